@@ -7,11 +7,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.personal_values import KEYS, KINDS
 
 from patron.collect.personal_columns import FEW_CHARACTERS, identifier_tokens
 from patron.govern.vault import Vault
-from patron.schema.value_detectors import MAX_LENGTH, SUSPECT, personal_kind
+from patron.schema.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 
 ORDINARY = (
     *(
@@ -152,3 +154,16 @@ def test_no_text_takes_long(part):
     personal_kind("x@" + (part * MAX_LENGTH)[: MAX_LENGTH - 9])
     personal_kind((part * MAX_LENGTH)[: MAX_LENGTH - 2] + ".")
     assert time.perf_counter() - since < 2
+
+
+@given(st.lists(st.text("019afAFgz-_ #>'\n\u0661é", max_size=40), max_size=30))
+def test_a_column_and_each_of_its_values_are_harmless_by_the_same_pattern(values):
+    of_column = pc.match_substring_regex(pa.array(values, pa.string()), HARMLESS).to_pylist()
+    assert of_column == [is_harmless(value) for value in values]
+
+
+def test_bare_digits_are_looked_at_where_they_have_a_form_that_is_known():
+    known = ["0" + 9 * "7", "13" + 9 * "8", "19" + 9 * "8", *(count * "5" for count in (13, 15, 16, 17, 18, 19))]
+    unknown = ["0" + 8 * "7", "12" + 9 * "8", "20" + 9 * "8", *(count * "5" for count in (7, 10, 12, 14))]
+    assert not any(map(is_harmless, known))
+    assert all(map(is_harmless, unknown))

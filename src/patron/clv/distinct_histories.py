@@ -20,7 +20,7 @@ HISTORY = ("frequency", "recency", "T")
 WEIGHT = "weight"
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _distinct(columns: Numbers) -> tuple[Indices, Indices]:
     """First place of each distinct column of a matrix, and the distinct one of each, by hashing their bits."""
     width, count = columns.shape

@@ -150,7 +150,7 @@ def curvature(objective: Objective, at: Numbers, slope: Numbers | None = None) -
     return (second + second.T) / 2
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def digamma(x: float) -> float:
     """Slope of the logarithm of the gamma function above 0: its asymptotic series, after steps to where it is exact."""
     shift = 0.0

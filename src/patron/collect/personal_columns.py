@@ -20,7 +20,7 @@ from patron.govern.vault import Vault
 from patron.schema.events import BY_NAME
 from patron.schema.personal_data import MAX_NUMBER, json_text, text_of
 from patron.schema.personal_keys import is_identifier
-from patron.schema.value_detectors import MAX_LENGTH, SUSPECT, is_harmless, personal_kind
+from patron.schema.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 
 THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
 """Identifiers of the shop's things; an erasure finds which of them only one person's events held."""
@@ -80,7 +80,8 @@ def replaced_identifiers(vault: Vault, rows: pa.Table) -> list[str]:
 def _personal_values(values: pa.Array) -> pa.Array:
     """The distinct values that a detector recognises."""
     # why: values of one event each are searched as fast as they would be made distinct
-    likely = pc.unique(values.filter(_is_likely(values))).to_pylist()
+    likely = values.filter(_is_likely(values))
+    likely = pc.unique(likely.filter(pc.invert(_is_harmless(likely)))).to_pylist()
     return pa.array([one for one in likely if personal_kind(one)], pa.string())
 
 
@@ -88,6 +89,12 @@ def _is_likely(texts: pa.Array) -> pa.Array:
     """Whether a text has to be looked at: it has a form of personal data somewhere, or is long."""
     is_long = pc.greater(pc.binary_length(texts), MAX_LENGTH)
     return pc.fill_null(pc.or_(is_long, pc.match_substring_regex(texts, SUSPECT)), False)
+
+
+def _is_harmless(texts: pa.Array) -> pa.Array:
+    """As `is_harmless`, of a column without NULL."""
+    is_short = pc.less_equal(pc.binary_length(texts), MAX_LENGTH)
+    return pc.and_(is_short, pc.match_substring_regex(texts, HARMLESS))
 
 
 def _identifiers(vault: Vault, values: pa.Array) -> pa.Array:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from patron.predict.category_needs.needs import build_category_needs
+from patron.predict.background import in_background
+from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.predict.purchase.coherent_chances import coherent_scores
@@ -33,6 +34,16 @@ from patron.storage.trainings import Training
 
 log = logging.getLogger(__name__)
 
+BESIDE_QUESTIONS = (
+    rank_products,
+    build_response_forecasts,
+    build_contract_forecasts,
+    build_session_conversion,
+    fit_categories,
+    build_repeat_purchase,
+)
+"""What needs no answer of this run: it is made while questions are answered, mostly outside the interpreter."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -50,8 +61,7 @@ def run(view: StageView) -> Summary:
     """
     # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
     # and sums do not depend on how many cores there are
-    with threadpool_limits(limits=1, user_api="blas"):
-        build_repeat_purchase(view)
+    with threadpool_limits(limits=1, user_api="blas"), in_background(BESIDE_QUESTIONS, view) as results:
         answers, unanswered = answer_questions(view)
         if not answers:
             raise NotEnoughData(
@@ -59,12 +69,9 @@ def run(view: StageView) -> Summary:
             )
         prospects, missing = answer_prospects(view)
         answers += prospects
-        rankings = rank_products(view)
-        visits = build_session_conversion(view)
         scores = coherent_scores([one.scores for one in answers])
-        needs = build_category_needs(view, scores)
-        responses = build_response_forecasts(view)
-        contracts = build_contract_forecasts(view)
+        rankings, responses, contracts, visits, categories, _ = (result.result() for result in results)
+        needs = build_category_needs(view, scores, categories)
     of_parts = (needs, responses, contracts, visits)
     evaluated = [*(one.backtests for one in answers), rankings.backtests, *(one.backtests for one in of_parts)]
     tables = {

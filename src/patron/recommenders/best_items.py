@@ -47,7 +47,7 @@ def _whole(values: npt.NDArray[Any]) -> Codes:
     return values.astype(np.int64, copy=False)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _best(values, places, starts, dense, banned, banned_starts, allowed, popular, fill, k):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     rows = len(starts) - 1
     best, of_best = np.full((rows, k), -1, dtype=np.int64), np.full((rows, k), -np.inf)
@@ -75,7 +75,7 @@ def _best(values, places, starts, dense, banned, banned_starts, allowed, popular
     return best, of_best
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
     """Put an item in its place; return how many there are."""
     k = len(best)

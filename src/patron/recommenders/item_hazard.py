@@ -205,7 +205,7 @@ def _mean_lift(lifts: Numbers, start: Numbers, length: Numbers) -> Numbers:
     return (np.interp(start + length, edges, total) - np.interp(start, edges, total)) / length
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _fade(is_first, day, rows, half_life_days):  # noqa: ANN001, ANN202
     """Rows of a pair up to each of its purchases, faded by their age."""
     faded = rows.copy()

@@ -86,7 +86,7 @@ def as_sparse(best: npt.NDArray[Any], of_best: npt.NDArray[Any], columns: int) -
     return sp.csr_array((of_best[is_item], best[is_item], starts), shape=(len(best), columns))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """Products of rows with a matrix, dense, where they have a term; SciPy copies the whole matrix to mix its types."""
     for row in range(len(starts) - 1):
@@ -99,7 +99,7 @@ def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noq
     return sums
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
     starts, places, values, of_starts, of_places, of_values = arrays
     rows = len(starts) - 1
@@ -120,7 +120,7 @@ def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
     return best, of_best
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def take_best(best, of_best, sums, is_touched, touched):  # noqa: ANN001, ANN201
     """Move the largest positive sums into a row of best items, and clear the sums."""
     length = 0

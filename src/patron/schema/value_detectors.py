@@ -46,12 +46,17 @@ MAX_LENGTH = 10_000
 """Longer values are texts that somebody wrote, and count as personal."""
 LAST_BIRTH_YEAR = 2012
 """A date after it is a campaign's or a delivery's rather than a customer's birthday."""
-_HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*(?:[0-9]{1,3}[A-Za-z &>',_|-]*)?|[0-9]{1,6}")
-"""What most values are: words, with at most one short number."""
-_RANDOM = re.compile(
-    r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})(?:[-_][a-z]{1,12})?"
-)
+_WORDS = r"[A-Za-z &>',#_|-]*(?:[0-9]{1,3}[A-Za-z &>',_|-]*)?"
+"""Words, with at most one short number."""
+_NUMBERS = "[0-9]{1,9}|[1-9][0-9]{9}|(?:1[0-2]|[2-9][0-9])[0-9]{9}|[1-9](?:[0-9]{11}|[0-9]{13})"
+"""Bare digits that have no form that is known."""
+_HEX = "[0-9a-fA-F]"
+_UUID = f"{_HEX}{{8}}(?:-?{_HEX}{{4}}){{3}}-?{_HEX}{{12}}"
+_RANDOM = f"(?:[a-z]{{1,12}}[-_])?(?:{_UUID}|{_HEX}{{32,128}})(?:[-_][a-z]{{1,12}})?"
 """Ids that nobody chose: UUIDs, hashes, tokens of the vault, with a word before or after them."""
+HARMLESS = rf"\A(?:{_RANDOM}|{_WORDS}|{_NUMBERS})\z"
+"""Pattern of what most values are. As RE2 writes it."""
+_HARMLESS = re.compile(f"{_RANDOM}|{_WORDS}|{_NUMBERS}")
 _EMAIL = re.compile(r"[^\s@]@[^\s@]*[^\s@.]\.(?!(?:png|jpe?g|gif|webp|avif|svg)\b)[^\W\d_]{2}")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z+.-]{0,19}[0-9]?://[!#-+\--:=?-{}~]+")
 """A web address, up to a space, a sign that ends one, or a letter that no address has."""
@@ -113,8 +118,8 @@ def personal_kind(text: str) -> str | None:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether a value is an id that nobody chose, or words with at most one short number, as most values are."""
-    return len(text) <= MAX_LENGTH and bool(_RANDOM.fullmatch(text) or _HARMLESS.fullmatch(text))
+    """Whether a value is an id that nobody chose, a number of no known form, or words with at most one short number."""
+    return len(text) <= MAX_LENGTH and bool(_HARMLESS.fullmatch(text))
 
 
 def _is_suspect(text: str) -> bool:

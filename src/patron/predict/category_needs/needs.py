@@ -61,26 +61,48 @@ class Models:
     unanswered: list[str] = field(default_factory=list)
 
 
-def build_category_needs(view: StageView, scores: Sequence[pa.Table]) -> PartResult:
+@dataclass(frozen=True, eq=False)
+class FittedCategories:
+    """Purchases by category, and the models that were fitted to them."""
+
+    purchases: Purchases
+    models: Models
+
+
+def build_category_needs(
+    view: StageView, scores: Sequence[pa.Table], fitted: FittedCategories | None = None
+) -> PartResult:
     """Write `category_needs` and `category_forecasts`; no rows where the probability of a purchase has no model.
 
-    `scores` are the run's rows of `scores`, a table per question.
+    `scores` are the run's rows of `scores`, a table per question; `fitted` is what `fit_categories` has returned.
     """
     needs, totals = CATEGORY_NEEDS.empty(), CATEGORY_FORECASTS.empty()
-    models = Models()
+    fitted = fitted or fit_categories(view)
+    models = fitted.models
     try:
         limits = customer_limits(scores)
-        purchases = read_purchases(view)
-        models = fit_models(view, purchases)
         if CATEGORY_PURCHASE.name in models.by_question:
-            needs, totals = score_categories(view, purchases, models, limits)
+            needs, totals = score_categories(view, fitted.purchases, models, limits)
     except NotEnoughData as error:
-        models.unanswered.append(f"{CATEGORY_PURCHASE.name}: {error.what}")
-        log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error)
+        models = Models(unanswered=[_reason(error)])
     view.write("category_needs", needs)
     view.write("category_forecasts", totals)
     backtests = [BACKTESTS.empty(), *(one.backtests for one in models.by_question.values())]
     return PartResult(pa.concat_tables(backtests), tuple(models.unanswered))
+
+
+def fit_categories(view: StageView) -> FittedCategories:
+    """What the run knows of purchases by category, and the models of both questions, which need no scores."""
+    purchases = read_purchases(view)
+    try:
+        return FittedCategories(purchases, fit_models(view, purchases))
+    except NotEnoughData as error:
+        return FittedCategories(purchases, Models(unanswered=[_reason(error)]))
+
+
+def _reason(error: NotEnoughData) -> str:
+    log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error)
+    return f"{CATEGORY_PURCHASE.name}: {error.what}"
 
 
 def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:

@@ -127,7 +127,7 @@ def strongest_causes(
     return cause
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _strongest(user, product, list_user, list_product, starts, end, strength):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """As `strongest_causes`, of pairs by user."""
     cause, best = np.full(len(list_user), -1, dtype=np.int64), np.zeros(len(list_user))

@@ -11,4 +11,6 @@ REQUIREMENTS: tuple[Literal["C_CONTIGUOUS"], Literal["WRITEABLE"]] = ("C_CONTIGU
 
 def kernel_array(values: Any, kind: type) -> npt.NDArray[Any]:
     """The values in one type, without gaps; a copy only where they are not so yet."""
+    if type(values) is np.ndarray and values.dtype == kind and values.flags.carray:
+        return values  # why: `require` says the same in ten times as long, which a short list is made in
     return np.require(values, dtype=kind, requirements=REQUIREMENTS)

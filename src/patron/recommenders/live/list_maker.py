@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from patron.recommenders.ids import Codes
 from patron.recommenders.lists.choose_lists import ProductLists, choose_lists
@@ -26,6 +27,7 @@ MOST_EXPLORED = 50
 """Products that one draw decides between."""
 LOWEST_VALUE, HIGHEST_VALUE = 0.1, 10.0
 """A product's margin counts as so much of the median at least and at most."""
+NOTHING = ItemsByRow.none(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,20 +183,20 @@ class ListMaker:
     def _shopper(self, request: ListRequest) -> ShopperFacts:
         """What the customer bought, returned and hid, until the newest event."""
         customers, since = self.index.customers, max(request.day - self.index.at_day, 0.0)
-        past: dict[str, tuple[list[int], list[float]]] = {}
+        past: dict[str, tuple[Codes, Numbers]] = {}
         for kind, rows in ((ORDER, customers.bought), (RETURN, customers.returned)):
-            days = rows.value(DAYS, request.customer) + since
-            past[kind] = (rows.row(request.customer).tolist(), days.tolist())
+            days = (rows.value(DAYS, request.customer) + since).astype(np.float64)
+            past[kind] = (rows.row(request.customer).astype(np.int64), days)
         hidden = [*request.hidden, *customers.hidden.row(request.customer).tolist()]
         for event in request.session:
             if event.kind in past:
-                past[event.kind][0].append(self.index.code(event.product))
-                past[event.kind][1].append(max(request.day - event.day, 0.0))
+                products, days = past[event.kind]
+                age = max(request.day - event.day, 0.0)
+                past[event.kind] = np.append(products, self.index.code(event.product)), np.append(days, age)
             elif event.kind in HIDE:
                 hidden.append(self.index.code(event.product))
         bought, returned = (_one_row(*past[kind]) for kind in (ORDER, RETURN))
-        of_page = list(request.context)
-        return ShopperFacts(bought, returned, _one_row(hidden), _one_row(of_page))
+        return ShopperFacts(bought, returned, _one_row(hidden), _one_row(request.context))
 
     def _explore(  # noqa: PLR0913, PLR0917 - all that one draw needs
         self,
@@ -247,9 +249,12 @@ class ListMaker:
         )
 
 
-def _one_row(items: list[int], days: list[float] | None = None) -> ItemsByRow:
-    since = np.zeros(len(items)) if days is None else np.array(days, dtype=np.float64)
-    return ItemsByRow(np.array([0, len(items)]), np.array(items, dtype=np.int64), since)
+def _one_row(items: npt.ArrayLike, days: Numbers | None = None) -> ItemsByRow:
+    products = np.asarray(items, dtype=np.int64)
+    if not len(products):
+        return NOTHING
+    since = np.zeros(len(products)) if days is None else days
+    return ItemsByRow(np.array([0, len(products)]), products, since)
 
 
 def _relative_margins(margin_cents: Numbers) -> Numbers:

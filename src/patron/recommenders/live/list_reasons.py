@@ -1,6 +1,7 @@
 """Why a product is in a list: the source that adds most to its rate, with the fact behind it."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -33,14 +34,15 @@ def reason_of(
     product, source = int(candidates.product[place]), int(np.argmax(shares))
     of_visit, of_page = candidates.because[place].tolist()
     if source == PERSONAL:
-        wanted = index.customers.wanted
-        at = candidates.wanted_at[place]
-        facts = {name: float(wanted.value(name, customer)[at]) for name in ("days_since", "usual_days", "because")}
-        if np.isfinite(facts["days_since"]):
-            usual = facts["usual_days"] if np.isfinite(facts["usual_days"]) else None
-            return Reason("buy_again", UNKNOWN, facts["days_since"] + max(day - index.at_day, 0.0), usual)
-        if facts["because"] >= 0:
-            return Reason("goes_with_history", int(facts["because"]))
+        wanted, at = index.customers.wanted, int(candidates.wanted_at[place])
+        days_since = float(wanted.value("days_since", customer)[at])
+        if isfinite(days_since):
+            usual = float(wanted.value("usual_days", customer)[at])
+            since = days_since + max(day - index.at_day, 0.0)
+            return Reason("buy_again", UNKNOWN, since, usual if isfinite(usual) else None)
+        because = float(wanted.value("because", customer)[at])
+        if because >= 0:
+            return Reason("goes_with_history", int(because))
     if source == CONTEXT and of_page != UNKNOWN:
         return Reason("goes_with_page", of_page)
     if source == SESSION and of_visit != UNKNOWN:

@@ -168,6 +168,17 @@ def test_what_people_changed_since_the_run_is_named_with_both_values(w):
     assert "patron.toml" not in wrong(w)
 
 
+def test_edges_of_products_that_cannot_be_read_or_are_about_none_are_named(w):
+    path = w / "product_edges.csv"
+    path.write_text("product_id,related_id,kind\nno such product,nor this one,complement\n")
+    found = wrong(w)
+    assert "1 of 1 lines name a product that the shop does not have: lines 2" in found["product edges"].what
+    assert "product_edges.csv is new" in found["product_edges.csv"].what
+    path.write_text("product_id,related_id,kind\nmaker,filters,goes with\n")
+    problem = wrong(w)["product edges"]
+    assert (problem.level, "line 2: 'goes with' is not a valid kind" in problem.what) == ("problem", True)
+
+
 def test_an_outbox_file_that_is_missing_or_changed_is_found_unless_patron_changed_it(w):
     [offers, recommendations] = sorted((w / "outbox").rglob("*.csv"))
     assert "outbox" not in wrong(w)

@@ -219,6 +219,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
+    "product edges": doctor_files.product_edges,
     "changes": doctor_files.changed_since_run,
     "outbox": doctor_files.outbox,
     "dead letters": _dead_letters,

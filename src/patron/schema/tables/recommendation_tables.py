@@ -1,7 +1,7 @@
 """Recommended products: what customers may want, what goes together, lists, and what they brought."""
 
 from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
+from patron.schema.table_definition import FLAG, INT, NUMBER, NUMBERS, TEXT, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
 AFFINITIES = Table(
@@ -48,6 +48,17 @@ RELATED_PRODUCTS = Table(
         of("strength", NUMBER, "how strongly the one speaks for the other", "0 to 1"),
     ),
     partition_by="run_id",
+)
+TEXT_VECTORS = Table(
+    "text_vectors",
+    "one row per text of products that an encoder has read",
+    ("encoder", "text_digest"),
+    (
+        of("text_digest", TEXT, "BLAKE2b of the text, hexadecimal"),
+        of("encoder", TEXT, "name and version of the encoder"),
+        of("vector", NUMBERS, "what it returned"),
+    ),
+    is_for_people=True,
 )
 RECOMMENDATIONS = Table(
     "recommendations",

@@ -6,7 +6,7 @@ from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
 AFFINITIES = Table(
     "affinities",
-    "one row per customer and candidate product",
+    "one row per customer or prospect and candidate product",
     ("run_id", "customer_id", "rank"),
     (
         RUN,

@@ -38,11 +38,18 @@ def shop(tmp_path_factory):
         for number, (customer, touched) in enumerate(people.items())
         for product in (*taste[touched], 9)
     ]
-    people |= {"by app": ("app", None), "by tea": ("email", "tea"), "by post": ("post", None), "unknown": (None, None)}
+    people |= {
+        "by app": ("app", None),
+        "by tea": ("email", "tea"),
+        "by post": ("post", None),
+        "unknown": (None, None),
+        "declared": ("email", None),
+    }
     rows = [touch(customer, *touched) for customer, touched in people.items()]
     prospects = [
         {"run_id": RUN.run_id, "customer_id": one, "as_of": AS_OF, "feature_version": "1"}
-        for one in ("by app", "by tea", "by post", "unknown", "c1")
+        | {"declared_acquisition_channel": "app" if one == "declared" else None}
+        for one in ("by app", "by tea", "by post", "unknown", "declared", "c1")
     ]
     tables = {
         ORDER_LINES: lines,
@@ -51,7 +58,8 @@ def shop(tmp_path_factory):
         PROSPECT_FEATURES: prospects,
     }
     for table, content in tables.items():
-        shop.lake.replace(table, pa.Table.from_pylist(content, schema=table.schema()))
+        more = [pa.field("declared_acquisition_channel", pa.string())] if table.is_open else []
+        shop.lake.replace(table, pa.Table.from_pylist(content, schema=table.schema(more)))
     rank_products(shop.view(predict.READS, predict.WRITES, run=RUN))
     write_recommendations(shop.view(decide.READS, decide.WRITES, run=RUN))
     yield shop
@@ -63,7 +71,14 @@ def listed(shop, table, customer_id):
     return [row for row in rows if row["customer_id"] == customer_id]
 
 
-@pytest.mark.parametrize(("person", "first"), [("by app", {"p3", "p4", "p5", "p9"}), ("by tea", {"p6", "p9"})])
+@pytest.mark.parametrize(
+    ("person", "first"),
+    [
+        ("by app", {"p3", "p4", "p5", "p9"}),
+        ("declared", {"p3", "p4", "p5", "p9"}),
+        ("by tea", {"p6", "p9"}),
+    ],
+)
 def test_a_prospect_gets_what_customers_of_their_channel_and_campaign_buy(shop, person, first):
     rows = listed(shop, AFFINITIES, person)
     assert {row["product_id"] for row in rows[: len(first)]} == first

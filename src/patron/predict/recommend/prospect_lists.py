@@ -17,6 +17,7 @@ from patron.storage.stage_view import StageView
 
 POPULAR_DAYS = 28
 """Purchases within so many days count."""
+DECLARED = "declared_acquisition_channel"
 COUNT = 30
 """Products per person."""
 
@@ -43,15 +44,36 @@ where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by custom
 
 
 def _first_touches(view: StageView, people: pa.Array, as_of: datetime) -> list[Codes]:
-    """Numbers of each person's acquisition channel, and of the campaign that their first event names; -1 without."""
-    touches = view.query(f"""
-select c.customer_id, c.acquisition_channel as channel, min(i.campaign_id) as campaign
-from customers c left join interactions i on i.customer_id = c.customer_id and i.occurred_at = c.first_event_at
+    """Numbers of each person's acquisition channel, and of the campaign that their first event names; -1 without.
+
+    The channel is what the shop declares, else that of the first event.
+    """
+    touches = view.query(
+        f"""
+select c.customer_id, coalesce(max(d.channel), c.acquisition_channel) as channel, min(i.campaign_id) as campaign
+from customers c left join declared d on d.customer_id = c.customer_id
+left join interactions i on i.customer_id = c.customer_id and i.occurred_at = c.first_event_at
   and i.known_at < {timestamp(as_of)}
-group by c.customer_id, c.acquisition_channel""")
+group by c.customer_id, c.acquisition_channel order by c.customer_id""",
+        declared=_declared_channels(view),
+    )
     place = numbers_of(people, touches["customer_id"].combine_chunks())
     columns = (encoded(touches[name]).indices.fill_null(-1) for name in ("channel", "campaign"))
     return [np.append(np.asarray(one, dtype=np.int64), -1)[place] for one in columns]
+
+
+def _declared_channels(view: StageView) -> pa.Table:
+    """Columns customer_id and channel; no rows where policy.toml calls the trait sensitive: it is no feature then."""
+    run = view.run
+    parts = [
+        view.query(f"""
+select customer_id, {DECLARED} as channel from {name}
+where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and {DECLARED} is not null""")
+        for name in ("features", "prospect_features")
+        if DECLARED in view.query(f"select * from {name} limit 0").column_names
+    ]
+    nobody = pa.schema([("customer_id", pa.string()), ("channel", pa.string())]).empty_table()
+    return pa.concat_tables([nobody, *(one.cast(nobody.schema) for one in parts)])
 
 
 def _known_part(path: list[int]) -> list[int]:

@@ -41,8 +41,8 @@ test: export OPENBLAS_NUM_THREADS := 1
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 
-test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out (torch) and run their tests
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep]'
+test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out and run their tests
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep,embeddings]'
 	PATRON_TEST_EXTRAS=1 $(BIN)/python -m pytest -m extra
 
 check: $(VENV)/.dev ## Lint, format, types and layers

@@ -11,6 +11,9 @@ is left out of training, and the first basket of each in the window is the first
 it, to rank what else is in it (baskets of 4 products or more); once the whole, to rank what is in the later baskets of
 the window and not in the first. Products with fewer than 5 training lines are left out.
 
+Pages of new products: orders of the window with a new product and two known ones or more, 1,000 of them by chance; what
+is in the order is ranked by the new product alone.
+
 NDCG's ideal list has at most ten products; intervals are from 400 resamples of customers, the same for all rows; gains
 are over the first row.
 """
@@ -24,16 +27,19 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 from complete_journey import CUT, DAYS, FEWEST_LINES
 
-from patron.recommenders import CoVisitation
+from patron.recommenders import CoVisitation, ItemKNN
 from patron.recommenders.content import ProductGraph, ProductVectors, content_neighbours, fuse
 from patron.recommenders.ids import Codes
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 
 K, SEED = 10, 0
+ORDERS_DAYS, LINKS, PAGES = 180, 30, 1_000
+"""As the links of a run, and how many pages of new products are looked at."""
 SMALLEST_BASKET = 4
 Ranking = Callable[[Codes], Codes]
 """Products that a customer had, to the best K others."""
@@ -205,6 +211,8 @@ def first_basket_rankings(before: Shop, catalogue: Codes) -> dict[str, Ranking]:
     graph, labels = ProductGraph.of(products, together), ProductGraph.of(products)
     vectors = ProductVectors.of(products)
     fused = fuse(vectors, neighbours, buyers_of(before)[catalogue])
+    bought = bought_together(before)
+    walked = walked_links(ProductGraph.of(products, bought))
     popular = catalogue[visits.catalogue.popular]
 
     def from_co_visitation(items: Codes) -> Codes:
@@ -219,8 +227,93 @@ def first_basket_rankings(before: Shop, catalogue: Codes) -> dict[str, Ranking]:
         "content and behaviour: nearest": lambda items: fused.nearest(items, K)["similar_id"].to_numpy(),
         "graph: walk over labels": lambda items: labels.walk(items, K)["item_id"].to_numpy(),
         "co-visitation": from_co_visitation,
+        "links of a run: bought together": from_links(bought, before),
+        "links of a run: walks": from_links(walked, before),
         "graph: walk": lambda items: graph.walk(items, K)["item_id"].to_numpy(),
     }
+
+
+def orders_of(shop: Shop) -> Codes:
+    """Number of the order of each line: a customer's lines of one minute."""
+    minutes = np.column_stack([shop.user, np.floor(shop.day * 1_440).astype(np.int64)])
+    return np.unique(minutes, axis=0, return_inverse=True)[1]
+
+
+def bought_together(before: Shop) -> pa.Table:
+    """Pairs of products of the same orders, as a run has them."""
+    recent = before.where(before.day >= before.day.max() - ORDERS_DAYS)
+    learner = ItemKNN(neighbours=LINKS + 1, weighting="cosine")
+    fitted = learner.fit(pa.table({"user_id": orders_of(recent), "item_id": recent.item}))
+    pairs = fitted.similar(np.unique(recent.item), LINKS + 1)
+    columns = dict(zip(("product_id", "related_id", "weight"), ("item_id", "similar_id", "score"), strict=True))
+    pairs = pa.table({name: pairs[column] for name, column in columns.items()})
+    return pairs.filter(pc.not_equal(pairs["product_id"], pairs["related_id"]))
+
+
+def walked_links(graph: ProductGraph) -> pa.Table:
+    """Pairs of a product and what walks from it meet."""
+    walks = [(one, graph.walk([one], LINKS)) for one in graph.items.to_pylist()]
+    columns = {
+        "product_id": np.concatenate([np.full(walk.num_rows, one) for one, walk in walks]),
+        "related_id": np.concatenate([walk["item_id"].to_numpy() for _, walk in walks]),
+        "weight": np.concatenate([walk["score"].to_numpy() for _, walk in walks]),
+    }
+    return pa.table(columns)
+
+
+def from_links(links: pa.Table, before: Shop) -> Ranking:
+    """Strengths of links as a run makes them: of the strongest one, less where there are few orders."""
+    start, end, weight = (links[name].to_numpy() for name in ("product_id", "related_id", "weight"))
+    count = np.bincount(before.item, minlength=before.products.num_rows)
+    best_of = np.zeros(len(count))
+    np.maximum.at(best_of, start, weight)
+    strength = 0.5 * weight / best_of[start] * count[start] / (count[start] + 5)
+    matrix = sp.csr_array((-np.log1p(-strength), (start, end)), shape=(len(count),) * 2)
+    popularity = 1e-6 * count / count.max()
+
+    def rank(items: Codes) -> Codes:
+        scores = np.asarray(matrix[items].sum(axis=0)).ravel() + popularity
+        scores[items] = -1
+        return np.argsort(-scores, kind="stable")[:K]
+
+    return rank
+
+
+def new_pages(shop: Shop, start: float) -> None:
+    before, after = shop.where(shop.day < start), shop.where((shop.day >= start) & (shop.day < start + DAYS))
+    counts = np.bincount(before.item, minlength=shop.products.num_rows)
+    known, new = np.flatnonzero(counts >= FEWEST_LINES), np.setdiff1d(after.item, before.item)
+    is_known, order = counts >= FEWEST_LINES, orders_of(after)
+    baskets = items_of(Shop(shop.products, order, after.item, after.day), np.unique(order))
+    pages = [(one, items[is_known[items]]) for items in baskets for one in np.intersect1d(items, new)]
+    pages = [page for page in pages if len(page[1]) > 1]
+    chosen = [pages[at] for at in np.random.default_rng(SEED).permutation(len(pages))[:PAGES]]
+    print(f"pages of new products: {len(chosen):,} of {len(pages):,}")
+    products = shop.products.take(pa.array(np.union1d(known, new)))
+    vectors = ProductVectors.of(products)
+    graph = ProductGraph.of(products, bought_together(before.where(is_known[before.item])))
+    recent = np.bincount(before.item[before.day >= start - DAYS], minlength=len(counts)).astype(np.float64)
+    label = np.asarray(shop.products["category"].combine_chunks().dictionary_encode().indices.fill_null(-1))
+
+    def from_category(items: Codes) -> Codes:
+        among = known[label[known] == label[items[0]]]
+        return best(recent[among], among)
+
+    def from_walk(items: Codes) -> Codes:
+        reached = graph.walk(items, 4 * K)["item_id"].to_numpy()
+        return reached[is_known[reached]][:K]
+
+    def from_content(items: Codes) -> Codes:
+        reached = vectors.nearest(items, 4 * K)["similar_id"].to_numpy()
+        return reached[is_known[reached]][:K]
+
+    rankings: dict[str, Ranking] = {
+        "popularity": lambda _: best(recent[known], known),
+        "popularity in the category": from_category,
+        "content: nearest": from_content,
+        "graph: walk": from_walk,
+    }
+    measure(rankings, [np.array([one]) for one, _ in chosen], [items for _, items in chosen])
 
 
 def main(arguments: list[str]) -> None:
@@ -229,6 +322,7 @@ def main(arguments: list[str]) -> None:
     print(f"cut {cut:%Y-%m-%d}")
     new_products(shop, start)
     new_customers(shop, start)
+    new_pages(shop, start)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from patron.predict.recommend.library_lists import FittedLists, ItemHazardLists
 from patron.predict.recommend.list_probabilities import ListProbabilities
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import BASKETS, SEQUENCES, alike_products, linked_products
+from patron.recommenders.content import ProductVectors
 from patron.recommenders.live.click_model import ClickWeights, ProductResponse
 from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.index_tables import IndexTables, build_index
@@ -215,7 +216,7 @@ class ServicePolicy:
             [
                 linked_products(BASKETS, orders, "together"),
                 linked_products(SEQUENCES, visits, "follows"),
-                alike_products(described, self.ids),
+                alike_products(ProductVectors.of(described), self.ids),
             ]
         )
         return self.links

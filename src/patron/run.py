@@ -29,6 +29,7 @@ from patron.predict.pinned_models import PINNABLE, require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
+from patron.predict.recommend.product_edges import product_edges
 from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
@@ -45,6 +46,7 @@ from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
+from patron.storage.workspace_files import PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
@@ -200,7 +202,8 @@ def run_loop(
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without. `retrain` trains
     every model, also one that could score for some days yet.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
-    work, NoSpace; LakeDamaged or WorkspaceError, before anything is written, for a pinned model that cannot score.
+    work, NoSpace; before anything is written BadFile for edges of products that cannot be read, LakeDamaged or
+    WorkspaceError for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
@@ -209,6 +212,7 @@ def run_loop(
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.run_lock():
+        product_edges(shop.folder / PRODUCT_EDGES_FILE)
         require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)
         with shop.commit_lock():
             drain_inbox(shop)

@@ -99,9 +99,11 @@ def test_doctor_asks_a_restored_workspace_for_no_file_of_the_outbox(w, tmp_path)
 def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_private(shop, tmp_path):
     (shop.folder / "tracking").mkdir()
     (shop.folder / "tracking" / "Product Viewed.json").write_text('{"type": "object"}')
+    (shop.folder / "product_edges.csv").write_text("product_id,related_id,kind\n")
     backup(shop, tmp_path / "b.tar.gz")
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
     assert (tmp_path / "again" / "tracking" / "Product Viewed.json").read_text() == '{"type": "object"}'
+    assert (tmp_path / "again" / "product_edges.csv").exists()
     assert not [path for path in (tmp_path / "again").rglob("*") if path.stat().st_mode & 0o077]
     with closing(Shop.open(tmp_path / "again")) as again:
         assert audit_log.entries(again.store)[-1].action == "restored"

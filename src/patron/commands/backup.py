@@ -36,6 +36,7 @@ from patron.storage.workspace_files import (
     INBOX_BOUND_FILE,
     INBOX_FILE,
     POLICY_FILE,
+    PRODUCT_EDGES_FILE,
     SCRATCH_FOLDER,
     SETTINGS_FILE,
     STORE_BOUND_FILE,
@@ -45,7 +46,7 @@ from patron.storage.workspace_files import (
 from patron.storage.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
 
 MANIFEST = "patron-backup.json"
-PLAIN = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, "models", TRACKING_FOLDER)
+PLAIN = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, PRODUCT_EDGES_FILE, "models", TRACKING_FOLDER)
 """The outbox stays out: it holds ids in clear, and running its run again writes it again."""
 
 

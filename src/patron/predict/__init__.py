@@ -33,6 +33,7 @@ WRITES = (
     "metrics_by_group",
     "affinities",
     "related_products",
+    "text_vectors",
     "category_needs",
     "category_forecasts",
     "response_forecasts",

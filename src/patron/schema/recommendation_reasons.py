@@ -7,12 +7,14 @@ RecommendationReason = Literal[
     "goes_with_history",
     "goes_with_page",
     "goes_with_visit",
+    "replaces",
     "viewed",
     "popular_in_category",
     "popular",
     "new",
 ]
 """buy_again: the customer buys it at intervals; goes_with_history: with something they bought; goes_with_page: with the
-product of the page or in the cart; goes_with_visit: with something they looked at; viewed: they looked at it;
-popular_in_category: a best seller of a category that they are interested in; popular: it sells now."""
+product of the page or in the cart; goes_with_visit: with something they looked at; replaces: the shop says
+that it replaces what they look at; viewed: they looked at it; popular_in_category: a best seller of a category that
+they are interested in; popular: it sells now."""
 RECOMMENDATION_REASONS: tuple[RecommendationReason, ...] = get_args(RecommendationReason)

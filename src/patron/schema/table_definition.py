@@ -19,6 +19,7 @@ NUMBER = pa.float64()
 FLAG = pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TEXTS = pa.list_(pa.field("element", pa.string()))
+NUMBERS = pa.list_(pa.field("element", NUMBER))
 
 SQL_TYPES = {TEXT: "varchar", INT: "bigint", NUMBER: "double", FLAG: "boolean", TIME: "timestamptz", TEXTS: "varchar[]"}
 

@@ -47,6 +47,9 @@ class RecommendationPolicy(ListPolicy):
     ranking: Literal["counts", "learned"] = "learned"
     """How candidates are ranked: by each customer's counts and rhythm alone, or where it is better by trees that learn
     from several recommenders, which takes a minute for a million order lines."""
+    text_vectors: Literal["terms", "encoder"] = "terms"
+    """How texts of products are compared: by their terms alone, or also by an encoder that knows synonyms and other
+    languages; it needs the extra `embeddings`."""
     blocked: tuple[str, ...] = ()
     """Products that no list has, by the shop's own ids."""
     scenarios: dict[str, dict[str, Any]] = {}

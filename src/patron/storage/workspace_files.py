@@ -12,6 +12,8 @@ RUN_LOCK_FILE, COMMIT_LOCK_FILE = "run.lock", "workspace.lock"
 STORE_FILE, STORE_BOUND_FILE = "store.db", "store.commits"
 INBOX_FILE, INBOX_BOUND_FILE = "inbox.db", "inbox.commits"
 TRACKING_FOLDER = "tracking"
+PRODUCT_EDGES_FILE = "product_edges.csv"
+"""Complements, substitutes and experts' rules between products; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
 SCRATCH_FOLDER = "tmp"
 WORKSPACE_FILE_NAMES = frozenset(
@@ -19,6 +21,7 @@ WORKSPACE_FILE_NAMES = frozenset(
         IDENTITY_FILE,
         SETTINGS_FILE,
         POLICY_FILE,
+        PRODUCT_EDGES_FILE,
         RUN_LOCK_FILE,
         COMMIT_LOCK_FILE,
         STORE_FILE,

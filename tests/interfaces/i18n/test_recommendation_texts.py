@@ -38,6 +38,18 @@ SENTENCES = [
         "与您浏览过的“Teapot”搭配",
     ),
     (
+        RecommendationReason("replaces", "p1", "Teapot"),
+        "An alternative to Teapot",
+        "An alternative to Teapot",
+        "“Teapot”的替代商品",
+    ),
+    (
+        RecommendationReason("replaces", "p1"),
+        "An alternative to something they looked at",
+        "An alternative to something you looked at",
+        "您浏览过的商品的替代品",
+    ),
+    (
         RecommendationReason("goes_with_page", "p1"),
         "Goes with something they bought or looked at",
         "Goes with something you bought or looked at",

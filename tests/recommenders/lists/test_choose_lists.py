@@ -32,7 +32,7 @@ FACTS = {
     "is_consumable": (False, True),
     "is_tail": (False, True),
 }
-PASTS = ("bought", "returned", "hidden", "on_page")
+PASTS = ("bought", "returned", "hidden", "on_page", "not_with_page")
 VECTORS = ((0, 0), (1, 0), (0, 2), (-1, 0))
 RULES = st.builds(
     ListRules,
@@ -93,6 +93,7 @@ class Case:
             "blocked": facts["is_blocked"] or facts["product_id"] in rules.blocked,
             "hidden": self.is_known("hidden", row, item, math.inf),
             "on_page": self.is_known("on_page", row, item, math.inf),
+            "not_with_page": self.is_known("not_with_page", row, item, math.inf),
             "returned": self.is_known("returned", row, item, rules.returned_within_days),
             "bought_recently": is_bought and not facts["is_consumable"],
             "out_of_stock": rules.in_stock and stock is not None and stock < 1,

@@ -79,6 +79,12 @@ class Case:
         events = self.request.session
         return [(int(one.product[1:]), one.kind, self.request.day - one.day) for one in events if one.product != "x"]
 
+    def not_with(self, of_page: list[int]) -> list[int]:
+        """Products that must not stand next to some others."""
+        kinds = {"never", "substitute"} if self.request.scenario.name == "cart" else {"never"}
+        rows = (row for row in self.tables.related.to_pylist() if row["kind"] in kinds)
+        return [int(row["related_id"][1:]) for row in rows if int(row["product_id"][1:]) in of_page]
+
     def excluded(self) -> set[int]:
         """Products that this list must not have."""
         facts, rules = self.products, self.settings
@@ -88,9 +94,9 @@ class Case:
             hidden += [int(row["product_id"][1:]) for row in self.tables.hidden.to_pylist()]
         returned = [one for one, age in self.ages({"return"}, is_return=True) if age < rules["returned_within_days"]]
         bought = [one for one, age in self.ages({"order"}, is_return=False) if age < rules["bought_within_days"]]
-        gone = set()
+        gone, of_page = set(), [other for other in self.request.context if other >= 0]
         for one, product in enumerate(facts):
-            away = [*hidden, *returned, *(other for other in self.request.context if other >= 0)]
+            away = [*hidden, *returned, *of_page, *self.not_with(of_page)]
             away += [] if product["is_consumable"] else bought
             is_sold_out = rules["in_stock"] and product["stock"] is not None and product["stock"] < 1
             is_elsewhere = self.request.allowed is not None and one not in self.request.allowed
@@ -114,7 +120,7 @@ def draw_rows(draw, count: int) -> dict[str, list[dict]]:
         "related": {
             "product_id": product,
             "related_id": product,
-            "kind": st.sampled_from(("together", "follows", "alike")),
+            "kind": st.sampled_from(("together", "follows", "alike", "substitute", "never")),
             "strength": number,
         },
         "wanted": {
@@ -153,7 +159,7 @@ def cases(draw) -> Case:
     chosen, blocked = draw(SETTINGS), draw(st.sampled_from(((), ("p00", "x"))))
     index = build_index(tables, at_day=AT_DAY, margin_share=0.3)
     request = ListRequest(
-        Scenario.of("home", blocked, chosen),
+        Scenario.of(draw(st.sampled_from(("home", "cart"))), blocked, chosen),
         day,
         index.customers.code(draw(st.sampled_from(("c1", "nobody", None)))),
         sorted(draw(st.lists(event, max_size=6))),

@@ -50,6 +50,8 @@ def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: R
         return words(key, usual=_days(usual or 0.0, words), days=_days(since, words))
     if reason.code.startswith("goes_with") and not reason.product_name:
         return words(f"{reader}.goes_with_something")
+    if reason.code == "replaces" and not reason.product_name:
+        return words(f"{reader}.replaces_something")
     return words(f"{reader}.{reason.code}", product=reason.product_name)
 
 

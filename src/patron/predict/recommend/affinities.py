@@ -15,6 +15,7 @@ from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
 from patron.predict.recommend.list_probabilities import ListProbabilities
+from patron.predict.recommend.prospect_lists import prospect_lists
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import related_products, strongest_causes
 from patron.predict.retraining import plan_training
@@ -130,7 +131,7 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def affinities(view: StageView, fitted: FittedLists, history: pa.Table, related: pa.Table, version: str) -> pa.Table:
-    """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
+    """Rows of `affinities` for every customer of the history, every other one with a cutoff, and prospects."""
     run = view.run
     others = view.query(
         f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from cutoffs m
@@ -139,6 +140,9 @@ def affinities(view: StageView, fitted: FittedLists, history: pa.Table, related:
         history=history.select(["customer_id"]),
     )
     lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
+    of_prospects = prospect_lists(view, history).cast(lists.schema)
+    is_customer = pc.is_in(of_prospects["customer_id"], pc.unique(lists["customer_id"]))
+    lists = pa.concat_tables([lists, of_prospects.filter(pc.invert(is_customer))])
     lists = lists.filter(pc.invert(pc.is_in(lists["product_id"], _private_products(history))))
     lists = _with_causes(lists, history, related)
     count = lists.num_rows

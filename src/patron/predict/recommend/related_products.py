@@ -1,4 +1,4 @@
-"""Products that go together: bought in the same orders, wanted next by those who looked at one, or of like content."""
+"""Products that go together: by orders, by looks, by content, and by what people wrote about pairs of them."""
 
 from datetime import timedelta
 
@@ -8,8 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import recommenders
-from patron.predict.recommend.codes import Codes, encoded
+from patron.predict.recommend.codes import Codes, encoded, numbers_of, places
+from patron.predict.recommend.product_edges import (
+    STRONGEST,
+    edge_links,
+    product_edges,
+)
+from patron.predict.recommend.text_vectors import content_vectors
 from patron.recommenders.content import ProductVectors
+from patron.recommenders.live.index_tables import ALIKE, FOLLOWS, NEVER, SUBSTITUTE, TOGETHER
 from patron.schema.numbers import Numbers
 from patron.schema.tables import RELATED_PRODUCTS
 from patron.storage.engine import sql_list, timestamp
@@ -21,8 +28,6 @@ RELATED = 30
 """Products that are kept next to each product."""
 FIRM = 5.0
 """Purchases or looks at which half of a product's evidence counts."""
-STRONGEST = 0.5
-"""Strength of the first product next to one with much evidence."""
 ALIKE_STRENGTH = 0.4
 """Strength of a product with the same content."""
 MOST_ALIKE = 5_000
@@ -33,7 +38,7 @@ SEQUENCES = recommenders.CoVisitation(neighbours=RELATED + 1, half_life_days=7.0
 
 
 def related_products(view: StageView) -> pa.Table:
-    """Rows of `related_products`, from orders, visits and the catalogue as the run knows them."""
+    """Rows of `related_products`, from orders, visits, the catalogue and the file of edges. Raises BadFile."""
     as_of = view.run.as_of
     orders = view.query(f"""
 select order_id as user_id, product_id as item_id from order_lines
@@ -45,19 +50,24 @@ select customer_id as user_id, product_id as item_id, occurred_at as at from int
 where product_id is not null and kind in {sql_list(LOOKS)} and known_at < {timestamp(as_of)}
   and occurred_at >= {timestamp(as_of - timedelta(days=VISITS_DAYS))} and occurred_at < {timestamp(as_of)}
 order by 3, 1, 2""")
-    links = [linked_products(BASKETS, orders, "together"), linked_products(SEQUENCES, visits, "follows")]
+    links = [linked_products(BASKETS, orders, TOGETHER), linked_products(SEQUENCES, visits, FOLLOWS)]
     products = view.query(f"""
 select product_id, product_name as name, description, category, department, brand, price_cents from products
 where product_id is not null and known_at < {timestamp(as_of)} order by product_id""")
+    kept = view.read("text_vectors")
     if visits.num_rows and products.num_rows:  # why: where nobody is seen looking, no list can follow from a look
-        links.append(alike_products(products, pa.concat_arrays([_ids(orders), _ids(visits)])))
-    rows = pa.concat_tables(links)
+        looked_at = pa.concat_arrays([_ids(orders), _ids(visits)])
+        links.append(alike_products(content_vectors(view, products, kept), looked_at))
+    edges = product_edges(view.product_edges_file)
+    if edges is not None:
+        links.append(edge_links(edges, products, links[0]))
+    rows = ranked(pa.concat_tables(links))
     run_id = pa.array([view.run.run_id] * rows.num_rows, pa.string())
     return rows.append_column("run_id", run_id).select(RELATED_PRODUCTS.schema().names).cast(RELATED_PRODUCTS.schema())
 
 
 def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) -> pa.Table:
-    """Links of a kind from (user_id, item_id): product_id, kind, rank, related_id and strength."""
+    """Links of a kind from (user_id, item_id): product_id, related_id, kind and strength."""
     products = encoded(rows["item_id"])
     names, counts = products.dictionary, np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
     if not rows.num_rows:
@@ -74,15 +84,14 @@ def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) ->
     return _links(names, start, end, strength, kind)
 
 
-def alike_products(products: pa.Table, looked_at: pa.Array) -> pa.Table:
+def alike_products(vectors: ProductVectors, looked_at: pa.Array) -> pa.Table:
     """Links between products of like content; of those that customers look at most."""
-    vectors = ProductVectors.of(products)
     counts = looked_at.value_counts()
     most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")[:MOST_ALIKE]
     similar = vectors.similar(counts.field("values").take(pa.array(most)), RELATED)
     known = vectors.items
     start, end = (np.asarray(pc.index_in(similar[name].combine_chunks(), known)) for name in ("item_id", "similar_id"))
-    return _links(known, start, end, ALIKE_STRENGTH * similar["score"].to_numpy(), "alike")
+    return _links(known, start, end, ALIKE_STRENGTH * similar["score"].to_numpy(), ALIKE)
 
 
 def _ids(rows: pa.Table) -> pa.Array:
@@ -90,18 +99,33 @@ def _ids(rows: pa.Table) -> pa.Array:
 
 
 def _links(names: pa.Array, start: Codes, end: Codes, strength: Numbers, kind: str) -> pa.Table:
-    """Links of products by their places in `names`; those of each product stand together, the strongest first."""
-    first = np.flatnonzero(np.diff(start, prepend=-1) != 0)
-    rank = np.arange(len(start)) - np.repeat(first, np.diff(np.append(first, len(start)))) + 1
+    """Links of products by their places in `names`."""
     return pa.table(
         {
             "product_id": names.take(pa.array(start)),
-            "kind": pa.array([kind] * len(start), pa.string()),
-            "rank": pa.array(rank, pa.int64()),
             "related_id": names.take(pa.array(end)),
+            "kind": pa.array([kind] * len(start), pa.string()),
             "strength": pa.array(strength, pa.float64()),
         }
     )
+
+
+def ranked(links: pa.Table) -> pa.Table:
+    """The strongest links of each product and kind, with their rank; none between products that are never together."""
+    kind = links["kind"].combine_chunks().dictionary_encode()
+    names = pa.chunked_array([*links["product_id"].chunks, *links["related_id"].chunks]).unique()
+    start, end = (numbers_of(links[name].combine_chunks(), names) for name in ("product_id", "related_id"))
+    of_kind, strength = kind.indices.to_numpy().astype(np.int64), links["strength"].to_numpy()
+    pair, never = start * len(names) + end, np.asarray(pc.equal(links["kind"], NEVER))
+    order = np.lexsort((-strength, end, of_kind, start))
+    order = order[never[order] | ~np.isin(pair[order], pair[never])]
+    is_first = np.diff(pair[order], prepend=-1) != 0
+    is_first |= np.diff(of_kind[order], prepend=-1) != 0
+    order = order[is_first]
+    order = order[np.lexsort((end[order], -strength[order], of_kind[order], start[order]))]
+    rank = places(start[order] * len(kind.dictionary) + of_kind[order])
+    is_near = (rank <= RELATED) | np.asarray(pc.is_in(links["kind"], pa.array([NEVER, SUBSTITUTE])))[order]
+    return links.take(pa.array(order[is_near])).append_column("rank", pa.array(rank[is_near], pa.int64()))
 
 
 def strongest_causes(

@@ -6,6 +6,7 @@ Exclusion = Literal[
     "blocked",
     "hidden",
     "on_page",
+    "not_with_page",
     "returned",
     "bought_recently",
     "out_of_stock",
@@ -18,8 +19,9 @@ Exclusion = Literal[
 ]
 """Of several filters, which are those up to low_relevance, the first in this order is the reason.
 
-blocked: by the shop; hidden: by the customer; on_page: the page shows it, or the cart holds it; same_style: another
-variant is in the list; category_full: its category has all its places there; lower_rank: others are ahead, or have a
+blocked: by the shop; hidden: by the customer; on_page: the page shows it, or the cart holds it;
+not_with_page: it must not stand next to what the page shows or the cart holds; same_style: another variant is in the
+list; category_full: its category has all its places there; lower_rank: others are ahead, or have a
 place of the long tail; no_candidate: no recommender proposed it.
 """
 EXCLUSIONS: tuple[Exclusion, ...] = get_args(Exclusion)
@@ -28,6 +30,7 @@ EXCLUSIONS: tuple[Exclusion, ...] = get_args(Exclusion)
     BLOCKED,
     HIDDEN,
     ON_PAGE,
+    NOT_WITH_PAGE,
     RETURNED,
     BOUGHT_RECENTLY,
     OUT_OF_STOCK,

@@ -99,6 +99,8 @@ class ShopperFacts:
     """What the customer does not want to see."""
     on_page: ItemsByRow | None = None
     """What the page shows, or the cart holds."""
+    not_with_page: ItemsByRow | None = None
+    """What is not shown next to that."""
 
 
 def _plain(values: Any, kind: type, name: str, where: str) -> npt.NDArray[Any]:

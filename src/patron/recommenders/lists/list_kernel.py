@@ -30,6 +30,7 @@ from patron.recommenders.lists.exclusions import (
     LOWER_RANK,
     NO_CANDIDATE,
     NO_RULE,
+    NOT_WITH_PAGE,
     ON_PAGE,
     RETURNED,
     SAME_STYLE,
@@ -74,6 +75,7 @@ class Pasts(NamedTuple):
     returned: Past
     hidden: Past
     on_page: Past
+    not_with_page: Past
 
 
 class Limits(NamedTuple):
@@ -179,6 +181,7 @@ def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
     returned_styles = _recent_styles(pasts.returned, row, limits.returned_days, products.style)
     hidden_styles = _recent_styles(pasts.hidden, row, np.inf, products.style)
     page_styles = _recent_styles(pasts.on_page, row, np.inf, products.style)
+    apart_styles = _recent_styles(pasts.not_with_page, row, np.inf, products.style)
     for at in range(size):
         state = ELIGIBLE
         if pool.relevance[at] < limits.min_relevance:
@@ -191,6 +194,8 @@ def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
                 state = BOUGHT_RECENTLY
             if _contains(returned_styles, pool.style[at]):
                 state = RETURNED
+            if _contains(apart_styles, pool.style[at]):
+                state = NOT_WITH_PAGE
             if _contains(page_styles, pool.style[at]):
                 state = ON_PAGE
             if _contains(hidden_styles, pool.style[at]):

@@ -65,7 +65,8 @@ class Candidates:
         """Collect candidates; with `allowed` only these products, all of which are candidates."""
         wanted = index.customers.wanted.row(customer)
         of_session = _evidence(index, session, day)
-        of_context = _related(index, [(one, 1.0, True) for one in context])
+        of_page = index.together, index.substitutes
+        of_context = _related((one, 1.0, of_page) for one in context)
         taste = _taste(index, session, day)
         if allowed is None:
             liked = [index.best_of_category(one)[:OF_CATEGORY] for one in np.argsort(-taste[:-1])[:CATEGORIES]]
@@ -114,11 +115,15 @@ def _taste(index: RecommendationIndex, session: Sequence[SessionEvent], day: flo
 def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: float) -> tuple[Codes, Numbers, Codes]:
     """Products that the latest events of a visit speak for, how strongly, and by which product."""
     latest: dict[int, tuple[int, float, bool]] = {}
+    of_cart = (index.together,)
+    of_look = (index.substitutes, index.follows, index.alike, index.together)
     for event in [event for event in session if event.kind in EVIDENCE][-LATEST_EVENTS:]:
         code = index.code(event.product)
         if code != UNKNOWN:
             latest[code] = (code, EVIDENCE[event.kind] * _fade(day - event.day), event.kind in FOR_CART)
-    related = _related(index, latest.values())
+    related = _related(
+        (code, strength, of_cart if is_for_cart else of_look) for code, strength, is_for_cart in latest.values()
+    )
     viewed = [(code, AGAIN * strength) for code, strength, is_for_cart in latest.values() if not is_for_cart]
     again = np.array([code for code, _ in viewed], dtype=np.int64)
     strengths = np.array([strength for _, strength in viewed])
@@ -136,20 +141,16 @@ def _fade(days: float) -> float:
     return lasting + (1 - LASTING_SHARE) * 0.5 ** (age / HALF_LIFE_DAYS)
 
 
-def _related(index: RecommendationIndex, starts: Iterable[tuple[int, float, bool]]) -> tuple[Codes, Numbers, Codes]:
-    """Products related to some (product, weight, whether for the cart), how strongly, and to which of them."""
+def _related(starts: Iterable[tuple[int, float, tuple[ProductRows, ...]]]) -> tuple[Codes, Numbers, Codes]:
+    """Products related to some (product, weight, kinds of related ones), how strongly, and to which of them."""
     products, strengths, sources = [np.empty(0, np.int64)], [np.empty(0)], [np.empty(0, np.int64)]
-    for code, weight, is_for_cart in starts:
-        for rows in _rows_of(index, is_for_cart=is_for_cart):
+    for code, weight, kinds in starts:
+        for rows in kinds:
             part = rows.row(code)[:RELATED]
             products.append(part.astype(np.int64))
             strengths.append(weight * rows.value(STRENGTH, code)[:RELATED].astype(np.float64))
             sources.append(np.full(len(part), code))
     return np.concatenate(products), np.concatenate(strengths), np.concatenate(sources)
-
-
-def _rows_of(index: RecommendationIndex, *, is_for_cart: bool) -> tuple[ProductRows, ...]:
-    return (index.together,) if is_for_cart else (index.follows, index.alike, index.together)
 
 
 def _noisy_or(place: Codes, strength: Numbers, count: int) -> Numbers:

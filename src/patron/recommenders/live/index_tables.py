@@ -17,7 +17,7 @@ HEAD_SHARE = 0.8
 """The products with this share of the recent purchases are the head; the others are the long tail."""
 POPULAR_DAYS = 28.0
 """Purchases within so many days make a product popular."""
-TOGETHER, FOLLOWS, ALIKE = "together", "follows", "alike"
+TOGETHER, FOLLOWS, ALIKE, SUBSTITUTE, NEVER = "together", "follows", "alike", "substitute", "never"
 """Kinds of related products."""
 
 
@@ -43,7 +43,7 @@ class IndexTables:
     purchases: pa.Table
     """customer_id, product_id, days (before the index's time), is_return: of as long as rules look back."""
     related: pa.Table
-    """product_id, related_id, kind ("together", "follows" or "alike"), strength, 0 to 1."""
+    """product_id, related_id, kind ("together", "follows", "alike", "substitute" or "never"), strength, 0 to 1."""
     wanted: pa.Table
     """customer_id, product_id, probability, days_since, usual_days, because_product_id."""
     hidden: pa.Table = field(default_factory=lambda: NOTHING_HIDDEN)
@@ -77,7 +77,8 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
     facts = facts.set_column(facts.column_names.index("price_cents"), "price_cents", price_column)
     facts = facts.append_column("is_tail", pa.array(_is_tail(popularity)))
     facts = facts.append_column("margin_share", pa.array(np.clip(share, -np.inf, 1.0), from_pandas=True))
-    together, follows, alike = (_related(tables.related, ids, kind) for kind in (TOGETHER, FOLLOWS, ALIKE))
+    kinds = TOGETHER, FOLLOWS, ALIKE, SUBSTITUTE, NEVER
+    together, follows, alike, substitutes, never = (_related(tables.related, ids, kind) for kind in kinds)
     return RecommendationIndex(
         at_day,
         ProductFacts.of(facts),
@@ -85,6 +86,8 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
         together,
         follows,
         alike,
+        substitutes,
+        never,
         float_column(products, "known_day", missing=np.nan).astype(np.float32),
         margin.astype(np.float32),
         _customers(tables, ids),

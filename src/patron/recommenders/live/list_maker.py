@@ -15,7 +15,7 @@ from patron.recommenders.live.click_model import TINY, ClickWeights, ProductResp
 from patron.recommenders.live.exploration import DRAWS, RegretBudget, draw_product
 from patron.recommenders.live.list_reasons import Reason, reason_of
 from patron.recommenders.live.recommendation_index import DAYS, UNKNOWN, RecommendationIndex
-from patron.recommenders.live.scenarios import Scenario
+from patron.recommenders.live.scenarios import CART, Scenario
 from patron.recommenders.live.session_memory import CLICK, HIDE, ORDER, RETURN, SHOWN, SessionEvent
 from patron.schema.numbers import Numbers
 
@@ -196,7 +196,14 @@ class ListMaker:
             elif event.kind in HIDE:
                 hidden.append(self.index.code(event.product))
         bought, returned = (_one_row(*past[kind]) for kind in (ORDER, RETURN))
-        return ShopperFacts(bought, returned, _one_row(hidden), _one_row(request.context))
+        out_of_list = _one_row(hidden), _one_row(request.context), _one_row(self._apart(request))
+        return ShopperFacts(bought, returned, *out_of_list)
+
+    def _apart(self, request: ListRequest) -> list[int]:
+        """What is not shown next to the products of the page or cart."""
+        is_cart = request.scenario.name == CART
+        rows = (self.index.never, self.index.substitutes) if is_cart else (self.index.never,)
+        return [other for one in request.context for of_kind in rows for other in of_kind.row(one).tolist()]
 
     def _explore(  # noqa: PLR0913, PLR0917 - all that one draw needs
         self,

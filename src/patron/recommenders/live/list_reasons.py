@@ -43,10 +43,12 @@ def reason_of(
         because = float(wanted.value("because", customer)[at])
         if because >= 0:
             return Reason("goes_with_history", int(because))
-    if source == CONTEXT and of_page != UNKNOWN:
-        return Reason("goes_with_page", of_page)
-    if source == SESSION and of_visit != UNKNOWN:
-        return Reason("viewed") if of_visit == product else Reason("goes_with_visit", of_visit)
+    other = {CONTEXT: of_page, SESSION: of_visit}.get(source, UNKNOWN)
+    if other == product:
+        return Reason("viewed")
+    if other != UNKNOWN:
+        replaces = (index.substitutes.row(other) == product).any()
+        return Reason("replaces" if replaces else "goes_with_page" if source == CONTEXT else "goes_with_visit", other)
     if source == TASTE:
         return Reason("popular_in_category")
     is_new = 0 <= day - index.known_since[product] <= NEW_DAYS

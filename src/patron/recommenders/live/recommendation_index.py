@@ -59,6 +59,10 @@ class RecommendationIndex:
     """Products wanted next by those who look at a product, by `strength`, 0 to 1: substitutes, and what comes next."""
     alike: ProductRows
     """Products of like content, by `strength`, 0 to 1."""
+    substitutes: ProductRows
+    """Products that people wrote down as replacing each product, by `strength`, 0 to 1."""
+    never: ProductRows
+    """Products that people wrote down as never shown next to each product."""
     known_since: Floats
     """Day on which each product was first known."""
     margin_cents: Floats

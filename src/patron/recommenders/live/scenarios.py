@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from patron.recommenders.lists.list_rules import ListRules
 
+CART = "cart"
+"""Name of the scenario whose page is a cart: what replaces a product of it is not listed there."""
 LEAST_RELEVANCE = 1e-15
 """What is left out for an unlikely click has the relevance 0."""
 

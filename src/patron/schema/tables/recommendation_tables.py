@@ -1,12 +1,12 @@
 """Recommended products: what customers may want, what goes together, lists, and what they brought."""
 
 from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
+from patron.schema.table_definition import FLAG, INT, NUMBER, NUMBERS, TEXT, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
 AFFINITIES = Table(
     "affinities",
-    "one row per customer and candidate product",
+    "one row per customer or prospect and candidate product",
     ("run_id", "customer_id", "rank"),
     (
         RUN,
@@ -39,14 +39,26 @@ RELATED_PRODUCTS = Table(
         Column(
             "kind",
             TEXT,
-            "together: bought in the same orders; follows: wanted by those who looked at it; alike: of like content",
-            choices=("together", "follows", "alike"),
+            "together: bought in the same orders, or so by product_edges.csv; follows: wanted by those who looked at "
+            "it; alike: of like content; substitute: replaces it, never: not shown next to it, by product_edges.csv",
+            choices=("together", "follows", "alike", "substitute", "never"),
         ),
         of("rank", INT, "position, from 1"),
         of("related_id", TEXT, "the related product"),
         of("strength", NUMBER, "how strongly the one speaks for the other", "0 to 1"),
     ),
     partition_by="run_id",
+)
+TEXT_VECTORS = Table(
+    "text_vectors",
+    "one row per text of products that an encoder has read",
+    ("encoder", "text_digest"),
+    (
+        of("text_digest", TEXT, "BLAKE2b of the text, hexadecimal"),
+        of("encoder", TEXT, "name and version of the encoder"),
+        of("vector", NUMBERS, "what it returned"),
+    ),
+    is_for_people=True,
 )
 RECOMMENDATIONS = Table(
     "recommendations",

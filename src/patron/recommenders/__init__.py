@@ -1,7 +1,7 @@
 """Recommenders on anybody's interactions: which items each user wants next, compared without looking ahead.
 
 It needs no workspace: any frame that speaks Arrow comes in, with user_id, item_id and, where it has them, `at`,
-`weight` and `event`.
+`weight`, `event` and `category`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 from patron.recommenders import saving
 from patron.recommenders.als import ALS
 from patron.recommenders.blend import Blend
+from patron.recommenders.category_popularity import CategoryPopularity
 from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.ease import EASE
 from patron.recommenders.evaluation import evaluate
@@ -32,6 +33,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         RecentPopularity,
         ALS,
         Blend,
+        CategoryPopularity,
         CoVisitation,
         EASE,
         ItemHazard,
@@ -63,6 +65,7 @@ __all__ = [
     "EXTRA_LEARNERS",
     "LEARNERS",
     "Blend",
+    "CategoryPopularity",
     "CoVisitation",
     "Fitted",
     "ItemHazard",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Scores, insert
+from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.schema.numbers import Numbers
@@ -41,6 +41,13 @@ class FittedNeighbours(Fitted):
         rows = sp.csr_array(self.profiles[users])
         of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
         return _sums(*of_rows, *of_items, np.full((len(users), len(self.catalogue.items)), -np.inf))
+
+    def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - of all that is near
+        """As `scores`, of what is near to something alone: far less than all items where there are many."""
+        rows = sp.csr_array(self.profiles[users])
+        of_rows, of_items = (_arrays(one) for one in (rows, self.neighbours))
+        sums = _near_sums(*of_rows, *of_items, len(self.catalogue.items))
+        return sp.csr_array(sums, shape=(len(users), len(self.catalogue.items)))
 
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""
@@ -97,6 +104,34 @@ def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noq
                 before = sums[row, column]
                 sums[row, column] = product if before == -np.inf else before + product
     return sums
+
+
+@numba.njit(cache=True)
+def _near_sums(starts, places, values, of_starts, of_places, of_values, columns):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+    """As `_sums`, in compressed rows: values, columns in the order in which they came, and starts."""
+    rows = len(starts) - 1
+    ends, most = np.zeros(rows + 1, dtype=np.int64), 0
+    for row in range(rows):
+        size = 0
+        for middle in places[starts[row] : starts[row + 1]]:
+            size += of_starts[middle + 1] - of_starts[middle]
+        most += min(size, columns)
+    near, of_near = np.empty(most, dtype=np.int64), np.empty(most)
+    place_of = np.full(columns, -1, dtype=np.int64)
+    size = 0
+    for row in range(rows):
+        first = size
+        for place in range(starts[row], starts[row + 1]):
+            value, middle = values[place], places[place]
+            for at in range(of_starts[middle], of_starts[middle + 1]):
+                column, product = of_places[at], value * of_values[at]
+                if place_of[column] < first:
+                    place_of[column], near[size], of_near[size] = size, column, product
+                    size += 1
+                else:
+                    of_near[place_of[column]] += product
+        ends[row + 1] = size
+    return of_near[:size], near[:size], ends
 
 
 @numba.njit(cache=True)

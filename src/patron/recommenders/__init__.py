@@ -23,6 +23,7 @@ from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.self_attention import SelfAttention
+from patron.recommenders.slim import SLIM
 from patron.recommenders.splitting import split
 from patron.recommenders.tifu_knn import TifuKnn
 from patron.recommenders.user_window_cf import UserWindowCf
@@ -42,6 +43,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         MatrixFactorisation,
         PersonalFrequency,
         RP3beta,
+        SLIM,
         TifuKnn,
         UserWindowCf,
     )
@@ -64,6 +66,7 @@ __all__ = [
     "EASE",
     "EXTRA_LEARNERS",
     "LEARNERS",
+    "SLIM",
     "Blend",
     "CategoryPopularity",
     "CoVisitation",

@@ -45,7 +45,7 @@ class FittedNeighbours(Fitted):
     def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - of all that is near
         """As `scores`, of what is near to something alone: far less than all items where there are many."""
         rows = sp.csr_array(self.profiles[users])
-        of_rows, of_items = (_arrays(one) for one in (rows, self.neighbours))
+        of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
         sums = _near_sums(*of_rows, *of_items, len(self.catalogue.items))
         return sp.csr_array(sums, shape=(len(users), len(self.catalogue.items)))
 
@@ -62,6 +62,21 @@ def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
     """Users x items: weights of a user's rows, halved with each half-life before that user's last row."""
     halvings = np.minimum(known.days_before_last / half_life_days, MOST_HALVINGS)
     return positive_matrix(known, 0.5**halvings)
+
+
+def newest_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
+    """Users x items: 1 for what a user had last, halved with each half-life between its newest row and that."""
+    return recent_profiles(_newest_rows(known), half_life_days)
+
+
+def _newest_rows(known: Interactions) -> Interactions:
+    """The newest row of each user and item, all of the same weight."""
+    known = known.where(known.weight > 0)
+    pairs = known.user * len(known.items) + known.item
+    is_newest = np.zeros(len(known), dtype=np.bool_)
+    is_newest[len(known) - 1 - np.unique(pairs[::-1], return_index=True)[1]] = True
+    newest = known.where(is_newest)
+    return replace(newest, weight=np.ones(len(newest)))
 
 
 def positive_matrix(known: Interactions, factor: Numbers | float = 1.0) -> sp.csr_array:
@@ -124,7 +139,7 @@ def _near_sums(starts, places, values, of_starts, of_places, of_values, columns)
         for place in range(starts[row], starts[row + 1]):
             value, middle = values[place], places[place]
             for at in range(of_starts[middle], of_starts[middle + 1]):
-                column, product = of_places[at], value * of_values[at]
+                column, product = of_places[at], np.float64(value) * of_values[at]
                 if place_of[column] < first:
                     place_of[column], near[size], of_near[size] = size, column, product
                     size += 1

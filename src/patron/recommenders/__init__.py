@@ -26,6 +26,7 @@ from patron.recommenders.self_attention import SelfAttention
 from patron.recommenders.slim import SLIM
 from patron.recommenders.splitting import split
 from patron.recommenders.tifu_knn import TifuKnn
+from patron.recommenders.two_towers import TwoTowers
 from patron.recommenders.user_window_cf import UserWindowCf
 
 LEARNERS: Mapping[str, type[Learner]] = {
@@ -49,7 +50,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
     )
 }
 """Every recommender by its name, the baseline first."""
-EXTRA_LEARNERS: Mapping[str, type[Learner]] = {SelfAttention.name: SelfAttention}
+EXTRA_LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (SelfAttention, TwoTowers)}
 """Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT: Learner = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
@@ -81,6 +82,7 @@ __all__ = [
     "RecentPopularity",
     "SelfAttention",
     "TifuKnn",
+    "TwoTowers",
     "UserWindowCf",
     "evaluate",
     "load",

@@ -110,7 +110,8 @@ class TwoTowers(Learner):
             network = TowerNetwork(torch, self, content, facts.rows_of(known.users))
             network.fit(users, sequences, known.item)
         weights = network.weights_in_numpy()
-        inputs = np.asarray(weights["items"] + content @ weights["content"], dtype=np.float32)
+        has_rows = np.bincount(known.item, minlength=len(known.items)) > 0  # else it is still where it began, at random
+        inputs = (weights["items"] * has_rows[:, None] + content @ weights["content"]).astype(np.float32)
         items = weights["scale"] * tower(inputs, weights["item_wide"], weights["item_narrow"])
         of_users = weights["facts"], weights["user_wide"], weights["user_narrow"]
         x = self.user_vectors(known, inputs, facts, of_users)

@@ -8,7 +8,8 @@ where tower(x) is x + relu(x A) B, divided by its length (Covington et al. 2016;
 softmax of the vectors' product times a scale. The loss is cross-entropy over the item that came next and items drawn as
 often as they occur, less the logarithm of how often that is, which makes up for the draw. While it learns, e is left
 out for a share of the items that have content, so that what has no rows has a vector that means the same. On Complete
-Journey `content.content_neighbours` ranks new products far better: compare both. torch fits it; recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
+Journey `content.content_neighbours` ranks new products far better: compare both. torch fits it; recommending needs
+NumPy only. An epoch costs O(rows x width x (negatives + width)).
 """
 
 from dataclasses import dataclass, replace

@@ -4,7 +4,8 @@
 uses the one before it, which chose the constants of `patron.recommenders.content`.
 
 New products have their first sale in the window. Customers who bought one get the new products ranked, by what they
-bought before the cut. Price is that of the first line: what the shop asks for is known when a product starts.
+bought before the cut; `two_towers` is measured where torch is installed. Price is that of the first line: what the shop
+asks for is known when a product starts.
 
 New customers: at the end of these data almost nobody is new (5 in the last window). So a random half of the customers
 is left out of training, and the first basket of each in the window is the first that is known: once a random half of
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +33,9 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from complete_journey import CUT, DAYS, FEWEST_LINES
 
-from patron.recommenders import CoVisitation, ItemKNN
+from patron.recommenders import CoVisitation, ItemKNN, TwoTowers
 from patron.recommenders.content import ProductGraph, ProductVectors, content_neighbours, fuse
-from patron.recommenders.ids import Codes
+from patron.recommenders.ids import Codes, codes_of_ids
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 
@@ -172,6 +174,15 @@ def new_products(shop: Shop, start: float) -> None:
         "graph: walk over labels": lambda items: graph.walk(items, K, among=new)["item_id"].to_numpy(),
         "content: content_neighbours": from_neighbours,
     }
+    if find_spec("torch") is not None:
+        towers = TwoTowers().fit(before.frame(), products=shop.products.take(pa.array(catalogue)))
+        code = codes_of_ids(new, towers.catalogue.items)
+        of_user = codes_of_ids(np.arange(int(shop.user.max()) + 1), towers.catalogue.users)
+
+        def from_towers(items: Codes) -> Codes:
+            return best(np.asarray(towers.scores(of_user[[user_of[items.tobytes()]]]))[0, code], new)
+
+        rankings["two towers"] = from_towers
     measure(rankings, known, items_of(bought, users))
 
 

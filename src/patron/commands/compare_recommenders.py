@@ -24,6 +24,7 @@ class InteractionColumns:
     time: str | None = None
     weight: str | None = None
     event: str | None = None
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _interactions(table: pa.Table, columns: InteractionColumns, *, where: str) -
         "at": columns.time,
         "weight": columns.weight,
         "event": columns.event,
+        "category": columns.category,
     }
     missing = [name for name in names.values() if name and name not in table.column_names]
     if missing:

@@ -1,7 +1,7 @@
 """Recommenders on anybody's interactions: which items each user wants next, compared without looking ahead.
 
 It needs no workspace: any frame that speaks Arrow comes in, with user_id, item_id and, where it has them, `at`,
-`weight` and `event`.
+`weight`, `event` and `category`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 from patron.recommenders import saving
 from patron.recommenders.als import ALS
 from patron.recommenders.blend import Blend
+from patron.recommenders.category_popularity import CategoryPopularity
 from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.ease import EASE
 from patron.recommenders.evaluation import evaluate
@@ -22,8 +23,10 @@ from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.self_attention import SelfAttention
+from patron.recommenders.slim import SLIM
 from patron.recommenders.splitting import split
 from patron.recommenders.tifu_knn import TifuKnn
+from patron.recommenders.two_towers import TwoTowers
 from patron.recommenders.user_window_cf import UserWindowCf
 
 LEARNERS: Mapping[str, type[Learner]] = {
@@ -32,6 +35,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         RecentPopularity,
         ALS,
         Blend,
+        CategoryPopularity,
         CoVisitation,
         EASE,
         ItemHazard,
@@ -40,12 +44,13 @@ LEARNERS: Mapping[str, type[Learner]] = {
         MatrixFactorisation,
         PersonalFrequency,
         RP3beta,
+        SLIM,
         TifuKnn,
         UserWindowCf,
     )
 }
 """Every recommender by its name, the baseline first."""
-EXTRA_LEARNERS: Mapping[str, type[Learner]] = {SelfAttention.name: SelfAttention}
+EXTRA_LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (SelfAttention, TwoTowers)}
 """Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT: Learner = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
@@ -62,7 +67,9 @@ __all__ = [
     "EASE",
     "EXTRA_LEARNERS",
     "LEARNERS",
+    "SLIM",
     "Blend",
+    "CategoryPopularity",
     "CoVisitation",
     "Fitted",
     "ItemHazard",
@@ -75,6 +82,7 @@ __all__ = [
     "RecentPopularity",
     "SelfAttention",
     "TifuKnn",
+    "TwoTowers",
     "UserWindowCf",
     "evaluate",
     "load",

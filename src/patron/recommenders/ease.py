@@ -24,7 +24,7 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.neighbours import positive_matrix, recent_profiles
+from patron.recommenders.neighbours import newest_profiles, positive_matrix
 from patron.schema.numbers import Numbers
 
 
@@ -88,7 +88,7 @@ class EASE(Learner):
 
     def profiles(self, known: Interactions) -> sp.csr_array:
         """Users x items: 1 for what a user had last, less for what is older."""
-        return recent_profiles(_newest_rows(known), self.half_life_days)
+        return newest_profiles(known, self.half_life_days)
 
     def _tail(self, known: Interactions, head: Codes, weights: npt.NDArray[np.float32]) -> sp.csr_array:
         """Items x items: scaled cosines of pairs that are not both in the head."""
@@ -105,16 +105,6 @@ class EASE(Learner):
         scale = max(float(cosine @ dense), 0.0) / max(float(cosine @ cosine), np.finfo(float).tiny)
         kept = ~in_head & is_other
         return sp.csr_array((scale * pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=(count, count))
-
-
-def _newest_rows(known: Interactions) -> Interactions:
-    """The newest row of each user and item, all of the same weight."""
-    known = known.where(known.weight > 0)
-    pairs = known.user * len(known.items) + known.item
-    is_newest = np.zeros(len(known), dtype=np.bool_)
-    is_newest[len(known) - 1 - np.unique(pairs[::-1], return_index=True)[1]] = True
-    newest = known.where(is_newest)
-    return replace(newest, weight=np.ones(len(newest)))
 
 
 def _weights(owned: sp.csr_array, ridge: float) -> npt.NDArray[np.float32]:

@@ -29,3 +29,14 @@ class FittedFactors(Fitted):
     @cached_property
     def _unit_items(self) -> Factors:
         return self.item_factors / np.maximum(np.linalg.norm(self.item_factors, axis=1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSoftmax(FittedFactors):
+    """Vectors whose products are logarithms of odds."""
+
+    def scores(self, users: Codes) -> Scores:
+        """Probability that an item is next, of all items."""
+        products = np.asarray(super().scores(users))
+        odds = np.exp(products - products.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)

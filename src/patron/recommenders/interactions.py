@@ -16,7 +16,7 @@ from patron.schema.errors import BadInteractions
 from patron.schema.frames import table_without_index
 from patron.schema.numbers import Numbers, float_column
 
-COLUMNS = ("user_id", "item_id", "at", "weight", "event")
+COLUMNS = ("user_id", "item_id", "at", "weight", "event", "category")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,14 @@ class Interactions:
     events: tuple[str, ...]
     has_times: bool
     """Whether rows are of different times; else they only have an order."""
+    category: Codes
+    """Category of each item, that of its newest row; 0 for all items of a frame without categories."""
     as_of: float | None = None
     """Day that ages are counted to; None is that of the newest row."""
 
     @classmethod
     def of(cls, frame: Any) -> Self:
-        """Read a frame with user_id and item_id, and where it has them `at`, `weight` and `event`.
+        """Read a frame with user_id and item_id, and where it has them `at`, `weight`, `event` and `category`.
 
         `at` is a time, a date or a number of seconds. Raises BadInteractions.
         """
@@ -51,19 +53,21 @@ class Interactions:
         days = days_of(table)
         order = np.argsort(days, kind="stable")
         users, items = (_ids(table, name) for name in ("user_id", "item_id"))
-        names = _event_names(table)
+        names = _labels(table, "event")
         events = names.unique().sort() if names is not None else pa.array([""])
         weight = weights_of(table)
+        item = codes_of_ids(table["item_id"], items)[order]
         return cls(
             users,
             items,
             codes_of_ids(table["user_id"], users)[order],
-            codes_of_ids(table["item_id"], items)[order],
+            item,
             days[order],
             weight[order],
             codes_of_ids(names, events)[order] if names is not None else np.zeros(len(order), dtype=np.int64),
             tuple(events.to_pylist()),
             bool(np.ptp(days) > 0) if len(days) else False,
+            _categories(table, order, item, len(items)),
         )
 
     def __len__(self) -> int:
@@ -76,12 +80,13 @@ class Interactions:
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def of_items(self, items: pa.Array) -> Self:
-        """Rows of these items, which keep their numbers there; users without such a row are left out."""
+        """Rows of these items, which keep their numbers there, without categories; users without a row are left out."""
         item = codes_of_ids(self.items, items)[self.item]
         rows = self.where(item >= 0)
         users, user = np.unique(rows.user, return_inverse=True)
         ids = self.users.take(pa.array(users))
-        return replace(rows, users=ids, items=items, user=user.astype(np.int64), item=item[item >= 0])
+        places = {"user": user.astype(np.int64), "item": item[item >= 0]}
+        return replace(rows, users=ids, items=items, category=np.zeros(len(items), dtype=np.int64), **places)
 
     @cached_property
     def end_day(self) -> float:
@@ -146,14 +151,23 @@ def _count_missing(column: pa.ChunkedArray) -> int:
     return values.null_count + (pc.sum(pc.invert(pc.is_finite(values))).as_py() or 0 if is_float else 0)
 
 
-def _event_names(table: pa.Table) -> pa.ChunkedArray | None:
-    """Kind of event of each row, "" where there is none; None for a table without kinds. Raises BadInteractions."""
-    if "event" not in table.column_names:
+def _labels(table: pa.Table, name: str) -> pa.ChunkedArray | None:
+    """Text of each row, "" where there is none; None for a table without the column. Raises BadInteractions."""
+    if name not in table.column_names:
         return None
     try:
-        return without_dictionary(table["event"]).cast(pa.string()).fill_null("")
+        return without_dictionary(table[name]).cast(pa.string()).fill_null("")
     except pa.ArrowException as error:
-        raise _bad(f"event is not text: {table['event'].type}", "Pass the name of each row's kind of event.") from error
+        todo = f"Pass the name of each row's {name}."
+        raise _bad(f"{name} is not text: {table[name].type}", todo) from error
+
+
+def _categories(table: pa.Table, order: Codes, item: Codes, count: int) -> Codes:
+    """Category of each item, by number; that of its newest row. Raises BadInteractions."""
+    category, labels = np.zeros(count, dtype=np.int64), _labels(table, "category")
+    if labels is not None:
+        category[item] = codes_of_ids(labels, labels.unique().sort())[order]
+    return category
 
 
 def _ids(table: pa.Table, name: str) -> pa.Array:

@@ -28,7 +28,17 @@ LEAST = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
 ABOVE_0 = frozenset({"half_life_days", "learning_rate", "patience", "prior_purchases", "regularisation"})
 """Settings with a fraction that are above 0; the rest are 0 or more."""
 UP_TO_1 = frozenset(
-    {"asymmetry", "b", "backward", "basket_decay", "dropout", "group_decay", "personal_share", "step_decay"}
+    {
+        "asymmetry",
+        "b",
+        "backward",
+        "basket_decay",
+        "content_share",
+        "dropout",
+        "group_decay",
+        "personal_share",
+        "step_decay",
+    }
 )
 """Shares, 1 at most."""
 REASON = b"reason"
@@ -48,7 +58,7 @@ class Learner(ABC):
 
         Raises BadInteractions, also for a setting out of its range, and NotEnoughData for a frame without a row.
         """
-        _check_settings(self)
+        check_settings(self)
         known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
         if not len(known):
             raise NotEnoughData("no row to learn from", where="interactions", todo="Pass some interactions.")
@@ -203,7 +213,7 @@ class Fitted(ABC):
         )
 
 
-def _check_settings(learner: Any) -> None:
+def check_settings(learner: Any) -> None:
     """Raise BadInteractions for a number that is out of its range; which numbers are whole their defaults say."""
     for field in fields(learner):
         if type(field.default) not in {int, float}:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Scores, insert
+from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.schema.numbers import Numbers
@@ -42,6 +42,13 @@ class FittedNeighbours(Fitted):
         of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
         return _sums(*of_rows, *of_items, np.full((len(users), len(self.catalogue.items)), -np.inf))
 
+    def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - of all that is near
+        """As `scores`, of what is near to something alone: far less than all items where there are many."""
+        rows = sp.csr_array(self.profiles[users])
+        of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
+        sums = _near_sums(*of_rows, *of_items, len(self.catalogue.items))
+        return sp.csr_array(sums, shape=(len(users), len(self.catalogue.items)))
+
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""
         return sp.csr_array(self.neighbours[items])
@@ -55,6 +62,21 @@ def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
     """Users x items: weights of a user's rows, halved with each half-life before that user's last row."""
     halvings = np.minimum(known.days_before_last / half_life_days, MOST_HALVINGS)
     return positive_matrix(known, 0.5**halvings)
+
+
+def newest_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
+    """Users x items: 1 for what a user had last, halved with each half-life between its newest row and that."""
+    return recent_profiles(_newest_rows(known), half_life_days)
+
+
+def _newest_rows(known: Interactions) -> Interactions:
+    """The newest row of each user and item, all of the same weight."""
+    known = known.where(known.weight > 0)
+    pairs = known.user * len(known.items) + known.item
+    is_newest = np.zeros(len(known), dtype=np.bool_)
+    is_newest[len(known) - 1 - np.unique(pairs[::-1], return_index=True)[1]] = True
+    newest = known.where(is_newest)
+    return replace(newest, weight=np.ones(len(newest)))
 
 
 def positive_matrix(known: Interactions, factor: Numbers | float = 1.0) -> sp.csr_array:
@@ -97,6 +119,34 @@ def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noq
                 before = sums[row, column]
                 sums[row, column] = product if before == -np.inf else before + product
     return sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _near_sums(starts, places, values, of_starts, of_places, of_values, columns):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+    """As `_sums`, in compressed rows: values, columns in the order in which they came, and starts."""
+    rows = len(starts) - 1
+    ends, most = np.zeros(rows + 1, dtype=np.int64), 0
+    for row in range(rows):
+        size = 0
+        for middle in places[starts[row] : starts[row + 1]]:
+            size += of_starts[middle + 1] - of_starts[middle]
+        most += min(size, columns)
+    near, of_near = np.empty(most, dtype=np.int64), np.empty(most)
+    place_of = np.full(columns, -1, dtype=np.int64)
+    size = 0
+    for row in range(rows):
+        first = size
+        for place in range(starts[row], starts[row + 1]):
+            value, middle = values[place], places[place]
+            for at in range(of_starts[middle], of_starts[middle + 1]):
+                column, product = of_places[at], np.float64(value) * of_values[at]
+                if place_of[column] < first:
+                    place_of[column], near[size], of_near[size] = size, column, product
+                    size += 1
+                else:
+                    of_near[place_of[column]] += product
+        ends[row + 1] = size
+    return of_near[:size], near[:size], ends
 
 
 @numba.njit(cache=True, nogil=True)

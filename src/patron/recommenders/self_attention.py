@@ -10,23 +10,21 @@ width)): minutes per million rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from patron.recommenders.attention_states import sequence_ends, weight_shapes
-from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factor_solver import Factors
-from patron.recommenders.fitted_factors import FittedFactors
+from patron.recommenders.fitted_factors import FittedSoftmax
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
-from patron.schema.errors import MissingExtra
+from patron.recommenders.torch_import import import_torch, reproducible_draws
 
 
 @dataclass(frozen=True, eq=False)
-class FittedSelfAttention(FittedFactors):
+class FittedSelfAttention(FittedSoftmax):
     """Vectors of where each user's sequence ends, and of items."""
 
     learner: "SelfAttention"
@@ -37,12 +35,6 @@ class FittedSelfAttention(FittedFactors):
         """Where other users' sequences end."""
         ends = self.learner.sequence_ends(known, self.item_factors, self.weights)
         return replace(self, catalogue=self.catalogue.fold_rows(known), user_factors=ends)
-
-    def scores(self, users: Codes) -> Scores:
-        """Probability that an item is next, of all items."""
-        products = np.asarray(FittedFactors.scores(self, users))
-        odds = np.exp(products - products.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -73,17 +65,11 @@ class SelfAttention(Learner):
 
     def fit_interactions(self, known: Interactions) -> FittedSelfAttention:
         """Fit to the order of each user's rows. Raises MissingExtra without torch."""
-        torch = _torch()
+        torch = import_torch(self.name)
         sequences = sequences_of(known, self.length)
-        thread_count = torch.get_num_threads()
-        torch.set_num_threads(1)  # why: sums must not depend on the machine; and small steps are slower on several
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(self.seed)
-                network = Network(torch, self, len(known.items))
-                network.fit(torch.as_tensor(sequences))
-        finally:
-            torch.set_num_threads(thread_count)
+        with reproducible_draws(torch, self.seed):
+            network = Network(torch, self, len(known.items))
+            network.fit(torch.as_tensor(sequences))
         weights = {name: one.detach().numpy().copy() for name, one in network.weights.items()}
         items, rest = weights.pop("items")[1:], tuple(weights.values())
         ends = self.sequence_ends(known, items, rest)
@@ -172,9 +158,15 @@ def _without_empty_places(sequences: Any) -> Any:
 
 
 def sequences_of(known: Interactions, length: int) -> Codes:
-    """Rows of length + 1 items, numbered from 1: each user's rows in order, cut from the end; 0 before the first.
+    """As `users_and_sequences`, the rows alone."""
+    return users_and_sequences(known, length)[1]
 
-    The last item of a row is the first of the next one, so that each item but a user's first is once what comes next.
+
+def users_and_sequences(known: Interactions, length: int) -> tuple[Codes, Codes]:
+    """User of each row, and rows of length + 1 items, numbered from 1: a user's in order, cut from the end.
+
+    0 is before the first. The last item of a row is the first of the next one, so that each item but a user's first is
+    once what comes next.
     """
     place = _places_from_end(known)
     rows = [(known.user, place // length, length - place % length, known.item)]
@@ -183,10 +175,12 @@ def sequences_of(known: Interactions, length: int) -> Codes:
         (known.user[is_edge], place[is_edge] // length - 1, np.zeros(is_edge.sum(), np.int64), known.item[is_edge])
     )
     user, part, at, item = (np.concatenate(columns) for columns in zip(*rows, strict=True))
-    _, row = np.unique(user * (part.max(initial=0) + 1) + part, return_inverse=True)
+    parts = part.max(initial=0) + 1
+    key, row = np.unique(user * parts + part, return_inverse=True)
     sequences = np.zeros((int(row.max(initial=-1)) + 1, length + 1), dtype=np.int64)
     sequences[row, at] = item + 1
-    return sequences[(sequences > 0).sum(axis=1) > 1]
+    is_long = (sequences > 0).sum(axis=1) > 1
+    return key[is_long] // parts, sequences[is_long]
 
 
 def last_items(known: Interactions, length: int) -> Codes:
@@ -205,11 +199,3 @@ def _places_from_end(known: Interactions) -> Codes:
     places = np.empty(len(known), dtype=np.int64)
     places[order] = ends[known.user[order]] - 1 - np.arange(len(known))
     return places
-
-
-def _torch() -> Any:
-    try:
-        return import_module("torch")
-    except ImportError:
-        todo = "pip install 'patron[deep]'"
-        raise MissingExtra("torch is not installed", where=SelfAttention.name, todo=todo) from None

@@ -31,6 +31,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument for each option
     ] = None,
     weight: Annotated[str | None, typer.Option(help="Column with ratings or weights.")] = None,
     event: Annotated[str | None, typer.Option(help="Column with the kind of event, such as click or order.")] = None,
+    category: Annotated[str | None, typer.Option(help="Column with the item's category.")] = None,
     split: Annotated[
         str, typer.Option(help="What to test on: leave-last, next-basket, or the last days, such as days:28.")
     ] = "leave-last",
@@ -58,7 +59,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument for each option
     from patron.commands.compare_recommenders import InteractionColumns, compare_recommenders
     from patron.interfaces.cli.render_recommenders import show_recommenders
 
-    columns = InteractionColumns(user, item, time, weight, event)
+    columns = InteractionColumns(user, item, time, weight, event, category)
     with output.progress("comparing recommenders"):
         comparison = compare_recommenders(
             file,

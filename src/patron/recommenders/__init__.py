@@ -47,7 +47,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
 """Every recommender by its name, the baseline first."""
 EXTRA_LEARNERS: Mapping[str, type[Learner]] = {SelfAttention.name: SelfAttention}
 """Recommenders that need an extra to be fitted: `deep`."""
-DEFAULT: Learner = LearnedRanking()
+DEFAULT = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
 
 

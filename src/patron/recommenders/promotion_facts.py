@@ -43,7 +43,8 @@ class PromotionFacts:
 
     def fold_rows(self, known: Interactions) -> Self:
         """The plan as of the end of other users' rows, and these users; how items respond stays as it is."""
-        plan = _plan(known.promotions or self.promotions, known).of_kinds(self.promotions.kinds)
+        promotions = self.promotions if known.promotions is None else known.promotions
+        plan = _plan(promotions, known).of_kinds(self.promotions.kinds)
         item_facts = _item_facts(plan, known.end_day, self.days_ahead)
         user_facts = _user_facts(known, plan.share_at(known.item, known.day))
         return replace(self, promotions=plan, item_facts=item_facts, user_facts=user_facts)

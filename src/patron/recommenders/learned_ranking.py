@@ -9,17 +9,20 @@ other half, next to the blend's weights. Unless they are better by a standard er
 candidates, the order is the blend's. Then the members are fitted to everything. A fit costs up to four times the sum of
 its members', and one and a half times the trees.
 
-Where the shop's plan is passed, trees that also know it are judged on the same users: only if they are better by a
-standard error, user by user, do promotions count. Otherwise the fit is the one without them. A plan needs a cut at one
-time for everybody: it is not used where each user's last time is held out.
+Where the shop's plan is passed, trees with and without it are judged on all users of all windows, each half by trees
+that know the other: only if they are better by a standard error, user by user, do promotions count. Otherwise the fit
+is the one without them. A plan needs a cut at one time for everybody: it is not used where each user's last time is
+held out.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
+from patron.recommenders.best_items import Flags
 from patron.recommenders.blend import (
     FittedBlend,
     HeldOutPairs,
@@ -145,27 +148,42 @@ class LearnedRanking(Learner):
     ) -> list[PairFacts]:
         """Facts by which trees that know half of the users order the others' candidates better, beyond noise.
 
-        Trees must be better than weights: else there are no facts. Those that know the plan must be better than those
-        that do not: else the facts have no promotions.
+        Trees must be better than weights: else there are no facts. The plan must be of use: else the facts have none.
         """
         is_first = [rng.random(len(one.users)) < 1 / 2 for one in pairs]
         known = [one.of_users(first) for one, first in zip(pairs, is_first, strict=True)]
         judged = pairs[0].of_users(~is_first[0])
         of_blend = blend_scores(judged.pairs, weights_on(known[0]))
-        rows = TrainingRows.of(known, facts, rng)
+        # why a copy: whether there is a plan must not change which pairs trees learn from
+        is_useful = self._is_plan_useful(pairs, facts, is_first, deepcopy(rng))
+        useful = facts if is_useful else [one.without_promotions() for one in facts]
+        trees = self._fit_trees(TrainingRows.of(known, useful, rng))
+        of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
+        return useful if is_above_noise(of_trees - judged.ndcg_by_user(of_blend)) else []
 
-        def ndcg_of_trees(rows: TrainingRows, past: PairFacts) -> Numbers:
-            scores = tree_scores(self._fit_trees(rows), judged.pairs, judged.users, past, of_blend)
-            return judged.ndcg_by_user(scores)
+    def _is_plan_useful(
+        self, pairs: list[HeldOutPairs], facts: list[PairFacts], is_first: list[Flags], rng: np.random.Generator
+    ) -> bool:
+        """Whether trees that know the plan order candidates better, beyond noise: each half of the users by the other.
 
-        plan, past = facts[0].promotions, [one.without_promotions() for one in facts]
-        ndcg = ndcg_of_trees(rows.without_last(plan.feature_count) if plan else rows, past[0])
-        useful = past
-        if plan:
-            with_plan = ndcg_of_trees(rows, facts[0])
-            if is_better(with_plan, ndcg):
-                ndcg, useful = with_plan, facts
-        return useful if is_better(ndcg, judged.ndcg_by_user(of_blend)) else []
+        Gains are small, so that all users of all windows are needed to see them.
+        """
+        if facts[0].promotions is None:
+            return False
+        past, gains = [one.without_promotions() for one in facts], []
+        for chosen in (is_first, [~one for one in is_first]):
+            known = [one.of_users(flags) for one, flags in zip(pairs, chosen, strict=True)]
+            rows, weights = TrainingRows.of(known, facts, rng), weights_on(known[0])
+            count = facts[0].promotions.feature_count
+            with_plan, without = self._fit_trees(rows), self._fit_trees(rows.without_last(count))
+            for one, flags, planned, unplanned in zip(pairs, chosen, facts, past, strict=True):
+                judged = one.of_users(~flags)
+                of_blend = blend_scores(judged.pairs, weights)
+                gains.append(
+                    judged.ndcg_by_user(tree_scores(with_plan, judged.pairs, judged.users, planned, of_blend))
+                    - judged.ndcg_by_user(tree_scores(without, judged.pairs, judged.users, unplanned, of_blend))
+                )
+        return is_above_noise(np.concatenate(gains))
 
     def _fit_trees(self, rows: "TrainingRows") -> str:
         import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
@@ -206,9 +224,8 @@ def _with_promotions(interactions: Any, promotions: Any) -> Interactions:
     return replace(known, promotions=plan)
 
 
-def is_better(values: Numbers, others: Numbers) -> bool:
-    """Whether the mean of paired values is higher, by more than a standard error."""
-    gain = values - others
+def is_above_noise(gain: Numbers) -> bool:
+    """Whether the mean is above 0, by more than a standard error."""
     return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1) / np.sqrt(len(gain)))
 
 

@@ -17,6 +17,7 @@ from patron.schema.tables import (
     INTERACTIONS,
     ORDER_LINES,
     PRODUCTS,
+    PROMOTIONS,
     RECOMMENDABLE_PRODUCTS,
     RECOMMENDATIONS,
 )
@@ -70,6 +71,23 @@ def write_more_lines(shop: Shop) -> None:
     shop.lake.replace(PRODUCTS, pa.concat_tables([shop.lake.read(PRODUCTS), more]))
 
 
+def planned(product_id: str, starts: int, ends: int, known: int, superseded: int | None = None) -> dict[str, object]:
+    """A promotion; all numbers are days after the run."""
+    days = {"starts_at": starts, "ends_at": ends, "known_at": known, "superseded_at": superseded}
+    times = {name: None if one is None else AS_OF + timedelta(days=one) for name, one in days.items()}
+    return {"product_id": product_id, "promotion_id": f"from {starts}", **times}
+
+
+PLAN = [
+    planned("p8", 20, 30, -9),
+    planned("p8", 2, 9, -9, -5),
+    planned("p8", 3, 9, -5, 1),
+    planned("p8", 4, 9, 1),
+    planned("p9", -9, 0, -9),
+    planned("p9", 3, 3, -2),
+]
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("nightly") / "shop"
@@ -89,6 +107,7 @@ def shop(tmp_path_factory):
         interaction(owner(shop, 33), "review", "p34", before, rating=4.0),
     ]
     shop.lake.replace(INTERACTIONS, pa.Table.from_pylist(hidden, schema=INTERACTIONS.schema()))
+    shop.lake.replace(PROMOTIONS, pa.Table.from_pylist(PLAN, schema=PROMOTIONS.schema()))
     consents = [
         consent(owner(shop, 15), "Profiling"),
         consent(owner(shop, 16), "profiling", is_latest=False),
@@ -193,3 +212,10 @@ def test_reasons_say_what_happened(lists, bought):
                 assert row["reason"] in {"popular", "new"}
                 assert (row["because_product_id"], row["usual_days"]) == (None, None)
     assert min(codes["buy_again"], codes["goes_with_history"]) > 20
+
+
+def test_the_promotion_of_a_product_is_the_next_one_that_was_planned_by_the_run(shop):
+    rows = {row["product_id"]: row for row in shop.lake.read(RECOMMENDABLE_PRODUCTS).to_pylist()}
+    offers = {name: (row["offer_starts_at"], row["offer_ends_at"]) for name, row in rows.items()}
+    assert offers.pop("p8") == (AS_OF + timedelta(days=3), AS_OF + timedelta(days=9))
+    assert set(offers.values()) == {(None, None)}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from patron import understand
+from patron.schema.events import OF_PRODUCTS
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.runs import CompletedRun, Run
@@ -38,6 +39,7 @@ KINDS = (
     ("Contract Cancelled", 1),
     ("Message Sent", 1),
     ("Product Updated", 1),
+    ("Promotion Scheduled", 1),
     ("Page", 2),
 )
 USERS, DEVICES, CONTACTS = 9, 14, 6
@@ -80,7 +82,7 @@ class RandomShop:
 
     def _who(self, name: str) -> dict[str, object]:
         pick = self.random
-        if name == "Product Updated":
+        if name in OF_PRODUCTS:
             return {}
         user, device = f"u{pick.randrange(USERS)}", f"d{pick.randrange(DEVICES)}"
         who = pick.choice([{"user_token": user}, {"anonymous_token": device}, {"anonymous_token": device}, {}])
@@ -111,6 +113,10 @@ class RandomShop:
         if name.startswith("Contract"):
             ends = START + timedelta(days=pick.randrange(40))
             return {"properties": json.dumps({"contract_id": pick.choice("cd"), "ends_at": ends.isoformat()})}
+        if name == "Promotion Scheduled":
+            day = f"{START + timedelta(days=pick.randrange(40)):%Y-%m-%d}"
+            plan = {"promotion_id": pick.choice(["a", "b", None]), "starts_at": day, "ends_at": pick.choice([day, "?"])}
+            return {"product_id": product, "properties": json.dumps(plan | {"percent_off": 10})}
         if name == "Product Updated" or name.startswith("Product "):
             return {"product_id": product, "category": category, "brand": category, "currency": currency}
         return {}

@@ -18,6 +18,10 @@ from patron.understand.prospects import KNOWN_SINCE_SQL, with_age_sql
 
 ZONE = "America/New_York"
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]  # it takes long to start
+PLAN = [
+    f'{{"promotion_id":"x","starts_at":"2024-01-20","ends_at":"2024-01-27T00:00:00Z",{more}}}'
+    for more in ('"sale_price":"4.5"', '"percent_off":"10","kind":"leaflet"')
+]
 TERMS = [f'{{"contract_id":"c","ends_at":"{end}"}}' for end in ("2024-01-21T00:00:00+01:00", "2024-03-01")]
 BIG = [{"product_id": f"big{n}", "price_cents": 10**12 // n, "quantity": 1} for n in (1, 2, 3)]
 
@@ -45,6 +49,8 @@ def small_shop(pipeline):
         e("r6", "Order Refunded", 20, order_id="o6", total_cents=250, properties='{"is_so_far":"true"}'),
         e("big", "Order Completed", 21, order_id="big", discount_cents=10**12 - 7, products=BIG),
         e("c1", "Product Updated", 3, known=6, product_id="p1", category="toys", brand="b", price_cents=350),
+        e("s1", "Promotion Scheduled", 3, product_id="p1", price_cents=500, properties=PLAN[0]),
+        e("s2", "Promotion Scheduled", 9, product_id="p1", properties=PLAN[1]),
         e("t1", "Identify", 2, traits='{"income":"low","household_size":2}'),
         e("m1", "Message Sent", 12),
         e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0, flags=["no_time", "bot"]),

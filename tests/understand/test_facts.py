@@ -91,6 +91,33 @@ def test_the_catalogue_says_what_may_be_recommended_and_a_later_row_changes_only
     assert {q[name] for name in ("description", "style_id", "cost_cents", "stock", "is_consumable")} == {None}
 
 
+def test_a_plan_of_promotions_keeps_what_was_known_when(pipeline):
+    def scheduled(event_id, at, product_id="p", price_cents=None, **properties):
+        what = {"promotion_id": "june", "starts_at": "2024-01-20", "ends_at": "2024-01-27T00:00:00Z"} | properties
+        more = {"product_id": product_id, "price_cents": price_cents, "properties": json.dumps(what)}
+        return pipeline.event(event_id, "Promotion Scheduled", at, **more)
+
+    events = [
+        scheduled("a", 1, percent_off=20, kind="leaflet"),
+        scheduled("b", 3, percent_off=30),
+        scheduled("c", 5, ends_at="2024-01-20"),
+        scheduled("d", 2, product_id="q", price_cents=500, sale_price="4.00", promotion_id=None),
+        scheduled("e", 2, product_id="q", ends_at="soon"),
+        scheduled("f", 2, product_id="q", ends_at="2024-01-19"),
+        pipeline.event("v", "Product Viewed", 1, product_id="q", price_cents=700),
+    ]
+    tables = pipeline.facts(events, names=("identities", "products", "promotions"))
+    *june, q = tables["promotions"].sort_by([("product_id", "ascending"), ("known_at", "ascending")]).to_pylist()
+    assert [row["discount_share"] for row in june] == [0.2, 0.3, None]
+    assert [row["known_at"] for row in june] == [pipeline.day(day) for day in (1, 3, 5)]
+    assert [row["superseded_at"] for row in june] == [pipeline.day(3), pipeline.day(5), None]
+    assert june[2]["starts_at"] == june[2]["ends_at"]
+    assert (q["promotion_id"], round(q["discount_share"], 9)) == ("d", 0.2)
+    assert [(row["product_id"], row["price_cents"]) for row in tables["products"].to_pylist()] == [("q", 700)]
+    checks = cleaning_checks(pipeline, *events)
+    assert checks == {"promotion_without_dates": (2, 6, "s/e")}
+
+
 def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(pipeline):
     """A run that is run again and decides otherwise sends another offer; only `exposures` knows which one stands."""
     ours = [

@@ -79,6 +79,10 @@ class RecommendationReason:
     """Days since the customer last bought the product."""
     usual_days: float | None
     """Days between the customer's purchases of it."""
+    offer_starts_at: datetime | None
+    """When the promotion that it is about starts; none once it runs."""
+    offer_ends_at: datetime | None
+    """When it is over."""
 
 
 @dataclass(frozen=True)
@@ -333,13 +337,14 @@ where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
 def _recommendations(view: Snapshot, customer: pa.Table) -> tuple[Recommendation, ...]:
     sql = f"""
 select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason as code,
-  coalesce(b.product_name, r.because_product_id) as because, r.days_since, r.usual_days
+  coalesce(b.product_name, r.because_product_id) as because, r.days_since, r.usual_days, r.offer_starts_at,
+  r.offer_ends_at
 from recommendations r join customer a on a.customer_id = r.customer_id
 left join products p on p.product_id = r.product_id
 left join products b on b.product_id = r.because_product_id
 where r.run_id = '{view.run.run_id}' order by r.rank"""
     rows = records(view.query(sql, customer=customer))
-    facts = ("code", "because", "days_since", "usual_days")
+    facts = ("code", "because", "days_since", "usual_days", "offer_starts_at", "offer_ends_at")
     reasons = [RecommendationReason(*(row.pop(name) for name in facts)) for row in rows]
     return tuple(Recommendation(**row, reason=reason) for row, reason in zip(rows, reasons, strict=True))
 

@@ -11,7 +11,7 @@ import msgspec
 
 from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
 from patron.schema.errors import BadEvent
-from patron.schema.events import ALIASES, BY_NAME, Property, properties_of
+from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
 from patron.schema.events.event_fields import Item
 from patron.schema.personal_data import ExtrasSplit, is_plain_amount, is_short_number, json_text, split_traits, text_of
 
@@ -290,7 +290,7 @@ def _device(kind: str, agent: str) -> str | None:
 
 
 def _require_subject(row: RawEvent, message: RawEvent) -> None:
-    if row["user_id"] is None and row["anonymous_id"] is None and row["name"] != "Product Updated":
+    if row["user_id"] is None and row["anonymous_id"] is None and row["name"] not in OF_PRODUCTS:
         has_id = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
         what = "stand for nobody, such as 'undefined' or '0'" if has_id else "both are missing"
         raise _bad(what, "userId, anonymousId", "Send at least one id that names somebody.")

@@ -6,6 +6,7 @@ from patron.collect.mapping import AMOUNTS
 from patron.collect.segment_message import NOBODY
 from patron.schema.amounts import MAX_CENTS
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
+from patron.schema.events import OF_PRODUCTS
 
 REASONS = {
     "missing_event_id": "the event has no id; give each event its own",
@@ -65,7 +66,7 @@ def validation_sql(inner: str, currencies: Iterable[str]) -> str:
         when occurred_at is null then 'missing_time:'
         when occurred_at < timestamptz '1970-01-01 00:00:00+00' or occurred_at >= timestamptz '2100-01-01 00:00:00+00'
             then 'impossible_time'
-        when user_id is null and anonymous_id is null and name <> 'Product Updated' then 'missing_id'
+        when user_id is null and anonymous_id is null and name not in {OF_PRODUCTS} then 'missing_id'
         when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
         when price_cents < 0 then 'negative_amount'
         when quantity > {MAX_UNITS} or list_bool_or([p.quantity > {MAX_UNITS} for p in products])

@@ -7,6 +7,7 @@ READS = (
     "affinities",
     "related_products",
     "products",
+    "promotions",
     "recommendable_products",
     "list_sources",
     "product_responses",

@@ -1,7 +1,7 @@
 """The list of each customer for messages: predict's candidates by the rules of policy.toml, with reasons."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from patron.recommenders.live.index_tables import IndexTables, build_index, lear
 from patron.recommenders.live.list_maker import ListMaker, ListRequest, ProductList
 from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
+from patron.schema.table_definition import TIME
 from patron.schema.tables import RECOMMENDATIONS
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
@@ -79,6 +80,12 @@ with days as (
   from (
     select category, cast(sum(repeats) as double) as repeats, sum(purchases) as purchases from known group by category
   ) x cross join shop s group by x.category, x.repeats, x.purchases
+), offers as (
+  select product_id, starts_at, ends_at,
+    row_number() over (partition by product_id order by starts_at, ends_at, promotion_id) as place
+  from promotions
+  where known_at < {now} and (superseded_at is null or superseded_at >= {now}) and ends_at > {now}
+    and ends_at > starts_at
 ), shares as (
   select x.*, {share.format(prior="coalesce(c.share, 0)")} as share
   from known x left join categories c on (c.category = x.category or (c.category is null and x.category is null))
@@ -86,8 +93,10 @@ with days as (
 select '{run.run_id}' as run_id, p.product_id, p.category, p.brand, p.style_id, p.price_cents, p.cost_cents, p.stock,
   coalesce(p.is_blocked, false) or {is_blocked} or (p.customers < 2 and {looks_personal("p.product_id")}) as is_blocked,
   coalesce(p.is_consumable, p.share >= {CONSUMABLE_FROM}) as is_consumable, p.share as repeat_share,
-  coalesce(r.n, 0) as order_line_count, p.known_at
-from shares p left join recent r on r.product_id = p.product_id"""
+  coalesce(r.n, 0) as order_line_count, p.known_at,
+  o.starts_at as offer_starts_at, o.ends_at as offer_ends_at
+from shares p left join recent r on r.product_id = p.product_id
+left join offers o on o.product_id = p.product_id and o.place = 1"""
 
 
 def _rows(view: StageView, index: RecommendationIndex, lists: Mapping[int, ProductList]) -> pa.Table:
@@ -111,8 +120,14 @@ def _rows(view: StageView, index: RecommendationIndex, lists: Mapping[int, Produ
             "because_product_id": products.take(pa.array(causes, pa.int64(), mask=causes < 0)),
             "days_since": pa.array([one.reason.days_since for _, _, one in listed], pa.float64()),
             "usual_days": pa.array([one.reason.usual_days for _, _, one in listed], pa.float64()),
+            "offer_starts_at": pa.array([_time(one.reason.offer_starts_day) for _, _, one in listed], TIME),
+            "offer_ends_at": pa.array([_time(one.reason.offer_ends_day) for _, _, one in listed], TIME),
             "click_probability": pa.array([one.click_probability for _, _, one in listed], pa.float64()),
             "buy_probability": pa.array([one.buy_probability for _, _, one in listed], pa.float64()),
         },
         schema=RECOMMENDATIONS.schema(),
     )
+
+
+def _time(day: float | None) -> datetime | None:
+    return None if day is None else datetime.fromtimestamp(round(day * 86_400), UTC)

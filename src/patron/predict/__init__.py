@@ -12,6 +12,7 @@ READS = (
     "order_lines",
     "orders",
     "products",
+    "promotions",
     "prospect_features",
     "referrals",
     "sessions",

@@ -74,7 +74,7 @@ class Origin(Protocol):
         """Customers to forecast."""
         ...
 
-    def known(self) -> pa.Table:
+    def known(self) -> Any:
         """What learners are fitted to: only what was known by then."""
         ...
 
@@ -137,12 +137,12 @@ def backtest(
     return _conclude(question, learners, names, evaluations, tuple(left_out.values()), rng, lacking=lacking)
 
 
-def fit(learner: Learner, known: pa.Table, others: Mapping[str, Fitted]) -> Fitted:
+def fit(learner: Learner, known: Any, others: Mapping[str, Fitted]) -> Fitted:
     """Fit a learner; one that builds on others takes those that are fitted to this table already."""
     return learner.fit_from(known, others) if isinstance(learner, FitsFromOthers) else learner.fit(known)
 
 
-def fit_champion(result: Backtest, known: pa.Table) -> tuple[Learner, Fitted]:
+def fit_champion(result: Backtest, known: Any) -> tuple[Learner, Fitted]:
     """Fit the champion to everything known; where it cannot be fitted, the next simplest. Raises NotEnoughData."""
     simplest_first = sorted(result.learners, key=lambda learner: (learner.is_baseline, learner.complexity))
     champion = [learner for learner in result.learners if learner.name == result.champion]

@@ -26,8 +26,8 @@ class Fitted(Protocol):
     in the question's unit). For `recommend` it gives several rows per customer: rank, product_id, score, reason.
     """
 
-    def predict(self, table: pa.Table) -> pa.Table:
-        """Forecast for each row of `table`."""
+    def predict(self, table: Any) -> pa.Table:
+        """Forecast for each row of `table`, an Arrow table; for `recommend` also a `PurchaseHistory`."""
         ...
 
     def save(self, folder: Path) -> None:

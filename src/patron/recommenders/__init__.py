@@ -52,7 +52,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
 """Every recommender by its name, the baseline first."""
 EXTRA_LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (SelfAttention, TwoTowers)}
 """Recommenders that need an extra to be fitted: `deep`."""
-DEFAULT: Learner = LearnedRanking()
+DEFAULT = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
 
 

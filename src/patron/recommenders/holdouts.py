@@ -19,6 +19,8 @@ class Holdout:
 
     before: Interactions
     after: Interactions
+    days: float | None = None
+    """Length of the window after the cut; None where each user has a cut of their own."""
 
 
 def hold_out(known: Interactions, most: int) -> list[Holdout]:
@@ -50,4 +52,4 @@ def _window(known: Interactions, number: int) -> Holdout:
     end = known.end_day - (number - 1) * days
     before = known.where(known.day <= end - days)
     is_after = (known.day > end - days) & (known.day <= end)
-    return Holdout(before, known.where(is_after & np.isin(known.user, before.user)))
+    return Holdout(before, known.where(is_after & np.isin(known.user, before.user)), days)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from patron.recommenders.ids import Codes, codes_of_ids, plain_ids, without_dictionary
+from patron.recommenders.promotions import Promotions
 from patron.recommenders.times import days_of
 from patron.schema.errors import BadInteractions
 from patron.schema.frames import table_without_index
@@ -42,6 +43,8 @@ class Interactions:
     """Category of each item, that of its newest row; 0 for all items of a frame without categories."""
     as_of: float | None = None
     """Day that ages are counted to; None is that of the newest row."""
+    promotions: Promotions | None = None
+    """The shop's plan, where it is known."""
 
     @classmethod
     def of(cls, frame: Any) -> Self:

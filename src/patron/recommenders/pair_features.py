@@ -1,6 +1,6 @@
 """What is known of a user, an item and the two together, for a model that ranks candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numba
@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.promotion_facts import PromotionFacts
 from patron.schema.numbers import Numbers
 
 RECENT_DAYS = 28.0
@@ -30,10 +31,12 @@ class PairFacts:
     """Days since the pair's first row, and a little, so that 0 is kept."""
     idle_days: sp.csr_array
     """Days since its last row, and a little."""
+    promotions: PromotionFacts | None = None
+    """What the shop's plan says, where it is known."""
 
     @classmethod
-    def of(cls, known: Interactions) -> Self:
-        """Count and date what there is."""
+    def of(cls, known: Interactions, days_ahead: float | None = None) -> Self:
+        """Count and date what there is, and where there is a plan, look so many days ahead."""
         recent = _recent(known)
         users, recent_users = users_of_items(known), users_of_items(recent)
         rows, recent_rows = (np.bincount(one.item, minlength=len(known.items)) for one in (known, recent))
@@ -44,11 +47,17 @@ class PairFacts:
             recent_users,
             recent_users / np.maximum(users, 1),
         )
-        return cls(np.column_stack(item_facts).astype(np.float64), *_of_users(known))
+        plan = PromotionFacts.of(known.promotions, known, days_ahead) if known.promotions and days_ahead else None
+        return cls(np.column_stack(item_facts).astype(np.float64), *_of_users(known), plan)
 
     def fold_rows(self, known: Interactions) -> Self:
         """The same facts of items, with those of other users."""
-        return type(self)(self.item_facts, *_of_users(known))
+        plan = self.promotions.fold_rows(known) if self.promotions else None
+        return type(self)(self.item_facts, *_of_users(known), plan)
+
+    def without_promotions(self) -> Self:
+        """The same facts of the past alone."""
+        return replace(self, promotions=None)
 
     def features(self, users: Codes, items: Codes) -> Numbers:
         """One row per pair of a user and an item; NaN where the user never had the item."""
@@ -61,7 +70,8 @@ class PairFacts:
         gap = np.where(count > 1, (age - idle) / np.maximum(count - 1, 1), np.nan)
         overdue = idle / np.where(gap > 0, gap, np.nan)
         share = count / np.maximum(self.user_facts[users, 0], 1)
-        return np.column_stack([count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]])
+        past = count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]
+        return np.column_stack([*past, *([self.promotions.features(users, items)] if self.promotions else [])])
 
 
 def _recent(known: Interactions) -> Interactions:

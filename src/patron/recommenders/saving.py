@@ -13,13 +13,20 @@ from pyarrow import feather
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.pair_features import PairFacts
+from patron.recommenders.promotion_facts import PromotionFacts
+from patron.recommenders.promotions import Promotions
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
 
 CONTENT = "recommender.json"
 
 
-PARTS: Mapping[str, type[Any]] = {"catalogue": Catalogue, "pair_facts": PairFacts}
+PARTS: Mapping[str, type[Any]] = {
+    "catalogue": Catalogue,
+    "pair_facts": PairFacts,
+    "promotion_facts": PromotionFacts,
+    "promotions": Promotions,
+}
 """Fields that have a folder of their own, by the name of their kind."""
 
 

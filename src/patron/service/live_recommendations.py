@@ -35,7 +35,7 @@ from patron.service.recommendation_answers import (
     RecommendedProduct,
 )
 from patron.service.recommendation_source import RecommendationSource, load_source, source_key
-from patron.service.session_events import ShopperEvents, day_of, events_of_profile, events_of_request
+from patron.service.session_events import ShopperEvents, day_of, events_of_profile, events_of_request, time_of
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -318,6 +318,7 @@ class LiveRecommendations:
                 source.product_names[reason.product].as_py() if about else None,
                 reason.days_since,
                 reason.usual_days,
+                *(None if day is None else time_of(day) for day in (reason.offer_starts_day, reason.offer_ends_day)),
             ),
             self._event(shown, product_id, position, listed),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from patron.schema import recommendation_reasons
@@ -43,6 +44,10 @@ class RecommendationReason:
     """Days since the customer last bought it."""
     usual_days: float | None = None
     """Days between the customer's purchases of it."""
+    offer_starts_at: datetime | None = None
+    """When the promotion that it is about starts; none once it runs."""
+    offer_ends_at: datetime | None = None
+    """When it is over."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def _source(
 def _without_run(shop: Shop, key: SourceKey, *, now: datetime) -> RecommendationSource:
     """What sells and is looked at, from the events in the lake; nobody is known."""
     events = shop.lake.relation(EVENTS)
-    usable = f"""(select * from ({events}) where product_id is not null
+    usable = f"""(select * from ({events}) where product_id is not null and name <> 'Promotion Scheduled'
   and not {has_flag("test", "flags")} and not {has_flag("bot", "flags")} and not {has_flag("no_consent", "flags")})"""
     newest = "arg_max(json_extract_string(properties, '$.{0}'), known_at) filter (name = 'Product Updated')"
     named = shop.query(f"""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from patron.collect.request import Request
@@ -81,6 +81,11 @@ def events_of_profile(events: Iterable[StoredEvent]) -> list[SessionEvent]:
 def day_of(at: datetime) -> float:
     """A time as days since 1970."""
     return at.timestamp() / DAY_SECONDS
+
+
+def time_of(day: float) -> datetime:
+    """A day since 1970 as a time, to the second."""
+    return datetime.fromtimestamp(round(day * DAY_SECONDS), UTC)
 
 
 def _kind(name: str, row: Mapping[str, Any]) -> str | None:

@@ -38,7 +38,8 @@ where run_id = '{run.run_id}'"""),
 def _products(run: Run) -> str:
     return f"""
 select product_id, seconds_of(known_at) / 86400.0 as known_day, category, brand, style_id, price_cents, cost_cents,
-  stock, is_consumable, is_blocked
+  stock, is_consumable, is_blocked, seconds_of(offer_starts_at) / 86400.0 as offer_starts_day,
+  seconds_of(offer_ends_at) / 86400.0 as offer_ends_day
 from recommendable_products where run_id = '{run.run_id}'"""
 
 

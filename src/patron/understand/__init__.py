@@ -13,6 +13,7 @@ WRITES = (
     "interactions",
     "referrals",
     "contracts",
+    "promotions",
     "sessions",
     "customers",
     "cleaning",

@@ -2,6 +2,8 @@
 
 # ruff: noqa: RUF001 - Chinese has commas of its own
 
+from datetime import UTC, datetime
+
 import pytest
 
 from patron.interfaces.i18n import LOCALES
@@ -10,6 +12,8 @@ from patron.interfaces.i18n.recommendation_texts import SHOPPER, STAFF, recommen
 from patron.interfaces.i18n.translations import words
 from patron.service.live_recommendations import RecommendationReason
 
+OVER = datetime(2024, 7, 14, 16, tzinfo=UTC)
+"""Midnight in Shanghai, when a promotion is over that lasts until the 14th."""
 TOO_FEW = "There were fewer candidates than places."
 SENTENCES = [
     (
@@ -55,14 +59,27 @@ SENTENCES = [
         "Goes with something you bought or looked at",
         "与您买过或浏览过的商品搭配",
     ),
+    (
+        RecommendationReason("on_offer", offer_starts_at=datetime(2024, 7, 7, 16, tzinfo=UTC), offer_ends_at=OVER),
+        "On offer from Mon, Jul 8",
+        "On offer from Mon, Jul 8",
+        "7月8日周一起优惠",
+    ),
+    (
+        RecommendationReason("on_offer", offer_ends_at=OVER),
+        "On offer until Sun, Jul 14",
+        "On offer until Sun, Jul 14",
+        "优惠至7月14日周日",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("reason", "to_staff", "to_shopper", "chinese"), SENTENCES)
 def test_a_reason_is_a_sentence_with_its_fact_for_its_reader(reason, to_staff, to_shopper, chinese):
-    assert recommendation_sentence(reason, words("en"), STAFF) == to_staff
-    assert recommendation_sentence(reason, words("en"), SHOPPER) == to_shopper
-    assert recommendation_sentence(reason, words("zh_CN"), SHOPPER) == chinese
+    english, local = (Formats(locale, "CNY", "Asia/Shanghai") for locale in ("en", "zh_CN"))
+    assert recommendation_sentence(reason, words("en"), english, STAFF) == to_staff
+    assert recommendation_sentence(reason, words("en"), english, SHOPPER) == to_shopper
+    assert recommendation_sentence(reason, words("zh_CN"), local, SHOPPER) == chinese
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.refusals import refusal, refuse_invalid
 from patron.interfaces.http.request_keys import request_key
 from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.recommendation_texts import SHOPPER, recommendation_sentence
 from patron.interfaces.i18n.translations import words
 from patron.schema.errors import BadKey, PatronError
 from patron.service.live_recommendations import LiveRecommendations
 from patron.service.recommendation_answers import Recommendation, RecommendationQuery
 from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
+from patron.storage.settings import ShopSettings
 
 PATH = "/api/recommendations"
 DECIMALS = 6
@@ -85,6 +87,8 @@ class ReasonText(BaseModel):
     product_name: str | None
     days_since: float | None
     usual_days: float | None
+    offer_starts_at: datetime | None
+    offer_ends_at: datetime | None
     texts: dict[str, str]
     """By language: en, zh-CN."""
 
@@ -179,7 +183,8 @@ def recommend(
 ) -> RecommendationList:
     """A list for a customer by Patron's own id, or for nobody in particular."""
     query = RecommendationQuery(scenario, customer_id=customer_id, product_ids=product_id, k=k)
-    return _with_texts(recommendations_of(request).recommend(query, now=datetime.now(UTC)))
+    lists = recommendations_of(request)
+    return _with_texts(lists.recommend(query, now=datetime.now(UTC)), lists.shop.settings.shop)
 
 
 @of_this_machine.get(f"{PATH}/preview")
@@ -202,7 +207,8 @@ def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationL
         todo = "Request lists of users from the shop's server with a secret key, or send anonymous_id alone."
         raise BadKey(403, "a write key is public, and lists of users say what they bought", todo=todo)
     query = RecommendationQuery(**body.model_dump(), is_public=request.state.key_kind == "write")
-    return _with_texts(recommendations_of(request).recommend(query, now=datetime.now(UTC)))
+    lists = recommendations_of(request)
+    return _with_texts(lists.recommend(query, now=datetime.now(UTC)), lists.shop.settings.shop)
 
 
 @of_browsers.options(PATH)
@@ -216,19 +222,22 @@ def recommend_to_many(request: Request, body: BatchBody) -> RecommendationBatch:
     """Lists for many users; for messages only of those who may be written to."""
     settings = body.model_dump(exclude={"user_ids"})
     queries = [RecommendationQuery(**settings, user_id=one) for one in dict.fromkeys(body.user_ids)]
-    lists, refused_count = recommendations_of(request).recommend_many(queries, now=datetime.now(UTC))
-    listed = [BatchList(user_id=user_id, recommendation=_with_texts(one)) for user_id, one in lists]
+    live = recommendations_of(request)
+    lists, refused_count = live.recommend_many(queries, now=datetime.now(UTC))
+    shop = live.shop.settings.shop
+    listed = [BatchList(user_id=user_id, recommendation=_with_texts(one, shop)) for user_id, one in lists]
     return RecommendationBatch(lists=listed, refused_count=refused_count)
 
 
-def _with_texts(made: Recommendation) -> RecommendationList:
+def _with_texts(made: Recommendation, shop: ShopSettings) -> RecommendationList:
     content = asdict(made)
     for one, product in zip(content["products"], made.products, strict=True):
         one.update({name: round(one[name], DECIMALS) for name in ("click_probability", "buy_probability")})
         one["reason"].update({name: _one_decimal(one["reason"][name]) for name in ("days_since", "usual_days")})
-        texts = (words(locale) for locale in LOCALES)
+        texts = ((words(locale), Formats(locale, shop.currency, shop.time_zone)) for locale in LOCALES)
         one["reason"]["texts"] = {
-            text.html_language: recommendation_sentence(product.reason, text, SHOPPER) for text in texts
+            text.html_language: recommendation_sentence(product.reason, text, formats, SHOPPER)
+            for text, formats in texts
         }
     return RecommendationList.model_validate(content)
 

@@ -82,6 +82,10 @@ class Formats:
         """Day and month in the shop's time zone, for axes."""
         return dates.format_skeleton("MMMd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
 
+    def weekday(self, moment: datetime) -> str:
+        """Weekday, day and month in the shop's time zone."""
+        return dates.format_skeleton("MMMEd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
+
     def month(self, moment: datetime) -> str:
         """Month and year in the shop's time zone."""
         return dates.format_skeleton("yMMM", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)

@@ -1,6 +1,7 @@
 """Why a product is recommended, in the reader's language: to the shopper, or to people who look after customers."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from patron.interfaces.i18n.formats import Formats
@@ -11,6 +12,8 @@ Reader = Literal["recommendation", "recommendation_shopper"]
 STAFF: Reader = "recommendation"
 SHOPPER: Reader = "recommendation_shopper"
 TODAY_DAYS, LONG_AGO_DAYS = 1.0, 365.0
+MOMENT = timedelta(seconds=1)
+"""A promotion that is over at midnight lasts until the day before."""
 TOO_FEW = "no_candidate"
 """Of a short list: how many candidates fewer than places there were."""
 
@@ -38,8 +41,18 @@ class RecommendationFacts(Protocol):
         """Days between the customer's purchases of it."""
         ...
 
+    @property
+    def offer_starts_at(self) -> datetime | None:
+        """When the promotion that it is about starts; none once it runs."""
+        ...
 
-def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: Reader = STAFF) -> str:
+    @property
+    def offer_ends_at(self) -> datetime | None:
+        """When it is over."""
+        ...
+
+
+def recommendation_sentence(reason: RecommendationFacts, words: Words, formats: Formats, reader: Reader = STAFF) -> str:
     """One reason as a sentence with its fact; a product without a name has its kind of reason alone."""
     if reason.code == "buy_again" and (reason.days_since is None or reason.days_since > LONG_AGO_DAYS):
         return words(f"{reader}.bought_before")
@@ -48,6 +61,10 @@ def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: R
         key = f"{reader}.{'buy_again' if usual is not None and usual >= TODAY_DAYS else 'bought'}"
         key += ".today" if since < TODAY_DAYS else ""
         return words(key, usual=_days(usual or 0.0, words), days=_days(since, words))
+    if reason.code == "on_offer" and reason.offer_starts_at:
+        return words(f"{reader}.on_offer.coming", day=formats.weekday(reason.offer_starts_at))
+    if reason.code == "on_offer" and reason.offer_ends_at:
+        return words(f"{reader}.on_offer", day=formats.weekday(reason.offer_ends_at - MOMENT))
     if reason.code.startswith("goes_with") and not reason.product_name:
         return words(f"{reader}.goes_with_something")
     if reason.code == "replaces" and not reason.product_name:

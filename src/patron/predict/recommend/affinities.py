@@ -16,6 +16,7 @@ from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
 from patron.predict.recommend.list_probabilities import ListProbabilities
 from patron.predict.recommend.prospect_lists import prospect_lists
+from patron.predict.recommend.purchase_history import PurchaseHistory, promotions_at, read_promotions
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import related_products, strongest_causes
 from patron.predict.retraining import plan_training
@@ -55,8 +56,10 @@ def rank_products(view: StageView) -> AnsweredRanking:
     The champion of an earlier run ranks until it is due to be trained again (`retraining.py`).
     """
     lines = lines_of(view)
-    history = history_at(lines, view.run.as_of)
-    if not history.num_rows:
+    promotions = read_promotions(view.query, view.run.as_of)
+    planned = promotions_at(promotions, view.run.as_of)
+    history = PurchaseHistory(history_at(lines, view.run.as_of), planned)
+    if not history.purchases.num_rows:
         view.write("affinities", AFFINITIES.empty())
         view.write("related_products", RELATED_PRODUCTS.empty())
         return AnsweredRanking(BACKTESTS.empty(), None)
@@ -67,11 +70,11 @@ def rank_products(view: StageView) -> AnsweredRanking:
         fitted = cast("FittedLists", kept.fitted)
     else:
         rng = np.random.default_rng(view.run.child_seed(f"backtest {RECOMMEND.name}"))
-        result = backtest(RECOMMEND, learners, ranking_origins(view, lines), rng=rng)
+        result = backtest(RECOMMEND, learners, ranking_origins(view, lines, promotions), rng=rng)
         evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
         learner, champion = fit_champion(result, history)
         fitted = replace(cast("FittedLists", champion), probabilities=_probabilities(result, learner))
-        _keep(view, learner, fitted, history, evaluated)
+        _keep(view, learner, fitted, history.purchases, evaluated)
     related = related_products(view)
     view.write("related_products", related)
     view.write("affinities", affinities(view, fitted, history, related, training.model_version))
@@ -90,14 +93,19 @@ def _probabilities(result: Backtest, learner: Learner) -> ListProbabilities | No
     return ListProbabilities.fit(evaluation.listed) if evaluation.listed else None
 
 
-def ranking_origins(view: StageView, lines: pa.Table) -> list[RankingOrigin]:
+def ranking_origins(view: StageView, lines: pa.Table, promotions: pa.Table) -> list[RankingOrigin]:
     """Past cutoffs whose 28 days are over and before which there was some history, the earliest first."""
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     earliest = first["first_at"][0].as_py() + timedelta(days=LEAST_HISTORY_DAYS)
     steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MOST_ORIGINS, 0, -1))
     return [
-        RankingOrigin(cutoff.date().isoformat(), history_at(lines, cutoff), _bought_after(lines, cutoff))
+        RankingOrigin(
+            cutoff.date().isoformat(),
+            history_at(lines, cutoff),
+            _bought_after(lines, cutoff),
+            promotions_at(promotions, cutoff),
+        )
         for cutoff in steps
         if earliest <= cutoff
     ]
@@ -130,16 +138,18 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
     return lines.select(["customer_id", "product_id"]).append_column("days_before", pa.array(seconds / 86_400))
 
 
-def affinities(view: StageView, fitted: FittedLists, history: pa.Table, related: pa.Table, version: str) -> pa.Table:
-    """Rows of `affinities` for every customer of the history, every other one with a cutoff, and prospects."""
-    run = view.run
+def affinities(
+    view: StageView, fitted: FittedLists, known: PurchaseHistory, related: pa.Table, version: str
+) -> pa.Table:
+    """Rows of `affinities` for every customer of the history and every other one with a cutoff, and prospects."""
+    run, history = view.run, known.purchases
     others = view.query(
         f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from cutoffs m
         where m.run_id = '{run.run_id}' and m.as_of = {timestamp(run.as_of)}
           and m.customer_id not in (select customer_id from history) order by m.customer_id""",
         history=history.select(["customer_id"]),
     )
-    lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
+    lists = fitted.predict(known.with_purchases(pa.concat_tables([history, others.cast(history.schema)])))
     of_prospects = prospect_lists(view, history).cast(lists.schema)
     is_customer = pc.is_in(of_prospects["customer_id"], pc.unique(lists["customer_id"]))
     lists = pa.concat_tables([lists, of_prospects.filter(pc.invert(is_customer))])

@@ -15,6 +15,8 @@ from patron import recommenders
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.list_facts import list_facts
 from patron.predict.recommend.list_probabilities import ListProbabilities
+from patron.predict.recommend.purchase_history import PurchaseHistory
+from patron.recommenders.learned_ranking import FittedRanking
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json
 from patron.schema.numbers import float_column
@@ -36,18 +38,20 @@ class FittedLists:
     probabilities: ListProbabilities | None = None
     """What scores mean, from past cutoffs; None before it is known."""
 
-    def predict(self, table: pa.Table) -> pa.Table:
+    def predict(self, table: pa.Table | PurchaseHistory) -> pa.Table:
         """Rank products for each customer of `table`, their purchases (customer_id, product_id, days_before).
 
-        Columns customer_id, rank, product_id, score, probability, reason, days_since and usual_days. A row without a
-        product names a customer and no purchase.
+        What the shop plans counts where the recommender uses it. Columns customer_id, rank, product_id, score,
+        probability, reason, days_since and usual_days. A row without a product names a customer and no purchase.
         """
-        customers = encoded(table["customer_id"])
-        product = self._numbers(table["product_id"])
-        days = float_column(table, "days_before")
+        history = PurchaseHistory.of(table)
+        customers = encoded(history.purchases["customer_id"])
+        product = self._numbers(history.purchases["product_id"])
+        days = float_column(history.purchases, "days_before")
         rows = _interactions(customers, product, days)
         everybody = np.arange(len(customers.dictionary))
-        lists = self.recommender.fold_in(rows, at=0.0).recommend(everybody, self.learner.count, exclude_seen=False)
+        folded = self._fold_in(rows, history.promotions)
+        lists = folded.recommend(everybody, self.learner.count, exclude_seen=False)
         number, listed = (lists[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
         user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         facts = list_facts(user, product, days, number, listed, len(self.products))
@@ -70,6 +74,11 @@ class FittedLists:
             }
         )
         return ranked.filter(pc.not_equal(ranked["product_id"], ERASED)) if ERASED in self.products else ranked
+
+    def _fold_in(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:
+        if not isinstance(self.recommender, FittedRanking):
+            return self.recommender.fold_in(rows, at=0.0)
+        return self.recommender.fold_in(rows, 0.0, _numbered(promotions, self._numbers(promotions["item_id"])))
 
     def _numbers(self, ids: pa.ChunkedArray) -> np.ndarray:
         column = encoded(ids)
@@ -123,9 +132,11 @@ class LibraryLists(ABC):
         """The settings, and which kind they are of."""
         return {"name": self.name, **vars(self)}
 
-    def fit(self, table: pa.Table) -> FittedLists:
+    def fit(self, table: pa.Table | PurchaseHistory) -> FittedLists:
         """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
-        customers, bought = encoded(table["customer_id"]), encoded(table["product_id"])
+        history = PurchaseHistory.of(table)
+        purchases = history.purchases
+        customers, bought = encoded(purchases["customer_id"]), encoded(purchases["product_id"])
         if not len(bought.dictionary):
             raise NotEnoughData(
                 "no purchase names a product", where="recommend", todo="Import order lines with product ids."
@@ -133,9 +144,15 @@ class LibraryLists(ABC):
         products = bought.dictionary.sort()
         known = np.append(numbers_of(bought.dictionary, products), -1)
         product = known[bought.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
-        rows = _interactions(customers, product, float_column(table, "days_before"))
-        fitted = self.recommender.fit(rows).fold_in(rows.slice(0, 0), at=0.0)
-        return FittedLists(self, tuple(products.to_pylist()), fitted)
+        rows = _interactions(customers, product, float_column(purchases, "days_before"))
+        planned = encoded(history.promotions["item_id"])
+        places = np.append(numbers_of(planned.dictionary, products), -1)
+        promotions = _numbered(history.promotions, places[planned.indices.to_numpy(zero_copy_only=False)])
+        return FittedLists(self, tuple(products.to_pylist()), self.fit_recommender(rows, promotions))
+
+    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:  # noqa: ARG002 - for those that know a plan
+        """Fit the recommender to numbered products; no customer is kept."""
+        return self.recommender.fit(rows).fold_in(rows.slice(0, 0), at=0.0)
 
 
 @dataclass(frozen=True)
@@ -179,14 +196,20 @@ class LearnedLists(LibraryLists):
     complexity: ClassVar[int] = 2
 
     @property
-    def recommender(self) -> recommenders.Learner:
+    def recommender(self) -> recommenders.LearnedRanking:
         """The library's default."""
         return recommenders.DEFAULT
 
-    def fit(self, table: pa.Table) -> FittedLists:
+    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:
+        """As all lists, with what the shop plans; no plan is kept, since each prediction has its own."""
+        none = promotions.slice(0, 0)
+        return self.recommender.fit(rows, promotions).fold_in(rows.slice(0, 0), 0.0, none)
+
+    def fit(self, table: pa.Table | PurchaseHistory) -> FittedLists:
         """As all lists. Raises NotEnoughData also below `fewest_lines`."""
-        if table.num_rows < self.fewest_lines:
-            what = f"{table.num_rows} purchases are too few to learn an order of products from"
+        count = PurchaseHistory.of(table).purchases.num_rows
+        if count < self.fewest_lines:
+            what = f"{count} purchases are too few to learn an order of products from"
             todo = f"It is tried from {self.fewest_lines} purchases on."
             raise NotEnoughData(what, where="recommend", todo=todo)
         return super().fit(table)
@@ -201,6 +224,12 @@ def _prior_probabilities(customer: np.ndarray, score: np.ndarray, is_repeat: np.
 
 
 KINDS: Mapping[str, type[LibraryLists]] = {one.name: one for one in (PopularityLists, ItemHazardLists, LearnedLists)}
+
+
+def _numbered(promotions: pa.Table, product: np.ndarray) -> pa.Table:
+    """Promotions of known products, by number."""
+    numbered = promotions.set_column(0, "item_id", pa.array(product))
+    return numbered.filter(pa.array(product >= 0))
 
 
 def _interactions(customers: pa.DictionaryArray, product: np.ndarray, days: np.ndarray) -> pa.Table:

@@ -1,7 +1,7 @@
 """Past cutoffs of recommendations: ranked against all products, repeats and discoveries apart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from patron.predict.learner import Fitted
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
 from patron.predict.recommend.list_probabilities import ListedPairs
+from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory
 from patron.schema.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
 from patron.schema.numbers import Numbers, float_column
 
@@ -66,20 +67,23 @@ class RankingOrigin:
     name: str
     history: pa.Table
     bought: pa.Table
+    promotions: pa.Table = field(default_factory=lambda: NO_PROMOTIONS)
+    """What the shop had planned by then, as in `PurchaseHistory`."""
 
     @property
     def customer_count(self) -> int:
         """Customers who bought in the horizon."""
         return len(self.bought["customer_id"].unique())
 
-    def known(self) -> pa.Table:
-        """The purchases before it."""
-        return self.history
+    def known(self) -> PurchaseHistory:
+        """The purchases before it, and the plan."""
+        return PurchaseHistory(self.history, self.promotions)
 
     def evaluate(self, fitted: Fitted) -> RankingsAtOrigin:
         """Rank for every customer who bought before and after the cutoff, and look at the first ten."""
         buyers = self._buyers
-        lists = fitted.predict(buyers.history).sort_by([("customer_id", "ascending"), ("rank", "ascending")])
+        lists = fitted.predict(PurchaseHistory(buyers.history, self.promotions))
+        lists = lists.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
         shown = _pairs(lists, buyers.customers, buyers.products)
         customers, ranking, recall = _values(shown, buyers.truth, buyers)
         is_new = ~np.isin(buyers.truth, buyers.owned, assume_unique=True)

@@ -39,7 +39,7 @@ class IndexTables:
 
     products: pa.Table
     """product_id, known_day (since 1970), category, brand, style_id, price_cents, cost_cents, stock, is_consumable,
-    is_blocked; other columns are ignored."""
+    is_blocked, and where promotions are planned offer_starts_day and offer_ends_day; other columns are ignored."""
     purchases: pa.Table
     """customer_id, product_id, days (before the index's time), is_return: of as long as rules look back."""
     related: pa.Table
@@ -90,6 +90,8 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
         never,
         float_column(products, "known_day", missing=np.nan).astype(np.float32),
         margin.astype(np.float32),
+        _days_or_none(products, "offer_starts_day"),
+        _days_or_none(products, "offer_ends_day"),
         _customers(tables, ids),
         version,
     )
@@ -110,6 +112,12 @@ def learned_model(tables: IndexTables, products: pa.Array) -> tuple[ClickWeights
     for name in RESPONSES:
         getattr(response, name)[codes[codes >= 0]] = float_column(tables.responses, name)[codes >= 0]
     return weights, response
+
+
+def _days_or_none(products: pa.Table, name: str) -> Numbers:
+    if name not in products.column_names:
+        return np.full(products.num_rows, np.nan)
+    return float_column(products, name, missing=np.nan)
 
 
 def _known_products(products: pa.Table) -> pa.Table:

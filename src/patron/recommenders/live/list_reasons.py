@@ -12,6 +12,8 @@ from patron.schema.recommendation_reasons import RecommendationReason
 
 NEW_DAYS = 30.0
 """Age up to which a product is new."""
+OFFER_DAYS = 7.0
+"""A promotion is a reason from so many days before it starts until it is over."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class Reason:
     """Days since the customer last bought the product."""
     usual_days: float | None = None
     """Days between the customer's purchases of it."""
+    offer_starts_day: float | None = None
+    """When its promotion starts, days since 1970; none once it runs."""
+    offer_ends_day: float | None = None
+    """When it is over."""
 
 
 def reason_of(
@@ -51,5 +57,13 @@ def reason_of(
         return Reason("replaces" if replaces else "goes_with_page" if source == CONTEXT else "goes_with_visit", other)
     if source == TASTE:
         return Reason("popular_in_category")
+    return _reason_for_everybody(index, product, day)
+
+
+def _reason_for_everybody(index: RecommendationIndex, product: int, day: float) -> Reason:
+    """Its promotion; else that it is new, or sells."""
+    starts, ends = float(index.offer_starts_day[product]), float(index.offer_ends_day[product])
+    if starts - OFFER_DAYS <= day < ends:
+        return Reason("on_offer", offer_starts_day=starts if starts > day else None, offer_ends_day=ends)
     is_new = 0 <= day - index.known_since[product] <= NEW_DAYS
     return Reason("new" if is_new and index.popularity[product] <= 0 else "popular")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from patron.recommenders.lists.product_facts import ProductFacts
 from patron.recommenders.live.product_rows import Floats, Places, ProductRows
+from patron.schema.numbers import Numbers
 
 UNKNOWN = -1
 """Place of a product or customer that is not in the index."""
@@ -67,6 +68,10 @@ class RecommendationIndex:
     """Day on which each product was first known."""
     margin_cents: Floats
     """Of one unit of each product; NaN where it is not known."""
+    offer_starts_day: Numbers
+    """Day on which the promotion of each product starts that runs or comes next; NaN where none is planned."""
+    offer_ends_day: Numbers
+    """Day on which it is over."""
     customers: Customers = field(default_factory=Customers.nobody)
     version: str = ""
     """Which run and model this is."""

@@ -58,6 +58,7 @@ from patron.schema.events.loop_events import (
     OrderLineCompleted,
     OrderLineRefunded,
     ProductUpdated,
+    PromotionScheduled,
     RecommendationClicked,
     RecommendationHidden,
     RecommendationShown,
@@ -100,6 +101,7 @@ EVENTS: tuple[type[Event], ...] = (
     OrderLineCompleted,
     OrderLineRefunded,
     ProductUpdated,
+    PromotionScheduled,
     CustomerRegistered,
     CustomerReferred,
     ContractStarted,
@@ -137,10 +139,12 @@ ALIASES = {
 """Names of the specification's first version."""
 
 
+OF_PRODUCTS = ("Product Updated", "Promotion Scheduled")
+"""Events that nobody did: what the shop says about a product."""
 NEEDS_NO_CONSENT = frozenset(
     {
         *("Order Completed", "Order Updated", "Order Refunded", "Order Cancelled"),
-        *("Order Line Completed", "Order Line Refunded", "Product Updated"),
+        *("Order Line Completed", "Order Line Refunded", *OF_PRODUCTS),
         *("Identify", "Group", "Alias", "Identity Unlinked", "Customer Registered", "Customer Referred"),
         *("Contract Started", "Contract Cancelled"),
         *("Consent Given", "Consent Withdrawn"),

@@ -25,6 +25,7 @@ from patron.schema.events.event_fields import (
     Price,
     ProductId,
     ProductName,
+    PromotionId,
     Quantity,
     Sku,
     Text,
@@ -85,6 +86,31 @@ class ProductUpdated(Event, frozen=True, kw_only=True):
     stock: Annotated[Number, described("units in stock; below 1 it is not recommended")] = None
     is_consumable: Annotated[Text, described("true when it is used up and bought again")] = None
     is_blocked: Annotated[Text, described("true when it is never recommended")] = None
+
+
+class PromotionScheduled(Event, frozen=True, kw_only=True):
+    """A product will be on promotion; nobody did it. Sent again with its promotion_id it replaces what was planned.
+
+    With `ends_at` equal to `starts_at` it is called off.
+    """
+
+    event = "Promotion Scheduled"
+    required = ("product_id", "starts_at", "ends_at")
+    product_id: ProductId = None
+    sku: Sku = None
+    promotion_id: PromotionId = None
+    name: Annotated[Text, described("name of the promotion")] = None
+    kind: Annotated[Text, described("what it is, such as leaflet, display or price")] = None
+    starts_at: Annotated[
+        Text, described("when it starts, ISO 8601; a date alone is midnight in the shop, a time without a zone UTC")
+    ] = None
+    ends_at: Annotated[Text, described("when it is over, written likewise")] = None
+    percent_off: Annotated[Number, described("how much of the price is taken off, 0 to 100")] = None
+    price: Price = None
+    sale_price: Annotated[
+        Amount, described("price of one unit during the promotion; with `price` it says what is taken off")
+    ] = None
+    currency: Currency = None
 
 
 class CustomerRegistered(Event, frozen=True, kw_only=True):

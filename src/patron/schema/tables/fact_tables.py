@@ -161,6 +161,22 @@ PRODUCTS = Table(
         maybe("is_blocked", FLAG, "whether it is never recommended"),
     ),
 )
+PROMOTIONS = Table(
+    "promotions",
+    "one row per product, promotion and version of its plan",
+    ("product_id", "promotion_id", "known_at"),
+    (
+        of("product_id", TEXT, "product"),
+        of("promotion_id", TEXT, "the shop's promotion, or the event if it has none"),
+        maybe("name", TEXT, "name of the promotion"),
+        maybe("kind", TEXT, "what it is, such as leaflet, display or price"),
+        of("starts_at", TIME, "when it starts"),
+        of("ends_at", TIME, "when it is over; equal to the start of one that was called off"),
+        maybe("discount_share", NUMBER, "share of the price that is taken off", "0 to 1"),
+        KNOWN,
+        maybe("superseded_at", TIME, "when the next version of it was known"),
+    ),
+)
 ORDER_LINES = Table(
     "order_lines",
     "one row per line of an order or of a refund, in the shop's currency",

@@ -30,6 +30,7 @@ from patron.understand.facts.interactions import interactions
 from patron.understand.facts.order_lines import order_lines
 from patron.understand.facts.orders import orders
 from patron.understand.facts.products import products
+from patron.understand.facts.promotions import promotions
 from patron.understand.facts.referrals import referrals
 from patron.understand.facts.sessions import sessions
 from patron.understand.facts.token_pairs import token_pairs, token_pairs_since
@@ -46,6 +47,7 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
     "interactions": interactions,
     "referrals": referrals,
     "contracts": contracts,
+    "promotions": promotions,
     "sessions": sessions,
     "customers": customers,
     "cleaning": cleaning,
@@ -74,7 +76,7 @@ def build_facts(view: StageView) -> FactsOrigin:
         _write(view, scope, tables, FACTS)
     else:
         amend_facts(view, scope, change, tables)
-        _write(view, scope, tables, ("consents", "referrals", "contracts"))
+        _write(view, scope, tables, ("consents", "referrals", "contracts", "promotions"))
         checks = cleaning_since(scope, change.since)
         small = {"events": changed_events(view, change), "last_checks": last_checks(view)}
         _write_checks(view, checks, {**tables, **small})

@@ -1,8 +1,10 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
+from patron.schema.events import OF_PRODUCTS
 from patron.storage.engine import sql_list, timestamp
 from patron.understand.facts.contracts import CANCELLED, CONTRACTS, STARTED, is_usable
 from patron.understand.facts.interactions import KINDS
+from patron.understand.facts.promotions import SCHEDULED, has_dates
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
 from patron.understand.facts.usable_events import EARLIEST, Scope, has_flag
@@ -12,7 +14,7 @@ OUTLIER_TIMES = 10
 KEPT, EXCLUDED, CORRECTED = "kept", "excluded", "corrected"
 SALES = "('Order Completed', 'Order Line Completed')"
 LINKS = ("Identify", "Alias", "Identity Unlinked")
-OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", STARTED, CANCELLED, *LINKS)
+OTHER_NAMES = (*OF_PRODUCTS, "Order Completed", "Order Line Completed", STARTED, CANCELLED, *LINKS)
 
 
 def cleaning(scope: Scope) -> str:
@@ -62,7 +64,7 @@ def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]]
 def _events(scope: Scope) -> str:
     used = ", ".join(f"'{name}'" for name in (*KINDS, *OTHER_NAMES))
     checks = {
-        "event_without_customer": ("not has_customer", "name <> 'Product Updated'", EXCLUDED),
+        "event_without_customer": ("not has_customer", f"name not in {OF_PRODUCTS}", EXCLUDED),
         "order_without_user": ("not has_user", f"has_customer and name in {SALES}", KEPT),
         "time_impossibly_early": ("is_too_early", "true", EXCLUDED),
         "time_missing": ("has_no_time", "true", CORRECTED),
@@ -78,6 +80,7 @@ def _events(scope: Scope) -> str:
         "foreign_currency": (f"rate is not null and currency <> '{scope.currency}'", "has_amount", CORRECTED),
         "currency_without_rate": ("currency is not null and rate is null", "has_amount", EXCLUDED),
         "contract_without_end": ("not is_usable_contract", f"name in {CONTRACTS}", EXCLUDED),
+        "promotion_without_dates": ("not is_usable_promotion", f"name = '{SCHEDULED}'", EXCLUDED),
         "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and not has_traits", "true", EXCLUDED),
     }
     relation = f"select c.*, r.rate from ({_event_counts(scope)}) c left join rates r on r.currency = c.currency"
@@ -103,6 +106,7 @@ def _event_counts(scope: Scope) -> str:
         "is_negative": f"coalesce(least({amounts}) < 0, false)",
         "has_traits": "e.traits is not null",
         "is_usable_contract": f"e.name not in {CONTRACTS} or {is_usable('e', scope.zone)}",
+        "is_usable_promotion": f"e.name <> '{SCHEDULED}' or {has_dates('e', scope.zone)}",
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in marks.items())
     return f"""

@@ -1,22 +1,21 @@
 """Contracts with a declared end, by term, and whether the customer has cancelled them."""
 
 from patron.storage.engine import timestamp
+from patron.understand.facts.declared_properties import declared_text, declared_time
 from patron.understand.facts.usable_events import END_OF_TIME, Scope, usable_events, with_customer
 
 STARTED, CANCELLED = "Contract Started", "Contract Cancelled"
 CONTRACTS = f"('{STARTED}', '{CANCELLED}')"
-PROPERTY = "json_extract_string({of}.properties, '$.{name}')"
 
 
 def contract_id(of: str) -> str:
     """SQL of the contract that an event names."""
-    return PROPERTY.format(of=of, name="contract_id")
+    return declared_text(of, "contract_id")
 
 
 def ends_at(of: str, zone: str) -> str:
-    """SQL of the end that an event declares, a date alone its midnight in the zone; NULL where it is no time."""
-    text = PROPERTY.format(of=of, name="ends_at")
-    return f"case when length({text}) = 10 then midnight({text}, {zone}) else try_cast({text} as timestamptz) end"
+    """SQL of the end that an event declares."""
+    return declared_time(of, "ends_at", zone)
 
 
 def is_usable(of: str, zone: str) -> str:

@@ -6,8 +6,8 @@ from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME
 ATTRIBUTES = ("product_name", "department", "category", "brand")
 CATALOGUE_ONLY = ("description", "style_id", "cost_cents", "stock", "is_consumable", "is_blocked")
 """Attributes that are read from the catalogue alone."""
-NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"
-"""Whole orders name their products in a list."""
+NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled', 'Promotion Scheduled')"
+"""Whole orders name their products in a list; a promotion has a name and a price of its own."""
 
 
 def products(scope: Scope) -> str:

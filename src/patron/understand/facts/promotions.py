@@ -1,0 +1,41 @@
+"""What the shop plans: products on promotion, each version of the plan with the times at which it was known."""
+
+from patron.storage.engine import timestamp
+from patron.understand.facts.declared_properties import declared_text, declared_time
+from patron.understand.facts.usable_events import END_OF_TIME, Scope, known_events
+
+SCHEDULED = "Promotion Scheduled"
+
+
+def has_dates(of: str, zone: str) -> str:
+    """SQL condition of a scheduled promotion: it has a start, and an end that is not before it."""
+    starts, ends = (f"({declared_time(of, name, zone)})" for name in ("starts_at", "ends_at"))
+    return f"coalesce({ends} >= {starts} and {ends} < {timestamp(END_OF_TIME)}, false)"
+
+
+def promotions(scope: Scope) -> str:
+    """One row per product, promotion and version; of several versions that became known at once, one."""
+    rows = known_events(
+        scope,
+        *("product_id", "price_cents", "properties"),
+        where=f"e.name = '{SCHEDULED}' and e.product_id is not null and {has_dates('e', scope.zone)}",
+    )
+    text = {name: declared_text("r", name) for name in ("promotion_id", "name", "kind", "percent_off", "sale_price")}
+    starts, ends = (declared_time("r", name, scope.zone) for name in ("starts_at", "ends_at"))
+    cut = f"1 - try_cast({text['sale_price']} as double) * 100 / nullif(r.price_cents, 0)"
+    return f"""
+        select product_id, promotion_id, name, kind, starts_at, ends_at,
+            case when discount_share >= 0 and discount_share <= 1 then discount_share end as discount_share, known_at,
+            lead(known_at) over (partition by product_id, promotion_id order by known_at) as superseded_at
+        from (
+            select p.*, row_number() over (
+                partition by product_id, promotion_id, known_at order by event_id desc, source desc) as place
+            from (
+                select r.product_id, coalesce({text["promotion_id"]}, r.event_id) as promotion_id,
+                    {text["name"]} as name, {text["kind"]} as kind, {starts} as starts_at, {ends} as ends_at,
+                    coalesce(try_cast({text["percent_off"]} as double) / 100.0, {cut}) as discount_share,
+                    r.known_at, r.event_id, r.source
+                from ({rows}) r
+            ) p
+        ) v
+        where place = 1"""

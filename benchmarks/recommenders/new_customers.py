@@ -43,17 +43,19 @@ def complete_journey() -> pd.DataFrame:
     campaigns = data["campaigns"].merge(data["campaign_descriptions"], on="campaign_id").sort_values("start_date")
     first = campaigns.drop_duplicates("household_id").set_index("household_id")
     household = lines["household_id"]
+    store = lines.drop_duplicates("household_id").set_index("household_id")["store_id"].to_dict()
     columns = {
-        "campaign_type": household.map(first["campaign_type"]).astype(str),
-        "campaign": household.map(first["campaign_id"]).astype(str),
-        "store": household.map(lines.drop_duplicates("household_id").set_index("household_id")["store_id"]).astype(str),
+        "campaign_type": household.map(first["campaign_type"].to_dict().get).astype(str),
+        "campaign": household.map(first["campaign_id"].to_dict().get).astype(str),
+        "store": household.map(store.get).astype(str),
     }
     texts = {"customer": household, "item": lines["product_id"]} | columns
     numbers = {name: pd.factorize(of, sort=True)[0] for name, of in texts.items()}
     return pd.DataFrame({"at": pd.to_datetime(lines["transaction_timestamp"]).to_numpy(), **numbers})
 
 
-def measure(name: str, lines: pd.DataFrame, cut: pd.Timestamp, levels: list[str], *, left_out: bool) -> None:
+def measure(name: str, lines: pd.DataFrame, day: str, levels: list[str], *, left_out: bool) -> None:
+    cut = pd.to_datetime(day)
     known = np.ones(int(lines["customer"].max()) + 1, dtype=bool)
     if left_out:
         known = np.random.default_rng(SEED).random(len(known)) < 0.5
@@ -62,8 +64,8 @@ def measure(name: str, lines: pd.DataFrame, cut: pd.Timestamp, levels: list[str]
     before = lines[(lines["at"] >= cut - days) & (lines["at"] < cut) & of_known]
     after = lines[(lines["at"] >= cut) & (lines["at"] < cut + days) & ~(of_known & left_out)]
     since = lines[lines["at"] >= cut] if left_out else lines
-    first_at = since.groupby("customer")["at"].min()
-    after = after[after["at"] == after["customer"].map(first_at)]
+    first_at = since.groupby("customer")["at"].min().to_dict()
+    after = after[after["at"] == after["customer"].map(first_at.get)]
     columns = [before[level].to_numpy() for level in levels]
     popularity = GroupPopularity.fit(
         before["customer"].to_numpy(), before["item"].to_numpy(), columns, int(lines["item"].max()) + 1
@@ -84,8 +86,8 @@ def measure(name: str, lines: pd.DataFrame, cut: pd.Timestamp, levels: list[str]
 
 def main(folder: Path) -> None:
     for cut in ("2011-08-15", "2011-09-12", "2011-10-10", "2011-11-07"):
-        measure(f"Online Retail, country, {cut}", online_retail(folder), pd.Timestamp(cut), ["country"], left_out=False)
-    journey, cut = complete_journey(), pd.Timestamp("2017-12-05")
+        measure(f"Online Retail, country, {cut}", online_retail(folder), cut, ["country"], left_out=False)
+    journey, cut = complete_journey(), "2017-12-05"
     for levels in (["campaign_type", "campaign"], ["store"]):
         measure(f"Complete Journey, {' and '.join(levels)}", journey, cut, levels, left_out=True)
 

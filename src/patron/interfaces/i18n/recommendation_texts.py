@@ -65,11 +65,10 @@ def recommendation_sentence(reason: RecommendationFacts, words: Words, formats: 
         return words(f"{reader}.on_offer.coming", day=formats.weekday(reason.offer_starts_at))
     if reason.code == "on_offer" and reason.offer_ends_at:
         return words(f"{reader}.on_offer", day=formats.weekday(reason.offer_ends_at - MOMENT))
-    if reason.code.startswith("goes_with") and not reason.product_name:
-        return words(f"{reader}.goes_with_something")
-    if reason.code == "replaces" and not reason.product_name:
-        return words(f"{reader}.replaces_something")
-    return words(f"{reader}.{reason.code}", product=reason.product_name)
+    code = reason.code
+    if not reason.product_name and code.startswith(("goes_with", "replaces")):
+        code = "replaces_something" if code == "replaces" else "goes_with_something"
+    return words(f"{reader}.{code}", product=reason.product_name)
 
 
 def short_sentence(why_short: Mapping[str, int], words: Words, formats: Formats) -> str:

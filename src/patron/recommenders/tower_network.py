@@ -98,10 +98,10 @@ class TowerNetwork:
 
     def inputs(self, items: Any, is_dropped: Any = None) -> Any:
         """What goes into the towers; of the content alone where the item's own vector is dropped."""
-        own = torch_embedding(self.torch, items, self.weights["items"])
+        learned = torch_embedding(self.torch, items, self.weights["items"])
         if is_dropped is not None:
-            own = own * ~is_dropped[:, None]
-        return own + self.content[items] @ self.weights["content"]
+            learned = learned * ~is_dropped[:, None]
+        return learned + self.content[items] @ self.weights["content"]
 
     def tower(self, x: Any, side: str) -> Any:
         """Vectors of length 1."""

@@ -61,6 +61,28 @@ def test_lists_are_ranked_whole_without_repeats_and_without_what_was_seen(name, 
 
 
 @pytest.mark.parametrize("name", LEARNERS)
+def test_new_items_follow_where_the_best_are_mostly_repeats(name, fitted):
+    model, rows, fewest = fitted(name, "habits"), SHOPS["habits"](), 4
+    users = [*USERS, "nobody"]
+    plain, longer, new = (
+        lists_of(table)
+        for table in (
+            model.recommend(users, 6, exclude_seen=False),
+            model.recommend(users, 6, exclude_seen=False, fewest_new=fewest),
+            model.recommend(users, fewest),
+        )
+    )
+    for user in users:
+        seen = set(rows.filter(pa.compute.equal(rows["user_id"], user))["item_id"].to_pylist())
+        listed = [row["item_id"] for row in longer[user]]
+        assert longer[user][:6] == plain[user]
+        assert [row["rank"] for row in longer[user]] == list(range(1, len(listed) + 1))
+        of_new = [one for one in listed if one not in seen]
+        assert of_new[:fewest] == [row["item_id"] for row in new[user]]
+        assert len(listed) == 6 + max(fewest - len(set(listed[:6]) - seen), 0)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
 def test_a_user_who_is_not_known_gets_the_popular_list(name, fitted):
     popular = fitted(RecentPopularity.name, "tastes").recommend("nobody", 9)["item_id"]
     assert fitted(name, "tastes").recommend(["nobody"], 9)["item_id"].equals(popular)

@@ -43,6 +43,11 @@ def best_items(
     return BestItems(*_best(values, places, starts, is_dense, *without, allowed, popular, fill, k))
 
 
+def joined(first: BestItems, others: BestItems) -> BestItems:
+    """The items of each row, then those of the others' row that are not among them; -1 after the last one."""
+    return BestItems(*_joined(first.items, first.scores, others.items, others.scores))
+
+
 def _whole(values: npt.NDArray[Any]) -> Codes:
     return values.astype(np.int64, copy=False)
 
@@ -87,3 +92,21 @@ def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
         at -= 1
     best[at], of_best[at] = item, score
     return min(count + 1, k)
+
+
+@numba.njit(cache=True, nogil=True)
+def _joined(first, of_first, others, of_others):  # noqa: ANN001, ANN202
+    rows, k, more = len(first), first.shape[1], others.shape[1]
+    items, scores = np.full((rows, k + more), -1, dtype=np.int64), np.full((rows, k + more), -np.inf)
+    for row in range(rows):
+        count = 0
+        for at in range(k):
+            if first[row, at] >= 0:
+                items[row, count], scores[row, count] = first[row, at], of_first[row, at]
+                count += 1
+        for at in range(more):
+            item = others[row, at]
+            if item >= 0 and not (first[row] == item).any():
+                items[row, count], scores[row, count] = item, of_others[row, at]
+                count += 1
+    return items, scores

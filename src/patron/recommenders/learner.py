@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Flags, Scores, best_items
+from patron.recommenders.best_items import Flags, Scores, best_items, joined
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
 from patron.recommenders.interactions import Interactions
@@ -125,22 +125,33 @@ class Fitted(ABC):
         """
         return None
 
-    def recommend(self, users: Any, k: int = 10, exclude_seen: bool = True, filter: Any = None) -> pa.Table:  # noqa: A002, FBT001, FBT002 - the interface
+    def recommend(
+        self,
+        users: Any,
+        k: int = 10,
+        exclude_seen: bool = True,  # noqa: FBT001, FBT002
+        filter: Any = None,  # noqa: A002
+        fewest_new: int = 0,
+    ) -> pa.Table:
         """The best items of each user: columns user_id, item_id, rank from 1, score.
 
         Users come in the order in which they are passed, each once; those who are not known get the popular list.
-        With `exclude_seen`, what a user had before is left out. `filter` is a list of allowed item ids. Where
-        candidates are fewer than `k`, popular items follow, with a score of 0 or less. A list can be shorter than `k`;
-        the table's metadata says why under "reason". Raises BadInteractions for a `k` that is not a whole number of 1
+        With `exclude_seen`, what a user had before is left out. `filter` is a list of allowed item ids. Where fewer
+        than `fewest_new` of the k items are new to the user, the best others that are new follow. Where candidates are
+        fewer, popular items follow, with a score of 0 or less. A list can be shorter than `k`; the table's metadata
+        says why under "reason". Raises BadInteractions for a `k` that is not a whole number of 1
         or more.
         """
         places = min(_require_count(k), len(self.catalogue.items))
         wanted = pc.unique(id_array(users))
         codes = codes_of_ids(wanted, self.catalogue.users)
         allowed = self._allowed_items(filter)
-        parts = [self._best(batch, places, allowed, repeats=not exclude_seen) for batch in batches(codes, len(allowed))]
-        table = self._table(wanted, parts, places, ("user_id", "item_id"))
-        short = len(wanted) if k > places else sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
+        new = min(fewest_new, len(self.catalogue.items))
+        parts = [
+            self._best(batch, places, allowed, new, repeats=not exclude_seen) for batch in batches(codes, len(allowed))
+        ]
+        table = self._table(wanted, parts, ("user_id", "item_id"))
+        short = len(wanted) if k > places else sum(int((items[:, places - 1] < 0).sum()) for items, _ in parts)
         if not short:
             return table
         without = ", less what each user had before" if exclude_seen else ""
@@ -166,7 +177,7 @@ class Fitted(ABC):
             identity = _identity_rows(batch, len(self.catalogue.items))
             best = best_items(self.similarities(batch), identity, allowed, no_items, np.empty(0), places)
             parts.append((best.items, best.scores))
-        return self._table(wanted, parts, places, ("item_id", "similar_id"))
+        return self._table(wanted, parts, ("item_id", "similar_id"))
 
     def save(self, folder: Path | str) -> None:
         """Write the model into a folder, which is made where it is missing; nothing in it is a pickle."""
@@ -181,11 +192,11 @@ class Fitted(ABC):
             allowed[codes[codes >= 0]] = True
         return allowed
 
-    def _best(self, codes: Codes, k: int, allowed: Flags, *, repeats: bool) -> tuple[Codes, Numbers]:
-        """Items and scores of a batch of users; -1 is a user who is not known."""
+    def _best(self, codes: Codes, k: int, allowed: Flags, new: int, *, repeats: bool) -> tuple[Codes, Numbers]:
+        """Items and scores of a batch of users, the k best and then new ones; -1 is a user who is not known."""
         is_known = codes >= 0
-        items = np.full((len(codes), k), -1, dtype=np.int64)
-        scores = np.full((len(codes), k), -np.inf)
+        items = np.full((len(codes), k + new), -1, dtype=np.int64)
+        scores = np.full((len(codes), k + new), -np.inf)
         popular = self.catalogue.popular
         fill = self.catalogue.popularity[popular] - 1
         for flags, rows in ((is_known, codes[is_known]), (~is_known, codes[:0])):
@@ -194,14 +205,16 @@ class Fitted(ABC):
                 continue
             shape = count, len(allowed)
             of_rows = self.candidate_scores(rows, allowed, k) if len(rows) else sp.csr_array(shape)
-            banned = sp.csr_array(shape) if repeats or not len(rows) else self.catalogue.history[rows]
-            best = best_items(of_rows, banned, allowed, popular, fill, k)
+            before = self.catalogue.history[rows] if len(rows) else sp.csr_array(shape)
+            best = best_items(of_rows, sp.csr_array(shape) if repeats else before, allowed, popular, fill, k)
+            if new:
+                best = joined(best, best_items(of_rows, before, allowed, popular, fill, new))
             items[flags], scores[flags] = best.items, best.scores
         return items, scores
 
-    def _table(self, wanted: pa.Array, parts: list[tuple[Codes, Numbers]], k: int, names: tuple[str, str]) -> pa.Table:
-        items = np.concatenate([np.empty((0, k), dtype=np.int64), *(one for one, _ in parts)])
-        scores = np.concatenate([np.empty((0, k)), *(one for _, one in parts)])
+    def _table(self, wanted: pa.Array, parts: list[tuple[Codes, Numbers]], names: tuple[str, str]) -> pa.Table:
+        none = np.empty((0, 1), dtype=np.int64), np.empty((0, 1))
+        items, scores = (np.concatenate(one) for one in zip(*(parts or [none]), strict=True))
         row, place = np.nonzero(items >= 0)
         return pa.table(
             {

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from patron import recommenders
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.list_facts import list_facts
-from patron.predict.recommend.list_probabilities import ListProbabilities
+from patron.predict.recommend.list_probabilities import ListProbabilities, places_by_kind
 from patron.predict.recommend.purchase_history import PurchaseHistory
 from patron.recommenders.learned_ranking import FittedRanking
 from patron.schema.errors import NotEnoughData
@@ -51,13 +51,13 @@ class FittedLists:
         rows = _interactions(customers, product, days)
         everybody = np.arange(len(customers.dictionary))
         folded = self._fold_in(rows, history.promotions)
-        lists = folded.recommend(everybody, self.learner.count, exclude_seen=False)
+        lists = folded.recommend(everybody, self.learner.count, exclude_seen=False, fewest_new=self.learner.fewest_new)
         number, listed = (lists[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
         user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         facts = list_facts(user, product, days, number, listed, len(self.products))
         score, is_repeat = lists["score"].to_numpy(), np.isfinite(facts.days_since)
         probability = (
-            self.probabilities.of(score, is_repeat)
+            self.probabilities.of(score, places_by_kind(number, is_repeat), is_repeat)
             if self.probabilities
             else _prior_probabilities(number, score, is_repeat)
         )
@@ -115,7 +115,9 @@ class LibraryLists(ABC):
     """Settings that all lists share; each kind names its recommender."""
 
     count: int = 30
-    """Products per customer."""
+    """Products per customer ..."""
+    fewest_new: int = 20
+    """... and more, where fewer than so many of them are new to the customer."""
 
     name: ClassVar[str]
     is_baseline: ClassVar[bool] = False

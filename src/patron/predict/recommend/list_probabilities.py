@@ -1,20 +1,26 @@
-"""What a list's scores mean: how often products with such a score were bought after a past cutoff."""
+"""What a list's scores mean: how often products with such a score, in such a place, were bought after a past cutoff.
+
+Logistic regression on the logarithms of the score and of the place among the customer's repeats or new products. Scores
+order one customer's products; how they compare between customers is learned here: for new products the place says more.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import minimize
+from scipy.special import expit
 
+from patron.predict.recommend.codes import Codes, places
 from patron.schema.numbers import Numbers
 
-MOST_PARTS, LEAST_ROWS = 40, 100
-"""Parts of a group by score, and rows of each."""
-PRIOR_ROWS = 20.0
-"""Rows at the group's mean that keep each part from extremes."""
-STEP = 1e-6
-"""Least difference of the probabilities of neighbouring parts."""
+PRIOR_BUYERS = 1.0
+"""Bought and not bought that are added at the mean, so that a share is never 0 or 1."""
+LEAST_SLOPE = 1e-3
+"""Of the logarithms: a higher score and an earlier place are always more likely."""
+LOW_SHARE = 0.01
+"""Scores below those of so many pairs count as theirs."""
 
 
 @dataclass(frozen=True)
@@ -22,58 +28,95 @@ class ListedPairs:
     """Products that were listed at a past cutoff to customers who bought something after it."""
 
     score: Numbers
+    place: Codes
+    """From 1, among the customer's repeats or among what is new to them."""
     is_repeat: npt.NDArray[np.bool_]
     """Whether the customer had bought the product before."""
     is_bought: npt.NDArray[np.bool_]
     """Whether they bought it within the horizon."""
 
+    def where(self, flags: npt.NDArray[np.bool_]) -> Self:
+        """Some of the pairs."""
+        return type(self)(*(column[flags] for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class LogisticShare:
+    """Probability of a pair of one kind: logistic in the logarithms of its score and place."""
+
+    least_score: float
+    """Lower scores count as this one."""
+    intercept: float
+    of_score: float
+    of_place: float
+    """Added per unit of the logarithm, the place's with a minus."""
+
     @classmethod
-    def join(cls, parts: "list[ListedPairs]") -> Self:
-        """Pairs of several cutoffs."""
-        columns = zip(*((one.score, one.is_repeat, one.is_bought) for one in parts), strict=True)
-        return cls(*(np.concatenate(column) for column in columns))
+    def fit(cls, pairs: ListedPairs) -> Self:
+        """Maximum likelihood; without a pair the probability is 0 but for rounding."""
+        above = pairs.score[pairs.score > 0]
+        if not len(above):
+            return cls(1.0, -30.0, LEAST_SLOPE, LEAST_SLOPE)
+        least = float(np.quantile(above, LOW_SHARE))
+        design = _logarithms(pairs.score, pairs.place, least)
+        mean = design.mean(axis=0)
+        design = np.column_stack([np.ones(len(design)), design - mean])
+        bought = pairs.is_bought.astype(np.float64)
+        share = (bought.sum() + PRIOR_BUYERS) / (len(bought) + 2 * PRIOR_BUYERS)
+
+        def loss(weights: Numbers) -> tuple[float, Numbers]:
+            odds = design @ weights
+            prior = 2 * PRIOR_BUYERS * (np.logaddexp(0, weights[0]) - share * weights[0])
+            slope = design.T @ (expit(odds) - bought)
+            slope[0] += 2 * PRIOR_BUYERS * (expit(weights[0]) - share)
+            penalty = 0.5 * float(weights[1:] @ weights[1:])
+            slope[1:] += weights[1:]
+            return float((np.logaddexp(0, odds) - bought * odds).sum() + prior + penalty), slope
+
+        start = np.array([np.log(share / (1 - share)), LEAST_SLOPE, LEAST_SLOPE])
+        bounds = [(None, None), (LEAST_SLOPE, None), (LEAST_SLOPE, None)]
+        intercept, of_score, of_place = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+        return cls(least, float(intercept - mean @ [of_score, of_place]), float(of_score), float(of_place))
+
+    def of(self, score: Numbers, place: Codes) -> Numbers:
+        """Probability of each pair, 0 to 1."""
+        return expit(self.intercept + _logarithms(score, place, self.least_score) @ [self.of_score, self.of_place])
 
 
 @dataclass(frozen=True)
 class ListProbabilities:
-    """Probability by score, one rising line for repeat purchases and one for products new to the customer."""
+    """Probability of what is listed, for products new to the customer and for repeats."""
 
-    points: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
-    """Of new products and of repeats: scores and probabilities."""
+    new: LogisticShare
+    repeat: LogisticShare
 
     @classmethod
     def fit(cls, pairs: ListedPairs) -> Self:
-        """Isotonic regression of the share bought on the score, by group."""
-        return cls(tuple(_line(pairs, pairs.is_repeat == is_repeat) for is_repeat in (False, True)))
+        """Learn what scores and places meant, by kind."""
+        return cls(*(LogisticShare.fit(pairs.where(pairs.is_repeat == is_repeat)) for is_repeat in (False, True)))
 
-    def of(self, score: Numbers, is_repeat: npt.NDArray[np.bool_]) -> Numbers:
+    def of(self, score: Numbers, place: Codes, is_repeat: npt.NDArray[np.bool_]) -> Numbers:
         """Probability of each listed product, 0 to 1."""
-        new, again = (np.interp(score, *line) if line[0] else np.zeros(len(score)) for line in self.points)
-        return np.where(is_repeat, again, new)
+        return np.where(is_repeat, self.repeat.of(score, place), self.new.of(score, place))
 
-    def to_json(self) -> list[Any]:
-        """The points, as lists."""
-        return [[list(scores), list(values)] for scores, values in self.points]
+    def to_json(self) -> dict[str, Any]:
+        """The numbers, by kind."""
+        return {kind: vars(of_kind) for kind, of_kind in vars(self).items()}
 
     @classmethod
-    def from_json(cls, content: list[Any]) -> Self:
+    def from_json(cls, content: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(tuple((tuple(scores), tuple(values)) for scores, values in content))
+        return cls(**{kind: LogisticShare(**numbers) for kind, numbers in content.items()})
 
 
-def _line(pairs: ListedPairs, flags: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Score and probability of parts of a group, both strictly rising, so that no order within a list is lost."""
-    score, is_bought = pairs.score[flags], pairs.is_bought[flags]
-    if not len(score):
-        return (), ()
-    order = np.argsort(score, kind="stable")
-    parts = np.array_split(order, min(MOST_PARTS, max(len(order) // LEAST_ROWS, 1)))
-    share = is_bought.mean()
-    bought = np.array([(is_bought[part].sum() + PRIOR_ROWS * share) / (len(part) + PRIOR_ROWS) for part in parts])
-    places, sizes = np.arange(len(parts)), np.array([len(part) for part in parts])
-    rising = IsotonicRegression().fit(places, bought, sample_weight=sizes).predict(places)
-    centres = np.array([score[part].mean() for part in parts])
-    scores = np.concatenate([[score[order[0]]], centres, [score[order[-1]]]])
-    values = np.concatenate([rising[:1], rising, rising[-1:]]) + STEP * np.arange(len(scores))
-    scores, first = np.unique(scores, return_index=True)
-    return tuple(scores.tolist()), tuple(np.clip(values[first], 0.0, 1.0).tolist())
+def places_by_kind(customer: Codes, is_repeat: npt.NDArray[np.bool_]) -> Codes:
+    """Place of each row among its customer's repeats or new products, from 1; rows of a customer are in their order."""
+    groups = 2 * customer + is_repeat
+    order = np.argsort(groups, kind="stable")
+    place = np.empty(len(groups), dtype=np.int64)
+    place[order] = places(groups[order])
+    return place
+
+
+def _logarithms(score: Numbers, place: Codes, least: float) -> Numbers:
+    return np.column_stack([np.log(np.maximum(score, least)), -np.log(place)])

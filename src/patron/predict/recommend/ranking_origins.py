@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from patron.predict.learner import Fitted
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
-from patron.predict.recommend.list_probabilities import ListedPairs
+from patron.predict.recommend.list_probabilities import ListedPairs, places_by_kind
 from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory
 from patron.schema.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
 from patron.schema.numbers import Numbers, float_column
@@ -87,8 +87,8 @@ class RankingOrigin:
         shown = _pairs(lists, buyers.customers, buyers.products)
         customers, ranking, recall = _values(shown, buyers.truth, buyers)
         is_new = ~np.isin(buyers.truth, buyers.owned, assume_unique=True)
-        new_shown = shown[~np.isin(shown, buyers.owned, assume_unique=True)]
-        new_customers, new_ranking, _ = _values(new_shown, buyers.truth[is_new], buyers)
+        is_repeat = np.isin(shown, buyers.owned, assume_unique=True)
+        new_customers, new_ranking, _ = _values(shown[~is_repeat], buyers.truth[is_new], buyers)
         return RankingsAtOrigin(
             {
                 NDCG_AT_10.name: (customers, ranking),
@@ -97,7 +97,8 @@ class RankingOrigin:
             },
             ListedPairs(
                 float_column(lists, "score"),
-                np.isin(shown, buyers.owned, assume_unique=True),
+                places_by_kind(shown // max(len(buyers.products), 1), is_repeat),
+                is_repeat,
                 np.isin(shown, buyers.truth, assume_unique=True),
             ),
         )

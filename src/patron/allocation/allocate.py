@@ -11,15 +11,17 @@ import pyarrow as pa
 from patron.allocation.conflicts import refuse_broken, refuse_conflicts, refuse_unbounded
 from patron.allocation.curve import Curve
 from patron.allocation.increments import Increments
-from patron.allocation.lagrangian import ROUGH_GAP, minimise_dual
+from patron.allocation.lagrangian import ROUGH_GAP, Dual, minimise_dual
 from patron.allocation.online import Multipliers, Pacing
 from patron.allocation.problem import NONE, AllocationProblem, Codes
-from patron.allocation.whole_offers import whole_offers
+from patron.allocation.whole_offers import move_customers, whole_offers
 from patron.schema.errors import BadAllocation
 from patron.schema.numbers import Numbers
 
 POINTS = 16
 """Budgets at which a curve under several constraints is computed, denser where it bends most."""
+TIGHTENINGS = 8
+"""How often limits are tightened by what whole offers exceed them by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,23 @@ def _within_several(problem: AllocationProblem) -> Allocation:
         return _within_budget(problem)
     dual = minimise_dual(problem)
     refuse_unbounded(problem, dual)
-    return _allocation(problem, whole_offers(problem, dual), dual.bound, dual.prices, None)
+    choice = _repaired(problem, whole_offers(problem, dual), dual)
+    return _allocation(problem, choice, dual.bound, dual.prices, None)
+
+
+def _repaired(problem: AllocationProblem, choice: Codes, dual: Dual) -> Codes:
+    """The choice, or where it exceeds limits that of limits tightened by the excess, which holds the old ones."""
+    tight = problem
+    for _ in range(TIGHTENINGS):
+        excess = problem.excess(choice)
+        if not excess.any():
+            break
+        tight = replace(tight, limits=tight.limits - excess)
+        dual = minimise_dual(tight, start=dual)
+        if dual.is_unbounded:
+            break
+        choice = whole_offers(tight, dual)
+    return choice if tight is problem else move_customers(problem, dual, choice)
 
 
 def _allocation(

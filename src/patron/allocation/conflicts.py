@@ -55,8 +55,8 @@ def refuse_broken(problem: AllocationProblem, choice: Codes) -> None:
         return
     broken = [f"{name} by {over:,.6g}" for name, over in zip(problem.names, excess, strict=True) if over]
     others = [name for name, limited in zip(problem.names, problem.is_limited, strict=True) if limited]
-    what = f"no allocation of whole offers holds them all that could be reached; it misses {', '.join(broken)}"
-    raise ConflictingConstraints(what, where=_together(others), todo="Loosen one of them by a few offers.")
+    what = f"no whole offers were reached that hold them all; the nearest ones exceed {', '.join(broken)}"
+    raise ConflictingConstraints(what, where=_together(others), todo="Loosen one of them by the size of a few offers.")
 
 
 def _together(names: list[str]) -> str:

@@ -160,7 +160,7 @@ def _step(state: _State, is_limited: npt.NDArray[np.bool_], damping: float) -> t
     curvature = state.curvature[np.ix_(free, free)]
     slope = float(np.abs(state.gradient[free]).max(initial=0.0))
     longest = FURTHEST * (1 + float(state.prices.max()))
-    damping = max(damping, slope / longest / 1e3, 1e-300)
+    damping = max(damping, 1e-11 * float(np.trace(curvature)), slope / longest / 1e3, 1e-300)
     step[free] = -np.linalg.solve(curvature + damping * np.eye(len(curvature)), state.gradient[free])
     step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
     step = np.maximum(step, -state.prices)

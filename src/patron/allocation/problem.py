@@ -176,10 +176,10 @@ def _limit(value: float | None, name: str) -> float:
 def _stock(stock: Any, offers: int) -> Numbers:
     if stock is None:
         return np.full(offers, np.inf)
-    values = [stock] if np.ndim(stock) == 0 else list(stock)
+    values = list(stock) if np.ndim(stock) == 1 else []
     if np.ndim(stock) != 1 or len(values) != offers:
-        todo = "Pass one count for each offer, None for no limit."
-        raise BadAllocation(f"{len(values)} counts for {offers} offers", where="stock", todo=todo)
+        todo = f"Pass one count for each of {offers} offers, None for no limit."
+        raise BadAllocation(f"{np.shape(stock)} is not the shape of one count for each offer", where="stock", todo=todo)
     return np.floor(np.array([_limit(one, f"stock[{at}]") for at, one in enumerate(values)], dtype=np.float64))
 
 

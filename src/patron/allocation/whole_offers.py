@@ -22,11 +22,18 @@ WEIGHTS = (1.0, 4.0, 2.0, 16.0)
 
 def whole_offers(problem: AllocationProblem, dual: Dual) -> Codes:
     """A choice next to the linear relaxation; it holds the limits unless moves of single customers cannot."""
+    unit, _ = _units(problem)
+    inputs = problem.net, problem.cost, problem.members
+    choice = _spread(*inputs, dual.prices, dual.tau, problem.is_limited / unit)
+    return move_customers(problem, dual, choice)
+
+
+def move_customers(problem: AllocationProblem, dual: Dual, choice: Codes) -> Codes:
+    """The choice after moves of single customers: repaired where they can, then filled."""
     limits = np.where(problem.is_limited, problem.limits, np.inf)
     unit, weight = _units(problem)
     inputs = problem.net, problem.cost, problem.members
-    choice = _spread(*inputs, dual.prices, dual.tau, problem.is_limited / unit)
-    used = problem.usage(choice)
+    choice, used = choice.copy(), problem.usage(choice)
     slack = ROUNDING / 2 * np.abs(np.where(problem.is_limited, problem.limits, 0.0))
     most = FEW
     for _ in range(ROUNDS):

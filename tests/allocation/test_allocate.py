@@ -162,6 +162,15 @@ def test_the_curve_under_several_constraints_is_concave_and_what_other_budgets_a
     assert pa.table(curve).column_names == ["budget", "value"]
 
 
+def test_a_curve_with_floors_starts_where_they_can_be_held():
+    net, cost = np.array([[-1.0], [2.0], [4.0]]), np.array([[3.0], [2.0], [1.0]])
+    curve = allocate(net, cost, budget=5.0, floors=[(np.array([True, False, False]), 1)]).curve
+    assert 3 <= curve.budget[0] < 4
+    assert np.isnan(curve.value_at(2.0))
+    assert np.isnan(curve.price_at(2.0))
+    assert f"{curve.value_at(6.0):.3f} {curve.price_at(6.0):.0f}" == "5.000 0"
+
+
 @pytest.mark.parametrize("kinds", [{"budget"}, {"budget", "stock", "floors"}])
 def test_the_order_of_customers_changes_neither_value_nor_prices(kinds):
     net, cost, limits = shop(3, kinds, 80)

@@ -15,7 +15,7 @@ class Curve:
     """The best net value at each budget, between whole offers too: rising, and ever slower."""
 
     budget: Numbers
-    """Rising, from 0 to what all offers worth making cost."""
+    """Rising to what all offers worth making cost, from 0 or from what the floors need."""
     value: Numbers
 
     @classmethod
@@ -38,12 +38,13 @@ class Curve:
         """Columns budget and value."""
         return pa.table({"budget": self.budget, "value": self.value})
 
-    def value_at(self, budget: float | Numbers) -> Numbers:
-        """Best net value at budgets; beyond the last point more money adds nothing."""
-        return np.asarray(np.interp(budget, self.budget, self.value))
+    def value_at(self, budget: float | Numbers) -> Any:
+        """Best net value at one budget or several; NaN below the first point, where the floors need more money."""
+        return np.interp(budget, self.budget, self.value, left=np.nan)
 
-    def price_at(self, budget: float | Numbers) -> Numbers:
-        """Net value of one more unit of budget; 0 from the last point on."""
+    def price_at(self, budget: float | Numbers) -> Any:
+        """Net value of one more unit of budget; 0 from the last point on, NaN below the first."""
         at = np.searchsorted(self.budget, budget, side="right") - 1
         rise, run = np.append(np.diff(self.value), 0.0), np.append(np.diff(self.budget), 1.0)
-        return np.divide(rise, run, out=np.zeros(len(rise)), where=run > 0)[at]
+        slope = np.divide(rise, run, out=np.zeros(len(rise)), where=run > 0)
+        return np.where(at >= 0, slope[at], np.nan)[()]

@@ -105,7 +105,7 @@ class Pacing:
             raise BadAllocation("the plan does not rise from 0 to 1", where="plan")
         if not 0 <= budget < np.inf:
             raise BadAllocation(f"{budget} is not a finite number of 0 or more", where="budget")
-        points = np.linspace(0, curve.budget[-1], PRICES)
+        points = np.linspace(curve.budget[0], curve.budget[-1], PRICES)
         prices = np.maximum.accumulate(curve.price_at(points)[::-1])[::-1]
         return cls(multipliers, float(budget), tuple(points.tolist()), tuple(prices.tolist()), tuple(shares.tolist()))
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.allocation import allocate
+from patron.allocation import allocate
 from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected_values, spend_per_day
 from patron.decide.randomisation import (
     BEST,
@@ -171,7 +171,7 @@ def _best_within(
     Randomised customers do not get the best offer, so more can be allotted than will be spent.
     """
     for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
-        best = allocate(expectation.net, expectation.cost, part * budget)
+        best = allocate(expectation.net, expectation.cost, part * budget).choice
         if max_cost(wheel, placement, best) <= budget:
             return best
     return np.full(len(expectation.cost), NOTHING, dtype=np.int64)

@@ -24,6 +24,8 @@ PatronError
 ├── BadInteractions      interactions of users with items that cannot be learned from as they are
 ├── BadListInput         products, rules or candidates that no list can be chosen from as they are
 ├── BadLog               a log of decisions that no policy can be judged on as it is
+├── BadAllocation        net values, costs or constraints that no offers can be allocated from as they are
+│   └── ConflictingConstraints  constraints of an allocation that cannot all hold
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -137,6 +139,14 @@ class BadListInput(PatronError, ValueError):
 
 class BadLog(PatronError, ValueError):
     """A log of decisions that no policy can be judged on as it is."""
+
+
+class BadAllocation(PatronError, ValueError):
+    """Net values, costs or constraints that no offers can be allocated from as they are."""
+
+
+class ConflictingConstraints(BadAllocation):
+    """Constraints of an allocation that cannot all hold."""
 
 
 class NotEnoughData(PatronError):

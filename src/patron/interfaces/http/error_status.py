@@ -26,6 +26,8 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadInteractions: 422,
     errors.BadListInput: 422,
     errors.BadLog: 422,
+    errors.BadAllocation: 422,
+    errors.ConflictingConstraints: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,
     errors.NoRunYet: 404,

@@ -24,11 +24,11 @@ CAMPAIGNS = ("all", "men", "women")
 RESAMPLES = 30
 """As many as behind the published errors."""
 PUBLISHED = {
-    "direct_method": 0.157,
+    "dm": 0.157,
     "ips": 0.311,
-    "self_normalised_ips": 0.312,
-    "doubly_robust": 0.292,
-    "shrunk_doubly_robust": 0.160,
+    "snips": 0.312,
+    "dr": 0.292,
+    "shrinkage": 0.160,
 }
 """Relative errors of obp: BTS judged from the random log of "all", the full sample, logistic regression."""
 DRAWS = 1_000
@@ -148,7 +148,7 @@ def simulate(rows: int, sharpness: float, click_rate: float, logged_sharpness: f
             widths.setdefault(row.estimator, []).append(row.high - row.low)
     policies = f"sharpness {logged_sharpness:g} to {sharpness:g}"
     print(f"\n{rows:,} rows, clicks of about {click_rate:.1%}, {policies}: true value {truth:.5f}")
-    is_covered, with_finding = np.array(covered["self_normalised_doubly_robust"]), np.array(has_finding)
+    is_covered, with_finding = np.array(covered["sndr"]), np.array(has_finding)
     print(
         f"  findings in {with_finding.mean():.1%}; default covered {is_covered[with_finding].mean():.3f} with one, "
         f"{is_covered[~with_finding].mean():.3f} without"

@@ -16,6 +16,7 @@ CHARTS = {
     "compare_models": 0,
     "compare_recommenders": 0,
     "customer_value": 6,
+    "experiments": 0,
     "from_lifetimes": 8,
 }
 """Charts that each notebook shows."""

@@ -11,11 +11,11 @@ import numpy as np
 from patron.experiments.decision_log import DecisionLog
 from patron.schema.numbers import Numbers
 
-DIRECT_METHOD, IPS, SELF_NORMALISED_IPS = "direct_method", "ips", "self_normalised_ips"
-DOUBLY_ROBUST, SELF_NORMALISED_DOUBLY_ROBUST = "doubly_robust", "self_normalised_doubly_robust"
-SHRUNK_DOUBLY_ROBUST = "shrunk_doubly_robust"
-SHRINKAGES = 25
-"""How many values of lambda are tried, besides no shrinkage."""
+DIRECT_METHOD, IPS, SELF_NORMALISED_IPS = "dm", "ips", "snips"
+DOUBLY_ROBUST, SELF_NORMALISED_DOUBLY_ROBUST = "dr", "sndr"
+SWITCH, SHRINKAGE = "switch", "shrinkage"
+TRIALS = 25
+"""How many values of lambda and tau are tried, besides weights as they are."""
 NORMAL = 1.96
 LEAST_SHRINKAGE = 1e4
 """The largest lambda that is tried, in squares of the largest weight: shrinks no weight by more than 1 / 10,000."""
@@ -32,9 +32,9 @@ class Estimate:
     weight: Numbers | None
     """What rewards are weighted with; None where they are not."""
     shrinkage: float | None = None
-    """Lambda of Su et al.; None where weights are not shrunk."""
+    """Lambda of Su et al., or tau of Wang et al.; None where weights are as they are."""
     bias: float = 0.0
-    """The most that shrinking the weights moves the value by, as far as the log shows, at 95 %."""
+    """The most that changing the weights moves the value by, as far as the log shows, at 95 %."""
 
 
 def estimates(log: DecisionLog, expected: Numbers | None) -> list[Estimate]:
@@ -52,6 +52,7 @@ def estimates(log: DecisionLog, expected: Numbers | None) -> list[Estimate]:
         *weighted,
         _mean(DOUBLY_ROBUST, of_policy, weight, residual),
         _self_normalised_estimate(SELF_NORMALISED_DOUBLY_ROBUST, of_policy, weight, residual),
+        _switch(of_policy, weight, residual),
         _shrunk(of_policy, weight, residual),
     ]
 
@@ -74,24 +75,43 @@ def _self_normalised_estimate(name: str, of_policy: Numbers, weight: Numbers, re
     return Estimate(name, float(of_policy.mean()) + correction, parts, weight)
 
 
+def _switch(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
+    """Doubly robust, where w is 0 if above tau: there only the model speaks (Wang, Agarwal, Dudik 2017)."""
+    largest, middle = _range(weight)
+    candidates = [
+        (threshold, np.where(weight <= threshold, weight, 0.0)) for threshold in np.geomspace(middle, largest, TRIALS)
+    ]
+    return _least_loss(SWITCH, [*candidates, (np.inf, weight)], of_policy, weight, residual)
+
+
 def _shrunk(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
-    """Doubly robust with w replaced by lambda w / (w^2 + lambda) (Su et al. 2020).
+    """Doubly robust with w replaced by lambda w / (w^2 + lambda) (Su et al. 2020)."""
+    largest, middle = _range(weight)
+    shrinkages = (*np.geomspace(middle**2, LEAST_SHRINKAGE * largest**2, TRIALS).tolist(), np.inf)
+    candidates = [(shrinkage, weight / (1 + weight**2 / shrinkage)) for shrinkage in shrinkages]
+    return _least_loss(SHRINKAGE, candidates, of_policy, weight, residual)
 
-    Lambda is the one whose squared bias and variance add up to the least. The bias is what shrinking changes on this
-    log plus one standard error: without that, the lambda whose bias happens to look like 0 would win.
-    """
+
+def _range(weight: Numbers) -> tuple[float, float]:
+    """Largest weight and median of those above 0, not below a thousandth of it."""
     largest = float(weight.max())
-    middle = max(float(np.median(weight[weight > 0])), largest / 1e3)
-    tried = (*np.geomspace(middle**2, LEAST_SHRINKAGE * largest**2, SHRINKAGES).tolist(), np.inf)
-    candidates = [_shrunk_by(shrinkage, of_policy, weight, residual) for shrinkage in tried]
-    return min(candidates, key=lambda one: one[0])[1]
+    return largest, max(float(np.median(weight[weight > 0])), largest / 1e3)
 
 
-def _shrunk_by(shrinkage: float, of_policy: Numbers, weight: Numbers, residual: Numbers) -> tuple[float, Estimate]:
-    """Squared bias plus variance, and the estimate."""
-    shrunk = weight / (1 + weight**2 / shrinkage)
-    parts, change = of_policy + shrunk * residual, (shrunk - weight) * residual
-    bias, error = abs(float(change.mean())), float(change.std(ddof=1) / np.sqrt(len(change)))
-    loss = (bias + error) ** 2 + float(parts.var(ddof=1)) / len(parts)
-    estimate = Estimate(SHRUNK_DOUBLY_ROBUST, float(parts.mean()), parts, shrunk, shrinkage, bias + NORMAL * error)
-    return loss, estimate
+def _least_loss(
+    name: str, candidates: list[tuple[float, Numbers]], of_policy: Numbers, weight: Numbers, residual: Numbers
+) -> Estimate:
+    """The candidate whose squared bias and variance add up to the least.
+
+    The bias is what other weights change on this log plus one standard error: without that, the candidate whose bias
+    happens to look like 0 would win.
+    """
+
+    def loss_and_estimate(setting: float, other: Numbers) -> tuple[float, Estimate]:
+        parts, change = of_policy + other * residual, (other - weight) * residual
+        bias, error = abs(float(change.mean())), float(change.std(ddof=1) / np.sqrt(len(change)))
+        loss = (bias + error) ** 2 + float(parts.var(ddof=1)) / len(parts)
+        return loss, Estimate(name, float(parts.mean()), parts, other, float(setting), bias + NORMAL * error)
+
+    tried = [loss_and_estimate(*candidate) for candidate in candidates]
+    return min(tried, key=lambda one: one[0])[1]

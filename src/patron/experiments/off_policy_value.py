@@ -28,13 +28,13 @@ class EstimatorRow:
     value: float
     low: float
     high: float
-    """Of `direct_method` the interval knows nothing of errors of the expected rewards: it is too narrow."""
+    """Of `dm` the interval knows nothing of errors of the expected rewards: it is too narrow."""
     effective_sample_size: float
     """Rows without weights that would be worth as much: (sum of weights)^2 / sum of squares (Kish)."""
     share_clipped: float
     """Share of the rows that lost more than half of their weight, 0 to 1."""
     shrinkage: float | None
-    """Lambda by which weights were shrunk; infinite where shrinking would not pay, None where none is."""
+    """Lambda of `shrinkage`, tau of `switch`; infinite where weights as they are did best, None for the others."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ PatronError
 ├── BadComparison        learners cannot be compared on a table as asked
 ├── BadInteractions      interactions of users with items that cannot be learned from as they are
 ├── BadListInput         products, rules or candidates that no list can be chosen from as they are
+├── BadExperiment        rows or settings of an experiment that cannot be analysed as they are
 ├── BadLog               a log of decisions that no policy can be judged on as it is
 ├── BadAllocation        net values, costs or constraints that no offers can be allocated from as they are
 │   └── ConflictingConstraints  constraints of an allocation that cannot all hold
@@ -135,6 +136,10 @@ class BadInteractions(PatronError, ValueError):
 
 class BadListInput(PatronError, ValueError):
     """Products, rules or candidates that no list can be chosen from as they are."""
+
+
+class BadExperiment(PatronError, ValueError):
+    """Rows or settings of an experiment that cannot be analysed as they are."""
 
 
 class BadLog(PatronError, ValueError):

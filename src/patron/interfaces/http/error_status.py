@@ -25,6 +25,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadComparison: 422,
     errors.BadInteractions: 422,
     errors.BadListInput: 422,
+    errors.BadExperiment: 422,
     errors.BadLog: 422,
     errors.BadAllocation: 422,
     errors.ConflictingConstraints: 422,

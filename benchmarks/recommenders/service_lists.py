@@ -25,7 +25,7 @@ from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_inte
 from patron.schema.metrics import ndcg
 from patron.storage.recommendation_policy import RecommendationPolicy
 
-KINDS: dict[str, LibraryLists] = {"counts": ItemHazardLists(count=60), "learned": LearnedLists(count=60)}
+KINDS: dict[str, LibraryLists] = {"counts": ItemHazardLists(), "learned": LearnedLists()}
 TOP = 10
 
 

@@ -24,6 +24,7 @@ PatronError
 ├── BadInteractions      interactions of users with items that cannot be learned from as they are
 ├── BadListInput         products, rules or candidates that no list can be chosen from as they are
 ├── BadLog               a log of decisions that no policy can be judged on as it is
+├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -137,6 +138,10 @@ class BadListInput(PatronError, ValueError):
 
 class BadLog(PatronError, ValueError):
     """A log of decisions that no policy can be judged on as it is."""
+
+
+class BadTrial(PatronError, ValueError):
+    """Arms, outcomes, propensities or costs that no effect can be estimated from as they are."""
 
 
 class NotEnoughData(PatronError):

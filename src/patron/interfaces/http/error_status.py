@@ -26,6 +26,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadInteractions: 422,
     errors.BadListInput: 422,
     errors.BadLog: 422,
+    errors.BadTrial: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,
     errors.NoRunYet: 404,

@@ -30,7 +30,13 @@ class BaseLearner(Protocol):
     name: ClassVar[str]
 
     def fit(
-        self, matrix: Numbers, outcome: Numbers, weight: Numbers | None = None, *, is_binary: bool = False, seed: int = 0
+        self,
+        matrix: Numbers,
+        outcome: Numbers,
+        weight: Numbers | None = None,
+        *,
+        is_binary: bool = False,
+        seed: int = 0,
     ) -> FittedMean:
         """Fit a mean; of a 0/1 outcome a probability."""
         ...
@@ -73,7 +79,13 @@ class LightGBM:
     """0: as many as there are."""
 
     def fit(
-        self, matrix: Numbers, outcome: Numbers, weight: Numbers | None = None, *, is_binary: bool = False, seed: int = 0
+        self,
+        matrix: Numbers,
+        outcome: Numbers,
+        weight: Numbers | None = None,
+        *,
+        is_binary: bool = False,
+        seed: int = 0,
     ) -> FittedLightGBM:
         """Fit a mean: squared error, or the logistic loss for 0/1."""
         import lightgbm  # noqa: PLC0415 - half a second, and only for those who use it
@@ -123,7 +135,13 @@ class Other:
     """For 0/1 outcomes, with `predict_proba`; None: the regressor."""
 
     def fit(
-        self, matrix: Numbers, outcome: Numbers, weight: Numbers | None = None, *, is_binary: bool = False, seed: int = 0
+        self,
+        matrix: Numbers,
+        outcome: Numbers,
+        weight: Numbers | None = None,
+        *,
+        is_binary: bool = False,
+        seed: int = 0,
     ) -> FittedOther:
         """Fit a copy. A model that takes no weights is refused where weights are needed."""
         del seed
@@ -152,4 +170,6 @@ def base_learner(base: Any) -> BaseLearner:
         return Other(base)
     if hasattr(base, "fit") and hasattr(base, "name"):
         return base
-    raise BadTrial(f"{base!r} has neither a name nor fit and predict", where="base", todo="Take 'linear' or 'lightgbm'.")
+    raise BadTrial(
+        f"{base!r} has neither a name nor fit and predict", where="base", todo="Take 'linear' or 'lightgbm'."
+    )

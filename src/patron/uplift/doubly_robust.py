@@ -13,7 +13,8 @@ def outcome_means(trial: Trial, matrix: Numbers, base: BaseLearner, folds: Folds
     """Expected outcome of each row in each arm, in the outcome's unit, cross-fitted: rows x arms."""
     is_binary = trial.kind == "binary"
     columns = [
-        folds.predict(base, matrix, trial.outcome, trial.arm == at, is_binary=is_binary) for at in range(len(trial.arms))
+        folds.predict(base, matrix, trial.outcome, trial.arm == at, is_binary=is_binary)
+        for at in range(len(trial.arms))
     ]
     return np.column_stack(columns)
 

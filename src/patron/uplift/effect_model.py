@@ -8,6 +8,7 @@ import numpy as np
 
 from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import FITTED_BASES, FittedMean
+from patron.uplift.leaf_effects import LeafEffects
 from patron.uplift.trial import Codes
 
 
@@ -78,7 +79,9 @@ class EffectModel:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """What `to_state` gave."""
-        return cls(tuple(model_from_state(one) for one in state["models"]), np.array(state["weights"], dtype=np.float64))
+        return cls(
+            tuple(model_from_state(one) for one in state["models"]), np.array(state["weights"], dtype=np.float64)
+        )
 
 
 def state_of(model: Any) -> dict[str, Any]:
@@ -88,5 +91,5 @@ def state_of(model: Any) -> dict[str, Any]:
 
 def model_from_state(state: Mapping[str, Any]) -> Any:
     """What `state_of` gave."""
-    kind = state["kind"]
-    return (ArmMean if kind == "ArmMean" else FITTED_BASES[kind]).from_state(state["state"])
+    kinds: Mapping[str, type[Any]] = {**FITTED_BASES, "ArmMean": ArmMean, "LeafEffects": LeafEffects}
+    return kinds[state["kind"]].from_state(state["state"])

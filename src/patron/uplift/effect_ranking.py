@@ -10,7 +10,7 @@ import pyarrow as pa
 from patron.schema.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
-from patron.uplift.trial import Codes, Trial, numbers_of
+from patron.uplift.trial import Codes, Trial, as_table, numbers_of
 
 RESAMPLES = 200
 
@@ -27,8 +27,8 @@ class Ranked:
 
     @classmethod
     def by(cls, score: Numbers) -> "Ranked":
-        """Sort, largest first."""
-        order = np.argsort(-score, kind="stable")
+        """Sort, largest first; within ties the last row first, as scikit-uplift does."""
+        order = np.argsort(score, kind="stable")[::-1]
         return cls(order, np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1])
 
     def sums(self, values: Numbers) -> Numbers:
@@ -128,9 +128,8 @@ def uplift_at(
 
 def effects_of(effect: Any, trial: Trial) -> Numbers:
     """Estimated effects as rows x offers. Raises BadTrial."""
-    if isinstance(effect, Mapping) or hasattr(effect, "__arrow_c_stream__") or isinstance(effect, pa.Table):
-        if not isinstance(effect, pa.ChunkedArray) and not _is_series(effect):
-            effect = _columns(effect, trial)
+    if isinstance(effect, Mapping) or hasattr(effect, "columns"):
+        effect = _columns(effect, trial)
     values = np.asarray(effect, dtype=np.float64)
     if values.ndim == 1:
         values = values[:, None]
@@ -142,21 +141,13 @@ def effects_of(effect: Any, trial: Trial) -> Numbers:
     return values
 
 
-def _is_series(effect: Any) -> bool:
-    return not isinstance(effect, Mapping) and not hasattr(effect, "columns") and not isinstance(effect, pa.Table)
-
-
 def _columns(effect: Any, trial: Trial) -> Numbers:
-    table = effect if isinstance(effect, Mapping) else dict(zip(*_names_and_columns(effect), strict=True))
-    missing = [name for name in trial.offers if name not in table]
+    table = effect if isinstance(effect, Mapping) else as_table(effect)
+    names = table.column_names if isinstance(table, pa.Table) else list(table)
+    missing = [name for name in trial.offers if name not in names]
     if missing:
         raise BadTrial(f"no effects of {', '.join(missing)}", where="effect", todo="Give a column an offer.")
     return np.column_stack([np.asarray(table[name], dtype=np.float64) for name in trial.offers])
-
-
-def _names_and_columns(effect: Any) -> tuple[list[str], list[Any]]:
-    table = pa.table(effect)
-    return [str(name) for name in table.column_names], table.columns
 
 
 def _area(rows: Comparable, curve: Any, perfect: Callable[[Comparable], Numbers], seed: int) -> Interval:

@@ -30,6 +30,8 @@ class NumberColumn:
     """Least and largest value of the fit: later rows are cut off there, nothing is extrapolated."""
     is_marked: bool
     """Whether values were missing in the fit, so that a second column says where."""
+    is_flag: bool
+    """Whether all values are 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ class FeatureEncoding:
         for one in self.numbers:
             words += [one.name, f"{one.name} is missing"] if one.is_marked else [one.name]
         return (*words, *(f"{one.name} is {level}" for one in self.texts for level in one.levels))
+
+    def condition(self, column: int, threshold: float, *, is_above: bool) -> str:
+        """In words, that a column of the matrix is above a threshold or not."""
+        at = 0
+        for one in self.numbers:
+            if at == column and one.is_flag:
+                return f"{one.name} is {1 if is_above else 0}"
+            if at == column:
+                return f"{one.name} {'above' if is_above else 'at most'} {threshold * one.sd + one.mean:.4g}"
+            at += 2 if one.is_marked else 1
+            if one.is_marked and at - 1 == column:
+                return f"{one.name} is {'missing' if is_above else 'known'}"
+        name = self.names[column]
+        return name if is_above else name.replace(" is ", " is not ", 1)
 
     def matrix(self, table: pa.Table) -> Numbers:
         """One row per row, all finite. Raises BadTrial for a column that is missing or of another kind."""
@@ -120,7 +136,9 @@ def as_floats(column: pa.ChunkedArray, name: str) -> Numbers:
             column = column.cast(pa.int8())
         values = column.cast(pa.float64(), safe=False).combine_chunks().fill_null(np.nan)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadTrial(f"has {kind}, neither numbers nor texts", where=name, todo="Leave it out of features.") from error
+        raise BadTrial(
+            f"has {kind}, neither numbers nor texts", where=name, todo="Leave it out of features."
+        ) from error
     floats = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     return np.where(np.isfinite(floats), floats, np.nan)
 
@@ -153,8 +171,10 @@ def _frequent_levels(texts: pa.ChunkedArray) -> tuple[str, ...]:
 def _number_column(name: str, values: Numbers) -> NumberColumn:
     known = values[~np.isnan(values)]
     if not len(known):
-        return NumberColumn(name, 0.0, 0.0, 0.0, 0.0, is_marked=False)
+        return NumberColumn(name, 0.0, 0.0, 0.0, 0.0, is_marked=False, is_flag=False)
     is_marked = len(known) < len(values)
     ends = float(known.min()), float(known.max())
     sd = float(known.std()) if ends[0] < ends[1] else 0.0
-    return NumberColumn(name, float(known.mean()), sd, *ends, is_marked=is_marked)
+    return NumberColumn(
+        name, float(known.mean()), sd, *ends, is_marked=is_marked, is_flag=bool(np.isin(known, (0.0, 1.0)).all())
+    )

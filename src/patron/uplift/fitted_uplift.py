@@ -16,11 +16,11 @@ from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import FittedMean
 from patron.uplift.effect_model import EffectModel, model_from_state, state_of
 from patron.uplift.feature_encoding import FeatureEncoding
+from patron.uplift.leaf_effects import NORMAL_95, LeafEffects, Segment, segment_of, written_rule
 from patron.uplift.trial import Kind, as_table, column_of
 
 CONTENT = "uplift.json"
 CHUNK = 100_000
-NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,16 @@ class FittedUplift:
     def response(self, table: Any) -> Numbers:
         """Expected outcome of each row whatever its arm, in the outcome's unit: what response ranking ranks by."""
         return self.response_model.predict(self.encoding.matrix(as_table(table)))
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments of an `UpliftTree`, in words; of other learners none."""
+        trees = [one for one in self.model.models if isinstance(one, LeafEffects)]
+        rules = trees[0].rules if trees else ()
+        return tuple(
+            segment_of(written_rule(rule, self.encoding), at, dict(zip(self.offers, trees, strict=True)))
+            for at, rule in enumerate(rules)
+        )
 
     def _with_half_widths(self, rows: pa.Table) -> tuple[Numbers, Numbers]:
         values = np.empty((rows.num_rows, len(self.offers)))

@@ -121,10 +121,12 @@ class Learner(ABC):
         models = []
         for seeds in np.random.SeedSequence(problem.seed).spawn(REPLICATES):
             rng = np.random.default_rng(seeds)
-            rows = np.concatenate([
-                rng.permutation(np.flatnonzero(problem.trial.arm == at))[: max(int(share * size), 2)]
-                for at, size in enumerate(np.bincount(problem.trial.arm))
-            ])
+            rows = np.concatenate(
+                [
+                    rng.permutation(np.flatnonzero(problem.trial.arm == at))[: max(int(share * size), 2)]
+                    for at, size in enumerate(np.bincount(problem.trial.arm))
+                ]
+            )
             models.append(self.fit_effects(problem.take(np.sort(rows), int(rng.integers(2**31)))))
         return Replicates(tuple(models), share / (1 - share))
 
@@ -152,4 +154,3 @@ def _balance_findings(problem: Problem) -> tuple[str, ...]:
             for place in np.flatnonzero(abs(gaps) > UNBALANCED)
         ]
     return tuple(findings)
-

@@ -64,7 +64,13 @@ class Linear:
     """Pull of each slope towards 0, in rows of a standardised column; None: the one with the largest evidence."""
 
     def fit(
-        self, matrix: Numbers, outcome: Numbers, weight: Numbers | None = None, *, is_binary: bool = False, seed: int = 0
+        self,
+        matrix: Numbers,
+        outcome: Numbers,
+        weight: Numbers | None = None,
+        *,
+        is_binary: bool = False,
+        seed: int = 0,
     ) -> FittedLinear:
         """Fit a mean: least squares, or the logistic likelihood for 0/1; nothing here is random.
 

@@ -35,7 +35,7 @@ class Propensities:
         return self.values[np.arange(len(trial.arm)), trial.arm]
 
 
-def propensities(  # noqa: PLR0913 - what they may come from
+def propensities(
     propensity: Any, trial: Trial, table: pa.Table | None, matrix: Numbers | None, *, base: BaseLearner, folds: Folds
 ) -> Propensities:
     """Probabilities as they were declared, or estimated from features where they were not.

@@ -1,0 +1,106 @@
+"""Numbers of scikit-uplift 0.5.1 and EconML 0.17.0 that the tests of `patron.uplift` hold.
+
+In an environment of its own with `pip install scikit-uplift==0.5.1 econml==0.17.0 pyarrow` and Patron's `src` on the
+path: `python benchmarks/uplift/peer_numbers.py`. It prints JSON; rows are drawn by `trial_rows`, as in the tests.
+"""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+ROWS = 600
+CASES = ("no ties", "ties", "few control")
+
+
+def trial_rows(case: str) -> dict[str, Any]:
+    """A small trial with 0/1 outcomes and some score."""
+    rng = np.random.default_rng(CASES.index(case))
+    score = rng.normal(size=ROWS)
+    treatment = (rng.random(ROWS) < (0.9 if case == "few control" else 0.5)).astype(int)
+    outcome = (rng.random(ROWS) < 0.3 + 0.1 * treatment * (score > 0)).astype(int)
+    return {"outcome": outcome, "effect": np.round(score, 1) if case == "ties" else score, "treatment": treatment}
+
+
+def effect_rows() -> dict[str, Any]:
+    """A trial with three arms, numbers and a money outcome; effects are linear in the first two columns."""
+    rng = np.random.default_rng(7)
+    features = rng.normal(size=(3_000, 3))
+    arm = rng.integers(0, 3, size=3_000)
+    effect = np.column_stack([np.zeros(3_000), 1 + features[:, 0], 0.5 * features[:, 1]])
+    outcome = features @ [1.0, -1.0, 0.5] + effect[np.arange(3_000), arm] + rng.normal(size=3_000)
+    return {"features": features, "arm": arm, "outcome": outcome}
+
+
+def sklift_numbers() -> dict[str, Any]:
+    """Qini, AUUC and uplift at 30 % of scikit-uplift."""
+    from sklift.metrics import qini_auc_score, uplift_at_k, uplift_auc_score
+
+    numbers = {}
+    for case in CASES:
+        rows = trial_rows(case)
+        ordered = (rows["outcome"], rows["effect"], rows["treatment"])
+        numbers[case] = {
+            "qini": qini_auc_score(*ordered),
+            "auuc": uplift_auc_score(*ordered),
+            "uplift_at": uplift_at_k(*ordered, strategy="overall", k=0.3),
+        }
+    return numbers
+
+
+class ArmMeans:
+    """Least squares for each arm, as the regression model that EconML asks for: features, then 0/1 an offer."""
+
+    def fit(self, rows: Any, outcome: Any) -> "ArmMeans":
+        """Solve each arm."""
+        features, arm = rows[:, :3], rows[:, 3:] @ [1, 2]
+        design = np.column_stack([np.ones(len(rows)), features])
+        self.slopes = [np.linalg.lstsq(design[arm == at], outcome.ravel()[arm == at])[0] for at in range(3)]
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        """Mean of each row's arm."""
+        arm = (rows[:, 3:] @ [1, 2]).astype(int)
+        design = np.column_stack([np.ones(len(rows)), rows[:, :3]])
+        return np.array([design[at] @ self.slopes[arm[at]] for at in range(len(rows))])
+
+
+class Thirds:
+    """Known probabilities of three arms."""
+
+    classes_ = np.arange(3)
+
+    def fit(self, rows: Any, arm: Any) -> "Thirds":
+        """Nothing to learn."""
+        return self
+
+    def predict_proba(self, rows: Any) -> Any:
+        """A third each."""
+        return np.full((len(rows), 3), 1 / 3)
+
+
+def econml_numbers() -> dict[str, Any]:
+    """Effects of EconML's LinearDRLearner with the folds of `patron.uplift`."""
+    from econml.dr import LinearDRLearner
+
+    from patron.uplift.cross_fitting import Folds
+
+    rows = effect_rows()
+    folds = [(np.flatnonzero(a), np.flatnonzero(b)) for a, b in Folds.of(rows["arm"], 0)]
+    model = LinearDRLearner(model_regression=ArmMeans(), model_propensity=Thirds(), cv=folds)
+    model.fit(rows["outcome"], rows["arm"], X=rows["features"])
+    few = rows["features"][:5]
+    numbers = {}
+    for arm in (1, 2):
+        low, high = model.effect_interval(few, T0=0, T1=arm, alpha=0.05)
+        numbers[str(arm)] = {
+            "effect": model.effect(few, T0=0, T1=arm).tolist(),
+            "low": low.tolist(),
+            "high": high.tolist(),
+        }
+    return numbers
+
+
+if __name__ == "__main__":
+    json.dump({"scikit-uplift 0.5.1": sklift_numbers(), "EconML 0.17.0": econml_numbers()}, sys.stdout, indent=1)

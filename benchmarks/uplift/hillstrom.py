@@ -107,7 +107,7 @@ def protocol(table: pa.Table) -> None:
         "DEFAULT": lambda train, test: scores_of(DEFAULT, train, test),
         "T linear (logistic)": lambda train, test: scores_of(TLearner(), train, test),
         "T LightGBM": lambda train, test: scores_of(TLearner(BOOSTED), train, test),
-        "response": lambda train, test: _response(train, test),
+        "response": _response,
     }
     values: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ranked}
     for seed in SEEDS:
@@ -145,14 +145,14 @@ def policies(table: pa.Table) -> None:
                     fitted, judged, treatment="segment", control=NONE, outcome="visit", cost=prices, seed=seed
                 )
                 argmax = np.array(fitted.arms)[1 + fitted.effect_matrix(test).argmax(axis=1)]
-                first = fitted.offers[0]
+                first = arms[1]
                 value = [_value(test, one) for one in (policy.decide(test), np.full(test.num_rows, first), argmax)]
                 worth.append((*value, float(policy.kind == "uplift")))
                 if not seed:
                     sys.stdout.write(f"{' / '.join(arms)}, cost {cost}: {policy.kind}\n  {policy.reason}\n")
             mean = np.mean(worth, axis=0)
-            sys.stdout.write(f"  visits a customer: policy {mean[0]:.4f}, {first} to all {mean[1]:.4f}, ")
-            sys.stdout.write(f"largest effect {mean[2]:.4f} (SE of one split {_error(test):.4f}); ")
+            sys.stdout.write(f"  visits a customer: policy {mean[0]:.4f}, {arms[1]} to all {mean[1]:.4f}, ")
+            sys.stdout.write(f"largest effect {mean[2]:.4f} (SE of one half {_error(halves(rows, 0)[1]):.4f}); ")
             sys.stdout.write(f"uplift used in {mean[3]:.0%} of the seeds\n")
 
 
@@ -165,7 +165,12 @@ def _error(test: pa.Table) -> float:
     return float(visits.std() / np.sqrt(len(visits) / len(set(np.asarray(test["segment"])) - {NONE})))
 
 
-if __name__ == "__main__":
-    TABLE = pq.read_table(Path(sys.argv[1]) / "hillstrom.parquet")
+def main(folder: str) -> None:
+    """Choice, protocol and policies, or those that are named."""
+    table = pq.read_table(Path(folder) / "hillstrom.parquet")
     for part in sys.argv[2:] or ("choice", "protocol", "policies"):
-        {"choice": choice, "protocol": protocol, "policies": policies}[part](TABLE)
+        {"choice": choice, "protocol": protocol, "policies": policies}[part](table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,7 +1,7 @@
 """Numbers of scikit-uplift 0.5.1 and EconML 0.17.0 that the tests of `patron.uplift` hold.
 
-In an environment of its own with `pip install scikit-uplift==0.5.1 econml==0.17.0 pyarrow` and Patron's `src` on the
-path: `python benchmarks/uplift/peer_numbers.py`. It prints JSON; rows are drawn by `trial_rows`, as in the tests.
+In an environment of its own with `pip install scikit-uplift==0.5.1 econml==0.17.0 pyarrow` and Patron's `src` and
+the repository on the path: `python benchmarks/uplift/peer_numbers.py`. It prints JSON; rows are those of the tests.
 """
 
 import json
@@ -9,33 +9,12 @@ import sys
 from typing import Any
 
 import numpy as np
-
-ROWS = 600
-CASES = ("no ties", "ties", "few control")
-
-
-def trial_rows(case: str) -> dict[str, Any]:
-    """A small trial with 0/1 outcomes and some score."""
-    rng = np.random.default_rng(CASES.index(case))
-    score = rng.normal(size=ROWS)
-    treatment = (rng.random(ROWS) < (0.9 if case == "few control" else 0.5)).astype(int)
-    outcome = (rng.random(ROWS) < 0.3 + 0.1 * treatment * (score > 0)).astype(int)
-    return {"outcome": outcome, "effect": np.round(score, 1) if case == "ties" else score, "treatment": treatment}
-
-
-def effect_rows() -> dict[str, Any]:
-    """A trial with three arms, numbers and a money outcome; effects are linear in the first two columns."""
-    rng = np.random.default_rng(7)
-    features = rng.normal(size=(3_000, 3))
-    arm = rng.integers(0, 3, size=3_000)
-    effect = np.column_stack([np.zeros(3_000), 1 + features[:, 0], 0.5 * features[:, 1]])
-    outcome = features @ [1.0, -1.0, 0.5] + effect[np.arange(3_000), arm] + rng.normal(size=3_000)
-    return {"features": features, "arm": arm, "outcome": outcome}
+from tests.support.uplift_trials import CASES, effect_rows, trial_rows
 
 
 def sklift_numbers() -> dict[str, Any]:
     """Qini, AUUC and uplift at 30 % of scikit-uplift."""
-    from sklift.metrics import qini_auc_score, uplift_at_k, uplift_auc_score
+    from sklift.metrics import qini_auc_score, uplift_at_k, uplift_auc_score  # noqa: PLC0415 - the peer's half
 
     numbers = {}
     for case in CASES:
@@ -71,7 +50,7 @@ class Thirds:
 
     classes_ = np.arange(3)
 
-    def fit(self, rows: Any, arm: Any) -> "Thirds":
+    def fit(self, rows: Any, arm: Any) -> "Thirds":  # noqa: ARG002 - as EconML calls it
         """Nothing to learn."""
         return self
 
@@ -82,9 +61,9 @@ class Thirds:
 
 def econml_numbers() -> dict[str, Any]:
     """Effects of EconML's LinearDRLearner with the folds of `patron.uplift`."""
-    from econml.dr import LinearDRLearner
+    from econml.dr import LinearDRLearner  # noqa: PLC0415 - the peer's half
 
-    from patron.uplift.cross_fitting import Folds
+    from patron.uplift.cross_fitting import Folds  # noqa: PLC0415
 
     rows = effect_rows()
     folds = [(np.flatnonzero(a), np.flatnonzero(b)) for a, b in Folds.of(rows["arm"], 0)]

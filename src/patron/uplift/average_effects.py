@@ -18,8 +18,8 @@ from patron.uplift.propensities import propensities
 from patron.uplift.trial import Trial, as_table, feature_names
 
 WARNING = (
-    "Arms were not drawn at random as far as is declared: these effects are right only if the features hold every cause "
-    "that both the offer and the outcome depend on. A randomised trial needs no such belief."
+    "Arms were not drawn at random as far as is declared: these effects are right only if the features hold every "
+    "cause that both offer and outcome depend on. A randomised trial needs no such belief."
 )
 
 
@@ -156,7 +156,7 @@ def _sentence(offer: str, gain: Interval, strength: tuple[float, float], name: s
     if not strength[1]:
         return f"{text}It may be nothing, hidden causes or not."
     text += (
-        f"A hidden cause would have to explain {strength[0]:.1%} of what the features leave open of both the arm and the "
-        f"outcome to bring it to 0, and {strength[1]:.1%} to make it doubtful"
+        f"A hidden cause would have to explain {strength[0]:.1%} of what the features leave open of both the arm and "
+        f"the outcome to bring it to 0, and {strength[1]:.1%} to make it doubtful"
     )
     return f"{text}; the strongest known feature, {name}, explains {share:.1%}." if name else f"{text}."

@@ -57,4 +57,4 @@ class Folds:
 
 def fit_mean(base: BaseLearner, matrix: Numbers, outcome: Numbers, *, is_binary: bool, seed: int) -> FittedMean:
     """Fit a base; an outcome without variation is a least-squares one, which every base takes."""
-    return base.fit(matrix, outcome, None, is_binary=is_binary and np.ptp(outcome) > 0, seed=seed)
+    return base.fit(matrix, outcome, None, is_binary=is_binary and bool(np.ptp(outcome) > 0), seed=seed)

@@ -76,7 +76,8 @@ def _bin(rows: Comparable, part: Any, seed: int) -> CalibrationRow:
         sides = [weight * (few.is_offer == side) for side in (1.0, 0.0)]
         if not all(side.sum() for side in sides):
             return np.nan
-        return float(np.subtract(*(np.average(few.outcome, weights=side) for side in sides)))
+        offered, others = (float(np.average(few.outcome, weights=side)) for side in sides)
+        return offered - others
 
     one: Interval = few.resamples(gap, seed)
     return CalibrationRow(float(few.effect.mean()), one.value, one.low, one.high, len(part))

@@ -121,7 +121,8 @@ def uplift_at(
         sides = [(weights[:top] * (offered[:top] == side)) for side in (True, False)]
         if not all(side.sum() for side in sides):
             return np.nan
-        return float(np.subtract(*(side @ values[:top] / side.sum() for side in sides)))
+        gained, others = (float(side @ values[:top] / side.sum()) for side in sides)
+        return gained - others
 
     return rows.resamples(measure, seed)
 

@@ -57,7 +57,7 @@ class Learner(ABC):
     """Settings of a learner of effects."""
 
     name: ClassVar[str]
-    has_own_errors: ClassVar[bool] = False
+    is_orthogonal: ClassVar[bool] = False
     """Whether errors of its last models are those of the effects: errors of the first ones cancel (orthogonality)."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Learner(ABC):
 
     def _replicates(self, problem: Problem, model: EffectModel) -> Replicates:
         """Models of parts of the rows; none where the model knows its errors."""
-        if self.has_own_errors and model.knows_errors:
+        if self.is_orthogonal and model.knows_errors:
             return Replicates((), 0.0)
         count = len(problem.matrix)
         share = min(0.5, MOST_REPLICATE_ROWS / count)

@@ -73,7 +73,7 @@ class RLearner(Learner):
     """Errors of the outcome on errors of the arm, offer by offer next to the control (Nie and Wager 2021)."""
 
     name: ClassVar[str] = "r"
-    has_own_errors: ClassVar[bool] = True
+    is_orthogonal: ClassVar[bool] = True
     base: Any = "linear"
 
     def fit_effects(self, problem: Problem) -> EffectModel:
@@ -96,7 +96,7 @@ class DRLearner(Learner):
     """Differences of doubly robust scores, modelled (Kennedy 2023)."""
 
     name: ClassVar[str] = "dr"
-    has_own_errors: ClassVar[bool] = True
+    is_orthogonal: ClassVar[bool] = True
     base: Any = "linear"
     final: Any = None
     """Model of the effects; None: as `base`."""

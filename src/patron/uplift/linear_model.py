@@ -95,16 +95,15 @@ class Linear:
         coefficients = np.zeros(matrix.shape[1] + 1)
         coefficients[0] = np.log(mean / (1 - mean))
         line, penalty = np.full(len(outcome), coefficients[0]), self.penalty
+        problem = _working_problem(matrix, outcome, weight, line)
         for step in range(MOST_STEPS):
-            chance = expit(line)
-            variance = np.maximum(chance * (1 - chance), LEAST_VARIANCE)
-            problem = _Problem.of(matrix, line + (outcome - chance) / variance, weight * variance)
             if self.penalty is None and step < 3:  # why: it settles at once, and must stand still for Newton's steps
                 penalty = problem.best_penalty(error_variance=1.0)
             before, coefficients = coefficients, problem.solve(float(penalty or 0.0))
             line = matrix @ coefficients[1:] + coefficients[0]
             if abs(coefficients - before).max() < SMALLEST_STEP:
                 break
+            problem = _working_problem(matrix, outcome, weight, line)
         error = weight * (outcome - expit(line))
         covariance = problem.covariance(matrix, error, float(penalty or 0.0), problem.weight_sum, scale=1.0)
         return FittedLinear(float(coefficients[0]), coefficients[1:], covariance, is_logistic=True)
@@ -183,3 +182,10 @@ class _Problem:
         shift = np.eye(count + 1)
         shift[0, 1:] = -self.centre  # why: the intercept of a matrix that is not centred
         return shift @ centred @ shift.T
+
+
+def _working_problem(matrix: Numbers, outcome: Numbers, weight: Numbers, line: Numbers) -> _Problem:
+    """Least squares whose solution is Newton's next step from log odds `line`."""
+    chance = expit(line)
+    variance = np.maximum(chance * (1 - chance), LEAST_VARIANCE)
+    return _Problem.of(matrix, line + (outcome - chance) / variance, weight * variance)

@@ -99,26 +99,19 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
         propensity=propensity,
         seed=seed,
     )
-    net = scored.gains - scored.costs
-    best = int(net.mean(axis=0).argmax())
+    best = int((scored.gains - scored.costs).mean(axis=0).argmax())
     chosen = _best_arm(scored.effects, scored.costs)
     response = fitted.response(scored.table)
     threshold = _threshold(response, int((chosen > 0).sum()))
-    place = np.arange(len(net))
-    parts: dict[PolicyKind, Numbers] = {
-        "none": np.zeros(len(net)),
-        "single_arm": net[:, best],
-        "response": np.where(response >= threshold, net[:, best], 0.0),
-        "uplift": np.where(chosen > 0, net[place, chosen - 1], 0.0),
-    }
-    kind = _simplest_unbeaten(parts)
+    parts = _net_values(scored.gains - scored.costs, best, response >= threshold, chosen)
+    kind, offer = _simplest_unbeaten(parts), fitted.offers[best]
+    values: dict[PolicyKind, Interval] = {one: _mean(part) for one, part in parts.items()}
     gains: dict[PolicyKind, Interval] = {one: _mean(parts["uplift"] - parts[one]) for one in parts if one != "uplift"}
-    offer = fitted.offers[best]
     return Policy(
         kind=kind,
         arm={"none": fitted.control, "single_arm": offer}.get(kind),
-        reason=_reason(kind, offer, gains, {one: _mean(values) for one, values in parts.items()}, chosen),
-        values={one: _mean(values) for one, values in parts.items()},
+        reason=_reason(kind, offer, gains, values, chosen),
+        values=values,
         gains=gains,
         findings=(*fitted.findings, *scored.findings),
         fitted=fitted,
@@ -127,6 +120,18 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
         offer=offer,
         threshold=threshold,
     )
+
+
+def _net_values(
+    net: Numbers, best: int, responds: npt.NDArray[np.bool_], chosen: npt.NDArray[np.intp]
+) -> dict[PolicyKind, Numbers]:
+    """Net value of each row under each candidate, simplest first; doubly robust, so right on average only."""
+    return {
+        "none": np.zeros(len(net)),
+        "single_arm": net[:, best],
+        "response": np.where(responds, net[:, best], 0.0),
+        "uplift": np.where(chosen > 0, net[np.arange(len(net)), chosen - 1], 0.0),
+    }
 
 
 def _best_arm(effects: Numbers, costs: Numbers) -> npt.NDArray[np.intp]:
@@ -173,15 +178,15 @@ def _reason(
     """Why this policy, with the numbers behind it."""
     name = NAMES[kind].format(offer=offer)
     if kind == "uplift":
-        weakest = min(gains, key=lambda one: gains[one].low)
+        weakest = min(gains, key=lambda simpler: gains[simpler].low)
         other = NAMES[weakest].format(offer=offer)
         return (
             f"The uplift policy makes offers to {(chosen > 0).mean():.0%} of the customers and is worth "
             f"{_written(values['uplift'])} a customer more than no offers, and {_written(gains[weakest])} more than "
             f"{other}, the closest simpler policy."
         )
-    unbeaten = [one for one in gains if gains[one].low <= 0]
-    rival = kind if kind in unbeaten else max(unbeaten, key=lambda one: values[one].value)
+    unbeaten: list[PolicyKind] = [one for one in gains if gains[one].low <= 0]
+    rival: PolicyKind = kind if kind in unbeaten else max(unbeaten, key=lambda simpler: values[simpler].value)
     other = NAMES[rival].format(offer=offer)
     if not (chosen > 0).any():
         why = "makes no offers"

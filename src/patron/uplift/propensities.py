@@ -135,10 +135,11 @@ def _estimated(trial: Trial, matrix: Numbers | None, base: BaseLearner, folds: F
         raise BadTrial(what, where="treatment", todo=todo)
     findings: tuple[str, ...] = ()
     if is_rare.any():
-        findings = (
-            f"{int(is_rare.sum()):,} of {len(values):,} customers had an estimated probability below {LEAST:.0%} of one "
-            "of the arms: what is said of their like is extrapolated.",
+        finding = (
+            f"{int(is_rare.sum()):,} of {len(values):,} customers had an estimated probability below {LEAST:.0%} of "
+            "one of the arms: what is known of their like is extrapolated."
         )
+        findings = (finding,)
         values = np.maximum(values, LEAST)
         values /= values.sum(axis=1, keepdims=True)
     return Propensities(values, is_known=False, findings=findings)

@@ -25,7 +25,7 @@ class UpliftTree(Learner):
     """
 
     name: ClassVar[str] = "tree"
-    has_own_errors: ClassVar[bool] = True
+    is_orthogonal: ClassVar[bool] = True
     depth: int = 3
     least_rows: int = 200
     """Of each half of the rows, in a segment."""

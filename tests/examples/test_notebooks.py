@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 run_notebook = runpy.run_path(str(ROOT / "docs" / "run_notebooks.py"))["run_notebook"]
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
-CHARTS = {"compare_models": 0, "compare_recommenders": 0, "customer_value": 6, "from_lifetimes": 8}
+CHARTS = {"compare_models": 0, "compare_recommenders": 0, "customer_value": 6, "from_lifetimes": 8, "uplift": 0}
 """Charts that each notebook shows."""
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 

@@ -1,7 +1,8 @@
-"""Numbers of scikit-uplift 0.5.1 and EconML 0.17.0 that the tests of `patron.uplift` hold.
+"""Numbers of scikit-uplift 0.5.1, EconML 0.17.0 and maq 0.2.2 that the tests of `patron.uplift` hold.
 
-In an environment of its own with `pip install scikit-uplift==0.5.1 econml==0.17.0 pyarrow` and Patron's `src` and
-the repository on the path: `python benchmarks/uplift/peer_numbers.py`. It prints JSON; rows are those of the tests.
+In an environment of its own with `pip install scikit-uplift==0.5.1 econml==0.17.0 pyarrow`, grf-labs/maq built from
+source, and Patron's `src` and the repository on the path: `python benchmarks/uplift/peer_numbers.py`. It prints JSON;
+rows are those of the tests.
 """
 
 import json
@@ -9,7 +10,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from tests.support.uplift_trials import CASES, effect_rows, trial_rows
+from tests.support.uplift_trials import BUDGETS, CASES, curve_rows, effect_rows, trial_rows
 
 
 def sklift_numbers() -> dict[str, Any]:
@@ -81,5 +82,24 @@ def econml_numbers() -> dict[str, Any]:
     return numbers
 
 
+def maq_numbers() -> dict[str, Any]:
+    """Gain and standard error of maq's curves: all offers, the first one, all untargeted."""
+    from maq import MAQ  # noqa: PLC0415 - the peer's half
+
+    rows = curve_rows()
+    names = ("reward", "cost", "scores")
+    every, first = (tuple(rows[name][:, :offers] for name in names) for offers in (3, 1))
+    curves = {
+        "all arms": MAQ(n_bootstrap=500).fit(*every),
+        "1": MAQ(n_bootstrap=500).fit(*first),
+        "untargeted": MAQ(n_bootstrap=500, target_with_covariates=False).fit(*every),
+    }
+    return {name: [curve.average_gain(budget) for budget in BUDGETS] for name, curve in curves.items()}
+
+
 if __name__ == "__main__":
-    json.dump({"scikit-uplift 0.5.1": sklift_numbers(), "EconML 0.17.0": econml_numbers()}, sys.stdout, indent=1)
+    json.dump(
+        {"scikit-uplift 0.5.1": sklift_numbers(), "EconML 0.17.0": econml_numbers(), "maq 0.2.2": maq_numbers()},
+        sys.stdout,
+        indent=1,
+    )

@@ -6,6 +6,7 @@ import numpy as np
 
 ROWS = 600
 CASES = ("no ties", "ties", "few control")
+BUDGETS = (0.1, 0.3, 0.6)
 
 
 def trial_rows(case: str) -> dict[str, Any]:
@@ -25,6 +26,18 @@ def effect_rows() -> dict[str, Any]:
     effect = np.column_stack([np.zeros(3_000), 1 + features[:, 0], 0.5 * features[:, 1]])
     outcome = features @ [1.0, -1.0, 0.5] + effect[np.arange(3_000), arm] + rng.normal(size=3_000)
     return {"features": features, "arm": arm, "outcome": outcome}
+
+
+def curve_rows() -> dict[str, np.ndarray]:
+    """Estimated gains, noisy unbiased gains and costs of three offers."""
+    rng = np.random.default_rng(11)
+    truth = rng.normal([0.2, 0.4, 0.6], 1.0, size=(2_000, 3))
+    estimate = truth + 0.5 * rng.normal(size=truth.shape)
+    return {
+        "reward": estimate,
+        "scores": truth + rng.normal(size=truth.shape),
+        "cost": rng.uniform(0.5, 2, truth.shape),
+    }
 
 
 def shop_trial(rows: int, seed: int, *, kind: str = "money", chosen: bool = False) -> tuple[dict[str, Any], np.ndarray]:

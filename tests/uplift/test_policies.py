@@ -1,5 +1,8 @@
 """Which policy is chosen, the curve of gain against cost, and mean effects of history."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,10 +11,11 @@ from hypothesis import strategies as st
 from patron.schema.errors import BadTrial
 from patron.uplift import DEFAULT, average_effects, choose_policy, cost_curve
 from patron.uplift.average_effects import robustness_share
-from patron.uplift.cost_curve import hull_steps
-from uplift_trials import shop_trial
+from patron.uplift.cost_curve import curve_of_scores, hull_steps
+from uplift_trials import BUDGETS, curve_rows, shop_trial
 
 TRIAL = {"treatment": "offer", "control": "none", "outcome": "outcome"}
+PEERS = json.loads((Path(__file__).parent / "peer_numbers.json").read_text(encoding="utf-8"))
 COST = {"coupon": 0.4, "call": 0.2}
 
 
@@ -111,6 +115,17 @@ def test_the_cost_curve_holds_the_truth_and_its_tests_find_the_targeting(fitted,
     assert curve.at(np.inf) == curve.at(float(curve.spend[-1]))
     with pytest.raises(BadTrial, match="budget"):
         curve.at(-1.0)
+
+
+def test_curves_and_their_errors_are_those_of_maq():
+    """0.2.2 built from source, 500 draws: equal but for part of a customer's step, errors but for other draws."""
+    rows = curve_rows()
+    curve = curve_of_scores(rows["reward"], rows["scores"], rows["cost"], ("1", "2", "3"), points=1_000)
+    for name, numbers in PEERS["maq 0.2.2"].items():
+        for budget, (gain, error) in zip(BUDGETS, numbers, strict=True):
+            place = np.searchsorted(curve.spend, budget)
+            assert np.interp(budget, curve.spend, curve.curves[name].gain) == pytest.approx(gain, abs=5e-4)
+            assert curve.curves[name].draws[:, place].std() == pytest.approx(error, rel=0.2)
 
 
 def _true_gain(estimate, effects, cost, budget):

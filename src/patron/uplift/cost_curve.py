@@ -128,10 +128,28 @@ def cost_curve(  # noqa: PLR0913 - what a trial is
         propensity=propensity,
         seed=seed,
     )
-    paths: dict[str, _Path] = {"all arms": _Path.of(scored, tuple(range(len(fitted.offers))))}
-    for at, name in enumerate(fitted.offers):
+    findings = (*fitted.findings, *scored.findings)
+    return curve_of_scores(
+        scored.effects, scored.gains, scored.costs, fitted.offers, points=points, findings=findings, seed=seed
+    )
+
+
+def curve_of_scores(  # noqa: PLR0913 - three tables and what they are called
+    effects: Numbers,
+    gains: Numbers,
+    costs: Numbers,
+    offers: tuple[str, ...],
+    *,
+    points: int = POINTS,
+    findings: tuple[str, ...] = (),
+    seed: int = 0,
+) -> CostCurve:
+    """As `cost_curve`, of rows x offers: estimated gains, doubly robust gains, and costs, in the unit of value."""
+    scored = _Scores(effects, gains, costs)
+    paths: dict[str, _Path] = {"all arms": _Path.of(scored, tuple(range(len(offers))))}
+    for at, name in enumerate(offers):
         paths[name] = _Path.of(scored, (at,))
-    count = len(scored.gains)
+    count = len(gains)
     everybody = np.ones(count)
     spend = np.linspace(0.0, paths["all arms"].end(everybody), points + 1)
     mean = _Untargeted.of(scored)
@@ -146,8 +164,16 @@ def cost_curve(  # noqa: PLR0913 - what a trial is
         draws["untargeted"].append(mean.gains(spend, weight))
     curves = {name: Curve(gain, np.array(draws[name])) for name, gain in whole.items()}
     low, high = np.quantile(curves["all arms"].draws, [0.025, 0.975], axis=0)
-    findings = (*fitted.findings, *scored.findings)
     return CostCurve(spend, whole["all arms"], low, high, curves, findings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """Rows x offers."""
+
+    effects: Numbers
+    gains: Numbers
+    costs: Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +186,7 @@ class _Path:
     """Doubly robust."""
 
     @classmethod
-    def of(cls, scored: ScoredTrial, offers: tuple[int, ...]) -> "_Path":
+    def of(cls, scored: _Scores, offers: tuple[int, ...]) -> "_Path":
         """Hulls of all customers over some of the offers, merged."""
         columns = list(offers)
         order = np.argsort(scored.costs[:, columns], axis=1, kind="stable")
@@ -190,7 +216,7 @@ class _Untargeted:
     """Rows x steps."""
 
     @classmethod
-    def of(cls, scored: ScoredTrial) -> "_Untargeted":
+    def of(cls, scored: _Scores) -> "_Untargeted":
         """The hull of mean estimated effects; its steps apply to everybody."""
         mean_cost, mean_effect = scored.costs.mean(axis=0), scored.effects.mean(axis=0)
         order = np.argsort(mean_cost, kind="stable")

@@ -11,7 +11,7 @@ from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import BaseLearner
 from patron.uplift.cross_fitting import Folds
-from patron.uplift.trial import Trial, column_of, numbers_of
+from patron.uplift.trial import Trial, arm_name, column_of, numbers_of
 
 LEAST = 0.01
 """Estimated probabilities are raised to this: a weight above 100 is one customer's opinion."""
@@ -65,7 +65,7 @@ def propensities(
 
 
 def _of_arms(propensity: Mapping[Any, float], trial: Trial) -> Numbers:
-    named = {str(name): float(value) for name, value in propensity.items()}
+    named = {arm_name(name): float(value) for name, value in propensity.items()}
     unknown = [name for name in named if name not in trial.arms]
     if unknown:
         what = f"{', '.join(unknown)} is not an arm; there are {', '.join(trial.arms)}"

@@ -126,21 +126,22 @@ def arm_names(values: Any) -> npt.NDArray[np.str_]:
     if isinstance(values, pa.ChunkedArray | pa.Array):
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        encoded = pa.chunked_array([values] if isinstance(values, pa.Array) else values.chunks, values.type)
-        if encoded.null_count:
-            raise BadTrial(f"{encoded.null_count:,} rows have no arm", where="treatment", todo="Leave them out.")
-        array = np.asarray(encoded.to_numpy())
-    else:
-        array = np.asarray(values)
+        values = values.to_pylist() if values.null_count else values.to_numpy(zero_copy_only=False)
+    array = np.asarray(values)
     if array.ndim != 1:
         raise BadTrial("one arm a row is needed", where="treatment")
-    missing = sum(1 for one in array if one is None) if array.dtype == object else 0
-    missing += int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
-    if missing:
-        raise BadTrial(f"{missing:,} rows have no arm", where="treatment", todo="Leave them out.")
     if array.dtype.kind in "US":
         return array.astype(np.str_)
-    levels, inverse = np.unique(array.astype(np.str_) if array.dtype == object else array, return_inverse=True)
+    if array.dtype == object:
+        missing = sum(1 for one in array if one is None or one != one)  # noqa: PLR0124 - NaN is not itself
+    else:
+        missing = int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
+    if missing:
+        raise BadTrial(f"{missing:,} rows have no arm", where="treatment", todo="Leave them out.")
+    if array.dtype == object:
+        names = {one: arm_name(one) for one in set(array.tolist())}
+        return np.array([names[one] for one in array.tolist()], dtype=np.str_)
+    levels, inverse = np.unique(array, return_inverse=True)
     return np.array([arm_name(one) for one in levels], dtype=np.str_)[inverse] if len(array) else np.array([], np.str_)
 
 

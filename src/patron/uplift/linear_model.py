@@ -9,8 +9,10 @@ from scipy.special import expit
 
 from patron.schema.numbers import Numbers
 
-RATIOS = np.geomspace(1e-4, 1e4, 49)
-"""Penalties that are tried, as a multiple of the number of rows."""
+RATIOS = np.geomspace(1e-3, 1e2, 31)
+"""Penalties that are tried, as a multiple of the number of rows: from hardly any to no slopes at all."""
+LEAST_SHARE = 1e-4
+"""Penalties less likely than this are left out of the average."""
 MOST_STEPS = 25
 SMALLEST_STEP = 1e-7
 LEAST_VARIANCE = 1e-6
@@ -61,7 +63,7 @@ class Linear:
 
     name: ClassVar[str] = "linear"
     penalty: float | None = None
-    """Pull of each slope towards 0, in rows of a standardised column; None: the one with the largest evidence."""
+    """Pull of each slope towards 0, in rows of a standardised column; None: as the data say."""
 
     def fit(
         self,
@@ -74,19 +76,24 @@ class Linear:
     ) -> FittedLinear:
         """Fit a mean: least squares, or the logistic likelihood for 0/1; nothing here is random.
 
-        The penalty of slopes maximises the marginal likelihood of the outcome when slopes are drawn from a normal
-        distribution (empirical Bayes).
+        Slopes count as drawn from a normal distribution. Least squares averages over its variance, the logistic fit
+        takes the one with the largest marginal likelihood.
         """
         del seed
         weights = np.ones(len(outcome)) if weight is None else weight
         return self._logistic(matrix, outcome, weights) if is_binary else self._least_squares(matrix, outcome, weights)
 
     def _least_squares(self, matrix: Numbers, outcome: Numbers, weight: Numbers) -> FittedLinear:
+        """Average over penalties, each as likely as the data say, and add how far apart they are to the covariance."""
         problem = _Problem.of(matrix, outcome, weight)
-        penalty = problem.best_penalty() if self.penalty is None else self.penalty
-        coefficients = problem.solve(penalty)
+        penalties, shares = ([self.penalty], [1.0]) if self.penalty is not None else problem.likely_penalties()
+        every = np.array([problem.solve(penalty) for penalty in penalties])
+        coefficients = np.average(every, axis=0, weights=shares)
         error = outcome - matrix @ coefficients[1:] - coefficients[0]
-        covariance = problem.covariance(matrix, weight * error, penalty, float((weight * error**2).sum()))
+        meat, squares = problem.squared_scores(matrix, weight * error), float((weight * error**2).sum())
+        covariance = np.cov(every.T, aweights=shares, bias=True).reshape(len(every.T), -1)
+        for penalty, share in zip(penalties, shares, strict=True):
+            covariance += share * problem.covariance(meat, penalty, squares)
         return FittedLinear(float(coefficients[0]), coefficients[1:], covariance, is_logistic=False)
 
     def _logistic(self, matrix: Numbers, outcome: Numbers, weight: Numbers) -> FittedLinear:
@@ -98,14 +105,15 @@ class Linear:
         problem = _working_problem(matrix, outcome, weight, line)
         for step in range(MOST_STEPS):
             if self.penalty is None and step < 3:  # why: it settles at once, and must stand still for Newton's steps
-                penalty = problem.best_penalty(error_variance=1.0)
+                penalty = problem.best_penalty()
             before, coefficients = coefficients, problem.solve(float(penalty or 0.0))
             line = matrix @ coefficients[1:] + coefficients[0]
             if abs(coefficients - before).max() < SMALLEST_STEP:
                 break
             problem = _working_problem(matrix, outcome, weight, line)
         error = weight * (outcome - expit(line))
-        covariance = problem.covariance(matrix, error, float(penalty or 0.0), problem.weight_sum, scale=1.0)
+        meat = problem.squared_scores(matrix, error)
+        covariance = problem.covariance(meat, float(penalty or 0.0), problem.weight_sum, scale=1.0)
         return FittedLinear(float(coefficients[0]), coefficients[1:], covariance, is_logistic=True)
 
 
@@ -139,19 +147,31 @@ class _Problem:
         roots = np.where(roots > 1e-10 * max(roots.max(initial=0.0), 1e-300), roots, 0.0)
         return cls(centre, mean, weight_sum, roots, axes, axes.T @ with_outcome, total, len(outcome))
 
-    def best_penalty(self, error_variance: float | None = None) -> float:
-        """The penalty with the largest marginal likelihood; the error's variance is estimated unless it is known."""
+    def best_penalty(self) -> float:
+        """The penalty with the largest marginal likelihood, of errors of variance 1."""
+        penalties, misfits = self._misfits(error_variance=1.0)
+        return float(penalties[np.argmin(misfits)])
+
+    def likely_penalties(self) -> tuple[Numbers, Numbers]:
+        """Penalties with their posterior shares, each as likely beforehand; errors' variance is estimated."""
+        penalties, misfits = self._misfits(error_variance=None)
+        shares = np.exp((misfits.min() - misfits) / 2)
+        is_likely = shares > LEAST_SHARE * shares.sum()
+        return penalties[is_likely], shares[is_likely] / shares[is_likely].sum()
+
+    def _misfits(self, error_variance: float | None) -> tuple[Numbers, Numbers]:
+        """Penalties, and minus twice the logarithm of the marginal likelihood of each."""
+        penalties = RATIOS * self.weight_sum
         used = self.roots > 0
         roots = self.roots[used]
         if not len(roots) or not self.total:
-            return float(self.weight_sum)
-        penalties = RATIOS * self.weight_sum
+            return penalties[-1:], np.zeros(1)
         scores = self.projected[used] ** 2 / roots
-        shares = 1 + roots[None, :] / penalties[:, None]
+        spread = 1 + roots[None, :] / penalties[:, None]
         rest = max(self.total - scores.sum(), 1e-12 * self.total)
-        fit = rest + (scores[None, :] / shares).sum(axis=1)
+        fit = rest + (scores[None, :] / spread).sum(axis=1)
         misfit = (self.row_count - 1) * np.log(fit) if error_variance is None else fit / error_variance
-        return float(penalties[np.argmin(misfit + np.log(shares).sum(axis=1))])
+        return penalties, misfit + np.log(spread).sum(axis=1)
 
     def solve(self, penalty: float) -> Numbers:
         """Intercept and slopes."""
@@ -161,9 +181,12 @@ class _Problem:
     def _inverse(self, penalty: float) -> Numbers:
         return np.divide(1.0, self.roots + penalty, out=np.zeros_like(self.roots), where=self.roots + penalty > 0)
 
-    def covariance(
-        self, matrix: Numbers, score: Numbers, penalty: float, squares: float, scale: float | None = None
-    ) -> Numbers:
+    def squared_scores(self, matrix: Numbers, score: Numbers) -> Numbers:
+        """Sum over rows of the squared derivatives by intercept and slopes, of centred columns."""
+        weighted = np.column_stack([score, (matrix - self.centre) * score[:, None]])
+        return weighted.T @ weighted
+
+    def covariance(self, meat: Numbers, penalty: float, squares: float, scale: float | None = None) -> Numbers:
         """Of intercept and slopes: B (sum of squared scores + penalty x variance x identity) B, B the inverse Hessian.
 
         The first part is White's, robust to unequal variances; the second is the mean square of what the penalty takes
@@ -172,8 +195,7 @@ class _Problem:
         count = len(self.centre)
         free = max(self.row_count - 1.0 - float((self.roots * self._inverse(penalty)).sum()), 1.0)
         variance = squares / free if scale is None else scale
-        weighted = np.column_stack([score, (matrix - self.centre) * score[:, None]])
-        meat = weighted.T @ weighted * (self.row_count / free)
+        meat = meat * (self.row_count / free)
         meat[1:, 1:] += penalty * variance * np.eye(count)
         bread = np.zeros((count + 1, count + 1))
         bread[0, 0] = 1 / self.weight_sum

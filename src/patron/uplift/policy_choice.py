@@ -77,10 +77,7 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
 
     Args:
         fitted: Effects from other rows.
-        table: One row per customer.
-        treatment: Column with the arm of each row.
-        control: The arm without an offer.
-        outcome: Column that the fit learned.
+        table, treatment, control, outcome: As in `fit`.
         cost: {offer: cost of one}, a number or a column's name, in the unit of value.
         value: What one unit of outcome is worth.
         propensity: As in `fit`; None: as declared there by arm or column, else estimated.

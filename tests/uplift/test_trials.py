@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patron.schema.errors import BadTrial, NotEnoughData
-from patron.uplift import DEFAULT, DRLearner, FittedUplift, TLearner
+from patron.uplift import DEFAULT, DRLearner, FittedUplift, TLearner, choose_policy
 from uplift_trials import shop_trial
 
 
@@ -73,6 +73,18 @@ def test_known_probabilities_may_be_shares_a_column_or_an_array():
     assert np.allclose(as_array.effect_matrix(table), as_column.effect_matrix(table))
     assert as_column.encoding.names == ("x",)
     assert abs(as_column.effect_matrix(table).mean() - 1) < 0.3
+
+
+def test_declared_shares_hold_for_the_policy_too_and_are_saved(tmp_path):
+    fitted = fit(trial(), propensity={False: 0.5, 1: 0.5})
+    fitted.save(tmp_path)
+    again = FittedUplift.load(tmp_path)
+    assert again.propensity == fitted.propensity == {"0": 0.5, "1": 0.5}
+    policies = [
+        choose_policy(one, trial(), treatment="arm", outcome="y", cost={1: 0.0}, propensity=propensity)
+        for one, propensity in ((fitted, None), (again, None), (again, {0: 0.5, 1: 0.5}))
+    ]
+    assert policies[0].values == policies[1].values == policies[2].values
 
 
 def test_with_several_offers_a_column_holds_the_probability_of_the_row_s_arm():

@@ -1,7 +1,7 @@
 """What every learner of effects does: reads a table, fits, and gets intervals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from patron.uplift.feature_encoding import FeatureEncoding
 from patron.uplift.fitted_uplift import FittedUplift, Replicates
 from patron.uplift.linear_model import Linear
 from patron.uplift.propensities import Propensities, propensities
-from patron.uplift.trial import Trial, as_table, feature_names
+from patron.uplift.trial import Trial, arm_name, as_table, feature_names
 
 REPLICATES = 30
 MOST_REPLICATE_ROWS = 50_000
@@ -108,7 +108,7 @@ class Learner(ABC):
             model=model,
             replicates=self._replicates(problem, model),
             response_model=response,
-            propensity=propensity if isinstance(propensity, str | dict) else None,
+            propensity=_reusable(propensity),
             findings=(*chances.findings, *_balance_findings(problem)),
         )
 
@@ -129,6 +129,13 @@ class Learner(ABC):
             )
             models.append(self.fit_effects(problem.take(np.sort(rows), int(rng.integers(2**31)))))
         return Replicates(tuple(models), share / (1 - share))
+
+
+def _reusable(propensity: Any) -> Any:
+    """What was declared by arm or by column's name holds for other tables as well; an array does not."""
+    if isinstance(propensity, Mapping):
+        return {arm_name(name): float(value) for name, value in propensity.items()}
+    return propensity if isinstance(propensity, str) else None
 
 
 def _nuisance_base(learner: Any) -> BaseLearner:

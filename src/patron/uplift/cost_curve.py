@@ -117,17 +117,8 @@ def cost_curve(  # noqa: PLR0913 - what a trial is
     Intervals are of a bootstrap of customers, with the fit as it is. Arguments as in `choose_policy`, on rows that the
     fit has not seen; `points` is the number of budgets above 0. Raises BadTrial, NotEnoughData.
     """
-    scored = ScoredTrial.of(
-        fitted,
-        table,
-        treatment=treatment,
-        control=control,
-        outcome=outcome,
-        cost=cost,
-        value=value,
-        propensity=propensity,
-        seed=seed,
-    )
+    columns = treatment, control, outcome
+    scored = ScoredTrial.of(fitted, table, columns, cost=cost, value=value, propensity=propensity, seed=seed)
     findings = (*fitted.findings, *scored.findings)
     return curve_of_scores(
         scored.effects, scored.gains, scored.costs, fitted.offers, points=points, findings=findings, seed=seed

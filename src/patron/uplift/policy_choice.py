@@ -77,7 +77,10 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
 
     Args:
         fitted: Effects from other rows.
-        table, treatment, control, outcome: As in `fit`.
+        table: One row per customer.
+        treatment: Column with the arm of each row.
+        control: The arm without an offer.
+        outcome: Column that the fit learned.
         cost: {offer: cost of one}, a number or a column's name, in the unit of value.
         value: What one unit of outcome is worth.
         propensity: As in `fit`; None: as declared there by arm or column, else estimated.
@@ -85,17 +88,8 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
 
     Raises BadTrial, NotEnoughData.
     """
-    scored = ScoredTrial.of(
-        fitted,
-        table,
-        treatment=treatment,
-        control=control,
-        outcome=outcome,
-        cost=cost,
-        value=value,
-        propensity=propensity,
-        seed=seed,
-    )
+    columns = treatment, control, outcome
+    scored = ScoredTrial.of(fitted, table, columns, cost=cost, value=value, propensity=propensity, seed=seed)
     best = int((scored.gains - scored.costs).mean(axis=0).argmax())
     chosen = _best_arm(scored.effects, scored.costs)
     response = fitted.response(scored.table)

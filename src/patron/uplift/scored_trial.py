@@ -36,16 +36,15 @@ class ScoredTrial:
         cls,
         fitted: FittedUplift,
         table: Any,
+        columns: tuple[str, Any, str],
         *,
-        treatment: str,
-        control: Any,
-        outcome: str,
         cost: Mapping[Any, Any],
         value: float,
         propensity: Any,
         seed: int,
     ) -> Self:
-        """Score rows. Raises BadTrial, NotEnoughData."""
+        """Score rows; `columns` are treatment, control (a value) and outcome. Raises BadTrial, NotEnoughData."""
+        treatment, control, outcome = columns
         rows = as_table(table)
         if arm_name(control) != fitted.control:
             raise BadTrial(f"{control} was not the control of the fit, {fitted.control} was", where="control")

@@ -1,9 +1,9 @@
 """How often 95 % intervals of `patron.uplift` hold the truth, on simulated trials.
 
-`python benchmarks/uplift/interval_coverage.py [RUNS]`. Customers have five numbers; arms follow the first one and are not
-declared; outcomes are normal, 0/1, or money with lognormal errors (variance 1.7 times the squared mean). Effects are
-the same for all (0), differ a little (.2) or much (1). Of effects the share is over customers, then over runs, with its
-standard error; of averages, values and curves it is over runs.
+`python benchmarks/uplift/interval_coverage.py [RUNS]`. Customers have five numbers; arms follow the first one and
+are not declared; outcomes are normal, 0/1, or money with lognormal errors (variance 1.7 times the squared mean).
+Effects are the same for all (0), differ a little (.2) or much (1). Of effects the share is over customers, then
+over runs, with its standard error; of averages, values and curves it is over runs.
 """
 
 import sys

@@ -12,9 +12,17 @@ import patron
 PLATFORM = ("duckdb", "deltalake", "sqlalchemy", "fastapi", "lightgbm")
 
 
-@pytest.mark.parametrize(
-    "library", ["patron.allocation", "patron.clickstream", "patron.clv", "patron.experiments", "patron.tabular"]
+LIBRARIES = (
+    "patron.allocation",
+    "patron.clickstream",
+    "patron.clv",
+    "patron.experiments",
+    "patron.tabular",
+    "patron.uplift",
 )
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_library_loads_nothing_of_the_platform(library):
     script = f"import sys, {library}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

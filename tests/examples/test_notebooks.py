@@ -18,6 +18,7 @@ CHARTS = {
     "customer_value": 6,
     "experiments": 0,
     "from_lifetimes": 8,
+    "uplift": 0,
 }
 """Charts that each notebook shows."""
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")

@@ -27,6 +27,7 @@ PatronError
 ├── BadLog               a log of decisions that no policy can be judged on as it is
 ├── BadAllocation        net values, costs or constraints that no offers can be allocated from as they are
 │   └── ConflictingConstraints  constraints of an allocation that cannot all hold
+├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -152,6 +153,10 @@ class BadAllocation(PatronError, ValueError):
 
 class ConflictingConstraints(BadAllocation):
     """Constraints of an allocation that cannot all hold."""
+
+
+class BadTrial(PatronError, ValueError):
+    """Arms, outcomes, propensities or costs that no effect can be estimated from as they are."""
 
 
 class NotEnoughData(PatronError):

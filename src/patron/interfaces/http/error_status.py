@@ -29,6 +29,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadLog: 422,
     errors.BadAllocation: 422,
     errors.ConflictingConstraints: 422,
+    errors.BadTrial: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,
     errors.NoRunYet: 404,

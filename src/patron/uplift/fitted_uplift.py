@@ -1,0 +1,154 @@
+"""What a learner has learned: the effect of each offer on any customer, with its interval."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import t
+
+from patron.schema.errors import BadTrial
+from patron.schema.frames import frame_kind, to_kind
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers
+from patron.uplift.base_learners import FittedMean
+from patron.uplift.effect_model import EffectModel, model_from_state, state_of
+from patron.uplift.feature_encoding import FeatureEncoding
+from patron.uplift.leaf_effects import NORMAL_95, LeafEffects, Segment, segment_of, written_rule
+from patron.uplift.trial import Kind, as_table, column_of
+
+CONTENT = "uplift.json"
+CHUNK = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Models of parts of the rows, whose spread around the model of all rows is its error."""
+
+    models: tuple[EffectModel, ...]
+    scale: float
+    """Variance of all rows' model as a share of the spread: m / (n - m) of m rows out of n."""
+
+    def half_widths(self, matrix: Numbers, effects: Numbers) -> Numbers:
+        """Half of each 95 % interval: rows x offers."""
+        squares = np.zeros_like(effects)
+        for one in self.models:
+            squares += (one.effects(matrix) - effects) ** 2
+        return float(t.ppf(0.975, len(self.models))) * np.sqrt(self.scale * squares / len(self.models))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedUplift:
+    """Effects that were learned from a trial."""
+
+    learner: str
+    """Name of the learner."""
+    arms: tuple[str, ...]
+    """The control first."""
+    kind: Kind
+    """What outcomes are."""
+    encoding: FeatureEncoding
+    model: EffectModel
+    replicates: Replicates
+    response_model: FittedMean
+    propensity: Any
+    """As it was declared by name or by arm; None: estimated, or an array."""
+    findings: tuple[str, ...]
+    """What is wrong with the trial, in sentences; nothing where nothing is."""
+
+    @property
+    def control(self) -> str:
+        """The arm without an offer."""
+        return self.arms[0]
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Arms but the control."""
+        return self.arms[1:]
+
+    def effects(self, table: Any, ids: str | None = None) -> Any:
+        """Effect of each offer on each row, in the outcome's unit, as the kind of frame that came in.
+
+        Columns: `ids` if one is named, then of each offer its name, `_low` and `_high` (95 %, for the mean effect on
+        customers alike).
+        """
+        rows = as_table(table)
+        columns: dict[str, Any] = {ids: column_of(rows, ids, "ids")} if ids is not None else {}
+        values, half = self._with_half_widths(rows)
+        for at, offer in enumerate(self.offers):
+            if offer == ids:
+                raise BadTrial(f"column {ids} has the name of an offer", where="ids", todo="Rename the column.")
+            columns |= {
+                offer: values[:, at],
+                f"{offer}_low": values[:, at] - half[:, at],
+                f"{offer}_high": values[:, at] + half[:, at],
+            }
+        return to_kind(pa.table(columns), frame_kind(table))
+
+    def effect_matrix(self, table: Any) -> Numbers:
+        """Effects without intervals: rows x offers, in the outcome's unit."""
+        rows = as_table(table)
+        return self.model.effects(self.encoding.matrix(rows))
+
+    def response(self, table: Any) -> Numbers:
+        """Expected outcome of each row whatever its arm, in the outcome's unit: what response ranking ranks by."""
+        return self.response_model.predict(self.encoding.matrix(as_table(table)))
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments of an `UpliftTree`, in words; of other learners none."""
+        trees = [one for one in self.model.models if isinstance(one, LeafEffects)]
+        rules = trees[0].rules if trees else ()
+        return tuple(
+            segment_of(written_rule(rule, self.encoding), at, dict(zip(self.offers, trees, strict=True)))
+            for at, rule in enumerate(rules)
+        )
+
+    def _with_half_widths(self, rows: pa.Table) -> tuple[Numbers, Numbers]:
+        values = np.empty((rows.num_rows, len(self.offers)))
+        half = np.empty_like(values)
+        for start in range(0, rows.num_rows, CHUNK):
+            part = slice(start, start + CHUNK)
+            matrix = self.encoding.matrix(rows.slice(start, CHUNK))
+            values[part] = self.model.effects(matrix)
+            if self.replicates.models:
+                half[part] = self.replicates.half_widths(matrix, values[part])
+            else:
+                half[part] = NORMAL_95 * self.model.standard_errors(matrix)
+        return values, half
+
+    def save(self, folder: Path) -> None:
+        """Write to a folder, as JSON. Raises BadTrial for a base of another package."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "learner": self.learner,
+            "arms": self.arms,
+            "kind": self.kind,
+            "encoding": self.encoding.to_state(),
+            "model": self.model.to_state(),
+            "replicates": [one.to_state() for one in self.replicates.models],
+            "scale": self.replicates.scale,
+            "response_model": state_of(self.response_model),
+            "propensity": self.propensity,
+            "findings": self.findings,
+        }
+        write_json(folder / CONTENT, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        content: Mapping[str, Any] = read_json(folder / CONTENT)
+        replicates = tuple(EffectModel.from_state(one) for one in content["replicates"])
+        return cls(
+            learner=content["learner"],
+            arms=tuple(content["arms"]),
+            kind=content["kind"],
+            encoding=FeatureEncoding.from_state(content["encoding"]),
+            model=EffectModel.from_state(content["model"]),
+            replicates=Replicates(replicates, content["scale"]),
+            response_model=model_from_state(content["response_model"]),
+            propensity=content["propensity"],
+            findings=tuple(content["findings"]),
+        )

@@ -104,6 +104,7 @@ def test_a_plan_of_promotions_keeps_what_was_known_when(pipeline):
         scheduled("d", 2, product_id="q", price_cents=500, sale_price="4.00", promotion_id=None),
         scheduled("e", 2, product_id="q", ends_at="soon"),
         scheduled("f", 2, product_id="q", ends_at="2024-01-19"),
+        scheduled("g", 2, product_id="q", starts_at="-infinity"),
         pipeline.event("v", "Product Viewed", 1, product_id="q", price_cents=700),
     ]
     tables = pipeline.facts(events, names=("identities", "products", "promotions"))
@@ -115,7 +116,7 @@ def test_a_plan_of_promotions_keeps_what_was_known_when(pipeline):
     assert (q["promotion_id"], round(q["discount_share"], 9)) == ("d", 0.2)
     assert [(row["product_id"], row["price_cents"]) for row in tables["products"].to_pylist()] == [("q", 700)]
     checks = cleaning_checks(pipeline, *events)
-    assert checks == {"promotion_without_dates": (2, 6, "s/e")}
+    assert checks == {"promotion_without_dates": (3, 7, "s/e")}
 
 
 def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(pipeline):

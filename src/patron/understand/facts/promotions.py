@@ -2,15 +2,16 @@
 
 from patron.storage.engine import timestamp
 from patron.understand.facts.declared_properties import declared_text, declared_time
-from patron.understand.facts.usable_events import END_OF_TIME, Scope, known_events
+from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME, Scope, known_events
 
 SCHEDULED = "Promotion Scheduled"
 
 
 def has_dates(of: str, zone: str) -> str:
-    """SQL condition of a scheduled promotion: it has a start, and an end that is not before it."""
+    """SQL condition of a scheduled promotion: it has a start, and an end that is not before it, both finite."""
     starts, ends = (f"({declared_time(of, name, zone)})" for name in ("starts_at", "ends_at"))
-    return f"coalesce({ends} >= {starts} and {ends} < {timestamp(END_OF_TIME)}, false)"
+    first, last = timestamp(BEGINNING_OF_TIME), timestamp(END_OF_TIME)
+    return f"coalesce({starts} >= {first} and {ends} >= {starts} and {ends} < {last}, false)"
 
 
 def promotions(scope: Scope) -> str:

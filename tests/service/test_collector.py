@@ -365,6 +365,25 @@ def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_r
     collector.stop()
 
 
+def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
+    collector = Collector(shop)
+    collector.start()
+    plan = {"product_id": "p1", "starts_at": "2026-03-02", "ends_at": "2026-03-09"}
+    message = {"type": "track", "event": "Promotion Scheduled", "timestamp": NOW.isoformat(), "properties": plan}
+
+    def stored(kind):
+        key = create_key(shop, "web", kind=kind, now=datetime.now(UTC)).key
+        body = json.dumps({"batch": [message | {"messageId": kind}]}).encode()
+        counts = collector.receive(body, "batch", sender=collector.admit(key, "batch"), received_at=NOW).counts
+        return counts.result(10).stored
+
+    assert (stored("write"), stored("secret")) == (0, 1)
+    collector.stop()
+    of_any_key = with_settings(shop, "needs_secret_key = []")
+    assert of_any_key.settings.collect.needs_secret_key == ()
+    of_any_key.close()
+
+
 def test_a_key_longer_than_any_is_not_looked_up(shop, monkeypatch):
     monkeypatch.setattr("patron.service.collector.keys_by_hash", lambda *_: pytest.fail("was looked up"))
     assert Collector(shop).find_key("x" * 101) is None

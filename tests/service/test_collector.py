@@ -365,6 +365,28 @@ def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_r
     collector.stop()
 
 
+def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
+    plan = {"product_id": "p1", "starts_at": "2026-03-02", "ends_at": "2026-03-09"}
+    message = {"type": "track", "event": "Promotion Scheduled", "timestamp": NOW.isoformat(), "properties": plan}
+
+    def stored(in_shop, *kinds):
+        """How many of these keys may send it."""
+        collector, count = Collector(in_shop), 0
+        collector.start()
+        for kind in kinds:
+            sender = collector.admit(create_key(in_shop, "web", kind=kind, now=datetime.now(UTC)).key, "batch")
+            body = json.dumps({"batch": [message | {"messageId": kind}]}).encode()
+            count += collector.receive(body, "batch", sender=sender, received_at=NOW).counts.result(10).stored
+        collector.stop()
+        return count
+
+    assert stored(shop, "write") == 0
+    assert stored(shop, "secret") == 1
+    with_any_key = with_settings(shop, "needs_secret_key = []")
+    assert stored(with_any_key, "write") == 1
+    with_any_key.close()
+
+
 def test_a_key_longer_than_any_is_not_looked_up(shop, monkeypatch):
     monkeypatch.setattr("patron.service.collector.keys_by_hash", lambda *_: pytest.fail("was looked up"))
     assert Collector(shop).find_key("x" * 101) is None

@@ -104,6 +104,7 @@ def test_a_plan_of_promotions_keeps_what_was_known_when(pipeline):
         scheduled("d", 2, product_id="q", price_cents=500, sale_price="4.00", promotion_id=None),
         scheduled("e", 2, product_id="q", ends_at="soon"),
         scheduled("f", 2, product_id="q", ends_at="2024-01-19"),
+        scheduled("g", 2, product_id="q", starts_at="-infinity"),
         pipeline.event("v", "Product Viewed", 1, product_id="q", price_cents=700),
     ]
     tables = pipeline.facts(events, names=("identities", "products", "promotions"))
@@ -115,7 +116,39 @@ def test_a_plan_of_promotions_keeps_what_was_known_when(pipeline):
     assert (q["promotion_id"], round(q["discount_share"], 9)) == ("d", 0.2)
     assert [(row["product_id"], row["price_cents"]) for row in tables["products"].to_pylist()] == [("q", 700)]
     checks = cleaning_checks(pipeline, *events)
-    assert checks == {"promotion_without_dates": (2, 6, "s/e")}
+    assert checks == {"promotion_without_dates": (3, 7, "s/e")}
+
+
+def planned_versions(pipeline, *sent):
+    """Versions of a plan from events (id, hour, day on which it is known, end, more)."""
+    plan = {"promotion_id": "june", "starts_at": "2024-01-20"}
+    events = [
+        pipeline.event(
+            *(event_id, "Promotion Scheduled", hour / 24),
+            known=known,
+            product_id="p",
+            properties=json.dumps(plan | {"ends_at": ends, **more}),
+        )
+        for event_id, hour, known, ends, more in sent
+    ]
+    rows = pipeline.facts(events, names=("identities", "products", "promotions"))["promotions"]
+    return rows.sort_by("known_at").to_pylist()
+
+
+def test_a_plan_that_is_sent_again_unchanged_is_known_since_it_was_first_sent(pipeline):
+    nights = [(str(night), 24 * night, night, "2024-01-27", {"percent_off": 20}) for night in range(1, 5)]
+    nights[2] = ("3", 72, 3, "2024-01-28", {"percent_off": 20})
+    versions = planned_versions(pipeline, *nights)
+    assert [row["known_at"] for row in versions] == [pipeline.day(day) for day in (1, 3, 4)]
+    assert [row["superseded_at"] for row in versions] == [pipeline.day(3), pipeline.day(4), None]
+    assert [row["ends_at"].day for row in versions] == [27, 28, 27]
+    of_nothing = [(str(night), 24 * night, night, "2024-01-27", {}) for night in (1, 2)]
+    assert len(planned_versions(pipeline, *of_nothing)) == 1
+
+
+def test_of_two_versions_in_one_batch_the_later_one_stands(pipeline):
+    versions = planned_versions(pipeline, ("z", 9, 1, "2024-01-27", {}), ("a", 10, 1, "2024-01-20", {}))
+    assert [row["ends_at"] == row["starts_at"] for row in versions] == [True]
 
 
 def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(pipeline):

@@ -34,7 +34,7 @@ from patron.storage.trainings import Training
 
 log = logging.getLogger(__name__)
 
-BESIDE_QUESTIONS = (
+INDEPENDENT_STEPS = (
     rank_products,
     build_response_forecasts,
     build_contract_forecasts,
@@ -61,7 +61,7 @@ def run(view: StageView) -> Summary:
     """
     # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
     # and sums do not depend on how many cores there are
-    with threadpool_limits(limits=1, user_api="blas"), in_background(BESIDE_QUESTIONS, view) as results:
+    with threadpool_limits(limits=1, user_api="blas"), in_background(INDEPENDENT_STEPS, view) as results:
         answers, unanswered = answer_questions(view)
         if not answers:
             raise NotEnoughData(

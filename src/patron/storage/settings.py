@@ -68,8 +68,8 @@ class CollectSettings(_Section):
 
     longest_event_bytes: int = Field(default=32_768, ge=1_024, le=524_288)
     """A longer event is rejected, bytes of JSON."""
-    needs_secret_key: tuple[str, ...] = ()
-    """Names of events that only a secret key may send, such as "Order Completed"."""
+    needs_secret_key: tuple[str, ...] = ("Promotion Scheduled",)
+    """Names of events that only a secret key may send, such as "Order Completed"; by default what visitors see."""
     tracking_plan: Literal["warn", "refuse"] = "warn"
     """What happens to an event that breaks its JSON Schema in the workspace's folder tracking/."""
     test_sources: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ SENTENCES = [
         RecommendationReason("replaces", "p1"),
         "An alternative to something they looked at",
         "An alternative to something you looked at",
-        "您浏览过的商品的替代品",
+        "您浏览过的商品的替代商品",
     ),
     (
         RecommendationReason("goes_with_page", "p1"),
@@ -63,13 +63,13 @@ SENTENCES = [
         RecommendationReason("on_offer", offer_starts_at=datetime(2024, 7, 7, 16, tzinfo=UTC), offer_ends_at=OVER),
         "On offer from Mon, Jul 8",
         "On offer from Mon, Jul 8",
-        "7月8日周一起优惠",
+        "7月8日（周一）起优惠",
     ),
     (
         RecommendationReason("on_offer", offer_ends_at=OVER),
         "On offer until Sun, Jul 14",
         "On offer until Sun, Jul 14",
-        "优惠至7月14日周日",
+        "优惠至7月14日（周日）",
     ),
 ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from patron import predict
 from patron.predict.recommend.affinities import rank_products
-from patron.schema.tables import BY_NAME
+from patron.schema.tables import BY_NAME, PROMOTIONS
 from patron.storage import model_registry
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
@@ -42,6 +42,7 @@ def view_of(shop):
 
 def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
+    shop.lake.replace(PROMOTIONS, PROMOTIONS.empty())
     view = view_of(shop)
     rankings = rank_products(view)
     assert set(rankings.backtests["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
@@ -50,6 +51,9 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     assert lists.groupby("customer_id").size().eq(30).all()
     assert lists["customer_id"].nunique() == 60
     version = lists["model_version"].iloc[0]
+    versions = model_registry.manifest(shop.folder / "models", shop.store, version).table_versions
+    assert set(versions) == {"order_lines", "promotions"}
+    assert None not in versions.values()
     assert "NDCG@10" in model_registry.card(shop.folder / "models", shop.store, version)["why"]
 
 

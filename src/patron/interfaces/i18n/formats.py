@@ -79,12 +79,12 @@ class Formats:
         return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
 
     def short_date(self, moment: datetime) -> str:
-        """Day and month in the shop's time zone, for axes."""
+        """Day and month in the shop's time zone."""
         return dates.format_skeleton("MMMd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
 
     def weekday(self, moment: datetime) -> str:
-        """Weekday, day and month in the shop's time zone."""
-        return dates.format_skeleton("MMMEd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
+        """Short name of the weekday in the shop's time zone."""
+        return dates.format_skeleton("E", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
 
     def month(self, moment: datetime) -> str:
         """Month and year in the shop's time zone."""

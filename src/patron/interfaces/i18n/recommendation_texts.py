@@ -62,9 +62,9 @@ def recommendation_sentence(reason: RecommendationFacts, words: Words, formats: 
         key += ".today" if since < TODAY_DAYS else ""
         return words(key, usual=_days(usual or 0.0, words), days=_days(since, words))
     if reason.code == "on_offer" and reason.offer_starts_at:
-        return words(f"{reader}.on_offer.coming", day=formats.weekday(reason.offer_starts_at))
+        return words(f"{reader}.on_offer.coming", **_date(reason.offer_starts_at, formats))
     if reason.code == "on_offer" and reason.offer_ends_at:
-        return words(f"{reader}.on_offer", day=formats.weekday(reason.offer_ends_at - MOMENT))
+        return words(f"{reader}.on_offer", **_date(reason.offer_ends_at - MOMENT, formats))
     code = reason.code
     if not reason.product_name and code.startswith(("goes_with", "replaces")):
         code = "replaces_something" if code == "replaces" else "goes_with_something"
@@ -82,6 +82,10 @@ def short_sentence(why_short: Mapping[str, int], words: Words, formats: Formats)
     if why_short.get(TOO_FEW):
         sentences.append(words("short_list.too_few"))
     return words("list.space").join(sentences)
+
+
+def _date(moment: datetime, formats: Formats) -> dict[str, str]:
+    return {"weekday": formats.weekday(moment), "day": formats.short_date(moment)}
 
 
 def _days(days: float, words: Words) -> str:

@@ -212,7 +212,7 @@ def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, 
         as_of=run.as_of.isoformat(),
         seed=run.seed,
         feature_version=FEATURE_VERSION,
-        table_versions={"order_lines": view.table_version("order_lines")},
+        table_versions={name: view.table_version(name) for name in ("order_lines", "promotions")},
         row_count=history.num_rows,
         data_hash=model_registry.data_hash(history.select(["customer_id"])),
     )

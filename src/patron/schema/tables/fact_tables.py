@@ -163,7 +163,7 @@ PRODUCTS = Table(
 )
 PROMOTIONS = Table(
     "promotions",
-    "one row per product, promotion and version of its plan",
+    "one row per product, promotion and version of its plan; one that is sent again unchanged is no new version",
     ("product_id", "promotion_id", "known_at"),
     (
         of("product_id", TEXT, "product"),

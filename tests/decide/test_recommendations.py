@@ -71,11 +71,13 @@ def write_more_lines(shop: Shop) -> None:
     shop.lake.replace(PRODUCTS, pa.concat_tables([shop.lake.read(PRODUCTS), more]))
 
 
-def planned(product_id: str, starts: int, ends: int, known: int, superseded: int | None = None) -> dict[str, object]:
-    """A promotion; all numbers are days after the run."""
+def planned(
+    product_id: str, starts: int, ends: int, known: int, superseded: int | None = None, share: float | None = 0.2
+) -> dict[str, object]:
+    """A promotion that takes a share off the price; the other numbers are days after the run."""
     days = {"starts_at": starts, "ends_at": ends, "known_at": known, "superseded_at": superseded}
     times = {name: None if one is None else AS_OF + timedelta(days=one) for name, one in days.items()}
-    return {"product_id": product_id, "promotion_id": f"from {starts}", **times}
+    return {"product_id": product_id, "promotion_id": f"from {starts}", "discount_share": share, **times}
 
 
 PLAN = [
@@ -83,6 +85,9 @@ PLAN = [
     planned("p8", 2, 9, -9, -5),
     planned("p8", 3, 9, -5, 1),
     planned("p8", 4, 9, 1),
+    planned("p8", 1, 9, -9, share=None),
+    planned("p8", -1, 9, -9, share=0.0),
+    planned("p7", 1, 9, -9, share=None),
     planned("p9", -9, 0, -9),
     planned("p9", 3, 3, -2),
 ]
@@ -214,7 +219,7 @@ def test_reasons_say_what_happened(lists, bought):
     assert min(codes["buy_again"], codes["goes_with_history"]) > 20
 
 
-def test_the_promotion_of_a_product_is_the_next_one_that_was_planned_by_the_run(shop):
+def test_the_offer_of_a_product_is_the_next_price_cut_that_was_planned_by_the_run(shop):
     rows = {row["product_id"]: row for row in shop.lake.read(RECOMMENDABLE_PRODUCTS).to_pylist()}
     offers = {name: (row["offer_starts_at"], row["offer_ends_at"]) for name, row in rows.items()}
     assert offers.pop("p8") == (AS_OF + timedelta(days=3), AS_OF + timedelta(days=9))

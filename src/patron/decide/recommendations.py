@@ -50,7 +50,10 @@ def _objecting(view: StageView) -> list[str]:
 
 
 def recommendable_products(view: StageView) -> str:
-    """SQL for every product that lists may show, with what rules ask of it."""
+    """SQL for every product that lists may show, with what rules ask of it.
+
+    An offer is a promotion that takes something off the price: a leaflet or display alone is none.
+    """
     run, now = view.run, timestamp(view.run.as_of)
     recent = timestamp(run.as_of - timedelta(days=POPULAR_DAYS))
     blocked = sql_list(view.policy.recommendations.blocked)
@@ -85,7 +88,7 @@ with days as (
     row_number() over (partition by product_id order by starts_at, ends_at, promotion_id) as place
   from promotions
   where known_at < {now} and (superseded_at is null or superseded_at >= {now}) and ends_at > {now}
-    and ends_at > starts_at
+    and ends_at > starts_at and discount_share > 0
 ), shares as (
   select x.*, {share.format(prior="coalesce(c.share, 0)")} as share
   from known x left join categories c on (c.category = x.category or (c.category is null and x.category is null))

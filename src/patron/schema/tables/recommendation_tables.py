@@ -100,7 +100,7 @@ RECOMMENDABLE_PRODUCTS = Table(
         of("repeat_share", NUMBER, "share of its purchases by customers who had it before, shrunk to its category"),
         of("order_line_count", INT, "purchases within 28 days"),
         of("known_at", TIME, "when the product was first known"),
-        maybe("offer_starts_at", TIME, "when the promotion starts that runs or comes next, as planned by the run"),
+        maybe("offer_starts_at", TIME, "when the price cut starts that runs or comes next, as planned by the run"),
         maybe("offer_ends_at", TIME, "when it is over"),
     ),
     partition_by="run_id",

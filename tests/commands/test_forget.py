@@ -28,7 +28,7 @@ from patron.interfaces.report import write_report
 from patron.predict.recommend.library_lists import FittedLists
 from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
-from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES
+from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES, TEXT_VECTORS
 from patron.storage import model_registry
 from patron.storage.lake_erasure import Eraser
 from patron.storage.model_registry import ERASED
@@ -46,7 +46,9 @@ ANNA, DEVICE, HER_PHONE = "anna-user-4711", "anna-device-0815", "anna-device-081
 EMAIL, PHONE = "Anna.Example@example.org", "+49 170 1234567"
 HER_PRODUCT, HER_PRODUCT_NAME = "card-quixotic", "Birthday card for Anna Q."
 HER_CATEGORY, HER_INCOME = "Family Quixotic", "as rich as Quixotic"
-HERS = (HER_PRODUCT, HER_PRODUCT_NAME, HER_CATEGORY, HER_INCOME)
+HER_OFFER = "Birthday offer for Anna Q."
+HER_LEAFLET = "leaflet-quixotic"
+HERS = (HER_PRODUCT, HER_PRODUCT_NAME, HER_CATEGORY, HER_INCOME, HER_OFFER, HER_LEAFLET)
 """What nobody else's events hold: it is in tables without people, and in models."""
 NAMES = (
     *HERS,
@@ -111,7 +113,17 @@ def annas_messages() -> list[dict]:
             },
         ),
         event(5, **who, event="Order Completed", properties={"order_id": "anna-bad", "revenue": 30, "currency": "CHF"}),
+        *(
+            event(6 + number, **who, event="Promotion Scheduled", properties=promoted(*what))
+            for number, what in enumerate(((HER_PRODUCT, None), ("p1", None), ("p1", HER_LEAFLET), ("p2", "leaflet")))
+        ),
     ]
+
+
+def promoted(product_id: str, promotion_id: str | None, name: str = HER_OFFER) -> dict:
+    """Properties of a promotion of June."""
+    what = {"product_id": product_id, "name": name, "starts_at": "2024-06-03", "ends_at": "2024-06-10"}
+    return what if promotion_id is None else what | {"promotion_id": promotion_id}
 
 
 def other_messages() -> list[dict]:
@@ -143,6 +155,10 @@ def other_messages() -> list[dict]:
         ),
         event(902, userId=OTHER, event="Customer Referred", properties={"referred_user_id": ANNA}),
         event(903, type="identify", userId=OTHER, traits={"email": "other@example.com"}),
+        *(
+            event(number, event="Promotion Scheduled", properties=properties, timestamp="2024-05-25T10:00:00Z")
+            for number, properties in ((904, promoted("p2", "leaflet", "Summer")), (905, promoted("p1", None, "Sale")))
+        ),
     ]
 
 
@@ -245,6 +261,8 @@ def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
             for row in shop.lake.read(table).to_pylist()
             if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone
             and HER_PRODUCT not in {row.get("product_id"), row.get("related_id")}
+            and row.get("name") != HER_OFFER
+            and row.get("promotion_id") != "leaflet"  # of which hers loses its name
         )
         for table in TABLES
         if table.name not in {"events", "cleaning"} and shop.lake.exists(table)
@@ -280,7 +298,7 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     shared = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
     assert shared["m901"]["anonymous_token"] is None
     assert shared["m902"]["referred_token"] is None
-    assert done.erased["rows of events"] == 7
+    assert done.erased["rows of events"] == 11
     assert done.erased["dead letters emptied"] == 3
     assert {
         "keys of identifiers",
@@ -309,6 +327,21 @@ def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
         assert listed
         assert not {HER_PRODUCT, ERASED} & set(listed)
     assert HER_PRODUCT not in shop.snapshot().query("select product_id from products")["product_id"].to_pylist()
+
+
+def test_promotions_lose_what_only_she_sent_and_vectors_of_texts_are_erased_whole(shop):
+    vectors = [{"text_digest": "ab", "encoder": "any", "vector": [1.0]}]
+    shop.lake.replace(TEXT_VECTORS, pa.Table.from_pylist(vectors, TEXT_VECTORS.schema()))
+    assert "lake/promotions" in {"/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, HER_OFFER)}
+    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    assert (done.erased["rows of promotions"], done.erased["rows of text_vectors"]) == (4, 1)
+    plan = shop.snapshot().query("select promotion_id, product_id, name from promotions order by promotion_id, name")
+    assert [tuple(row.values()) for row in plan.to_pylist()] == [
+        ("leaflet", "p2", "Summer"),
+        ("leaflet", "p2", None),
+        ("m905", "p1", "Sale"),
+    ]
+    assert shop.lake.read(TEXT_VECTORS).num_rows == 0
 
 
 def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afterwards(shop):
@@ -375,7 +408,7 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert (moved.stored, moved.rejected) == (1, 3)
     [counted] = collector_state(shop).counters
     assert counted.accepted == counted.stored + counted.duplicate + counted.rejected
-    assert counted.duplicate == 5
+    assert counted.duplicate == len(annas_messages())
     assert events_of(shop) == sorted([*known, "m63"])
     assert shop.lake.read(EVENTS).filter(pa.compute.field("event_id") == "m63")["anonymous_token"].to_pylist() == [None]
     assert replay(shop, LIVE, mapping=None, progress=silent, now=datetime.now(UTC)).read == 0

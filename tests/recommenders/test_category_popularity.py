@@ -5,6 +5,7 @@ import pytest
 
 from made_interactions import DAY, tastes
 from patron.recommenders import CategoryPopularity, RecentPopularity, evaluate, split
+from patron.recommenders.interactions import Interactions
 
 Row = tuple[str, str, int, str]
 
@@ -45,6 +46,15 @@ def test_the_newest_category_of_an_item_counts():
     fitted = CategoryPopularity(prior_rows=1).fit(moved)
     assert fitted.recommend("a", 3)["item_id"].to_pylist() == ["y"]
     assert fitted.recommend("c", 3, exclude_seen=False)["item_id"].to_pylist()[0] == "y"
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_row_without_a_category_leaves_its_item_where_it_is(missing):
+    rows = [("a", "x", 1, "tea"), ("b", "x", 9, missing), ("c", "y", 9, "wine"), ("d", "z", 9, missing)]
+    known = Interactions.of(table(*rows))
+    earlier = Interactions.of(table(*((*row[:3], "tea" if row[1] == "x" else row[3]) for row in rows)))
+    assert known.category.tolist() == earlier.category.tolist()
+    assert len(set(known.category.tolist())) == 3
 
 
 def test_what_sold_in_the_coming_weeks_of_last_year_comes_back_with_the_season():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.recommenders.group_popularity import GroupPopularity
+from patron.recommenders.group_popularity import LEAST_CUSTOMERS, GroupPopularity
 
 ITEMS, CUSTOMERS = 40, 600
 
@@ -47,6 +47,18 @@ def test_a_campaign_without_purchases_has_its_channels_list():
     fitted = GroupPopularity.fit(customer, item, [channel, campaign], ITEMS)
     np.testing.assert_array_equal(fitted.shares([1, 99]), fitted.shares([1]))
     np.testing.assert_array_equal(fitted.shares([99]), fitted.shares())
+
+
+@pytest.mark.parametrize("count", [1, 19, 20])
+def test_a_group_of_a_few_customers_has_the_wider_groups_list(count):
+    """Who signs up by a referral link must not learn what its few customers bought."""
+    customer, item, channel, _ = purchases(0, 1.0)
+    people = np.arange(CUSTOMERS, CUSTOMERS + count).repeat(2)
+    customer, item = np.append(customer, people), np.append(item, np.tile([ITEMS, ITEMS + 1], count))
+    campaign = np.append(np.full(len(channel), -1), np.zeros(len(people), dtype=np.int64))
+    channel = np.append(channel, np.ones(len(people), dtype=np.int64))
+    fitted = GroupPopularity.fit(customer, item, [channel, campaign], ITEMS + 2)
+    assert np.array_equal(fitted.shares([1, 0]), fitted.shares([1])) == (count < LEAST_CUSTOMERS)
 
 
 ROWS = st.lists(st.tuples(*(st.integers(0, 5) for _ in range(2)), *(st.integers(-1, 2) for _ in range(2))), max_size=30)

@@ -4,11 +4,15 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from made_interactions import table_of, tastes
 from patron.recommenders import RecentPopularity, TwoTowers, load
+from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.interactions import Interactions
 from patron.recommenders.side_facts import SideFacts
+from patron.recommenders.two_towers import FittedTwoTowers
 from patron.schema.errors import BadInteractions, MissingExtra
 
 SMALL = TwoTowers(width=16, fewest_updates=150, negatives=100, learning_rate=0.01)
@@ -60,6 +64,32 @@ def test_facts_are_columns_of_values_and_standard_deviations():
 def test_facts_that_cannot_be_read_are_refused(frame, problem):
     with pytest.raises(BadInteractions, match=problem):
         SideFacts.of(pa.table(frame))
+
+
+def towers_at_random(rows: pa.Table, users: pa.Table) -> FittedTwoTowers:
+    """Two towers as they are before they learn, for which torch is not needed."""
+    rng = np.random.default_rng(0)
+    known, facts = Interactions.of(rows), SideFacts.of(users)
+    assert facts.facts is not None
+    inputs = rng.normal(size=(len(known.items), 4)).astype(np.float32)
+    weights = tuple(rng.normal(size=(rows, 4)).astype(np.float32) for rows in (facts.facts.shape[1], 4, 4))
+    x = SMALL.user_vectors(known, inputs, facts, weights)
+    return FittedTwoTowers(SMALL, Catalogue.of(known), x, inputs, inputs, weights, facts.ids, facts.facts)
+
+
+def test_users_and_their_facts_leave_with_a_fold(tmp_path):
+    rows = tastes(users=6)
+    channels = pa.table({"user_id": [f"u{one}" for one in range(6)], "channel": ["mail", "app"] * 3})
+    fitted = towers_at_random(rows, channels)
+    only = rows.filter(pc.equal(rows["user_id"], "u1"))
+    kept = fitted.fold_in(only)
+    assert kept.user_ids.to_pylist() == ["u1"]
+    place = fitted.catalogue.users.to_pylist().index("u1")
+    np.testing.assert_array_equal(kept.user_factors[0], fitted.user_factors[place])
+    fitted.fold_in(rows.slice(0, 0)).save(tmp_path)
+    again = load(tmp_path)
+    assert (again.user_ids.to_pylist(), again.user_facts.nnz) == ([], 0)
+    assert again.fold_in(only).recommend("u1", 2).num_rows == 2
 
 
 @pytest.mark.extra

@@ -6,6 +6,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.commands.resolve_person import Person
+from patron.schema.events.loop_events import PromotionScheduled
 from patron.schema.table_definition import TEXT, Table
 from patron.schema.tables import (
     AFFINITIES,
@@ -13,11 +14,13 @@ from patron.schema.tables import (
     EVENTS,
     PRODUCT_RESPONSES,
     PRODUCTS,
+    PROMOTIONS,
     RECOMMENDABLE_PRODUCTS,
     RECOMMENDATIONS,
     RELATED_PRODUCTS,
     RESPONSE_FORECASTS,
     TABLES,
+    TEXT_VECTORS,
 )
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.shop import Shop
@@ -30,6 +33,8 @@ OF_NOBODY_ELSE = "not in (select value from of_others)"
 TEXTS_OF_PRODUCTS = ("product_id", "product_name", "category", "brand", "coupon")
 MESSAGE_TYPES = ("campaign_type", "offer_id")
 """Properties that a type of message may be named by."""
+PROMOTION_TEXTS = ("promotion_id", "name", "kind")
+"""Properties of a promotion that are texts."""
 TEXTS = (*TEXTS_OF_PRODUCTS, "department", "channel", "device", "campaign_id", "decision_id", "order_id")
 """Columns of events whose values may have come from one person alone."""
 SPECIAL_CONDITIONS = {
@@ -56,6 +61,12 @@ SPECIAL_CONDITIONS = {
     RECOMMENDABLE_PRODUCTS.name: ErasureConditions(
         f"product_id {OF_NOBODY_ELSE}", {name: f"{name} {OF_NOBODY_ELSE}" for name in ("category", "brand")}
     ),
+    PROMOTIONS.name: ErasureConditions(
+        f"product_id {OF_NOBODY_ELSE} or promotion_id {OF_NOBODY_ELSE}",
+        {name: f"{name} {OF_NOBODY_ELSE}" for name in ("name", "kind")},
+    ),
+    # why: a digest does not say whose text it is of; the next run encodes the others again
+    TEXT_VECTORS.name: ErasureConditions("true"),
     PRODUCT_RESPONSES.name: ErasureConditions(f"product_id {OF_NOBODY_ELSE}"),
     RELATED_PRODUCTS.name: ErasureConditions(f"product_id {OF_NOBODY_ELSE} or related_id {OF_NOBODY_ELSE}"),
     **{
@@ -132,6 +143,9 @@ def _texts(shop: Shop) -> str:
     of_products = ", ".join(f"[p.{name} for p in products]" for name in TEXTS_OF_PRODUCTS)
     listed = f"[{', '.join(TEXTS)}], {of_products}, json_extract_string(traits, '$.*')"
     listed += "".join(f", [json_extract_string(properties, '$.{name}')]" for name in MESSAGE_TYPES)
+    # why: a promotion without an id has that of its event
+    of_promotions = "".join(f", json_extract_string(properties, '$.{name}')" for name in PROMOTION_TEXTS)
+    listed += f", case when name = '{PromotionScheduled.event}' then [event_id{of_promotions}] end"
     return f"""
 select coalesce({SPECIAL_CONDITIONS[EVENTS.name].rows}, false) as is_theirs, unnest(flatten([{listed}])) as value
 from ({shop.lake.relation(EVENTS)})"""

@@ -50,7 +50,10 @@ def _objecting(view: StageView) -> list[str]:
 
 
 def recommendable_products(view: StageView) -> str:
-    """SQL for every product that lists may show, with what rules ask of it."""
+    """SQL for every product that lists may show, with what rules ask of it.
+
+    An offer is a promotion that takes something off the price: a leaflet or display alone is none.
+    """
     run, now = view.run, timestamp(view.run.as_of)
     recent = timestamp(run.as_of - timedelta(days=POPULAR_DAYS))
     blocked = sql_list(view.policy.recommendations.blocked)

@@ -4,7 +4,8 @@ What a group's customers buy are draws from its own shares of items, which are D
 as mean; the posterior mean is (count of the item in the group + strength x wider share) / (count + strength). The
 strength of a level is the one with which each half of the customers forecasts the other half's purchases best: where
 groups do not differ it is high, and their lists are those of everybody. Items of one customer are no independent draws,
-so that the likelihood of all counts together would call noise a difference.
+so that the likelihood of all counts together would call noise a difference. A group of a few customers has the wider
+group's list: its own would disclose what they buy.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ STRENGTHS = np.geomspace(1, 1e7, 36)
 """Purchases that the wider group's shares may count as."""
 LEAST_SHARE = 0.01
 """What is spread over all items evenly, as a share of all purchases: none is impossible."""
+LEAST_CUSTOMERS = 20
+"""Customers with a purchase from which a group has counts of its own."""
 BOTH = (0, 1)
 
 
@@ -64,7 +67,9 @@ class GroupPopularity:
         return shares
 
     def _with_level(self, path: np.ndarray, customer: Codes, item: Codes) -> Self:
-        """The same with the groups of one more level."""
+        """The same with the groups of one more level that have enough customers."""
+        is_large = _customers_of_group(path, customer) >= LEAST_CUSTOMERS
+        path, customer, item = path[is_large], customer[is_large], item[is_large]
         paths, group = np.unique(path, axis=0, return_inverse=True)
         item_count = self.everybody.shape[1]
         pairs, place = np.unique(group * item_count + item, return_inverse=True)
@@ -79,6 +84,13 @@ class GroupPopularity:
         strength = _best_strength(of_group, counts, wider)
         added = {one: (of_item[span], counts[:, span]) for one, span in spans.items()}
         return type(self)(self.everybody, (*self.strengths, strength), self.groups | added)
+
+
+def _customers_of_group(path: np.ndarray, customer: Codes) -> Codes:
+    """How many customers the group of each row has."""
+    _, group = np.unique(path, axis=0, return_inverse=True)
+    pairs = np.unique(np.column_stack([group, customer]), axis=0)
+    return np.bincount(pairs[:, 0], minlength=1)[group]
 
 
 def _by_half(customer: Codes, place: Codes, count: int) -> Numbers:

@@ -40,7 +40,7 @@ class Interactions:
     has_times: bool
     """Whether rows are of different times; else they only have an order."""
     category: Codes
-    """Category of each item, that of its newest row; 0 for all items of a frame without categories."""
+    """Category of each item, that of its newest row with one; 0 for all items of a frame without categories."""
     as_of: float | None = None
     """Day that ages are counted to; None is that of the newest row."""
     promotions: Promotions | None = None
@@ -166,10 +166,12 @@ def _labels(table: pa.Table, name: str) -> pa.ChunkedArray | None:
 
 
 def _categories(table: pa.Table, order: Codes, item: Codes, count: int) -> Codes:
-    """Category of each item, by number; that of its newest row. Raises BadInteractions."""
+    """Category of each item, by number; that of its newest row that has one. Raises BadInteractions."""
     category, labels = np.zeros(count, dtype=np.int64), _labels(table, "category")
     if labels is not None:
-        category[item] = codes_of_ids(labels, labels.unique().sort())[order]
+        codes = codes_of_ids(labels, labels.unique().sort())[order]
+        has_label = pc.not_equal(labels, "").to_numpy()[order]
+        category[item[has_label]] = codes[has_label]
     return category
 
 

@@ -41,6 +41,11 @@ class SideFacts:
         """Of nobody."""
         return cls(pa.array([], pa.string()), sp.csr_array((0, 0)))
 
+    def of_ids(self, ids: pa.Array) -> Self:
+        """Facts of those of these ids that have some."""
+        rows = np.flatnonzero(codes_of_ids(self.ids, ids) >= 0)
+        return type(self)(self.ids.take(pa.array(rows)), self.facts[rows])
+
     def rows_of(self, ids: pa.Array) -> sp.csr_array:
         """Facts of each of these ids; a row of zeros where there are none."""
         place = codes_of_ids(ids, self.ids)

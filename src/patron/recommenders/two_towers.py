@@ -47,9 +47,11 @@ class FittedTwoTowers(FittedSoftmax):
     user_facts: sp.csr_array
 
     def fold_rows(self, known: Interactions) -> Self:
-        """The same items, with vectors of other users; facts are those of users that they were passed for."""
-        x = self.learner.user_vectors(known, self.inputs, SideFacts(self.user_ids, self.user_facts), self.weights)
-        return replace(self, catalogue=self.catalogue.fold_rows(known), user_factors=x)
+        """The same items, with vectors of other users and what was known of them; facts of others are not kept."""
+        facts = SideFacts(self.user_ids, self.user_facts).of_ids(known.users)
+        x = self.learner.user_vectors(known, self.inputs, facts, self.weights)
+        catalogue = self.catalogue.fold_rows(known)
+        return replace(self, catalogue=catalogue, user_factors=x, user_ids=facts.ids, user_facts=facts.facts)
 
 
 @dataclass(frozen=True)

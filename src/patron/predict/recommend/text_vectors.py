@@ -7,6 +7,7 @@ encodes all of them again.
 import logging
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,10 +51,15 @@ def encoded_vectors(view: StageView, products: pa.Table, kept: pa.Table, encoder
     """Vectors with an encoder, which reads only texts that `text_vectors` lacks; what it returns is kept there."""
     name, encode = encoder
     earlier = _earlier(kept, name)
-    encoded = EncodedTexts.of(texts_of(products), encode, earlier)
+    encoded = EncodedTexts.of(texts_of(products), lambda texts: _halves(encode(texts)), earlier)
     if earlier is None or not np.array_equal(earlier.hashes, encoded.hashes):
         view.write("text_vectors", _rows(name, encoded))
     return ProductVectors.of(products, encoder=encoded.rows)
+
+
+def _halves(vectors: Any) -> np.ndarray:
+    """Vectors as `text_vectors` keeps them, so that the first run uses what later ones read: halves of precision."""
+    return np.asarray(vectors).astype(np.float16).astype(np.float32)
 
 
 def _in_batches(encode: Encoder) -> Callable[[list[str]], np.ndarray]:
@@ -77,9 +83,9 @@ def _earlier(kept: pa.Table, name: str) -> EncodedTexts | None:
 
 
 def _rows(name: str, encoded: EncodedTexts) -> pa.Table:
-    """Rows of `text_vectors`; halves of precision, of which a file holds few different ones."""
+    """Rows of `text_vectors`; a file holds few different numbers, as they are halves of precision."""
     count, width = encoded.vectors.shape
-    values = pa.array(encoded.vectors.astype(np.float16).astype(np.float64).ravel())
+    values = pa.array(encoded.vectors.astype(np.float64).ravel())
     places = pa.array(np.arange(count + 1) * width, pa.int32())
     columns = {
         "text_digest": pa.array([one.decode() for one in encoded.hashes.tolist()], pa.string()),

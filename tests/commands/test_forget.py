@@ -157,7 +157,10 @@ def other_messages() -> list[dict]:
         event(903, type="identify", userId=OTHER, traits={"email": "other@example.com"}),
         *(
             event(number, event="Promotion Scheduled", properties=properties, timestamp="2024-05-25T10:00:00Z")
-            for number, properties in ((904, promoted("p2", "leaflet", "Summer")), (905, promoted("p1", None, "Sale")))
+            for number, properties in (
+                (904, promoted("p2", "leaflet", "Summer") | {"ends_at": "2024-06-11"}),
+                (905, promoted("p1", None, "Sale")),
+            )
         ),
     ]
 

@@ -129,6 +129,7 @@ def test_estimators_are_what_their_formulas_say():
 
 
 def test_estimates_on_open_bandit_are_those_that_obp_prints(real_data):
+    real_data("open_bandit_prior.csv")
     folder = real_data("obd_item_context.parquet").parent
     study = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "experiments" / "open_bandit_peer.py"))
     judged = study["judge"](folder)

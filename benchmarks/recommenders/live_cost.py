@@ -25,15 +25,10 @@ KINDS = ("view", "click", "cart_add", "shown", "order")
 RULES = ListRules(least_margin_share=0.05, most_per_category=3, tail_share=0.1, diversity=0.3)
 
 
-def made_index(count: int, rng: np.random.Generator) -> RecommendationIndex:
-    """A shop of so many products and customers, 30 wanted and 60 related products each."""
-    ids = np.array([f"p{n:07d}" for n in range(count)])
-    customers = np.array([f"u{n:07d}" for n in range(count)])
-
-    def some(size: int) -> npt.NDArray[np.str_]:
-        return ids[np.minimum((rng.pareto(0.8, size) * 20).astype(np.int64), count - 1)]
-
-    products = pa.table(
+def made_products(ids: npt.ArrayLike, rng: np.random.Generator) -> pa.Table:
+    """Category, brand, price and stock of each product."""
+    count = len(np.asarray(ids))
+    return pa.table(
         {
             "product_id": ids,
             "known_day": rng.uniform(DAY - 900, DAY, count),
@@ -47,6 +42,17 @@ def made_index(count: int, rng: np.random.Generator) -> RecommendationIndex:
             "is_blocked": rng.random(count) < 0.01,
         }
     )
+
+
+def made_index(count: int, rng: np.random.Generator) -> RecommendationIndex:
+    """A shop of so many products and customers, 30 wanted and 60 related products each."""
+    ids = np.array([f"p{n:07d}" for n in range(count)])
+    customers = np.array([f"u{n:07d}" for n in range(count)])
+
+    def some(size: int) -> npt.NDArray[np.str_]:
+        return ids[np.minimum((rng.pareto(0.8, size) * 20).astype(np.int64), count - 1)]
+
+    products = made_products(ids, rng)
     bought, related, wanted = 10 * count, 60 * count, 30 * count
     purchases = pa.table(
         {

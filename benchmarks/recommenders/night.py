@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from cost import DAYS, SECONDS_A_DAY, made_baskets
+from live_cost import DAY, made_products
 
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
 from patron.recommenders.live.index_tables import IndexTables, build_index
@@ -23,7 +24,7 @@ from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
 
 MESSAGE = Scenario.of("message", (), {})
-AT_DAY, RECENT_DAYS = 20_000.0, 180.0
+RECENT_DAYS = 180.0
 NO_RELATED = pa.schema(
     [("product_id", pa.string()), ("related_id", pa.string()), ("kind", pa.string()), ("strength", pa.float64())]
 )
@@ -51,33 +52,19 @@ def purchases(rows: int, items: int) -> pa.Table:
 def index_of(bought: pa.Table, wanted: pa.Table) -> RecommendationIndex:
     """The index of a shop that knows a product's category, price and stock."""
     rng, ids = np.random.default_rng(1), bought["product_id"].unique()
-    count = len(ids)
-    products = pa.table(
-        {
-            "product_id": ids,
-            "known_day": rng.uniform(AT_DAY - 900, AT_DAY, count),
-            "category": [f"c{n % 200}" for n in range(count)],
-            "brand": [f"b{n % 900}" for n in range(count)],
-            "style_id": [f"s{n // 3}" for n in range(count)],
-            "price_cents": rng.integers(100, 9_000, count),
-            "cost_cents": rng.integers(50, 90, count),
-            "stock": rng.integers(0, 9, count),
-            "is_consumable": rng.random(count) < 1 / 2,
-            "is_blocked": rng.random(count) < 1 / 100,
-        }
-    )
+    products = made_products(ids, rng)
     recent = bought.filter(pc.less(bought["days_before"], RECENT_DAYS)).rename_columns(
         ["customer_id", "product_id", "days"]
     )
     recent = recent.append_column("is_return", pa.array(np.zeros(len(recent), dtype=bool)))
     wanted = wanted.append_column("because_product_id", pa.nulls(len(wanted), pa.string()))
-    return build_index(IndexTables(products, recent, NO_RELATED.empty_table(), wanted), at_day=AT_DAY, margin_share=0.3)
+    return build_index(IndexTables(products, recent, NO_RELATED.empty_table(), wanted), at_day=DAY, margin_share=0.3)
 
 
 def lists(index: RecommendationIndex) -> int:
     """How many products everybody's lists hold."""
     maker, rng = ListMaker(index), np.random.default_rng(2)
-    requests = (ListRequest(MESSAGE, AT_DAY, place) for place in range(len(index.customers.ids)))
+    requests = (ListRequest(MESSAGE, DAY, place) for place in range(len(index.customers.ids)))
     return sum(len(maker.make(one, rng).products) for one in requests)
 
 

@@ -19,17 +19,17 @@ def refuse_conflicts(problem: AllocationProblem) -> None:
         least = -problem.limits[offers + 2 + floor]
         if not np.isfinite(least):
             continue
-        mine = problem.members[:, floor] & eligible.any(axis=1)
+        members = problem.members[:, floor] & eligible.any(axis=1)
         where = f"floors[{floor}]"
-        if mine.sum() < least:
-            what = f"at least {least:,.0f} offers, but only {mine.sum():,} of its customers are eligible"
+        if members.sum() < least:
+            what = f"at least {least:,.0f} offers, but only {members.sum():,} of its customers are eligible"
             raise ConflictingConstraints(what, where=f"{where} and eligible", todo=TODO)
         contacts, stock = problem.limits[offers + 1], problem.limits[1 : offers + 1].sum()
         for most, name in ((contacts, "contacts"), (stock, "stock")):
             if most < least:
                 what = f"at least {least:,.0f} offers, but at most {most:,.0f}"
                 raise ConflictingConstraints(what, where=f"{where} and {name}", todo=TODO)
-        cheapest = np.where(eligible[mine], problem.cost[mine], np.inf).min(axis=1)
+        cheapest = np.where(eligible[members], problem.cost[members], np.inf).min(axis=1)
         total = np.partition(cheapest, int(least) - 1)[: int(least)].sum()
         if total > problem.limits[0] * (1 + 1e-12):
             what = f"the cheapest {least:,.0f} offers cost {total:,.2f}, but the budget is {problem.limits[0]:,.2f}"

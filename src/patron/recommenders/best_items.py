@@ -43,9 +43,9 @@ def best_items(
     return BestItems(*_best(values, places, starts, is_dense, *without, allowed, popular, fill, k))
 
 
-def joined(first: BestItems, others: BestItems) -> BestItems:
+def append_missing(first: BestItems, others: BestItems) -> BestItems:
     """The items of each row, then those of the others' row that are not among them; -1 after the last one."""
-    return BestItems(*_joined(first.items, first.scores, others.items, others.scores))
+    return BestItems(*_append_missing(first.items, first.scores, others.items, others.scores))
 
 
 def _whole(values: npt.NDArray[Any]) -> Codes:
@@ -95,7 +95,7 @@ def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, nogil=True)
-def _joined(first, of_first, others, of_others):  # noqa: ANN001, ANN202
+def _append_missing(first, of_first, others, of_others):  # noqa: ANN001, ANN202
     rows, k, more = len(first), first.shape[1], others.shape[1]
     items, scores = np.full((rows, k + more), -1, dtype=np.int64), np.full((rows, k + more), -np.inf)
     for row in range(rows):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Flags, Scores, best_items, joined
+from patron.recommenders.best_items import Flags, Scores, append_missing, best_items
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
 from patron.recommenders.interactions import Interactions
@@ -208,7 +208,7 @@ class Fitted(ABC):
             before = self.catalogue.history[rows] if len(rows) else sp.csr_array(shape)
             best = best_items(of_rows, sp.csr_array(shape) if repeats else before, allowed, popular, fill, k)
             if new:
-                best = joined(best, best_items(of_rows, before, allowed, popular, fill, new))
+                best = append_missing(best, best_items(of_rows, before, allowed, popular, fill, new))
             items[flags], scores[flags] = best.items, best.scores
         return items, scores
 

@@ -21,7 +21,6 @@ OFFERS = (("TEN", 0.10, 0.55), ("TWENTY", 0.20, 1.0))
 POLICY = Policy.model_validate(
     {
         "consent": {"unknown": "allow"},
-        "budget": {"cents_per_run": 400_000},
         "offers": [
             {"id": name, "discount_share": share, "contact_cost_cents": 5, "assumed_purchase_uplift": 0.06}
             for name, share, _ in OFFERS
@@ -92,7 +91,9 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
             effects = learned(past)
-            choice = select_offers(of.customers, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
+            choice = select_offers(
+                of.customers, held, POLICY, Evidence(effects, month == 0, MARGIN), budget_cents=400_000, rng=rng
+            )
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS

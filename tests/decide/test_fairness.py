@@ -212,7 +212,9 @@ def test_nobody_is_recognised_by_a_threshold_of_a_group_with_few_who_leave():
 
 def test_withheld_offers_leave_nothing_to_chance_and_keep_other_reasons(candidates, policy):
     rows, held = candidates(300), np.arange(300) % 10 == 0
-    choice = select_offers(rows, held, policy(), Evidence({}, True, 0.45), rng=np.random.default_rng(1))
+    choice = select_offers(
+        rows, held, policy(), Evidence({}, True, 0.45), budget_cents=100_000, rng=np.random.default_rng(1)
+    )
     assert (choice.action >= 0).any()
     withheld = withhold_offers(choice)
     assert (withheld.action == -1).all()
@@ -227,8 +229,10 @@ def test_withheld_offers_leave_nothing_to_chance_and_keep_other_reasons(candidat
 def test_the_price_of_thresholds_is_counted_in_people_and_in_expected_gain(candidates, policy):
     def selected(rows):
         held = np.zeros(rows.num_rows, dtype=bool)
-        made = policy(budget={"cents_per_run": 20_000})
-        return rows, select_offers(rows, held, made, Evidence({}, False, 0.45), rng=np.random.default_rng(1))
+        made = policy()
+        return rows, select_offers(
+            rows, held, made, Evidence({}, False, 0.45), budget_cents=20_000, rng=np.random.default_rng(1)
+        )
 
     everybody = candidates(300)
     before, after = selected(everybody.slice(0, 250)), selected(everybody.slice(40))

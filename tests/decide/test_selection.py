@@ -23,12 +23,13 @@ def effects_of(rows, rng):
 
 @pytest.fixture
 def chosen(candidates, policy):
-    def run(seed=0, *, is_exploring=False, is_measured=True, **sections):
+    def run(seed=0, *, is_exploring=False, is_measured=True, budget_cents=100_000, **sections):
         rows = candidates(CUSTOMERS, seed)
         rng = np.random.default_rng(seed)
         held = rng.random(CUSTOMERS) < 0.1
         learned = Evidence(effects_of(rows, rng) if is_measured else {}, is_exploring, 0.45)
-        return rows, held, select_offers(rows, held, policy(**sections), learned, rng=np.random.default_rng(seed + 1))
+        rng = np.random.default_rng(seed + 1)
+        return rows, held, select_offers(rows, held, policy(**sections), learned, budget_cents=budget_cents, rng=rng)
 
     return run
 
@@ -43,7 +44,7 @@ def test_spend_never_exceeds_the_budget(chosen, is_exploring):
     @SMALL
     @given(seed=st.integers(0, 10_000), cents=st.integers(0, 60_000))
     def holds(seed, cents):
-        _, _, choice = chosen(seed, is_exploring=is_exploring, budget={"cents_per_run": cents})
+        _, _, choice = chosen(seed, is_exploring=is_exploring, budget_cents=cents)
         assert spent(choice) <= cents * (1 + 1e-9) + 1e-6
 
     holds()
@@ -83,7 +84,7 @@ def test_actions_come_up_as_often_as_their_propensities_say(candidates, policy, 
     counts, claimed = np.zeros((60, 3)), np.zeros((60, 3))
     draws = 600
     for draw in range(draws):
-        choice = select_offers(rows, nobody, policy(), learned, rng=np.random.default_rng(draw))
+        choice = select_offers(rows, nobody, policy(), learned, budget_cents=100_000, rng=np.random.default_rng(draw))
         counts[np.arange(60), choice.action] += 1  # 'none' is -1, the last column
         claimed += choice.propensities_by_action
     claimed /= draws
@@ -105,7 +106,9 @@ def test_without_offers_nobody_gets_one(chosen):
 def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
     rows = candidates(CUSTOMERS)
     losing = Evidence({(offer, "all"): MeasuredEffect(-500.0, 50.0) for offer in ("ten", "twenty")}, False, 0.45)
-    choice = select_offers(rows, np.zeros(CUSTOMERS, bool), policy(), losing, rng=np.random.default_rng(1))
+    choice = select_offers(
+        rows, np.zeros(CUSTOMERS, bool), policy(), losing, budget_cents=100_000, rng=np.random.default_rng(1)
+    )
     assert (choice.action == -1).all()
     assert "net_value_below_zero" in set(choice.reason)
 
@@ -113,9 +116,14 @@ def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
 def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     rows = candidates(CUSTOMERS)
     good = {("ten", "all"): MeasuredEffect(50.0, 0.01), ("twenty", "all"): MeasuredEffect(300.0, 0.01)}
-    sections = {"exploration": {"later_share": 0.0}, "budget": {"cents_per_run": 10**9}}
+    sections = {"exploration": {"later_share": 0.0}}
     choice = select_offers(
-        rows, np.zeros(CUSTOMERS, bool), policy(**sections), Evidence(good, False, 0.45), rng=np.random.default_rng(1)
+        rows,
+        np.zeros(CUSTOMERS, bool),
+        policy(**sections),
+        Evidence(good, False, 0.45),
+        budget_cents=10**9,
+        rng=np.random.default_rng(1),
     )
     free = choice.reason != "cap_reached"
     assert (choice.action[free] == 1).all()

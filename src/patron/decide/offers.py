@@ -1,30 +1,22 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
-import hashlib
-
 import numpy as np
 import pyarrow as pa
 
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
+from patron.decide.decision_rows import consent_bases, decision_rows, propensity_rows
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import (
-    NONE,
     Evidence,
     OfferSelection,
-    effect_source,
     is_first_month,
     select_offers,
     withhold_offers,
 )
-from patron.schema.tables import DECISIONS, PROPENSITIES
-from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
-
-CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
-WITHDRAWN = "withdrawn"
 
 
 def decide_offers(view: StageView) -> pa.Table:
@@ -81,64 +73,6 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
             is_exploring=is_first_month(run.as_of, first_at, policy.exploration.first_days),
             margin_share=view.settings.shop.margin_share,
         ),
+        budget_cents=float(policy.budget.cents_per_run),
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )
-
-
-def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
-    """Lawful basis on which each candidate may be contacted, or why not."""
-    consents = zip(rows["is_consent_granted"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
-    unknown = CONSENT_BASIS[policy.consent.unknown]
-    return [unknown if is_granted is None else basis if is_granted else WITHDRAWN for is_granted, basis in consents]
-
-
-def decision_rows(
-    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: OfferSelection, bases: list[str]
-) -> pa.Table:
-    """Rows of `decisions`; effect and cost of 'none' are 0."""
-    run, names = view.run, np.array([*(offer.id for offer in view.policy.offers), NONE])
-    count, is_offer = len(customers), choice.action >= 0
-    return pa.table(
-        {
-            "run_id": pa.array([run.run_id] * count, pa.string()),
-            "decision_id": pa.array([decision_id(run.run_id, one) for one in customers], pa.string()),
-            "customer_id": pa.array(customers, pa.string()),
-            "as_of": pa.array([run.as_of] * count, DECISIONS.schema().field("as_of").type),
-            "action": pa.array(names[choice.action], pa.string()),
-            "expected_net_value_cents": _of_action(choice.expected.net, choice.action, is_offer),
-            "effect_cents": _of_action(choice.expected.effect, choice.action, is_offer),
-            "cost_cents": _of_action(choice.expected.cost, choice.action, is_offer),
-            "propensity": choice.propensity,
-            "reason": pa.array(choice.reason, pa.string()),
-            "stratum": pa.array(choice.stratum, pa.string()),
-            "effect_source": pa.array(effect_source(choice), pa.string()),
-            "policy_version": pa.array([view.policy.version] * count, pa.string()),
-            "is_holdout": pa.array(is_held_out, pa.bool_()),
-            "consent_basis": pa.array(bases, pa.string()),
-        }
-    )
-
-
-def propensity_rows(decisions: pa.Table, probability: np.ndarray, offers: list[str]) -> pa.Table:
-    """Rows of `propensities`: the actions that a randomised decision could have had; none for other decisions."""
-    row, action = np.nonzero((probability > 0) & (probability.max(axis=1) < 1)[:, None])
-    taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(row))
-    return pa.table(
-        {
-            **{name: taken[name] for name in taken.column_names},
-            "action": pa.array(np.array([*offers, NONE])[action], pa.string()),
-            "propensity": probability[row, action],
-        },
-        schema=PROPENSITIES.schema(),
-    )
-
-
-def decision_id(run_id: str, customer_id: str) -> str:
-    """Id of a decision: the same on every rerun."""
-    return hashlib.sha256(f"{run_id}/{customer_id}".encode()).hexdigest()[:24]
-
-
-def _of_action(values: np.ndarray, action: np.ndarray, is_offer: np.ndarray) -> np.ndarray:
-    chosen = np.zeros(len(action))
-    chosen[is_offer] = values[is_offer, action[is_offer]]
-    return chosen

@@ -67,6 +67,10 @@ class OfferSelection:
     expected: ExpectedValue
     propensities_by_action: npt.NDArray[np.float64]
     """Probability of each offer and, last, of none."""
+    forbidden: npt.NDArray[np.str_]
+    """Code of the rule that forbids each offer to each candidate, or ''; shape (candidates, offers)."""
+    budget_price: float = 0.0
+    """Net value that the next unit of budget would add; 0 where the budget does not bind."""
 
 
 def is_first_month(as_of: datetime, first_at: datetime | None, first_days: int) -> bool:
@@ -80,6 +84,7 @@ def select_offers(
     policy: Policy,
     evidence: Evidence,
     *,
+    budget_cents: float,
     rng: np.random.Generator,
 ) -> OfferSelection:
     """Select an action for each candidate. Spend stays within the budget whatever the random numbers are."""
@@ -92,13 +97,19 @@ def select_offers(
     action = np.full(rows.num_rows, NOTHING, dtype=np.int64)
     probability = np.zeros((rows.num_rows, len(policy.offers) + 1))
     probability[:, -1] = 1.0
+    forbidden = np.repeat(reason[:, None], len(policy.offers), axis=1)
+    price = 0.0
     if len(eligible):
-        action[eligible], probability[eligible], reason[eligible] = _select_actions(
-            stratum[eligible], _rows(expectation, eligible), policy, is_exploring=evidence.is_exploring, rng=rng
+        action[eligible], probability[eligible], reason[eligible], price = _select_actions(
+            stratum[eligible],
+            _rows(expectation, eligible),
+            policy,
+            is_exploring=evidence.is_exploring,
+            budget=budget_cents,
+            rng=rng,
         )
-    return OfferSelection(
-        action, probability[np.arange(rows.num_rows), action], reason, stratum, expectation, probability
-    )
+    propensity = probability[np.arange(rows.num_rows), action]
+    return OfferSelection(action, propensity, reason, stratum, expectation, probability, forbidden, price)
 
 
 def withhold_offers(choice: OfferSelection) -> OfferSelection:
@@ -147,34 +158,34 @@ def _select_actions(
     policy: Policy,
     *,
     is_exploring: bool,
+    budget: float,
     rng: np.random.Generator,
-) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
+) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_], float]:
     share = 1.0 if is_exploring else policy.exploration.later_share
-    budget = float(policy.budget.cents_per_run)
     is_open = np.where(is_exploring, True, expectation.optimistic_net > 0)
     placement = Placement(draw_slots(stratum, expectation.cost, rng=rng), expectation.cost, is_open)
     wheel = affordable_wheel(
         placement, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget
     )
-    best = _best_within(expectation, placement, wheel, share=share, budget=budget)
+    best, price = _best_within(expectation, placement, wheel, share=share, budget=budget)
     arm = draw_arms(wheel, placement.slot, rng=rng)
     unoffered = np.where((expectation.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
     reason = np.where(arm != BEST, "exploring", np.where(best >= 0, "best_net_value", unoffered))
-    return actions(arm, best, is_open), propensities(wheel, best, is_open), reason.astype("<U20")
+    return actions(arm, best, is_open), propensities(wheel, best, is_open), reason.astype("<U20"), price
 
 
 def _best_within(
     expectation: ExpectedValue, placement: Placement, wheel: Wheel, *, share: float, budget: float
-) -> Codes:
-    """The best offers, for as much as no position of the wheel lets the run spend more than its budget.
+) -> tuple[Codes, float]:
+    """The best offers for as much as no position of the wheel lets the run exceed its budget, and the budget's price.
 
     Randomised customers do not get the best offer, so more can be allotted than will be spent.
     """
     for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
-        best = allocate(expectation.net, expectation.cost, part * budget).choice
-        if max_cost(wheel, placement, best) <= budget:
-            return best
-    return np.full(len(expectation.cost), NOTHING, dtype=np.int64)
+        allocation = allocate(expectation.net, expectation.cost, part * budget)
+        if max_cost(wheel, placement, allocation.choice) <= budget:
+            return allocation.choice, float(allocation.prices["budget"])
+    return np.full(len(expectation.cost), NOTHING, dtype=np.int64), 0.0
 
 
 def _rows(expectation: ExpectedValue, which: npt.NDArray[np.intp]) -> ExpectedValue:

@@ -465,7 +465,8 @@ def backtest_rows() -> dict[str, list[dict]]:
          "customer_count": 29 if decile else 290,
          "forecast_mean": base * (decile or 4),
          "actual_mean": base * (decile or 4) * (1.1 if decile % 2 else 0.95),
-         "bias_share": 0.03}
+         "bias_share": 0.03, "bias_low": -0.02, "bias_high": 0.08, "error": base / 2, "baseline_error": base,
+         "covered_share": 0.78 if question == "value" else None}
         for question, base in (("value", 1500.0), ("churn", 0.08))
         for decile in range(11)
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
 from patron.answers.contract_forecasts import has_contracts
 from patron.answers.fairness import FairnessResults, fairness
+from patron.answers.forecast_ledger import ForecastLedger, forecast_ledger_of
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
@@ -161,6 +162,8 @@ class Models:
     """Whether any customer has or had a contract with a declared end."""
     fairness: FairnessResults | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
+    ledger: ForecastLedger | None = None
+    """Every earlier forecast, scored when it came due."""
     survival: Survival | None = None
     """How forecasts of who stays did, and how early the churn forecast warned; None where churn has no forecast."""
 
@@ -190,6 +193,7 @@ def models_of(view: Snapshot) -> Models:
         groups=metrics_by_group(view),
         has_contracts=has_contracts(view),
         fairness=fairness(view),
+        ledger=forecast_ledger_of(view),
         survival=survival(view),
     )
     return with_decisions(of_run, view.store)

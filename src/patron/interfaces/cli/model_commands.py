@@ -40,6 +40,27 @@ def list_(
 
 
 @models.command()
+def ledger(
+    most: Annotated[int, typer.Option(help="Newest forecasts of each question to list.", min=1)] = 6,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Compare earlier forecasts with what came: bias, error and coverage, scored when each came due.
+
+    Example: patron models ledger --workspace shop
+    """
+    from patron.answers.forecast_ledger import forecast_ledger
+    from patron.interfaces.cli.render_ledger import show_ledger
+    from patron.interfaces.i18n.formats import Formats
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    formats = Formats("en", shop.settings.shop.currency, shop.settings.shop.time_zone)
+    show_ledger(forecast_ledger(shop), formats, most=most, json=json)
+
+
+@models.command()
 def show(model: Model, workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     """Show a model: its card, what it was fitted to, and what people decided about it.
 

@@ -7,7 +7,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from patron.answers.customer_profile import TIMELINE_LENGTH
-from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS
+from patron.answers.forecast_ledger import INTERVAL_SHARE
+from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
@@ -45,6 +46,8 @@ def environment() -> Environment:
     jinja.globals["money_metrics"] = MONEY_METRICS
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
+    jinja.globals["units"] = UNITS
+    jinja.globals["ledger_interval"] = INTERVAL_SHARE
     jinja.globals["card_rows"] = card_rows
     jinja.globals["alarm_sentence"] = alarm_sentence
     jinja.globals["alarm_help"] = alarm_help

@@ -99,6 +99,13 @@ FORECAST_CHECKS = Table(
         of("forecast_mean", NUMBER, "mean forecast, in the question's unit"),
         of("actual_mean", NUMBER, "mean actual, in the question's unit"),
         maybe("bias_share", NUMBER, "forecast total over actual total, less 1"),
+        maybe("bias_low", NUMBER, "lower end of the 95 % interval of bias_share"),
+        maybe("bias_high", NUMBER, "upper end of the 95 % interval of bias_share"),
+        maybe("error", NUMBER, "mean absolute error in the question's unit; of a probability the Brier score"),
+        maybe("baseline_error", NUMBER, "the same error of one forecast for everybody, the mean forecast"),
+        maybe(
+            "covered_share", NUMBER, "share of customers whose actual lies in the forecast's 80 % interval", "0 to 1"
+        ),
     ),
     partition_by="run_id",
     is_for_people=True,

@@ -75,6 +75,6 @@ def overview_of(view: Snapshot) -> Overview:
         decisions=decision_summary(view),
         effects=effects(view),
         later_refunds=later_refunds(view),
-        offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
+        offer_names=view.policy.offer_names,
         missing_forecasts=missing_forecasts(view),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.answers.brief import Brief, brief_of
 from patron.answers.customer_profile import CustomerCard, customer_card
 from patron.answers.data_quality import DataQuality, data_quality_of
 from patron.answers.later_refunds import later_refunds
@@ -55,6 +56,7 @@ class Report:
     """The facts of one report."""
 
     overview: Overview
+    brief: Brief
     cohorts: tuple[Cohort, ...]
     models: Models
     repeat_purchase_model: RepeatPurchaseModel | None
@@ -71,6 +73,7 @@ def report(shop: Shop) -> Report:
     summary = overview_of(view)
     return Report(
         overview=summary,
+        brief=brief_of(view),
         cohorts=cohorts(view),
         models=models_of(view),
         repeat_purchase_model=repeat_purchase_model(shop),

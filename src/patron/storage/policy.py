@@ -236,6 +236,11 @@ class Policy(_Section):
         return offers
 
     @cached_property
+    def offer_names(self) -> dict[str, str]:
+        """Names that the shop gave its offers, by their ids."""
+        return {offer.id: offer.name for offer in self.offers if offer.name}
+
+    @cached_property
     def version(self) -> str:
         """Short hash of the parsed content: comments and layout do not change it."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)

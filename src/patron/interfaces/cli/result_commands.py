@@ -44,6 +44,26 @@ def report_(
     output.say(str(write_report(shop, out or shop.folder / "report.html", locale).path))
 
 
+def brief(
+    locale: Annotated[
+        str | None, typer.Option(callback=language, help="en or zh_CN (default: the shop's language).")
+    ] = None,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Print the brief of the week: what offers earned, what to change, what is not known, which forecasts were wrong.
+
+    Example: patron brief --workspace shop --locale zh_CN
+    """
+    from patron.answers.brief import brief as brief_of_last_run
+    from patron.interfaces.cli.render_brief import show_brief
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    show_brief(shop, brief_of_last_run(shop), locale or shop.settings.shop.locale, json=json)
+
+
 def scores(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", dir_okay=False, help="File to write: .csv or .parquet.")
@@ -143,4 +163,4 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
     show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
 
 
-COMMANDS = (report_, scores, backtest, prospects, lookalikes)
+COMMANDS = (brief, report_, scores, backtest, prospects, lookalikes)

@@ -62,7 +62,7 @@ class Console:
             "twin": twin,
             "status": status,
             "shop_name": self.answers.shop.settings.shop.name,
-            "offer_names": {offer.id: offer.name for offer in self.answers.shop.policy.offers if offer.name},
+            "offer_names": self.answers.shop.policy.offer_names,
             "asset_version": asset_version(),
             "languages": {locale: _in_language(request, locale) for locale in LOCALES},
             **facts,

@@ -40,6 +40,7 @@ from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSO
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.interfaces.i18n.translations import Words, choose_locale, words
+from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
 from patron.schema.errors import NotFound, PatronError
@@ -77,6 +78,15 @@ def overview(request: Request) -> Response:
         charts=charts,
         sentences=sentences,
     )
+
+
+@router.get("/brief")
+def brief(request: Request) -> Response:
+    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
+    console = console_of(request)
+    texts, facts = console.words(request), console.answers.brief()
+    parts = brief_parts(facts, console.answers.shop.policy.offer_names, texts, console.formats(texts))
+    return console.page(request, "brief.html", here="brief", twin="/api/brief", brief=facts, parts=parts)
 
 
 def _overview_charts(console: Console, texts: Words) -> OverviewCharts:

@@ -5,6 +5,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from patron.answers.brief import Brief, brief
 from patron.answers.customer_list import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models, with_decisions
@@ -70,6 +71,10 @@ class Answers:
     def overview(self) -> Overview:
         """Overview of the last run."""
         return self.cached("overview", lambda: overview(self.shop))
+
+    def brief(self) -> Brief:
+        """Brief of the last run."""
+        return self.cached("brief", lambda: brief(self.shop))
 
     def models(self) -> Models:
         """Models of the last run; people may decide about them between runs, which is read afresh."""

@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
+from patron.answers.brief import Brief
 from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find_customers
 from patron.answers.customer_profile import CustomerCard
 from patron.answers.data_quality import DataQuality
@@ -50,6 +51,12 @@ class Version(BaseModel):
 def overview(request: Request) -> Overview:
     """Key figures, trend, people, risk and decisions of the last run."""
     return answers_of(request).overview()
+
+
+@router.get("/api/brief")
+def brief(request: Request) -> Brief:
+    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
+    return answers_of(request).brief()
 
 
 @router.get("/api/customers")

@@ -11,6 +11,7 @@ from patron.interfaces.console.templating import STATIC, environment
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
+from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.errors import SettingsError
 from patron.storage.durable_files import write_durably
@@ -39,6 +40,7 @@ def report_html(answer: facts.Report, locale: str) -> str:
             fmt=formats,
             css=Markup((STATIC / "patron.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
             overview=overview,
+            brief=brief_parts(answer.brief, overview.offer_names, texts, formats),
             models=answer.models,
             quality=answer.quality,
             coverage=answer.coverage,

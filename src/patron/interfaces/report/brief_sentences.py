@@ -1,0 +1,154 @@
+"""The brief of the week in sentences, each with the page that holds its evidence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from patron.answers.brief import Brief, Change, Earned, OpenQuestion, WrongForecast
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
+from patron.schema.questions import QUESTION_BY_NAME
+
+
+@dataclass(frozen=True)
+class BriefLine:
+    """One sentence or two, and the page of the console with the evidence; empty where there is none."""
+
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class BriefPart:
+    """One of the four parts."""
+
+    code: str
+    title: str
+    lines: tuple[BriefLine, ...]
+
+
+def brief_parts(brief: Brief, offer_names: dict[str, str], words: Words, formats: Formats) -> tuple[BriefPart, ...]:
+    """The four parts of the brief; none is empty."""
+    lines = {
+        "earned": _earned(brief, words, formats),
+        "changes": _changes(brief, offer_names, words, formats),
+        "open": _open_questions(brief, offer_names, words, formats),
+        "forecasts": _forecasts(brief, words, formats),
+    }
+    return tuple(BriefPart(code, words(f"brief.{code}"), tuple(found)) for code, found in lines.items())
+
+
+def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:
+    link = "/#effects"
+    if brief.earned is None:
+        yield BriefLine(words("brief.not_measured"))
+    else:
+        yield BriefLine(_earned_sentence(brief.earned, words, formats), link)
+    if brief.exploration:
+        count, cost = brief.exploration
+        yield BriefLine(
+            words("decisions.exploring", n=count, count=formats.count(count), cost=formats.whole_money(cost)),
+            "/decisions?reason=exploring",
+        )
+
+
+def _earned_sentence(earned: Earned, words: Words, formats: Formats) -> str:
+    if earned.is_placebo:
+        each = earned.effect_cents
+        share = 1 / max(earned.offer_count, 1)
+        return words(
+            "brief.placebo",
+            each=formats.money(each),
+            low=formats.money(earned.total_low * share),
+            high=formats.money(earned.total_high * share),
+        )
+    is_clear = not earned.total_low <= 0 <= earned.total_high
+    key = ("more" if earned.total_cents > 0 else "less") if is_clear else "unclear"
+    return words(
+        f"brief.earned_{key}",
+        n=earned.offer_count,
+        count=formats.count(earned.offer_count),
+        first=formats.date(earned.decided_from),
+        last=formats.date(earned.decided_until),
+        total=formats.whole_money(abs(earned.total_cents) if is_clear else earned.total_cents),
+        each=formats.money(earned.effect_cents),
+        low=formats.whole_money(earned.total_low),
+        high=formats.whole_money(earned.total_high),
+    )
+
+
+def _changes(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
+    if not brief.changes:
+        yield BriefLine(words("brief.no_change"))
+    for one in brief.changes:
+        yield BriefLine(_change_sentence(one, names, words, formats), one.link)
+
+
+def _change_sentence(one: Change, names: dict[str, str], words: Words, formats: Formats) -> str:
+    text = words(
+        f"brief.change_{one.code}",
+        n=one.count,
+        count=formats.count(one.count),
+        value=formats.whole_money(one.value_cents),
+        cost=formats.whole_money(one.cost_cents),
+        offer=words.offer(one.offer, names) if one.offer else "",
+    )
+    return text + words("brief.assumed") if one.is_assumed and one.value_cents is not None else text
+
+
+def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
+    if not brief.open_questions:
+        yield BriefLine(words("brief.nothing_open"))
+    for one in brief.open_questions:
+        yield BriefLine(_question_sentence(one, names, words, formats), "/#effects")
+
+
+def _question_sentence(one: OpenQuestion, names: dict[str, str], words: Words, formats: Formats) -> str:
+    offer = words.offer(one.offer, names)
+    if one.effect_cents is None:
+        return words("brief.never_measured", offer=offer)
+    key = "even" if one.needed_count is None else "plan" if one.days is not None else "too_long"
+    return words(
+        f"brief.open_{key}",
+        n=one.days or 0,
+        offer=offer,
+        effect=formats.money(one.effect_cents),
+        low=formats.money(one.low),
+        high=formats.money(one.high),
+        count=formats.count(one.decision_count),
+        needed=formats.count(one.needed_count),
+        days=formats.count(one.days),
+    )
+
+
+def _forecasts(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:
+    if not brief.wrong_forecasts:
+        count = brief.checked_count
+        key = "all_right" if count else "none_due"
+        yield BriefLine(words(f"brief.{key}", n=count, count=formats.count(count)), "/models#ledger")
+    for one in brief.wrong_forecasts:
+        yield BriefLine(_forecast_sentence(one, words, formats), "/models#ledger")
+
+
+def _forecast_sentence(one: WrongForecast, words: Words, formats: Formats) -> str:
+    entry = one.entry
+    is_share = QUESTION_BY_NAME[entry.question].is_probability
+
+    def amount(value: float) -> str:
+        return formats.share(value) if is_share else formats.money(value)
+
+    bias = entry.bias_share or 0.0
+    low, high = sorted(abs(end) for end in (entry.bias_low or 0.0, entry.bias_high or 0.0))
+    sentences = [
+        words(
+            f"brief.forecast_{'high' if bias > 0 else 'low'}",
+            question=words.code("question", entry.question),
+            date=formats.date(entry.scored_at),
+            forecast=amount(entry.forecast_mean),
+            actual=amount(entry.actual_mean),
+            bias=formats.share(abs(bias), 0),
+            low=formats.share(low, 0),
+            high=formats.share(high, 0),
+        ),
+        *(words(f"brief.cause_{cause}") for cause in one.causes),
+    ]
+    return words("brief.joint").join(sentences)

@@ -17,6 +17,7 @@ from patron.measure.effect_measurement import effect_rows
 from patron.storage.policy import Policy
 
 CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
+BUDGET_CENTS = 400_000
 OFFERS = (("TEN", 0.10, 0.55), ("TWENTY", 0.20, 1.0))
 POLICY = Policy.model_validate(
     {
@@ -92,7 +93,13 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
         elif how == "ours":
             effects = learned(past)
             choice = select_offers(
-                of.customers, held, POLICY, Evidence(effects, month == 0, MARGIN), budget_cents=400_000, rng=rng
+                of.customers,
+                held,
+                POLICY,
+                Evidence(effects, MARGIN),
+                budget_cents=BUDGET_CENTS,
+                regret_cents=POLICY.exploration.share * BUDGET_CENTS,
+                rng=rng,
             )
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))

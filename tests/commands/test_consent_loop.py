@@ -228,7 +228,7 @@ def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
     put(shop, says("late", "Given", user="u11", minutes_ago=0, purpose="marketing"))
     policy = shop.folder / "policy.toml"
     text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
-    policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.99"), encoding="utf-8")
+    policy.write_text(text.replace("assumed_purchase_uplift = 0.05", "assumed_purchase_uplift = 1.0"), encoding="utf-8")
     opened = Shop.open(shop.folder)
     as_of = NOW + timedelta(minutes=1)
     run_loop(opened, as_of)
@@ -259,7 +259,7 @@ def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothi
     put(shop, *days, *yes, *no, *one, is_history=True)
     policy = shop.folder / "policy.toml"
     text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
-    policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.999999"), encoding="utf-8")
+    policy.write_text(text.replace("assumed_purchase_uplift = 0.05", "assumed_purchase_uplift = 1.0"), encoding="utf-8")
     opened = Shop.open(shop.folder)
     run_loop(opened, NOW - timedelta(days=1))
     decided = {row["customer_id"] for row in opened.lake.read(DECISIONS).to_pylist() if row["action"] != "none"}

@@ -213,7 +213,7 @@ def test_nobody_is_recognised_by_a_threshold_of_a_group_with_few_who_leave():
 def test_withheld_offers_leave_nothing_to_chance_and_keep_other_reasons(candidates, policy):
     rows, held = candidates(300), np.arange(300) % 10 == 0
     choice = select_offers(
-        rows, held, policy(), Evidence({}, True, 0.45), budget_cents=100_000, rng=np.random.default_rng(1)
+        rows, held, policy(), Evidence({}, 0.45), budget_cents=100_000, regret_cents=5_000, rng=np.random.default_rng(1)
     )
     assert (choice.action >= 0).any()
     withheld = withhold_offers(choice)
@@ -231,7 +231,7 @@ def test_the_price_of_thresholds_is_counted_in_people_and_in_expected_gain(candi
         held = np.zeros(rows.num_rows, dtype=bool)
         made = policy()
         return rows, select_offers(
-            rows, held, made, Evidence({}, False, 0.45), budget_cents=20_000, rng=np.random.default_rng(1)
+            rows, held, made, Evidence({}, 0.45), budget_cents=20_000, regret_cents=1_000, rng=np.random.default_rng(1)
         )
 
     everybody = candidates(300)

@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +5,7 @@ from hypothesis import strategies as st
 
 from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.decide.selection import REASONS, Evidence, is_first_month, select_offers
+from patron.decide.selection import REASONS, Evidence, select_offers
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
 
@@ -23,13 +21,14 @@ def effects_of(rows, rng):
 
 @pytest.fixture
 def chosen(candidates, policy):
-    def run(seed=0, *, is_exploring=False, is_measured=True, budget_cents=100_000, **sections):
+    def run(seed=0, *, is_measured=True, budget_cents=100_000, regret_cents=5_000, **sections):
         rows = candidates(CUSTOMERS, seed)
         rng = np.random.default_rng(seed)
         held = rng.random(CUSTOMERS) < 0.1
-        learned = Evidence(effects_of(rows, rng) if is_measured else {}, is_exploring, 0.45)
+        learned = Evidence(effects_of(rows, rng) if is_measured else {}, 0.45)
+        limits = {"budget_cents": budget_cents, "regret_cents": regret_cents}
         rng = np.random.default_rng(seed + 1)
-        return rows, held, select_offers(rows, held, policy(**sections), learned, budget_cents=budget_cents, rng=rng)
+        return rows, held, select_offers(rows, held, policy(**sections), learned, **limits, rng=rng)
 
     return run
 
@@ -39,34 +38,69 @@ def spent(choice):
     return choice.expected.cost[offered, choice.action[offered]].sum()
 
 
-@pytest.mark.parametrize("is_exploring", [True, False])
-def test_spend_never_exceeds_the_budget(chosen, is_exploring):
+LIMITS = {"cents": st.integers(0, 60_000), "regret": st.integers(0, 10_000), "is_measured": st.booleans()}
+
+
+def test_neither_spend_nor_regret_exceeds_its_limit_and_propensities_sum_to_one(chosen):
     @SMALL
-    @given(seed=st.integers(0, 10_000), cents=st.integers(0, 60_000))
-    def holds(seed, cents):
-        _, _, choice = chosen(seed, is_exploring=is_exploring, budget_cents=cents)
+    @given(seed=st.integers(0, 10_000), **LIMITS)
+    def holds(seed, cents, regret, is_measured):
+        limits = {"budget_cents": cents, "regret_cents": regret}
+        _, _, choice = chosen(seed, is_measured=is_measured, **limits)
         assert spent(choice) <= cents * (1 + 1e-9) + 1e-6
-
-    holds()
-
-
-@pytest.mark.parametrize("is_exploring", [True, False])
-def test_the_propensities_of_a_customer_sum_to_one_and_that_of_the_action_is_above_zero(chosen, is_exploring):
-    @SMALL
-    @given(seed=st.integers(0, 10_000))
-    def holds(seed):
-        _, _, choice = chosen(seed, is_exploring=is_exploring)
+        assert choice.exploration_cost_cents.sum() <= regret + 1e-6
         assert np.allclose(choice.propensities_by_action.sum(axis=1), 1.0)
         assert (choice.propensity > 0).all()
+        certain = choice.propensities_by_action.max(axis=1) == 1
+        if not cents or not regret:
+            assert certain.all()
+        assert (choice.propensities_by_action[~certain, -1] > 0).all(), "nothing is what every offer is compared with"
 
     holds()
+
+
+def test_no_position_of_the_wheel_exceeds_the_budget(candidates, policy):
+    rows, nobody = candidates(80, 3), np.zeros(80, dtype=bool)
+    learned = Evidence(effects_of(rows, np.random.default_rng(3)), 0.45)
+    for draw in range(100):
+        choice = select_offers(
+            rows, nobody, policy(), learned, budget_cents=4_000, regret_cents=3_000, rng=np.random.default_rng(draw)
+        )
+        assert spent(choice) <= 4_000 + 1e-6
+
+
+def test_more_regret_teaches_more_and_it_goes_where_the_sign_is_unsure(chosen):
+    plain = chosen(4, regret_cents=0)[2]
+    choices = [chosen(4, regret_cents=cents)[2] for cents in (500, 5_000)]
+    randomised = [(one.propensities_by_action.max(axis=1) < 1).sum() for one in choices]
+    assert 0 < randomised[0] < randomised[1]
+    ratio = np.abs(plain.expected.net) / plain.expected.standard_error
+    few = choices[0].propensities_by_action.max(axis=1) < 1
+    assert ratio.min(axis=1)[few].mean() < ratio.min(axis=1)[~few].mean()
+    closed = plain.expected.optimistic_net < 0
+    assert not choices[1].propensities_by_action[:, :-1][closed].any()
+
+
+def test_the_order_of_customers_makes_no_difference(candidates, policy):
+    rows, nobody = candidates(200, 8), np.zeros(200, dtype=bool)
+    learned = Evidence(effects_of(rows, np.random.default_rng(8)), 0.45)
+    order = np.random.default_rng(9).permutation(200)
+    first, other = (
+        select_offers(
+            some, nobody, policy(), learned, budget_cents=20_000, regret_cents=3_000, rng=np.random.default_rng(1)
+        )
+        for some in (rows, rows.take(order))
+    )
+    assert (first.action[order] == other.action).all()
+    assert (first.propensities_by_action[order] == other.propensities_by_action).all()
+    assert len(np.unique(first.propensities_by_action)) > 10
 
 
 def test_no_held_out_or_capped_customer_gets_an_offer(chosen):
     @SMALL
-    @given(seed=st.integers(0, 10_000), is_exploring=st.booleans())
-    def holds(seed, is_exploring):
-        rows, held, choice = chosen(seed, is_exploring=is_exploring)
+    @given(seed=st.integers(0, 10_000), is_measured=st.booleans())
+    def holds(seed, is_measured):
+        rows, held, choice = chosen(seed, is_measured=is_measured)
         capped = float_column(rows, "offer_count") >= 1
         assert (choice.action[held | capped] == -1).all()
         assert set(choice.reason[held]) <= {"holdout"}
@@ -75,16 +109,17 @@ def test_no_held_out_or_capped_customer_gets_an_offer(chosen):
     holds()
 
 
-@pytest.mark.parametrize("is_exploring", [True, False])
-def test_actions_come_up_as_often_as_their_propensities_say(candidates, policy, is_exploring):
+def test_actions_come_up_as_often_as_their_propensities_say(candidates, policy):
     rows = candidates(60, 5)
     rng = np.random.default_rng(5)
-    learned = Evidence(effects_of(rows, rng), is_exploring, 0.45)
+    learned = Evidence(effects_of(rows, rng), 0.45)
     nobody = np.zeros(60, dtype=bool)
     counts, claimed = np.zeros((60, 3)), np.zeros((60, 3))
     draws = 600
     for draw in range(draws):
-        choice = select_offers(rows, nobody, policy(), learned, budget_cents=100_000, rng=np.random.default_rng(draw))
+        choice = select_offers(
+            rows, nobody, policy(), learned, budget_cents=100_000, regret_cents=3_000, rng=np.random.default_rng(draw)
+        )
         counts[np.arange(60), choice.action] += 1  # 'none' is -1, the last column
         claimed += choice.propensities_by_action
     claimed /= draws
@@ -105,9 +140,15 @@ def test_without_offers_nobody_gets_one(chosen):
 
 def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
     rows = candidates(CUSTOMERS)
-    losing = Evidence({(offer, "all"): MeasuredEffect(-500.0, 50.0) for offer in ("ten", "twenty")}, False, 0.45)
+    losing = Evidence({(offer, "all"): MeasuredEffect(-500.0, 50.0) for offer in ("ten", "twenty")}, 0.45)
     choice = select_offers(
-        rows, np.zeros(CUSTOMERS, bool), policy(), losing, budget_cents=100_000, rng=np.random.default_rng(1)
+        rows,
+        np.zeros(CUSTOMERS, bool),
+        policy(),
+        losing,
+        budget_cents=100_000,
+        regret_cents=5_000,
+        rng=np.random.default_rng(1),
     )
     assert (choice.action == -1).all()
     assert "net_value_below_zero" in set(choice.reason)
@@ -116,13 +157,13 @@ def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
 def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     rows = candidates(CUSTOMERS)
     good = {("ten", "all"): MeasuredEffect(50.0, 0.01), ("twenty", "all"): MeasuredEffect(300.0, 0.01)}
-    sections = {"exploration": {"later_share": 0.0}}
     choice = select_offers(
         rows,
         np.zeros(CUSTOMERS, bool),
-        policy(**sections),
-        Evidence(good, False, 0.45),
+        policy(),
+        Evidence(good, 0.45),
         budget_cents=10**9,
+        regret_cents=0,
         rng=np.random.default_rng(1),
     )
     free = choice.reason != "cap_reached"
@@ -134,13 +175,6 @@ def test_a_run_decides_the_same_again(chosen):
     first, again = chosen(7)[2], chosen(7)[2]
     assert (first.action == again.action).all()
     assert (first.propensity == again.propensity).all()
-
-
-def test_the_first_month_counts_from_the_first_offer():
-    first = datetime(2024, 1, 1, tzinfo=UTC)
-    assert is_first_month(first, None, 30)
-    assert is_first_month(datetime(2024, 1, 30, tzinfo=UTC), first, 30)
-    assert not is_first_month(datetime(2024, 2, 1, tzinfo=UTC), first, 30)
 
 
 def test_the_holdout_has_its_share_and_another_experiment_draws_anew():

@@ -182,21 +182,6 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_randomised_month_begins_with_the_first_offers_that_reach_people(shop):
-    run_once(shop, RUNS[0])
-    kept, _ = run_once(shop, RUNS[2])
-    assert "best_net_value" in kept["reason"].to_pylist()
-    policy = shop.folder / "policy.toml"
-    policy.write_text(
-        policy.read_text(encoding="utf-8").replace("is_delivered = false", "is_delivered = true"), "utf-8"
-    )
-    sending = Shop.open(shop.folder)
-    sent, _ = run_once(sending, RUNS[3])
-    sending.close()
-    assert set(sent["reason"].to_pylist()) <= {"exploring", "holdout", "cap_reached"}
-
-
-@pytest.mark.parametrize("shop", [False], indirect=True)
 def test_the_propensities_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
     decided, _ = run_once(shop, RUNS[0])
     chances = {}

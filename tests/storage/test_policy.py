@@ -109,3 +109,20 @@ def test_the_key_of_an_older_policy_is_translated_with_a_notice(tmp_path, text, 
             .replace(", at_risk_from", "\nat_risk_from")
         )
         assert load(tmp_path, f"[at_risk]\n{todays}\n").at_risk == today, "what the notice says can be written"
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "notice"),
+    [
+        ("share = 0.1", 0.1, ""),
+        ("first_days = 30\noffer_share = 0.5\nlater_share = 0.2", 0.05,
+         "[exploration] first_days, offer_share and later_share are read as share = 0.05"),
+        ("first_days = 0\nlater_share = 0", 0.0, "first_days and later_share are read as share = 0.0"),
+        ("later_share = 0.2\nshare = 0.02", 0.02, "later_share is read as share = 0.02"),
+    ],
+)  # fmt: skip
+def test_shares_of_an_older_policy_become_a_regret_with_a_notice(tmp_path, text, share, notice):
+    assert load(tmp_path, f"[exploration]\n{text}\n").exploration.share == share
+    written = policy_notice(tmp_path / "policy.toml")
+    assert notice in written
+    assert bool(written) == bool(notice)

@@ -67,17 +67,6 @@ def _active_condition(run_id: str, as_of: datetime, days: int) -> str:
     where run_id = '{run_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
-def first_offer_query(run_id: str, as_of: datetime, *, is_delivered: bool) -> str:
-    """SQL for the cutoff of the first offer before this run that was sent as offers are sent now, NULL without any.
-
-    Offers that stayed in the outbox teach nothing: exploration begins again with the first ones that reach people.
-    """
-    return f"""
-select min(exposed_at) as first_at from exposures
-where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)} and is_delivered = {str(is_delivered).lower()}
-"""
-
-
 def effects_query(run_id: str) -> str:
     """SQL for the effects of offers that were really sent, as measured in this run."""
     return f"""

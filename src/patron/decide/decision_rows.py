@@ -37,6 +37,7 @@ def decision_rows(
             "expected_net_value_cents": _of_action(choice.expected.net, choice.action, is_offer),
             "effect_cents": _of_action(choice.expected.effect, choice.action, is_offer),
             "cost_cents": _of_action(choice.expected.cost, choice.action, is_offer),
+            "exploration_cost_cents": choice.exploration_cost_cents,
             "propensity": choice.propensity,
             "reason": pa.array(choice.reason, pa.string()),
             "stratum": pa.array(choice.stratum, pa.string()),

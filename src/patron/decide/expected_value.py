@@ -1,7 +1,7 @@
 """What each offer is expected to gain and to cost with each customer, in cents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +44,23 @@ class ExpectedValue:
     effect: Numbers
     """Extra margin caused, before what the offer itself costs."""
     cost: Numbers
-    optimistic_net: Numbers
-    """Net value that is exceeded with a probability of 10 %; offers with one below zero are not worth exploring."""
+    standard_error: Numbers
+    """Standard error of the effect: of the assumption and the measurement together, or of the assumption alone."""
     is_measured: npt.NDArray[np.bool_]
 
     @property
     def net(self) -> Numbers:
         """Effect less cost."""
         return self.effect - self.cost
+
+    @property
+    def optimistic_net(self) -> Numbers:
+        """Net value that is exceeded with a probability of 10 %; offers with one below zero are not worth exploring."""
+        return self.net + OPTIMISM * self.standard_error
+
+    def rows(self, which: npt.NDArray[np.intp]) -> "ExpectedValue":
+        """Some of the customers."""
+        return ExpectedValue(*(getattr(self, one.name)[which] for one in fields(self)))
 
 
 def spend_per_day(rows: pa.Table) -> Numbers:
@@ -85,7 +94,7 @@ def expected_values(
     """
     per_day, order = spend_per_day(rows), order_cents(rows)
     shape = (rows.num_rows, len(offers))
-    effect, cost, possible, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
+    effect, cost, error_of, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
     for at, offer in enumerate(offers):
         spend = per_day * offer.valid_days
         orders = spend / np.maximum(order, 1.0)
@@ -103,9 +112,8 @@ def expected_values(
         is_measured[:, at] = is_known
         cost[:, at] = plain_cost + weight * measured_cost + (1 - weight) * added_cost
         effect[:, at] = weight * gained + (1 - weight) * assumed
-        unsure = np.sqrt(weight) * error
-        possible[:, at] = np.where(is_known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
-    return ExpectedValue(effect, cost, possible, is_measured)
+        error_of[:, at] = np.where(is_known, np.sqrt(weight) * error, unsure_by)
+    return ExpectedValue(effect, cost, error_of, is_measured)
 
 
 def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:

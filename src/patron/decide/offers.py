@@ -3,19 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.decide.candidates import candidates_query, effects_query, first_offer_query
+from patron.decide.candidates import candidates_query, effects_query
 from patron.decide.decision_rows import consent_bases, decision_rows, propensity_rows
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
-from patron.decide.selection import (
-    Evidence,
-    OfferSelection,
-    is_first_month,
-    select_offers,
-    withhold_offers,
-)
+from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
 from patron.storage.stage_view import StageView
 
 
@@ -62,17 +56,13 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
         for r in view.query(effects_query(run.run_id)).to_pylist()
     }
-    first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
-    first_at = view.query(first)["first_at"][0].as_py()
+    budget_cents = float(policy.budget.cents_per_run)
     return select_offers(
         rows,
         is_held_out,
         policy,
-        Evidence(
-            effects,
-            is_exploring=is_first_month(run.as_of, first_at, policy.exploration.first_days),
-            margin_share=view.settings.shop.margin_share,
-        ),
-        budget_cents=float(policy.budget.cents_per_run),
+        Evidence(effects, margin_share=view.settings.shop.margin_share),
+        budget_cents=budget_cents,
+        regret_cents=policy.exploration.share * budget_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )

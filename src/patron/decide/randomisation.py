@@ -1,10 +1,10 @@
-"""Randomisation: which customers are randomised, to which offer, and with exactly which probability.
+"""The wheel: actions drawn with exactly known probabilities, and what they use at every position of it.
 
 Customers of the same stratum and similar cost are shuffled among each other and seated around a wheel of SLOTS slots,
-which then is rotated by a random number of slots. Each slot belongs to one arm (an offer, nothing, or the best
-offer), so the probability of an arm is its number of slots over SLOTS, exactly, for each customer. As the wheel has
-only SLOTS positions, the cost of all of them is computed beforehand, and so many slots are given to offers that
-not one position exceeds the budget: the budget holds without a correction that would falsify the probabilities.
+which then turns by a random number of slots. Each customer's actions have so many of the slots, so the probability of
+an action is its number of slots over SLOTS, exactly. As the wheel has only SLOTS positions, cost and offers of all of
+them are known before it turns: a limit that all positions hold is held without a correction that would falsify the
+probabilities.
 """
 
 from dataclasses import dataclass
@@ -20,34 +20,7 @@ SLOTS = 240
 STRIDE = 149
 """Coprime to SLOTS: neighbours land far apart, and SLOTS neighbours fill the wheel."""
 SHUFFLE_BATCH_SIZE = 24
-NOTHING, BEST = -1, -2
-"""Arms besides the offers, which are numbered from 0."""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """Assignment of arms to slots: how many slots each arm has."""
-
-    slots_per_offer: int
-    slots_of_nothing: int
-    offers: int
-
-    @property
-    def arms(self) -> Codes:
-        """Arm of each slot: the offers, then nothing, then the best offer."""
-        best = SLOTS - self.offers * self.slots_per_offer - self.slots_of_nothing
-        counts = [*[self.slots_per_offer] * self.offers, self.slots_of_nothing, best]
-        return np.repeat([*range(self.offers), NOTHING, BEST], counts).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Customers around the wheel: their slots, what each offer costs, and which offers they may be randomised to."""
-
-    slot: Codes
-    cost: Numbers
-    is_open: npt.NDArray[np.bool_]
-    """The slots of an offer that is not open count as nothing for this customer."""
+NOTHING = -1
 
 
 def draw_slots(stratum: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
@@ -60,51 +33,40 @@ def draw_slots(stratum: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.G
     return slot
 
 
-def affordable_wheel(placement: Placement, *, share: float, offer_share: float, budget_cents: float) -> Wheel:
-    """Randomise `share` of the customers, `offer_share` of them to offers, fewer if the budget ends."""
-    offers = placement.cost.shape[1]
-    randomised = round(share * SLOTS)
-    most = round(randomised * offer_share) // max(offers, 1)
-    nobody = np.full(len(placement.slot), NOTHING, dtype=np.int64)
-    for each in range(most, 0, -1):
-        wheel = Wheel(each, randomised - each * offers, offers)
-        if max_cost(wheel, placement, nobody) <= budget_cents:
-            return wheel
-    return Wheel(0, randomised, offers)
+@dataclass(frozen=True)
+class Wheel:
+    """Customers around the wheel."""
+
+    slot: Codes
+    counts: Codes
+    """Slots of each action, one row per customer; columns are the offers and, last, nothing. Rows sum to SLOTS."""
+
+    @property
+    def propensities(self) -> Numbers:
+        """Probability of each action, in the same shape."""
+        return self.counts / SLOTS
+
+    def turn(self, rng: np.random.Generator) -> Codes:
+        """Turn the wheel once: the action of each customer, an offer's number or NOTHING."""
+        place = (self.slot + rng.integers(SLOTS)) % SLOTS
+        action = (place[:, None] >= np.cumsum(self.counts, axis=1)).sum(axis=1)
+        return np.where(action == self.counts.shape[1] - 1, NOTHING, action)
+
+    def most_used(self, use: Numbers) -> float:
+        """The largest sum of what offers use over all positions of the wheel; `use` is (customers, offers)."""
+        ends = np.cumsum(self.counts, axis=1)
+        change = np.zeros(2 * SLOTS + 1)
+        for offer in range(use.shape[1]):
+            count = self.counts[:, offer]
+            start = (ends[:, offer] - count - self.slot) % SLOTS
+            weight = np.where(count > 0, use[:, offer], 0.0)
+            change += np.bincount(start, weight, len(change)) - np.bincount(start + count, weight, len(change))
+        used = np.cumsum(change)[:-1]
+        return float((used[:SLOTS] + used[SLOTS:]).max())
 
 
-def max_cost(wheel: Wheel, placement: Placement, best: Codes) -> float:
-    """Largest cost over all positions of the wheel, with `best` the best offer of each customer, cents."""
-    offers = placement.cost.shape[1]
-    cost_of_slot = np.zeros((offers + 1, SLOTS))
-    for offer in range(offers):
-        allowed = np.where(placement.is_open[:, offer], placement.cost[:, offer], 0.0)
-        cost_of_slot[offer] = np.bincount(placement.slot, weights=allowed, minlength=SLOTS)
-    of_best = np.where(best >= 0, placement.cost[np.arange(len(best)), np.maximum(best, 0)], 0.0)
-    cost_of_slot[offers] = np.bincount(placement.slot, weights=of_best, minlength=SLOTS)
-    arms = wheel.arms[(np.arange(SLOTS)[:, None] + np.arange(SLOTS)) % SLOTS]  # position of the wheel x slot
-    row = np.where(arms == BEST, offers, arms)
-    return float(np.where(row == NOTHING, 0.0, cost_of_slot[row, np.arange(SLOTS)]).sum(axis=1).max())
-
-
-def draw_arms(wheel: Wheel, slot: Codes, *, rng: np.random.Generator) -> Codes:
-    """Turn the wheel once: the arm of each customer."""
-    return wheel.arms[(slot + rng.integers(SLOTS)) % SLOTS]
-
-
-def actions(arm: Codes, best: Codes, is_open: npt.NDArray[np.bool_]) -> Codes:
-    """Action of each customer: an offer's number, or NOTHING."""
-    offered = np.where(arm >= 0, arm, NOTHING)
-    is_closed = (arm >= 0) & ~is_open[np.arange(len(arm)), np.maximum(arm, 0)] if is_open.shape[1] else arm >= 0
-    return np.where(arm == BEST, best, np.where(is_closed, NOTHING, offered))
-
-
-def propensities(wheel: Wheel, best: Codes, is_open: npt.NDArray[np.bool_]) -> Numbers:
-    """Probability of each action, one row per customer; columns are the offers and, last, nothing. Rows sum to 1."""
-    rows, offers = is_open.shape
-    slots = np.zeros((rows, offers + 1))
-    slots[:, :offers] = np.where(is_open, wheel.slots_per_offer, 0)
-    slots[:, offers] = wheel.slots_of_nothing + wheel.slots_per_offer * (~is_open).sum(axis=1)
-    of_best = SLOTS - wheel.slots_of_nothing - wheel.slots_per_offer * offers
-    slots[np.arange(rows), np.where(best >= 0, best, offers)] += of_best
-    return slots / SLOTS
+def certain_counts(action: Codes, offers: int) -> Codes:
+    """Slots of customers who get one action whatever the position."""
+    counts = np.zeros((len(action), offers + 1), dtype=np.int64)
+    counts[np.arange(len(action)), np.where(action == NOTHING, offers, action)] = SLOTS
+    return counts

@@ -1,7 +1,6 @@
 """Select an action for each candidate: consent, holdout and caps first, then randomisation, then the best in budget."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -9,26 +8,13 @@ import pyarrow as pa
 
 from patron.allocation import allocate
 from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected_values, spend_per_day
-from patron.decide.randomisation import (
-    BEST,
-    NOTHING,
-    Codes,
-    Placement,
-    Wheel,
-    actions,
-    affordable_wheel,
-    draw_arms,
-    draw_slots,
-    max_cost,
-    propensities,
-)
+from patron.decide.exploration import Alternatives, explore
+from patron.decide.randomisation import NOTHING, SLOTS, Codes, Wheel, certain_counts, draw_slots
 from patron.decide.strata import strata
-from patron.schema.numbers import float_column
+from patron.schema.numbers import Numbers, float_column
 from patron.storage.policy import Policy
 
 NONE = "none"
-ALLOTMENTS = 12
-"""Sizes tried between the whole budget and the part that is surely free."""
 
 REASONS = {
     "no_consent": "the customer may not be contacted",
@@ -50,8 +36,6 @@ class Evidence:
     """What earlier runs have shown."""
 
     effects: Effects
-    is_exploring: bool
-    """Whether offers are still given at random."""
     margin_share: float
     """Margin before discounts as a share of the price, 0 to 1."""
 
@@ -61,7 +45,8 @@ class OfferSelection:
     """The selected actions, one row per candidate; `action` is the offer's number or -1."""
 
     action: Codes
-    propensity: npt.NDArray[np.float64]
+    best: Codes
+    """The action without randomising."""
     reason: npt.NDArray[np.str_]
     stratum: npt.NDArray[np.str_]
     expected: ExpectedValue
@@ -72,44 +57,61 @@ class OfferSelection:
     budget_price: float = 0.0
     """Net value that the next unit of budget would add; 0 where the budget does not bind."""
 
+    @property
+    def propensity(self) -> Numbers:
+        """Probability of each selected action."""
+        return self.propensities_by_action[np.arange(len(self.action)), self.action]
 
-def is_first_month(as_of: datetime, first_at: datetime | None, first_days: int) -> bool:
-    """Whether offers are still given at random: until `first_days` after the first one."""
-    return first_at is None or as_of < first_at + timedelta(days=first_days)
+    @property
+    def exploration_cost_cents(self) -> Numbers:
+        """Expected net value that randomising gives up for each candidate, cents."""
+        net = np.column_stack([self.expected.net, np.zeros(len(self.action))])
+        return net[np.arange(len(self.best)), self.best] - (self.propensities_by_action * net).sum(axis=1)
 
 
-def select_offers(
+def select_offers(  # noqa: PLR0913 - two limits in money
     rows: pa.Table,
     is_held_out: npt.NDArray[np.bool_],
     policy: Policy,
     evidence: Evidence,
     *,
     budget_cents: float,
+    regret_cents: float,
     rng: np.random.Generator,
 ) -> OfferSelection:
-    """Select an action for each candidate. Spend stays within the budget whatever the random numbers are."""
+    """Select an action for each candidate, whatever their order.
+
+    Spend stays within the budget whatever the random numbers are, and the expected net value that randomising gives up
+    within `regret_cents`.
+    """
     stratum = strata(rows, spend_per_day(rows))
     expectation = expected_values(
         rows, stratum, policy.offers, effects=evidence.effects, margin_share=evidence.margin_share
     )
     reason = exclusion_reasons(rows, is_held_out, policy)
-    eligible = np.flatnonzero(reason == "")
-    action = np.full(rows.num_rows, NOTHING, dtype=np.int64)
-    probability = np.zeros((rows.num_rows, len(policy.offers) + 1))
-    probability[:, -1] = 1.0
     forbidden = np.repeat(reason[:, None], len(policy.offers), axis=1)
+    counts = certain_counts(np.full(rows.num_rows, NOTHING, dtype=np.int64), len(policy.offers))
+    action, best = np.full((2, rows.num_rows), NOTHING, dtype=np.int64)
     price = 0.0
+    customers = rows["customer_id"].to_numpy(zero_copy_only=False)
+    eligible = np.flatnonzero(reason == "")
+    eligible = eligible[np.argsort(customers[eligible], kind="stable")]
     if len(eligible):
-        action[eligible], probability[eligible], reason[eligible], price = _select_actions(
+        some, is_allowed = expectation.rows(eligible), forbidden[eligible] == ""
+        best[eligible], price = _best_actions(some, is_allowed, budget_cents=budget_cents)
+        wheel = _explored_wheel(
             stratum[eligible],
-            _rows(expectation, eligible),
-            policy,
-            is_exploring=evidence.is_exploring,
-            budget=budget_cents,
+            some,
+            Alternatives.of(some, best[eligible], is_allowed),
+            budget_cents=budget_cents,
+            regret_cents=regret_cents,
             rng=rng,
         )
-    propensity = probability[np.arange(rows.num_rows), action]
-    return OfferSelection(action, propensity, reason, stratum, expectation, probability, forbidden, price)
+        counts[eligible], action[eligible] = wheel.counts, wheel.turn(rng)
+        unoffered = np.where((some.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
+        of_best = np.where(best[eligible] >= 0, "best_net_value", unoffered)
+        reason[eligible] = np.where(action[eligible] != best[eligible], "exploring", of_best)
+    return OfferSelection(action, best, reason, stratum, expectation, counts / SLOTS, forbidden, price)
 
 
 def withhold_offers(choice: OfferSelection) -> OfferSelection:
@@ -118,9 +120,7 @@ def withhold_offers(choice: OfferSelection) -> OfferSelection:
     probability = np.zeros_like(choice.propensities_by_action)
     probability[:, -1] = 1.0
     reason = np.where(could_have_offer(choice), "unfair", choice.reason)
-    return replace(
-        choice, action=nothing, propensity=np.ones(len(nothing)), reason=reason, propensities_by_action=probability
-    )
+    return replace(choice, action=nothing, best=nothing, reason=reason, propensities_by_action=probability)
 
 
 def could_have_offer(choice: OfferSelection) -> npt.NDArray[np.bool_]:
@@ -152,49 +152,30 @@ def exclusion_reasons(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy
     return np.select([test for test, _ in tests], [name for _, name in tests], default="").astype("<U20")
 
 
-def _select_actions(
+def _best_actions(
+    expectation: ExpectedValue, is_allowed: npt.NDArray[np.bool_], *, budget_cents: float
+) -> tuple[Codes, float]:
+    """The best action of each customer within the budget, and the budget's price."""
+    allocation = allocate(expectation.net, expectation.cost, budget_cents, eligible=is_allowed)
+    return allocation.choice, float(allocation.prices["budget"])
+
+
+def _explored_wheel(
     stratum: npt.NDArray[np.str_],
     expectation: ExpectedValue,
-    policy: Policy,
+    alternatives: Alternatives,
     *,
-    is_exploring: bool,
-    budget: float,
+    budget_cents: float,
+    regret_cents: float,
     rng: np.random.Generator,
-) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_], float]:
-    share = 1.0 if is_exploring else policy.exploration.later_share
-    is_open = np.where(is_exploring, True, expectation.optimistic_net > 0)
-    placement = Placement(draw_slots(stratum, expectation.cost, rng=rng), expectation.cost, is_open)
-    wheel = affordable_wheel(
-        placement, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget
-    )
-    best, price = _best_within(expectation, placement, wheel, share=share, budget=budget)
-    arm = draw_arms(wheel, placement.slot, rng=rng)
-    unoffered = np.where((expectation.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
-    reason = np.where(arm != BEST, "exploring", np.where(best >= 0, "best_net_value", unoffered))
-    return actions(arm, best, is_open), propensities(wheel, best, is_open), reason.astype("<U20"), price
+) -> Wheel:
+    """The wheel of as much exploration as regret and budget allow."""
+    slot = draw_slots(stratum, expectation.cost, rng=rng)
 
+    def fits(counts: Codes) -> bool:
+        return Wheel(slot, counts).most_used(expectation.cost) <= budget_cents
 
-def _best_within(
-    expectation: ExpectedValue, placement: Placement, wheel: Wheel, *, share: float, budget: float
-) -> tuple[Codes, float]:
-    """The best offers for as much as no position of the wheel lets the run exceed its budget, and the budget's price.
-
-    Randomised customers do not get the best offer, so more can be allotted than will be spent.
-    """
-    for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
-        allocation = allocate(expectation.net, expectation.cost, part * budget)
-        if max_cost(wheel, placement, allocation.choice) <= budget:
-            return allocation.choice, float(allocation.prices["budget"])
-    return np.full(len(expectation.cost), NOTHING, dtype=np.int64), 0.0
-
-
-def _rows(expectation: ExpectedValue, which: npt.NDArray[np.intp]) -> ExpectedValue:
-    return ExpectedValue(
-        expectation.effect[which],
-        expectation.cost[which],
-        expectation.optimistic_net[which],
-        expectation.is_measured[which],
-    )
+    return Wheel(slot, explore(alternatives, regret_cents=regret_cents, fits=fits))
 
 
 def effect_source(choice: OfferSelection) -> npt.NDArray[np.str_]:

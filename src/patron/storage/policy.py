@@ -17,6 +17,7 @@ from patron.storage.settings_problems import problems_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
 OLD_CHURN_KEY = "churn_probability"
+OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
 
 
 class _Section(BaseModel):
@@ -40,14 +41,10 @@ class Holdout(_Section):
 
 
 class Exploration(_Section):
-    """How many customers are randomised, so that effects can be measured."""
+    """What learning may cost: some customers get another action than the best one, so that effects can be measured."""
 
-    first_days: int = Field(default=30, ge=0)
-    """Days from the first offer, once `is_delivered` from the first sent, in which all offers are randomised."""
-    offer_share: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the randomised customers who get an offer."""
-    later_share: float = Field(default=0.2, ge=0, le=1)
-    """Share of the customers who are randomised after that."""
+    share: float = Field(default=0.05, ge=0, le=1)
+    """Share of the budget that randomising offers may cost in expected net value; 0 randomises nothing."""
     recommendation_share: float = Field(default=0.02, ge=0, le=1)
     """Share of the expected clicks that trying a product in one place of a list may cost; 0 tries nothing."""
 
@@ -262,11 +259,19 @@ def policy_notice(path: Path) -> str:
 
 
 def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
-    """The content of an older policy.toml in today's keys, and a sentence that says so; empty for a current one.
+    """The content of an older policy.toml in today's keys, and what was translated; '' for a current one.
 
-    `[at_risk] churn_probability` considered customers of any stage for an offer from it on, and stages did not look at
-    it. Today a churn probability says who is at risk. 1.0 turned the key off. Raises SettingsError for a number that
-    was never allowed.
+    Raises SettingsError for a number that was never allowed.
+    """
+    content, of_churn = _translate_churn(content, path)
+    content, of_exploration = _translate_exploration(content)
+    return content, "; ".join(notice for notice in (of_churn, of_exploration) if notice)
+
+
+def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[at_risk] churn_probability` considered customers of any stage for an offer from it on.
+
+    Stages did not look at it. Today a churn probability says who is at risk. 1.0 turned the key off.
     """
     section = content.get("at_risk")
     if not isinstance(section, dict) or OLD_CHURN_KEY not in section:
@@ -286,3 +291,17 @@ def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]
     written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in today.items() if section.get(key) != value)
     replaced = f"is read as {written}" if written else "no longer has any effect"
     return content | {"at_risk": today}, f"[at_risk] {OLD_CHURN_KEY} = {probability} {replaced}"
+
+
+def _translate_exploration(content: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Offers were once randomised by shares of the customers, all of them in the first days; today for a regret."""
+    section = content.get("exploration")
+    if not isinstance(section, dict) or not section.keys() & set(OLD_EXPLORATION_KEYS):
+        return content, ""
+    old = [key for key in OLD_EXPLORATION_KEYS if key in section]
+    today = {key: value for key, value in section.items() if key not in OLD_EXPLORATION_KEYS}
+    is_off = section.get("later_share") == 0 and section.get("first_days") == 0
+    today.setdefault("share", 0.0 if is_off else Exploration().share)
+    names, share = " and ".join([", ".join(old[:-1]), old[-1]] if old[1:] else old), today["share"]
+    verb = "are" if old[1:] else "is"
+    return content | {"exploration": today}, f"[exploration] {names} {verb} read as share = {json.dumps(share)}"

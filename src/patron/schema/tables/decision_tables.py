@@ -17,6 +17,12 @@ DECISIONS = Table(
         of("expected_net_value_cents", NUMBER, "expected effect less expected cost", "cents"),
         of("effect_cents", NUMBER, "expected extra margin caused by the offer", "cents"),
         of("cost_cents", NUMBER, "expected cost of the offer", "cents"),
+        maybe(
+            "exploration_cost_cents",
+            NUMBER,
+            "expected net value that randomising gives up: of the best action less that of all actions by probability",
+            "cents",
+        ),
         of("propensity", NUMBER, "probability with which this action was chosen", "0 to 1"),
         of("reason", TEXT, "reason code of the action"),
         of("stratum", TEXT, "stratum of customers whose effect was used"),

@@ -203,7 +203,8 @@ def _complete(partial: Path, now: datetime) -> None:
         write_identity(partial, replace(identity, instance=new_instance()))
     with closing(Shop.open(partial)) as shop:
         _require_sound(shop)
-        drop_outbox_files(shop.store)
+        with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
+            drop_outbox_files(connection)
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)

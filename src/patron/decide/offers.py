@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from patron.decide.budget_period import remaining
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
 from patron.decide.decision_rows import consent_bases, decision_rows, propensity_rows
 from patron.decide.expected_value import MeasuredEffect
@@ -73,6 +74,6 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
             is_exploring=is_first_month(run.as_of, first_at, policy.exploration.first_days),
             margin_share=view.settings.shop.margin_share,
         ),
-        budget_cents=float(policy.budget.cents_per_run),
+        budget_cents=remaining(view).budget_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )

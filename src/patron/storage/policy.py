@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,7 +17,11 @@ from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
+BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
+MOST_MONEY = 1e12
+"""Largest budget, so that its cents are exact."""
 OLD_CHURN_KEY = "churn_probability"
+OLD_BUDGET_KEY = "cents_per_run"
 
 
 class _Section(BaseModel):
@@ -24,10 +29,17 @@ class _Section(BaseModel):
 
 
 class Budget(_Section):
-    """What one run may spend."""
+    """What all runs of a period may spend together."""
 
-    cents_per_run: int = Field(default=100_000, ge=0)
-    """Expected cost of all offers of one run, cents."""
+    amount: float = Field(default=1_000.0, ge=0, le=MOST_MONEY, allow_inf_nan=False)
+    """Expected cost of the offers of all runs in a period, in the shop's currency."""
+    period: BudgetPeriod = "month"
+    """Calendar period by the shop's clock: day, week (from Monday), month, quarter or year."""
+
+    @property
+    def cents(self) -> int:
+        """The amount in whole cents, rounded down."""
+        return int(Decimal(str(self.amount)) * 100)
 
 
 class Holdout(_Section):
@@ -259,9 +271,34 @@ def policy_notice(path: Path) -> str:
 def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
     """The content of an older policy.toml in today's keys, and a sentence that says so; empty for a current one.
 
-    `[at_risk] churn_probability` considered customers of any stage for an offer from it on, and stages did not look at
-    it. Today a churn probability says who is at risk. 1.0 turned the key off. Raises SettingsError for a number that
-    was never allowed.
+    Raises SettingsError for a number that was never allowed.
+    """
+    content, churn = _translate_churn_probability(content, path)
+    content, budget = _translate_cents_per_run(content, path)
+    return content, "; ".join(notice for notice in (churn, budget) if notice)
+
+
+def _translate_cents_per_run(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[budget] cents_per_run` as the budget of a month, the stricter reading: two runs do not spend it twice."""
+    section = content.get("budget")
+    if not isinstance(section, dict) or OLD_BUDGET_KEY not in section:
+        return content, ""
+    cents, today = section[OLD_BUDGET_KEY], {key: one for key, one in section.items() if key != OLD_BUDGET_KEY}
+    if not isinstance(cents, int) or isinstance(cents, bool) or cents < 0:
+        what = f"budget.{OLD_BUDGET_KEY} must be a whole number of at least 0 (got {cents!r})"
+        todo = 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
+        raise SettingsError(what, where=str(path), todo=todo)
+    old = f"[budget] {OLD_BUDGET_KEY} = {cents}"
+    if "amount" in today:
+        return content | {"budget": today}, f"{old} no longer has any effect"
+    today = {"period": "month"} | today | {"amount": cents / 100}
+    return content | {"budget": today}, f'{old} is read as amount = {cents / 100:.2f}, period = "{today["period"]}"'
+
+
+def _translate_churn_probability(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[at_risk] churn_probability`: it considered customers of any stage for an offer, and stages did not look at it.
+
+    Today a churn probability says who is at risk. 1.0 turned the key off.
     """
     section = content.get("at_risk")
     if not isinstance(section, dict) or OLD_CHURN_KEY not in section:

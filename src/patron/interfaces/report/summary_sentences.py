@@ -144,8 +144,15 @@ def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]
     if decided.budget_cents is None:
         yield words("summary.offers", n=decided.offered_count, **values)
     else:
-        budget = formats.whole_money(decided.budget_cents)
-        yield words("summary.offers_budget", n=decided.offered_count, budget=budget, **values)
+        left = {
+            "left": formats.money(decided.left_cents or 0.0),
+            "budget": formats.whole_money(decided.amount_cents or 0),
+        }
+        period = words(f"budget_period.{decided.period}")
+        yield words("summary.offers_budget", n=decided.offered_count, period=period, **left, **values)
+    if decided.withdrawal:
+        by = decided.withdrawal.withdrawn_by
+        yield words("summary.withdrawn", name=by, at=formats.time(decided.withdrawal.withdrawn_at))
     if decided.explored:
         yield words(
             "decisions.exploring",

@@ -41,6 +41,14 @@ class Budget(_Section):
         """The amount in whole cents, rounded down."""
         return int(Decimal(str(self.amount)) * 100)
 
+    @classmethod
+    def of(cls, amount: float, period: BudgetPeriod) -> Self:
+        """A budget from outside policy.toml. Raises SettingsError for an amount that is not valid."""
+        try:
+            return cls(amount=amount, period=period)
+        except ValidationError as error:
+            raise SettingsError(problems_of(error, cls), where="budget", todo="Name an amount such as 2000.") from error
+
 
 class Holdout(_Section):
     """The control group, which no offer reaches."""

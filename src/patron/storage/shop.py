@@ -1,5 +1,6 @@
 """The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.schema.errors import OlderWorkspace, WorkspaceError
+from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
 from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
 from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
@@ -32,6 +33,7 @@ from patron.storage.workspace_files import (
     DATA_FOLDERS,
     INBOX_FILE,
     POLICY_FILE,
+    PREVIEW_PREFIX,
     RUN_LOCK_FILE,
     SCRATCH_FOLDER,
     SETTINGS_FILE,
@@ -184,7 +186,16 @@ class Shop:
         shop._has_currency = require_same_currency(store, settings.shop.currency)
         if upgrade and not shop._has_currency and shop.lake.exists(EVENTS):
             shop.fix_currency()
+        shop._clear_previews()
         return shop
+
+    def _clear_previews(self) -> None:
+        """Delete copies of the workspace that a preview left behind when it was killed."""
+        left = list((self.folder / SCRATCH_FOLDER).glob(f"{PREVIEW_PREFIX}*"))
+        if left:
+            with suppress(WorkspaceBusy), self.run_lock(timeout_seconds=0):
+                for folder in left:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def workspace_id(self) -> str:

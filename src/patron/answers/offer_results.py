@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.storage.budget_period import budget_period, spent_query
-from patron.storage.engine import exact_sum
+from patron.storage.engine import exact_sum, literal
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 from patron.storage.withdrawals import Withdrawal, withdrawal_of
@@ -92,14 +92,11 @@ def decision_summary(view: Snapshot) -> DecisionSummary:
 select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents,
   {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
 group by action order by customer_count desc, action"""
-    by_reason = f"""
-select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
-{of_run} group by 1, 2 order by is_offer desc, customer_count desc, reason"""
     version = f"select max(policy_version) as version {of_run}"
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
-    reasons = tuple(ReasonCount(**row) for row in records(view.query(by_reason)))
+    reasons = reason_counts(view, view.run.run_id)
     policy_version = records(view.query(version))[0]["version"]
     counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
     budget = view.policy.budget if policy_version == view.policy.version else None
@@ -124,6 +121,15 @@ select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_
         policy_version=policy_version,
         withdrawal=withdrawal,
     )
+
+
+def reason_counts(view: Snapshot, run_id: str) -> tuple[ReasonCount, ...]:
+    """The decisions of a run by reason, offers first."""
+    sql = f"""
+select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
+from decisions where run_id = {literal(run_id)}
+group by 1, 2 order by is_offer desc, customer_count desc, reason"""
+    return tuple(ReasonCount(**row) for row in records(view.query(sql)))
 
 
 def _available_cents(view: Snapshot) -> float:

@@ -5,11 +5,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from patron.schema.tables import DECISIONS, EXPOSURES, PROPENSITIES
+from patron.schema.tables import ALTERNATIVES, DECISIONS, EXPOSURES, PROPENSITIES
 from patron.storage.model_decisions import utc
 from patron.storage.store import WITHDRAWALS, Store
 
-TABLES_OF_DECISIONS = (DECISIONS.name, PROPENSITIES.name, EXPOSURES.name)
+TABLES_OF_DECISIONS = (DECISIONS.name, ALTERNATIVES.name, PROPENSITIES.name, EXPOSURES.name)
 """Tables of the lake that stages read without the rows of withdrawn runs."""
 
 

@@ -28,7 +28,7 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
         *later_refunds_sentences(overview.later_refunds, words, formats),
         *_expected(overview, words, formats),
         *_risk(overview, words, formats),
-        *_offers(overview, words, formats),
+        *offer_sentences(overview, words, formats),
         *fairness_sentences(models.fairness if models else None, words, formats),
         *(_effect(effect, words, formats) for effect in overview.effects[:1]),
         *(_forecasts(models, words, formats) if models else ()),
@@ -128,7 +128,8 @@ def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
         yield words("summary.stake", n=len(overview.watch_list), stake=formats.whole_money(at_stake))
 
 
-def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    """What the run decided, what that is expected to cost, and what is left of the budget."""
     decided = overview.decisions
     if not decided.customer_count:
         return

@@ -18,6 +18,7 @@ from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import OutboxSummary, deliver
+from patron.engage.outbox_offers import OFFERS, is_sent, remove_offers
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
@@ -34,18 +35,19 @@ from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
-from patron.schema.errors import NotEnoughData, WorkspaceBusy
+from patron.schema.errors import NotEnoughData, WorkspaceBusy, WorkspaceError
 from patron.schema.questions import PROSPECTS
 from patron.schema.refunds import LaterRefunds
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.model_decisions import active_pins
-from patron.storage.run_files import FILES, files_of_run
+from patron.storage.run_files import FILES, drop_outbox_files, files_of_run
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
+from patron.storage.withdrawals import withdrawal_of
 from patron.storage.workspace_files import PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
@@ -201,9 +203,9 @@ def run_loop(
 
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without. `retrain` trains
     every model, also one that could score for some days yet.
-    Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
-    work, NoSpace; before anything is written BadFile for edges of products that cannot be read, LakeDamaged or
-    WorkspaceError for a pinned model that cannot score.
+    Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceError for a cutoff whose offers
+    were sent or withdrawn, WorkspaceBusy when another process is at work, NoSpace; before anything is written BadFile
+    for edges of products that cannot be read, LakeDamaged or WorkspaceError for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
@@ -213,11 +215,12 @@ def run_loop(
         )
     with shop.run_lock():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
+        run = Run.at(as_of, zone=shop.settings.shop.time_zone)
+        require_open(shop, run)
         require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)
         with shop.commit_lock():
             drain_inbox(shop)
             pinned = {EVENTS.name: shop.lake.version(EVENTS)}
-        run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress, is_retraining=retrain)
         elapsed = time.monotonic() - started
@@ -238,6 +241,29 @@ def run_loop(
     return finished
 
 
+def require_open(shop: Shop, run: Run) -> None:
+    """Raise WorkspaceError for a run whose offers were sent or withdrawn: another run of it would decide others."""
+    withdrawal = withdrawal_of(shop.store, run.run_id)
+    if withdrawal is None and not is_sent(shop.folder / "outbox" / run.run_id):
+        return
+    state = "were sent" if withdrawal is None else f"were withdrawn by {withdrawal.withdrawn_by}"
+    raise WorkspaceError(
+        f"the offers of the run {run.run_id} {state}, so that it cannot decide again",
+        where="--as-of",
+        todo="Name a later cutoff: its run decides with what is left of the budget.",
+    )
+
+
+def clear_offers(shop: Shop, run: Run) -> None:
+    """Delete the offers that an earlier attempt of the run left in the outbox.
+
+    Otherwise a mail system could send them once other decisions use up the budget, if the run is cut off in between.
+    """
+    with shop.store.begin() as connection:
+        drop_outbox_files(connection, run_id=run.run_id, pattern=OFFERS)
+    remove_offers(shop.folder / "outbox" / run.run_id)
+
+
 def _run_steps(
     shop: Shop, run: Run, pinned: Mapping[str, int | None], progress: Progress, *, is_retraining: bool = False
 ) -> tuple[dict[str, float], dict[str, Any]]:
@@ -247,6 +273,8 @@ def _run_steps(
     for index, step in enumerate(STEPS):
         progress(step.name, index, len(STEPS))
         since = time.monotonic()
+        if step.stage is decide:
+            clear_offers(shop, run)
         view = stage_view(shop, step.stage, run=run, pinned=pinned, is_retraining=is_retraining)
         result = results[step.name] = step.run(view)
         if EVENTS.name in step.stage.RETURNS:

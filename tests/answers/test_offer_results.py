@@ -1,8 +1,12 @@
 """What was decided adds up by action and by reason, and effects are those of the run."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from patron.answers.offer_results import decision_summary, effects
+from patron.storage.runs import Run
 
 
 def decision(run, who, **columns):
@@ -82,8 +86,23 @@ def test_the_budget_is_shown_only_while_the_policy_is_that_of_the_run(snapshot_o
     assert decision_summary(changed).budget_cents is None
     policy = changed.policy
     same = decision_summary(snapshot_of(decisions=[decision(this_run, "a", policy_version=policy.version)]))
-    assert same.budget_cents == policy.budget.cents_per_run
+    assert same.budget_cents == policy.budget.cents
     assert same.policy_version == policy.version
+
+
+def test_what_is_left_of_the_period_counts_every_run_of_it_and_no_withdrawn_offer(snapshot_of, this_run):
+    version = snapshot_of().policy.version
+    earlier, before = Run.at(this_run.as_of + timedelta(days=3)), Run.at(this_run.as_of - timedelta(days=1))
+    rows = [
+        decision(run, who, action="ten_percent", cost_cents=cost, policy_version=version)
+        for run, who, cost in ((this_run, "a", 500.0), (earlier, "b", 2_000.0), (before, "c", 40_000.0))
+    ]
+    view = snapshot_of(decisions=rows)
+    summary = decision_summary(view)
+    assert (summary.budget_cents, summary.left_cents, summary.amount_cents) == (98_000, 97_500, 100_000)
+    assert (summary.period, summary.withdrawal) == ("month", None)
+    other = decision_summary(replace(view, withdrawn=(earlier.run_id,)))
+    assert (other.budget_cents, other.left_cents) == (100_000, 99_500)
 
 
 def test_the_control_group_is_of_customers_whom_an_offer_could_reach(snapshot_of, this_run):

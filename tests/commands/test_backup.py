@@ -27,7 +27,7 @@ def shop(tmp_path):
 
 
 def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
-    (shop.folder / "policy.toml").write_text("[budget]\ncents_per_run = 7\n")
+    (shop.folder / "policy.toml").write_text("[budget]\namount = 0.07\n")
     archive = backup(shop, tmp_path / "b.tar.gz")
     times = pa.array([0], pa.int64()).cast(TIME)
     shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": ["later"], "as_of": times}))
@@ -35,7 +35,7 @@ def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
     again = Shop.open(tmp_path / "again")
     assert sorted(again.lake.read(CUTOFFS)["customer_id"].to_pylist()) == ["x", "y"]
-    assert again.policy.budget.cents_per_run == 7
+    assert again.policy.budget.cents == 7
     assert again.workspace_id == shop.workspace_id
     again.close()
 
@@ -70,7 +70,7 @@ def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_pa
     unpacked = tmp_path / "unpacked"
     with tarfile.open(tmp_path / "b.tar.gz") as tar:
         tar.extractall(unpacked, filter="data")
-    (unpacked / "policy.toml").write_text("[budget]\ncents_per_run = 1\n")
+    (unpacked / "policy.toml").write_text("[budget]\namount = 0.01\n")
     with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
         tar.add(unpacked, ".")
     with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):

@@ -160,12 +160,12 @@ def test_what_people_changed_since_the_run_is_named_with_both_values(w):
 
     assert {"patron.toml", "policy.toml", "tracking/"}.isdisjoint(wrong(w))
     change("patron.toml", "margin_share = 0.3", "margin_share = 0.8")
-    change("policy.toml", "cents_per_run = ", "cents_per_run = 1")
+    change("policy.toml", "amount = ", "amount = 1")
     (w / "tracking").mkdir()
     (w / "tracking" / "Page.json").write_text("{}")
     found = wrong(w)
     assert "since the run 2024-06-01: shop.margin_share was 0.3, is 0.8" in found["patron.toml"].what
-    assert "budget.cents_per_run was" in found["policy.toml"].what
+    assert "budget.amount was" in found["policy.toml"].what
     assert found["tracking/"].what.endswith("Page.json is new")
     assert {found[name].level for name in ("patron.toml", "policy.toml", "tracking/")} == {"warning"}
     change("patron.toml", "margin_share = 0.8    #", "margin_share = 0.3    # as before,")
@@ -250,7 +250,7 @@ def matrix(w, tmp_path, tmp_path_factory) -> Matrix:
     other = tmp_path_factory.mktemp("other")
     with in_home(other):
         create(other / "w", {"currency": "EUR", "name": "Another shop"})
-        (other / "w" / "policy.toml").write_text("[budget]\ncents_per_run = 7\n")
+        (other / "w" / "policy.toml").write_text("[budget]\namount = 0.07\n")
     return Matrix(tmp_path, other, tmp_path_factory.mktemp("scratch"))
 
 

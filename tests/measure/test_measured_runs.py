@@ -29,7 +29,7 @@ unknown = "allow"
 [channel]
 is_delivered = {delivered}
 [budget]
-cents_per_run = 50000
+amount = 500
 [[offers]]
 id = "TEN"
 discount_share = 0.1

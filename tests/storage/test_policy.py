@@ -21,9 +21,9 @@ def test_the_default_policy_loads_and_refuses_unknown_consent():
 
 
 def test_the_version_follows_the_content_not_the_comments(tmp_path):
-    plain = load(tmp_path, "[budget]\ncents_per_run = 5\n")
-    commented = load(tmp_path, "# spending\n[budget]\n  cents_per_run   = 5 # cents\n")
-    richer = load(tmp_path, "[budget]\ncents_per_run = 6\n")
+    plain = load(tmp_path, "[budget]\namount = 5\n")
+    commented = load(tmp_path, "# spending\n[budget]\n  amount   = 5.00 # euros\n")
+    richer = load(tmp_path, "[budget]\namount = 6\n")
     assert plain.version == commented.version
     assert plain.version != richer.version
 
@@ -41,6 +41,11 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         ("[holdout]\nshare = 2\n", "holdout.share"),
         ("[holdout]\nshares = 0.1\n", "holdout.shares"),
         ("[spending]\n", "spending"),
+        ("[budget]\namount = inf\n", "budget.amount must be"),
+        ("[budget]\namount = nan\n", "budget.amount must be a finite number"),
+        ("[budget]\namount = -1\n", "budget.amount must be at least 0.0 (got -1)"),
+        ('[budget]\nperiod = "fortnight"\n', "budget.period must be one of"),
+        ("[budget]\ncents_per_run = -5\n", "budget.cents_per_run must be a whole number of at least 0 (got -5)"),
         ('[consent]\nunknown = "maybe"\n', "consent.unknown"),
         ('[at_risk]\nlifecycle_stages = ["gone"]\n', "at_risk.lifecycle_stages"),
         ("[at_risk]\nat_risk_from = -1\n", "at_risk.at_risk_from"),
@@ -123,6 +128,27 @@ def test_the_key_of_an_older_policy_is_translated_with_a_notice(tmp_path, text, 
 )  # fmt: skip
 def test_shares_of_an_older_policy_become_a_regret_with_a_notice(tmp_path, text, share, notice):
     assert load(tmp_path, f"[exploration]\n{text}\n").exploration.share == share
+    written = policy_notice(tmp_path / "policy.toml")
+    assert notice in written
+    assert bool(written) == bool(notice)
+
+
+@pytest.mark.parametrize(
+    ("text", "cents", "period", "notice"),
+    [
+        ("", 100_000, "month", ""),
+        ("amount = 0.29", 29, "month", ""),
+        ("amount = 10.999", 1_099, "month", ""),
+        ("cents_per_run = 20050", 20_050, "month", 'is read as amount = 200.50, period = "month"'),
+        ('cents_per_run = 7\nperiod = "day"', 7, "day", 'is read as amount = 0.07, period = "day"'),
+        ("cents_per_run = 7\namount = 3", 300, "month", "no longer has any effect"),
+    ],
+)
+def test_the_budget_is_whole_cents_of_a_period_and_one_of_a_run_is_read_as_that_of_a_month(
+    tmp_path, text, cents, period, notice
+):
+    budget = load(tmp_path, f"[budget]\n{text}\n").budget
+    assert (budget.cents, budget.period) == (cents, period)
     written = policy_notice(tmp_path / "policy.toml")
     assert notice in written
     assert bool(written) == bool(notice)

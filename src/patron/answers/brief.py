@@ -178,7 +178,7 @@ def _missed(view: Snapshot, *, is_assumed: bool) -> Iterator[Change]:
     sql = f"""
 with best as (
   select a.decision_id, a.expected_net_value_cents, a.cost_cents,
-    row_number() over (partition by a.decision_id order by a.expected_net_value_cents desc, a.offer) as place
+    row_number() over (partition by a.decision_id order by a.expected_net_value_cents desc, a.action) as place
   from alternatives a where a.run_id = '{view.run.run_id}')
 select d.reason, count(*) as customer_count,
   count(case when b.expected_net_value_cents > 0 then 1 end) as worth_count,

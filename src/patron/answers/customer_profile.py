@@ -101,6 +101,7 @@ class Recommendation:
 class Decision:
     """The decision for the customer at one run, with its reason."""
 
+    decision_id: str
     run_id: str
     as_of: datetime
     action: str
@@ -114,6 +115,8 @@ class Decision:
     is_holdout: bool
     consent_basis: str
     policy_version: str
+    is_withdrawn: bool
+    """Whether the run's offers were withdrawn before they were sent."""
 
 
 @dataclass(frozen=True)
@@ -327,11 +330,12 @@ from next_orders n join customer a on a.customer_id = n.customer_id where n.run_
 
 def _decisions(view: Snapshot, customer: pa.Table) -> tuple[Decision, ...]:
     sql = f"""
-select d.run_id, d.as_of, d.action, d.reason, d.stratum, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
-  d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
+select d.decision_id, d.run_id, d.as_of, d.action, d.reason, d.stratum, d.expected_net_value_cents, d.effect_cents,
+  d.cost_cents, d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
 from decisions d join customer a on a.customer_id = d.customer_id
 where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
-    return tuple(Decision(**row) for row in records(view.query(sql, customer=customer)))
+    rows = records(view.query(sql, customer=customer))
+    return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in rows)
 
 
 def _recommendations(view: Snapshot, customer: pa.Table) -> tuple[Recommendation, ...]:

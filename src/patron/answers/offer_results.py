@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.storage.engine import exact_sum
+from patron.storage.budget_period import budget_period, spent_query
+from patron.storage.engine import exact_sum, literal
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
+from patron.storage.withdrawals import Withdrawal, withdrawal_of
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,20 @@ class DecisionSummary:
     """Customers who may not be contacted."""
     cost_cents: float
     expected_net_cents: float
-    budget_cents: int | None
-    """What the run might spend; None when policy.toml has changed since."""
+    budget_cents: float | None
+    """What the run might spend, the budget less what other runs of the period decided; None if the policy changed."""
+    left_cents: float | None
+    """What is left of the period's budget after the run; None if the policy changed."""
+    amount_cents: int | None
+    """The budget of the whole period; None if the policy changed."""
+    period: str | None
+    """Code of the budget's period, such as month; None if the policy changed."""
     effect_sources: tuple[str, ...]
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
+    withdrawal: Withdrawal | None = None
+    """Who withdrew the run's offers before they were sent; None without that."""
 
     @property
     def is_nobody_contactable(self) -> bool:
@@ -82,29 +92,52 @@ def decision_summary(view: Snapshot) -> DecisionSummary:
 select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents,
   {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
 group by action order by customer_count desc, action"""
-    by_reason = f"""
-select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
-{of_run} group by 1, 2 order by is_offer desc, customer_count desc, reason"""
     version = f"select max(policy_version) as version {of_run}"
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
-    reasons = tuple(ReasonCount(**row) for row in records(view.query(by_reason)))
+    reasons = reason_counts(view, view.run.run_id)
     policy_version = records(view.query(version))[0]["version"]
     counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
+    budget = view.policy.budget if policy_version == view.policy.version else None
+    withdrawal = withdrawal_of(view.store, view.run.run_id)
+    cost_cents = sum(action.cost_cents for action in offered)
+    available = _available_cents(view) if budget else None
+    left = None if available is None else max(available - (0.0 if withdrawal else cost_cents), 0.0)
     return DecisionSummary(
         customer_count=sum(action.customer_count for action in actions),
         offered_count=sum(action.customer_count for action in offered),
         holdout_count=counts.get("holdout", 0),
         refused_count=counts.get("no_consent", 0),
-        cost_cents=sum(action.cost_cents for action in offered),
+        cost_cents=cost_cents,
         expected_net_cents=sum(action.expected_net_cents for action in offered),
-        budget_cents=view.policy.budget.cents_per_run if policy_version == view.policy.version else None,
+        budget_cents=available,
+        left_cents=left,
+        amount_cents=budget.cents if budget else None,
+        period=budget.period if budget else None,
         effect_sources=tuple(row["effect_source"] for row in records(view.query(sources))),
         actions=actions,
         reasons=reasons,
         policy_version=policy_version,
+        withdrawal=withdrawal,
     )
+
+
+def reason_counts(view: Snapshot, run_id: str) -> tuple[ReasonCount, ...]:
+    """The decisions of a run by reason, offers first."""
+    sql = f"""
+select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
+from decisions where run_id = {literal(run_id)}
+group by 1, 2 order by is_offer desc, customer_count desc, reason"""
+    return tuple(ReasonCount(**row) for row in records(view.query(sql)))
+
+
+def _available_cents(view: Snapshot) -> float:
+    """The period's budget less what its other runs decided, cents."""
+    budget, run = view.policy.budget, view.run
+    period = budget_period(run.as_of, budget.period, view.settings.shop.time_zone)
+    others = spent_query(period, without=[run.run_id, *view.withdrawn])
+    return max(budget.cents - view.query(others)["cents"][0].as_py(), 0.0)
 
 
 def effects(view: Snapshot) -> tuple[Effect, ...]:

@@ -102,7 +102,7 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
         if place.exists():
             files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
     # why: the store first; profiles in it may be behind the requests of the inbox, never ahead of them
-    named = {name: scratch / name for name in _copy_databases(shop, scratch)}
+    named = {name: scratch / name for name in copy_databases(shop, scratch)}
     named |= {str(file.relative_to(shop.folder)): file for file in files}
     for name, file in named.items():
         tar.add(file, name)
@@ -124,7 +124,7 @@ def _require_sound(shop: Shop) -> None:
         model_registry.require_sound(shop.folder / "models", shop.store, version)
 
 
-def _copy_databases(shop: Shop, scratch: Path) -> list[str]:
+def copy_databases(shop: Shop, scratch: Path) -> list[str]:
     """Copy the store, encrypted as it is, and the inbox, each as one transaction sees it, with their bounds."""
     key = store_key(shop.master_key(), shop.workspace_id)
     copy_store(shop.folder / STORE_FILE, scratch / STORE_FILE, key)
@@ -203,7 +203,8 @@ def _complete(partial: Path, now: datetime) -> None:
         write_identity(partial, replace(identity, instance=new_instance()))
     with closing(Shop.open(partial)) as shop:
         _require_sound(shop)
-        drop_outbox_files(shop.store)
+        with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
+            drop_outbox_files(connection)
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)

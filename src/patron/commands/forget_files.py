@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
+from patron.engage.outbox_offers import HELD_BACK
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
@@ -35,9 +36,7 @@ MAX_SEARCHED_BYTES = 50_000_000
 
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
-    rows = sum(
-        _remove_from_outbox(shop, vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv"))
-    )
+    rows = sum(_remove_from_outbox(shop, vault, person, path) for path in _outbox_files(shop))
     yield "outbox rows, the files rewritten", rows
     gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
@@ -60,6 +59,12 @@ def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
     foreign = [path for path in _foreign_files(shop) if not _is_report(path)]
     left = [path for path in foreign if path.name.endswith(UNOPENED) or _names_person(vault, person, path)]
     return tuple(str(path.relative_to(shop.folder)) for path in left)
+
+
+def _outbox_files(shop: Shop) -> list[Path]:
+    """The files of the outbox, and offers that were held back there."""
+    folder = shop.folder / "outbox"
+    return sorted((*folder.rglob("*.csv"), *folder.rglob(f"*{HELD_BACK}")))
 
 
 def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) -> int:

@@ -36,7 +36,8 @@ is_delivered = true
 window_days = 28
 
 [budget]
-cents_per_run = {budget_cents}
+amount = {budget}
+period = "month"
 
 [holdout]
 share = 0.1
@@ -85,7 +86,7 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
     text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
     text = text.replace("margin_share = 0.3 ", f"margin_share = {settings.margin_share} ")
     write_durably(folder / SETTINGS_FILE, text.encode())
-    policy = POLICY.format(budget_cents=budget_cents)
+    policy = POLICY.format(budget=f"{budget_cents / 100:.2f}")
     for offer in settings.offers:
         policy += OFFER.format(
             id=offer.offer_id,

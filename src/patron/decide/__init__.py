@@ -24,5 +24,13 @@ READS = (
     "events",
     "vault",
 )
-WRITES = ("decisions", "propensities", "recommendable_products", "recommendations", "assignments", "fairness")
+WRITES = (
+    "decisions",
+    "alternatives",
+    "propensities",
+    "recommendable_products",
+    "recommendations",
+    "assignments",
+    "fairness",
+)
 RETURNS: tuple[str, ...] = ()

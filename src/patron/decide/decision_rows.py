@@ -1,4 +1,4 @@
-"""Rows of `decisions` and `propensities` of the offers that were selected."""
+"""Rows of `decisions`, `alternatives` and `propensities` of the offers that were selected."""
 
 import hashlib
 
@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.selection import NONE, OfferSelection, effect_source
-from patron.schema.tables import DECISIONS, PROPENSITIES
+from patron.schema.tables import ALTERNATIVES, DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
 
 CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
 WITHDRAWN = "withdrawn"
+UNFAIR = "unfair"
 
 
 def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
@@ -45,7 +46,28 @@ def decision_rows(
             "policy_version": pa.array([view.policy.version] * count, pa.string()),
             "is_holdout": pa.array(is_held_out, pa.bool_()),
             "consent_basis": pa.array(bases, pa.string()),
+            "budget_price": np.full(count, choice.budget_price),
         }
+    )
+
+
+def alternative_rows(decisions: pa.Table, choice: OfferSelection, offers: list[str]) -> pa.Table:
+    """Rows of `alternatives`: every offer for every customer, with what it was expected to bring."""
+    customer, offer = (index.ravel() for index in np.indices((decisions.num_rows, len(offers))))
+    is_unfair = (choice.reason == UNFAIR)[:, None] & (choice.forbidden == "")
+    forbidden = np.where(is_unfair, UNFAIR, choice.forbidden).ravel()
+    taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(customer))
+    return pa.table(
+        {
+            **{name: taken[name] for name in taken.column_names},
+            "action": pa.array(np.array(offers, dtype=np.str_)[offer], pa.string()),
+            "expected_net_value_cents": choice.expected.net.ravel(),
+            "effect_cents": choice.expected.effect.ravel(),
+            "cost_cents": choice.expected.cost.ravel(),
+            "propensity": choice.propensities_by_action[:, :-1].ravel(),
+            "forbidden_by": pa.array(forbidden, pa.string(), mask=forbidden == ""),
+        },
+        schema=ALTERNATIVES.schema(),
     )
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
+from patron.decide.budget_period import remaining
 from patron.decide.candidates import candidates_query, effects_query
-from patron.decide.decision_rows import consent_bases, decision_rows, propensity_rows
+from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
@@ -14,7 +15,7 @@ from patron.storage.stage_view import StageView
 
 
 def decide_offers(view: StageView) -> pa.Table:
-    """Decide for every customer at risk, write `decisions`, `propensities` and `fairness`, and return the decisions.
+    """Decide for every customer at risk, write the tables of decisions and `fairness`, and return the decisions.
 
     Where groups of customers would be treated more differently than the policy takes, nobody gets an offer.
     """
@@ -32,7 +33,9 @@ def decide_offers(view: StageView) -> pa.Table:
         choice = withhold_offers(choice)
     decisions = decision_rows(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
-    view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
+    offers = [offer.id for offer in policy.offers]
+    view.write("alternatives", alternative_rows(decisions, choice, offers))
+    view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, offers))
     view.write("fairness", fairness_table(view.run.run_id, fairness))
     return decisions
 
@@ -56,13 +59,13 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
         for r in view.query(effects_query(run.run_id)).to_pylist()
     }
-    budget_cents = float(policy.budget.cents_per_run)
+    left = remaining(view)
     return select_offers(
         rows,
         is_held_out,
         policy,
         Evidence(effects, margin_share=view.settings.shop.margin_share),
-        budget_cents=budget_cents,
-        regret_cents=policy.exploration.share * budget_cents,
+        budget_cents=left.budget_cents,
+        regret_cents=left.regret_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )

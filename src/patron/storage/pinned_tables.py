@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine
+from patron.storage.engine import DuckEngine, sql_list
 from patron.storage.lake import Lake
 
 LAST = "last_"
@@ -29,6 +29,8 @@ class PinnedTables:
     versions: Mapping[str, int | None]
     last_versions: Mapping[str, int | None] = field(default_factory=dict)
     """Versions that the last completed run left; queries read them by the table's name after `last_`."""
+    withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Runs whose rows are left out, by table."""
 
     def query(self, sql: str, arrow_tables: Mapping[str, pa.Table]) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
@@ -43,7 +45,10 @@ class PinnedTables:
         """Put the snapshots that the query names in front of it, as one CTE each."""
         names = {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)} - set(arrow_tables)
         relations = [
-            (name, pinned_relation(self.lake, self._declared(name), self.versions))
+            (
+                name,
+                without_runs(pinned_relation(self.lake, self._declared(name), self.versions), self.withdrawn.get(name)),
+            )
             for name in sorted(names & BY_NAME.keys())
         ]
         for name in sorted(self.last_versions):
@@ -63,6 +68,11 @@ class PinnedTables:
 def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:
     """SQL of a table at its pinned version, or at its newest where none is pinned; None pins it to no rows at all."""
     return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
+
+
+def without_runs(relation: str, run_ids: Sequence[str] | None) -> str:
+    """SQL of a table without the rows of some runs."""
+    return f"select * from ({relation}) where run_id not in {sql_list(run_ids)}" if run_ids else relation
 
 
 def pinned_files(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:

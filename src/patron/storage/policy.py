@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,8 +17,12 @@ from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
+BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
+MOST_MONEY = 1e12
+"""Largest budget, so that its cents are exact."""
 OLD_CHURN_KEY = "churn_probability"
 OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
+OLD_BUDGET_KEY = "cents_per_run"
 
 
 class _Section(BaseModel):
@@ -25,10 +30,25 @@ class _Section(BaseModel):
 
 
 class Budget(_Section):
-    """What one run may spend."""
+    """What all runs of a period may spend together."""
 
-    cents_per_run: int = Field(default=100_000, ge=0)
-    """Expected cost of all offers of one run, cents."""
+    amount: float = Field(default=1_000.0, ge=0, le=MOST_MONEY, allow_inf_nan=False)
+    """Expected cost of the offers of all runs in a period, in the shop's currency."""
+    period: BudgetPeriod = "month"
+    """Calendar period by the shop's clock: day, week (from Monday), month, quarter or year."""
+
+    @property
+    def cents(self) -> int:
+        """The amount in whole cents, rounded down."""
+        return int(Decimal(str(self.amount)) * 100)
+
+    @classmethod
+    def of(cls, amount: float, period: BudgetPeriod) -> Self:
+        """A budget from outside policy.toml. Raises SettingsError for an amount that is not valid."""
+        try:
+            return cls(amount=amount, period=period)
+        except ValidationError as error:
+            raise SettingsError(problems_of(error, cls), where="budget", todo="Name an amount such as 2000.") from error
 
 
 class Holdout(_Section):
@@ -263,9 +283,27 @@ def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]
 
     Raises SettingsError for a number that was never allowed.
     """
-    content, of_churn = _translate_churn(content, path)
-    content, of_exploration = _translate_exploration(content)
-    return content, "; ".join(notice for notice in (of_churn, of_exploration) if notice)
+    content, churn = _translate_churn(content, path)
+    content, exploration = _translate_exploration(content)
+    content, budget = _translate_cents_per_run(content, path)
+    return content, "; ".join(notice for notice in (churn, exploration, budget) if notice)
+
+
+def _translate_cents_per_run(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[budget] cents_per_run` as the budget of a month, the stricter reading: two runs do not spend it twice."""
+    section = content.get("budget")
+    if not isinstance(section, dict) or OLD_BUDGET_KEY not in section:
+        return content, ""
+    cents, today = section[OLD_BUDGET_KEY], {key: one for key, one in section.items() if key != OLD_BUDGET_KEY}
+    if not isinstance(cents, int) or isinstance(cents, bool) or cents < 0:
+        what = f"budget.{OLD_BUDGET_KEY} must be a whole number of at least 0 (got {cents!r})"
+        todo = 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
+        raise SettingsError(what, where=str(path), todo=todo)
+    old = f"[budget] {OLD_BUDGET_KEY} = {cents}"
+    if "amount" in today:
+        return content | {"budget": today}, f"{old} no longer has any effect"
+    today = {"period": "month"} | today | {"amount": cents / 100}
+    return content | {"budget": today}, f'{old} is read as amount = {cents / 100:.2f}, period = "{today["period"]}"'
 
 
 def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:

@@ -5,6 +5,7 @@ They are kept with the run's row, so that `patron doctor` can say what has chang
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ def record_outbox_file(store: Store, run_id: str, name: str, content: bytes) -> 
         connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(summary=renewed))
 
 
-def drop_outbox_files(store: Store) -> None:
-    """Keep no digest of outbox files: in a restored workspace there are none, as no archive holds them."""
-    with store.begin() as connection:
-        for run_id, summary in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary)).all():
-            if summary and OUTBOX in summary.get(FILES, {}):
-                renewed = {**summary, FILES: {**summary[FILES], OUTBOX: {}}}
-                connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(summary=renewed))
+def drop_outbox_files(connection: sa.Connection, *, run_id: str | None = None, pattern: str = "*") -> None:
+    """Keep no digest of outbox files, of one run or of all: nobody misses them who looks for them there."""
+    for run, summary in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary)).all():
+        if run_id in (None, run) and summary and OUTBOX in summary.get(FILES, {}):
+            kept = {name: one for name, one in summary[FILES][OUTBOX].items() if not fnmatch(name, pattern)}
+            renewed = {**summary, FILES: {**summary[FILES], OUTBOX: kept}}
+            connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run).values(summary=renewed))

@@ -1,5 +1,6 @@
 """The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.schema.errors import OlderWorkspace, WorkspaceError
-from patron.schema.tables import BY_NAME, EVENTS
+from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
+from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
 from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
@@ -25,12 +26,14 @@ from patron.storage.runs import CompletedRun, FactsOrigin, Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, Store
+from patron.storage.withdrawals import withdrawn_runs
 from patron.storage.workspace_currency import fix_currency, require_same_currency
 from patron.storage.workspace_files import (
     COMMIT_LOCK_FILE,
     DATA_FOLDERS,
     INBOX_FILE,
     POLICY_FILE,
+    PREVIEW_PREFIX,
     RUN_LOCK_FILE,
     SCRATCH_FOLDER,
     SETTINGS_FILE,
@@ -64,6 +67,8 @@ class Snapshot:
     run: Run
     pinned: Mapping[str, int | None]
     """Versions to read, None for a table that had not been written; one that is not named is read at its newest."""
+    withdrawn: tuple[str, ...] = ()
+    """Runs whose decisions were withdrawn: `exposures` is read without theirs."""
 
     @property
     def settings(self) -> Settings:
@@ -99,7 +104,12 @@ class Snapshot:
 
     @property
     def _tables(self) -> PinnedTables:
-        return PinnedTables(self.shop.lake, self.shop.engine, frozenset(BY_NAME), self.pinned)
+        return PinnedTables(self.shop.lake, self.shop.engine, frozenset(BY_NAME), self.pinned, withdrawn=self.left_out)
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Runs whose rows are left out, by table."""
+        return {EXPOSURES.name: self.withdrawn}
 
 
 class Shop:
@@ -176,7 +186,16 @@ class Shop:
         shop._has_currency = require_same_currency(store, settings.shop.currency)
         if upgrade and not shop._has_currency and shop.lake.exists(EVENTS):
             shop.fix_currency()
+        shop._clear_previews()
         return shop
+
+    def _clear_previews(self) -> None:
+        """Delete copies of the workspace that a preview left behind when it was killed."""
+        left = list((self.folder / SCRATCH_FOLDER).glob(f"{PREVIEW_PREFIX}*"))
+        if left:
+            with suppress(WorkspaceBusy), self.run_lock(timeout_seconds=0):
+                for folder in left:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def workspace_id(self) -> str:
@@ -233,6 +252,7 @@ class Shop:
             active_pins(self.store),
             self._run_before(run.as_of),
             is_retraining,
+            withdrawn_runs(self.store),
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 
@@ -251,7 +271,7 @@ class Shop:
             return None
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return Snapshot(self, _run_of(row), versions)
+        return Snapshot(self, _run_of(row), versions, withdrawn_runs(self.store))
 
     def _last_row(self) -> sa.RowMapping | None:
         with self.store.begin() as connection:
@@ -267,11 +287,11 @@ class Shop:
         """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""
         with self.store.begin() as connection:
             row = connection.execute(sa.select(RUNS).where(RUNS.c.as_of == as_of.astimezone(UTC))).mappings().first()
-        return None if row is None else Snapshot(self, _run_of(row), {})
+        return None if row is None else Snapshot(self, _run_of(row), {}, withdrawn_runs(self.store))
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
-        return Snapshot(self, Run.at(END_OF_TIME), {})
+        return Snapshot(self, Run.at(END_OF_TIME), {}, withdrawn_runs(self.store))
 
     @contextmanager
     def lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.pinned_tables import pinned_files
+from patron.storage.pinned_tables import pinned_files, without_runs
 from patron.storage.shop import Shop, Snapshot
 
 NEWEST = frozenset({"events"})
@@ -24,7 +24,7 @@ class SnapshotReader:
 
     def __init__(self, snapshot: Snapshot) -> None:
         # why: not the snapshot, which holds the shop: a shop that is let go takes its reader with it
-        self._lake, self._pinned = snapshot.shop.lake, snapshot.pinned
+        self._lake, self._pinned, self._left_out = snapshot.shop.lake, snapshot.pinned, snapshot.left_out
         self._resources = ExitStack()
         self._con = self._resources.enter_context(snapshot.shop.engine.connect())
         # why: the files of a version never change, so what is known about them need not be read again
@@ -52,6 +52,7 @@ class SnapshotReader:
             return
         files = pinned_files(self._lake, table, self._pinned)
         relation = self._lake.relation(table, self._pinned.get(table.name), only=files)
+        relation = without_runs(relation, self._left_out.get(table.name))
         self._con.execute(f"create view {table.name} as {relation}")
         self._files[table.name] = files
 
@@ -75,7 +76,7 @@ _READERS_LOCK = threading.Lock()
 
 def reader_of(snapshot: Snapshot) -> SnapshotReader:
     """Reader of a run: opened once a shop, until another run is read."""
-    version = (snapshot.run.run_id, tuple(sorted(snapshot.pinned.items())))
+    version = (snapshot.run.run_id, tuple(sorted(snapshot.pinned.items())), snapshot.withdrawn)
     with _READERS_LOCK:
         cached, reader = _READERS.get(snapshot.shop, (None, None))
         if reader is None or cached != version:

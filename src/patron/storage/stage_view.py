@@ -1,7 +1,7 @@
 """What one stage sees of the workspace: the tables and capabilities it declares, and no way around them."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, Run
 from patron.storage.settings import Settings
 from patron.storage.store import METADATA, Store
+from patron.storage.withdrawals import TABLES_OF_DECISIONS
 from patron.storage.workspace_files import PRODUCT_EDGES_FILE
 
 VAULT = "vault"
@@ -46,6 +47,8 @@ class WorkspaceParts:
     """The completed run of the latest cutoff before that of the view's run."""
     is_retraining: bool = False
     """Whether somebody wants every model to be trained again."""
+    withdrawn: Sequence[str] = ()
+    """Runs whose decisions were withdrawn: no stage sees what they decided."""
 
 
 class StageView:
@@ -99,6 +102,7 @@ class StageView:
             declared & BY_NAME.keys(),
             versions,
             {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
+            dict.fromkeys(TABLES_OF_DECISIONS, workspace.withdrawn),
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
 

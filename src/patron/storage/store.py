@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import alembic.command
-import alembic.config
 import alembic.migration
 import alembic.script
 import sqlalchemy as sa
@@ -21,6 +18,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.storage.commit_bound import CommitBound
 from patron.storage.embedded_store import damaged_store, prepare, unlock
+from patron.storage.store_migrations import migrations_of, newest_revision
 
 METADATA = sa.MetaData()
 UTC_TIME = sa.DateTime(timezone=True)
@@ -223,6 +221,14 @@ MODEL_DECISIONS = sa.Table(
     sa.Column("note", sa.Text, nullable=False, comment="reason or note, as written"),
     sa.Column("manifest_sha256", sa.Text, nullable=False, comment="of the manifest that was approved; empty otherwise"),
 )
+WITHDRAWALS = sa.Table(
+    "withdrawals",
+    METADATA,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="whose offers were withdrawn before they were sent"),
+    sa.Column("withdrawn_at", UTC_TIME, nullable=False),
+    sa.Column("withdrawn_by", sa.Text, nullable=False, comment="as written"),
+    sa.Column("reason", sa.Text, nullable=False, comment="as written; empty without one"),
+)
 
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
 """Tables of the store whose rows belong to customers."""
@@ -296,17 +302,17 @@ class Store:
         with self.translated_errors():
             with self.engine.connect() as connection:
                 current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
-            if current == _newest_revision():
+            if current == newest_revision():
                 return True
             if current is not None:
-                alembic.script.ScriptDirectory.from_config(_alembic(self.url)).get_revision(current)
+                alembic.script.ScriptDirectory.from_config(migrations_of(self.url)).get_revision(current)
         return False
 
     def upgrade(self) -> None:
         """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
         if self.is_current():
             return
-        config = _alembic(self.url)
+        config = migrations_of(self.url)
         with self.translated_errors(), self.engine.begin() as connection:
             if self.file:  # why: otherwise the driver would commit each table by itself; a kill would leave a half
                 connection.exec_driver_sql("begin immediate")
@@ -385,15 +391,3 @@ def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple
 def sqlite_url(path: Path) -> str:
     """URL of a SQLite file."""
     return f"sqlite:///{path}"
-
-
-def _alembic(url: str) -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(resources.files("patron.storage") / "migrations"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    return config
-
-
-@cache
-def _newest_revision() -> str | None:
-    return alembic.script.ScriptDirectory.from_config(_alembic("sqlite://")).get_current_head()

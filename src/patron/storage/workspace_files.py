@@ -16,6 +16,8 @@ PRODUCT_EDGES_FILE = "product_edges.csv"
 """Complements, substitutes and experts' rules between products; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
 SCRATCH_FOLDER = "tmp"
+PREVIEW_PREFIX = "preview-"
+"""How folders in SCRATCH_FOLDER begin that hold the copy of a workspace in which a run is previewed."""
 WORKSPACE_FILE_NAMES = frozenset(
     {
         IDENTITY_FILE,

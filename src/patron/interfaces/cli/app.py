@@ -9,6 +9,7 @@ from patron import __version__
 from patron.interfaces.cli import (
     compare_commands,
     data_commands,
+    decision_commands,
     identity_commands,
     key_commands,
     model_commands,
@@ -24,7 +25,7 @@ from patron.interfaces.cli import (
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,
     "Data": data_commands.COMMANDS,
-    "Run": run_commands.COMMANDS,
+    "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS),
     "Look": result_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),

@@ -1,5 +1,6 @@
 """`patron run`: the nightly run."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -33,7 +34,7 @@ def parse_time(text: str, zone: str, *, now: datetime | None = None) -> datetime
     return time.replace(tzinfo=ZoneInfo(zone)) if time.tzinfo is None else time
 
 
-def run(
+def run(  # noqa: PLR0913 - one argument for each option
     as_of: Annotated[
         str,
         typer.Option(
@@ -47,21 +48,40 @@ def run(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train every model now, not only those that are due ([models] in policy).")
     ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Decide and write nothing: what the run would do, and what it would cost.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="With --preview: decide with this budget of the period instead of the policy's."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Run the loop once, as of a cutoff.
 
     Computes features, forecasts, decisions, the outbox, and the effects of earlier offers.
 
-    Example: patron run --workspace shop --as-of today
+    Example: patron run --workspace shop --as-of today --preview --budget 2000
     """
     import patron.run as nightly
-    from patron.interfaces.cli.run_summary import show_run
+    from patron.commands.preview_run import preview_run
+    from patron.interfaces.cli.run_summary import show_preview, show_run
     from patron.storage.shop import Shop
 
+    if budget is not None and not preview:
+        raise typer.BadParameter("--budget is for --preview; the budget of a run is [budget] amount in policy.toml")
+    if retrain and preview:
+        raise typer.BadParameter("--retrain is not for --preview: trained models would be thrown away")
     shop = Shop.open(workspace, wait_seconds=wait)
     now = datetime.now(UTC)
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
+    if preview:
+        with ExitStack() as stack:
+            with output.progress("previewing the run") as tick:
+                previewed = preview_run(shop, cutoff, now=now, budget=budget, progress=tick)
+                copy, finished = stack.enter_context(previewed)
+            show_preview(copy, finished, json=json)
+        return
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=now, retrain=retrain, progress=tick)
     show_run(shop, finished, workspace, json=json)

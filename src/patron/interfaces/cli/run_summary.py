@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from patron.answers.decision_ledger import decisions
 from patron.answers.models import Backtest, Models, models_of
 from patron.answers.overview import overview_of
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
+from patron.interfaces.cli.render_decisions import show_decisions
 from patron.interfaces.cli.render_models import pin_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.interfaces.report.summary_sentences import offer_sentences, summary_sentences
 from patron.run import FinishedRun
 from patron.storage.last_run import last_run, run_as_of
 from patron.storage.policy import policy_notice
@@ -59,6 +61,21 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
         output.say(line)
     for line in (*_outbox(shop, finished), *_next(shop, finished, workspace)):
         output.say(line)
+
+
+def show_preview(copy: Shop, finished: FinishedRun, *, json: bool) -> None:
+    """Show what a run would decide: the summary, and its offers with the best expected net value first."""
+    summary, page = overview_of(run_as_of(copy, finished.as_of)), decisions(copy, run_id=finished.run_id)
+    if json:
+        output.as_json(
+            {"run_id": finished.run_id, "as_of": finished.as_of, "decisions": summary.decisions, "list": page}
+        )
+        return
+    output.say(f"Preview of the run {finished.run_id}: nothing was written.", style="bold")
+    formats = Formats("en", summary.currency, summary.time_zone)
+    for line in offer_sentences(summary, words("en"), formats):
+        output.say(line)
+    show_decisions(page, summary.currency, json=False)
 
 
 def _question_names(finished: FinishedRun) -> set[str]:

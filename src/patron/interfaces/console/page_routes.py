@@ -31,6 +31,7 @@ from patron.interfaces.charts.chart_sets import (
     retention_chart,
     spread,
 )
+from patron.interfaces.console import decision_routes
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import Console
@@ -169,6 +170,9 @@ def customer(request: Request, customer_id: str) -> Response:
         if stays and stays.points
         else None,
     )
+
+
+router.include_router(decision_routes.router)
 
 
 @router.get("/recommendations")

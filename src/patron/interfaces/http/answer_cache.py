@@ -61,7 +61,7 @@ class Answers:
 
     def _last_version(self) -> object:
         view = last_run(self.shop)
-        return (view.run.run_id, tuple(sorted(view.pinned.items())))
+        return (view.run.run_id, tuple(sorted(view.pinned.items())), view.withdrawn)
 
     def _drop_older(self, version: object) -> None:
         if self._version != version:

@@ -11,7 +11,13 @@ from starlette.staticfiles import StaticFiles
 from patron import __version__
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
-from patron.interfaces.http import explanation_routes, privacy_routes, recommendation_routes, score_routes
+from patron.interfaces.http import (
+    decision_routes,
+    explanation_routes,
+    privacy_routes,
+    recommendation_routes,
+    score_routes,
+)
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.error_status import status_of
@@ -45,6 +51,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
+    app.include_router(decision_routes.router)
     for routes in recommendation_routes.ROUTERS:
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -28,7 +28,7 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
         *later_refunds_sentences(overview.later_refunds, words, formats),
         *_expected(overview, words, formats),
         *_risk(overview, words, formats),
-        *_offers(overview, words, formats),
+        *offer_sentences(overview, words, formats),
         *fairness_sentences(models.fairness if models else None, words, formats),
         *(_effect(effect, words, formats) for effect in overview.effects[:1]),
         *(_forecasts(models, words, formats) if models else ()),
@@ -128,7 +128,8 @@ def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
         yield words("summary.stake", n=len(overview.watch_list), stake=formats.whole_money(at_stake))
 
 
-def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    """What the run decided, what that is expected to cost, and what is left of the budget."""
     decided = overview.decisions
     if not decided.customer_count:
         return
@@ -144,8 +145,15 @@ def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]
     if decided.budget_cents is None:
         yield words("summary.offers", n=decided.offered_count, **values)
     else:
-        budget = formats.whole_money(decided.budget_cents)
-        yield words("summary.offers_budget", n=decided.offered_count, budget=budget, **values)
+        left = {
+            "left": formats.money(decided.left_cents or 0.0),
+            "budget": formats.whole_money(decided.amount_cents or 0),
+        }
+        period = words(f"budget_period.{decided.period}")
+        yield words("summary.offers_budget", n=decided.offered_count, period=period, **left, **values)
+    if decided.withdrawal:
+        by = decided.withdrawal.withdrawn_by
+        yield words("summary.withdrawn", name=by, at=formats.time(decided.withdrawal.withdrawn_at))
     if decided.explored:
         yield words(
             "decisions.exploring",

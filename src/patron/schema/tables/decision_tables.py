@@ -34,9 +34,29 @@ DECISIONS = Table(
             TEXT,
             "basis on which the customer may be contacted, or not: consent, unknown_allowed, withdrawn ...",
         ),
+        maybe("budget_price", NUMBER, "net value that the next unit of budget would have added; 0 where it was enough"),
     ),
     partition_by="run_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),
+    sorted_by=("customer_id",),
+)
+ALTERNATIVES = Table(
+    "alternatives",
+    "one row per decision and offer that was considered for it, also those that a rule forbids",
+    ("decision_id", "action"),
+    (
+        RUN,
+        of("decision_id", TEXT, "the decision"),
+        CUSTOMER,
+        of("action", TEXT, "id of the offer"),
+        of("expected_net_value_cents", NUMBER, "expected effect less expected cost", "cents"),
+        of("effect_cents", NUMBER, "expected extra margin caused by the offer", "cents"),
+        of("cost_cents", NUMBER, "expected cost of the offer", "cents"),
+        of("propensity", NUMBER, "probability with which the offer was chosen", "0 to 1"),
+        maybe("forbidden_by", TEXT, "code of the rule that forbids the offer to the customer"),
+    ),
+    partition_by="run_id",
+    checks=("propensity >= 0 and propensity <= 1", "forbidden_by is null or propensity = 0"),
     sorted_by=("customer_id",),
 )
 PROPENSITIES = Table(

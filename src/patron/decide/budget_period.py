@@ -1,0 +1,48 @@
+"""What a run may spend: the budget of its period, less what other runs of the period decided."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.storage.budget_period import budget_period, spent_query
+from patron.storage.stage_view import StageView
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a run may spend, and the period that it is a part of; amounts in cents."""
+
+    budget_cents: float
+    """Expected cost that the run's offers may have; never below 0."""
+    regret_cents: float
+    """Expected net value that the run may give up to learn effects; never below 0."""
+    since: datetime
+    until: datetime
+    spent_cents: float
+    """Expected cost of the decisions of the other runs."""
+    exploration_cost_cents: float
+    """Expected net value that the other runs gave up to learn effects."""
+
+
+def remaining(view: StageView) -> Remaining:
+    """What is left for this run of its period's budget.
+
+    Every other run of the period counts, whether its cutoff is earlier or later and whether it finished: its offers may
+    have gone out. A withdrawn run does not, and a run that is run again replaces its own decisions.
+    """
+    policy, run = view.policy, view.run
+    period = budget_period(run.as_of, policy.budget.period, view.settings.shop.time_zone)
+
+    def total(cost: str) -> float:
+        return view.query(spent_query(period, without=[run.run_id], cost=cost))["cents"][0].as_py()
+
+    spent = total("cost_cents")
+    explored = total("exploration_cost_cents")
+    regret = policy.exploration.share * policy.budget.cents
+    return Remaining(
+        max(policy.budget.cents - spent, 0.0),
+        max(regret - explored, 0.0),
+        period.since,
+        period.until,
+        spent,
+        explored,
+    )

@@ -1,0 +1,65 @@
+"""The pages of the decision ledger: parse, call one answer, render."""
+
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from patron.answers.decision_ledger import DecisionPage, decision_of
+from patron.answers.decision_ledger import decisions as decisions_of
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.decision_routes import LONGEST_NAME
+from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.i18n.decision_texts import decision_sentences
+
+router = APIRouter()
+LIST_PARAMETERS = ("run", "reason", "page")
+
+
+@router.get("/decisions")
+def decisions(request: Request) -> Response:
+    """The decisions of a run, counted by reason and filtered."""
+    console: Console = request.app.state.console
+    parameters = request.query_params
+    require_known(parameters, (*LIST_PARAMETERS, "lang"))
+    listing = decisions_of(
+        console.answers.shop,
+        run_id=parameters.get("run", "")[:LONGEST_NAME],
+        reason=parameters.get("reason", "")[:LONGEST_NAME],
+        page=bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1,
+    )
+    page, run = listing.page, parameters.get("run", "")[:LONGEST_NAME]
+    return console.page(
+        request,
+        "decisions.html",
+        here="decisions",
+        twin=address(listing, run, page, "/api/decisions"),
+        listing=listing,
+        previous=address(listing, run, page - 1) if page > 1 else "",
+        next=address(listing, run, page + 1) if page < listing.page_count else "",
+    )
+
+
+@router.get("/decisions/{decision_id}")
+def decision(request: Request, decision_id: str) -> Response:
+    """One decision with its alternatives."""
+    console: Console = request.app.state.console
+    texts = console.words(request)
+    detail = decision_of(console.answers.shop, [decision_id], run_id=request.query_params.get("run", "")[:LONGEST_NAME])
+    names = {offer.id: offer.name for offer in console.answers.shop.policy.offers if offer.name}
+    return console.page(
+        request,
+        "decision.html",
+        here="decisions",
+        twin=f"/api/decisions/{quote(detail.decision_id)}?{urlencode({'run': detail.run_id})}",
+        decision=detail,
+        sentences=list(decision_sentences(detail, names, texts, console.formats(texts))),
+    )
+
+
+def address(listing: DecisionPage, run: str, page: int, path: str = "/decisions") -> str:
+    """Address of one state of the list; what is not asked for is not named."""
+    values = {"run": run, "reason": listing.reason, "page": "" if page <= 1 else str(page)}
+    parameters = urlencode({name: value for name, value in values.items() if value})
+    return f"{path}?{parameters}" if parameters else path

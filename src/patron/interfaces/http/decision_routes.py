@@ -1,0 +1,56 @@
+"""The decision ledger for programs."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+
+from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decision_of, decisions
+from patron.interfaces.http.api_routes import LookUp, answers_of
+from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.keyed_routes import ReadKeyRoute
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.service.customer_lookup import lookup_customer
+
+LONGEST_NAME = 40
+RunName = Annotated[str, Query(max_length=LONGEST_NAME, description="Run by its name (default: the last one).")]
+
+
+class DecisionLookUp(LookUp):
+    """A customer by the shop's own id, in a body only, and a run."""
+
+    run: str = Field(default="", max_length=LONGEST_NAME)
+
+
+router = APIRouter(
+    prefix="/api/decisions",
+    tags=["last run"],
+    route_class=ReadKeyRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+
+
+@router.get("")
+def ledger(
+    request: Request,
+    run: RunName = "",
+    reason: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
+    page: PageNumber = 1,
+) -> DecisionPage:
+    """Decisions of a run, counted by reason, filtered and paged; offers first."""
+    return decisions(answers_of(request).shop, run_id=run, reason=reason, page=page)
+
+
+@router.post("/lookup")
+def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
+    """The newest decision for the customer with one of the shop's own ids, an e-mail address or phone number."""
+    shop = answers_of(request).shop
+    match = lookup_customer(shop, body.shop_id, now=datetime.now(UTC))
+    return decision_of(shop, [match.customer_id, *match.other_customer_ids], run_id=body.run)
+
+
+@router.get("/{decision_id}")
+def decision(request: Request, decision_id: str, run: RunName = "") -> DecisionDetail:
+    """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
+    return decision_of(answers_of(request).shop, [decision_id], run_id=run)

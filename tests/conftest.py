@@ -287,7 +287,8 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         **responses_of(run, segments),
         **survival_of(run, segments),
         **contract_forecasts_of(run, segments),
-        "decisions": decisions_of(run, segments, rng),
+        "decisions": (decided := decisions_of(run, segments, rng)),
+        "alternatives": [one for row in decided for one in alternatives_of(row)],
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
@@ -420,7 +421,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
         rows.append(
             {
                 "run_id": run.run_id,
-                "decision_id": f"{run.run_id}/{segment['customer_id']}",
+                "decision_id": f"{run.run_id}-{segment['customer_id']}",
                 "customer_id": segment["customer_id"],
                 "as_of": run.as_of,
                 "action": "ten_percent" if offered else "none",
@@ -434,9 +435,22 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
                 "policy_version": "made",
                 "is_holdout": held,
                 "consent_basis": "unknown_allowed",
+                "budget_price": 1.4,
             }
         )
     return rows
+
+
+def alternatives_of(decision: dict) -> list[dict]:
+    """Two offers for a customer: the one that could be chosen, and one that costs too much."""
+    same = {name: decision[name] for name in ("run_id", "decision_id", "customer_id")}
+    forbidden = "holdout" if decision["is_holdout"] else None
+    share = 0.0 if forbidden else 0.5
+    return [
+        same | {"action": action, "expected_net_value_cents": net, "effect_cents": net + cost, "cost_cents": cost,
+                "propensity": share if net > 0 else 0.0, "forbidden_by": forbidden}
+        for action, net, cost in (("ten_percent", 55.0, 65.0), ("twenty_percent", -20.0, 140.0))
+    ]  # fmt: skip
 
 
 def backtest_rows() -> dict[str, list[dict]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from patron.run import run_loop
 from patron.schema.errors import SettingsError, WorkspaceError
 from patron.schema.tables import DECISIONS
 from patron.storage.shop import Shop
+from patron_command import run_patron
 from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
@@ -26,9 +27,10 @@ def second_run(shop_after_one_run, tmp_path, monkeypatch):
 
 
 def content(shop):
-    """Digest of each file, but for locks and the scratch of the engine."""
+    """Digest of each file, but for locks and empty write-ahead logs."""
     shop.store.close()
     files = (path for path in shop.folder.rglob("*") if path.is_file() and path.suffix not in {".lock", ".db-shm"})
+    files = (path for path in files if path.stat().st_size)
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -50,15 +52,36 @@ def test_a_preview_decides_what_the_run_decides_and_changes_no_byte(second_run):
     assert finished.outbox.offer_count == previewed.outbox.offer_count
 
 
-def test_a_preview_with_another_budget_is_a_what_if_and_an_interrupted_one_leaves_nothing(second_run):
+def start(shop, as_of, **options):
+    with preview_run(shop, as_of, now=as_of, **options):
+        pass
+
+
+def test_a_preview_with_another_budget_is_a_what_if(second_run):
     shop, as_of = second_run
     before = content(shop)
-    with pytest.raises(KeyboardInterrupt), preview_run(shop, as_of, now=as_of, budget=0) as (copy, run):
-        assert sum(row["cost_cents"] for row in decisions(copy, run.run_id)) == 0
+    command = ("run", "--preview", "--json", "--as-of", as_of.isoformat(), "-w", shop.folder)
+    shown = run_patron(*command, "--budget", 0).json
+    assert shown["run_id"]
+    assert (shown["decisions"]["cost_cents"], shown["decisions"]["amount_cents"]) == (0, 0)
+    assert shown["list"]["total_count"] == shown["decisions"]["customer_count"] > 0
+    assert content(shop) == before
+    assert "is for --preview" in run_patron("run", "--budget", 5, "-w", shop.folder).message
+
+
+def test_an_interrupted_preview_leaves_nothing_and_a_killed_one_is_cleared_by_the_next_command(second_run):
+    shop, as_of = second_run
+    before = content(shop)
+
+    def interrupt(*_):
+        assert list((shop.folder / "tmp").glob("preview-*"))
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start(shop, as_of, progress=interrupt)
     for amount in (-1, float("inf")):
-        with pytest.raises(SettingsError, match="amount must be"), preview_run(shop, as_of, now=as_of, budget=amount):
-            pass
+        with pytest.raises(SettingsError, match="amount must be"):
+            start(shop, as_of, budget=amount)
     assert content(shop) == before
     left = shop.folder / "tmp" / "preview-killed"
     left.mkdir()
@@ -72,5 +95,5 @@ def test_a_preview_with_another_budget_is_a_what_if_and_an_interrupted_one_leave
 def test_a_server_cannot_be_previewed(second_run):
     shop, as_of = second_run
     shop.settings = shop.settings.model_copy(update={"inbox_url": "postgresql://somewhere/inbox"})
-    with pytest.raises(WorkspaceError, match="is a server"), preview_run(shop, as_of, now=datetime.now(UTC)):
-        pass
+    with pytest.raises(WorkspaceError, match="is a server"):
+        start(shop, as_of)

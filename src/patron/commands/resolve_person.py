@@ -77,6 +77,14 @@ def find_person(shop: Shop, vault: Vault, identifier: PersonIdentifier) -> Perso
     return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
 
 
+def customer_ids_of(shop: Shop, user_id: str) -> tuple[str, ...]:
+    """Every opaque id of the customer with one of the shop's own ids; none for an unknown one."""
+    try:
+        return find_person(shop, Vault.open(shop), PersonIdentifier(user_id=user_id)).customer_ids
+    except NotFound:
+        return ()
+
+
 def _named_tokens(vault: Vault, identifier: PersonIdentifier) -> set[str]:
     """Tokens of the identifier itself that are known or were forgotten."""
     tokens = {token for token in vault.forgotten if initial_customer_id(token) == identifier.customer_id}

@@ -36,8 +36,9 @@ is_delivered = true
 window_days = 28
 
 [budget]
+# each run may spend all of it: the months of a simulation have 30 days, so that two can begin in one of the calendar
 amount = {budget}
-period = "month"
+period = "day"
 
 [holdout]
 share = 0.1

@@ -186,7 +186,8 @@ class Shop:
         shop._has_currency = require_same_currency(store, settings.shop.currency)
         if upgrade and not shop._has_currency and shop.lake.exists(EVENTS):
             shop.fix_currency()
-        shop._clear_previews()
+        if upgrade:
+            shop._clear_previews()
         return shop
 
     def _clear_previews(self) -> None:

@@ -191,7 +191,7 @@ def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_le
                     expected = {200, 303} | ({404} if action == "/customers/lookup" else set())
                     assert answered.value.status in expected, action
                     clicked.add(action)
-    assert clicked == {"/customers", "/customers/lookup", "/ingestion/replay", "/recommendations"}
+    assert clicked == {"/customers", "/customers/lookup", "/decisions", "/ingestion/replay", "/recommendations"}
 
 
 def test_who_is_not_known_is_said_next_to_the_field(page, address):

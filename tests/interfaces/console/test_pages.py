@@ -64,6 +64,9 @@ DOCUMENTED = {
     "/api/customers/{customer_id}",
     "/api/models",
     "/api/data-quality",
+    "/api/decisions",
+    "/api/decisions/lookup",
+    "/api/decisions/{decision_id}",
     "/api/collector",
     "/api/ingestion",
     "/api/people/forget",
@@ -495,3 +498,27 @@ def test_reasons_for_churn_are_sentences_with_what_might_help_in_both_languages(
     assert "已 93 天未下单，平时每 11 天一单" in chinese  # noqa: RUF001 - a Chinese comma
     assert "Why customers leave" in client.get("/models?lang=en").text
     assert "客户为何流失" in client.get("/models?lang=zh_CN").text
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_page_of_a_decision_shows_what_else_was_possible_and_the_price_of_the_budget(client, locale):
+    texts = words(locale)
+    listed = client.get("/api/decisions", params={"reason": "holdout"}).json()
+    row = listed["rows"][0]
+    page = client.get(f"/decisions/{row['decision_id']}", params={"lang": locale}).text
+    assert "1.40" in page
+    assert texts("offer.twenty_percent") in page
+    assert texts("decision.holdout") in page
+    assert f"/decisions/{row['decision_id']}" in client.get("/decisions", params={"reason": "holdout"}).text
+    of_customer = client.get(f"/api/decisions/{row['customer_id']}").json()
+    assert of_customer["decision_id"] == row["decision_id"]
+    assert [one["forbidden_by"] for one in of_customer["alternatives"]] == ["holdout", "holdout"]
+    assert f"/decisions/{row['decision_id']}" in client.get(f"/customers/{row['customer_id']}").text
+
+
+def test_a_run_or_reason_or_decision_that_there_is_not_is_refused(client):
+    for path in ("/api/decisions?run=2011-01-01", "/api/decisions/nobody", "/api/decisions/x?run=2011-01-01"):
+        assert client.get(path).status_code == 404
+    assert client.get("/api/decisions?reason=hold").status_code == 422
+    assert client.get("/decisions?run=2011-01-01").status_code == 404
+    assert client.post("/api/decisions/lookup", json={"shop_id": "nobody"}).status_code == 404

@@ -1,5 +1,6 @@
 """`patron decisions`: what was decided for whom and why, and how a run's offers are withdrawn."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,6 @@ from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 if TYPE_CHECKING:
-    from patron.answers.decision_ledger import DecisionDetail
     from patron.storage.shop import Shop
 
 decisions = typer.Typer(
@@ -18,6 +18,7 @@ decisions = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+DECISION_ID = re.compile("[0-9a-f]{24}")
 RunName = Annotated[str, typer.Option("--run", help="Run by its name (default: the last one).")]
 
 
@@ -54,28 +55,20 @@ def show(
 
     Example: patron decisions show 1042 --workspace shop
     """
+    from patron.answers.decision_ledger import decision_of
     from patron.interfaces.cli.render_decisions import show_decision
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
     names = {offer.id: offer.name for offer in shop.policy.offers if offer.name}
-    show_decision(_find(shop, who, run_id=run), shop.settings.shop, names, json=json)
+    show_decision(decision_of(shop, _ids(shop, who), run_id=run), shop.settings.shop, names, json=json)
 
 
-def _find(shop: "Shop", who: str, *, run_id: str) -> "DecisionDetail":
-    """The decision of an id, or the newest for a customer of the opaque id, or of the shop's own one."""
-    from patron.answers.decision_ledger import RUN, decision_of
-    from patron.commands.resolve_person import PersonIdentifier, find_person
-    from patron.govern.vault import Vault
-    from patron.schema.errors import NoRunYet, NotFound
+def _ids(shop: "Shop", who: str) -> tuple[str, ...]:
+    """The id itself, and the opaque ids of the customer whom the shop knows by it."""
+    from patron.commands.resolve_person import customer_ids_of
 
-    try:
-        return decision_of(shop, [who], run_id=run_id)
-    except NotFound as error:
-        if error.where == RUN or isinstance(error, NoRunYet):
-            raise
-    person = find_person(shop, Vault.open(shop), PersonIdentifier(user_id=who))
-    return decision_of(shop, person.customer_ids, run_id=run_id)
+    return (who,) if DECISION_ID.fullmatch(who) else (who, *customer_ids_of(shop, who))
 
 
 @decisions.command()

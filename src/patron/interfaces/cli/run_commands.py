@@ -2,13 +2,16 @@
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
+
+if TYPE_CHECKING:
+    from patron.storage.shop import Shop
 
 EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
 """Years that Patron accepts; others are mistakes."""
@@ -64,8 +67,7 @@ def run(  # noqa: PLR0913 - one argument for each option
     Example: patron run --workspace shop --as-of today --preview --budget 2000
     """
     import patron.run as nightly
-    from patron.commands.preview_run import preview_run
-    from patron.interfaces.cli.run_summary import show_preview, show_run
+    from patron.interfaces.cli.run_summary import show_run
     from patron.storage.shop import Shop
 
     if budget is not None and not preview:
@@ -76,15 +78,23 @@ def run(  # noqa: PLR0913 - one argument for each option
     now = datetime.now(UTC)
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     if preview:
-        with ExitStack() as stack:
-            with output.progress("previewing the run") as tick:
-                previewed = preview_run(shop, cutoff, now=now, budget=budget, progress=tick)
-                copy, finished = stack.enter_context(previewed)
-            show_preview(copy, finished, json=json)
+        _preview(shop, cutoff, now=now, budget=budget, json=json)
         return
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=now, retrain=retrain, progress=tick)
     show_run(shop, finished, workspace, json=json)
+
+
+def _preview(shop: "Shop", cutoff: datetime, *, now: datetime, budget: float | None, json: bool) -> None:
+    """Show what the run of a cutoff would decide."""
+    from patron.commands.preview_run import preview_run
+    from patron.interfaces.cli.run_summary import show_preview
+
+    with ExitStack() as stack:
+        with output.progress("previewing the run") as tick:
+            previewed = preview_run(shop, cutoff, now=now, budget=budget, progress=tick)
+            copy, finished = stack.enter_context(previewed)
+        show_preview(copy, finished, json=json)
 
 
 COMMANDS = (run,)

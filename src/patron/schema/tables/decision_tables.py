@@ -58,6 +58,7 @@ ALTERNATIVES = Table(
     partition_by="run_id",
     checks=("propensity >= 0 and propensity <= 1", "forbidden_by is null or propensity = 0"),
     sorted_by=("customer_id",),
+    is_for_people=True,
 )
 PROPENSITIES = Table(
     "propensities",

@@ -38,8 +38,8 @@ def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
 
     Expected orders, net paid and margin cover the next `horizon_days`, given whether the customer is still there, when
     no offer is in force; refunds count with their order. `uplift_<offer>_cents` is the expected extra margin of making
-    that offer now, discount included and contact cost not, over the days it is valid, against no offer. Both are exact
-    in order rates, seasons and drop-out; what an order is worth is the mean of BASKETS drawn baskets.
+    that offer now, less discount and points and not the cost of contact, over the days it is valid, against no offer.
+    Both are exact in order rates, seasons and drop-out; what an order is worth is the mean of BASKETS drawn baskets.
     `leaving_cause` is the planted cause that drives the customer away by `dropped_out_on`, and `caused_on` the day it
     strikes; expected values do not know of planted causes yet to come.
     """
@@ -159,7 +159,8 @@ def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Baske
     without = expected_orders(people, days, shop, None)
     standing = shop.margin_share - standing_share(people, days, shop)
     used = _redeemed_margin(days, shop, offer_terms, basket)
-    mixed = people.redeemed_share * used + (1 - people.redeemed_share) * standing * basket.gross_cents
+    redeemed_share = people.redeemed_share * offer_terms.has_code
+    mixed = redeemed_share * used + (1 - redeemed_share) * standing * basket.gross_cents
     return (with_offer * mixed - without * standing * basket.gross_cents).sum(axis=0)
 
 
@@ -167,4 +168,5 @@ def _redeemed_margin(days: np.ndarray, shop: SimulatorSettings, offer: Offer, ba
     """Expected margin of an order that uses an offer, shape (days, people)."""
     sale = shop.sale_discount_share * demand.is_sale(shop, days)[:, None]
     share = np.maximum(sale, offer.discount_share)
+    share = share + (1 - share) * offer.points_share * shop.points_redeemed_share
     return (shop.margin_share - share) * basket.gross_cents - offer.is_free_shipping * basket.waived_cents

@@ -116,6 +116,8 @@ def outcomes(of: Market, choice: OfferSelection, held: np.ndarray, month: int, s
         is_first=np.full(CUSTOMERS, month == 0),
         margin_cents=spent,
         covariates=np.column_stack([of.customers["value_cents_90_days"].to_numpy()]),
+        discount_cents=np.zeros(CUSTOMERS),
+        other_cost_cents=np.zeros(CUSTOMERS),
         propensities={str(name): by_action[:, at] * is_randomised for at, name in enumerate(names)},
     )
 

@@ -32,6 +32,8 @@ def world():
             is_first=np.arange(len(customer)) < count,
             margin_cents=margin,
             covariates=np.column_stack([worth * person, worth, person]),
+            discount_cents=np.zeros(len(customer)),
+            other_cost_cents=np.where(offered, 5.0, 0.0),
             propensities={"ten": np.where(held, 0.0, p_offer), "none": np.where(held, 0.0, 1 - p_offer)},
         )
 

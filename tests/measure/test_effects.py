@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from patron.measure.effect_estimates import effect_against_holdout, effects_by_stratum
 from patron.measure.effect_measurement import effect_rows
 
 
@@ -27,9 +26,14 @@ def test_a_placebo_contains_zero_about_as_often_as_promised(world):
 def test_nothing_is_claimed_of_what_was_not_randomised(world):
     drawn = world(500)
     certain = drawn.rows(np.flatnonzero(drawn.is_holdout))
-    assert effects_by_stratum(certain) == []
-    assert effect_against_holdout(certain) is None
     assert effect_rows(certain) == []
+
+
+def test_the_effects_that_decide_are_shrunk_and_those_that_are_shown_are_not(world):
+    rows = [row for row in effect_rows(world(600)) if row["offer"] == "ten" and row["stratum"] != "all"]
+    decided, measured = (np.array([row[name] for row in rows]) for name in ("effect_cents", "adjusted_cents"))
+    assert decided.std() < 0.5 * measured.std()
+    assert all(row["standard_error"] < row["adjusted_high"] - row["adjusted_low"] for row in rows)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,7 +1,11 @@
 import numpy as np
 
-from patron.measure.effect_estimates import effects_by_stratum
+from patron.measure.effect_estimates import ANY, effect_estimates
 from patron.measure.empirical_bayes import shrunk_effects
+
+
+def parts(outcomes):
+    return [one for one in effect_estimates(outcomes) if one.offer != ANY and one.stratum != "all"]
 
 
 def truth(stratum):
@@ -11,9 +15,9 @@ def truth(stratum):
 def test_shrunken_effects_are_nearer_to_the_truth_than_plain_ones(world):
     plain, shrunk = [], []
     for seed in range(6):
-        estimates = [one for one in effects_by_stratum(world(1_500, seed)) if one.stratum != "all"]
+        estimates = parts(world(1_500, seed))
         keys = [(one.offer, one.stratum) for one in estimates]
-        plain += [one.difference - truth(one.stratum) for one in estimates]
+        plain += [one.adjusted.value - truth(one.stratum) for one in estimates]
         shrunk += [one.effect - truth(one.stratum) for one in shrunk_effects(estimates, keys)]
     assert np.mean(np.square(shrunk)) < 0.7 * np.mean(np.square(plain))
 
@@ -21,7 +25,7 @@ def test_shrunken_effects_are_nearer_to_the_truth_than_plain_ones(world):
 def test_a_stratum_never_measured_gets_the_effect_of_its_parts(world):
     drawn = world(6_000)
     missing = "lapsed/deals_high/value_low"
-    estimates = [one for one in effects_by_stratum(drawn) if one.stratum not in {"all", missing}]
+    estimates = [one for one in parts(drawn) if one.stratum != missing]
     found = shrunk_effects(estimates, [("ten", missing)])[0]
     assert abs(found.effect - 300.0) < 3 * found.standard_error
     assert found.effect > 100.0

@@ -1,18 +1,23 @@
 """The loop with a simulated shop that responds to the outbox, so that the truth is known; for demos and studies."""
 
 import csv
+import hashlib
+import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from patron.collect.loader import load_events
+from patron.commands.init_workspace import create
 from patron.run import FinishedRun, Progress, run_loop, silent
 from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import SimulatorSettings
-from patron.storage.durable_files import write_durably
+from patron.storage.durable_files import make_private_folder, write_durably
+from patron.storage.master_key import VARIABLE, keys_folder
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 SOURCE = "simulated"
@@ -54,6 +59,25 @@ valid_days = {days}
 assumed_purchase_uplift = 0.05
 
 """
+
+
+def seeded_workspace(folder: Path, seed: int, settings: Mapping[str, str]) -> Shop:
+    """Make and open a workspace whose master key comes from a seed, so that ids, holdout and random draws reproduce.
+
+    For simulated shops alone: such a key protects nobody.
+    """
+    key = hashlib.sha256(f"simulated shop {seed}".encode()).hexdigest()
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = key  # why: a new workspace takes the key from there, or makes a random one
+    try:
+        workspace = create(folder, dict(settings))
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+    make_private_folder(keys_folder())
+    write_durably(keys_folder() / f"{workspace.workspace_id}.key", f"{key}\n".encode())
+    return Shop.open(folder)
 
 
 def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int, contact_cost_cents: int = 5) -> None:

@@ -27,6 +27,16 @@ def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: fl
     return Interval(value, low - bias, high + bias)
 
 
+def standardised_ends(value: float, error: float, skewness: float, *, reach: float) -> Interval:
+    """A value with a known error and skewness, and its interval of so many errors before the skewness moves it.
+
+    The Cornish-Fisher expansion (1938), for errors that do not come from the value's own rows, such as those of a
+    randomisation: a value skewed downwards may lie far below the truth and only a little above.
+    """
+    shift = skewness / 6 * (reach**2 - 1)
+    return Interval(value, value - error * (reach + shift), value + error * (reach - shift))
+
+
 def _invert_transform(quantile: float, skewness: float) -> float:
     """Studentised error whose transformed value is `quantile`; `skewness` is that of the mean."""
     if abs(skewness) < SYMMETRIC:

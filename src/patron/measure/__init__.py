@@ -11,5 +11,13 @@ READS = (
     "identities",
     "vault",
 )
-WRITES = ("effects", "forecast_checks", "drift", "model_alarms", "list_sources", "product_responses")
+WRITES = (
+    "effects",
+    "assignment_checks",
+    "forecast_checks",
+    "drift",
+    "model_alarms",
+    "list_sources",
+    "product_responses",
+)
 RETURNS: tuple[str, ...] = ()

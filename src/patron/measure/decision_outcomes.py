@@ -13,6 +13,7 @@ from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT, TIME
 from patron.storage.engine import timestamp
 
+NONE = "none"
 BEFORE_DAYS = 84
 """Length of the time before a decision whose margin explains part of the margin after it (CUPED)."""
 
@@ -31,20 +32,12 @@ class DecisionOutcomes:
     margin_cents: Numbers
     covariates: Numbers
     """Columns known at the decision that explain the margin: margin before, forecast value, forecast purchase."""
+    discount_cents: Numbers
+    """Discounts on orders of the window with the offer's code."""
+    other_cost_cents: Numbers
+    """What the offer cost besides: sending, and each order with its code."""
     propensities: Mapping[str, Numbers]
-    """Probability of each action; 0 where the action was impossible or the decision was not randomised."""
-
-    @property
-    def propensity(self) -> Numbers:
-        """Probability of the action that was chosen; 0 where the decision was not randomised."""
-        chosen = np.zeros(len(self.action))
-        for name, propensity in self.propensities.items():
-            chosen = np.where(self.action == name, propensity, chosen)
-        return chosen
-
-    def could_get(self, action: str) -> npt.NDArray[np.bool_]:
-        """Where an action was possible."""
-        return self.propensities.get(action, np.zeros(len(self.action))) > 0
+    """Probability of each action among customers outside the holdout; 0 where it was impossible or is not known."""
 
     def rows(self, which: npt.NDArray) -> "DecisionOutcomes":
         """Some of the decisions."""
@@ -109,14 +102,22 @@ earned as (
   from decided d join order_lines l on l.customer_id = d.customer_id
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
+used as (
+  select d.decision_id, cast(sum(l.discount_cents) as bigint) as used_discount_cents,
+    count(distinct l.order_id) as used_orders
+  from decided d join order_lines l on l.customer_id = d.customer_id and l.coupon = d.action
+    and l.ordered_at >= d.decided_at and l.ordered_at < d.until and l.known_at < d.until and not l.is_refund
+  group by d.decision_id),
 forecast as (
   select run_id, customer_id, max(case when question = 'value' then value end) as value_cents,
     max(case when question = 'purchase' then value end) as purchase
   from scores where run_id in (select run_id from windows) group by run_id, customer_id)
-select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first,
+select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first, d.propensity,
+  coalesce(u.used_discount_cents, 0) as used_discount_cents, coalesce(u.used_orders, 0) as used_orders,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
 from decided d left join earned e on e.decision_id = d.decision_id
+left join used u on u.decision_id = d.decision_id
 left join forecast f on f.run_id = d.run_id and f.customer_id = d.customer_id
 order by d.run_id, d.customer_id
 """
@@ -137,8 +138,13 @@ where w.is_measured order by p.decision_id, p.action
 """
 
 
-def as_decision_outcomes(rows: pa.Table, propensities: pa.Table) -> DecisionOutcomes:
-    """Arrays of the rows of both queries."""
+def as_decision_outcomes(
+    rows: pa.Table, propensities: pa.Table, order_costs: Mapping[str, tuple[float, float]]
+) -> DecisionOutcomes:
+    """Arrays of the rows of both queries; `order_costs` has the cents of sending each offer, and of an order with it.
+
+    An offer that was certain has the propensity 1, and is not among `propensities`.
+    """
 
     def texts(name: str) -> npt.NDArray[np.str_]:
         return np.array(rows[name].to_pylist(), dtype=np.str_)
@@ -146,16 +152,27 @@ def as_decision_outcomes(rows: pa.Table, propensities: pa.Table) -> DecisionOutc
     def flags(name: str) -> npt.NDArray[np.bool_]:
         return np.array(rows[name].to_pylist(), dtype=np.bool_)
 
+    action = texts("action")
+    by_action = _by_action(rows["decision_id"], propensities)
+    is_certain = float_column(rows, "propensity") == 1
+    for name in np.unique(action[is_certain & (action != NONE)]).tolist():
+        is_sure = is_certain & (action == name)
+        by_action[name] = np.where(is_sure, 1.0, by_action.get(name, np.zeros(len(action))))
+    sending, order = (
+        np.array([order_costs.get(one, (0.0, 0.0))[at] for one in action.tolist()], dtype=np.float64) for at in (0, 1)
+    )
     return DecisionOutcomes(
         texts("run_id"),
         texts("customer_id"),
         texts("stratum"),
-        texts("action"),
+        action,
         flags("is_holdout"),
         flags("is_first"),
         float_column(rows, "margin_cents"),
         np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
-        _by_action(rows["decision_id"], propensities),
+        float_column(rows, "used_discount_cents"),
+        sending + order * float_column(rows, "used_orders"),
+        by_action,
     )
 
 

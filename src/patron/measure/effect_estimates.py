@@ -1,118 +1,106 @@
-"""Randomised comparisons: differences of margin weighted by one over the logged propensity, clustered by customer."""
+"""Effects of offers on margin: one estimator for an offer in a stratum and for the whole, which is their mean.
+
+A row's score is its margin less what was expected without an offer, once if it got the offer, and taken off with
+P(offer) / P(none) if it got none. The scores' sum over the number of offers is the mean effect on those who got one,
+right whatever was expected, because the probabilities are known (Robins, Rotnitzky and Zhao 1994).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from patron.experiments.confidence_sequences import TIGHTEST_AT, reach_of_sequence
+from patron.experiments.skewed_intervals import standardised_ends
 from patron.measure.decision_outcomes import DecisionOutcomes
+from patron.measure.offer_trial import Flags, OfferTrial
+from patron.schema.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 
-NONE = "none"
-MIN_CUSTOMERS_PER_ARM = 5
+ANY, ALL = "any", "all"
+REACH_95 = 1.96
 POOLED_ROWS = 20.0
-"""Rows of the pooled variance that are mixed into an arm's variance: ten customers without an order prove little."""
+"""Rows of the whole whose moments are mixed into a stratum's: ten customers without an order prove little."""
+LARGEST_SKEWNESS = 2.0
 
 
 @dataclass(frozen=True)
 class EffectEstimate:
-    """Offered against not offered, in one stratum or all: mean difference and its standard error, cents."""
+    """Mean effect of an offer on the margin of those who got it, cents, with 95 % intervals."""
 
     offer: str
     stratum: str
     treated_count: int
     control_count: int
-    difference: float
+    raw: Interval
+    """Weighted by the probabilities alone."""
+    adjusted: Interval
+    """And adjusted for what was known at the decision."""
+    sequence: Interval
+    """Adjusted, with the interval that holds however often one looks."""
     standard_error: float
+    """Of the adjusted effect."""
+    cost_cents: float
+    """Discounts on orders with the offer's code, what these orders cost besides, and sending; mean."""
+    net_cents: float
+    """Adjusted effect less the costs that are not in the margin."""
 
 
-def residual_margin(outcomes: DecisionOutcomes) -> Numbers:
-    """Margin less what stratum, run and things known before the decision explain, cents.
-
-    Ordinary least squares with one column per action, so that what offers cause is not explained away.
-    """
-    columns = [np.ones(len(outcomes.margin_cents)), *outcomes.covariates.T]
-    kept = len(columns) + sum(len(np.unique(one)) - 1 for one in (outcomes.stratum, outcomes.run))
-    columns += _dummies(outcomes.stratum) + _dummies(outcomes.run) + _dummies(outcomes.action)
-    design = np.column_stack(columns)
-    scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
-    coefficients = np.linalg.lstsq(design / scale, outcomes.margin_cents, rcond=1e-10)[0] / scale
-    return outcomes.margin_cents - design[:, :kept] @ coefficients[:kept]
-
-
-def effects_by_stratum(outcomes: DecisionOutcomes) -> list[EffectEstimate]:
-    """Each offer against no offer within each stratum, and within all ('all').
-
-    Only customers who could have been randomised to either are compared: others are not a valid control.
-    """
-    randomised = outcomes.rows(outcomes.propensity > 0)
-    if not len(randomised.margin_cents):
+def effect_estimates(outcomes: DecisionOutcomes) -> list[EffectEstimate]:
+    """Each offer and any offer, in all and in each stratum; the whole is the mean of its parts, weighted by offers."""
+    trial = OfferTrial.of(outcomes)
+    if not (trial.offer >= 0).any():
         return []
-    residual, estimates = residual_margin(randomised), []
-    pooled = float(np.var(residual))
-    for offer in sorted(set(randomised.action.tolist()) - {NONE}):
-        is_compared = (
-            randomised.could_get(offer) & randomised.could_get(NONE) & np.isin(randomised.action, [offer, NONE])
-        )
-        part, rest = randomised.rows(is_compared), residual[is_compared]
-        estimates.append(_estimate(offer, "all", part, rest, pooled))
-        for stratum in np.unique(part.stratum):
-            within = part.stratum == stratum
-            estimates.append(_estimate(offer, str(stratum), part.rows(within), rest[within], pooled))
-    return [one for one in estimates if min(one.treated_count, one.control_count) >= MIN_CUSTOMERS_PER_ARM]
+    estimates = []
+    every = np.ones(len(trial.offer), dtype=np.bool_)
+    strata = [(ALL, every), *((str(one), trial.outcomes.stratum == one) for one in np.unique(trial.outcomes.stratum))]
+    for at, offer in [(None, ANY), *enumerate(trial.offers)]:
+        probability = trial.probability.sum(axis=1) if at is None else trial.probability[:, at]
+        is_offered = trial.offer >= 0 if at is None else trial.offer == at
+        for stratum, within in strata:
+            rows = within & (probability > 0)
+            if (rows & is_offered).any():
+                estimates.append(_estimate(trial, (offer, stratum), rows, is_offered, probability))
+    return [one for one in estimates if one.standard_error > 0]
 
 
-def effect_against_holdout(outcomes: DecisionOutcomes) -> EffectEstimate | None:
-    """Margin per offered customer against the holdout: the difference of the arms over the share that got an offer.
-
-    Valid because only an offer can make the arms differ (Bloom, 1984), and because each customer's first decision is
-    compared: earlier offers change who is considered later. None where an arm is missing or nobody got an offer.
-    """
-    outcomes = outcomes.rows(outcomes.is_first)
-    reached = ~outcomes.is_holdout
-    offered = reached & (outcomes.action != NONE)
-    if min(reached.sum(), outcomes.is_holdout.sum()) < MIN_CUSTOMERS_PER_ARM or not offered.any():
-        return None
-    arm = DecisionOutcomes(**{**vars(outcomes), "action": np.where(reached, "reached", NONE)})
-    residual = residual_margin(arm)
-    difference, error = _difference(
-        residual, np.ones(len(reached)), reached, outcomes.customer, float(np.var(residual))
+def _estimate(
+    trial: OfferTrial, key: tuple[str, str], rows: Flags, is_offered: Flags, probability: Numbers
+) -> EffectEstimate:
+    offered, without = rows & is_offered, rows & (trial.offer < 0)
+    weight = probability / trial.probability_of_none
+    count = int(offered.sum())
+    ends = []
+    for residual in (trial.raw_residual, trial.residual):
+        effect = float((residual[offered].sum() - (weight * residual)[without].sum()) / count)
+        error, skewness = _noise(trial, residual - effect * is_offered, rows, probability)
+        ends.append((effect, error / count, skewness))
+    looks = float(reach_of_sequence(np.array([float(rows.sum())]), TIGHTEST_AT)[0])
+    raw, adjusted, sequence = (
+        standardised_ends(*noise, reach=reach)
+        for noise, reach in ((ends[0], REACH_95), (ends[1], REACH_95), (ends[1], looks))
     )
-    share = offered.sum() / reached.sum()
+    discount, other = (
+        float(column[offered].mean()) for column in (trial.outcomes.discount_cents, trial.outcomes.other_cost_cents)
+    )
     return EffectEstimate(
-        "any", "all", int(offered.sum()), int(outcomes.is_holdout.sum()), difference / share, error / share
+        *key, count, int(without.sum()), raw, adjusted, sequence, ends[1][1], discount + other, ends[1][0] - other
     )
 
 
-def _estimate(offer: str, stratum: str, part: DecisionOutcomes, residual: Numbers, pooled: float) -> EffectEstimate:
-    treated = part.action == offer
-    counts = int(treated.sum()), int((~treated).sum())
-    if min(counts) < MIN_CUSTOMERS_PER_ARM:
-        return EffectEstimate(offer, stratum, *counts, np.nan, np.nan)
-    return EffectEstimate(
-        offer, stratum, *counts, *_difference(residual, 1 / part.propensity, treated, part.customer, pooled)
-    )
+def _noise(trial: OfferTrial, rest: Numbers, rows: Flags, probability: Numbers) -> tuple[float, float]:
+    """Standard error and skewness of the sum of scores over the draws of the actions.
 
-
-def _difference(
-    values: Numbers, weight: Numbers, treated: npt.NDArray[np.bool_], customer: npt.NDArray[np.str_], pooled: float
-) -> tuple[float, float]:
-    """Weighted mean of treated less that of the others, and its standard error clustered by customer.
-
-    `pooled` is the variance of everybody, which POOLED_ROWS rows of each arm are thought to have.
+    Every row counts with what it would add in either arm: the few with an offer, or without, would show a heavy tail
+    too seldom. A row that may be offered with p, or nothing with q, adds rest^2 p (1 + p / q) to the variance.
     """
-    influence, difference, variance = np.zeros(len(values)), 0.0, 0.0
-    for sign, arm in ((1.0, treated), (-1.0, ~treated)):
-        share = weight[arm] / weight[arm].sum()
-        mean = float(share @ values[arm])
-        difference += sign * mean
-        count = arm.sum()
-        arm_weight = count / (count + POOLED_ROWS)
-        influence[arm] = sign * share * (values[arm] - mean) * np.sqrt(arm_weight * count / max(count - 1, 1))
-        variance += (1 - arm_weight) * pooled * float((share**2).sum())
-    _, who = np.unique(customer, return_inverse=True)
-    return difference, float(np.sqrt(variance + (np.bincount(who, weights=influence) ** 2).sum()))
-
-
-def _dummies(values: npt.NDArray[np.str_]) -> list[Numbers]:
-    return [(values == one).astype(np.float64) for one in np.unique(values)[1:]]
+    chance = probability[rows]
+    weight = chance / trial.probability_of_none[rows]
+    _, stratum = np.unique(trial.outcomes.stratum[rows], return_inverse=True)
+    count = np.bincount(stratum).astype(np.float64)[stratum]
+    share = count / (count + POOLED_ROWS)
+    square, cube = (share * rest[rows] ** power + (1 - share) * float((rest**power).mean()) for power in (2, 3))
+    variance = float((square * chance * (1 + weight)).sum())
+    if variance <= 0:
+        return 0.0, 0.0
+    skewness = float((cube * chance * (1 - weight**2)).sum()) / variance**1.5
+    return float(np.sqrt(variance)), float(np.clip(skewness, -LARGEST_SKEWNESS, LARGEST_SKEWNESS))

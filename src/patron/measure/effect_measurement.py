@@ -1,8 +1,12 @@
 """Measure the effects of earlier offers, per offer and stratum and over all, with intervals."""
 
+from dataclasses import dataclass, fields
+from datetime import datetime
+
 import numpy as np
 import pyarrow as pa
 
+from patron.measure.assignment_checks import assignment_rows
 from patron.measure.decision_outcomes import (
     PROPENSITIES_QUERY,
     DecisionOutcomes,
@@ -12,69 +16,104 @@ from patron.measure.decision_outcomes import (
     window_share,
     windows,
 )
-from patron.measure.effect_estimates import EffectEstimate, effect_against_holdout, effects_by_stratum
-from patron.measure.empirical_bayes import ShrunkEffect, shrunk_effects
-from patron.schema.tables import EFFECTS
+from patron.measure.effect_estimates import ALL, ANY, REACH_95, EffectEstimate, effect_estimates
+from patron.measure.empirical_bayes import shrunk_effects
+from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
 from patron.storage.stage_view import StageView
 
-ALL = "all"
-Z95 = 1.96
+
+@dataclass(frozen=True, eq=False)
+class MeasuredOutcomes:
+    """Decisions whose window is over, and how they are counted."""
+
+    outcomes: DecisionOutcomes
+    window_share: float
+    is_placebo: bool
+    decided_from: datetime
+    decided_until: datetime
 
 
 def measure_effects(view: StageView) -> pa.Table:
-    """Write `effects` from every earlier decision whose window is over, and return them.
+    """Write `effects` and `assignment_checks` of earlier decisions whose window is over; return the effects."""
+    measured = measured_outcomes(view)
+    rows, checks = EFFECTS.empty(), ASSIGNMENT_CHECKS.empty()
+    if measured is not None:
+        outcomes, run_id = measured.outcomes, {"run_id": view.run.run_id}
+        same = {one.name: getattr(measured, one.name) for one in fields(measured) if one.name != "outcomes"} | run_id
+        rows = pa.Table.from_pylist([row | same for row in effect_rows(outcomes)], schema=EFFECTS.schema())
+        check_rows = [row | run_id for row in assignment_rows(outcomes, holdout_share=view.policy.holdout.share)]
+        checks = pa.Table.from_pylist(check_rows, schema=ASSIGNMENT_CHECKS.schema())
+    view.write(EFFECTS.name, rows)
+    view.write(ASSIGNMENT_CHECKS.name, checks)
+    return rows
 
-    Once offers were really sent, only the runs that sent them count; until then the rows are a placebo.
+
+def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
+    """Outcomes of every earlier decision whose window is over; None without any.
+
+    Once offers were really sent, only the runs that sent them count; until then they are a placebo.
     """
-    policy = view.policy.measure
-    as_of = view.run.as_of
+    policy, as_of = view.policy.measure, view.run.as_of
     offering_runs = view.query(offering_runs_query(as_of)).to_pylist()
     is_placebo = not any(row["is_delivered"] for row in offering_runs)
     runs = [(row["run_id"], row["decided_at"]) for row in offering_runs if row["is_delivered"] or is_placebo]
     run_windows = windows(runs, as_of, window_days=policy.window_days, history_days=policy.history_days)
     cutoffs = run_windows.filter(run_windows["is_measured"])["decided_at"].to_pylist()
-    rows = EFFECTS.empty()
-    if cutoffs:
-        outcome_rows = view.query(outcomes_query(view.settings.shop.margin_share), windows=run_windows)
-        outcomes = as_decision_outcomes(outcome_rows, view.query(PROPENSITIES_QUERY, windows=run_windows))
-        same = {
-            "run_id": view.run.run_id,
-            "window_share": window_share(run_windows, window_days=policy.window_days),
-            "is_placebo": is_placebo,
-            "decided_from": min(cutoffs),
-            "decided_until": max(cutoffs),
-        }
-        rows = pa.Table.from_pylist([row | same for row in effect_rows(outcomes)], schema=EFFECTS.schema())
-    view.write("effects", rows)
-    return rows
+    if not cutoffs:
+        return None
+    order_costs = {
+        one.id: (float(one.contact_cost_cents), float(one.cost_per_order_cents)) for one in view.policy.offers
+    }
+    rows = view.query(outcomes_query(view.settings.shop.margin_share), windows=run_windows)
+    propensities = view.query(PROPENSITIES_QUERY, windows=run_windows)
+    outcomes = as_decision_outcomes(rows, propensities, order_costs)
+    share = window_share(run_windows, window_days=policy.window_days)
+    return MeasuredOutcomes(outcomes, share, is_placebo, min(cutoffs), max(cutoffs))
 
 
 def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:
-    """Rows of `effects`: per offer over all, per offer and stratum (shrunk), and all offers against the holdout."""
-    estimates = effects_by_stratum(outcomes)
-    overall = [one for one in estimates if one.stratum == ALL]
-    parts = [one for one in estimates if one.stratum != ALL]
-    counts = {(one.offer, one.stratum): (one.treated_count, one.control_count) for one in parts}
-    strata = sorted(set(outcomes.stratum.tolist()))
-    keys = [(one.offer, stratum) for one in overall for stratum in strata]
-    held_out = effect_against_holdout(outcomes)
-    plain = [_estimate_row(one) for one in ([held_out] if held_out else []) + overall]
-    return plain + [_shrunk_row(one, counts) for one in shrunk_effects(parts, keys)]
+    """Rows of `effects`: any offer and each offer, in all and in each stratum.
+
+    `effect_cents`, which decides, is shrunk for an offer in a stratum; cells that were never measured have a row too.
+    """
+    estimates = {(one.offer, one.stratum): one for one in effect_estimates(outcomes)}
+    parts = [one for one in estimates.values() if one.offer != ANY and one.stratum != ALL]
+    offers = [offer for offer, stratum in estimates if offer != ANY and stratum == ALL]
+    cells = [(offer, stratum) for offer in offers for stratum in sorted(set(outcomes.stratum.tolist()))]
+    shrunk = [_row(one.offer, one.stratum, one.effect, one.standard_error) for one in shrunk_effects(parts, cells)]
+    whole = [one for one in estimates.values() if one.offer == ANY or one.stratum == ALL]
+    rows = [_plain_row(one) for one in whole] + shrunk
+    return [row | _measured(estimates.get((str(row["offer"]), str(row["stratum"])))) for row in rows]
 
 
-def _estimate_row(one: EffectEstimate) -> dict[str, str | int | float]:
-    return _row(one.offer, one.stratum, (one.treated_count, one.control_count), one.difference, one.standard_error)
+def _plain_row(one: EffectEstimate) -> dict[str, str | int | float]:
+    ends = {"low": one.adjusted.low, "high": one.adjusted.high}
+    return _row(one.offer, one.stratum, one.adjusted.value, one.standard_error) | ends
 
 
-def _shrunk_row(one: ShrunkEffect, counts: dict[tuple[str, str], tuple[int, int]]) -> dict[str, str | int | float]:
-    return _row(one.offer, one.stratum, counts.get((one.offer, one.stratum), (0, 0)), one.effect, one.standard_error)
-
-
-def _row(
-    offer: str, stratum: str, counts: tuple[int, int], effect: float, error: float
-) -> dict[str, str | int | float]:
-    reach = Z95 * error
+def _row(offer: str, stratum: str, effect: float, error: float) -> dict[str, str | int | float]:
+    reach = REACH_95 * error
     numbers = {"effect_cents": effect, "low": effect - reach, "high": effect + reach, "standard_error": error}
     if not np.isfinite(list(numbers.values())).all():
         raise ValueError(f"effect of {offer} in {stratum} is not finite: {numbers}")
-    return {"offer": offer, "stratum": stratum, "treated_count": counts[0], "control_count": counts[1], **numbers}
+    return {"offer": offer, "stratum": stratum, **numbers}
+
+
+def _measured(one: EffectEstimate | None) -> dict[str, int | float]:
+    """What was measured, before it was shrunk; nothing but zero counts where nobody got the offer."""
+    if one is None:
+        return {"treated_count": 0, "control_count": 0}
+    return {
+        "treated_count": one.treated_count,
+        "control_count": one.control_count,
+        "raw_cents": one.raw.value,
+        "raw_low": one.raw.low,
+        "raw_high": one.raw.high,
+        "adjusted_cents": one.adjusted.value,
+        "adjusted_low": one.adjusted.low,
+        "adjusted_high": one.adjusted.high,
+        "sequence_low": one.sequence.low,
+        "sequence_high": one.sequence.high,
+        "cost_cents": one.cost_cents,
+        "net_cents": one.net_cents,
+    }

@@ -33,7 +33,7 @@ def shrunk_effects(estimates: Sequence[EffectEstimate], cells: Sequence[tuple[st
     keys = list(dict.fromkeys([*((one.offer, one.stratum) for one in estimates), *cells]))
     terms, kind = _design(keys)
     measured_terms = terms[: len(estimates)]
-    y = np.array([one.difference for one in estimates])
+    y = np.array([one.adjusted.value for one in estimates])
     noise = np.maximum(np.array([one.standard_error for one in estimates]), 1e-9) ** 2
     mean, spread = _posterior(measured_terms, kind, y, noise)
     effect = terms @ mean

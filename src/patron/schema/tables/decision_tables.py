@@ -65,18 +65,38 @@ EXPOSURES = Table(
 )
 EFFECTS = Table(
     "effects",
-    "one row per offer and stratum: effect of the offer on margin, against comparable customers without an offer",
+    "one row per offer and stratum: effect on the margin of those who got the offer; adjusted_cents of a whole is the"
+    " mean of its parts, weighted by treated_count (that of effect_cents is not: its parts are shrunk)",
     ("run_id", "offer", "stratum"),
     (
         RUN,
-        of("offer", TEXT, "id of the offer, or 'any' for all offers against the holdout"),
+        of("offer", TEXT, "id of the offer, or 'any' for all offers together"),
         of("stratum", TEXT, "stratum of customers, or 'all'"),
         of("treated_count", INT, "decisions with the offer"),
-        of("control_count", INT, "decisions without an offer"),
-        of("effect_cents", NUMBER, "mean difference of margin per customer, shrunk within strata", "cents"),
-        of("low", NUMBER, "lower end of the 95 % interval", "cents"),
-        of("high", NUMBER, "upper end of the 95 % interval", "cents"),
+        of("control_count", INT, "decisions without an offer that could have been this one, with the holdout's"),
+        of(
+            "effect_cents",
+            NUMBER,
+            "effect that decisions use: adjusted_cents, of an offer in a stratum shrunk",
+            "cents",
+        ),
+        of("low", NUMBER, "lower end of the 95 % interval of effect_cents", "cents"),
+        of("high", NUMBER, "upper end of the 95 % interval of effect_cents", "cents"),
         of("standard_error", NUMBER, "standard error of effect_cents", "cents"),
+        maybe(
+            "raw_cents", NUMBER, "mean effect on margin, by the propensities alone; NULL where nobody got it", "cents"
+        ),
+        maybe("raw_low", NUMBER, "lower end of its 95 % interval", "cents"),
+        maybe("raw_high", NUMBER, "upper end of its 95 % interval", "cents"),
+        maybe("adjusted_cents", NUMBER, "the same, adjusted for what was known at the decision; not shrunk", "cents"),
+        maybe("adjusted_low", NUMBER, "lower end of its 95 % interval, at one look", "cents"),
+        maybe("adjusted_high", NUMBER, "upper end of its 95 % interval, at one look", "cents"),
+        maybe("sequence_low", NUMBER, "lower end of the 95 % interval that holds at every look together", "cents"),
+        maybe("sequence_high", NUMBER, "upper end of the 95 % interval that holds at every look together", "cents"),
+        maybe(
+            "cost_cents", NUMBER, "discounts with the offer's code, cost of these orders, and sending; mean", "cents"
+        ),
+        maybe("net_cents", NUMBER, "adjusted_cents less the costs that are not in the margin", "cents"),
         of(
             "window_share", NUMBER, "mean length of the measured windows, as a share of [measure] window_days", "0 to 1"
         ),
@@ -85,6 +105,27 @@ EFFECTS = Table(
         of("decided_until", TIME, "cutoff of the latest measured decision"),
     ),
     partition_by="run_id",
+)
+ASSIGNMENT_CHECKS = Table(
+    "assignment_checks",
+    "one row per assignment and arm: whether arms have as many customers as their shares say; if not, distrust effects",
+    ("run_id", "assignment", "arm"),
+    (
+        RUN,
+        Column("assignment", TEXT, "what was assigned", choices=("holdout", "actions")),
+        of("arm", TEXT, "holdout or reachable; or the action"),
+        of("decision_count", INT, "decisions in the arm, of the holdout customers' first ones"),
+        of("expected_decisions", NUMBER, "how many the policy's share, or the logged propensities, say"),
+        of(
+            "p_value",
+            NUMBER,
+            "probability of counts at least as far from the expected ones, of the assignment",
+            "0 to 1",
+        ),
+        of("is_alarm", FLAG, "whether p_value is below .001"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
 )
 FORECAST_CHECKS = Table(
     "forecast_checks",

@@ -92,7 +92,15 @@ def _bare_orders(scope: Scope, where: str) -> str:
 
 
 def _listed_lines(scope: Scope, where: str) -> str:
-    """Products of whole orders, the order's own discount shared over its lines."""
+    """Products of whole orders, the order's own discount shared over its lines.
+
+    A discount of an order may be its own, besides those of its lines, or the total of both; shops send either. Where
+    the amount paid is nearer to what the total would leave, only what the lines leave of it is shared.
+    """
+    own, rest = (
+        f"least({amount}, weight_in_all)"
+        for amount in ("coalesce(order_discount, 0)", "greatest(coalesce(order_discount, 0) - lines_off, 0)")
+    )
     return f"""
         select source, event_id, position, user_token, anonymous_token, order_key as order_id, product_id, category,
             brand, occurred_at, known_at, quantity,
@@ -102,8 +110,9 @@ def _listed_lines(scope: Scope, where: str) -> str:
             case when is_priced then price_cents is not null else paid_in_all is not null end as has_price, channel,
             device
         from (
-            select w.*, case when is_priced then least(coalesce(order_discount, 0), weight_in_all)
-                else coalesce(paid_in_all, 0) end as to_share
+            select w.*, case when not is_priced then coalesce(paid_in_all, 0)
+                when abs(weight_in_all - {rest} - paid_in_all) < abs(weight_in_all - {own} - paid_in_all) then {rest}
+                else {own} end as to_share
             from ({_line_weights(scope, where)}) w
         ) s"""
 
@@ -124,7 +133,8 @@ def _line_weights(scope: Scope, where: str) -> str:
     order = "partition by source, event_id"
     return f"""
         select v.*, cast(sum(weight) over ({order}) as bigint) as weight_in_all,
-            cast(sum(weight) over ({order} order by position) as bigint) as weight_so_far
+            cast(sum(weight) over ({order} order by position) as bigint) as weight_so_far,
+            cast(sum(gross - worth) over ({order}) as bigint) as lines_off
         from (
             select n.*, case when is_priced then worth else quantity end as weight
             from (

@@ -1,8 +1,8 @@
 """Run every study: each script under benchmarks/*/ that has a `main()`, one after another, each in its own process.
 
-`python benchmarks/run.py [--full] [--minutes 20] [part of a name ...]`. A study that takes longer than its minutes is
-ended and said so. A study of real data, whose `main` asks for a folder, gets the one that PATRON_TEST_DATA names and is
-passed over without. Exit code 1 when a study failed.
+`python benchmarks/run.py [--full] [--minutes 20] [part of a name ...]`. A study that takes longer than its minutes, or
+the `MINUTES` that it names, is ended and said so. A study of real data, whose `main` asks for a folder, gets the one
+that PATRON_TEST_DATA names and is passed over without. Exit code 1 when a study failed.
 """
 
 import argparse
@@ -27,6 +27,19 @@ def asks_for(script: Path) -> list[str] | None:
     return [one.arg for one in mains[0].args[: len(mains[0].args) - len(mains[0].defaults)]] if mains else None
 
 
+def minutes_of(script: Path) -> float:
+    """The longest time that a script names for itself, minutes; 0 where it names none."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    named = [
+        node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and [getattr(one, "id", "") for one in node.targets] == ["MINUTES"]
+    ]
+    return float(str(named[0])) if named else 0.0
+
+
 def studies(parts: list[str]) -> list[Path]:
     """Scripts with a main(), in order of their names; all, or those whose path holds one of the parts."""
     found = [script for script in sorted(HERE.glob("*/*.py")) if asks_for(script) is not None]
@@ -43,7 +56,7 @@ def run(script: Path, *, minutes: float, is_full: bool) -> bool:
         return True
     takes_full = is_full and FULL in script.read_text(encoding="utf-8")
     command = [sys.executable, str(script), *([FULL] if takes_full else []), *([DATA] if needs_data else [])]
-    since = time.perf_counter()
+    since, minutes = time.perf_counter(), max(minutes, minutes_of(script))
     try:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
         code = subprocess.run(command, timeout=minutes * 60, check=False, env=env).returncode  # noqa: S603 - our scripts

@@ -69,6 +69,8 @@ def test_twice_the_discount_is_less_than_twice_as_attractive(small_shop):
     assert one < twice < 2 * one
     assert 0 < strength_of(Offer("free", is_free_shipping=True), small_shop) < one
     assert strength_of(Offer("nothing"), small_shop) == 0
+    points, reminder = Offer("points", points_share=0.1), Offer("reminder", attention_share=0.02)
+    assert 0 < strength_of(reminder, small_shop) < strength_of(points, small_shop) < one
 
 
 def test_a_nudge_is_spent_within_the_days_of_the_offer_and_fades(small_shop):

@@ -9,10 +9,11 @@ import pytest
 from patron.simulate.ground_truth import truth
 from patron.simulate.profit import margin_cents
 from patron.simulate.simulator import ShopSimulator
-from patron.simulate.simulator_settings import CLASSES, DEFAULT_SHOP
+from patron.simulate.simulator_settings import CATALOGUE_SHOP, CLASSES, DEFAULT_SHOP
 from patron.simulate.visits import DAY_SPAN
 
-MIDDLE = replace(DEFAULT_SHOP, customers=1_500)
+MIDDLE = replace(CATALOGUE_SHOP, customers=1_500)
+COSTLY = {offer.offer_id for offer in DEFAULT_SHOP.offers}
 DAYS = 150
 
 
@@ -52,8 +53,14 @@ def test_true_uplift_is_what_paired_worlds_show(paired, offer_id, klass):
     of_class = pc.and_(pc.equal(known["class"], klass), known["is_alive"]).to_numpy()
     true = known[f"uplift_{offer_id}_cents"].to_numpy()[of_class]
     error = gain[of_class] - true
-    assert abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
-    assert true.mean() > 100 if klass == "persuadable" else true.mean() < 0
+    if (gain[of_class] != 0).sum() >= 20:  # why: a reminder changes too few of most classes for a normal error
+        assert abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
+    if klass == "persuadable":
+        assert true.mean() > 100
+    elif offer_id in COSTLY or klass == "put_off":
+        assert true.mean() < 0
+    elif offer_id in {"REMINDER", "CALL"}:
+        assert true.mean() >= 0  # why: what leaves the price as it is gives no margin away
 
 
 def test_true_expected_margin_is_what_customers_bring(paired):
@@ -93,6 +100,18 @@ def test_most_customers_are_not_persuadable_and_offers_are_lost_on_many(paired):
     assert share["put_off"] >= 0.1
     assert share["would_buy_anyway"] >= 0.1
     assert pc.mean(known["uplift_SAVE20_cents"]).as_py() < 0
+
+
+def test_the_larger_catalogue_is_weighed_against_what_a_contact_costs(paired):
+    """A call pays with some only, a reminder earns little with most, and nothing is best with everybody."""
+    known = paired["SAVE10"][0]
+    alive = known.filter(known["is_alive"])
+    names = [offer.offer_id for offer in MIDDLE.offers]
+    contacts = np.array([offer.contact_cents for offer in MIDDLE.offers])
+    net = np.column_stack([alive[f"uplift_{name}_cents"].to_numpy() for name in names]) - contacts
+    best = np.where(net.max(axis=1) > 0, net.argmax(axis=1), len(names))
+    assert len(np.unique(best)) >= 5
+    assert net[:, names.index("CALL")].mean() < 0 < net[:, names.index("CALL")].max()
 
 
 def test_orders_come_at_the_rate_the_latent_rates_say():

@@ -22,6 +22,7 @@ from patron.simulate.order_terms import (
 from patron.simulate.product_catalogue import REVIEWS
 from patron.simulate.random_streams import Draws
 from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import CATALOGUE_SHOP
 from patron.simulate.visits import browse_products
 
 DAYS = np.arange(400, 415)
@@ -56,6 +57,14 @@ def test_an_offer_that_is_used_gives_its_discount_its_coupon_and_its_free_shippi
     sometimes = customers.redeemed_share[visits.row] < 1
     assert used[~sometimes].all()
     assert come_true(used[sometimes], customers.redeemed_share[visits.row][sometimes])
+
+
+@pytest.mark.parametrize(("offer", "is_used"), [(3, False), (4, True), (5, False)])
+def test_only_points_have_a_code_and_no_offer_without_a_discount_lowers_the_price(customers, visits_on, offer, is_used):
+    with_newsletter, coupon, free = terms_of(visits_on(customers, DAYS, offer=offer), customers, CATALOGUE_SHOP)
+    assert (coupon == offer + 1).any() == is_used
+    assert np.all(with_newsletter[coupon != 0] == 0)
+    assert not free.any()
 
 
 def test_without_an_offer_or_a_sale_the_only_discount_is_the_newsletters_code(

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.simulate.profit import margin_cents, profit_cents
-from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.simulate.profit import contact_cents, margin_cents, profit_cents
+from patron.simulate.simulator_settings import CATALOGUE_SHOP, DEFAULT_SHOP
 
 
 def test_profit_is_margin_less_discounts_waived_shipping_refunds_and_contacts():
@@ -67,3 +67,22 @@ def test_a_waived_shipping_costs_what_it_would_have_brought(year, small_shop):
     )
     cost = profit_cents(paid, small_shop) - profit_cents(waived, small_shop)
     assert cost == pytest.approx(small_shop.shipping_cents * len(paid))
+
+
+def test_points_cost_the_share_of_the_price_that_is_redeemed_and_come_back_with_a_refund(year, small_shop):
+    """The same orders with the coupon of points, and then sent back whole."""
+    orders = year.filter(pc.equal(year["name"], "Order Completed"))
+    lines = [[line | {"coupon": "POINTS10"} for line in products] for products in orders["products"].to_pylist()]
+    at = orders.column_names.index("products")
+    with_points = orders.set_column(at, "products", pa.array(lines, orders.schema.field("products").type))
+    paid = pc.sum(orders["revenue_cents"]).as_py()
+    cost = profit_cents(orders, small_shop) - profit_cents(with_points, CATALOGUE_SHOP)
+    assert cost == pytest.approx(0.10 * CATALOGUE_SHOP.points_redeemed_share * paid)
+    name = with_points.column_names.index("name")
+    returned = with_points.set_column(name, "name", pa.array(["Order Refunded"] * len(orders)))
+    plain = orders.set_column(name, "name", pa.array(["Order Refunded"] * len(orders)))
+    assert profit_cents(returned, CATALOGUE_SHOP) - profit_cents(plain, small_shop) == pytest.approx(cost)
+
+
+def test_a_call_costs_more_than_a_message():
+    assert contact_cents(pa.chunked_array([["SAVE10", "CALL", "REMINDER"]]), CATALOGUE_SHOP) == 5 + 400 + 5

@@ -60,6 +60,7 @@ class ActiveOffers:
 def strength_of(offer: Offer, settings: SimulatorSettings) -> float:
     """How attractive an offer is: 20 % is 1, and twice the discount is less than twice as attractive."""
     worth = offer.discount_share + settings.free_shipping_worth_share * offer.is_free_shipping
+    worth += settings.points_worth_share * offer.points_share + offer.attention_share
     return (worth / 0.2) ** 0.8
 
 

@@ -33,13 +33,14 @@ class Basket:
     """Shipping that a free-shipping offer would waive."""
 
 
-def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
+def truth(world: ShopSimulator, horizon_days: int = 90, window_days: int | None = None) -> pa.Table:
     """One row per customer who has signed up by the world's present.
 
     Expected orders, net paid and margin cover the next `horizon_days`, given whether the customer is still there, when
     no offer is in force; refunds count with their order. `uplift_<offer>_cents` is the expected extra margin of making
-    that offer now, discount included and contact cost not, over the days it is valid, against no offer. Both are exact
-    in order rates, seasons and drop-out; what an order is worth is the mean of BASKETS drawn baskets.
+    that offer now, less discount and points and not the cost of contact, over the days it is valid, or the first
+    `window_days` of them, against no offer. Both are exact in order rates, seasons and drop-out; what an order is worth
+    is the mean of BASKETS drawn baskets.
     `leaving_cause` is the planted cause that drives the customer away by `dropped_out_on`, and `caused_on` the day it
     strikes; expected values do not know of planted causes yet to come.
     """
@@ -47,7 +48,8 @@ def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
     customers = everyone.rows(~everyone.is_visitor & (everyone.signup_day < world.day))
     starts = range(0, len(customers), CUSTOMERS_PER_BATCH)
     slices = [customers.rows(np.arange(at, min(at + CUSTOMERS_PER_BATCH, len(customers)))) for at in starts]
-    return pa.concat_tables([_truth_of(rows, world, horizon_days) for rows in slices or [customers]])
+    uplift_days = min(window_days or world.settings.offer_days, world.settings.offer_days)
+    return pa.concat_tables([_truth_of(rows, world, horizon_days, uplift_days) for rows in slices or [customers]])
 
 
 def contract_truth(world: ShopSimulator) -> pa.Table:
@@ -72,7 +74,7 @@ def contract_truth(world: ShopSimulator) -> pa.Table:
     return pa.table(columns)
 
 
-def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Table:
+def _truth_of(people: People, world: ShopSimulator, horizon_days: int, uplift_days: int) -> pa.Table:
     shop = world.settings
     gone = demand.dropout_days(people, world.exposure)
     is_alive = gone >= world.day
@@ -106,7 +108,7 @@ def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Tab
         "expected_margin_cents": margin,
     }
     for index, offer in enumerate(shop.offers):
-        columns[f"uplift_{offer.offer_id}_cents"] = uplift_cents(people, world, index, basket) * is_alive
+        columns[f"uplift_{offer.offer_id}_cents"] = uplift_cents(people, world, index, basket, uplift_days) * is_alive
     return pa.table(columns)
 
 
@@ -145,10 +147,10 @@ def standing_share(people: People, days: np.ndarray, shop: SimulatorSettings) ->
     return np.where(demand.is_sale(shop, days)[:, None], shop.sale_discount_share, code)
 
 
-def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Basket) -> np.ndarray:
-    """Expected extra margin over its window of making an offer to each living customer now."""
+def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Basket, window_days: int) -> np.ndarray:
+    """Expected extra margin over the window of making an offer to each living customer now."""
     shop = world.settings
-    days = np.arange(world.day, world.day + shop.offer_days)
+    days = np.arange(world.day, world.day + window_days)
     offer_terms = shop.offers[offer]
     recent = world.exposure.person[world.exposure.day > world.day - FATIGUE_DAYS]
     times = np.bincount(recent, minlength=len(world.people))[people.person]
@@ -159,7 +161,8 @@ def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Baske
     without = expected_orders(people, days, shop, None)
     standing = shop.margin_share - standing_share(people, days, shop)
     used = _redeemed_margin(days, shop, offer_terms, basket)
-    mixed = people.redeemed_share * used + (1 - people.redeemed_share) * standing * basket.gross_cents
+    redeemed_share = people.redeemed_share * offer_terms.has_code
+    mixed = redeemed_share * used + (1 - redeemed_share) * standing * basket.gross_cents
     return (with_offer * mixed - without * standing * basket.gross_cents).sum(axis=0)
 
 
@@ -167,4 +170,5 @@ def _redeemed_margin(days: np.ndarray, shop: SimulatorSettings, offer: Offer, ba
     """Expected margin of an order that uses an offer, shape (days, people)."""
     sale = shop.sale_discount_share * demand.is_sale(shop, days)[:, None]
     share = np.maximum(sale, offer.discount_share)
+    share = share + (1 - share) * offer.points_share * shop.points_redeemed_share
     return (shop.margin_share - share) * basket.gross_cents - offer.is_free_shipping * basket.waived_cents

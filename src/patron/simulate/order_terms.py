@@ -41,9 +41,10 @@ def discount_terms(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Discount share, coupon and free shipping of orders: an offer that is used, a sale, or the newsletter's code."""
     row, number, offer = visits.row[visit], visits.number[visit], visits.offer[visit]
-    used = (offer >= 0) & draws.below("redeem", people.redeemed_share[row], number)
+    # why: the last entry of these arrays stands for no offer, also in a shop that makes none
+    has_code = np.array([*(o.has_code for o in shop.offers), False])[offer]
+    used = has_code & draws.below("redeem", people.redeemed_share[row], number)
     code = ~used & ~visits.is_sale[visit] & draws.below("code", people.coupon_share[row], number)
-    # why: the last entry stands for no offer, also in a shop that makes none
     offered = np.array([*(o.discount_share for o in shop.offers), 0.0])[offer] * used
     standing = shop.sale_discount_share * visits.is_sale[visit] + shop.newsletter_discount_share * code
     free = np.array([*(o.is_free_shipping for o in shop.offers), False])[offer] & used

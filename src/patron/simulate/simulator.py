@@ -145,7 +145,8 @@ class ShopSimulator:
             strength = base[now] * (1 - self.settings.fatigue_share) ** times
             more = demand.Exposure(person[now], item[now], day[now], strength)
             self._exposure = self._exposure.followed_by(more)
-        alive = self._alive_on(person, day)
+        is_message = ~np.array([offer.is_call for offer in self.settings.offers])[item]
+        alive = self._alive_on(person, day) & is_message
         exposed = exposures.exposed_us[keep]
         opened = messages.offer_responses(person, exposed, decision[keep], alive, self.people, self.draws)
         self._pending = concatenate_batches([self._pending, *opened])

@@ -1,6 +1,6 @@
 """What a simulated shop is like: every number with its unit. The default shop was fixed before any policy met it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 CLASSES = ("persuadable", "indifferent", "would_buy_anyway", "put_off")
@@ -18,6 +18,19 @@ class Offer:
     """Share of the goods' price taken off, 0 to 1."""
     is_free_shipping: bool = False
     """Whether the shop pays the shipping."""
+    points_share: float = 0.0
+    """Share of the price that orders with it credit in points, 0 to 1."""
+    attention_share: float = 0.0
+    """Discount that is as attractive as being reminded or called alone, 0 to 1."""
+    contact_cents: int = 5
+    """Cost of one contact, cents."""
+    is_call: bool = False
+    """Whether people make the contact; a call is no message that could be opened."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether orders can use it: a reminder and a call leave the price as it is."""
+        return bool(self.discount_share or self.is_free_shipping or self.points_share)
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,10 @@ class SimulatorSettings:
     """How long an offer is valid from exposure, days."""
     free_shipping_worth_share: float = 0.06
     """Discount that a customer finds as attractive as free shipping, 0 to 1."""
+    points_worth_share: float = 0.8
+    """Discount that is as attractive as points for the same share of the price, as a share of it, 0 to 1."""
+    points_redeemed_share: float = 0.7
+    """Share of credited points that are redeemed before they expire, 0 to 1; only those cost the shop."""
     fatigue_share: float = 0.25
     """How much weaker each offer of the last 90 days makes the next one, 0 to 1."""
     responses: tuple[Response, Response, Response, Response] = (
@@ -163,3 +180,19 @@ class SimulatorSettings:
 
 DEFAULT_SHOP = SimulatorSettings()
 """The default shop. Its numbers are not changed to suit a policy."""
+
+CATALOGUE_SHOP = replace(
+    DEFAULT_SHOP,
+    offers=(
+        *DEFAULT_SHOP.offers,
+        Offer("REMINDER", attention_share=0.02),
+        Offer("POINTS10", points_share=0.10),
+        Offer("CALL", attention_share=0.15, contact_cents=400, is_call=True),
+    ),
+)
+"""The default shop with the whole catalogue: also a kind reminder, points and a call. Fixed before any policy met it.
+
+The reminder prompts about two orders in a hundred messages, the usual order of magnitude of mails without an incentive.
+Points for 10 % attract as 8 % do, because they come later and on the next order only, and cost 7 %: a third expires.
+A call attracts as 15 % do, and costs ten minutes at $24 an hour. All three annoy and tire as every exposure does.
+"""

@@ -52,6 +52,7 @@ class Row:
     true_cents: float
     estimate: EffectEstimate
     previous: Interval
+    outcomes: DecisionOutcomes
     seconds: float
 
 
@@ -115,7 +116,17 @@ def play(seed: int, folder: Path) -> Row:
     offered = int((outcomes.action != NONE).sum())
     whole = next(one for one in effect_estimates(outcomes) if (one.offer, one.stratum) == ("any", "all"))
     true_cents = sum(effects) / offered
-    return Row(seed, offered, true_cents, whole, effect_against_holdout(outcomes), time.process_time() - started)
+    previous = effect_against_holdout(outcomes)
+    return Row(seed, offered, true_cents, whole, previous, outcomes, time.process_time() - started)
+
+
+def keep_needed_steps() -> None:
+    """Leave out what a run does besides deciding and measuring offers."""
+    run.STEPS = tuple(
+        run.Step(step.name, step.stage, tuple(one for one in step.functions if one.__name__ not in UNNEEDED))
+        for step in run.STEPS
+        if step.name in NEEDED
+    )
 
 
 def text(interval: Interval, true_cents: float) -> str:
@@ -125,11 +136,7 @@ def text(interval: Interval, true_cents: float) -> str:
 
 
 def main() -> None:
-    run.STEPS = tuple(
-        run.Step(step.name, step.stage, tuple(one for one in step.functions if one.__name__ not in UNNEEDED))
-        for step in run.STEPS
-        if step.name in NEEDED
-    )
+    keep_needed_steps()
     seeds = [int(one) for one in sys.argv[1:]] or list(range(20))
     print("| seed | offers | truth | adjusted, holds it | raw, holds it | at every look | previously, holds it | s |")
     print(f"|{'---|' * 8}", flush=True)

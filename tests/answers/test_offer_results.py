@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from patron.answers.offer_results import decision_summary, effects
+from patron.answers.offer_results import assignment_alarms, decision_summary, effects
 from patron.storage.runs import Run
 
 
@@ -127,8 +127,14 @@ def test_a_run_that_decided_nothing_has_an_empty_summary(snapshot_of):
 def test_effects_are_those_of_the_run_with_everybody_first(last, rows_of_last, snapshot_of):
     measured = rows_of_last("effects")
     found = effects(last)
-    assert {(one.offer, one.stratum, one.effect_cents) for one in found} == {
-        (row["offer"], row["stratum"], row["effect_cents"]) for row in measured
+    assert {(one.offer, one.stratum, one.effect_cents, one.raw_cents) for one in found} == {
+        (
+            row["offer"],
+            row["stratum"],
+            row["effect_cents" if row["adjusted_cents"] is None else "adjusted_cents"],
+            row["raw_cents"],
+        )
+        for row in measured
     }
     assert all(one.low < one.effect_cents < one.high for one in found)
     mixed = [
@@ -137,3 +143,22 @@ def test_effects_are_those_of_the_run_with_everybody_first(last, rows_of_last, s
     ]
     order = [(one.offer, one.stratum) for one in effects(snapshot_of(last.run, effects=mixed))]
     assert order == [("any", "all"), ("any", "lapsed"), ("five", "all"), ("ten", "all"), ("ten", "lapsed")]
+
+
+def test_an_alarm_names_the_arm_that_is_furthest_off(snapshot_of, this_run):
+    arms = (("holdout", "holdout", 60, 100.0), ("holdout", "reachable", 940, 900.0), ("actions", "ten", 9, 10.0))
+    rows = [
+        {
+            "run_id": this_run.run_id,
+            "assignment": assignment,
+            "arm": arm,
+            "decision_count": count,
+            "expected_decisions": expected,
+            "p_value": 1e-5,
+            "is_alarm": assignment == "holdout",
+        }
+        for assignment, arm, count, expected in arms
+    ]
+    found = assignment_alarms(snapshot_of(this_run, assignment_checks=rows))
+    assert [(one.assignment, one.arm, one.decision_count) for one in found] == [("holdout", "holdout", 60)]
+    assert assignment_alarms(snapshot_of()) == ()

@@ -11,6 +11,12 @@ def test_a_value_skewed_downwards_may_lie_far_below_the_truth():
     assert skewed.high > plain.high
 
 
+def test_the_value_stays_within_its_ends_however_skewed_it_is():
+    for skewness in (-50.0, 50.0):
+        found = standardised_ends(0.0, 1.0, skewness, reach=8.0)
+        assert found.low < 0 < found.high
+
+
 def test_ends_hold_the_mean_of_skewed_draws_on_both_sides():
     rng = np.random.default_rng(0)
     means = rng.gamma(0.5, 1.0, (20_000, 12)).mean(axis=1)

@@ -70,19 +70,48 @@ class DecisionSummary:
 
 @dataclass(frozen=True)
 class Effect:
-    """Effect of one offer on the margin of a stratum, with its 95 % interval; the true effect of a placebo is 0."""
+    """Mean effect of one offer on the margin of those who got it, with 95 % intervals; that of a placebo is really 0.
+
+    The whole is the mean of its parts. What decisions use within strata is shrunk, and is not shown.
+    """
 
     offer: str
     stratum: str
     treated_count: int
     control_count: int
     effect_cents: float
+    """Adjusted for what was known at the decision."""
     low: float
     high: float
+    """Ends of the interval at a single look."""
     standard_error: float
+    """Of the effect that decisions use."""
     is_placebo: bool
     decided_from: datetime
     decided_until: datetime
+    raw_cents: float | None = None
+    """Not adjusted; None of runs that did not measure it, like the following."""
+    raw_low: float | None = None
+    raw_high: float | None = None
+    sequence_low: float | None = None
+    sequence_high: float | None = None
+    """Ends of the interval that holds however often one looks."""
+    cost_cents: float | None = None
+    """Mean cost of an offer: discount, orders with its code, sending."""
+    net_cents: float | None = None
+    """Effect less the costs that are not in the margin already."""
+
+
+@dataclass(frozen=True)
+class AssignmentAlarm:
+    """An arm that has not as many decisions as it should: until the cause is known, no effect counts."""
+
+    assignment: str
+    """holdout or actions."""
+    arm: str
+    decision_count: int
+    expected_decisions: float
+    p_value: float
 
 
 def decision_summary(view: Snapshot) -> DecisionSummary:
@@ -143,8 +172,21 @@ def _available_cents(view: Snapshot) -> float:
 def effects(view: Snapshot) -> tuple[Effect, ...]:
     """Measured effects of the offers before this run, those over all customers first."""
     sql = f"""
-select offer, stratum, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
-  decided_from, decided_until
+select offer, stratum, treated_count, control_count, coalesce(adjusted_cents, effect_cents) as effect_cents,
+  coalesce(adjusted_low, low) as low, coalesce(adjusted_high, high) as high, standard_error, is_placebo,
+  decided_from, decided_until, raw_cents, raw_low, raw_high, sequence_low, sequence_high, cost_cents, net_cents
 from effects where run_id = '{view.run.run_id}'
 order by case when offer = 'any' then 0 else 1 end, case when stratum = 'all' then 0 else 1 end, offer, stratum"""
     return tuple(Effect(**row) for row in records(view.query(sql)))
+
+
+def assignment_alarms(view: Snapshot) -> tuple[AssignmentAlarm, ...]:
+    """Of each assignment that cannot be as declared, the arm that is furthest off."""
+    sql = f"""
+select assignment, arm, decision_count, expected_decisions, p_value from assignment_checks
+where run_id = '{view.run.run_id}' and is_alarm
+order by assignment desc, abs(decision_count - expected_decisions) / (expected_decisions + 1) desc, arm"""
+    furthest = {}
+    for row in records(view.query(sql)):
+        furthest.setdefault(row["assignment"], AssignmentAlarm(**row))
+    return tuple(furthest.values())

@@ -5,7 +5,14 @@ from datetime import datetime
 
 from patron.answers.category_needs import CategoryForecast, category_forecasts
 from patron.answers.later_refunds import later_refunds
-from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
+from patron.answers.offer_results import (
+    AssignmentAlarm,
+    DecisionSummary,
+    Effect,
+    assignment_alarms,
+    decision_summary,
+    effects,
+)
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
 from patron.answers.segments_overview import (
     LifecycleStage,
@@ -48,6 +55,8 @@ class Overview:
     """Refunds that became known only after the run's cutoff, and do not count."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
     """What this run has too little history for."""
+    assignment_alarms: tuple[AssignmentAlarm, ...] = ()
+    """Why effects must not be trusted, if so."""
 
 
 def overview(shop: Shop) -> Overview:
@@ -77,4 +86,5 @@ def overview_of(view: Snapshot) -> Overview:
         later_refunds=later_refunds(view),
         offer_names=view.policy.offer_names,
         missing_forecasts=missing_forecasts(view),
+        assignment_alarms=assignment_alarms(view),
     )

@@ -31,9 +31,10 @@ def standardised_ends(value: float, error: float, skewness: float, *, reach: flo
     """A value with a known error and skewness, and its interval of so many errors before the skewness moves it.
 
     The Cornish-Fisher expansion (1938), for errors that do not come from the value's own rows, such as those of a
-    randomisation: a value skewed downwards may lie far below the truth and only a little above.
+    randomisation: a value skewed downwards may lie far below the truth and only a little above. The shift is at most
+    half of the reach; beyond, the expansion does not hold.
     """
-    shift = skewness / 6 * (reach**2 - 1)
+    shift = float(np.clip(skewness / 6 * (reach**2 - 1), -reach / 2, reach / 2))
     return Interval(value, value - error * (reach + shift), value + error * (reach - shift))
 
 

@@ -20,7 +20,6 @@ ANY, ALL = "any", "all"
 REACH_95 = 1.96
 POOLED_ROWS = 20.0
 """Rows of the whole whose moments are mixed into a stratum's: ten customers without an order prove little."""
-LARGEST_SKEWNESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -102,5 +101,4 @@ def _noise(trial: OfferTrial, rest: Numbers, rows: Flags, probability: Numbers) 
     variance = float((square * chance * (1 + weight)).sum())
     if variance <= 0:
         return 0.0, 0.0
-    skewness = float((cube * chance * (1 - weight**2)).sum()) / variance**1.5
-    return float(np.sqrt(variance)), float(np.clip(skewness, -LARGEST_SKEWNESS, LARGEST_SKEWNESS))
+    return float(np.sqrt(variance)), float((cube * chance * (1 - weight**2)).sum()) / variance**1.5

@@ -6,6 +6,7 @@ import pytest
 
 from patron.answers.model_alarms import ModelAlarm
 from patron.answers.models import models
+from patron.answers.offer_results import AssignmentAlarm, Effect
 from patron.answers.overview import overview
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -61,3 +62,36 @@ def test_an_alarm_is_read_first_with_what_to_do_and_how_many_more_there_are(made
     assert said[0].endswith(words(locale)("alarm_help.views"))
     assert more in said[1]
     assert said[2:] == without
+
+
+@pytest.mark.parametrize(
+    ("locale", "effect", "raw", "net", "alarm"),
+    [
+        (
+            "en",
+            "Each of the 1,766 earlier offers changed margin by $0.63",
+            "it is $0.70",
+            "it earned $0.58",
+            "Alarm: “",
+        ),
+        ("zh_CN", "此前的 1,766 次优惠平均每次使毛利变化 US$0.63", "为 US$0.70", "净收益为 US$0.58", "预警"),
+    ],
+)
+def test_an_effect_is_read_raw_and_adjusted_and_an_alarm_of_its_assignment_first(
+    made_shop, locale, effect, raw, net, alarm
+):
+    facts = overview(made_shop)
+    measured = Effect(
+        "any", "all", 1766, 400, 63.0, -20.0, 150.0, 43.0, False, facts.as_of, facts.as_of,
+        raw_cents=70.0, sequence_low=-60.0, sequence_high=190.0, cost_cents=30.0, net_cents=58.0,
+    )  # fmt: skip
+    formats = Formats(locale, facts.currency, facts.time_zone)
+    plain = replace(facts, effects=(measured,), assignment_alarms=())
+    text = " ".join(summary_sentences(plain, None, words(locale), formats))
+    assert [part for part in (effect, raw, net) if part not in text] == []
+    wrong = tuple(
+        AssignmentAlarm(*one, 1e-6) for one in (("holdout", "holdout", 60, 100.0), ("actions", "none", 9, 30.0))
+    )
+    said = summary_sentences(replace(plain, assignment_alarms=wrong), None, words(locale), formats)
+    assert all(one.startswith(alarm) for one in said[:2])
+    assert not text.startswith(alarm)

@@ -68,16 +68,24 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
             words("column.offer_segment"),
             words("column.treated"),
             words("column.control"),
-            words("column.effect"),
+            words("column.raw_effect"),
+            words("column.adjusted_effect"),
             words("column.interval"),
+            words("column.sequence"),
+            words("column.offer_cost"),
+            words("column.offer_net"),
         ),
         rows=tuple(
             (
                 effect_name(effect, offer_names, words),
                 formats.count(effect.treated_count),
                 formats.count(effect.control_count),
+                formats.money(effect.raw_cents),
                 formats.money(effect.effect_cents),
                 f"{formats.money(effect.low)} … {formats.money(effect.high)}",
+                f"{formats.money(effect.sequence_low)} … {formats.money(effect.sequence_high)}",
+                formats.money(effect.cost_cents),
+                formats.money(effect.net_cents),
             )
             for effect in largest
         ),

@@ -23,6 +23,7 @@ SLIGHT_SEASON = 0.03
 def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
     """Sentences for the top of a page, the most important first."""
     return [
+        *assignment_sentences(overview, words, formats),
         *(_alarms(models, words, formats) if models else ()),
         *_revenue(overview, words, formats),
         *later_refunds_sentences(overview.later_refunds, words, formats),
@@ -30,7 +31,7 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
         *_risk(overview, words, formats),
         *offer_sentences(overview, words, formats),
         *fairness_sentences(models.fairness if models else None, words, formats),
-        *(_effect(effect, words, formats) for effect in overview.effects[:1]),
+        *(sentence for effect in overview.effects[:1] for sentence in _effect(effect, words, formats)),
         *(_forecasts(models, words, formats) if models else ()),
         *(training_summary(models, words, formats) if models else ()),
     ]
@@ -43,6 +44,15 @@ def _alarms(models: Models, words: Words, formats: Formats) -> Iterator[str]:
         yield words("summary.alarm", sentence=alarm_sentence(first, words, formats), help=alarm_help(first, words))
         if more:
             yield words("summary.more_alarms", n=more, count=formats.count(more))
+
+
+def assignment_sentences(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    """That an assignment is not as declared, and what to do; nothing where all are."""
+    for alarm in overview.assignment_alarms:
+        is_offer = alarm.assignment == "actions" and alarm.arm != "none"
+        arm = words.offer(alarm.arm, overview.offer_names) if is_offer else words.code("arm", alarm.arm)
+        count, expected = formats.count(alarm.decision_count), formats.count(alarm.expected_decisions)
+        yield words(f"assignment.{alarm.assignment}", arm=arm, count=count, expected=expected)
 
 
 def _figure(overview: Overview, code: str) -> tuple[float | None, float | None]:
@@ -165,15 +175,27 @@ def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Itera
         yield words("summary.assumed")
 
 
-def _effect(effect: Effect, words: Words, formats: Formats) -> str:
+def _effect(effect: Effect, words: Words, formats: Formats) -> Iterator[str]:
+    """What offers changed, raw and adjusted, and what that is after all costs."""
     has_zero = effect.low <= 0 <= effect.high
     kind = "placebo" if effect.is_placebo else "effect"
-    return words(
+    yield words(
         f"summary.{kind}_{'zero' if has_zero else 'clear'}",
+        n=effect.treated_count,
+        count=formats.count(effect.treated_count),
         effect=formats.money(effect.effect_cents),
         low=formats.money(effect.low),
         high=formats.money(effect.high),
     )
+    if effect.is_placebo or effect.raw_cents is None:
+        return
+    yield words(
+        "summary.effect_raw",
+        raw=formats.money(effect.raw_cents),
+        low=formats.money(effect.sequence_low),
+        high=formats.money(effect.sequence_high),
+    )
+    yield words("summary.effect_net", cost=formats.money(effect.cost_cents), net=formats.money(effect.net_cents))
 
 
 def _forecasts(models: Models, words: Words, formats: Formats) -> Iterator[str]:

@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from patron import decide, measure
+from patron.answers.customer_explanation import customer_explanation
+from patron.answers.customer_profile import customer_card
 from patron.answers.offer_results import decision_summary
 from patron.commands.doctor import doctor
 from patron.commands.withdraw_offers import withdraw_offers
@@ -36,8 +38,8 @@ def opened(shop_after_one_run, tmp_path, monkeypatch):
         yield shop, last_run(shop).run
 
 
-def other_view(shop, run, stage=decide, days=-1):
-    return stage_view(shop, stage, run=Run.at(run.as_of + timedelta(days=days)))
+def other_view(shop, run, stage=decide, **later):
+    return stage_view(shop, stage, run=Run.at(run.as_of + timedelta(**(later or {"hours": 1}))))
 
 
 def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
@@ -58,6 +60,12 @@ def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
     assert view.read("exposures").num_rows == 0
     summary = decision_summary(view)
     assert summary.offered_count == offered
+    someone = view.query("select customer_id from decisions where action <> 'none' limit 1")["customer_id"][0].as_py()
+    explained = customer_explanation(view, [], someone)
+    assert (explained.is_sent, explained.is_withdrawn) == (False, True)
+    card = customer_card(shop, someone)
+    assert card.decisions[0].is_withdrawn
+    assert not [one for one in card.timeline if one.kind == "offer"]
     assert (summary.withdrawal.withdrawn_by, summary.withdrawal.reason) == ("Ann", "wrong month")
     assert audit_log.entries(shop.store)[-1].action == "offers withdrawn"
     assert [one for one in doctor(shop.folder) if one.check == "outbox" and one.level == "problem"] == []

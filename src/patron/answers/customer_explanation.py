@@ -39,6 +39,8 @@ class CustomerExplanation:
     """Traits that no forecast of the run uses."""
     has_group_thresholds: bool
     """Whether groups of customers had thresholds of their own."""
+    is_withdrawn: bool = False
+    """Whether the run's offers were withdrawn before they were sent."""
 
 
 def customer_explanation(view: Snapshot, tokens: Sequence[str], customer_id: str | None = None) -> CustomerExplanation:
@@ -64,6 +66,7 @@ def customer_explanation(view: Snapshot, tokens: Sequence[str], customer_id: str
         row["is_sent"],
         tuple(traits["trait"].to_pylist()),
         thresholds.num_rows > 0,
+        is_withdrawn=view.run.run_id in view.withdrawn,
     )
 
 

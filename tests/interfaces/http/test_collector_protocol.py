@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
+from patron.interfaces.http import decision_routes
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
@@ -438,17 +440,22 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
 
 
 REFUSAL = {"error", "what", "where", "todo"}
-READ = [route.path.format(customer_id="x") for route in router.routes if "GET" in route.methods]
+READ = [
+    route.path.format(customer_id="x", decision_id="x")
+    for route in (*router.routes, *decision_routes.router.routes)
+    if "GET" in route.methods
+]
+LOOKUPS = ["/api/customers/lookup", "/api/decisions/lookup"]
 
 
 def status_of(server, path, header):
     headers = {"authorization": header}
-    if path == "/api/customers/lookup":
+    if path in LOOKUPS:
         return server.client.post(path, json={"shop_id": "nobody"}, headers=headers).status_code
     return server.client.get(path, headers=headers).status_code
 
 
-@pytest.mark.parametrize("path", [*READ, "/api/customers/lookup"])
+@pytest.mark.parametrize("path", [*READ, *LOOKUPS])
 def test_a_key_that_is_brought_must_be_a_read_key(server, path):
     read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
     basic = "Basic " + b64encode(f"{read}:".encode()).decode()
@@ -472,9 +479,9 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    expected = {*READ, "/api/customers/lookup", *PEOPLE, *SCORES, *LISTS}
+    expected = {*READ, *LOOKUPS, *PEOPLE, *SCORES, *LISTS}
     collector = {path for path, operations in paths.items() if "collector" in next(iter(operations.values()))["tags"]}
-    assert {path.replace("{customer_id}", "x") for path in paths.keys() - collector} == expected
+    assert {re.sub(r"\{\w+_id\}", "x", path) for path in paths.keys() - collector} == expected
     assert collector == {*BODY_KIND_BY_PATH, "/v1/projects/{write_key}/settings"}
     for path, operations in paths.items():
         for method, operation in operations.items():
@@ -490,6 +497,8 @@ def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
         ("POST", "/api/customers/lookup", b"\xff", 400),
         ("POST", "/api/customers/lookup", b'{"shop_id": ""}', 422),
         ("GET", "/api/customers/nobody", None, 404),
+        ("GET", "/api/decisions?run=2011-01-01", None, 404),
+        ("POST", "/api/decisions/lookup", b'{"shop_id": ""}', 422),
         ("GET", "/api/nothing", None, 404),
         ("PUT", "/api/overview", None, 405),
         ("POST", "/api/people/forget", b"{}", 401),

@@ -34,6 +34,7 @@ def sentences(explained, locale="en"):
 def test_an_offer_that_was_not_sent_is_chosen_and_not_received():
     assert sentences(CHOSEN)[0] == 'The shop chose the offer "Ten percent" for you.'
     assert sentences(replace(CHOSEN, is_sent=True))[0] == 'The shop sent you the offer "Ten percent".'
+    assert sentences(replace(CHOSEN, is_withdrawn=True))[0].endswith("and withdrew it before it was sent.")
     assert not [one for one in sentences(CHOSEN) if "received" in one]
 
 

@@ -1,8 +1,8 @@
 """Decisions in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from patron.answers.decision_ledger import DecisionDetail, DecisionPage
+from patron.answers.decision_ledger import DecisionDetail, DecisionPage, DecisionRow
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.decision_texts import decision_sentences
 from patron.interfaces.i18n.formats import Formats
@@ -20,8 +20,18 @@ def show_decisions(page: DecisionPage, currency: str, *, json: bool) -> None:
         return
     if page.withdrawal:
         output.say(f"The offers of this run were withdrawn by {page.withdrawal.withdrawn_by}.", style="yellow")
+    show_reasons(page)
+    show_rows(f"Page {page.page} of {page.page_count}", page.rows, currency)
+
+
+def show_reasons(page: DecisionPage) -> None:
+    """How many customers each reason applies to."""
     counted = [(one.reason, "offer" if one.is_offer else "none", f"{one.customer_count:,}") for one in page.reasons]
     output.grid(f"Decisions of the run {page.run_id}", ("reason", "action", "customers"), counted)
+
+
+def show_rows(title: str, decisions: Iterable[DecisionRow], currency: str) -> None:
+    """Decisions, one a line."""
     rows = [
         (
             row.decision_id,
@@ -31,9 +41,9 @@ def show_decisions(page: DecisionPage, currency: str, *, json: bool) -> None:
             *(f"{cents / 100:,.2f}" for cents in (row.expected_net_value_cents, row.effect_cents, row.cost_cents)),
             f"{row.propensity:.1%}",
         )
-        for row in page.rows
+        for row in decisions
     ]
-    output.grid(f"Page {page.page} of {page.page_count} (amounts in {currency})", LIST, rows)
+    output.grid(f"{title} (amounts in {currency})", LIST, rows)
 
 
 def show_decision(decision: DecisionDetail, shop: ShopSettings, names: Mapping[str, str], *, json: bool) -> None:

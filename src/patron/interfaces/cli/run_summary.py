@@ -8,7 +8,7 @@ from patron.answers.models import Backtest, Models, models_of
 from patron.answers.overview import overview_of
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
-from patron.interfaces.cli.render_decisions import show_decisions
+from patron.interfaces.cli.render_decisions import show_reasons, show_rows
 from patron.interfaces.cli.render_models import pin_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -21,6 +21,8 @@ from patron.storage.workspace_files import POLICY_FILE
 
 LEFT_OUT = "left_out"
 """Key of a model card: learners that could not be fitted, with the reason."""
+MOST_PREVIEWED = 20
+"""Offers that a preview lists in a terminal; `--json` has a page of them."""
 HEAD = ("question", "champion", "metric", "value", "baseline", "baseline value")
 
 
@@ -75,7 +77,10 @@ def show_preview(copy: Shop, finished: FinishedRun, *, json: bool) -> None:
     formats = Formats("en", summary.currency, summary.time_zone)
     for line in offer_sentences(summary, words("en"), formats):
         output.say(line)
-    show_decisions(page, summary.currency, json=False)
+    show_reasons(page)
+    offers = [row for row in page.rows if row.action != "none"][:MOST_PREVIEWED]
+    if offers:
+        show_rows("The offers with the best expected net value", offers, summary.currency)
 
 
 def _question_names(finished: FinishedRun) -> set[str]:

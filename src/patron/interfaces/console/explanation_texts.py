@@ -32,8 +32,8 @@ def _offer(explained: CustomerExplanation, offer_names: Mapping[str, str], words
     if is_none:
         yield words("explanation.no_offer")
     else:
-        key = "explanation.offer_sent" if explained.is_sent else "explanation.offer"
-        yield words(key, offer=words.offer(explained.action, offer_names))
+        state = "offer_withdrawn" if explained.is_withdrawn else "offer_sent" if explained.is_sent else "offer"
+        yield words(f"explanation.{state}", offer=words.offer(explained.action, offer_names))
     not_drawn = is_none and explained.reason == "exploring"
     yield words(f"explanation.decision.{'not_drawn' if not_drawn else explained.reason}")
 

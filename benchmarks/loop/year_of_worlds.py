@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from patron.commands.simulated_loop import OFFERS
 from patron.simulate import ground_truth
-from patron.simulate.profit import contact_cents, profit_cents
+from patron.simulate.profit import contact_cents, profit_cents, spent_cents
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import SimulatorSettings
 
@@ -53,24 +53,11 @@ def opened_world(settings: SimulatorSettings, seed: int) -> tuple[ShopSimulator,
     return world, world.history(HISTORY_DAYS)
 
 
-def spent_cents(events: pa.Table, offers: pa.Table, settings: SimulatorSettings) -> float:
-    """Discount, waived shipping and points of orders that used an offer, and contacts."""
-    codes = pa.array([offer.offer_id for offer in settings.offers])
-    orders = events.filter(pc.and_(pc.equal(events["name"], "Order Completed"), pc.is_in(events["coupon"], codes)))
-    discount, paid = orders["discount_cents"].to_numpy(), orders["revenue_cents"].to_numpy()
-    charged = pc.fill_null(orders["shipping_cents"], 0).to_numpy()
-    is_below = paid + discount < settings.free_shipping_from_cents
-    shares = np.array([offer.points_share for offer in settings.offers]) * settings.points_redeemed_share
-    points = shares[pc.index_in(orders["coupon"], codes).to_numpy()] * paid
-    used = (discount + settings.shipping_cents * is_below - charged + points).sum()
-    return float(used + contact_cents(offers["offer_id"], settings))
-
-
 def offer_month(world: ShopSimulator, offers: pa.Table) -> Month:
     """Let a month pass in a world, with these offers at its beginning."""
     events = world.advance(world.now + timedelta(days=MONTH_DAYS), offers if offers.num_rows else None)
     contacts = contact_cents(offers["offer_id"], world.settings)
-    return Month(offers.num_rows, contacts, spent_cents(events, offers, world.settings), events)
+    return Month(offers.num_rows, contacts, spent_cents(events, offers["offer_id"], world.settings), events)
 
 
 def year(months: Sequence[Month], world: ShopSimulator) -> Year:

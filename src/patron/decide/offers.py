@@ -69,3 +69,12 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         regret_cents=left.regret_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )
+
+
+def select_again(view: StageView) -> Selected:
+    """What the view's policy selects for the customers of its run, as known then; stores nothing.
+
+    Thresholds by group and refusals for fairness are left out.
+    """
+    nobody = pa.table({"customer_id": pa.array([], pa.string()), "lifecycle_stage": pa.array([], pa.string())})
+    return _without_thresholds(view, nobody)

@@ -46,6 +46,17 @@ def contact_cents(offer_ids: pa.ChunkedArray, shop: SimulatorSettings) -> int:
     return sum(cost[str(offer_id)] for offer_id in offer_ids.to_pylist())
 
 
+def spent_cents(events: pa.Table, offer_ids: pa.ChunkedArray, shop: SimulatorSettings) -> float:
+    """What these offers cost: discounts, waived shipping and points of orders that used one, and contacts, cents."""
+    codes = pa.array([offer.offer_id for offer in shop.offers])
+    orders = events.filter(pc.and_(pc.equal(events["name"], "Order Completed"), pc.is_in(events["coupon"], codes)))
+    discount, paid = orders["discount_cents"].to_numpy(), orders["revenue_cents"].to_numpy()
+    charged = pc.fill_null(orders["shipping_cents"], 0).to_numpy()
+    waived = shop.shipping_cents * (paid + discount < shop.free_shipping_from_cents) - charged
+    points = _points_share(orders, shop) * shop.points_redeemed_share * paid
+    return float((discount + waived + points).sum()) + contact_cents(offer_ids, shop)
+
+
 def profit_cents(events: pa.Table, shop: SimulatorSettings, contacts: int = 0, contact_cents: float = 0.0) -> float:
     """Margin of all orders and refunds among raw events, less the cost of contacts, cents."""
     return float(pc.sum(margin_cents(events, shop)["margin_cents"]).as_py() or 0.0) - contacts * contact_cents

@@ -15,6 +15,7 @@ from patron.interfaces.cli import (
     model_commands,
     operate_commands,
     output,
+    policy_commands,
     privacy_commands,
     recommend_commands,
     result_commands,
@@ -25,7 +26,7 @@ from patron.interfaces.cli import (
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,
     "Data": data_commands.COMMANDS,
-    "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS),
+    "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
     "Look": result_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),

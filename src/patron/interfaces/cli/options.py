@@ -5,12 +5,24 @@ from typing import Annotated
 
 import typer
 
+from patron.interfaces.i18n import LOCALES
+
 HERE = Path()
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder (default: this folder).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]
 Wait = Annotated[
     float | None, typer.Option("--wait", min=0, help="Seconds to wait for another process at work here (default: 10).")
 ]
+
+
+def language(text: str | None) -> str | None:
+    """Check that Patron has texts in a language. Raises BadParameter."""
+    if text is not None and text not in LOCALES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LOCALES)}")
+    return text
+
+
+Locale = Annotated[str | None, typer.Option(callback=language, help="en or zh_CN (default: the shop's language).")]
 
 UserId = Annotated[str | None, typer.Option(help="The shop's own customer id.")]
 Email = Annotated[str | None, typer.Option(help="E-mail address of the customer.")]

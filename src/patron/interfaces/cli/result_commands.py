@@ -7,28 +7,18 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Locale, Workspace
 from patron.interfaces.cli.run_commands import parse_time
-from patron.interfaces.i18n import LOCALES
 
 MAX_PROSPECTS = 20
 MAX_LOOKALIKES = 500
-
-
-def language(text: str | None) -> str | None:
-    """Check that Patron has texts in a language. Raises BadParameter."""
-    if text is not None and text not in LOCALES:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LOCALES)}")
-    return text
 
 
 def report_(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", dir_okay=False, help="File to write (default: in the workspace).")
     ] = None,
-    locale: Annotated[
-        str | None, typer.Option(callback=language, help="en or zh_CN (default: the shop's language).")
-    ] = None,
+    locale: Locale = None,
     workspace: Workspace = HERE,
 ) -> None:
     """Write the last run's report as one HTML file.

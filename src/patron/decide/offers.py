@@ -1,10 +1,13 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pyarrow as pa
 
-from patron.decide.candidates import candidates_query, effects_query
+from patron.decide.candidates import candidates_query, effects_query, issued_query
 from patron.decide.decision_rows import consent_bases, decision_rows, propensity_rows
+from patron.decide.eligibility import Supply, refuses_personal_offers
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
@@ -23,7 +26,11 @@ def decide_offers(view: StageView) -> pa.Table:
     moved = moved_stages(view, churn)
     rows = _candidates(view, moved)
     customers = rows["customer_id"].to_pylist()
-    is_held_out = assign_holdout(view.declared_store, policy.holdout, customers, at=view.run.as_of)
+    is_held_out = np.zeros(len(customers), dtype=np.bool_)
+    scored = np.flatnonzero(~refuses_personal_offers(rows))
+    is_held_out[scored] = assign_holdout(
+        view.declared_store, policy.holdout, [customers[at] for at in scored], at=view.run.as_of
+    )
     choice = _select(view, rows, is_held_out)
     fairness = [*churn.rows, *audit_offers(view, churn.groups, rows, choice)]
     if moved.num_rows:
@@ -65,4 +72,13 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         budget_cents=budget_cents,
         regret_cents=policy.exploration.share * budget_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
+        supply=_supply(view),
     )
+
+
+def _supply(view: StageView) -> Supply:
+    """The day by the shop's clock, and how many of each offer went out since the first of the month."""
+    now = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
+    since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    issued = view.query(issued_query(view.run.run_id, view.run.as_of, since)).to_pylist()
+    return Supply(now.date(), {row["action"]: row["offer_count"] for row in issued})

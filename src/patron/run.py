@@ -41,12 +41,13 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.model_decisions import active_pins
+from patron.storage.offer_rules import OfferRules
 from patron.storage.run_files import FILES, files_of_run
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
-from patron.storage.workspace_files import PRODUCT_EDGES_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
@@ -202,8 +203,8 @@ def run_loop(
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without. `retrain` trains
     every model, also one that could score for some days yet.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
-    work, NoSpace; before anything is written BadFile for edges of products that cannot be read, LakeDamaged or
-    WorkspaceError for a pinned model that cannot score.
+    work, NoSpace; before anything is written BadFile for edges of products that cannot be read, SettingsError for
+    offer rules, LakeDamaged or WorkspaceError for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
@@ -213,6 +214,7 @@ def run_loop(
         )
     with shop.run_lock():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
+        OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)
         with shop.commit_lock():
             drain_inbox(shop)

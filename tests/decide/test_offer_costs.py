@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.offer_costs import offer_costs
 from patron.storage.offer_policy import Offer
+from patron.storage.offer_rules import OfferRules
 
 PER_DAY, ORDER = np.array([0.0, 50.0, 200.0]), np.array([5_000.0, 3_000.0, 6_000.0])
 
@@ -73,3 +75,24 @@ def test_points_and_coupons_earn_what_was_measured(candidates):
     assert found.net[:, 0] == pytest.approx(200.0), "the margin already lacks what the coupon took off"
     spend = 30 * spend_per_day(rows)
     assert found.net[:, 1] == pytest.approx(200.0 - 0.1 * spend - 0.1 * 200 / 0.4), "points come later"
+
+
+def test_rules_for_reasons_change_what_is_assumed_and_give_way_to_what_was_measured(candidates):
+    rows = candidates(40)
+    at = rows.column_names.index("reason_1")
+    rows = rows.set_column(at, "reason_1", pa.array(["returns", "overdue"] * 20))
+    call = Offer(id="call", kind="call", contact_cost_cents=100, assumed_purchase_uplift=0.1)
+    rules = OfferRules({"returns": {"call": 2.0}, "overdue": {"call": 0.0}})
+
+    def effect(rules, error=None):
+        effects = {("call", "all"): MeasuredEffect(50.0, error)} if error else {}
+        return expected_values(rows, np.full(40, "all"), [call], effects=effects, margin_share=0.4, rules=rules).effect[
+            :, 0
+        ]
+
+    plain = effect(OfferRules())
+    assert effect(rules)[::2] == pytest.approx(2 * plain[::2])
+    assert effect(rules)[1::2] == pytest.approx(0)
+    distance = [np.abs(effect(rules, error) - effect(OfferRules(), error)).mean() for error in (1e4, 100.0, 1e-6)]
+    assert distance[0] > distance[1] > distance[2]
+    assert distance[2] == pytest.approx(0, abs=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.candidates import REASON_COLUMNS
+from patron.decide.expected_value import reasons_for_leaving
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import VALUE
 from patron.storage.offer_policy import Offer
@@ -121,8 +121,3 @@ def _closed(offer: Offer, policy: Policy, supply: Supply, margin_share: float) -
         yield "no_margin"
     if supply.left(offer) < 1:
         yield "out_of_stock"
-
-
-def reasons_for_leaving(rows: pa.Table) -> Codes:
-    """Reason codes of each candidate, the strongest first, or ''; one column per rank."""
-    return np.column_stack([np.array(rows[name].fill_null("").to_pylist(), dtype=np.str_) for name in REASON_COLUMNS])

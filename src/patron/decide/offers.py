@@ -13,6 +13,7 @@ from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
+from patron.storage.offer_rules import OfferRules
 from patron.storage.stage_view import StageView
 
 
@@ -68,7 +69,11 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         rows,
         is_held_out,
         policy,
-        Evidence(effects, margin_share=view.settings.shop.margin_share),
+        Evidence(
+            effects,
+            margin_share=view.settings.shop.margin_share,
+            rules=OfferRules.load(view.offer_rules_file, policy.offers),
+        ),
         budget_cents=budget_cents,
         regret_cents=policy.exploration.share * budget_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),

@@ -19,6 +19,7 @@ from patron.decide.expected_value import (
     ALL,
     ASSUMED,
     MEASURED,
+    NO_RULES,
     Effects,
     ExpectedValue,
     expected_values,
@@ -30,6 +31,7 @@ from patron.decide.ordinary_offer import impersonal, ordinary_offer
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, Wheel, certain_counts, draw_slots
 from patron.decide.strata import strata
 from patron.schema.numbers import Numbers
+from patron.storage.offer_rules import OfferRules
 from patron.storage.policy import Policy
 
 NONE = "none"
@@ -45,6 +47,8 @@ class Evidence:
     effects: Effects
     margin_share: float
     """Margin before discounts as a share of the price, 0 to 1."""
+    rules: OfferRules = NO_RULES
+    """What experts assume about offers and reasons for leaving."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,9 @@ class _Draft:
         """Nothing for anybody yet; who can get nothing has the reason."""
         spend, refuses, margin = spend_per_day(rows), refuses_personal_offers(rows), evidence.margin_share
         stratum = np.where(refuses, ALL, strata(rows, spend))
-        expected = expected_values(rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin)
+        expected = expected_values(
+            rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
+        )
         reason = exclusion_reasons(rows, is_held_out, policy)
         forbidden = forbidden_offers(rows, spend, policy, supply=supply, margin_share=margin)
         reason[(reason == "") & (forbidden != "").all(axis=1)] = "not_eligible"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
+from patron.decide.candidates import REASON_COLUMNS
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.selection import NONE, Evidence, OfferSelection, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
@@ -63,6 +64,8 @@ def market(seed: int) -> Market:
             "discount_cents": discount,
             "coupon_order_count": coupons,
             "is_consent_granted": pa.nulls(CUSTOMERS, pa.bool_()),
+            "is_personal_refused": np.zeros(CUSTOMERS, dtype=bool),
+            **{name: pa.nulls(CUSTOMERS, pa.string()) for name in REASON_COLUMNS},
             "offer_count": np.zeros(CUSTOMERS, np.int64),
         }
     )

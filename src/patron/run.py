@@ -42,13 +42,14 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.model_decisions import active_pins
+from patron.storage.offer_rules import OfferRules
 from patron.storage.run_files import FILES, drop_outbox_files, files_of_run
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.storage.withdrawals import withdrawal_of
-from patron.storage.workspace_files import PRODUCT_EDGES_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
@@ -205,7 +206,8 @@ def run_loop(
     every model, also one that could score for some days yet.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceError for a cutoff whose offers
     were sent or withdrawn, WorkspaceBusy when another process is at work, NoSpace; before anything is written BadFile
-    for edges of products that cannot be read, LakeDamaged or WorkspaceError for a pinned model that cannot score.
+    for edges of products that cannot be read, SettingsError for offer rules,
+    LakeDamaged or WorkspaceError for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
@@ -215,6 +217,7 @@ def run_loop(
         )
     with shop.run_lock():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
+        OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         require_open(shop, run)
         require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)

@@ -38,7 +38,7 @@ sensitive_traits = ["country", "gender"]
 id = "TEN"
 discount_share = 0.1
 contact_cost_cents = 5
-assumed_purchase_uplift = 0.08
+assumed_purchase_uplift = 1.0
 """
 
 

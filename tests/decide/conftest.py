@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.decide.candidates import REASON_COLUMNS
 from patron.storage.policy import Policy
 
 
@@ -28,6 +29,8 @@ def candidates():
                 "coupon_order_count": rng.binomial(orders, 0.2),
                 "is_consent_granted": pa.nulls(count, pa.bool_()),
                 "consent_basis": pa.nulls(count, pa.string()),
+                "is_personal_refused": np.zeros(count, dtype=bool),
+                **{name: pa.nulls(count, pa.string()) for name in REASON_COLUMNS},
                 "offer_count": (rng.random(count) < 0.1).astype(np.int64),
             }
         )

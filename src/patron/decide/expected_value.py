@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.candidates import DAYS_OF_HISTORY
+from patron.decide.candidates import DAYS_OF_HISTORY, REASON_COLUMNS
+from patron.decide.offer_costs import offer_costs
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import VALUE
-from patron.storage.policy import Offer
+from patron.storage.offer_policy import Offer
+from patron.storage.offer_rules import OfferRules
 
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
@@ -21,6 +23,7 @@ OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
 ALL = "all"
 ASSUMED, MEASURED = "assumed", "measured"
+NO_RULES = OfferRules()
 
 
 @dataclass(frozen=True)
@@ -84,36 +87,50 @@ def expected_values(
     *,
     effects: Effects,
     margin_share: float,
+    rules: OfferRules = NO_RULES,
 ) -> ExpectedValue:
     """Effect and cost of each offer for each customer.
 
-    Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
-    stratum, to which the discount it already contains is added back, so that cost means the same in both (what orders
-    cost beyond the discount is not in the margin: it is charged for the orders that the gain stands for). Once there
-    are both, each counts by its precision: a first, noisy measurement corrects the assumption, and many replace it.
+    Assumed: the added probability of an order, times its size, times the margin; rules for reasons change it.
+    Measured: the margin difference of the stratum, to which the discount it already contains is added back, so that
+    cost means the same in both (delivery and points are not in the margin: they are charged for the orders that the
+    gain stands for). Once there are both, each counts by its precision: a first, noisy measurement corrects the
+    assumption, and many replace it.
     """
     per_day, order = spend_per_day(rows), order_cents(rows)
-    shape = (rows.num_rows, len(offers))
+    reasons, shape = reasons_for_leaving(rows), (rows.num_rows, len(offers))
     effect, cost, error_of, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
     for at, offer in enumerate(offers):
-        spend = per_day * offer.valid_days
-        orders = spend / np.maximum(order, 1.0)
-        plain_cost = offer.discount_share * spend + offer.cost_per_order_cents * orders + offer.contact_cost_cents
-        added = offer.assumed_purchase_uplift
-        added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
-        assumed = margin_share * added * order
+        costs, margin = offer_costs(offer, per_day, order), offer.margin(margin_share)
+        added = np.minimum(offer.assumed_purchase_uplift * rule_factors(reasons, offer, rules), 1.0)
+        assumed, least = margin * added * order, max(offer.assumed_purchase_uplift, MIN_ASSUMED)
         measured, error, share, is_known = _measured_effects(offer.id, stratum, effects)
-        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, MIN_ASSUMED) * order
+        # why: a rule says nothing about how sure it is, so that one for 0 must not outweigh what is measured
+        unsure_by = ASSUMED_ERROR_SHARE * margin * np.maximum(added, least) * order
         weight = np.where(is_known, _weight(unsure_by, error), 0.0)
-        within = measured + share * offer.discount_share * spend
-        measured_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)
+        within = measured + share * costs.discounts
+        measured_cost = costs.besides_per_order * _added_orders(within, order, margin - costs.discount_share)
         # why: a discount after the window cannot be set against a gain that is counted within it
-        gained = measured + offer.discount_share * spend + (1 - share) * offer.cost_per_order_cents * orders
+        gained = measured + costs.discounts + (1 - share) * costs.besides
         is_measured[:, at] = is_known
-        cost[:, at] = plain_cost + weight * measured_cost + (1 - weight) * added_cost
+        cost[:, at] = costs.anyway + weight * measured_cost + (1 - weight) * added * costs.per_order
         effect[:, at] = weight * gained + (1 - weight) * assumed
         error_of[:, at] = np.where(is_known, np.sqrt(weight) * error, unsure_by)
     return ExpectedValue(effect, cost, error_of, is_measured)
+
+
+def reasons_for_leaving(rows: pa.Table) -> npt.NDArray[np.str_]:
+    """Reason codes of each candidate, the strongest first, or ''; one column per rank."""
+    return np.column_stack([np.array(rows[name].fill_null("").to_pylist(), dtype=np.str_) for name in REASON_COLUMNS])
+
+
+def rule_factors(reasons: npt.NDArray[np.str_], offer: Offer, rules: OfferRules) -> Numbers:
+    """Factor on the assumed effect of an offer with each customer."""
+    if not rules.factors:
+        return np.ones(len(reasons))
+    combinations, position = np.unique(reasons, axis=0, return_inverse=True)
+    factors = np.array([rules.factor(one.tolist(), offer) for one in combinations], dtype=np.float64)
+    return factors[position.reshape(-1)]
 
 
 def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:

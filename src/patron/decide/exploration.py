@@ -7,7 +7,7 @@ the most is learned per cent where
     p = (1 - z / limit) / 2 for z = d / s < limit, else 0,
 
 with one limit for all customers, as high as the regret allows: actions that are about as good are drawn most, and what
-is surely worse not at all. Several actions share the half.
+is worse with a probability of 90 % not at all. Several actions share the half.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from patron.decide.expected_value import ExpectedValue
+from patron.decide.expected_value import OPTIMISM, ExpectedValue
+from patron.decide.fair_prices import FairPrices
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, certain_counts
 from patron.schema.numbers import Numbers
 
-MOST_UNSURE = 2.0
-"""Standard errors beyond which an action is surely worse, so that nothing is left to learn from it."""
 LEAST_SLOTS = 12
 """A probability below 5 % is none: the few who get the action would weigh too much."""
 STEPS = 12
@@ -39,11 +38,13 @@ class Alternatives:
     """Loss by its standard error; infinite where there is nothing to learn."""
 
     @classmethod
-    def of(cls, expectation: ExpectedValue, best: Codes, is_allowed: npt.NDArray[np.bool_]) -> "Alternatives":
+    def of(
+        cls, expectation: ExpectedValue, best: Codes, is_allowed: npt.NDArray[np.bool_], prices: FairPrices
+    ) -> "Alternatives":
         """Compare every action with the best one.
 
-        Who gets nothing because the budget ends is left alone: an offer is worth giving there, and its money is not
-        exploration's.
+        Another price is tried only where the best action is one, with the same probability for all of the group. What
+        would be worth more, if budget and stock did not end, is left alone: its money is not exploration's.
         """
         rows, nothing = np.arange(len(best)), expectation.cost.shape[1]
         net, error = (
@@ -51,18 +52,24 @@ class Alternatives:
         )
         at = np.where(best == NOTHING, nothing, best)
         loss = net[rows, at][:, None] - net
-        is_open = np.column_stack([is_allowed & (expectation.optimistic_net > 0), np.ones(len(best), np.bool_)])
+        is_worth_it = prices.is_other | (expectation.optimistic_net > 0)
+        is_open = np.column_stack([is_allowed & is_worth_it, np.ones(len(best), np.bool_)])
         is_open[rows, at] = False
-        is_open[best == NOTHING] &= loss[best == NOTHING] >= 0
+        is_other = np.column_stack([prices.is_other, np.zeros(len(best), np.bool_)])
+        is_open &= is_other | (loss >= 0)
+        has_price = is_other.any(axis=1) & prices.is_price_of(best)
+        is_open &= ~is_other | has_price[:, None]
         unsure = np.maximum(np.hypot(error, error[rows, at][:, None]), 1e-9)
         loss = np.maximum(loss, 0.0)
-        return cls(best, loss, np.where(is_open, loss / unsure, np.inf))
+        ratio = loss / unsure
+        ratio[:, :nothing] = np.where(prices.is_other, prices.ratio, ratio[:, :nothing])
+        return cls(best, loss, np.where(is_open, ratio, np.inf))
 
     def counts(self, nothing_limit: float, offer_limit: float) -> Codes:
         """Slots of each action within these limits of `ratio`, for nothing and for offers."""
         offers = self.loss.shape[1] - 1
         limit = np.append(np.full(offers, offer_limit), nothing_limit)
-        share = np.maximum(1.0 - self.ratio / np.maximum(limit, 1e-12), 0.0) / 2
+        share = np.where(limit > 0, np.maximum(1.0 - self.ratio / np.maximum(limit, 1e-12), 0.0) / 2, 0.0)
         count = (SLOTS * share / np.maximum(np.isfinite(self.ratio).sum(axis=1), 1)[:, None]).astype(np.int64)
         count[count < LEAST_SLOTS] = 0
         # why: an effect is the difference to nothing, so without nothing an offer teaches nothing
@@ -83,7 +90,7 @@ def explore(alternatives: Alternatives, *, regret_cents: float, fits: Callable[[
     """
     if regret_cents <= 0:
         return alternatives.counts(0.0, 0.0)
-    limit = _largest(lambda z: alternatives.regret(alternatives.counts(z, z)) <= regret_cents, MOST_UNSURE)
+    limit = _largest(lambda z: alternatives.regret(alternatives.counts(z, z)) <= regret_cents, OPTIMISM)
     return alternatives.counts(limit, _largest(lambda z: fits(alternatives.counts(limit, z)), limit))
 
 

@@ -1,16 +1,21 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pyarrow as pa
 
 from patron.decide.budget_period import remaining
-from patron.decide.candidates import candidates_query, effects_query
+from patron.decide.candidates import candidates_query, effects_query, issued_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
+from patron.decide.eligibility import Supply, refuses_personal_offers
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
+from patron.storage.offer_rules import OfferRules
 from patron.storage.stage_view import StageView
 
 
@@ -24,7 +29,11 @@ def decide_offers(view: StageView) -> pa.Table:
     moved = moved_stages(view, churn)
     rows = _candidates(view, moved)
     customers = rows["customer_id"].to_pylist()
-    is_held_out = assign_holdout(view.declared_store, policy.holdout, customers, at=view.run.as_of)
+    is_held_out = np.zeros(len(customers), dtype=np.bool_)
+    scored = np.flatnonzero(~refuses_personal_offers(rows))
+    is_held_out[scored] = assign_holdout(
+        view.declared_store, policy.holdout, [customers[at] for at in scored], at=view.run.as_of
+    )
     choice = _select(view, rows, is_held_out)
     fairness = [*churn.rows, *audit_offers(view, churn.groups, rows, choice)]
     if moved.num_rows:
@@ -64,11 +73,23 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         rows,
         is_held_out,
         policy,
-        Evidence(effects, margin_share=view.settings.shop.margin_share),
+        Evidence(
+            effects,
+            margin_share=view.settings.shop.margin_share,
+            rules=OfferRules.load(view.offer_rules_file, policy.offers),
+        ),
         budget_cents=left.budget_cents,
         regret_cents=left.regret_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
+        supply=_supply(view, left.since),
     )
+
+
+def _supply(view: StageView, since: datetime) -> Supply:
+    """The day by the shop's clock, and how many of each offer went out since the period of the budget began."""
+    now = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
+    issued = view.query(issued_query(view.run.run_id, view.run.as_of, since)).to_pylist()
+    return Supply(now.date(), {row["action"]: row["offer_count"] for row in issued})
 
 
 def select_again(view: StageView) -> Selected:

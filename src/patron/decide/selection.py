@@ -1,4 +1,4 @@
-"""Select an action for each candidate: consent, holdout and caps first, then randomisation, then the best in budget."""
+"""Select an action for each candidate: who may get what first, then the best within all limits, then exploration."""
 
 from dataclasses import dataclass, replace
 
@@ -6,29 +6,38 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.allocation import allocate
-from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected_values, spend_per_day
+from patron.allocation import Allocation, allocate
+from patron.decide.eligibility import (
+    EXCLUSIONS,
+    Supply,
+    closed_offers,
+    exclusion_reasons,
+    forbidden_offers,
+    refuses_personal_offers,
+)
+from patron.decide.expected_value import (
+    ALL,
+    ASSUMED,
+    MEASURED,
+    NO_RULES,
+    Effects,
+    ExpectedValue,
+    expected_values,
+    spend_per_day,
+)
 from patron.decide.exploration import Alternatives, explore
+from patron.decide.fair_prices import fair_prices, price_groups
+from patron.decide.ordinary_offer import impersonal, ordinary_offer
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, Wheel, certain_counts, draw_slots
 from patron.decide.strata import strata
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import Numbers
+from patron.storage.offer_rules import OfferRules
 from patron.storage.policy import Policy
 
 NONE = "none"
-
-REASONS = {
-    "no_consent": "the customer may not be contacted",
-    "holdout": "in the control group, so that effects can be measured",
-    "cap_reached": "had as many offers lately as the policy allows",
-    "no_offer": "the policy names no offer",
-    "exploring": "randomised, so that effects can be measured",
-    "best_net_value": "the offer with the best expected net value",
-    "over_budget": "worth an offer, but others are worth more and the budget ends",
-    "net_value_below_zero": "every offer is expected to cost more than it earns",
-    "unfair": "the run decides no offers, because groups of customers would be treated too differently",
-}
-EXCLUSIONS = ("no_consent", "no_offer", "holdout", "cap_reached")
-"""Reasons why a customer could get no offer at all."""
+EVERYTHING = Supply()
+ROUNDING = 1e-9
+"""By which share sums of cents may be off."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Evidence:
     effects: Effects
     margin_share: float
     """Margin before discounts as a share of the price, 0 to 1."""
+    rules: OfferRules = NO_RULES
+    """What experts assume about offers and reasons for leaving."""
 
 
 @dataclass(frozen=True)
@@ -78,40 +89,27 @@ def select_offers(  # noqa: PLR0913 - two limits in money
     budget_cents: float,
     regret_cents: float,
     rng: np.random.Generator,
+    supply: Supply = EVERYTHING,
 ) -> OfferSelection:
     """Select an action for each candidate, whatever their order.
 
-    Spend stays within the budget whatever the random numbers are, and the expected net value that randomising gives up
-    within `regret_cents`.
+    Spend and offers stay within budget and stock whatever the random numbers are, and the expected net value that
+    randomising gives up within `regret_cents`.
     """
-    stratum = strata(rows, spend_per_day(rows))
-    expectation = expected_values(
-        rows, stratum, policy.offers, effects=evidence.effects, margin_share=evidence.margin_share
-    )
-    reason = exclusion_reasons(rows, is_held_out, policy)
-    forbidden = np.repeat(reason[:, None], len(policy.offers), axis=1)
-    counts = certain_counts(np.full(rows.num_rows, NOTHING, dtype=np.int64), len(policy.offers))
-    action, best = np.full((2, rows.num_rows), NOTHING, dtype=np.int64)
+    draft = _Draft.of(rows, is_held_out, policy, evidence, supply)
+    refusing = np.flatnonzero(draft.refuses & (draft.reason == "ordinary_offer"))
+    ordinary = ordinary_offer(policy, draft.expected.cost[refusing], draft.closed, supply, budget_cents=budget_cents)
+    draft.give(refusing, ordinary.action)
+    eligible = np.flatnonzero(draft.reason == "")
+    eligible = eligible[np.argsort(rows["customer_id"].to_numpy(zero_copy_only=False)[eligible], kind="stable")]
     price = 0.0
-    customers = rows["customer_id"].to_numpy(zero_copy_only=False)
-    eligible = np.flatnonzero(reason == "")
-    eligible = eligible[np.argsort(customers[eligible], kind="stable")]
     if len(eligible):
-        some, is_allowed = expectation.rows(eligible), forbidden[eligible] == ""
-        best[eligible], price = _best_actions(some, is_allowed, budget_cents=budget_cents)
-        wheel = _explored_wheel(
-            stratum[eligible],
-            some,
-            Alternatives.of(some, best[eligible], is_allowed),
-            budget_cents=budget_cents,
-            regret_cents=regret_cents,
-            rng=rng,
-        )
-        counts[eligible], action[eligible] = wheel.counts, wheel.turn(rng)
-        unoffered = np.where((some.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
-        of_best = np.where(best[eligible] >= 0, "best_net_value", unoffered)
-        reason[eligible] = np.where(action[eligible] != best[eligible], "exploring", of_best)
-    return OfferSelection(action, best, reason, stratum, expectation, counts / SLOTS, forbidden, price)
+        left = np.array([supply.left(offer) for offer in policy.offers])
+        if ordinary.action != NOTHING:
+            left[ordinary.action] -= len(refusing)
+        limits = _Limits(budget_cents - ordinary.cost_cents, left)
+        price = _select_eligible(draft, eligible, policy, limits, regret_cents=regret_cents, rng=rng)
+    return draft.selection(price)
 
 
 def withhold_offers(choice: OfferSelection) -> OfferSelection:
@@ -133,49 +131,126 @@ def expected_gain_cents(choice: OfferSelection) -> float:
     return float((choice.propensities_by_action[:, :-1] * choice.expected.net).sum())
 
 
-def may_contact(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
-    """Whether each candidate may be contacted: their latest consent, or what the policy assumes without one."""
-    return np.array(
-        [policy.consent.allows(is_granted=one) for one in rows["is_consent_granted"].to_pylist()], dtype=bool
-    )
+@dataclass(frozen=True)
+class _Limits:
+    """What all offers of the run may use."""
+
+    budget_cents: float
+    left: Numbers
+    """How many of each offer there are; infinite without a limit."""
+
+    def best(self, expectation: ExpectedValue, is_allowed: npt.NDArray[np.bool_]) -> Allocation:
+        """The most net value within the limits."""
+        stock = [None if np.isinf(count) else int(count) for count in self.left]
+        is_limited = any(count is not None for count in stock)
+        return allocate(
+            expectation.net,
+            expectation.cost,
+            self.budget_cents,
+            stock=stock if is_limited else None,
+            eligible=is_allowed,
+        )
+
+    def hold(self, wheel: Wheel, cost: Numbers) -> bool:
+        """Whether every position of a wheel is within the limits."""
+        if wheel.most_used(cost) > self.budget_cents * (1 + ROUNDING):
+            return False
+        ones = np.eye(cost.shape[1])
+        return all(
+            wheel.most_used(np.broadcast_to(ones[at], cost.shape)) <= self.left[at] * (1 + ROUNDING)
+            for at in np.flatnonzero(np.isfinite(self.left))
+        )
 
 
-def exclusion_reasons(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
-    """Why a candidate cannot get an offer, or ''."""
-    capped = float_column(rows, "offer_count", np.nan) >= policy.caps.offers_per_customer
-    tests = [
-        (~may_contact(rows, policy), "no_consent"),
-        (np.full(rows.num_rows, not policy.offers), "no_offer"),
-        (is_held_out, "holdout"),
-        (capped, "cap_reached"),
-    ]
-    return np.select([test for test, _ in tests], [name for _, name in tests], default="").astype("<U20")
+@dataclass
+class _Draft:
+    """A selection while it is made."""
+
+    stratum: npt.NDArray[np.str_]
+    expected: ExpectedValue
+    refuses: npt.NDArray[np.bool_]
+    closed: npt.NDArray[np.str_]
+    forbidden: npt.NDArray[np.str_]
+    reason: npt.NDArray[np.str_]
+    counts: Codes
+    action: Codes
+    best: Codes
+
+    @classmethod
+    def of(
+        cls, rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy, evidence: Evidence, supply: Supply
+    ) -> "_Draft":
+        """Nothing for anybody yet; who can get nothing has the reason."""
+        spend, refuses, margin = spend_per_day(rows), refuses_personal_offers(rows), evidence.margin_share
+        stratum = np.where(refuses, ALL, strata(rows, spend))
+        expected = expected_values(
+            rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
+        )
+        reason = exclusion_reasons(rows, is_held_out, policy)
+        forbidden = forbidden_offers(rows, spend, policy, supply=supply, margin_share=margin)
+        reason[(reason == "") & (forbidden != "").all(axis=1)] = "not_eligible"
+        is_personal = reason == "ordinary_offer"
+        forbidden[is_personal] = "personal_refused"
+        whole = ~is_personal & (reason != "") & (reason != "not_eligible")
+        forbidden[whole] = reason[whole, None]
+        nothing = np.full(rows.num_rows, NOTHING, dtype=np.int64)
+        closed = closed_offers(policy, supply=supply, margin_share=margin)
+        counts = certain_counts(nothing, len(policy.offers))
+        expected = impersonal(expected, refuses)
+        return cls(stratum, expected, refuses, closed, forbidden, reason, counts, nothing, nothing.copy())
+
+    def give(self, customers: npt.NDArray[np.intp], action: int) -> None:
+        """Give customers an action that nothing else can replace."""
+        self.action[customers] = self.best[customers] = action
+        self.counts[customers] = certain_counts(self.action[customers], self.expected.cost.shape[1])
+        if action != NOTHING:
+            self.forbidden[customers, action] = ""
+
+    def selection(self, price: float) -> OfferSelection:
+        """The finished selection."""
+        return OfferSelection(
+            self.action,
+            self.best,
+            self.reason,
+            self.stratum,
+            self.expected,
+            self.counts / SLOTS,
+            self.forbidden,
+            price,
+        )
 
 
-def _best_actions(
-    expectation: ExpectedValue, is_allowed: npt.NDArray[np.bool_], *, budget_cents: float
-) -> tuple[Codes, float]:
-    """The best action of each customer within the budget, and the budget's price."""
-    allocation = allocate(expectation.net, expectation.cost, budget_cents, eligible=is_allowed)
-    return allocation.choice, float(allocation.prices["budget"])
-
-
-def _explored_wheel(
-    stratum: npt.NDArray[np.str_],
-    expectation: ExpectedValue,
-    alternatives: Alternatives,
+def _select_eligible(
+    draft: _Draft,
+    eligible: npt.NDArray[np.intp],
+    policy: Policy,
+    limits: _Limits,
     *,
-    budget_cents: float,
     regret_cents: float,
     rng: np.random.Generator,
-) -> Wheel:
-    """The wheel of as much exploration as regret and budget allow."""
-    slot = draw_slots(stratum, expectation.cost, rng=rng)
-
-    def fits(counts: Codes) -> bool:
-        return Wheel(slot, counts).most_used(expectation.cost) <= budget_cents
-
-    return Wheel(slot, explore(alternatives, regret_cents=regret_cents, fits=fits))
+) -> float:
+    """Select the action of each customer who may get an offer; returns the budget's price."""
+    expected, stratum = draft.expected.rows(eligible), draft.stratum[eligible]
+    is_allowed = draft.forbidden[eligible] == ""
+    is_price = np.array([offer.is_price and not policy.fairness.price_from_value for offer in policy.offers])
+    prices = fair_prices(expected, price_groups(stratum), is_allowed, is_price)
+    allocation = limits.best(expected, is_allowed & ~prices.is_other)
+    best, slot = allocation.choice, draw_slots(stratum, expected.cost, rng=rng)
+    counts = explore(
+        Alternatives.of(expected, best, is_allowed, prices),
+        regret_cents=regret_cents if limits.budget_cents > 0 else 0.0,
+        fits=lambda counts: limits.hold(Wheel(slot, counts), expected.cost),
+    )
+    wheel = Wheel(slot, counts)
+    action = wheel.turn(rng)
+    possible = is_allowed & ~prices.is_other
+    unoffered = np.where(((expected.net > 0) & possible).any(axis=1), "over_budget", "net_value_below_zero")
+    of_best = np.where(best >= 0, "best_net_value", unoffered)
+    draft.reason[eligible] = np.where(action != best, "exploring", of_best)
+    draft.best[eligible], draft.action[eligible], draft.counts[eligible] = best, action, counts
+    is_closed = prices.is_other & (counts[:, :-1] == 0)
+    draft.forbidden[eligible] = np.where(is_closed, "other_price", draft.forbidden[eligible])
+    return float(allocation.prices["budget"])
 
 
 def effect_source(choice: OfferSelection) -> npt.NDArray[np.str_]:

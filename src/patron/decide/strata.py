@@ -12,15 +12,15 @@ PRIOR_ORDERS = 2.0
 
 
 def deal_taste(rows: pa.Table) -> npt.NDArray[np.float64]:
-    """Share of the price taken off plus share of orders with a coupon, last year, shrunk to the average; 0 to 2."""
+    """Share of the price taken off plus share of orders with a coupon, last year, shrunk to the average; 0 to 2.
+
+    It does not depend on how much is spent: who spends twice as much at the same discounts has the same taste.
+    """
     orders, gross = float_column(rows, "order_count", np.nan), float_column(rows, "gross_cents", np.nan)
     discount, coupons = float_column(rows, "discount_cents", np.nan), float_column(rows, "coupon_order_count", np.nan)
-    count = max(orders.sum(), 1.0)
-    prior_gross, prior_discount, prior_coupons = (
-        PRIOR_ORDERS * total / count for total in (max(gross.sum(), 1.0), discount.sum(), coupons.sum())
-    )
-    off = (discount + prior_discount) / np.maximum(gross + prior_gross, 1e-9)
-    return off + (coupons + prior_coupons) / (orders + PRIOR_ORDERS)
+    usual = discount.sum() / max(gross.sum(), 1.0) + coupons.sum() / max(orders.sum(), 1.0)
+    taste = discount / np.maximum(gross, 1.0) + coupons / np.maximum(orders, 1.0)
+    return (orders * taste + PRIOR_ORDERS * usual) / (orders + PRIOR_ORDERS)
 
 
 def levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:

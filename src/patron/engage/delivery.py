@@ -16,7 +16,10 @@ from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.storage.stage_view import VAULT, StageView
 
-OFFERS_HEADER = ("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until")
+OFFERS_HEADER = (
+    *("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until"),
+    *("kind", "amount_off", "least_order", "points_share"),
+)
 RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
 
 
@@ -195,4 +198,6 @@ def _offer_lines(view: StageView, sent: list[dict]) -> Iterator[list[str]]:
             f"{offer.discount_share:g}",
             day.isoformat(),
             until.isoformat(),
+            offer.kind,
+            *(f"{amount:g}" for amount in (offer.amount_off, offer.least_order, offer.points_share)),
         ]

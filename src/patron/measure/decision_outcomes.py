@@ -82,7 +82,7 @@ order by 2, 1
 
 
 def outcomes_query(margin_share: float) -> str:
-    """SQL over decisions, `windows`, order_lines and scores: one row per decision that consent did not rule out.
+    """SQL over decisions, `windows`, order_lines and scores: one row per decision, but where consent ruled it out.
 
     Margin is margin_share of the price before discounts, less discounts, net of refunds known by the window's end.
     """
@@ -93,7 +93,7 @@ with considered as (
   select d.*, w.since, w.decided_at, w.until, w.is_measured,
     row_number() over (partition by d.customer_id order by w.decided_at, d.run_id) = 1 as is_first
   from decisions d join windows w on w.run_id = d.run_id
-  where d.reason <> 'no_consent'),
+  where d.reason not in ('no_consent', 'ordinary_offer')),
 decided as (select * from considered where is_measured),
 earned as (
   select d.decision_id,

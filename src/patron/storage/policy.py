@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
+from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
-LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
 MOST_MONEY = 1e12
 """Largest budget, so that its cents are exact."""
@@ -85,6 +84,8 @@ class Consent(_Section):
     """Whether customers of unknown consent may be contacted."""
     marketing: str = Field(default="marketing", min_length=1)
     """Purpose that contacting customers needs."""
+    personal_offers: str = Field(default="personalisation", min_length=1)
+    """Purpose whose withdrawal refuses personal offers: these customers get the ordinary offer, or none."""
     events_need: str = ""
     """Purpose that collecting views, searches and clicks needs, such as "analytics"; empty: they need no consent."""
     without: Literal["keep", "refuse"] = "keep"
@@ -131,7 +132,7 @@ class AtRisk(_Section):
 class Channel(_Section):
     """How offers reach customers."""
 
-    name: Literal["file"] = "file"
+    name: ChannelName = "file"
     """Files in the workspace's outbox folder."""
     is_delivered: bool = False
     """Whether a mail system sends the outbox; until then effects are a placebo."""
@@ -165,6 +166,8 @@ class Fairness(_Section):
     """Churn: report a group whose forecast is so much further above or below the actual than the others', 0 to 1 ..."""
     refuse_calibration_gap: float = Field(default=0.15, gt=0, le=1)
     """... and decide no offers from this gap on."""
+    price_from_value: bool = False
+    """Whether the size of a discount may follow from what a customer is worth; else it is one per stage and taste."""
     mitigation: Literal["none", "group_thresholds"] = "none"
     """What is done about a gap in the customers forecast as leaving: nothing, or thresholds of each group's own."""
 
@@ -201,32 +204,6 @@ class Models(_Section):
     """Days that a model scores before a run trains it again; 0 or 1: every nightly run trains."""
 
 
-class Offer(_Section):
-    """Something a customer may be offered."""
-
-    id: str
-    """Name in decisions and files, and the coupon code: letters, digits and _."""
-    name: str = ""
-    """Name shown to people."""
-    discount_share: float = Field(ge=0, lt=1)
-    """Discount on what the customer pays while the offer is valid, 0 to 1."""
-    contact_cost_cents: int = Field(default=0, ge=0)
-    """Cost of sending it, cents."""
-    cost_per_order_cents: int = Field(default=0, ge=0)
-    """Cost of each order that uses it besides the discount, such as free shipping, cents."""
-    valid_days: int = Field(default=30, ge=1, le=365)
-    """Days it can be used."""
-    assumed_purchase_uplift: float = Field(ge=0, le=1)
-    """Assumed until measured: added probability of an order while it is valid."""
-
-    @field_validator("id")
-    @classmethod
-    def _is_a_name(cls, value: str) -> str:
-        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_]{0,39}", value):
-            raise ValueError("must be letters, digits and _, at most 40, and begin with a letter or digit")
-        return value
-
-
 class Policy(_Section):
     """All promises of one workspace."""
 
@@ -250,7 +227,15 @@ class Policy(_Section):
         repeated = sorted({name for name in ids if ids.count(name) > 1})
         if repeated or "none" in ids or "any" in ids:
             raise ValueError(f"each id once, and neither 'none' nor 'any'; fix {', '.join(repeated) or 'the id'}")
+        ordinary = [offer.id for offer in offers if offer.is_ordinary]
+        if len(ordinary) > 1:
+            raise ValueError(f"need is_ordinary of one offer at most; {' and '.join(ordinary)} have it")
         return offers
+
+    @property
+    def ordinary_offer(self) -> Offer | None:
+        """What customers get who refuse personal offers; None for nothing."""
+        return next((offer for offer in self.offers if offer.is_ordinary), None)
 
     @cached_property
     def offer_names(self) -> dict[str, str]:

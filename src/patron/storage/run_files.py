@@ -1,4 +1,4 @@
-"""Files that people touch, around a run: settings, policy, tracking plan and product edges, and its outbox.
+"""Files that people touch, around a run: settings, policy, tracking plan, product edges, offer rules, and its outbox.
 
 They are kept with the run's row, so that `patron doctor` can say what has changed since.
 """
@@ -15,22 +15,24 @@ from patron.storage.durable_files import sha256_of
 from patron.storage.policy import Policy
 from patron.storage.settings import Settings
 from patron.storage.store import RUNS, Store
-from patron.storage.workspace_files import PRODUCT_EDGES_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 FILES = "files"
 """Key of a run's summary."""
 SETTINGS, POLICY, TRACKING, EDGES, OUTBOX = "settings", "policy", "tracking", "edges", "outbox"
+RULES = "offer_rules"
 PLACES = frozenset({"store_url", "inbox_url", "master_key_file"})
 """Settings that are not kept: they may hold a password."""
 
 
 def files_of_run(folder: Path, settings: Settings, policy: Policy, run_id: str) -> dict[str, dict[str, Any]]:
-    """Settings and policy by key, and SHA-256 of the tracking plan, the product edges and the outbox of a run."""
+    """Settings and policy by key, and SHA-256 of tracking plan, product edges, offer rules and outbox."""
     return {
         SETTINGS: dict(_leaves(settings.model_dump(mode="json", exclude=set(PLACES)))),
         POLICY: dict(_leaves(policy.model_dump(mode="json"))),
         TRACKING: digests_of(folder / "tracking", "*.json"),
         EDGES: digests_of(folder, PRODUCT_EDGES_FILE),
+        RULES: digests_of(folder, OFFER_RULES_FILE),
         OUTBOX: digests_of(folder / "outbox" / run_id),
     }
 

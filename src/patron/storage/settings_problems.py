@@ -48,7 +48,9 @@ def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
         return unknown_key(name, _fields_at(model, one["loc"][:-1])).rstrip(".")
     if code == "missing":
         return f"{name} is missing"
-    return f"{name} {_rule(code, one)} (got {one['input']!r}){_meant(one)}"
+    is_section = isinstance(one["input"], Mapping) or (code == "value_error" and isinstance(one["input"], list))
+    of = "" if is_section else f" (got {one['input']!r})"
+    return f"{name} {_rule(code, one)}{of}{_meant(one)}"
 
 
 def _rule(code: str, one: ErrorDetails) -> str:

@@ -32,6 +32,7 @@ from patron.storage.workspace_files import (
     COMMIT_LOCK_FILE,
     DATA_FOLDERS,
     INBOX_FILE,
+    OFFER_RULES_FILE,
     POLICY_FILE,
     PREVIEW_PREFIX,
     RUN_LOCK_FILE,
@@ -145,7 +146,7 @@ class Shop:
         for path in (folder, *(folder / name for name in (*DATA_FOLDERS, SCRATCH_FOLDER))):
             make_private_folder(path)
         make_store(folder, Settings())
-        for name in (POLICY_FILE, SETTINGS_FILE):
+        for name in (POLICY_FILE, OFFER_RULES_FILE, SETTINGS_FILE):
             content = (resources.files("patron.storage") / "defaults" / name).read_bytes()
             write_durably(folder / name, content)
         finish_identity(folder)

@@ -22,7 +22,7 @@ from patron.storage.runs import CompletedRun, Run
 from patron.storage.settings import Settings
 from patron.storage.store import METADATA, Store
 from patron.storage.withdrawals import TABLES_OF_DECISIONS
-from patron.storage.workspace_files import PRODUCT_EDGES_FILE
+from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 VAULT = "vault"
 CAPABILITIES = frozenset({VAULT})
@@ -83,6 +83,8 @@ class StageView:
         """Fitted models."""
         self.outbox_folder = workspace.folder / "outbox"
         """Files for channels."""
+        self.offer_rules_file = workspace.folder / OFFER_RULES_FILE
+        """Which offers help against which reason for leaving; a workspace need not have it."""
         self.product_edges_file = workspace.folder / PRODUCT_EDGES_FILE
         """Relations of products that people wrote; a workspace need not have it."""
         self.pinned_models = workspace.pinned_models

@@ -12,6 +12,8 @@ RUN_LOCK_FILE, COMMIT_LOCK_FILE = "run.lock", "workspace.lock"
 STORE_FILE, STORE_BOUND_FILE = "store.db", "store.commits"
 INBOX_FILE, INBOX_BOUND_FILE = "inbox.db", "inbox.commits"
 TRACKING_FOLDER = "tracking"
+OFFER_RULES_FILE = "offer_rules.toml"
+"""Which offers help against which reason for leaving; a workspace need not have it."""
 PRODUCT_EDGES_FILE = "product_edges.csv"
 """Complements, substitutes and experts' rules between products; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
@@ -23,6 +25,7 @@ WORKSPACE_FILE_NAMES = frozenset(
         IDENTITY_FILE,
         SETTINGS_FILE,
         POLICY_FILE,
+        OFFER_RULES_FILE,
         PRODUCT_EDGES_FILE,
         RUN_LOCK_FILE,
         COMMIT_LOCK_FILE,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.answers.customer_explanation import CustomerExplanation
-from patron.decide.selection import REASONS
+from patron.decide.eligibility import REASONS
 from patron.interfaces.console.explanation_texts import explanation_sentences
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats

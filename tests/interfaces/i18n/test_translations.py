@@ -9,7 +9,7 @@ from patron import clickstream
 from patron.answers.segments_overview import STABILITY_LEVELS
 from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.collect.validation import problem_message
-from patron.decide.selection import REASONS
+from patron.decide.eligibility import OFFER_RULES, REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
@@ -44,7 +44,7 @@ CODES = {
     ],
     "kind": sorted(set(KINDS.values())),
     "rejected": list(REJECTED_REASONS),
-    "decision": list(REASONS),
+    "decision": list(REASONS | OFFER_RULES),
     "question": [target.name for target in TARGETS],
     "question_help": [target.name for target in TARGETS],
     "learner": [learner.name for learners in ALL_LEARNERS for learner in learners],

@@ -35,9 +35,7 @@ def report_(
 
 
 def brief(
-    locale: Annotated[
-        str | None, typer.Option(callback=language, help="en or zh_CN (default: the shop's language).")
-    ] = None,
+    locale: Locale = None,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,

@@ -163,7 +163,6 @@ REASONS = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
-    is_for_people=True,
 )
 CHURN_DRIVERS = Table(
     "churn_drivers",

@@ -1,0 +1,68 @@
+"""What an offer costs with each customer while it is valid: one model for all kinds, in cents."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from patron.schema.numbers import Numbers
+from patron.storage.offer_policy import Offer
+
+ORDER_SPREAD = 0.6
+"""Standard deviation of the logarithm of a customer's orders around the expected size."""
+
+
+@dataclass(frozen=True)
+class OfferCosts:
+    """Costs of one offer, cents: a part that the margin after discounts shows, and a part that it does not."""
+
+    discounts: Numbers
+    """Taken off the price of orders that come anyway while the offer is valid."""
+    besides: Numbers
+    """Delivery and points of these orders."""
+    discount_per_order: Numbers
+    """Taken off the price of one more order."""
+    besides_per_order: Numbers
+    contact: float
+    """Sending it."""
+    discount_share: float
+    """Share of the price of any order that it takes off."""
+
+    @property
+    def anyway(self) -> Numbers:
+        """Cost where the offer changes nothing."""
+        return self.discounts + self.besides + self.contact
+
+    @property
+    def per_order(self) -> Numbers:
+        """Cost of one more order."""
+        return self.discount_per_order + self.besides_per_order
+
+
+def offer_costs(offer: Offer, spend_per_day: Numbers, order_cents: Numbers) -> OfferCosts:
+    """Costs of an offer; only what its kind has is above 0.
+
+    A discount takes a share of every order, a coupon an amount off one order that is large enough (orders come by
+    chance at a constant rate, sizes are log-normal), points a share that is redeemed later; free delivery costs the
+    same for each order. Recommendations, reminders and calls cost the contact alone.
+    """
+    spend = spend_per_day * offer.valid_days
+    orders = spend / np.maximum(order_cents, 1.0)
+    is_enough = _share_at_least(offer.least_order_cents, order_cents)
+    points = offer.points_share * offer.redeemed_share
+    return OfferCosts(
+        discounts=offer.discount_share * spend + offer.amount_off_cents * -np.expm1(-orders * is_enough),
+        besides=points * spend + offer.cost_per_order_cents * orders,
+        discount_per_order=offer.discount_share * order_cents + offer.amount_off_cents * is_enough,
+        besides_per_order=points * order_cents + offer.cost_per_order_cents,
+        contact=float(offer.contact_cost_cents),
+        discount_share=offer.discount_share,
+    )
+
+
+def _share_at_least(least_cents: int, order_cents: Numbers) -> Numbers:
+    """Share of orders of at least a size, where the mean size is `order_cents`."""
+    if not least_cents:
+        return np.ones(len(order_cents))
+    middle = np.log(np.maximum(order_cents, 1.0)) - ORDER_SPREAD**2 / 2
+    return ndtr((middle - np.log(least_cents)) / ORDER_SPREAD)

@@ -250,6 +250,28 @@ def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
     opened.close()
 
 
+def test_who_refuses_personal_offers_gets_the_ordinary_one_whatever_is_known_of_them(shop):
+    put(shop, *(at_risk(n, day) for n in range(12) for day in (400, 330, 260)), at_risk(12, 9))
+    before = {"minutes_ago": 60 * 24 * 9}
+    put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", purpose="marketing", **before) for n in range(13) if n != 2))
+    refusing = (0, 1, 2, 12)
+    no = [says(f"no{n}", "Withdrawn", user=f"u{n}", purpose="personalisation", **before) for n in refusing]
+    put(shop, *no, says("again", "Given", user="u1", purpose="personalisation", minutes_ago=60))
+    policy = shop.folder / "policy.toml"
+    ordinary = '[[offers]]\nid = "all"\nkind = "reminder"\nassumed_purchase_uplift = 0.0\nis_ordinary = true\n'
+    policy.write_text(policy.read_text(encoding="utf-8") + ordinary, encoding="utf-8")
+    opened = Shop.open(shop.folder)
+    run_loop(opened, NOW + timedelta(minutes=1))
+    rows = {row["customer_id"]: row for row in opened.lake.read(DECISIONS).to_pylist()}
+    of = {n: rows[initial_customer_id(token(opened, f"u{n}"))] for n in range(13)}
+    assert {n: of[n]["action"] for n in refusing if n != 1} == {0: "all", 2: "none", 12: "all"}
+    assert [of[n]["reason"] for n in (0, 2, 12)] == ["ordinary_offer", "no_consent", "ordinary_offer"]
+    assert of[1]["reason"] != "ordinary_offer"
+    assert {of[n]["propensity"] for n in refusing if n != 1} == {1.0}
+    assert set(opened.lake.read(EXPOSURES)["action"].to_pylist()) >= {"all"}
+    opened.close()
+
+
 def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothing(shop):
     days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]

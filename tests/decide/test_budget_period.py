@@ -72,7 +72,7 @@ class Year:
         except WorkspaceError:
             assert is_sent(self.folder(run)) or not has_offers(self.folder(run))
             return
-        self.shop.policy = self.policy(budget={"amount": self.amount}, exploration={"later_share": 0.3})
+        self.shop.policy = self.policy(budget={"amount": self.amount}, exploration={"share": 0.3})
         clear_offers(self.shop, run)
         if kill == "early":
             return
@@ -83,8 +83,9 @@ class Year:
             rows,
             nobody,
             self.shop.policy,
-            Evidence({}, False, 0.45),
+            Evidence({}, 0.45),
             budget_cents=left.budget_cents,
+            regret_cents=left.regret_cents,
             rng=np.random.default_rng(place),
         )
         decisions = decision_rows(view, rows["customer_id"].to_pylist(), nobody, choice, ["consent"] * 30)

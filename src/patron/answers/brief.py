@@ -164,9 +164,9 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
     contact = {offer.id: offer.contact_cost_cents for offer in view.policy.offers}
     for one in measured:
         if one.stratum == ALL and one.offer in contact and not one.is_placebo and one.high < contact[one.offer]:
-            given = next((row.customer_count for row in decided.actions if row.action == one.offer), 0)
+            count = next((row.customer_count for row in decided.actions if row.action == one.offer), 0)
             loss = contact[one.offer] - one.effect_cents
-            yield Change("stop_offer", given, given * loss, None, is_assumed=False, link="/#effects", offer=one.offer)
+            yield Change("stop_offer", count, count * loss, None, is_assumed=False, link="/#effects", offer=one.offer)
     at_risk = watch_list(view)
     if at_risk:
         at_stake = sum(row.value_at_risk_cents for row in at_risk)
@@ -212,9 +212,9 @@ where d.run_id = '{view.run.run_id}' and d.action = 'none' group by d.reason"""
         )
 
 
-def ranked(found: Iterator[Change]) -> list[Change]:
+def ranked(every: Iterator[Change]) -> list[Change]:
     """Alarms first, as what is wrong with the data spoils the rest; then by value; what has none last."""
-    return sorted(found, key=lambda one: (one.code != "data_alarm", one.value_cents is None, -(one.value_cents or 0.0)))
+    return sorted(every, key=lambda one: (one.code != "data_alarm", one.value_cents is None, -(one.value_cents or 0.0)))
 
 
 def open_questions(view: Snapshot, measured: tuple[Effect, ...]) -> Iterator[OpenQuestion]:

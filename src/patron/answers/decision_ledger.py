@@ -133,14 +133,14 @@ def decision_of(shop: Shop, ids: Sequence[str], *, run_id: str = "") -> Decision
 select {IN_A_ROW}, d.stratum, d.effect_source, d.is_holdout, d.consent_basis, d.policy_version, d.budget_price
 from decisions d join wanted w on w.id = d.decision_id or w.id = d.customer_id
 where true{in_run} order by d.as_of desc, d.decision_id limit 1"""
-    found = records(view.query(sql, wanted=wanted))
-    if not found:
+    rows = records(view.query(sql, wanted=wanted))
+    if not rows:
         within = f" in the run {run_id}" if run_id else ""
         raise NotFound(
             f"there is no decision of this id, nor for a customer of it{within}",
             todo="See `patron decisions list`; only customers who are considered for an offer have decisions.",
         )
-    [row] = found
+    [row] = rows
     alternatives = f"""
 select action, expected_net_value_cents, effect_cents, cost_cents, propensity, forbidden_by from alternatives
 where decision_id = {literal(row["decision_id"])} order by expected_net_value_cents desc, action"""

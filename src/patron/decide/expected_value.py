@@ -48,7 +48,7 @@ class ExpectedValue:
     """Extra margin caused, before what the offer itself costs."""
     cost: Numbers
     standard_error: Numbers
-    """Standard error of the effect: of the assumption and the measurement together, or of the assumption alone."""
+    """Standard error of the effect: of assumption and measurement together; an assumption alone may be all wrong."""
     is_measured: npt.NDArray[np.bool_]
 
     @property
@@ -115,7 +115,7 @@ def expected_values(
         is_measured[:, at] = is_known
         cost[:, at] = costs.anyway + weight * measured_cost + (1 - weight) * added * costs.per_order
         effect[:, at] = weight * gained + (1 - weight) * assumed
-        error_of[:, at] = np.where(is_known, np.sqrt(weight) * error, unsure_by)
+        error_of[:, at] = np.where(is_known, np.sqrt(weight) * error, unsure_by / ASSUMED_ERROR_SHARE)
     return ExpectedValue(effect, cost, error_of, is_measured)
 
 

@@ -34,7 +34,7 @@ def brief_parts(brief: Brief, offer_names: dict[str, str], words: Words, formats
         "open": _open_questions(brief, offer_names, words, formats),
         "forecasts": _forecasts(brief, words, formats),
     }
-    return tuple(BriefPart(code, words(f"brief.{code}"), tuple(found)) for code, found in lines.items())
+    return tuple(BriefPart(code, words(f"brief.{code}"), tuple(rows)) for code, rows in lines.items())
 
 
 def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:

@@ -97,7 +97,7 @@ def _listed_lines(scope: Scope, where: str) -> str:
     A discount of an order may be its own, besides those of its lines, or the total of both; shops send either. Where
     the amount paid is nearer to what the total would leave, only what the lines leave of it is shared.
     """
-    own, rest = (
+    whole, rest = (
         f"least({amount}, weight_in_all)"
         for amount in ("coalesce(order_discount, 0)", "greatest(coalesce(order_discount, 0) - lines_off, 0)")
     )
@@ -111,8 +111,8 @@ def _listed_lines(scope: Scope, where: str) -> str:
             device
         from (
             select w.*, case when not is_priced then coalesce(paid_in_all, 0)
-                when abs(weight_in_all - {rest} - paid_in_all) < abs(weight_in_all - {own} - paid_in_all) then {rest}
-                else {own} end as to_share
+                when abs(weight_in_all - {rest} - paid_in_all) < abs(weight_in_all - {whole} - paid_in_all) then {rest}
+                else {whole} end as to_share
             from ({_line_weights(scope, where)}) w
         ) s"""
 

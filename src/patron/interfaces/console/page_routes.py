@@ -31,7 +31,7 @@ from patron.interfaces.charts.chart_sets import (
     retention_chart,
     spread,
 )
-from patron.interfaces.console import decision_routes
+from patron.interfaces.console.decision_pages import decision, decisions
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import Console
@@ -172,7 +172,8 @@ def customer(request: Request, customer_id: str) -> Response:
     )
 
 
-router.include_router(decision_routes.router)
+router.add_api_route("/decisions", decisions)
+router.add_api_route("/decisions/{decision_id}", decision)
 
 
 @router.get("/recommendations")

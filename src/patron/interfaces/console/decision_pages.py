@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from patron.answers.decision_ledger import DecisionPage, decision_of
@@ -13,11 +13,9 @@ from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.decision_texts import decision_sentences
 
-router = APIRouter()
 LIST_PARAMETERS = ("run", "reason", "page")
 
 
-@router.get("/decisions")
 def decisions(request: Request) -> Response:
     """The decisions of a run, counted by reason and filtered."""
     console: Console = request.app.state.console
@@ -41,7 +39,6 @@ def decisions(request: Request) -> Response:
     )
 
 
-@router.get("/decisions/{decision_id}")
 def decision(request: Request, decision_id: str) -> Response:
     """One decision with its alternatives."""
     console: Console = request.app.state.console

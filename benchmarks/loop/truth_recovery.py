@@ -63,15 +63,15 @@ with seen as (select e.*, epoch_us(e.occurred_at) / 86400e6 as day from events e
 of_user as (
   select user_id,
     count(*) filter (name = 'Order Completed') as order_count,
-    coalesce(sum(revenue_cents) filter (name = 'Order Completed'), 0) as paid_cents,
-    coalesce(sum(discount_cents) filter (name = 'Order Completed'), 0) as discount_cents,
+    cast(coalesce(sum(revenue_cents) filter (name = 'Order Completed'), 0) as bigint) as paid_cents,
+    cast(coalesce(sum(discount_cents) filter (name = 'Order Completed'), 0) as bigint) as discount_cents,
     count(*) filter (name = 'Order Completed' and coupon is not null) as coupon_order_count,
     $now - max(day) filter (name = 'Order Completed') as days_since_order,
     $now - max(day) as days_since_activity,
     count(*) filter (name = 'Product Viewed' and day >= $now - 60) as views_60_days,
     count(*) filter (name = 'Message Opened' and day >= $now - 90) as opened_90_days,
     count(*) filter (name = 'Order Completed' and day >= $now - 90) as orders_90_days,
-    coalesce(sum(revenue_cents) filter (name = 'Order Completed' and day >= $now - 90), 0) as paid_90_days,
+    cast(coalesce(sum(revenue_cents) filter (name = 'Order Completed' and day >= $now - 90), 0) as bigint) as paid_90_days,
     least(greatest($now - min(day), 30), 365) as days_known
   from seen where day >= $now - 365 and name not in ('Message Sent', 'Offer Assigned') group by user_id)
 select k.user_id as customer_id, u.* exclude (user_id),
@@ -130,7 +130,7 @@ def candidates(world: ShopSimulator, events: pa.Table, offered: np.ndarray) -> p
     recent = offered[offered[:, 0] > world.day - 90, 1]
     times = np.bincount(recent, minlength=int(person.max()) + 1)[person]
     extra = {
-        "discount_share": rows["discount_cents"].to_numpy() / np.maximum(rows["gross_cents"].to_numpy(), 1),
+        "discount_share": rows["discount_cents"].to_numpy() / np.maximum(rows["gross_cents"].to_numpy(), 1.0),
         "coupon_share": rows["coupon_order_count"].to_numpy() / rows["order_count"].to_numpy(),
         "offers_90_days": times.astype(float),
     }
@@ -188,6 +188,8 @@ def measured_in_strata(months: list[RandomisedMonth]) -> dict[tuple[str, str], M
                 is_first=np.full(count, place == 0),
                 margin_cents=month.margin,
                 covariates=np.column_stack([month.rows["value_cents_90_days"].to_numpy()]),
+                discount_cents=np.zeros(count),
+                other_cost_cents=np.zeros(count),
                 propensities=propensities,
             )
         )

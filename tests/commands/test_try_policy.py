@@ -22,7 +22,7 @@ from patron.storage.policy import Offer, Policy
 from patron.storage.shop import POLICY_FILE, Shop
 
 pytestmark = pytest.mark.xdist_group("try policy")
-SMALL = replace(DEFAULT_SHOP, customers=260, visits_per_day=0.0)
+SMALL = replace(DEFAULT_SHOP, customers=300, visits_per_day=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def shop(tmp_path_factory):
         seeded_workspace(home / "w", 2, {"currency": "USD", "time_zone": "UTC"}).close()
         write_rules(home / "w", SMALL, budget_cents=50_000)
         shop, world = Shop.open(home / "w"), ShopSimulator(SMALL, seed=2)
-        ingest_events(shop, world.history(160), received_at=world.now)
+        ingest_events(shop, world.history(75), received_at=world.now)
         run_until(shop, world, world.now + timedelta(days=30))
         run_loop(shop, world.now)
         yield shop
@@ -80,7 +80,7 @@ def test_a_dry_run_leaves_nothing_behind_and_no_offers_gain_nothing(shop, tmp_pa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     nothing = changed(shop.policy, offers=())
     runs = dry_run(
-        nothing, shop.policy, margin_share=0.45, months=1, seed=1, progress=silent, customers=SMALL.customers // 3
+        nothing, shop.policy, margin_share=0.45, months=1, seed=1, progress=silent, customers=150, history_days=75
     )
     assert runs.candidate == DryRun(0, 0.0, 0.0)
     assert runs.today.offer_count > 0

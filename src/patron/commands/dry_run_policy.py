@@ -55,6 +55,14 @@ class DryRuns:
     today: DryRun
 
 
+@dataclass(frozen=True)
+class _Past:
+    """The simulated shop before the first month."""
+
+    seed: int
+    history_days: int
+
+
 def dry_run(  # noqa: PLR0913 - what a dry run depends on
     candidate: policies.Policy,
     today: policies.Policy,
@@ -64,14 +72,16 @@ def dry_run(  # noqa: PLR0913 - what a dry run depends on
     seed: int,
     progress: Progress,
     customers: int = CUSTOMERS,
+    history_days: int = HISTORY_DAYS,
 ) -> DryRuns:
     """Run both policies for some months on the same simulated shop, each in a workspace that is deleted afterwards."""
     offers = {offer.id: simulated_offer(offer) for offer in (*today.offers, *candidate.offers)}
     settings = replace(DEFAULT_SHOP, customers=customers, margin_share=margin_share, offers=tuple(offers.values()))
     world = ShopSimulator(settings, seed)
-    world.history(HISTORY_DAYS)
+    world.history(history_days)
     none = profit_cents(world.history(months * MONTH_DAYS + FOLLOWED_DAYS), settings)
-    runs = [_play(policy, settings, none, months=months, seed=seed, progress=progress) for policy in (candidate, today)]
+    past = _Past(seed, history_days)
+    runs = [_play(policy, settings, past, none, months=months, progress=progress) for policy in (candidate, today)]
     return DryRuns(months, seed, customers, FOLLOWED_DAYS, *runs)
 
 
@@ -97,23 +107,23 @@ def simulated_offer(offer: policies.Offer) -> Offer:
 def _play(
     policy: policies.Policy,
     settings: SimulatorSettings,
+    past: _Past,
     none_cents: float,
     *,
     months: int,
-    seed: int,
     progress: Progress,
 ) -> DryRun:
     """The months of one policy, and the time after them."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "shop"
-        shop = seeded_workspace(folder, seed, {"name": "Dry run", "currency": "USD", "time_zone": "UTC"})
+        shop = seeded_workspace(folder, past.seed, {"name": "Dry run", "currency": "USD", "time_zone": "UTC"})
         try:
             shop.policy = policies.Policy.model_validate(policy.model_dump() | FOR_THE_SIMULATION)
             shop.settings = shop.settings.model_copy(
                 update={"shop": shop.settings.shop.model_copy(update={"margin_share": settings.margin_share})}
             )
-            world = ShopSimulator(settings, seed)
-            ingest_events(shop, world.history(HISTORY_DAYS), received_at=world.now)
+            world = ShopSimulator(settings, past.seed)
+            ingest_events(shop, world.history(past.history_days), received_at=world.now)
             tables = []
             for _ in range(months):
                 _, events = run_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)

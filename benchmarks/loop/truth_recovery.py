@@ -71,7 +71,8 @@ of_user as (
     count(*) filter (name = 'Product Viewed' and day >= $now - 60) as views_60_days,
     count(*) filter (name = 'Message Opened' and day >= $now - 90) as opened_90_days,
     count(*) filter (name = 'Order Completed' and day >= $now - 90) as orders_90_days,
-    cast(coalesce(sum(revenue_cents) filter (name = 'Order Completed' and day >= $now - 90), 0) as bigint) as paid_90_days,
+    cast(coalesce(sum(revenue_cents) filter (name = 'Order Completed' and day >= $now - 90), 0) as bigint)
+      as paid_90_days,
     least(greatest($now - min(day), 30), 365) as days_known
   from seen where day >= $now - 365 and name not in ('Message Sent', 'Offer Assigned') group by user_id)
 select k.user_id as customer_id, u.* exclude (user_id),

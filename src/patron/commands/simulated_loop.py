@@ -15,7 +15,7 @@ from patron.run import FinishedRun, Progress, run_loop, silent
 from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import ShopSimulator
-from patron.simulate.simulator_settings import SimulatorSettings
+from patron.simulate.simulator_settings import Offer, SimulatorSettings
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.master_key import VARIABLE, keys_folder
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
@@ -54,7 +54,7 @@ active_within_days = 90
 OFFER = """\
 [[offers]]
 id = "{id}"
-discount_share = {discount}
+{terms}
 contact_cost_cents = {contact_cost_cents}
 cost_per_order_cents = {order_cost_cents}
 valid_days = {days}
@@ -91,12 +91,22 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
     for offer in settings.offers:
         policy += OFFER.format(
             id=offer.offer_id,
-            discount=offer.discount_share,
-            contact_cost_cents=contact_cost_cents,
+            terms=_terms(offer, settings),
+            contact_cost_cents=offer.contact_cents if offer.is_call else contact_cost_cents,
             order_cost_cents=settings.shipping_cents if offer.is_free_shipping else 0,
             days=settings.offer_days,
         )
     write_durably(folder / POLICY_FILE, policy.encode())
+
+
+def _terms(offer: Offer, settings: SimulatorSettings) -> str:
+    """What an offer is, as policy.toml says it: a discount, unless it is points, a call or a reminder."""
+    if offer.points_share:
+        points = f"points_share = {offer.points_share}\nredeemed_share = {settings.points_redeemed_share}"
+        return f'kind = "points"\n{points}'
+    if offer.attention_share:
+        return f'kind = "{"call" if offer.is_call else "reminder"}"'
+    return f"discount_share = {offer.discount_share}"
 
 
 def ingest_events(shop: Shop, events: pa.Table, *, received_at: datetime) -> IngestionCounts:

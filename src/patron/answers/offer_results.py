@@ -31,6 +31,23 @@ class ReasonCount:
 
 
 @dataclass(frozen=True)
+class OfferOutlook:
+    """What an offer is expected to earn with those whom no rule keeps from it, and what it would have to, cents."""
+
+    offer: str
+    candidate_count: int
+    """Considered customers whom no rule keeps from it."""
+    customer_count: int
+    """Of them, who get it."""
+    effect_cents: float
+    """Mean margin that it is expected to add for each candidate, before its cost."""
+    cost_cents: float
+    """Mean cost for each candidate: what it has to add to pay."""
+    worth_count: int
+    """Candidates with whom it is expected to earn more than it costs."""
+
+
+@dataclass(frozen=True)
 class DecisionSummary:
     """Decisions of the run, summed."""
 
@@ -54,6 +71,8 @@ class DecisionSummary:
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
+    outlooks: tuple[OfferOutlook, ...] = ()
+    """One for each offer that anybody could get, in order of how much it earns with the customers it pays for."""
     withdrawal: Withdrawal | None = None
     """Who withdrew the run's offers before they were sent; None without that."""
 
@@ -148,8 +167,24 @@ group by action order by customer_count desc, action"""
         actions=actions,
         reasons=reasons,
         policy_version=policy_version,
+        outlooks=offer_outlooks(view),
         withdrawal=withdrawal,
     )
+
+
+def offer_outlooks(view: Snapshot) -> tuple[OfferOutlook, ...]:
+    """What each offer would cost and earn; the control group is a part, as the same holds for it."""
+    sql = f"""
+select a.action as offer, count(*) as candidate_count,
+  count(case when d.action = a.action then 1 end) as customer_count,
+  {exact_sum("a.effect_cents")} / count(*) as effect_cents, {exact_sum("a.cost_cents")} / count(*) as cost_cents,
+  count(case when a.expected_net_value_cents > 0 then 1 end) as worth_count,
+  {exact_sum("greatest(a.expected_net_value_cents, 0)")} as earned
+from alternatives a join decisions d on d.decision_id = a.decision_id and d.run_id = a.run_id
+where a.run_id = '{view.run.run_id}' and coalesce(a.forbidden_by, 'holdout') in ('holdout', 'other_price')
+group by a.action order by 7 desc, 1"""
+    rows = records(view.query(sql))
+    return tuple(OfferOutlook(**{name: value for name, value in row.items() if name != "earned"}) for row in rows)
 
 
 def reason_counts(view: Snapshot, run_id: str) -> tuple[ReasonCount, ...]:

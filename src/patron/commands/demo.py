@@ -26,6 +26,43 @@ SEED = 7
 MONTH_DAYS = 30
 CONTACT_CENTS = 5
 
+OFFERS = """
+[[offers]]
+id = "reminder"
+kind = "reminder"
+name = "A reminder of what is usually bought"
+contact_cost_cents = 5
+valid_days = 14
+assumed_purchase_uplift = 0.01
+
+[[offers]]
+id = "picks"
+kind = "recommendation"
+name = "Products picked for the customer"
+contact_cost_cents = 5
+valid_days = 14
+assumed_purchase_uplift = 0.015
+
+[[offers]]
+id = "three_off"
+kind = "coupon"
+name = "$3 off the next order of $30 or more"
+amount_off = 3.00
+least_order = 30.00
+contact_cost_cents = 5
+assumed_purchase_uplift = 0.06
+
+[[offers]]
+id = "call"
+kind = "call"
+name = "A call from the store"
+contact_cost_cents = 300
+least_value = 100.00
+stock = 20
+assumed_purchase_uplift = 0.15
+"""
+"""Cheaper and dearer ways to win a customer back than the two discounts that come with Patron; effects are assumed."""
+
 REAL_DATA_LIMITS = (
     "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
     "what our offers cause: they were never sent, so the comparison is a placebo test whose interval should contain 0",
@@ -55,7 +92,8 @@ def demo(folder: Path, *, now: datetime, progress: Progress) -> Demo:
     promised = policy.read_text(encoding="utf-8")
     promised = promised.replace('unknown = "refuse"', 'unknown = "allow" ')
     # why: a demo ends within two minutes; learned orders take one more minute a training
-    write_durably(policy, promised.replace('ranking = "learned" ', 'ranking = "counts" ').encode())
+    promised = promised.replace('ranking = "learned" ', 'ranking = "counts" ')
+    write_durably(policy, (promised if OFFERS in promised else promised + OFFERS).encode())
     shop = _reopen(shop)
     import_files(shop, [], "completejourney", progress=progress, now=now)
     runs = tuple(run_loop(shop, cutoff, progress=progress) for cutoff in CUTOFFS)

@@ -105,6 +105,8 @@ class RandomisedMonth:
     rows: pa.Table
     action: np.ndarray
     margin: np.ndarray
+    goods_margin: np.ndarray
+    """The same without shipping, which the product's order lines do not show and its policy charges."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +161,24 @@ def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Ta
         later = world.advance(
             begin + timedelta(days=MONTH_DAYS), pa.table([pa.array(one) for one in offers], schema=OFFERS)
         )
-        months.append(RandomisedMonth(rows, action, margin_of(later, rows["customer_id"])))
+        users_now = rows["customer_id"]
+        margins = margin_of(margin_cents(later, SETTINGS), users_now), margin_of(goods_margin_cents(later), users_now)
+        months.append(RandomisedMonth(rows, action, *margins))
         events = pa.concat_tables([events, later])
     return months, candidates(world, events, offered), truth(world)
 
 
-def margin_of(events: pa.Table, users: pa.ChunkedArray) -> np.ndarray:
-    """Margin of each of these users among the events, cents."""
-    rows = margin_cents(events, SETTINGS)
+def goods_margin_cents(events: pa.Table) -> pa.Table:
+    """Margin of orders and refunds without shipping, cents: user_id, margin_cents."""
+    rows = events.filter(pc.is_in(events["name"], pa.array(["Order Completed", "Order Refunded"])))
+    off = rows["discount_cents"].to_numpy()
+    earned = SETTINGS.margin_share * (rows["revenue_cents"].to_numpy() + off) - off
+    is_order = pc.equal(rows["name"], "Order Completed").to_numpy()
+    return pa.table({"user_id": rows["user_id"], "margin_cents": np.where(is_order, earned, -earned)})
+
+
+def margin_of(rows: pa.Table, users: pa.ChunkedArray) -> np.ndarray:
+    """Margin of each of these users, cents."""
     at = pc.fill_null(pc.index_in(rows["user_id"], users.combine_chunks()), -1).to_numpy()
     return np.bincount(at[at >= 0], weights=rows["margin_cents"].to_numpy()[at >= 0], minlength=len(users))
 
@@ -187,7 +199,7 @@ def measured_in_strata(months: list[RandomisedMonth]) -> dict[tuple[str, str], M
                 action=names[month.action],
                 is_holdout=np.zeros(count, bool),
                 is_first=np.full(count, place == 0),
-                margin_cents=month.margin,
+                margin_cents=month.goods_margin,
                 covariates=np.column_stack([month.rows["value_cents_90_days"].to_numpy()]),
                 discount_cents=np.zeros(count),
                 other_cost_cents=np.zeros(count),

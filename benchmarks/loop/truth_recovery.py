@@ -260,13 +260,14 @@ def play(seed: int) -> dict[str, object]:
     contact = np.array([offer.contact_cents for offer in SETTINGS.offers])
     effects, stratum = measured_in_strata(months), strata(rows, spend_per_day(rows))
     expected = expected_values(rows, stratum, POLICY.offers, effects=effects, margin_share=SETTINGS.margin_share)
-    evidence = Evidence(effects, is_exploring=False, margin_share=SETTINGS.margin_share)
+    evidence = Evidence(effects, margin_share=SETTINGS.margin_share)
     choice = select_offers(
         rows,
         np.zeros(rows.num_rows, bool),
         POLICY,
         evidence,
         budget_cents=BUDGET_CENTS,
+        regret_cents=POLICY.exploration.share * BUDGET_CENTS,
         rng=np.random.default_rng(seed),
     )
     best = allocate(true - contact, expected.cost, BUDGET_CENTS)

@@ -26,5 +26,5 @@ def check_policy(shop: Shop, path: Path) -> CheckedPolicy:
     was, becomes = shop.policy.model_dump(), policy.model_dump()
     changed = tuple(name for name in becomes if becomes[name] != was[name])
     margin = shop.settings.shop.margin_share
-    losing = tuple(offer.id for offer in policy.offers if offer.discount_share and offer.discount_share >= margin)
+    losing = tuple(offer.id for offer in policy.offers if offer.takes_all_margin(margin))
     return CheckedPolicy(policy, policy_notice(path), changed, losing)

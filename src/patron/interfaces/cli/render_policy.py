@@ -65,7 +65,8 @@ def show_trial(trial: "PolicyTrial", shop: "ShopSettings", locale: str | None, *
 def policy_sentences(policy: "Policy", texts: Words, formats: Formats) -> Iterator[str]:
     """What the policy says about offers, the most important first."""
     yield texts("policy.version", version=policy.version)
-    yield texts("policy.budget", amount=formats.money(policy.budget.cents_per_run))
+    yield texts(f"policy.budget_{policy.budget.period}", amount=formats.money(policy.budget.cents))
+    yield texts("policy.exploration", share=formats.share(policy.exploration.share))
     yield texts("policy.holdout", share=formats.share(policy.holdout.share))
     stages = texts("list.joint").join(texts.code("stage", stage) for stage in policy.at_risk.lifecycle_stages)
     days = policy.at_risk.active_within_days
@@ -81,11 +82,17 @@ def policy_sentences(policy: "Policy", texts: Words, formats: Formats) -> Iterat
 
 
 def _offer_sentence(offer: "Offer", name: str, texts: Words, formats: Formats) -> str:
-    contact, order = formats.money(offer.contact_cost_cents), formats.money(offer.cost_per_order_cents)
-    if offer.discount_share:
-        share = formats.share(offer.discount_share, 0)
-        return texts("policy.offer_discount", offer=name, share=share, days=offer.valid_days, contact=contact)
-    return texts("policy.offer_other", offer=name, days=offer.valid_days, order=order, contact=contact)
+    return texts(
+        f"policy.offer_{offer.kind}",
+        offer=name,
+        days=offer.valid_days,
+        contact=formats.money(offer.contact_cost_cents),
+        order=formats.money(offer.cost_per_order_cents),
+        share=formats.share(offer.points_share if offer.kind == "points" else offer.discount_share, 0),
+        redeemed=formats.share(offer.redeemed_share, 0),
+        amount=formats.money(offer.amount_off_cents),
+        least=formats.money(offer.least_order_cents),
+    )
 
 
 def logged_sentences(logged: "LoggedValue", texts: Words, formats: Formats) -> Iterator[str]:

@@ -13,14 +13,11 @@ import os
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from previous_estimator import effect_against_holdout
 
 from patron import measure, run, understand
@@ -30,6 +27,7 @@ from patron.measure.effect_estimates import EffectEstimate, effect_estimates
 from patron.measure.effect_measurement import measured_outcomes
 from patron.schema.bootstrap_intervals import Interval
 from patron.schema.tables import EVENTS
+from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.runs import Run
@@ -66,32 +64,15 @@ def open_shop(folder: Path, seed: int) -> Shop:
     return Shop.open(shop.folder)
 
 
-def margins(events: pa.Table, since: datetime) -> dict[str, float]:
-    """Margin of each customer's orders of the window, less what was refunded in it, cents."""
-    until = pa.scalar(since + timedelta(days=WINDOW_DAYS), events.schema.field("occurred_at").type)
-    within = events.filter(pc.less(events["occurred_at"], until))
-    total: dict[str, float] = defaultdict(float)
-    orders: set[str] = set()
-    for kind, sign in (("Order Completed", 1), ("Order Refunded", -1)):
-        names = ("user_id", "order_id", "revenue_cents", "discount_cents")
-        for row in within.filter(pc.equal(within["name"], kind)).select(names).to_pylist():
-            if sign > 0:
-                orders.add(row["order_id"])
-            if row["order_id"] in orders:
-                gross = row["revenue_cents"] + row["discount_cents"]
-                total[row["user_id"]] += sign * (DEFAULT_SHOP.margin_share * gross - row["discount_cents"])
-    return total
-
-
 def month(shop: Shop, world: ShopSimulator) -> list[float]:
     """Run the loop, let a month pass, and return the true effect of each offer, cents."""
     finished = run.run_loop(shop, world.now)
     now, until = world.now, world.now + timedelta(days=MONTH_DAYS)
     offers = offers_in_outbox(shop.folder, finished.run_id, now)
-    without = margins(copy.deepcopy(world).advance(until), now)
+    without = window_margins(copy.deepcopy(world).advance(until), DEFAULT_SHOP, now, WINDOW_DAYS)
     events = world.advance(until, offers if offers.num_rows else None)
     ingest_events(shop, events, received_at=until)
-    with_offers = margins(events, now)
+    with_offers = window_margins(events, DEFAULT_SHOP, now, WINDOW_DAYS)
     return [with_offers.get(one, 0.0) - without.get(one, 0.0) for one in offers["user_id"].to_pylist()]
 
 

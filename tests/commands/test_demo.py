@@ -26,7 +26,10 @@ def shown(tmp_path_factory):
 
 def test_the_demo_runs_the_loop_and_knows_what_its_offers_changed(shown):
     assert [run.run_id for run in shown.runs] == ["2024-06-29", "2024-07-29"]
-    assert "offers in 1 months changed profit by" in shown.truth[0]
+    truth, profit = shown.truth
+    assert truth.startswith("True effect of an offer on margin in the 28 days after it, mean of ")
+    assert "The last run measured " in truth
+    assert "offers in 1 months changed profit by" in profit
     assert shown.shop.lake.read(EXPOSURES).num_rows > 0
 
 

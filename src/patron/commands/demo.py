@@ -1,5 +1,7 @@
 """`patron demo`: the whole loop on a year of real purchases, or on a simulated shop where offers act."""
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,11 +12,17 @@ import pyarrow.compute as pc
 
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, run_until, write_rules
+from patron.commands.simulated_loop import (
+    ingest_events,
+    offers_in_outbox,
+    run_until,
+    seeded_workspace,
+    write_rules,
+)
 from patron.run import FinishedRun, Progress, run_loop
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
-from patron.simulate.profit import profit_cents
+from patron.simulate.profit import profit_cents, window_margins
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.durable_files import write_durably
@@ -115,28 +123,68 @@ class SimulatedDemo:
 
 def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
     """Run the loop in a simulated shop for some months; the true effect of its offers is known."""
-    shop = _workspace(folder, {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"})
+    settings = {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"}
+    shop = Shop.open(folder) if (folder / SETTINGS_FILE).exists() else seeded_workspace(folder, SEED, settings)
     write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
     shop = _reopen(shop)
     world = ShopSimulator(size.settings, SEED)
     ingest_events(shop, world.history(size.history_days), received_at=world.now)
     runs: list[FinishedRun] = []
     events_with_offers: list[pa.Table] = []
+    effects: list[float] = []
     for _ in range(size.months):
+        before = copy.deepcopy(world)
         finished, events = run_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
         runs.append(finished)
         events_with_offers.append(events)
+        effects += _effects_in_window(shop, size, before, finished, events)
     runs.append(run_loop(shop, world.now, progress=progress))
     return Demo(
         shop,
         tuple(runs),
-        (_true_effect(shop, size, pa.concat_tables(events_with_offers), world.now),),
+        (
+            *_truth_next_to_estimate(effects, shop),
+            _true_profit(shop, size, pa.concat_tables(events_with_offers), world.now),
+        ),
         SIMULATED_DATA_LIMITS,
     )
 
 
-def _true_effect(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, until: datetime) -> str:
-    """The true effect of the offers: the profit less that of the same simulated shop without offers."""
+def _effects_in_window(
+    shop: Shop, size: SimulatedDemo, before: ShopSimulator, finished: FinishedRun, events: pa.Table
+) -> list[float]:
+    """True change of margin in the measured window by each offer of a run, cents.
+
+    The same month is simulated once more without these offers; customers' random numbers do not depend on offers.
+    """
+    days, since, until = shop.policy.measure.window_days, before.now, before.now + timedelta(days=MONTH_DAYS)
+    offers = offers_in_outbox(shop.folder, finished.run_id, since)
+    without = window_margins(before.advance(until), size.settings, since, days)
+    with_offers = window_margins(events, size.settings, since, days)
+    return [with_offers.get(user, 0.0) - without.get(user, 0.0) for user in offers["user_id"].to_pylist()]
+
+
+def _truth_next_to_estimate(effects: list[float], shop: Shop) -> Iterator[str]:
+    """The true mean effect of an offer on margin in the measured window, and what the last run measured of the same."""
+    last = shop.snapshot()
+    if last is None or not effects:
+        return
+    columns = "adjusted_cents, adjusted_low, adjusted_high"
+    where = f"run_id = '{last.run.run_id}' and offer = 'any' and stratum = 'all' and not is_placebo"
+    measured = last.query(f"select {columns} from effects where {where}").to_pylist()
+    if not measured:
+        return
+    value, low, high = (_exact_money(cents) for cents in measured[0].values())
+    days = shop.policy.measure.window_days
+    yield (
+        f"True effect of an offer on margin in the {days} days after it, mean of {len(effects):,} offers: "
+        f"{_exact_money(sum(effects) / len(effects))}. The last run measured {value}, "
+        f"95 % interval {low} to {high}."
+    )
+
+
+def _true_profit(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, until: datetime) -> str:
+    """What the offers did to profit: that of the shop less that of the same simulated shop without offers."""
     shop_without_offers = ShopSimulator(size.settings, SEED)
     shop_without_offers.history(size.history_days)
     without = profit_cents(shop_without_offers.advance(until), size.settings)
@@ -144,7 +192,7 @@ def _true_effect(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, 
     sent = exposed.filter(pc.less(exposed["exposed_at"], pa.scalar(until, TIME))).num_rows
     with_offers = profit_cents(events_with_offers, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
     return (
-        f"True effect, from the same shop simulated without offers: {sent:,} offers in {size.months} months changed "
+        f"Profit, against the same shop simulated without offers: {sent:,} offers in {size.months} months changed "
         f"profit by {_money(with_offers - without)}, cost of sending included."
     )
 
@@ -158,6 +206,10 @@ def _workspace(folder: Path, settings: dict[str, str]) -> Shop:
 def _reopen(shop: Shop) -> Shop:
     shop.close()
     return Shop.open(shop.folder)
+
+
+def _exact_money(cents: float) -> str:
+    return f"{'-' if cents < 0 else '+'}${abs(cents) / 100:,.2f}"
 
 
 def _money(cents: float) -> str:

@@ -1,5 +1,8 @@
 """Profit of a period, from its raw events alone."""
 
+from collections import defaultdict
+from datetime import datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +31,25 @@ def margin_cents(events: pa.Table, shop: SimulatorSettings) -> pa.Table:
     earned = shop.margin_share * gross - off - points * rows["revenue_cents"].to_numpy()
     margin = np.where(is_order, earned - waived, -earned)
     return rows.select(["user_id", "order_id", "occurred_at"]).append_column("margin_cents", pa.array(margin))
+
+
+def window_margins(events: pa.Table, shop: SimulatorSettings, since: datetime, days: int) -> dict[str, float]:
+    """Margin of each customer's orders of a window as a shop's order lines show it, by user id, cents.
+
+    Less what is refunded of them within the window. Shipping and points, which no order line shows, are left out.
+    """
+    until = pa.scalar(since + timedelta(days=days), events.schema.field("occurred_at").type)
+    rows = events.filter(pc.less(events["occurred_at"], until))
+    orders = rows.filter(pc.equal(rows["name"], "Order Completed"))
+    refunds = rows.filter(pc.equal(rows["name"], "Order Refunded"))
+    refunds = refunds.filter(pc.is_in(refunds["order_id"], orders["order_id"].combine_chunks()))
+    margins: dict[str, float] = defaultdict(float)
+    for kind, sign in ((orders, 1.0), (refunds, -1.0)):
+        off = kind["discount_cents"].to_numpy()
+        earned = sign * (shop.margin_share * (kind["revenue_cents"].to_numpy() + off) - off)
+        for user, cents in zip(kind["user_id"].to_pylist(), earned.tolist(), strict=True):
+            margins[user] += cents
+    return margins
 
 
 def _points_share(rows: pa.Table, shop: SimulatorSettings) -> np.ndarray:

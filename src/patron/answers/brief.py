@@ -46,7 +46,7 @@ class Change:
     """Something to change, with what it is expected to be worth and where the evidence is."""
 
     code: str
-    """data_alarm, send_offers, raise_budget, ask_consent, stop_offer, no_offer_pays or watch_list."""
+    """data_alarm, send_offers, send_to_learn, raise_budget, ask_consent, stop_offer, no_offer_pays or watch_list."""
     count: int
     """Customers, or alarms, that it is about."""
     value_cents: float | None
@@ -95,7 +95,7 @@ class Brief:
     earned: Earned | None
     """None where no decision was measured."""
     exploration: tuple[int, float] | None
-    """Customers randomised by the run, and the expected cost of their offers, cents."""
+    """Customers whom the run offered something at random, and the expected net value given up by randomising, cents."""
     changes: tuple[Change, ...]
     """The most valuable first; those without a value in money stand where they matter most."""
     open_questions: tuple[OpenQuestion, ...]
@@ -119,9 +119,9 @@ def brief_of(view: Snapshot) -> Brief:
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         earned=earned(measured),
-        exploration=(explored.customer_count, explored.cost_cents) if explored else None,
+        exploration=(explored.customer_count, decided.exploration_cost_cents) if explored else None,
         changes=tuple(ranked(changes(view, decided, measured)))[:MOST_LINES],
-        open_questions=tuple(open_questions(view, measured))[:MOST_LINES],
+        open_questions=tuple(open_questions(view, measured)),
         wrong_forecasts=tuple(wrong_forecasts(ledger, has_data_alarm=_has_data_alarm(view)))[:MOST_LINES],
         checked_count=len(ledger),
     )
@@ -152,10 +152,11 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
         yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models#alarms")
     is_assumed = "measured" not in decided.effect_sources
     if decided.offered_count and not view.policy.channel.is_delivered:
+        is_worth = decided.expected_net_cents > 0
         yield Change(
-            "send_offers",
+            "send_offers" if is_worth else "send_to_learn",
             decided.offered_count,
-            decided.expected_net_cents,
+            decided.expected_net_cents if is_worth else None,
             decided.cost_cents,
             is_assumed=is_assumed,
             link="/#decisions",

@@ -71,6 +71,8 @@ class DecisionSummary:
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
+    exploration_cost_cents: float = 0.0
+    """Expected net value that randomising gives up, to learn what offers cause."""
     outlooks: tuple[OfferOutlook, ...] = ()
     """One for each offer that anybody could get, in order of how much it earns with the customers it pays for."""
     withdrawal: Withdrawal | None = None
@@ -140,12 +142,15 @@ def decision_summary(view: Snapshot) -> DecisionSummary:
 select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents,
   {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
 group by action order by customer_count desc, action"""
-    version = f"select max(policy_version) as version {of_run}"
+    version = f"""
+select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cents")}, 0.0) as exploration_cost_cents
+{of_run}"""
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
     reasons = reason_counts(view, view.run.run_id)
-    policy_version = records(view.query(version))[0]["version"]
+    whole = records(view.query(version))[0]
+    policy_version = whole["version"]
     counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
     budget = view.policy.budget if policy_version == view.policy.version else None
     withdrawal = withdrawal_of(view.store, view.run.run_id)
@@ -167,6 +172,7 @@ group by action order by customer_count desc, action"""
         actions=actions,
         reasons=reasons,
         policy_version=policy_version,
+        exploration_cost_cents=whole["exploration_cost_cents"],
         outlooks=offer_outlooks(view),
         withdrawal=withdrawal,
     )

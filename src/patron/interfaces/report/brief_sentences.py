@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patron.answers.brief import Brief, Change, Earned, OpenQuestion, WrongForecast
+from patron.answers.brief import MOST_LINES, Brief, Change, Earned, OpenQuestion, WrongForecast
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import QUESTION_BY_NAME
@@ -46,7 +46,7 @@ def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]
     if brief.exploration:
         count, cost = brief.exploration
         yield BriefLine(
-            words("decisions.exploring", n=count, count=formats.count(count), cost=formats.whole_money(cost)),
+            words("brief.explored", n=count, count=formats.count(count), cost=formats.money(cost)),
             "/decisions?reason=exploring",
         )
 
@@ -98,19 +98,19 @@ def _change_sentence(one: Change, names: dict[str, str], words: Words, formats: 
 def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
     if not brief.open_questions:
         yield BriefLine(words("brief.nothing_open"))
-    for one in brief.open_questions:
+    never = [words.offer(one.offer, names) for one in brief.open_questions if one.effect_cents is None]
+    if never:
+        yield BriefLine(words("brief.never_measured", n=len(never), offers=words("list.joint").join(never)))
+    for one in [one for one in brief.open_questions if one.effect_cents is not None][: MOST_LINES - bool(never)]:
         yield BriefLine(_question_sentence(one, names, words, formats), "/#effects")
 
 
 def _question_sentence(one: OpenQuestion, names: dict[str, str], words: Words, formats: Formats) -> str:
-    offer = words.offer(one.offer, names)
-    if one.effect_cents is None:
-        return words("brief.never_measured", offer=offer)
     key = "even" if one.needed_count is None else "plan" if one.days is not None else "too_long"
     return words(
         f"brief.open_{key}",
         n=one.days or 0,
-        offer=offer,
+        offer=words.offer(one.offer, names),
         effect=formats.money(one.effect_cents),
         low=formats.money(one.low),
         high=formats.money(one.high),

@@ -76,6 +76,27 @@ def test_each_stage_and_taste_has_one_price_and_exploring_it_does_not_look_at_va
     assert any(len(np.unique(free.best[(group == name) & (free.best >= 0)])) > 1 for name in np.unique(group))
 
 
+def test_a_price_beyond_the_budget_does_not_close_the_cheaper_ones(candidates, policy):
+    rows, nobody = times_spend(candidates(120, 3), 10), np.zeros(120, dtype=bool)
+    sizes = [SIZES[0], SIZES[2] | {"assumed_purchase_uplift": 0.5}]
+    rich, poor = (
+        select_offers(
+            rows,
+            nobody,
+            policy(offers=sizes),
+            Evidence({}, 0.45),
+            budget_cents=cents,
+            regret_cents=0,
+            rng=np.random.default_rng(1),
+        )
+        for cents in (10**7, 500)
+    )
+    assert set(rich.action) == {-1, 1}
+    assert rich.expected.cost[rich.action == 1, 1].min() > 500
+    assert set(poor.action) == {-1, 0}
+    assert poor.expected.cost[poor.action == 0, 0].sum() <= 500
+
+
 def test_reminders_and_calls_are_chosen_for_each_customer(candidates, policy):
     rows = candidates(300, 5)
     offers = [

@@ -30,13 +30,19 @@ def fair_prices(
     group: npt.NDArray[np.str_],
     is_allowed: npt.NDArray[np.bool_],
     is_price: npt.NDArray[np.bool_],
+    *,
+    budget_cents: float = np.inf,
 ) -> FairPrices:
-    """Choose the price offer of each group: the one with the best mean net value where it is above zero."""
+    """Choose the price offer of each group: the one with the best mean net value where it is above zero.
+
+    One that nobody of the group can have within the budget closes no other.
+    """
+    is_in_reach = is_allowed & (expectation.cost <= budget_cents)
     is_other, ratio = np.zeros_like(is_allowed), np.full(is_allowed.shape, np.inf)
     priced = np.flatnonzero(is_price)
     for name in np.unique(group):
         members = group == name
-        possible = [at for at in priced if is_allowed[members, at].any()]
+        possible = [at for at in priced if is_in_reach[members, at].any()]
         if len(possible) < 2:
             continue
         count = is_allowed[members][:, possible].sum(axis=0)

@@ -233,7 +233,9 @@ def _select_eligible(
     expected, stratum = draft.expected.rows(eligible), draft.stratum[eligible]
     is_allowed = draft.forbidden[eligible] == ""
     is_price = np.array([offer.is_price and not policy.fairness.price_from_value for offer in policy.offers])
-    prices = fair_prices(expected, price_groups(stratum), is_allowed, is_price)
+    prices = fair_prices(
+        expected, price_groups(stratum), is_allowed, is_price, budget_cents=limits.budget_cents * (1 + ROUNDING)
+    )
     allocation = limits.best(expected, is_allowed & ~prices.is_other)
     best, slot = allocation.choice, draw_slots(stratum, expected.cost, rng=rng)
     counts = explore(

@@ -97,6 +97,27 @@ def test_a_price_beyond_the_budget_does_not_close_the_cheaper_ones(candidates, p
     assert poor.expected.cost[poor.action == 0, 0].sum() <= 500
 
 
+def test_where_the_budget_ends_the_price_is_the_one_that_earns_most_with_it(candidates, policy):
+    rows, nobody = candidates(1_000, 4), np.zeros(1_000, dtype=bool)
+    sizes = [one | {"assumed_purchase_uplift": uplift} for one, uplift in zip(SIZES, (0.05, 0.13, 0.25), strict=True)]
+    earned = {}
+    for is_by_value in (False, True):
+        for cents in (5_000, 20_000):
+            choice = select_offers(
+                rows,
+                nobody,
+                policy(offers=sizes, fairness={"price_from_value": is_by_value}),
+                Evidence({}, 0.45),
+                budget_cents=cents,
+                regret_cents=0,
+                rng=np.random.default_rng(1),
+            )
+            offered = np.flatnonzero(choice.action >= 0)
+            earned[is_by_value, cents] = choice.expected.net[offered, choice.action[offered]].sum()
+    for cents in (5_000, 20_000):
+        assert earned[False, cents] > 0.93 * earned[True, cents]
+
+
 def test_reminders_and_calls_are_chosen_for_each_customer(candidates, policy):
     rows = candidates(300, 5)
     offers = [

@@ -60,3 +60,13 @@ def test_stock_is_that_of_all_runs_of_the_period(actions_of):
     assert set(forbidden.values()) == {None}
     _, forbidden = actions_of(days_later=10, offers=[CALL], action="call")
     assert {forbidden[f"c{n}", "call"] for n in (1, 2, 3)} == {"out_of_stock"}
+
+
+@pytest.mark.parametrize("offers", [[], [REMINDER | {"is_ordinary": True}]])
+def test_a_run_without_candidates_decides_nothing(tmp_path, policy, offers):
+    shop = Shop.create(tmp_path / "w")
+    shop.policy = policy(offers=offers)
+    view = stage_view(shop, decide, run=Run.at(FIRST))
+    assert decide_offers(view).num_rows == 0
+    assert view.read("alternatives").num_rows == 0
+    shop.close()

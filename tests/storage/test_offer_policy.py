@@ -56,6 +56,13 @@ def test_one_offer_is_ordinary_at_most(tmp_path):
         load(tmp_path, HEAD + keys + HEAD.replace('"x"', '"y"') + keys)
 
 
+def test_a_policy_is_the_same_after_it_was_written_out(tmp_path):
+    policy = load(
+        tmp_path, HEAD + 'kind = "coupon"\namount_off = 5\n' + HEAD.replace('"x"', '"y"') + "discount_share = 0\n"
+    )
+    assert Policy.model_validate(policy.model_dump()) == policy
+
+
 def test_amounts_are_in_the_shops_currency_and_dates_include_both_ends(tmp_path):
     keys = 'kind = "coupon"\namount_off = 5.55\nleast_order = 40\navailable_from = 2024-03-01\n'
     offer = load(tmp_path, HEAD + keys + "available_until = 2024-03-02\n").offers[0]

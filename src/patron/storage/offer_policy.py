@@ -145,7 +145,8 @@ class Offer(BaseModel):
             above = "" if is_zero_allowed else " above 0"
             raise ValueError(f"needs {needed}{above}: {self.id} is of the kind {self.kind}")
         for kind, keys in KEYS_OF_KINDS.items():
-            wrong = [key for key in keys if kind != self.kind and key in self.model_fields_set]
+            defaults = {key: type(self).model_fields[key].default for key in keys}
+            wrong = [key for key in keys if kind != self.kind and getattr(self, key) != defaults[key]]
             if wrong:
                 raise ValueError(f"must not have {wrong[0]}, a key of {kind}: {self.id} is of the kind {self.kind}")
         rules = [key for key in RULES_ABOUT_CUSTOMERS if getattr(self, key)]

@@ -272,10 +272,11 @@ def test_who_refuses_personal_offers_gets_the_ordinary_one_whatever_is_known_of_
     opened.close()
 
 
-def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothing(shop):
+@pytest.mark.parametrize(("purpose", "pattern"), [("marketing", "*.csv"), ("personalisation", "offers_*.csv")])
+def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_no_offer(shop, purpose, pattern):
     days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
-    no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
+    no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose=purpose) for n in range(0, 12, 2)]
     alias = {"type": "alias", "timestamp": (NOW - timedelta(days=20)).isoformat()}
     one = [alias | {"messageId": f"al{n}", "userId": f"x{n}", "previousId": f"u{n}"} for n in range(0, 12, 2)]
     put(shop, *days, *yes, *no, *one, is_history=True)
@@ -289,7 +290,7 @@ def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothi
     said_no = {initial_customer_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
     assert decided & said_no
     assert reached == decided - said_no
-    files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob("*.csv"))
+    files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob(pattern))
     assert not re.search(r"\bu(0|2|4|6|8|10)\b", files)
     assert re.search(r"\bu(1|3|5|7|9|11)\b", files)
     opened.close()

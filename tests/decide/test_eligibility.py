@@ -147,6 +147,16 @@ def test_who_refuses_personal_offers_gets_the_same_as_all_who_do(candidates, sel
     assert (too_dear.action[refused] == -1).all(), "all of them or none"
 
 
+def test_what_all_refuse_costs_money_too(candidates, select):
+    rows = with_column(candidates(40), "is_personal_refused", np.ones(40, dtype=bool))
+    rows = with_column(rows, "offer_count", np.zeros(40, dtype=np.int64))
+    choice = select(rows, offers=[TEN | {"is_ordinary": True}])
+    assert (choice.action == 0).all()
+    assert len(np.unique(choice.expected.cost)) == 1
+    assert choice.expected.cost[0, 0] > TEN["contact_cost_cents"]
+    assert (select(rows, offers=[TEN | {"is_ordinary": True}], budget_cents=100).action == -1).all()
+
+
 def test_without_customers_there_is_nothing_to_decide(candidates, select):
     choice = select(candidates(3).slice(0, 0), offers=[TEN, CALL | {"stock": 1, "is_ordinary": True}])
     assert choice.propensities_by_action.shape == (0, 3)

@@ -76,6 +76,48 @@ def test_each_stage_and_taste_has_one_price_and_exploring_it_does_not_look_at_va
     assert any(len(np.unique(free.best[(group == name) & (free.best >= 0)])) > 1 for name in np.unique(group))
 
 
+def test_a_price_beyond_the_budget_does_not_close_the_cheaper_ones(candidates, policy):
+    rows, nobody = times_spend(candidates(120, 3), 10), np.zeros(120, dtype=bool)
+    sizes = [SIZES[0], SIZES[2] | {"assumed_purchase_uplift": 0.5}]
+    rich, poor = (
+        select_offers(
+            rows,
+            nobody,
+            policy(offers=sizes),
+            Evidence({}, 0.45),
+            budget_cents=cents,
+            regret_cents=0,
+            rng=np.random.default_rng(1),
+        )
+        for cents in (10**7, 500)
+    )
+    assert set(rich.action) == {-1, 1}
+    assert rich.expected.cost[rich.action == 1, 1].min() > 500
+    assert set(poor.action) == {-1, 0}
+    assert poor.expected.cost[poor.action == 0, 0].sum() <= 500
+
+
+def test_where_the_budget_ends_the_price_is_the_one_that_earns_most_with_it(candidates, policy):
+    rows, nobody = candidates(1_000, 4), np.zeros(1_000, dtype=bool)
+    sizes = [one | {"assumed_purchase_uplift": uplift} for one, uplift in zip(SIZES, (0.05, 0.13, 0.25), strict=True)]
+    earned = {}
+    for is_by_value in (False, True):
+        for cents in (5_000, 20_000):
+            choice = select_offers(
+                rows,
+                nobody,
+                policy(offers=sizes, fairness={"price_from_value": is_by_value}),
+                Evidence({}, 0.45),
+                budget_cents=cents,
+                regret_cents=0,
+                rng=np.random.default_rng(1),
+            )
+            offered = np.flatnonzero(choice.action >= 0)
+            earned[is_by_value, cents] = choice.expected.net[offered, choice.action[offered]].sum()
+    for cents in (5_000, 20_000):
+        assert earned[False, cents] > 0.93 * earned[True, cents]
+
+
 def test_reminders_and_calls_are_chosen_for_each_customer(candidates, policy):
     rows = candidates(300, 5)
     offers = [

@@ -11,6 +11,7 @@ from patron.run import run_loop
 from patron.schema.errors import SettingsError, WorkspaceError
 from patron.schema.tables import DECISIONS
 from patron.storage.shop import Shop
+from patron.storage.workspace_files import OFFER_RULES_FILE
 from patron_command import run_patron
 from workspace_copies import copy_workspace
 
@@ -41,8 +42,11 @@ def decisions(shop, run_id):
 
 def test_a_preview_decides_what_the_run_decides_and_changes_no_byte(second_run):
     shop, as_of = second_run
+    rules = shop.folder / OFFER_RULES_FILE
+    rules.write_text(rules.read_text() + "\n[one_order]\ndiscount = 3.0\n")
     before = content(shop)
     with preview_run(shop, as_of, now=as_of) as (copy, previewed):
+        assert (copy.folder / OFFER_RULES_FILE).read_text() == rules.read_text()
         expected = decisions(copy, previewed.run_id)
         assert list(copy.folder.glob("outbox/*/offers_*.csv"))
     assert content(shop) == before

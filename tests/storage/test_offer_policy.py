@@ -33,6 +33,15 @@ def load(tmp_path, text):
         ),
         ('kind = "reminder"\navailable_from = "soon"\n', "offers.0.available_from"),
         ('kind = "reminder"\nstock = -1\n', "offers.0.stock must be at least 0"),
+        ('kind = "coupon"\namount_off = inf\n', "offers.0.amount_off must be at most 1000000000.0 (got inf)"),
+        ('kind = "coupon"\namount_off = nan\n', "offers.0.amount_off must be at most 1000000000.0 (got nan)"),
+        ('kind = "reminder"\nleast_value = inf\n', "offers.0.least_value must be at most 1000000000.0"),
+        (f'kind = "reminder"\nstock = {10**18}\n', "offers.0.stock must be at most 1000000000"),
+        (f'kind = "call"\ncontact_cost_cents = {10**18}\n', "offers.0.contact_cost_cents must be at most"),
+        (
+            'kind = "reminder"\nis_ordinary = true\nleast_orders = 3\n',
+            "must not have least_orders: x is ordinary, for all who refuse personal offers",
+        ),
     ],
 )
 def test_a_broken_offer_says_which_offer_and_key(tmp_path, keys, words):
@@ -45,6 +54,13 @@ def test_one_offer_is_ordinary_at_most(tmp_path):
     keys = 'kind = "reminder"\nis_ordinary = true\n'
     with pytest.raises(SettingsError, match="need is_ordinary of one offer at most; x and y have it"):
         load(tmp_path, HEAD + keys + HEAD.replace('"x"', '"y"') + keys)
+
+
+def test_a_policy_is_the_same_after_it_was_written_out(tmp_path):
+    policy = load(
+        tmp_path, HEAD + 'kind = "coupon"\namount_off = 5\n' + HEAD.replace('"x"', '"y"') + "discount_share = 0\n"
+    )
+    assert Policy.model_validate(policy.model_dump()) == policy
 
 
 def test_amounts_are_in_the_shops_currency_and_dates_include_both_ends(tmp_path):

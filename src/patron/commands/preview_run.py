@@ -17,6 +17,7 @@ from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import (
     DATA_FOLDERS,
+    OFFER_RULES_FILE,
     POLICY_FILE,
     PREVIEW_PREFIX,
     PRODUCT_EDGES_FILE,
@@ -26,7 +27,7 @@ from patron.storage.workspace_files import (
 )
 from patron.storage.workspace_identity import IDENTITY_FILE
 
-COPIED = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, PRODUCT_EDGES_FILE, TRACKING_FOLDER)
+COPIED = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, TRACKING_FOLDER)
 LINKED = ("lake", "models")
 """Folders whose Parquet files and models are never changed once they are written: the copy links to them."""
 LOG_FOLDER = "_delta_log"

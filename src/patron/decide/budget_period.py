@@ -40,7 +40,7 @@ def remaining(view: StageView) -> Remaining:
     regret = policy.exploration.share * policy.budget.cents
     return Remaining(
         max(policy.budget.cents - spent, 0.0),
-        max(regret - explored, 0.0),
+        max(regret - max(explored, 0.0), 0.0),
         period.since,
         period.until,
         spent,

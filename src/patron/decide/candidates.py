@@ -10,20 +10,23 @@ REASON_COLUMNS = ("reason_1", "reason_2", "reason_3")
 """Why each customer is likely to leave, the strongest reason first; NULL without one."""
 
 
-def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
+def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: bool = False) -> str:
     """SQL for customers of the policy's lifecycle stages who were active lately, as known by then.
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
     how many offers they had within the cap's days, their reasons for leaving, their latest consent to marketing as
     users, and whether they withdrew that to personal offers. Exposures of the run itself are not counted: a rerun
-    decides the same. The Arrow table `moved_stages` has the lifecycle stage of customers whose group has a threshold
-    of its own. Who refuses personal offers is considered for the ordinary one whatever their stage.
+    decides the same. Those of later cutoffs are, as they went out as well, but not where the run `is_past`. The Arrow
+    table `moved_stages` has the lifecycle stage of customers whose group has a threshold of its own. Who refuses
+    personal offers is considered for the ordinary one whatever their stage.
     """
     refused = "or coalesce(not p.is_granted, false)" if policy.ordinary_offer else ""
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     reasons = (
         f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
     )
+    within = timedelta(days=policy.caps.within_days)
+    until = as_of if is_past else as_of + within
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
     return f"""
 with forecast as (
@@ -41,8 +44,7 @@ bought as (
   group by customer_id),
 offered as (
   select customer_id, count(*) as offer_count from exposures
-  where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)}
-    and exposed_at > {timestamp(as_of - timedelta(days=policy.caps.within_days))}
+  where run_id <> '{run_id}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(as_of - within)}
   group by customer_id),
 consent as (
   select customer_id, is_granted, basis from consents
@@ -92,10 +94,10 @@ where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, 
 """
 
 
-def issued_query(run_id: str, as_of: datetime, since: datetime) -> str:
-    """SQL for how many of each offer went out from a time on, up to the run: action, offer_count."""
+def issued_query(run_id: str, since: datetime, until: datetime) -> str:
+    """SQL for how many of each offer other runs sent within a period, earlier or later: action, offer_count."""
     return f"""
 select action, count(*) as offer_count from exposures
-where run_id <> '{run_id}' and exposed_at >= {timestamp(since)} and exposed_at < {timestamp(as_of)}
+where run_id <> '{run_id}' and exposed_at >= {timestamp(since)} and exposed_at < {timestamp(until)}
 group by action order by action
 """

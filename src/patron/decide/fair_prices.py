@@ -30,19 +30,27 @@ def fair_prices(
     group: npt.NDArray[np.str_],
     is_allowed: npt.NDArray[np.bool_],
     is_price: npt.NDArray[np.bool_],
+    *,
+    budget_cents: float = np.inf,
+    budget_price: float = 0.0,
 ) -> FairPrices:
-    """Choose the price offer of each group: the one with the best mean net value where it is above zero."""
+    """Choose the price offer of each group: the one with the best mean net value where it is above zero.
+
+    Net value is less what others would earn with the budget that it takes: `budget_price` for each cent. One that
+    nobody of the group can have within the budget closes no other.
+    """
+    is_in_reach = is_allowed & (expectation.cost <= budget_cents)
     is_other, ratio = np.zeros_like(is_allowed), np.full(is_allowed.shape, np.inf)
-    priced = np.flatnonzero(is_price)
+    priced, worth = np.flatnonzero(is_price), expectation.net - budget_price * expectation.cost
     for name in np.unique(group):
         members = group == name
-        possible = [at for at in priced if is_allowed[members, at].any()]
+        possible = [at for at in priced if is_in_reach[members, at].any()]
         if len(possible) < 2:
             continue
         count = is_allowed[members][:, possible].sum(axis=0)
         net, error = (
             np.where(is_allowed[members][:, possible], values[members][:, possible], 0.0)
-            for values in (expectation.net, expectation.standard_error)
+            for values in (worth, expectation.standard_error)
         )
         gain = np.maximum(net, 0.0).sum(axis=0) / count
         # why: where no offer pays for anybody, the one that loses least is the one to try

@@ -1,12 +1,11 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 
-from patron.decide.budget_period import remaining
+from patron.decide.budget_period import Remaining, remaining
 from patron.decide.candidates import candidates_query, effects_query, issued_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.eligibility import Supply, refuses_personal_offers
@@ -49,14 +48,15 @@ def decide_offers(view: StageView) -> pa.Table:
     return decisions
 
 
-def _candidates(view: StageView, moved: pa.Table) -> pa.Table:
+def _candidates(view: StageView, moved: pa.Table, *, is_past: bool = False) -> pa.Table:
     """Customers considered for an offer, with these lifecycle stages by group."""
-    return view.query(candidates_query(view.run.run_id, view.run.as_of, view.policy), moved_stages=moved)
+    sql = candidates_query(view.run.run_id, view.run.as_of, view.policy, is_past=is_past)
+    return view.query(sql, moved_stages=moved)
 
 
-def _without_thresholds(view: StageView, moved: pa.Table) -> Selected:
+def _without_thresholds(view: StageView, moved: pa.Table, *, is_past: bool = False) -> Selected:
     """What the run would decide with one threshold for all; assigns nobody to the holdout."""
-    rows = _candidates(view, moved.slice(0, 0))
+    rows = _candidates(view, moved.slice(0, 0), is_past=is_past)
     is_held_out = is_in_holdout(view.declared_store, view.policy.holdout, rows["customer_id"].to_pylist())
     return rows, _select(view, rows, is_held_out)
 
@@ -81,14 +81,14 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         budget_cents=left.budget_cents,
         regret_cents=left.regret_cents,
         rng=np.random.default_rng(run.child_seed("decide offers")),
-        supply=_supply(view, left.since),
+        supply=_supply(view, left),
     )
 
 
-def _supply(view: StageView, since: datetime) -> Supply:
-    """The day by the shop's clock, and how many of each offer went out since the period of the budget began."""
+def _supply(view: StageView, period: Remaining) -> Supply:
+    """The day by the shop's clock, and how many of each offer the other runs of the budget's period sent."""
     now = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
-    issued = view.query(issued_query(view.run.run_id, view.run.as_of, since)).to_pylist()
+    issued = view.query(issued_query(view.run.run_id, period.since, period.until)).to_pylist()
     return Supply(now.date(), {row["action"]: row["offer_count"] for row in issued})
 
 
@@ -98,4 +98,4 @@ def select_again(view: StageView) -> Selected:
     Thresholds by group and refusals for fairness are left out.
     """
     nobody = pa.table({"customer_id": pa.array([], pa.string()), "lifecycle_stage": pa.array([], pa.string())})
-    return _without_thresholds(view, nobody)
+    return _without_thresholds(view, nobody, is_past=True)

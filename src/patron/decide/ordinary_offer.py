@@ -21,14 +21,16 @@ class OrdinaryOffer:
 
 
 def impersonal(expectation: ExpectedValue, refuses: npt.NDArray[np.bool_]) -> ExpectedValue:
-    """The expectations with those of customers who refuse personal offers replaced by the mean of all others."""
+    """The expectations with those of customers who refuse personal offers replaced by the mean of all others.
+
+    Where there are no others it is that of themselves: what they cost must not be 0.
+    """
     if not refuses.any():
         return expectation
 
     def averaged(values: np.ndarray) -> np.ndarray:
-        others = values[~refuses]
-        mean = others.mean(axis=0) if len(others) else np.zeros(values.shape[1])
-        return np.where(refuses[:, None], mean, values)
+        others = values if refuses.all() else values[~refuses]
+        return np.where(refuses[:, None], others.mean(axis=0), values)
 
     return ExpectedValue(
         averaged(expectation.effect),

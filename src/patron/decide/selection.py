@@ -151,6 +151,11 @@ class _Limits:
             eligible=is_allowed,
         )
 
+    def of_prices(self, expectation: ExpectedValue, is_allowed: npt.NDArray[np.bool_]) -> dict[str, float]:
+        """The budget, and what its last unit earns where everybody may have their best price."""
+        free = allocate(expectation.net, expectation.cost, self.budget_cents, eligible=is_allowed)
+        return {"budget_cents": self.budget_cents * (1 + ROUNDING), "budget_price": float(free.prices["budget"])}
+
     def hold(self, wheel: Wheel, cost: Numbers) -> bool:
         """Whether every position of a wheel is within the limits."""
         if wheel.most_used(cost) > self.budget_cents * (1 + ROUNDING):
@@ -233,7 +238,9 @@ def _select_eligible(
     expected, stratum = draft.expected.rows(eligible), draft.stratum[eligible]
     is_allowed = draft.forbidden[eligible] == ""
     is_price = np.array([offer.is_price and not policy.fairness.price_from_value for offer in policy.offers])
-    prices = fair_prices(expected, price_groups(stratum), is_allowed, is_price)
+    prices = fair_prices(
+        expected, price_groups(stratum), is_allowed, is_price, **limits.of_prices(expected, is_allowed)
+    )
     allocation = limits.best(expected, is_allowed & ~prices.is_other)
     best, slot = allocation.choice, draw_slots(stratum, expected.cost, rng=rng)
     counts = explore(

@@ -51,7 +51,13 @@ def deliver(view: StageView) -> Delivery:
     vault: Vault = view.capability(VAULT)
     offers = _with_user_ids(vault, view.query(offers_query(view.run.run_id)))
     recommendations = _with_user_ids(vault, view.query(recommendations_query(view.run.run_id)))
-    refused = _not_to_contact(view, {row["customer_id"] for row in (*offers, *recommendations)})
+    customers, consent = {row["customer_id"] for row in (*offers, *recommendations)}, view.policy.consent
+    refused = {
+        customer
+        for customer, is_granted in _latest_answers(view, customers, consent.marketing).items()
+        if not consent.allows(is_granted=is_granted)
+    }
+    offers = _without_refused_personal(view, offers)
 
     def reachable(rows: list[dict]) -> list[dict]:
         return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused]
@@ -155,12 +161,17 @@ def _with_product_ids(vault: Vault, rows: list[dict]) -> list[dict]:
     return [row | {"product_id": product_id} for row, product_id in zip(rows, product_ids, strict=True)]
 
 
-def _not_to_contact(view: StageView, customer_ids: set[str]) -> set[str]:
-    """Customers who may not be contacted: by their latest decision on marketing, or as the policy says without one.
+def _without_refused_personal(view: StageView, offers: list[dict]) -> list[dict]:
+    """The offers without those chosen for customers who refuse personal offers by now; the ordinary one stays."""
+    ordinary = view.policy.ordinary_offer
+    personal = {row["customer_id"] for row in offers if ordinary is None or row["action"] != ordinary.id}
+    answers = _latest_answers(view, personal, view.policy.consent.personal_offers)
+    refused = {customer for customer, is_granted in answers.items() if is_granted is False}
+    return [row for row in offers if row["customer_id"] not in refused]
 
-    It counts under any of their user ids, and also since the run.
-    """
-    consent = view.policy.consent
+
+def _latest_answers(view: StageView, customer_ids: set[str], purpose: str) -> dict[str, bool | None]:
+    """Latest answer of each customer to a purpose, None without one: as any of their users, also since the run."""
     recipients = pa.table({"customer_id": pa.array(sorted(customer_ids), pa.string())})
     rows = view.query(
         "select i.token, i.customer_id from identities i join recipients r on r.customer_id = i.customer_id"
@@ -169,9 +180,9 @@ def _not_to_contact(view: StageView, customer_ids: set[str]) -> set[str]:
     )
     customer_of = {row["token"]: row["customer_id"] for row in rows.to_pylist()}
     entries: dict[str, list[Entry]] = {}
-    for entry in history(view.declared_store, customer_of, consent.names_of(consent.marketing)):
+    for entry in history(view.declared_store, customer_of, view.policy.consent.names_of(purpose)):
         entries.setdefault(customer_of[entry["token"]], []).append(entry)
-    return {one for one in customer_ids if not consent.allows(is_granted=latest_answer(entries.get(one, ())))}
+    return {one: latest_answer(entries.get(one, ())) for one in customer_ids}
 
 
 def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:

@@ -35,6 +35,11 @@ PRICE_KINDS = frozenset({"discount", "coupon", "free_delivery", "points"})
 """Kinds that change what a customer pays in the end."""
 
 
+LARGEST = 10**9
+"""Largest amount in money, and largest count: larger ones are slips of the pen."""
+RULES_ABOUT_CUSTOMERS = ("lifecycle_stages", "reasons", "least_value", "least_orders")
+
+
 class Offer(BaseModel):
     """Something a customer may be offered."""
 
@@ -48,17 +53,17 @@ class Offer(BaseModel):
     """What it is, which decides what it costs."""
     discount_share: float = Field(default=0.0, ge=0, lt=1)
     """Discount: share of what the customer pays while the offer is valid, 0 to 1."""
-    amount_off: float = Field(default=0.0, ge=0)
+    amount_off: float = Field(default=0.0, ge=0, le=LARGEST)
     """Coupon: amount off one order, in the shop's currency ..."""
-    least_order: float = Field(default=0.0, ge=0)
+    least_order: float = Field(default=0.0, ge=0, le=LARGEST)
     """... of at least this size, in the shop's currency."""
     points_share: float = Field(default=0.0, ge=0, le=1)
     """Points: share of what is paid that is credited ..."""
     redeemed_share: float = Field(default=1.0, ge=0, le=1)
     """... and share of the credit that customers redeem in the end."""
-    contact_cost_cents: int = Field(default=0, ge=0)
+    contact_cost_cents: int = Field(default=0, ge=0, le=LARGEST)
     """Cost of sending it, or of a call, cents."""
-    cost_per_order_cents: int = Field(default=0, ge=0)
+    cost_per_order_cents: int = Field(default=0, ge=0, le=LARGEST)
     """Cost of each order that uses it besides the discount, such as free delivery, cents."""
     margin_share: float | None = Field(default=None, gt=0, le=1)
     """Margin of what it is used for, as a share of the price, where it differs from the shop's."""
@@ -66,7 +71,7 @@ class Offer(BaseModel):
     """Days it can be used."""
     assumed_purchase_uplift: float = Field(ge=0, le=1)
     """Assumed until measured: added probability of an order while it is valid."""
-    stock: int | None = Field(default=None, ge=0)
+    stock: int | None = Field(default=None, ge=0, le=LARGEST)
     """The most of it that a period may give; without it there is no limit."""
     is_ordinary: bool = False
     """Whether it is what customers get who refuse personal offers; one offer may be."""
@@ -76,9 +81,9 @@ class Offer(BaseModel):
     """Only for customers of these lifecycle stages; empty: all who are considered."""
     reasons: tuple[str, ...] = ()
     """Only for customers with one of these reasons for leaving; empty: all."""
-    least_value: float = Field(default=0.0, ge=0)
+    least_value: float = Field(default=0.0, ge=0, le=LARGEST)
     """Only for customers who are expected to spend at least this in 90 days, in the shop's currency."""
-    least_orders: int = Field(default=0, ge=0)
+    least_orders: int = Field(default=0, ge=0, le=LARGEST)
     """Only for customers with at least so many orders in the last year."""
     available_from: date | None = None
     """First day it is given, by the shop's clock."""
@@ -140,9 +145,16 @@ class Offer(BaseModel):
             above = "" if is_zero_allowed else " above 0"
             raise ValueError(f"needs {needed}{above}: {self.id} is of the kind {self.kind}")
         for kind, keys in KEYS_OF_KINDS.items():
-            wrong = [key for key in keys if kind != self.kind and key in self.model_fields_set]
+            defaults = {key: type(self).model_fields[key].default for key in keys}
+            wrong = [key for key in keys if kind != self.kind and getattr(self, key) != defaults[key]]
             if wrong:
                 raise ValueError(f"must not have {wrong[0]}, a key of {kind}: {self.id} is of the kind {self.kind}")
+        rules = [key for key in RULES_ABOUT_CUSTOMERS if getattr(self, key)]
+        if self.is_ordinary and rules:
+            raise ValueError(
+                f"must not have {rules[0]}: {self.id} is ordinary, for all who refuse personal offers, whose data"
+                " is not looked at"
+            )
         if self.available_from and self.available_until and self.available_until < self.available_from:
             raise ValueError(
                 f"needs available_until of {self.id} ({self.available_until}) to be no earlier than available_from"

@@ -183,7 +183,7 @@ def test_only_alarms_about_the_data_are_about_the_data(view_of, this_run):
     assert (found.count, found.value_cents) == (1, None)
 
 
-def test_alarms_come_first_and_what_has_no_value_last(view_of, this_run):
+def test_alarms_come_first_and_what_has_no_value_last(view_of):
     view = view_of((OFFER, "best_net_value", {}))
     one = codes(view)["send_offers"]
     kinds = [("watch_list", None), ("send_offers", 5.0), ("raise_budget", 9.0), ("data_alarm", None)]

@@ -150,3 +150,26 @@ def test_decisions_whose_propensities_were_not_kept_are_not_measured(world):
     of_offer = world(300).propensities["ten"]
     alone = replace(world(300), propensities={"ten": of_offer}, is_first=np.zeros(900, dtype=bool))
     assert effect_estimates(alone) == []
+
+
+def test_the_holdout_stands_for_all_who_got_an_offer_where_some_are_certain_of_one_and_others_of_none(world):
+    too_high = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        drawn = world(100, seed, runs=1)
+        worth = rng.lognormal(0, 0.7, 100)
+        of_offer = np.where(worth > 1.3, 1.0, np.where(worth < 0.7, 0.0, 0.5))
+        held = rng.random(100) < 0.1
+        offered = (rng.random(100) < of_offer) & ~held
+        of_none = np.where(of_offer == 0.5, 0.5, 0.0)  # what is certain has no propensity of none
+        drawn = replace(
+            drawn,
+            stratum=np.full(100, "one"),
+            action=np.where(offered, "ten", "none"),
+            is_holdout=held,
+            margin_cents=2_000.0 * worth * rng.gamma(1.0, 1.0, 100),
+            covariates=worth[:, None],
+            propensities={"ten": np.where(held, 0.0, of_offer), "none": np.where(held, 0.0, of_none)},
+        )
+        too_high.append(estimate(drawn).adjusted.low > 0)
+    assert np.mean(too_high) < 0.025 + 3 * np.sqrt(0.025 * 0.975 / len(too_high))

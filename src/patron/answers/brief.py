@@ -8,7 +8,8 @@ from patron.answers.forecast_ledger import ForecastEntry, forecast_ledger_of
 from patron.answers.model_alarms import model_alarms
 from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.watch_list import watch_list
-from patron.schema.questions import PURCHASE, VALUE
+from patron.schema.questions import CHURN, VALUE
+from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -20,23 +21,25 @@ DETECTION_ERRORS = 1.96 + 0.84
 WORTH_SAYING = 0.05
 """A bias of a forecast below this share is not worth a line."""
 TOP_DECILE = 10
+EXCLUDED = frozenset({"no_consent", "holdout", "cap_reached", "not_eligible", "ordinary_offer"})
+"""Reasons of customers for whom no offer was weighed."""
 MOST_LINES = 3
 """Lines of each part, so that the brief fits on a page."""
 
 
 @dataclass(frozen=True)
 class Earned:
-    """What the offers of the measured decisions caused, cents of margin."""
+    """What the offers of the measured decisions caused, cents of margin after all of their costs."""
 
     offer_count: int
-    effect_cents: float
+    net_cents: float
     """Per offer."""
     total_cents: float
     total_low: float
     total_high: float
     """Ends of the 95 % interval of the total."""
     is_placebo: bool
-    """Whether no offer was really sent, so that the true effect is 0."""
+    """Whether no offer was really sent, so that the true effect is 0 and there were no costs."""
     decided_from: datetime
     decided_until: datetime
 
@@ -61,11 +64,11 @@ class Change:
 
 @dataclass(frozen=True)
 class OpenQuestion:
-    """An offer whose effect is not known to be above or below what sending it costs."""
+    """An offer that is not known to earn or to lose."""
 
     offer: str
-    effect_cents: float | None
-    """None where it was never measured."""
+    net_cents: float | None
+    """Effect on margin less what one costs besides; None where it was never measured."""
     low: float | None
     high: float | None
     decision_count: int
@@ -82,7 +85,7 @@ class WrongForecast:
 
     entry: ForecastEntry
     causes: tuple[str, ...]
-    """fewer_orders, more_orders, smaller_orders, larger_orders, data_changed or top_decile."""
+    """fewer_customers, more_customers, smaller_orders, larger_orders, data_changed or top_decile."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ class Brief:
     earned: Earned | None
     """None where no decision was measured."""
     exploration: tuple[int, float] | None
-    """Customers whom the run offered something at random, and the expected net value given up by randomising, cents."""
+    """Customers who got another action than the best, and the net value that randomising is expected to cost, cents."""
     changes: tuple[Change, ...]
     """The most valuable first; those without a value in money stand where they matter most."""
     open_questions: tuple[OpenQuestion, ...]
     wrong_forecasts: tuple[WrongForecast, ...]
     checked_count: int
-    """Forecasts that have been scored."""
+    """Questions whose latest forecast has been scored."""
 
 
 def brief(shop: Shop) -> Brief:
@@ -112,18 +115,17 @@ def brief(shop: Shop) -> Brief:
 def brief_of(view: Snapshot) -> Brief:
     """The brief of one run."""
     measured, decided = effects(view), decision_summary(view)
-    ledger = forecast_ledger_of(view).entries
-    explored = decided.explored
+    latest = latest_forecasts(forecast_ledger_of(view).entries)
     return Brief(
         shop_name=view.settings.shop.name,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         earned=earned(measured),
-        exploration=(explored.customer_count, decided.exploration_cost_cents) if explored else None,
+        exploration=exploration(view),
         changes=tuple(ranked(changes(view, decided, measured)))[:MOST_LINES],
         open_questions=tuple(open_questions(view, measured)),
-        wrong_forecasts=tuple(wrong_forecasts(ledger, has_data_alarm=_has_data_alarm(view)))[:MOST_LINES],
-        checked_count=len(ledger),
+        wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MOST_LINES],
+        checked_count=len(latest),
     )
 
 
@@ -132,22 +134,32 @@ def earned(measured: tuple[Effect, ...]) -> Earned | None:
     whole = next((one for one in measured if one.offer == ANY and one.stratum == ALL), None)
     if whole is None:
         return None
-    count = whole.treated_count
+    count, cost = whole.treated_count, 0.0 if whole.is_placebo else whole.other_cost_cents or 0.0
     return Earned(
         offer_count=count,
-        effect_cents=whole.effect_cents,
-        total_cents=count * whole.effect_cents,
-        total_low=count * whole.low,
-        total_high=count * whole.high,
+        net_cents=whole.effect_cents - cost,
+        total_cents=count * (whole.effect_cents - cost),
+        total_low=count * (whole.low - cost),
+        total_high=count * (whole.high - cost),
         is_placebo=whole.is_placebo,
         decided_from=whole.decided_from,
         decided_until=whole.decided_until,
     )
 
 
+def exploration(view: Snapshot) -> tuple[int, float] | None:
+    """What the run randomises, and what that is expected to cost; None where it does not."""
+    sql = f"""
+select count(case when reason = 'exploring' then 1 end) as customer_count,
+  coalesce({exact_sum("exploration_cost_cents")}, 0.0) as cost_cents
+from decisions where run_id = '{view.run.run_id}'"""
+    row = records(view.query(sql))[0]
+    return (row["customer_count"], row["cost_cents"]) if row["customer_count"] else None
+
+
 def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ...]) -> Iterator[Change]:
     """Everything worth changing."""
-    alarms = len(model_alarms(view))
+    alarms = _data_alarm_count(view)
     if alarms:
         yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models#alarms")
     is_assumed = "measured" not in decided.effect_sources
@@ -161,12 +173,15 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
             is_assumed=is_assumed,
             link="/#decisions",
         )
-    yield from _missed(view, is_assumed=is_assumed)
-    contact = {offer.id: offer.contact_cost_cents for offer in view.policy.offers}
+    yield from _missed(view, decided, is_assumed=is_assumed)
+    contact = {offer.id: float(offer.contact_cost_cents) for offer in view.policy.offers}
+    decided_count = {row.action: row.customer_count for row in decided.actions}
     for one in measured:
-        if one.stratum == ALL and one.offer in contact and not one.is_placebo and one.high < contact[one.offer]:
-            count = next((row.customer_count for row in decided.actions if row.action == one.offer), 0)
-            loss = contact[one.offer] - one.effect_cents
+        if one.stratum != ALL or one.offer not in contact or one.is_placebo:
+            continue
+        cost, count = _cost(one, contact[one.offer]), decided_count.get(one.offer, 0)
+        if count and one.high < cost:
+            loss = cost - one.effect_cents
             yield Change("stop_offer", count, count * loss, None, is_assumed=False, link="/#effects", offer=one.offer)
     at_risk = watch_list(view)
     if at_risk:
@@ -174,14 +189,24 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
         yield Change("watch_list", len(at_risk), None, at_stake, is_assumed=False, link="/#watch_list")
 
 
-def _missed(view: Snapshot, *, is_assumed: bool) -> Iterator[Change]:
-    """What customers without an offer would have been worth, where the budget or consent stood in the way."""
+def _cost(one: Effect, contact_cents: float) -> float:
+    """What an offer costs besides what its effect on margin contains, cents."""
+    return contact_cents if one.other_cost_cents is None else one.other_cost_cents
+
+
+def _missed(view: Snapshot, decided: DecisionSummary, *, is_assumed: bool) -> Iterator[Change]:
+    """What customers without an offer would have been worth, where the budget or consent stood in the way.
+
+    Offers that a rule forbids anyhow do not count; where consent is missing, the other rules were not looked at. More
+    budget is worth something only where it has a price: a stock may have ended as well.
+    """
     sql = f"""
 with best as (
   select a.decision_id, a.expected_net_value_cents, a.cost_cents,
     row_number() over (partition by a.decision_id order by a.expected_net_value_cents desc, a.action) as place
-  from alternatives a where a.run_id = '{view.run.run_id}')
-select d.reason, count(*) as customer_count,
+  from alternatives a
+  where a.run_id = '{view.run.run_id}' and coalesce(a.forbidden_by, 'no_consent') = 'no_consent')
+select d.reason, count(*) as customer_count, coalesce(max(d.budget_price), 0.0) > 0 as has_price,
   count(case when b.expected_net_value_cents > 0 then 1 end) as worth_count,
   coalesce(sum(case when b.expected_net_value_cents > 0 then b.expected_net_value_cents end), 0.0) as value_cents,
   coalesce(sum(case when b.expected_net_value_cents > 0 then b.cost_cents end), 0.0) as cost_cents
@@ -190,7 +215,7 @@ where d.run_id = '{view.run.run_id}' and d.action = 'none' group by d.reason"""
     by_reason = {row["reason"]: row for row in records(view.query(sql))}
     for reason, code in (("over_budget", "raise_budget"), ("no_consent", "ask_consent")):
         row = by_reason.get(reason)
-        if row and row["worth_count"]:
+        if row and row["worth_count"] and (row["has_price"] or reason == "no_consent"):
             yield Change(
                 code,
                 row["worth_count"],
@@ -199,13 +224,11 @@ where d.run_id = '{view.run.run_id}' and d.action = 'none' group by d.reason"""
                 is_assumed=is_assumed,
                 link=f"/decisions?reason={reason}",
             )
-    losing = by_reason.get("net_value_below_zero")
-    if losing and losing["customer_count"] == sum(
-        row["customer_count"] for reason, row in by_reason.items() if reason not in {"no_consent", "holdout"}
-    ):
+    considered = {row.reason: row.customer_count for row in decided.reasons if row.reason not in EXCLUDED}
+    if list(considered) == ["net_value_below_zero"]:
         yield Change(
             "no_offer_pays",
-            losing["customer_count"],
+            considered["net_value_below_zero"],
             None,
             None,
             is_assumed=is_assumed,
@@ -219,16 +242,18 @@ def ranked(every: Iterator[Change]) -> list[Change]:
 
 
 def open_questions(view: Snapshot, measured: tuple[Effect, ...]) -> Iterator[OpenQuestion]:
-    """Offers of the policy whose interval holds what sending one costs, or that were never measured."""
+    """Offers of the policy whose interval holds what one costs, or that were never measured."""
     by_offer = {one.offer: one for one in measured if one.stratum == ALL and not one.is_placebo}
     for offer in view.policy.offers:
         one = by_offer.get(offer.id)
         if one is None:
             yield OpenQuestion(offer.id, None, None, None, 0, None, None)
-        elif one.low <= offer.contact_cost_cents <= one.high:
+            continue
+        cost = _cost(one, offer.contact_cost_cents)
+        if one.low <= cost <= one.high:
             count = one.treated_count + one.control_count
-            needed, days = _plan(one, offer.contact_cost_cents, count, view.run.as_of)
-            yield OpenQuestion(offer.id, one.effect_cents, one.low, one.high, count, needed, days)
+            needed, days = _plan(one, cost, count, view.run.as_of)
+            yield OpenQuestion(offer.id, one.effect_cents - cost, one.low - cost, one.high - cost, count, needed, days)
 
 
 def _plan(one: Effect, cost_cents: float, count: int, now: datetime) -> tuple[int | None, int | None]:
@@ -238,34 +263,43 @@ def _plan(one: Effect, cost_cents: float, count: int, now: datetime) -> tuple[in
         return None, None
     needed = round(count * (DETECTION_ERRORS * one.standard_error / distance) ** 2)
     days_so_far = max((now - one.decided_from).days, 1)
-    days = round(max(needed - count, 0) * days_so_far / max(count, 1))
+    days = max(round((needed - count) * days_so_far / max(count, 1)), 1)
     return needed, days if days <= LARGEST_WAIT_DAYS else None
 
 
-def wrong_forecasts(entries: tuple[ForecastEntry, ...], *, has_data_alarm: bool) -> Iterator[WrongForecast]:
-    """The latest forecast of each question where it missed by more than chance and more than a little."""
+def latest_forecasts(entries: tuple[ForecastEntry, ...]) -> dict[str, ForecastEntry]:
+    """The latest forecast of each question that was scored and has a bias."""
     latest: dict[str, ForecastEntry] = {}
     for entry in entries:
-        latest.setdefault(entry.question, entry)
-    same_time = {entry.scored_at: entry for entry in reversed(entries) if entry.question == PURCHASE.name}
+        if entry.bias_share is not None and entry.bias_low is not None:
+            latest.setdefault(entry.question, entry)
+    return latest
+
+
+def wrong_forecasts(latest: dict[str, ForecastEntry], *, has_data_alarm: bool) -> Iterator[WrongForecast]:
+    """Forecasts that missed by more than chance and more than a little."""
     for entry in latest.values():
-        if entry.bias_share is None or not entry.is_biased or abs(entry.bias_share) < WORTH_SAYING:
+        bias = entry.bias_share or 0.0
+        if not entry.is_biased or abs(bias) < WORTH_SAYING:
             continue
-        causes = [_cause_of_value(entry, same_time.get(entry.scored_at))] if entry.question == VALUE.name else []
-        if entry.worst_decile == TOP_DECILE:
+        causes = [*_cause_of_value(entry, latest.get(CHURN.name))] if entry.question == VALUE.name else []
+        if entry.worst_decile == TOP_DECILE and (entry.worst_decile_bias or 0.0) * bias > 0:
             causes.append("top_decile")
         if has_data_alarm:
             causes.append("data_changed")
         yield WrongForecast(entry, tuple(causes))
 
 
-def _cause_of_value(entry: ForecastEntry, of_orders: ForecastEntry | None) -> str:
-    """Whether customers ordered less or more often than forecast at the same time, or spent less or more."""
+def _cause_of_value(entry: ForecastEntry, of_churn: ForecastEntry | None) -> Iterator[str]:
+    """Whether fewer or more customers ordered than forecast for the same days, or as many spent less or more."""
+    if of_churn is None or (of_churn.scored_at, of_churn.due_at) != (entry.scored_at, entry.due_at):
+        return
     is_high = (entry.bias_share or 0.0) > 0
-    if of_orders is not None and of_orders.is_biased and ((of_orders.bias_share or 0.0) > 0) == is_high:
-        return "fewer_orders" if is_high else "more_orders"
-    return "smaller_orders" if is_high else "larger_orders"
+    if not of_churn.is_biased:
+        yield "smaller_orders" if is_high else "larger_orders"
+    elif ((of_churn.bias_share or 0.0) < 0) == is_high:
+        yield "fewer_customers" if is_high else "more_customers"
 
 
-def _has_data_alarm(view: Snapshot) -> bool:
-    return any(alarm.kind == "data" for alarm in model_alarms(view))
+def _data_alarm_count(view: Snapshot) -> int:
+    return sum(alarm.kind == "data" for alarm in model_alarms(view))

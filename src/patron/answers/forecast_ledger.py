@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-
 from patron.schema.questions import CENTS, QUESTIONS
+from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
-from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop, Snapshot
-from patron.storage.store import RUNS
 
 INTERVAL_SHARE = 0.8
 """Share of customers whose actual a forecast's interval should hold."""
@@ -101,11 +98,13 @@ where c.decile = 0 order by c.scored_at desc"""
 
 def _waiting(view: Snapshot) -> tuple[WaitingForecasts, ...]:
     now = view.run.as_of
-    with view.store.begin() as connection:
-        cutoffs = [utc(at) for at in connection.scalars(sa.select(RUNS.c.as_of).order_by(RUNS.c.as_of))]
-    waiting = []
-    for question, days in HORIZONS.items():
-        due = [at + timedelta(days=days) for at in cutoffs if at <= now < at + timedelta(days=days)]
-        if due:
-            waiting.append(WaitingForecasts(question, len(due), due[0]))
-    return tuple(waiting)
+    since = timestamp(now - timedelta(days=max(HORIZONS.values())))
+    sql = f"""
+select question, run_id, min(as_of) as scored_at from scores
+where as_of > {since} and as_of <= {timestamp(now)} group by question, run_id order by 3, 2"""
+    due: dict[str, list[datetime]] = {}
+    for row in records(view.query(sql)):
+        at = row["scored_at"] + timedelta(days=HORIZONS.get(row["question"], 0))
+        if at > now:
+            due.setdefault(row["question"], []).append(at)
+    return tuple(WaitingForecasts(name, len(due[name]), due[name][0]) for name in HORIZONS if name in due)

@@ -122,6 +122,11 @@ class Effect:
     net_cents: float | None = None
     """Effect less the costs that are not in the margin already."""
 
+    @property
+    def other_cost_cents(self) -> float | None:
+        """Mean cost of an offer that the margin does not contain: sending, and orders with its code."""
+        return None if self.net_cents is None else self.effect_cents - self.net_cents
+
 
 @dataclass(frozen=True)
 class AssignmentAlarm:

@@ -21,6 +21,8 @@ CUSTOMERS = 600
 HISTORY_DAYS, MONTH_DAYS, FOLLOWED_DAYS = 270, 30, 60
 REMINDER_SHARE, CALL_SHARE = 0.02, 0.15
 """Discounts that a reminder and a call are as attractive as; see CATALOGUE_SHOP."""
+USUAL_ORDER_CENTS, LARGEST_DISCOUNT = 6_000, 0.9
+"""A coupon's amount counts as a share of an order of this size, or of the least that it needs."""
 FOR_THE_SIMULATION = {
     "consent": {"unknown": "allow"},
     "channel": {"is_delivered": True},
@@ -87,20 +89,20 @@ def dry_run(  # noqa: PLR0913 - what a dry run depends on
 
 def simulated_offer(offer: policies.Offer) -> Offer:
     """The offer as simulated customers answer it: by what it takes off and credits, or by attention alone."""
-    terms = offer.model_dump()
-    kind, discount = terms.get("kind", "discount"), offer.discount_share
-    is_free = offer.cost_per_order_cents > 0 and discount == 0
-    points = terms.get("points_share", 0.0)
-    is_price = bool(discount or is_free or points)
-    attention = CALL_SHARE if kind == "call" else 0.0 if is_price else REMINDER_SHARE
+    discount = offer.discount_share
+    if offer.kind == "coupon":
+        discount = min(offer.amount_off_cents / max(offer.least_order_cents, USUAL_ORDER_CENTS), LARGEST_DISCOUNT)
+    is_free = offer.cost_per_order_cents > 0 and offer.kind in {"free_delivery", "discount"} and discount == 0
+    is_price = bool(discount or is_free or offer.points_share)
+    attention = CALL_SHARE if offer.kind == "call" else 0.0 if is_price else REMINDER_SHARE
     return Offer(
         offer.id,
         discount_share=discount,
         is_free_shipping=is_free,
-        points_share=points,
+        points_share=offer.points_share,
         attention_share=attention,
         contact_cents=offer.contact_cost_cents,
-        is_call=kind == "call",
+        is_call=offer.kind == "call",
     )
 
 
@@ -118,7 +120,7 @@ def _play(
         folder = Path(place) / "shop"
         shop = seeded_workspace(folder, past.seed, {"name": "Dry run", "currency": "USD", "time_zone": "UTC"})
         try:
-            shop.policy = policies.Policy.model_validate(policy.model_dump() | FOR_THE_SIMULATION)
+            shop.policy = policies.Policy.model_validate(policy.model_dump(exclude_unset=True) | FOR_THE_SIMULATION)
             shop.settings = shop.settings.model_copy(
                 update={"shop": shop.settings.shop.model_copy(update={"margin_share": settings.margin_share})}
             )

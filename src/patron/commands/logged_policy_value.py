@@ -14,6 +14,7 @@ from patron.decide.selection import NONE
 from patron.experiments import off_policy
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import measured_outcomes
+from patron.schema.bootstrap_intervals import Interval
 from patron.schema.errors import BadLog, NotEnoughData
 from patron.schema.numbers import Numbers
 from patron.storage.policy import Policy
@@ -41,6 +42,8 @@ class ValuePerDecision:
     """Decisions that would be worth as much if the policy itself had made them."""
     offer_share: float
     """Share of the decisions that give an offer, 0 to 1."""
+    gain: Interval
+    """How much more it earns than what was decided then, from the same decisions, cents with 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -153,4 +156,4 @@ def _value(
     judged = off_policy(reward, action, propensity, target, context=outcomes.covariates, seed=seed)
     size = judged.row("ips").effective_sample_size
     share = float(1 - target[:, -1].mean())
-    return ValuePerDecision(judged.value, judged.low, judged.high, size, share), judged.findings
+    return ValuePerDecision(judged.value, judged.low, judged.high, size, share, judged.gain), judged.findings

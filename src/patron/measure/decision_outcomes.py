@@ -35,7 +35,7 @@ class DecisionOutcomes:
     discount_cents: Numbers
     """Discounts on orders of the window with the offer's code."""
     other_cost_cents: Numbers
-    """What the offer cost besides: sending, and each order with its code."""
+    """What the offer cost besides: sending, each order with its code, and points credited for these orders."""
     propensities: Mapping[str, Numbers]
     """Probability of each action among customers outside the holdout; 0 where it was impossible or is not known."""
 
@@ -104,7 +104,7 @@ earned as (
   group by d.decision_id),
 used as (
   select d.decision_id, cast(sum(l.discount_cents) as bigint) as used_discount_cents,
-    count(distinct l.order_id) as used_orders
+    cast(sum(l.paid_cents) as bigint) as used_paid_cents, count(distinct l.order_id) as used_orders
   from decided d join order_lines l on l.customer_id = d.customer_id and l.coupon = d.action
     and l.ordered_at >= d.decided_at and l.ordered_at < d.until and l.known_at < d.until and not l.is_refund
   group by d.decision_id),
@@ -114,6 +114,7 @@ forecast as (
   from scores where run_id in (select run_id from windows) group by run_id, customer_id)
 select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first, d.propensity,
   coalesce(u.used_discount_cents, 0) as used_discount_cents, coalesce(u.used_orders, 0) as used_orders,
+  coalesce(u.used_paid_cents, 0) as used_paid_cents,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
 from decided d left join earned e on e.decision_id = d.decision_id
@@ -139,11 +140,12 @@ where w.is_measured order by p.decision_id, p.action
 
 
 def as_decision_outcomes(
-    rows: pa.Table, propensities: pa.Table, order_costs: Mapping[str, tuple[float, float]]
+    rows: pa.Table, propensities: pa.Table, order_costs: Mapping[str, tuple[float, float, float]]
 ) -> DecisionOutcomes:
-    """Arrays of the rows of both queries; `order_costs` has the cents of sending each offer, and of an order with it.
+    """Arrays of the rows of both queries.
 
-    An offer that was certain has the propensity 1, and is not among `propensities`.
+    `order_costs` has the cents of sending each offer and of an order with it, and the share of what is paid for such
+    an order that is redeemed as points. An offer that was certain has the propensity 1, and is not in `propensities`.
     """
 
     def texts(name: str) -> npt.NDArray[np.str_]:
@@ -158,9 +160,8 @@ def as_decision_outcomes(
     for name in np.unique(action[is_certain & (action != NONE)]).tolist():
         is_sure = is_certain & (action == name)
         by_action[name] = np.where(is_sure, 1.0, by_action.get(name, np.zeros(len(action))))
-    sending, order = (
-        np.array([order_costs.get(one, (0.0, 0.0))[at] for one in action.tolist()], dtype=np.float64) for at in (0, 1)
-    )
+    nothing = (0.0, 0.0, 0.0)
+    sending, order, points = np.array([order_costs.get(one, nothing) for one in action.tolist()]).reshape(-1, 3).T
     return DecisionOutcomes(
         texts("run_id"),
         texts("customer_id"),
@@ -171,7 +172,7 @@ def as_decision_outcomes(
         float_column(rows, "margin_cents"),
         np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
         float_column(rows, "used_discount_cents"),
-        sending + order * float_column(rows, "used_orders"),
+        sending + order * float_column(rows, "used_orders") + points * float_column(rows, "used_paid_cents"),
         by_action,
     )
 

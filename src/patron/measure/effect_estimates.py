@@ -2,7 +2,8 @@
 
 A row's score is its margin less what was expected without an offer, once if it got the offer, and taken off with
 P(offer) / P(none) if it got none. The scores' sum over the number of offers is the mean effect on those who got one,
-right whatever was expected, because the probabilities are known (Robins, Rotnitzky and Zhao 1994).
+right whatever was expected where the probabilities are known (Robins, Rotnitzky and Zhao 1994). Those of the holdout
+are means of a run and stratum: if who is worth more is certain of an offer there, only what was expected corrects it.
 """
 
 from dataclasses import dataclass

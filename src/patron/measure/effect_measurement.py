@@ -62,7 +62,8 @@ def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     if not cutoffs:
         return None
     order_costs = {
-        one.id: (float(one.contact_cost_cents), float(one.cost_per_order_cents)) for one in view.policy.offers
+        one.id: (float(one.contact_cost_cents), float(one.cost_per_order_cents), one.points_share * one.redeemed_share)
+        for one in view.policy.offers
     }
     rows = view.query(outcomes_query(view.settings.shop.margin_share), windows=run_windows)
     propensities = view.query(PROPENSITIES_QUERY, windows=run_windows)

@@ -38,7 +38,9 @@ class OfferTrial:
 
         Reachable customers count at each of their decisions, by its propensities. Those in the holdout count at their
         first decision alone, as earlier offers change who is considered later. They have no propensities: their
-        offers' probabilities are the mean of their run and stratum.
+        weight P(offer) / P(none) is the mean of their run and stratum. That of the mean probabilities would be too
+        small where some are certain of an offer and others of none, and those with an offer would be compared with
+        too few.
         """
         offers = tuple(sorted(set(outcomes.action[~outcomes.is_holdout].tolist()) - {NONE}))
         expected = expected_margin(outcomes)
@@ -73,19 +75,25 @@ def _probabilities(outcomes: DecisionOutcomes, offers: tuple[str, ...]) -> tuple
     each = np.column_stack([outcomes.propensities.get(name, nothing) for name in offers] or [nothing])[:, : len(offers)]
     none = outcomes.propensities.get(NONE, nothing).copy()
     first, held = outcomes.is_first, outcomes.is_holdout
-    if not (first & held).any():
+    if not offers or not (first & held).any():
         return each, none
     share = float((first & held).sum() / first.sum())
-    cells = np.unique(np.char.add(np.char.add(outcomes.run, "\n"), outcomes.stratum), return_inverse=True)[1]
-    counted = first & ~held
-    count = np.bincount(cells[counted], minlength=cells.max() + 1)
-    for at in range(len(offers)):
-        mean = np.bincount(cells[counted], weights=each[counted, at], minlength=len(count)) / np.maximum(count, 1)
-        each[:, at] = np.where(first & held, mean[cells], each[:, at])
-    none = np.where(first & held, 1 - each.sum(axis=1), none)
     is_known = each.sum(axis=1) + none > 0
     none = np.where(first & is_known, share + (1 - share) * none, none)
     each = np.where(first[:, None], (1 - share) * each, each)
+    cells = np.unique(np.char.add(np.char.add(outcomes.run, "\n"), outcomes.stratum), return_inverse=True)[1]
+    counted = first & ~held
+    count = np.maximum(np.bincount(cells[counted], minlength=cells.max() + 1), 1)
+
+    def mean_of(values: Numbers) -> Numbers:
+        return (np.bincount(cells[counted], weights=values[counted], minlength=len(count)) / count)[cells]
+
+    ratio = each / np.where(none > 0, none, np.inf)[:, None]
+    weight = np.column_stack([mean_of(ratio[:, at]) for at in range(len(offers))])
+    total = weight.sum(axis=1)
+    of_held = np.where(total > 0, mean_of(each.sum(axis=1)) / np.where(total > 0, total, 1.0), 1.0)
+    none = np.where(first & held, of_held, none)
+    each = np.where((first & held)[:, None], weight * of_held[:, None], each)
     return each, none
 
 

@@ -103,7 +103,10 @@ def logged_sentences(logged: "LoggedValue", texts: Words, formats: Formats) -> I
         yield _value_sentence("candidate", logged.candidate, texts, formats)
         yield _value_sentence("today", logged.today, texts, formats)
         yield texts("policy.logged_size", size=formats.count(logged.candidate.effective_sample_size))
-        if logged.candidate.low <= logged.today.high and logged.today.low <= logged.candidate.high:
+        gain = logged.candidate.gain
+        ends = {"low": formats.money(gain.low), "high": formats.money(gain.high)}
+        yield texts("policy.logged_gain", gain=formats.money(gain.value), **ends)
+        if gain.low <= 0 <= gain.high:
             yield texts("policy.logged_overlap")
     if logged.why_not:
         yield texts(f"policy.why_{logged.why_not}")

@@ -46,33 +46,35 @@ def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]
     if brief.exploration:
         count, cost = brief.exploration
         yield BriefLine(
-            words("brief.explored", n=count, count=formats.count(count), cost=formats.money(cost)),
+            words("brief.exploration", n=count, count=formats.count(count), cost=formats.money(cost)),
             "/decisions?reason=exploring",
         )
 
 
 def _earned_sentence(earned: Earned, words: Words, formats: Formats) -> str:
     if earned.is_placebo:
-        each = earned.effect_cents
         share = 1 / max(earned.offer_count, 1)
         return words(
             "brief.placebo",
-            each=formats.money(each),
+            each=formats.money(earned.net_cents),
             low=formats.money(earned.total_low * share),
             high=formats.money(earned.total_high * share),
         )
     is_clear = not earned.total_low <= 0 <= earned.total_high
     key = ("more" if earned.total_cents > 0 else "less") if is_clear else "unclear"
+    # why: "lost 5.00" says the sign; its interval is of the loss
+    sign = -1.0 if key == "less" else 1.0
+    low, high = sorted(sign * end for end in (earned.total_low, earned.total_high))
     return words(
         f"brief.earned_{key}",
         n=earned.offer_count,
         count=formats.count(earned.offer_count),
         first=formats.date(earned.decided_from),
         last=formats.date(earned.decided_until),
-        total=formats.whole_money(abs(earned.total_cents) if is_clear else earned.total_cents),
-        each=formats.money(earned.effect_cents),
-        low=formats.whole_money(earned.total_low),
-        high=formats.whole_money(earned.total_high),
+        total=formats.whole_money(sign * earned.total_cents),
+        each=formats.money(sign * earned.net_cents),
+        low=formats.whole_money(low),
+        high=formats.whole_money(high),
     )
 
 
@@ -98,10 +100,10 @@ def _change_sentence(one: Change, names: dict[str, str], words: Words, formats: 
 def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
     if not brief.open_questions:
         yield BriefLine(words("brief.nothing_open"))
-    never = [words.offer(one.offer, names) for one in brief.open_questions if one.effect_cents is None]
+    never = [words.offer(one.offer, names) for one in brief.open_questions if one.net_cents is None]
     if never:
         yield BriefLine(words("brief.never_measured", n=len(never), offers=words("list.joint").join(never)))
-    for one in [one for one in brief.open_questions if one.effect_cents is not None][: MOST_LINES - bool(never)]:
+    for one in [one for one in brief.open_questions if one.net_cents is not None][: MOST_LINES - bool(never)]:
         yield BriefLine(_question_sentence(one, names, words, formats), "/#effects")
 
 
@@ -111,7 +113,7 @@ def _question_sentence(one: OpenQuestion, names: dict[str, str], words: Words, f
         f"brief.open_{key}",
         n=one.days or 0,
         offer=words.offer(one.offer, names),
-        effect=formats.money(one.effect_cents),
+        net=formats.money(one.net_cents),
         low=formats.money(one.low),
         high=formats.money(one.high),
         count=formats.count(one.decision_count),

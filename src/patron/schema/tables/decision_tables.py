@@ -121,7 +121,10 @@ EFFECTS = Table(
         maybe("sequence_low", NUMBER, "lower end of the 95 % interval that holds at every look together", "cents"),
         maybe("sequence_high", NUMBER, "upper end of the 95 % interval that holds at every look together", "cents"),
         maybe(
-            "cost_cents", NUMBER, "discounts with the offer's code, cost of these orders, and sending; mean", "cents"
+            "cost_cents",
+            NUMBER,
+            "discounts with the offer's code, cost and points of these orders, and sending; mean",
+            "cents",
         ),
         maybe("net_cents", NUMBER, "adjusted_cents less the costs that are not in the margin", "cents"),
         of(

@@ -95,7 +95,8 @@ def _listed_lines(scope: Scope, where: str) -> str:
     """Products of whole orders, the order's own discount shared over its lines.
 
     A discount of an order may be its own, besides those of its lines, or the total of both; shops send either. Where
-    the amount paid is nearer to what the total would leave, only what the lines leave of it is shared.
+    the amount paid is what the total would leave, but for rounding, only what the lines leave of it is shared. An
+    amount near to it proves nothing: it may contain shipping or tax that the shop does not state.
     """
     whole, rest = (
         f"least({amount}, weight_in_all)"
@@ -111,7 +112,9 @@ def _listed_lines(scope: Scope, where: str) -> str:
             device
         from (
             select w.*, case when not is_priced then coalesce(paid_in_all, 0)
-                when abs(weight_in_all - {rest} - paid_in_all) < abs(weight_in_all - {whole} - paid_in_all) then {rest}
+                when abs(weight_in_all - {rest} - paid_in_all) <= line_count
+                    and abs(weight_in_all - {rest} - paid_in_all) < abs(weight_in_all - {whole} - paid_in_all)
+                    then {rest}
                 else {whole} end as to_share
             from ({_line_weights(scope, where)}) w
         ) s"""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatch
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import OutboxSummary, deliver
-from patron.engage.outbox_offers import OFFERS, is_sent, remove_offers
+from patron.engage.outbox_offers import OFFERS, has_offers, is_sent, remove_offers
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
@@ -40,10 +41,11 @@ from patron.schema.questions import PROSPECTS
 from patron.schema.refunds import LaterRefunds
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
+from patron.storage.engine import literal
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.model_decisions import active_pins
 from patron.storage.offer_rules import OfferRules
-from patron.storage.run_files import FILES, drop_outbox_files, files_of_run
+from patron.storage.run_files import FILES, drop_outbox_files, files_of_run, outbox_digests
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
@@ -245,16 +247,34 @@ def run_loop(
 
 
 def require_open(shop: Shop, run: Run) -> None:
-    """Raise WorkspaceError for a run whose offers were sent or withdrawn: another run of it would decide others."""
-    withdrawal = withdrawal_of(shop.store, run.run_id)
-    if withdrawal is None and not is_sent(shop.folder / "outbox" / run.run_id):
-        return
+    """Raise WorkspaceError for a run whose offers were or may have been sent, or were withdrawn.
+
+    Another run of the cutoff would decide other offers for money that is gone.
+    """
+    withdrawal, folder = withdrawal_of(shop.store, run.run_id), shop.folder / "outbox" / run.run_id
+    if withdrawal is None and not is_sent(folder):
+        if has_offers(folder) or not _has_written_offers(shop, run):
+            return
+        raise WorkspaceError(
+            f"the offers of the run {run.run_id} have left the outbox and may have been sent, so that it cannot decide"
+            " again",
+            where=str(folder),
+            todo="Name a later cutoff. If nobody was sent any, put an empty file offers_file.csv there and run again.",
+        )
     state = "were sent" if withdrawal is None else f"were withdrawn by {withdrawal.withdrawn_by}"
     raise WorkspaceError(
         f"the offers of the run {run.run_id} {state}, so that it cannot decide again",
         where="--as-of",
         todo="Name a later cutoff: its run decides with what is left of the budget.",
     )
+
+
+def _has_written_offers(shop: Shop, run: Run) -> bool:
+    """Whether a completed run of the cutoff handed over offers, as its row in the store and its decisions say."""
+    if not any(fnmatch(name, OFFERS) for name in outbox_digests(shop.store, run.run_id)):
+        return False
+    sql = f"select count(*) as n from decisions where run_id = {literal(run.run_id)} and action <> 'none'"
+    return bool(shop.newest_snapshot().query(sql)["n"][0].as_py())
 
 
 def clear_offers(shop: Shop, run: Run) -> None:

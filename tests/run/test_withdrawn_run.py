@@ -16,8 +16,7 @@ from patron.commands.withdraw_offers import withdraw_offers
 from patron.decide.budget_period import remaining
 from patron.engage.outbox_offers import SENT, has_offers, hold_back_offers
 from patron.govern import audit_log
-from patron.measure.effect_measurement import measure_effects
-from patron.run import run_loop, stage_view
+from patron.run import require_open, run_loop, stage_view
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
 from patron.storage.last_run import last_run
 from patron.storage.runs import Run
@@ -46,7 +45,7 @@ def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
     shop, run = opened
     folder = shop.folder / "outbox" / run.run_id
     assert 0 < remaining(other_view(shop, run)).budget_cents < 20_000
-    assert measure_effects(other_view(shop, run, measure, days=40)).num_rows > 0
+    assert other_view(shop, run, measure).read("decisions").num_rows > 0
     offered = other_view(shop, run, days=1).read("exposures").num_rows
     assert offered > 0
     command = ("decisions", "withdraw", run.run_id, "--as", "Ann", "--reason", "wrong month", "-w", shop.folder)
@@ -55,7 +54,6 @@ def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
     assert remaining(other_view(shop, run)).budget_cents == 20_000
     assert other_view(shop, run, days=1).read("exposures").num_rows == 0
     assert other_view(shop, run, measure).read("decisions").num_rows == 0
-    assert measure_effects(other_view(shop, run, measure, days=40)).num_rows == 0
     view = last_run(shop)
     assert view.read("exposures").num_rows == 0
     summary = decision_summary(view)
@@ -119,6 +117,10 @@ def test_offers_that_were_sent_or_may_have_been_are_not_withdrawn(opened):
     with pytest.raises(WorkspaceError, match="may have been sent"):
         withdraw_offers(shop, run.run_id, name="Ann", now=NOW)
     assert decision_summary(last_run(shop)).withdrawal is None
+    with pytest.raises(WorkspaceError, match="may have been sent, so that it cannot decide again"):
+        run_loop(shop, run.as_of)
+    (folder / "offers_file.csv").touch()
+    require_open(shop, Run.at(run.as_of))
 
 
 def test_a_customer_is_shown_by_the_shops_own_id_with_every_offer_considered(opened):

@@ -86,6 +86,8 @@ def outbox(shop: Shop) -> Iterator[Finding]:
             if is_last:
                 state = "was changed" if name in now else "is missing"
                 todo = f"Write it again: `patron run --as-of {run_id}`; send nothing of it before."
+                if name not in now and name.startswith("offers_"):
+                    todo = f"If a mail system took it, put a file `sent` there; else an empty {name}. {todo}"
                 yield Finding("outbox", "problem", f"{file} {state} since the run wrote it", todo)
             elif name in now:
                 yield Finding("outbox", "problem", f"{file} was changed since the run wrote it", "Delete the file.")

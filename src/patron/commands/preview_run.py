@@ -13,6 +13,7 @@ from patron.run import FinishedRun, Progress, require_open, run_loop, silent
 from patron.schema.errors import WorkspaceError
 from patron.storage.durable_files import disk_errors
 from patron.storage.policy import Budget, Policy
+from patron.storage.run_files import drop_outbox_files
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import (
@@ -52,6 +53,8 @@ def preview_run(
             _copy_workspace(shop, Path(folder))
             with closing(Shop.open(Path(folder))) as copy:
                 copy.policy = policy
+                with copy.store.begin() as connection:
+                    drop_outbox_files(connection)  # why: the copy's outbox is empty, and nobody took anything from it
                 yield copy, run_loop(copy, as_of, now=now, progress=progress)
 
 

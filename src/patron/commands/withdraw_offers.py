@@ -70,7 +70,7 @@ def _take_from_outbox(folder: Path, run_id: str) -> None:
         todo = "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet."
     else:
         what = f"the offers of the run {run_id} are not in the outbox, so that they may have been sent"
-        todo = f"If nobody has taken them, write them again with `patron run --as-of {run_id}`, then withdraw them."
+        todo = "If nobody was sent any, put an empty file offers_file.csv there, then withdraw them."
     raise WorkspaceError(what, where=str(folder), todo=todo)
 
 

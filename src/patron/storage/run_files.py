@@ -68,6 +68,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return texts
 
 
+def outbox_digests(store: Store, run_id: str) -> dict[str, str]:
+    """SHA-256 of the outbox files that a completed run left, by name; nothing for another run."""
+    with store.begin() as connection:
+        summary = connection.scalar(sa.select(RUNS.c.summary).where(RUNS.c.run_id == run_id))
+    return dict((summary or {}).get(FILES, {}).get(OUTBOX, {}))
+
+
 def record_outbox_file(store: Store, run_id: str, name: str, content: bytes) -> None:
     """Keep the digest of an outbox file that is about to be rewritten; a run that kept none stays as it is."""
     with store.begin() as connection:

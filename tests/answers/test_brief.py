@@ -19,6 +19,7 @@ from patron.answers.brief import (
 )
 from patron.answers.forecast_ledger import HORIZONS, ForecastEntry
 from patron.answers.offer_results import Effect, decision_summary
+from patron.storage.withdrawals import Withdrawal
 
 OFFER, CONTACT = "ten_percent", 5
 
@@ -134,6 +135,13 @@ def test_offers_that_are_not_sent_are_the_first_thing_to_send(view_of):
     assert set(found) == {"send_offers"}
     assert (found["send_offers"].count, found["send_offers"].value_cents) == (1, 300.0)
     assert not found["send_offers"].is_assumed
+
+
+def test_offers_that_were_withdrawn_are_not_to_be_sent(view_of):
+    view = view_of((OFFER, "best_net_value", {}), ("none", "net_value_below_zero", {}))
+    withdrawal = Withdrawal(view.run.run_id, view.run.as_of, "A. Lee", "wrong month")
+    decided = replace(decision_summary(view), withdrawal=withdrawal)
+    assert [*changes(view, decided, ())] == []
 
 
 def test_more_budget_pays_only_where_the_budget_was_the_limit(view_of):

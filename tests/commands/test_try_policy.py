@@ -141,3 +141,5 @@ def test_a_trial_is_shown_in_sentences(shop, capsys, locale, words):
     nothing = LoggedValue(0, 0, 0.0, None, None, ("TEN",), (), "nothing_logged")
     show_trial(PolicyTrial(shop.policy, shop.policy, nothing, runs), shop.settings.shop, locale, json=True)
     assert '"why_not": "nothing_logged"' in capsys.readouterr().out
+    show_trial(PolicyTrial(shop.policy, shop.policy, nothing, runs), shop.settings.shop, locale, json=False)
+    assert "TEN" not in capsys.readouterr().out

@@ -121,7 +121,7 @@ def brief_of(view: Snapshot) -> Brief:
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         earned=earned(measured),
-        exploration=exploration(view),
+        exploration=None if decided.withdrawal else exploration(view),
         changes=tuple(ranked(changes(view, decided, measured)))[:MOST_LINES],
         open_questions=tuple(open_questions(view, measured)),
         wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MOST_LINES],
@@ -163,7 +163,8 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
     if alarms:
         yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models#alarms")
     is_assumed = "measured" not in decided.effect_sources
-    if decided.offered_count and not view.policy.channel.is_delivered:
+    is_waiting = decided.withdrawal is None and not view.policy.channel.is_delivered
+    if decided.offered_count and is_waiting:
         is_worth = decided.expected_net_cents > 0
         yield Change(
             "send_offers" if is_worth else "send_to_learn",

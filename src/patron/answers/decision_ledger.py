@@ -100,7 +100,7 @@ def decisions(shop: Shop, *, run_id: str = "", reason: str = "", page: int = 1) 
     for one in reasons:
         counts[one.reason] = counts.get(one.reason, 0) + one.customer_count
     if reason and reason not in counts:
-        todo = " ".join(filter(None, [did_you_mean(reason, counts), f"It is one of {', '.join(counts) or 'none'}."]))
+        todo = " ".join(filter(None, [did_you_mean(reason, counts), f"The run has {', '.join(counts) or 'none'}."]))
         raise BadQuery(f"no decision of the run has the reason {reason!r}", where="reason", todo=todo)
     total = counts[reason] if reason else sum(counts.values())
     page_count = max(1, -(-total // PAGE_SIZE))

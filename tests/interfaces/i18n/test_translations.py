@@ -166,6 +166,9 @@ def test_an_amount_that_chinese_does_not_shorten_has_no_digits_of_a_float(cents,
 def test_what_rounds_to_zero_has_no_minus():
     assert Formats("en", "USD", "UTC").number(-0.0001, 3) == "0.000"
     assert Formats("en", "USD", "UTC").share(-0.0001) == "0.0%"
+    assert Formats("en", "USD", "UTC").money(-0.4) == "$0.00"
+    assert Formats("en", "USD", "UTC").money(-0.6) == "-$0.01"
+    assert Formats("en", "JPY", "UTC").money(-40) == "¥0"
 
 
 def test_who_is_likely_to_leave_is_called_the_same_everywhere():

@@ -104,7 +104,7 @@ def test_a_wrong_forecast_says_how_far_and_which_way():
 def test_right_forecasts_are_those_that_came_due():
     assert "No forecast" in sentence(EMPTY, "forecasts")
     assert "5 questions" in sentence(replace(EMPTY, checked_count=5), "forecasts")
-    assert "forecast that came due was right" in sentence(replace(EMPTY, checked_count=1), "forecasts")
+    assert "forecast that came due was less" in sentence(replace(EMPTY, checked_count=1), "forecasts")
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -38,7 +38,10 @@ def show_rows(title: str, decisions: Iterable[DecisionRow], currency: str) -> No
             row.customer_id,
             row.action,
             row.reason,
-            *(f"{cents / 100:,.2f}" for cents in (row.expected_net_value_cents, row.effect_cents, row.cost_cents)),
+            *(
+                f"{round(cents) / 100:,.2f}"
+                for cents in (row.expected_net_value_cents, row.effect_cents, row.cost_cents)
+            ),
             f"{row.propensity:.1%}",
         )
         for row in decisions

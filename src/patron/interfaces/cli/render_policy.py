@@ -112,7 +112,8 @@ def logged_sentences(logged: "LoggedValue", texts: Words, formats: Formats) -> I
         yield texts(f"policy.why_{logged.why_not}")
     if logged.unsupported_share:
         yield texts("policy.unsupported", share=formats.share(logged.unsupported_share))
-    if logged.never_tried:
+    is_usable = logged.why_not not in ("nothing_logged", "not_delivered")  # why: those two are about all offers
+    if logged.never_tried and is_usable:
         yield texts("policy.never_tried", offers=texts("list.joint").join(logged.never_tried))
 
 

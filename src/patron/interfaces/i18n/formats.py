@@ -25,7 +25,9 @@ class Formats:
         """Exact amount, with its minor units."""
         if cents is None:
             return MISSING
-        return numbers.format_currency(cents / 100, self.currency, locale=self.locale)
+        amount, half = cents / 100, 0.5 * 10 ** -numbers.get_currency_precision(self.currency)
+        amount = 0.0 if abs(amount) <= half else amount  # no minus before a zero
+        return numbers.format_currency(amount, self.currency, locale=self.locale)
 
     def whole_money(self, cents: float | None) -> str:
         """Amount without minor units, for amounts that are read rather than paid."""

@@ -223,7 +223,8 @@ def test_an_event_rejected_on_the_way_moves_from_one_counter_to_the_other(inbox)
 
 def test_the_file_does_not_show_what_it_holds(tmp_path):
     inbox = Inbox(tmp_path / "inbox.db", KEY)
-    inbox.append([Request("web", NOW, [Message("message-one", {"event_id": "message-one", "user_id": "anna@example.org"})])])
+    event = {"event_id": "message-one", "user_id": "anna@example.org"}
+    inbox.append([Request("web", NOW, [Message("message-one", event)])])
     content = b"".join(path.read_bytes() for path in tmp_path.glob("inbox.db*"))
     assert b"anna@example.org" not in content
     assert b"message-one" not in content

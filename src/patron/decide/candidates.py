@@ -22,39 +22,10 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: b
     """
     refused = "or coalesce(not p.is_granted, false)" if policy.ordinary_offer else ""
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
-    reasons = (
-        f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
-    )
-    within = timedelta(days=policy.caps.within_days)
-    until = as_of if is_past else as_of + within
+    until = as_of if is_past else as_of + timedelta(days=policy.caps.within_days)
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
     return f"""
-with forecast as (
-  select customer_id,
-    max(case when question = 'value' then value end) as value_cents_90_days,
-    max(case when question = 'purchase' then value end) as purchase,
-    max(case when question = 'churn' then value end) as churn_probability
-  from scores where run_id = '{run_id}' group by customer_id),
-bought as (
-  select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
-    cast(sum(gross_cents) as bigint) as gross_cents, cast(sum(discount_cents) as bigint) as discount_cents,
-    cast(sum(case when has_coupon then 1 else 0 end) as bigint) as coupon_order_count
-  from orders
-  where known_at < {timestamp(as_of)} and occurred_at >= {timestamp(as_of - timedelta(days=DAYS_OF_HISTORY))}
-  group by customer_id),
-offered as (
-  select customer_id, count(*) as offer_count from exposures
-  where run_id <> '{run_id}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(as_of - within)}
-  group by customer_id),
-consent as (
-  select customer_id, is_granted, basis from consents
-  where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest),
-personal as (
-  select customer_id, is_granted from consents
-  where purpose = {literal(policy.consent.purpose(policy.consent.personal_offers))} and is_latest),
-leaving as (
-  select customer_id, {", ".join(reasons)}
-  from reasons where run_id = '{run_id}' and question = 'churn' group by customer_id)
+with {_facts_of_candidates(run_id, as_of, until, policy)}
 select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
   s.value_cents_90_days, s.purchase, s.churn_probability,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
@@ -74,6 +45,40 @@ where g.run_id = '{run_id}'
   and ((coalesce(m.lifecycle_stage, g.lifecycle_stage) in ({stages}){active_condition}) {refused})
 order by g.customer_id
 """
+
+
+def _facts_of_candidates(run_id: str, as_of: datetime, until: datetime, policy: Policy) -> str:
+    """SQL of what is known of each customer by then: a common table each; offers that went out before `until` count."""
+    reasons = (
+        f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
+    )
+    since = as_of - timedelta(days=policy.caps.within_days)
+    return f"""forecast as (
+  select customer_id,
+    max(case when question = 'value' then value end) as value_cents_90_days,
+    max(case when question = 'purchase' then value end) as purchase,
+    max(case when question = 'churn' then value end) as churn_probability
+  from scores where run_id = '{run_id}' group by customer_id),
+bought as (
+  select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
+    cast(sum(gross_cents) as bigint) as gross_cents, cast(sum(discount_cents) as bigint) as discount_cents,
+    cast(sum(case when has_coupon then 1 else 0 end) as bigint) as coupon_order_count
+  from orders
+  where known_at < {timestamp(as_of)} and occurred_at >= {timestamp(as_of - timedelta(days=DAYS_OF_HISTORY))}
+  group by customer_id),
+offered as (
+  select customer_id, count(*) as offer_count from exposures
+  where run_id <> '{run_id}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(since)}
+  group by customer_id),
+consent as (
+  select customer_id, is_granted, basis from consents
+  where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest),
+personal as (
+  select customer_id, is_granted from consents
+  where purpose = {literal(policy.consent.purpose(policy.consent.personal_offers))} and is_latest),
+leaving as (
+  select customer_id, {", ".join(reasons)}
+  from reasons where run_id = '{run_id}' and question = 'churn' group by customer_id)"""
 
 
 def _active_condition(run_id: str, as_of: datetime, days: int) -> str:

@@ -52,7 +52,7 @@ class Wheel:
         action = (place[:, None] >= np.cumsum(self.counts, axis=1)).sum(axis=1)
         return np.where(action == self.counts.shape[1] - 1, NOTHING, action)
 
-    def most_used(self, use: Numbers) -> float:
+    def peak_use(self, use: Numbers) -> float:
         """The largest sum of what offers use over all positions of the wheel; `use` is (customers, offers)."""
         ends = np.cumsum(self.counts, axis=1)
         change = np.zeros(2 * SLOTS + 1)

@@ -158,11 +158,11 @@ class _Limits:
 
     def hold(self, wheel: Wheel, cost: Numbers) -> bool:
         """Whether every position of a wheel is within the limits."""
-        if wheel.most_used(cost) > self.budget_cents * (1 + ROUNDING):
+        if wheel.peak_use(cost) > self.budget_cents * (1 + ROUNDING):
             return False
         ones = np.eye(cost.shape[1])
         return all(
-            wheel.most_used(np.broadcast_to(ones[at], cost.shape)) <= self.left[at] * (1 + ROUNDING)
+            wheel.peak_use(np.broadcast_to(ones[at], cost.shape)) <= self.left[at] * (1 + ROUNDING)
             for at in np.flatnonzero(np.isfinite(self.left))
         )
 

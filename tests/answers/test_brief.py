@@ -10,11 +10,11 @@ from patron.answers.brief import (
     brief,
     brief_of,
     changes,
-    earned,
+    changes_by_value,
     exploration,
     latest_forecasts,
+    offer_earnings,
     open_questions,
-    ranked,
     wrong_forecasts,
 )
 from patron.answers.forecast_ledger import HORIZONS, ForecastEntry
@@ -98,7 +98,7 @@ def codes(view, measured=()):
 
 def test_the_brief_of_a_shop_has_at_most_three_points_a_part(made_shop):
     whole = brief(made_shop)
-    assert whole.earned.is_placebo
+    assert whole.earnings.is_placebo
     assert whole.checked_count == 2
     for part in (whole.changes, whole.open_questions, whole.wrong_forecasts):
         assert len(part) <= MOST_LINES
@@ -107,27 +107,27 @@ def test_the_brief_of_a_shop_has_at_most_three_points_a_part(made_shop):
 
 def test_a_run_without_anything_has_a_brief(snapshot_of):
     whole = brief_of(snapshot_of())
-    assert (whole.earned, whole.exploration, whole.changes, whole.wrong_forecasts) == (None, None, (), ())
+    assert (whole.earnings, whole.exploration, whole.changes, whole.wrong_forecasts) == (None, None, (), ())
     assert whole.checked_count == 0
 
 
 def test_what_was_earned_is_after_every_cost(this_run):
-    found = earned((effect(this_run.as_of, 50.0, offer="any", net_cents=-30.0), effect(this_run.as_of, 9.0)))
+    found = offer_earnings((effect(this_run.as_of, 50.0, offer="any", net_cents=-30.0), effect(this_run.as_of, 9.0)))
     assert (found.offer_count, found.net_cents, found.total_cents) == (200, -30.0, -6_000.0)
     assert (found.total_low, found.total_high) == (-26_000.0, 14_000.0)
-    assert earned((effect(this_run.as_of, 9.0),)) is None
+    assert offer_earnings((effect(this_run.as_of, 9.0),)) is None
 
 
 def test_offers_that_were_never_sent_cost_nothing(this_run):
-    found = earned((effect(this_run.as_of, 50.0, offer="any", net_cents=-30.0, is_placebo=True),))
+    found = offer_earnings((effect(this_run.as_of, 50.0, offer="any", net_cents=-30.0, is_placebo=True),))
     assert (found.is_placebo, found.net_cents) == (True, 50.0)
 
 
 def test_exploration_costs_what_randomising_gives_up(view_of):
     rows = [("none", "exploring", {"exploration_cost_cents": 7.0}), (OFFER, "exploring", {})]
     rows += [(OFFER, "best_net_value", {"exploration_cost_cents": 3.0})]
-    assert exploration(view_of(*rows)) == (2, 10.0)
-    assert exploration(view_of(*rows[2:])) is None
+    assert exploration(decision_summary(view_of(*rows))) == (2, 10.0)
+    assert exploration(decision_summary(view_of(*rows[2:]))) is None
 
 
 def test_offers_that_are_not_sent_are_the_first_thing_to_send(view_of):
@@ -196,7 +196,12 @@ def test_alarms_come_first_and_what_has_no_value_last(view_of):
     one = codes(view)["send_offers"]
     kinds = [("watch_list", None), ("send_offers", 5.0), ("raise_budget", 9.0), ("data_alarm", None)]
     every = [replace(one, code=code, value_cents=value) for code, value in kinds]
-    assert [one.code for one in ranked(iter(every))] == ["data_alarm", "raise_budget", "send_offers", "watch_list"]
+    assert [one.code for one in changes_by_value(iter(every))] == [
+        "data_alarm",
+        "raise_budget",
+        "send_offers",
+        "watch_list",
+    ]
 
 
 def test_an_offer_is_an_open_question_while_its_interval_holds_its_cost(snapshot_of, this_run):

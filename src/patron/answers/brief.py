@@ -9,7 +9,6 @@ from patron.answers.model_alarms import model_alarms
 from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.watch_list import watch_list
 from patron.schema.questions import CHURN, VALUE
-from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -28,7 +27,7 @@ MOST_LINES = 3
 
 
 @dataclass(frozen=True)
-class Earned:
+class OfferEarnings:
     """What the offers of the measured decisions caused, cents of margin after all of their costs."""
 
     offer_count: int
@@ -95,7 +94,7 @@ class Brief:
     shop_name: str
     run_id: str
     as_of: datetime
-    earned: Earned | None
+    earnings: OfferEarnings | None
     """None where no decision was measured."""
     exploration: tuple[int, float] | None
     """Customers who got another action than the best, and the net value that randomising is expected to cost, cents."""
@@ -120,22 +119,22 @@ def brief_of(view: Snapshot) -> Brief:
         shop_name=view.settings.shop.name,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        earned=earned(measured),
-        exploration=None if decided.withdrawal else exploration(view),
-        changes=tuple(ranked(changes(view, decided, measured)))[:MOST_LINES],
+        earnings=offer_earnings(measured),
+        exploration=exploration(decided),
+        changes=tuple(changes_by_value(changes(view, decided, measured)))[:MOST_LINES],
         open_questions=tuple(open_questions(view, measured)),
         wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MOST_LINES],
         checked_count=len(latest),
     )
 
 
-def earned(measured: tuple[Effect, ...]) -> Earned | None:
+def offer_earnings(measured: tuple[Effect, ...]) -> OfferEarnings | None:
     """What all offers caused, against comparable customers without one."""
     whole = next((one for one in measured if one.offer == ANY and one.stratum == ALL), None)
     if whole is None:
         return None
     count, cost = whole.treated_count, 0.0 if whole.is_placebo else whole.other_cost_cents or 0.0
-    return Earned(
+    return OfferEarnings(
         offer_count=count,
         net_cents=whole.effect_cents - cost,
         total_cents=count * (whole.effect_cents - cost),
@@ -147,14 +146,10 @@ def earned(measured: tuple[Effect, ...]) -> Earned | None:
     )
 
 
-def exploration(view: Snapshot) -> tuple[int, float] | None:
-    """What the run randomises, and what that is expected to cost; None where it does not."""
-    sql = f"""
-select count(case when reason = 'exploring' then 1 end) as customer_count,
-  coalesce({exact_sum("exploration_cost_cents")}, 0.0) as cost_cents
-from decisions where run_id = '{view.run.run_id}'"""
-    row = records(view.query(sql))[0]
-    return (row["customer_count"], row["cost_cents"]) if row["customer_count"] else None
+def exploration(decided: DecisionSummary) -> tuple[int, float] | None:
+    """Customers whom the run randomised, and what that is expected to cost; None without any, or once withdrawn."""
+    count = sum(row.customer_count for row in decided.reasons if row.reason == "exploring")
+    return (count, decided.exploration_cost_cents) if count and decided.withdrawal is None else None
 
 
 def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ...]) -> Iterator[Change]:
@@ -174,7 +169,7 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
             is_assumed=is_assumed,
             link="/#decisions",
         )
-    yield from _missed(view, decided, is_assumed=is_assumed)
+    yield from _changes_for_others(view, decided, is_assumed=is_assumed)
     contact = {offer.id: float(offer.contact_cost_cents) for offer in view.policy.offers}
     decided_count = {row.action: row.customer_count for row in decided.actions}
     for one in measured:
@@ -195,7 +190,7 @@ def _cost(one: Effect, contact_cents: float) -> float:
     return contact_cents if one.other_cost_cents is None else one.other_cost_cents
 
 
-def _missed(view: Snapshot, decided: DecisionSummary, *, is_assumed: bool) -> Iterator[Change]:
+def _changes_for_others(view: Snapshot, decided: DecisionSummary, *, is_assumed: bool) -> Iterator[Change]:
     """What customers without an offer would have been worth, where the budget or consent stood in the way.
 
     Offers that a rule forbids anyhow do not count; where consent is missing, the other rules were not looked at. More
@@ -237,7 +232,7 @@ where d.run_id = '{view.run.run_id}' and d.action = 'none' group by d.reason"""
         )
 
 
-def ranked(every: Iterator[Change]) -> list[Change]:
+def changes_by_value(every: Iterator[Change]) -> list[Change]:
     """Alarms first, as what is wrong with the data spoils the rest; then by value; what has none last."""
     return sorted(every, key=lambda one: (one.code != "data_alarm", one.value_cents is None, -(one.value_cents or 0.0)))
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.brief import MOST_LINES, Brief, Change, Earned, OpenQuestion, WrongForecast
+from patron.answers.brief import MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
 from patron.answers.forecast_ledger import ForecastEntry
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -15,7 +15,7 @@ from patron.interfaces.report.brief_sentences import brief_parts
 NOW, BEFORE = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 LOCALES = ("en", "zh_CN")
 EMPTY = Brief("A shop", "r", NOW, None, None, (), (), (), 0)
-EARNED = Earned(1_000, 150.0, 150_000.0, 50_000.0, 250_000.0, False, BEFORE, NOW)
+EARNED = OfferEarnings(1_000, 150.0, 150_000.0, 50_000.0, 250_000.0, False, BEFORE, NOW)
 NAME = "A reminder of what the customer usually buys in this shop"
 CHANGES = ("data_alarm", "send_offers", "raise_budget", "ask_consent", "stop_offer", "no_offer_pays", "watch_list")
 CAUSES = ("fewer_customers", "more_customers", "smaller_orders", "larger_orders", "data_changed", "top_decile")
@@ -39,21 +39,21 @@ def sentence(brief, code, locale="en"):
 
 
 def test_what_was_earned_says_the_sign_once():
-    more = sentence(replace(EMPTY, earned=EARNED), "earned")
+    more = sentence(replace(EMPTY, earnings=EARNED), "earned")
     assert all(part in more for part in ("1,000 offers", "$1,500 more", "$500 to $2,500", "$1.50 each"))
     lost = replace(EARNED, net_cents=-150.0, total_cents=-150_000.0, total_low=-250_000.0, total_high=-50_000.0)
-    less = sentence(replace(EMPTY, earned=lost), "earned")
+    less = sentence(replace(EMPTY, earnings=lost), "earned")
     assert "lost $1,500" in less
     assert "$500 to $2,500" in less
     unclear = replace(lost, total_high=50_000.0)
-    either = sentence(replace(EMPTY, earned=unclear), "earned")
+    either = sentence(replace(EMPTY, earnings=unclear), "earned")
     assert "$1,500 after all costs" in either
     assert "earned $" not in either  # the sign stands before the amount
     assert "may be chance" in either
 
 
 def test_a_placebo_is_a_difference_an_offer_and_earned_nothing():
-    text = sentence(replace(EMPTY, earned=replace(EARNED, is_placebo=True)), "earned")
+    text = sentence(replace(EMPTY, earnings=replace(EARNED, is_placebo=True)), "earned")
     assert all(part in text for part in ("nothing was earned", "$1.50 an offer", "$0.50 to $2.50"))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patron.answers.brief import MOST_LINES, Brief, Change, Earned, OpenQuestion, WrongForecast
+from patron.answers.brief import MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import QUESTION_BY_NAME
@@ -29,7 +29,7 @@ class BriefPart:
 def brief_parts(brief: Brief, offer_names: dict[str, str], words: Words, formats: Formats) -> tuple[BriefPart, ...]:
     """The four parts of the brief; none is empty."""
     lines = {
-        "earned": _earned(brief, words, formats),
+        "earned": _earnings(brief, words, formats),
         "changes": _changes(brief, offer_names, words, formats),
         "open": _open_questions(brief, offer_names, words, formats),
         "forecasts": _forecasts(brief, words, formats),
@@ -37,12 +37,12 @@ def brief_parts(brief: Brief, offer_names: dict[str, str], words: Words, formats
     return tuple(BriefPart(code, words(f"brief.{code}"), tuple(rows)) for code, rows in lines.items())
 
 
-def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:
+def _earnings(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:
     link = "/#effects"
-    if brief.earned is None:
+    if brief.earnings is None:
         yield BriefLine(words("brief.not_measured"))
     else:
-        yield BriefLine(_earned_sentence(brief.earned, words, formats), link)
+        yield BriefLine(_earnings_sentence(brief.earnings, words, formats), link)
     if brief.exploration:
         count, cost = brief.exploration
         yield BriefLine(
@@ -51,28 +51,28 @@ def _earned(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]
         )
 
 
-def _earned_sentence(earned: Earned, words: Words, formats: Formats) -> str:
-    if earned.is_placebo:
-        share = 1 / max(earned.offer_count, 1)
+def _earnings_sentence(earnings: OfferEarnings, words: Words, formats: Formats) -> str:
+    if earnings.is_placebo:
+        share = 1 / max(earnings.offer_count, 1)
         return words(
             "brief.placebo",
-            each=formats.money(earned.net_cents),
-            low=formats.money(earned.total_low * share),
-            high=formats.money(earned.total_high * share),
+            each=formats.money(earnings.net_cents),
+            low=formats.money(earnings.total_low * share),
+            high=formats.money(earnings.total_high * share),
         )
-    is_clear = not earned.total_low <= 0 <= earned.total_high
-    key = ("more" if earned.total_cents > 0 else "less") if is_clear else "unclear"
+    is_clear = not earnings.total_low <= 0 <= earnings.total_high
+    key = ("more" if earnings.total_cents > 0 else "less") if is_clear else "unclear"
     # why: "lost 5.00" says the sign; its interval is of the loss
     sign = -1.0 if key == "less" else 1.0
-    low, high = sorted(sign * end for end in (earned.total_low, earned.total_high))
+    low, high = sorted(sign * end for end in (earnings.total_low, earnings.total_high))
     return words(
         f"brief.earned_{key}",
-        n=earned.offer_count,
-        count=formats.count(earned.offer_count),
-        first=formats.date(earned.decided_from),
-        last=formats.date(earned.decided_until),
-        total=formats.whole_money(sign * earned.total_cents),
-        each=formats.money(sign * earned.net_cents),
+        n=earnings.offer_count,
+        count=formats.count(earnings.offer_count),
+        first=formats.date(earnings.decided_from),
+        last=formats.date(earnings.decided_until),
+        total=formats.whole_money(sign * earnings.total_cents),
+        each=formats.money(sign * earnings.net_cents),
         low=formats.whole_money(low),
         high=formats.whole_money(high),
     )

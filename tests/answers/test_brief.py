@@ -7,6 +7,7 @@ import pytest
 
 from patron.answers.brief import (
     MOST_LINES,
+    Exploration,
     brief,
     brief_of,
     changes,
@@ -126,7 +127,7 @@ def test_offers_that_were_never_sent_cost_nothing(this_run):
 def test_exploration_costs_what_randomising_gives_up(view_of):
     rows = [("none", "exploring", {"exploration_cost_cents": 7.0}), (OFFER, "exploring", {})]
     rows += [(OFFER, "best_net_value", {"exploration_cost_cents": 3.0})]
-    assert exploration(decision_summary(view_of(*rows))) == (2, 10.0)
+    assert exploration(decision_summary(view_of(*rows))) == Exploration(2, 10.0)
     assert exploration(decision_summary(view_of(*rows[2:]))) is None
 
 

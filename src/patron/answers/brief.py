@@ -44,6 +44,16 @@ class OfferEarnings:
 
 
 @dataclass(frozen=True)
+class Exploration:
+    """What the run does to learn what offers cause."""
+
+    customer_count: int
+    """Customers who got another action than the best."""
+    cost_cents: float
+    """Net value that randomising is expected to give up."""
+
+
+@dataclass(frozen=True)
 class Change:
     """Something to change, with what it is expected to be worth and where the evidence is."""
 
@@ -96,8 +106,8 @@ class Brief:
     as_of: datetime
     earnings: OfferEarnings | None
     """None where no decision was measured."""
-    exploration: tuple[int, float] | None
-    """Customers who got another action than the best, and the net value that randomising is expected to cost, cents."""
+    exploration: Exploration | None
+    """None where nobody was randomised, or the offers were withdrawn."""
     changes: tuple[Change, ...]
     """The most valuable first; those without a value in money stand where they matter most."""
     open_questions: tuple[OpenQuestion, ...]
@@ -146,10 +156,10 @@ def offer_earnings(measured: tuple[Effect, ...]) -> OfferEarnings | None:
     )
 
 
-def exploration(decided: DecisionSummary) -> tuple[int, float] | None:
+def exploration(decided: DecisionSummary) -> Exploration | None:
     """Customers whom the run randomised, and what that is expected to cost; None without any, or once withdrawn."""
     count = sum(row.customer_count for row in decided.reasons if row.reason == "exploring")
-    return (count, decided.exploration_cost_cents) if count and decided.withdrawal is None else None
+    return Exploration(count, decided.exploration_cost_cents) if count and decided.withdrawal is None else None
 
 
 def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ...]) -> Iterator[Change]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.brief import MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
+from patron.answers.brief import MOST_LINES, Brief, Change, Exploration, OfferEarnings, OpenQuestion, WrongForecast
 from patron.answers.forecast_ledger import ForecastEntry
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -58,7 +58,8 @@ def test_a_placebo_is_a_difference_an_offer_and_earned_nothing():
 
 
 def test_exploration_follows_what_was_earned():
-    assert "12 customers, at an expected cost of $3.45" in lines(replace(EMPTY, exploration=(12, 345.0)), "earned")[1]
+    explored = replace(EMPTY, exploration=Exploration(12, 345.0))
+    assert "12 customers, at an expected cost of $3.45" in lines(explored, "earned")[1]
 
 
 @pytest.mark.parametrize("code", CHANGES)
@@ -123,7 +124,7 @@ def test_the_longest_brief_fits_on_a_page(locale):
     questions = (OpenQuestion("gift", -45.0, -1_055.0, 1_145.0, 98_765, 9_876_543, None),) * MOST_LINES
     wrong = (WrongForecast(ENTRY, ("smaller_orders", "top_decile", "data_changed")),) * MOST_LINES
     dearest = tuple(change(code, is_assumed=True) for code in ("data_alarm", "raise_budget", "send_offers"))
-    whole = Brief("A shop", "r", NOW, EARNED, (12_345, 67_890.0), dearest, questions, wrong, 5)
+    whole = Brief("A shop", "r", NOW, EARNED, Exploration(12_345, 67_890.0), dearest, questions, wrong, 5)
     parts = brief_parts(whole, {"gift": NAME}, words(locale), Formats(locale, "USD", "UTC"))
     count = 1
     for part in parts:

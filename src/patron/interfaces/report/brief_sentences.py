@@ -44,7 +44,7 @@ def _earnings(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLin
     else:
         yield BriefLine(_earnings_sentence(brief.earnings, words, formats), link)
     if brief.exploration:
-        count, cost = brief.exploration
+        count, cost = brief.exploration.customer_count, brief.exploration.cost_cents
         yield BriefLine(
             words("brief.exploration", n=count, count=formats.count(count), cost=formats.money(cost)),
             "/decisions?reason=exploring",

@@ -31,7 +31,7 @@ WRITES = (
     "propensities",
     "recommendable_products",
     "recommendations",
-    "assignments",
+    "experiment_arms",
     "fairness",
 )
 RETURNS: tuple[str, ...] = ()

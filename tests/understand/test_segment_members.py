@@ -24,7 +24,7 @@ CHANGES = st.lists(
         }
     ),
     min_size=2,
-    max_size=4,
+    max_size=3,
 )
 """What happens before each run: rules saved, one deleted, and whether the run is cut off and repeated."""
 
@@ -52,7 +52,7 @@ def recomputed(history) -> set[tuple]:
     return stays | {(*one, entered_at, None) for one, entered_at in lasting.items()}
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(changes=CHANGES)
 def test_membership_kept_by_runs_equals_a_recomputation(changes):
     with tempfile.TemporaryDirectory() as folder:

@@ -33,6 +33,7 @@ STAGES = ("new", "active", "at_risk", "lapsed")
 CATEGORIES, BRANDS, PRODUCTS = ("Tea", "Coffee"), ("Blue", "Red"), ("p0", "p1", "p2")
 EVENTS = ("Order Completed", "Product Viewed")
 TRAITS = {"income": ("10", "20.5", "gold"), "loyalty_tier": ("gold", "silver")}
+FEATURES = ("days_since_last_order", "favourite_category")
 SEGMENTS = ("a", "b")
 QUESTIONS = {"value": "value", "churn": "churn_probability"}
 
@@ -114,7 +115,7 @@ def world_at(as_of: datetime, seed: int, size: int = 30) -> World:
             "days_since_last_order": pick((1, 20, 90), 0.2),
             "favourite_category": pick(CATEGORIES, 0.3),
             "traits": [(t, pick(TRAITS[t]), moment()) for t in TRAITS for _ in range(int(rng.integers(0, 3)))],
-            "consents": [(pick(("marketing", "analytics")), pick((True, False)), moment()) for _ in range(2)],
+            "consents": [(pick(("marketing", "profiling")), pick((True, False)), moment()) for _ in range(2)],
             "lines": [
                 (pick(PRODUCTS), pick(CATEGORIES, 0.2), pick(BRANDS, 0.2), moment(), f"o{rng.integers(3)}-{n}")
                 for _ in range(int(rng.integers(0, 5)))
@@ -143,7 +144,8 @@ def holds(rule, one: dict, as_of: datetime, rules: dict) -> bool:
         case SegmentRule(name):
             return holds(rules[name], one, as_of, rules)
         case FieldRule(name, test):
-            return compares(one[name], test)
+            is_hidden = name not in FEATURES and last_answer(one, "profiling") == "withdrawn"
+            return compares(None if is_hidden else one[name], test)
         case _:
             return holds_of_history(rule, one, as_of)
 
@@ -156,9 +158,7 @@ def holds_of_history(rule, one: dict, as_of: datetime) -> bool:
             value = max(values)[1] if values else None
             return compares(as_number(value) if wants_number(test) else value, test)
         case ConsentRule(purpose, answer):
-            answers = [(at, not granted) for of, granted, at in one["consents"] if of == purpose]
-            last = ("withdrawn" if max(answers)[1] else "granted") if answers else "unknown"
-            return last == answer
+            return last_answer(one, purpose) == answer
         case PurchaseRule():
             orders = {
                 order
@@ -172,6 +172,11 @@ def holds_of_history(rule, one: dict, as_of: datetime) -> bool:
         case EventRule():
             events = [at for name, at in one["events"] if name == rule.event and is_within(at, as_of, rule.within_days)]
             return len(events) >= rule.least
+
+
+def last_answer(one: dict, purpose: str) -> str:
+    answers = [(at, not granted) for of, granted, at in one["consents"] if of == purpose]
+    return ("withdrawn" if max(answers)[1] else "granted") if answers else "unknown"
 
 
 def is_within(at: datetime, as_of: datetime, days: int | None) -> bool:
@@ -243,7 +248,7 @@ LEAVES = st.one_of(
     *(st.builds(TraitRule, st.just(name), text_tests(values)) for name, values in TRAITS.items()),
     st.builds(TraitRule, st.just("income"), number_tests((10, 20.5, 15))),
     st.builds(
-        ConsentRule, st.sampled_from(["marketing", "analytics"]), st.sampled_from(["granted", "withdrawn", "unknown"])
+        ConsentRule, st.sampled_from(["marketing", "profiling"]), st.sampled_from(["granted", "withdrawn", "unknown"])
     ),
     st.builds(
         PurchaseRule,

@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from patron.schema.errors import BadSegment
-from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
 from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.segment_definitions import SegmentDefinition, definitions, history, no_segment
-from patron.storage.segment_query import count, known_names, query_members, snapshot_scope
+from patron.storage.segment_query import count, known_names, query_members, read_rule, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
 
 DAYS_BACK = 30
@@ -144,7 +143,7 @@ def count_segment(shop: Shop, name: str) -> SegmentCount:
 def count_rule(shop: Shop, content: object) -> SegmentCount:
     """Customers whom a rule selects that need not be saved. Raises NoRunYet, BadSegment."""
     view = last_run(shop)
-    return SegmentCount(count(view, parse_rule(content, known_names(view, shop.store))))
+    return SegmentCount(count(view, read_rule(content, view, shop.store)))
 
 
 def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> SegmentDetail:
@@ -196,7 +195,7 @@ def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
 
 def segment_names(shop: Shop) -> SegmentNames:
     """What a rule may name, as the last run left the shop."""
-    known = known_names(shop.snapshot(), shop.store)
+    known = known_names(shop.snapshot(), shop.store, with_other_events=True)
     names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
     return SegmentNames(tuple(known.fields.values()), *names)
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from patron.govern import audit_log
 from patron.schema.errors import BadSegment
-from patron.schema.segment_parser import parse_rule
 from patron.schema.spelling import did_you_mean
 from patron.storage.segment_definitions import delete_definition, restore_definition, save_definition
-from patron.storage.segment_query import known_names
+from patron.storage.segment_query import read_rule
 from patron.storage.shop import Shop
 
 KEYS = ("name", "folder", "note", "rule")
@@ -77,7 +76,7 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
     texts = {key: content.get(key, "") for key in ("name", "folder", "note")}
     problems += [f"{key} must be a text in quotes" for key, text in texts.items() if not isinstance(text, str)]
     try:
-        rule = parse_rule(content.get("rule"), known_names(shop.snapshot(), shop.store), where=where)
+        rule = read_rule(content.get("rule"), shop.snapshot(), shop.store, where=where)
     except BadSegment as error:
         if problems and "rule" in content:
             problems.append(error.what)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from patron.schema.errors import BadSegment, NotFound
 from patron.schema.segment_parser import parse_rule
@@ -95,7 +96,10 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
     if newest and (newest["rule"], newest["folder"]) == (content, folder):
         return newest["version"]
     saved = SegmentDefinition(name, newest["version"] + 1 if newest else 1, rule, folder, at, saved_by, note)
-    connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
+    try:
+        connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
+    except IntegrityError as error:
+        raise BadSegment("somebody else saved it at the same moment", where=name, todo="Save it again.") from error
     return saved.version
 
 

@@ -5,9 +5,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from patron.schema.errors import BadSegment
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS
 from patron.schema.personal_keys import PLAIN
 from patron.schema.segment_fields import FIELDS, FORECASTS, feature_fields, fields_query
+from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_rules import KnownNames, Rule, SegmentField, SegmentRule
 from patron.schema.segment_sql import SegmentQuery, SegmentScope, segment_query
 from patron.schema.tables import SEGMENT_FIELDS
@@ -83,10 +85,25 @@ def _has_fields(snapshot: Snapshot) -> bool:
     return snapshot.query(chosen, {"run_id": snapshot.run.run_id}).num_rows > 0
 
 
-def known_names(snapshot: Snapshot | None, store: Store) -> KnownNames:
-    """Names that a rule may mention, as the last run left the shop; before any run, those that every run has."""
+def read_rule(content: object, snapshot: Snapshot | None, store: Store, *, where: str = "rule") -> Rule:
+    """A rule from its content, checked against what the last run left. Raises BadSegment with all that is wrong."""
+    try:
+        return parse_rule(content, known_names(snapshot, store), where=where)
+    except BadSegment:
+        if snapshot is None:
+            raise
+        # why: names of the shop's other events take reading them all, which a rule rarely needs
+        return parse_rule(content, known_names(snapshot, store, with_other_events=True), where=where)
+
+
+def known_names(snapshot: Snapshot | None, store: Store, *, with_other_events: bool = False) -> KnownNames:
+    """Names that a rule may mention, as the last run left the shop; before any run, those that every run has.
+
+    Events are those of the catalogue, and with others all that ever came.
+    """
     fields, events = dict(FIELDS), set(BY_NAME) | set(ALIASES)
     if snapshot is not None:
         fields |= run_features(snapshot)
-        events |= set(snapshot.query("select distinct name from events")["name"].to_pylist())
+        if with_other_events:
+            events |= set(snapshot.query("select distinct name from events")["name"].to_pylist())
     return KnownNames(fields, frozenset(PLAIN), frozenset(events - set(OF_PRODUCTS)), frozenset(definitions(store)))

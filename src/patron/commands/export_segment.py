@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.govern import audit_log
 from patron.govern.consent_ledger import latest_answers
@@ -40,28 +41,49 @@ class MembersFile:
     file: str
 
 
-def export_members(shop: Shop, name: str, path: Path, *, now: datetime) -> MembersFile:
-    """Write the members of a segment; the audit log records it.
+@dataclass(frozen=True)
+class SegmentMembers:
+    """Members with the shop's own ids, in order of customer_id; columns as in `HEADER`."""
 
-    Consent is shown, not applied: who may not be contacted is in the file, too. `user_id` is the one known last; it is
-    empty for a customer without one. Raises NoRunYet, NotFound, BadSegment, BadFile, MasterKeyError.
-    """
+    segment: str
+    run_id: str
+    rows: pa.Table
+
+
+def export_members(shop: Shop, name: str, path: Path, *, now: datetime) -> MembersFile:
+    """Write the members of a segment to a CSV file. Raises BadFile, and as `read_members` does."""
     _require_csv(path)
+    members = read_members(shop, name, now=now)
+    lines = zip(*(members.rows[column].to_pylist() for column in HEADER), strict=True)
+    with private_file(path) as out:
+        for text in _csv_texts(lines):
+            out.write(text.encode())
+    contactable_count = pc.sum(members.rows["may_be_contacted"]).as_py() or 0
+    return MembersFile(name, members.run_id, members.rows.num_rows, contactable_count, str(path))
+
+
+def read_members(shop: Shop, name: str, *, now: datetime) -> SegmentMembers:
+    """Gather the members of a segment; the audit log records it.
+
+    Consent is shown, not applied: who may not be contacted is among them, too. `user_id` is the one known last; it is
+    empty for a customer without one. Raises NoRunYet, NotFound, BadSegment, MasterKeyError.
+    """
     view = last_run(shop)
     members = member_ids(view, name)
     may_contact = _may_contact(shop, view, members)
     rows = view.query(FIRST_TOKENS, members=members)
     tokens = rows["token"].drop_null().to_pylist()
     user_ids = dict(zip(tokens, Vault.open(shop).reveal(tokens), strict=True))
-    listed = zip(rows["token"].to_pylist(), rows["customer_id"].to_pylist(), strict=True)
-    lines = ((user_ids.get(token) or "", customer, str(may_contact[customer]).lower()) for token, customer in listed)
-    with shop.store.begin() as connection:  # why: first, so that no file leaves without an entry
+    customers = rows["customer_id"].to_pylist()
+    columns = {
+        "user_id": pa.array([user_ids.get(token) or "" for token in rows["token"].to_pylist()], pa.string()),
+        "customer_id": rows["customer_id"],
+        "may_be_contacted": pa.array([may_contact[customer] for customer in customers], pa.bool_()),
+    }
+    with shop.store.begin() as connection:  # why: before anybody gets them, so that none leaves without an entry
         details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
         audit_log.append(shop, connection, "segment exported", details, at=now)
-    with private_file(path) as out:
-        for text in _csv_texts(lines):
-            out.write(text.encode())
-    return MembersFile(name, view.run.run_id, rows.num_rows, sum(may_contact.values()), str(path))
+    return SegmentMembers(name, view.run.run_id, pa.table(columns))
 
 
 def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, bool]:
@@ -74,13 +96,13 @@ def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, boo
     return {one: consent.allows(is_granted=answers.get(one)) for one in members["customer_id"].to_pylist()}
 
 
-def _csv_texts(lines: Iterator[tuple[str, str, str]]) -> Iterator[str]:
+def _csv_texts(lines: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
     """The file in parts, which no spreadsheet computes anything from."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(HEADER)
-    for place, line in enumerate(lines, 1):
-        writer.writerow([safe_cell(cell) for cell in line])
+    for place, (user_id, customer_id, may_be_contacted) in enumerate(lines, 1):
+        writer.writerow([safe_cell(user_id), safe_cell(customer_id), str(may_be_contacted).lower()])
         if place % LINES_TOGETHER == 0:
             yield text.getvalue()
             text.seek(0)

@@ -32,6 +32,12 @@ def test_a_segment_is_saved_listed_and_shown(client, made_shop):
     counted = client.post("/api/segments/count", json={"rule": NEW}).json()
     assert counted == {"count": line["customer_count"]}
     assert detail["totals"]["customer_count"] == line["customer_count"] > 0
+    assert client.get("/api/segments/new ones/members").status_code == 401
+    page = client.get("/api/segments/new ones/members", headers=secret).json()
+    assert page["customer_count"] == len(page["rows"]) == line["customer_count"]
+    assert page["rows"][0].keys() == {"user_id", "customer_id", "may_be_contacted"}
+    totals = client.get("/api/segments/new ones/comparison/new ones").json()["totals"]
+    assert totals["both"] == totals["first"] == detail["totals"]
     assert detail["versions"][0]["rule"] == NEW
 
 

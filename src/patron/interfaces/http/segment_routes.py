@@ -1,4 +1,4 @@
-"""Saved segments for programs: read with a read key, saved with a secret key."""
+"""Saved segments for programs: read with a read key; saved, and their members listed, with a secret key."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,17 +7,21 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from patron.answers.saved_segments import (
+    SegmentComparison,
     SegmentCount,
     SegmentDetail,
     SegmentLine,
     SegmentNames,
+    compare_segments,
     count_rule,
     list_segments,
     segment_names,
     show_segment,
 )
+from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
 
@@ -25,6 +29,20 @@ Since = Annotated[
     AwareDatetime | None,
     Query(description="Time from which entries and exits count (default: 30 days before the last run's cutoff)."),
 ]
+
+
+PAGE_SIZE = 1_000
+
+
+class MemberPage(BaseModel):
+    """One page of members, in order of customer_id."""
+
+    segment: str
+    run_id: str
+    page: int
+    page_count: int
+    customer_count: int
+    rows: list[dict[str, Any]]
 
 
 class RuleBody(BaseModel):
@@ -49,13 +67,13 @@ router = APIRouter(
     route_class=ReadKeyRoute,
     dependencies=[Depends(require_known_parameters)],
 )
-saving = APIRouter(
+with_secret_key = APIRouter(
     prefix="/api/segments",
-    tags=["saving segments"],
+    tags=["segments"],
     route_class=SecretKeyRoute,
     dependencies=[Depends(require_known_parameters)],
 )
-ROUTERS = (router, saving)
+ROUTERS = (router, with_secret_key)
 
 
 @router.get("/segments")
@@ -82,7 +100,28 @@ def segment(request: Request, name: str, since: Since = None) -> SegmentDetail:
     return show_segment(answers_of(request).shop, name, since=since)
 
 
-@saving.put("/{name}")
+@router.get("/segments/{name}/comparison/{other}")
+def comparison(request: Request, name: str, other: str) -> SegmentComparison:
+    """Two segments: totals of each, of who is in both, and of who is in one only."""
+    return compare_segments(answers_of(request).shop, name, other)
+
+
+@with_secret_key.get("/{name}/members")
+def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
+    """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
+    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
+    count = listed.rows.num_rows
+    return MemberPage(
+        segment=name,
+        run_id=listed.run_id,
+        page=page,
+        page_count=max(1, -(-count // PAGE_SIZE)),
+        customer_count=count,
+        rows=listed.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+    )
+
+
+@with_secret_key.put("/{name}")
 def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
     """Save a segment: a new version, or none where nothing changed."""
     content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
@@ -164,6 +164,13 @@ def test_an_mbox_and_a_message_that_unsubscribes_are_read(sent_shop, tmp_path):
     counts = read_bounces(sent_shop, box, now=NOW)
     assert (counts.messages, counts.unsubscribed, counts.ignored, counts.receipts.recorded) == (3, 1, 1, 1)
     assert reasons(sent_shop) == {"offers": "unsubscribed", "": "hard_bounce"}
+
+
+def test_times_of_other_zones_are_one_time(sent_shop):
+    receipt = Receipt(IDS[0], "delivered", AT)
+    elsewhere = Receipt(IDS[0], "delivered", AT.astimezone(timezone(timedelta(hours=2))))
+    receive_receipts(sent_shop, [receipt], now=NOW)
+    assert receive_receipts(sent_shop, [elsewhere], now=NOW).repeated == 1
 
 
 def test_a_bounce_has_the_time_of_its_date_and_never_a_later_one():

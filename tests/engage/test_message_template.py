@@ -147,7 +147,7 @@ def test_no_value_becomes_html(name):
 
 
 def test_the_language_is_the_customers_else_the_shops():
-    templates = MessageTemplates.of({name: template(name + LINK) for name in ("en", "zh_CN", "de")}, own_language="de")
+    templates = MessageTemplates.of({name: template(name + LINK) for name in ("en", "zh_CN", "de")}, shop_language="de")
     for locale, language in {
         "en": "en",
         "en_GB": "en",

@@ -12,7 +12,7 @@ from patron.engage.channels.email import NAME, EmailChannel
 from patron.govern.master_key import derive_keys
 from patron.govern.unsubscribe_tokens import Subscription, token_of
 from patron.govern.vault import Vault
-from patron.schema.errors import ChannelUnavailable, WorkspaceError
+from patron.schema.errors import ChannelUnavailable
 from patron.storage.durable_files import make_private, write_durably
 from patron.storage.shop import SETTINGS_FILE, Shop
 
@@ -39,11 +39,12 @@ class ChannelState:
 
 @dataclass(frozen=True)
 class DkimKey:
-    """A new key: where it is, and what the domain name system must say."""
+    """A key: where it is, and what the domain name system must say."""
 
     file: str
     record_name: str
     record: str
+    is_new: bool
 
 
 def check_channels(shop: Shop, *, clock_at: datetime) -> list[ChannelState]:
@@ -93,22 +94,18 @@ def send_test(shop: Shop, address: str, *, now: datetime) -> Handover:
 
 
 def make_dkim_key(shop: Shop, *, selector: str = SELECTOR, file: str = KEY_FILE) -> DkimKey:
-    """Make a key in the workspace that only its owner can read. Raises WorkspaceError where there is one."""
-    path = shop.folder / file
-    if path.exists():
-        todo = "Use it, or move it away first: messages that it signed are verified by its DNS record."
-        raise WorkspaceError("is a key already", where=str(path), todo=todo)
-    write_durably(path, new_key())
-    make_private(path)
-    return dkim_record(shop, selector=selector, file=file)
+    """Make a key in the workspace that only its owner can read, unless there is one; return its DNS record.
 
-
-def dkim_record(shop: Shop, *, selector: str, file: str) -> DkimKey:
-    """DNS record of a key that is there. Raises ChannelUnavailable."""
+    Raises ChannelUnavailable for a file that is no key.
+    """
     path = shop.folder / file
+    is_new = not path.exists()
+    if is_new:
+        write_durably(path, new_key())
+        make_private(path)
     domain = shop.settings.channels.email.domain or "YOUR.DOMAIN"
     DkimSigner.load(path, domain=domain, selector=selector)
-    return DkimKey(str(path), f"{selector}._domainkey.{domain}", dns_record(path.read_bytes()))
+    return DkimKey(str(path), f"{selector}._domainkey.{domain}", dns_record(path.read_bytes()), is_new=is_new)
 
 
 def example_section(shop_settings_file: str = SETTINGS_FILE) -> str:

@@ -1,8 +1,8 @@
 """Keep what became of messages, and send nothing more to addresses that do not exist or whose owners complained."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,7 +40,7 @@ def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) 
 
     A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one.
     """
-    rows = list(dict.fromkeys(receipts))
+    rows = list(dict.fromkeys(replace(one, occurred_at=one.occurred_at.astimezone(UTC)) for one in receipts))
     counts = [0, 0, 0, 0]
     for start in range(0, len(rows), TOGETHER):
         part = rows[start : start + TOGETHER]

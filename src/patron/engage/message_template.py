@@ -96,17 +96,17 @@ class MessageTemplates:
     """The templates of a campaign by language, and which one is for whom."""
 
     by_language: Mapping[str, MessageTemplate]
-    own_language: str
+    shop_language: str
 
     @classmethod
-    def of(cls, templates: Mapping[str, Template], own_language: str) -> Self:
-        """Compile all of them; `own_language` is the shop's. Raises BadTemplate."""
+    def of(cls, templates: Mapping[str, Template], shop_language: str) -> Self:
+        """Compile all of them; `shop_language` is the shop's. Raises BadTemplate."""
         compiled = {language: MessageTemplate.of(one, language) for language, one in templates.items()}
-        return cls(compiled, own_language)
+        return cls(compiled, shop_language)
 
     def template_for(self, locale: str) -> MessageTemplate:
         """The template of a customer's locale, else of its language, else of the shop's own, else the first."""
-        return self.by_language[language_for(locale, self.by_language, self.own_language)]
+        return self.by_language[language_for(locale, self.by_language, self.shop_language)]
 
     @property
     def variables(self) -> frozenset[str]:
@@ -114,11 +114,11 @@ class MessageTemplates:
         return frozenset[str]().union(*(one.variables for one in self.by_language.values()))
 
 
-def language_for(locale: str, languages: Iterable[str], own_language: str) -> str:
+def language_for(locale: str, languages: Iterable[str], shop_language: str) -> str:
     """One of the languages: the locale, else its language in any region, else the shop's own, else the first."""
     listed = list(languages)
     wanted = locale.replace("-", "_")
-    for name in (wanted, own_language):
+    for name in (wanted, shop_language):
         language = name.partition("_")[0].lower()
         candidates = [one for one in listed if one.lower() == name.lower()]
         candidates += [one for one in listed if one.lower() == language]

@@ -75,7 +75,7 @@ def receipts_of(provider: str, content: Content) -> list[Receipt]:
     return [one for one in rows if one is not None]
 
 
-def _own(content: Content) -> Iterator[Receipt | None]:
+def _patron(content: Content) -> Iterator[Receipt | None]:
     for row in content["receipts"]:
         at = datetime.fromisoformat(row["occurred_at"])
         if row["kind"] not in KINDS:
@@ -126,7 +126,7 @@ def _receipt(header: str, kind: str | None, timestamp: float, is_hard: bool, sta
 
 
 PROVIDERS: Mapping[str, Callable[[Content], Iterator[Receipt | None]]] = {
-    "patron": _own,
+    "patron": _patron,
     "sendgrid": _sendgrid,
     "mailgun": _mailgun,
     "ses": _ses,

@@ -82,24 +82,22 @@ def key(
     file: Annotated[str, typer.Option(help="File within the workspace, as in dkim_key_file.")] = "dkim.pem",
     workspace: Workspace = HERE,
     *,
-    show: Annotated[bool, typer.Option("--show", help="Print the record of the key that is there.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Make a key that signs e-mail (DKIM), and print the DNS record that your domain needs.
+    """Make a key that signs e-mail (DKIM) unless there is one, and print the DNS record that your domain needs.
 
     Example: patron channels key --workspace shop
     """
-    from patron.commands.channel_checks import dkim_record, make_dkim_key
+    from patron.commands.channel_checks import make_dkim_key
     from patron.storage.shop import Shop
 
-    make = dkim_record if show else make_dkim_key
-    dkim_key = make(Shop.open(workspace), selector=selector, file=file)
+    dkim = make_dkim_key(Shop.open(workspace), selector=selector, file=file)
     if json:
-        output.as_json(dkim_key)
+        output.as_json(dkim)
         return
-    output.say(f"{'Key' if show else 'New key'}: {dkim_key.file} (not in backups: keep a copy).")
+    output.say(f"{'New key' if dkim.is_new else 'Key'}: {dkim.file} (it is in no backup: keep a copy).")
     output.say("Add this TXT record to your domain:")
-    output.say(f"{dkim_key.record_name}  TXT  {dkim_key.record}")
+    output.say(f"{dkim.record_name}  TXT  {dkim.record}")
 
 
 @channels.command()

@@ -17,8 +17,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from patron.commands.subscriptions import Preferences, choose, find_subscription, preferences, unsubscribe
-from patron.govern.unsubscribe_tokens import Subscription
+from patron.commands.subscriptions import Preferences, Subscription, choose, find_subscription, preferences, unsubscribe
 from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import NotFound, PatronError, TooMany

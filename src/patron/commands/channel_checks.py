@@ -28,7 +28,7 @@ class ChannelState:
     name: str
     is_configured: bool
     is_reachable: bool | None
-    """None where it was not tried, as it is not configured."""
+    """None where it was not tried, as something is missing."""
     is_signed: bool
     """Whether messages are signed by DKIM."""
     server: str
@@ -54,10 +54,10 @@ def check_channels(shop: Shop, *, clock_at: datetime) -> list[ChannelState]:
     is_reachable = None
     try:
         channel = EmailChannel.of(shop, clock=lambda: clock_at)
+        is_reachable = False
         asyncio.run(channel.require_reachable())
         is_reachable = True
     except ChannelUnavailable as error:
-        is_reachable = False if settings.is_configured else None
         problems.append(str(error))
     if settings.is_configured:
         if not settings.dkim_key_file:

@@ -46,7 +46,11 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         output.as_json(states)
         return
     for state in states:
-        words = {True: "reachable", False: "not reachable", None: "not configured"}[state.is_reachable]
+        words = {
+            True: "reachable",
+            False: "not reachable",
+            None: "incomplete" if state.is_configured else "not configured",
+        }[state.is_reachable]
         signed = ("signed by DKIM" if state.is_signed else "not signed") if state.is_configured else ""
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:

@@ -54,10 +54,13 @@ class MailServer:
 @contextmanager
 def mail_server(**options) -> Iterator[MailServer]:
     """A server on this machine until the end of the block."""
-    server, loop = MailServer(), asyncio.new_event_loop()
-    listening = loop.run_until_complete(
-        loop.create_server(lambda: SMTP(server, loop=loop, hostname="test", **options), "127.0.0.1", 0)
-    )
+    server, loop, connections = MailServer(), asyncio.new_event_loop(), []
+
+    def connect() -> SMTP:
+        connections.append(SMTP(server, loop=loop, hostname="test", **options))
+        return connections[-1]
+
+    listening = loop.run_until_complete(loop.create_server(connect, "127.0.0.1", 0))
     server.port = listening.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -67,7 +70,10 @@ def mail_server(**options) -> Iterator[MailServer]:
         loop.call_soon_threadsafe(listening.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        for connection in connections:
+            if connection.transport is not None:
+                connection.transport.abort()
         for task in asyncio.all_tasks(loop):
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()

@@ -174,7 +174,7 @@ def test_after_an_erasure_a_link_only_suppresses(known_shop, subscription, token
     assert is_suppressed(known_shop, subscription)
     assert history(known_shop.store, [subscription.token]) == []
     assert receipts(known_shop) == []
-    assert "您的数据已删除" in client.post(f"/p/{token}", data={"on": ["offers/email"]}).text
+    assert "我们没有您的资料" in client.post(f"/p/{token}", data={"on": ["offers/email"]}).text
     assert is_suppressed(known_shop, subscription)
 
 

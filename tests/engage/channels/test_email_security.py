@@ -19,6 +19,8 @@ from patron.schema.errors import ChannelUnavailable
 from patron.storage.channel_settings import EmailSettings
 from patron.storage.shop import SETTINGS_FILE
 
+# why: the test's server forgets the plain transport of a connection that was upgraded to TLS
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 MESSAGE = OutgoingMessage("a" * 32, "ann@x.example", "", "Hi", "Hello", "", "offers", "TOKEN")
 
@@ -29,7 +31,7 @@ def certificate(tmp_path_factory):
     folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -40,7 +42,7 @@ def certificate(tmp_path_factory):
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, SHA256())
     )
-    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "cert.pem").write_bytes(signed.public_bytes(Encoding.PEM))
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return folder
 

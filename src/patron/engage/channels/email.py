@@ -143,7 +143,7 @@ class EmailChannel:
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
         except (SMTPException, OSError, ssl.SSLError) as error:
-            client.close()
+            _close(client)
             where = f"{settings.host}:{settings.port}"
             reason = _detail(error.code, error.message, "") if isinstance(error, SMTPResponseException) else str(error)
             raise ChannelUnavailable(f"the SMTP server is not ready ({reason})", where=where, todo=TODO) from error
@@ -163,14 +163,14 @@ class EmailChannel:
         try:
             refusal = await self._envelope(client, message, recipient)
         except (SMTPException, OSError):
-            client.close()
+            _close(client)
             return None
         if refusal is not None:
             return refusal
         try:
             response = await _data(client, content, self.settings.timeout_seconds)
         except (SMTPException, OSError):
-            client.close()
+            _close(client)
             return outcome(Outcome.UNKNOWN, "no answer after the end of the message")
         return outcome(_outcome(response.code), _detail(response.code, response.message, recipient))
 
@@ -269,18 +269,26 @@ async def _data(client: SMTP, content: bytes, timeout: float) -> SMTPResponse:  
     return await protocol.read_response(timeout=timeout)
 
 
+def _close(client: SMTP) -> None:
+    """End a connection at once, also one whose encryption would still be wound up."""
+    transport = client.transport
+    client.close()
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+
+
 async def _reset(client: SMTP) -> None:
     try:
         await client.rset()
     except (SMTPException, OSError):
-        client.close()
+        _close(client)
 
 
 async def _quit(client: SMTP) -> None:
     with suppress(SMTPException, OSError):
         if client.is_connected:
             await client.quit(timeout=1)
-    client.close()
+    _close(client)
 
 
 def _outcome(code: int) -> Outcome:

@@ -39,6 +39,7 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "one person": [{"SecretKey": []}],
     "scores": [{"SecretKey": []}],
     "segments": [{"SecretKey": []}],
+    "messages": [{"SecretKey": []}],
     "recommendations": [{}, {"ReadKey": []}],
     "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],
     "recommendations of many": [{"SecretKey": []}],

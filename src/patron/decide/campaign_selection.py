@@ -5,7 +5,7 @@ nightly run. Nothing is randomised but the holdout, which the campaign draws: it
 are, so that the two stay alike, and use no budget.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,17 @@ class CampaignSelection:
     def is_selected(self) -> Flags:
         """Whether the customer is written to, but for the holdout."""
         return self.action != NOTHING
+
+    @property
+    def prior_error(self) -> float:
+        """Standard error of all gains as a share of them: one assumption for all, so that errors do not cancel out."""
+        gain = float(np.abs(self.gain).sum())
+        return float(self.standard_error.sum()) / gain if gain > 0 else 1.0
+
+    def rows(self, which: npt.NDArray[np.intp]) -> "CampaignSelection":
+        """Some of the customers."""
+        arrays = (one.name for one in fields(self) if one.name != "offers")
+        return replace(self, **{name: getattr(self, name)[which] for name in arrays})
 
 
 def message_alone(policy: Policy, days: int) -> Offer:

@@ -19,8 +19,6 @@ from patron.storage.store import CONSENT_LEDGER, WORDINGS, WORKSPACE, Store, ups
 
 GRANTED, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
-PROFILING = "profiling"
-"""Purpose to which a customer may object: no scores are exported, and nothing is recommended from their history."""
 HEAD = "consent_ledger_head"
 BEFORE_THE_FIRST = "0" * 64
 TOGETHER = 500

@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine, sql_list
+from patron.storage.engine import DuckEngine, Parameters, sql_list
 from patron.storage.lake import Lake
 
 LAST = "last_"
@@ -32,9 +32,9 @@ class PinnedTables:
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Runs whose rows are left out, by table."""
 
-    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table]) -> pa.Table:
+    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
-        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables)
+        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables, parameters)
 
     def version(self, name: str) -> int | None:
         """Version of a table that queries read; None before its first write. Raises WorkspaceError if undeclared."""

@@ -20,6 +20,9 @@ from patron.storage.settings_problems import problems_of
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
 MOST_MONEY = 1e12
 """Largest budget, so that its cents are exact."""
+PROFILING = "profiling"
+"""Purpose to which a customer may object: no scores are exported, no segment follows from their forecasts, and nothing
+is recommended from their history."""
 OLD_CHURN_KEY = "churn_probability"
 OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
 OLD_BUDGET_KEY = "cents_per_run"

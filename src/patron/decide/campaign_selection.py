@@ -36,6 +36,8 @@ TRIES = 6
 """Budgets tried for all customers, so that those outside the holdout use theirs."""
 LAPSED = "lapsed"
 NO_CAP = "cap_reached"
+ORDERS_PER_CENT = 1e-9
+"""Orders that a cent is worth where orders are the goal: of two offers that bring as many, the cheaper one."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _worth(terms: CampaignTerms, expected: ExpectedValue, added: Numbers, rows: 
     if terms.goal == "reactivated":
         stage = np.array(rows["lifecycle_stage"].to_pylist(), dtype=np.str_)
         orders = orders * (stage == LAPSED)[:, None]
-    return orders
+    return np.where(orders > 0, orders - ORDERS_PER_CENT * expected.cost, 0.0)
 
 
 def _impersonal_actions(

@@ -1,0 +1,108 @@
+"""Twenty simulated campaigns: forecast against result, and effect against the truth.
+
+    python benchmarks/campaigns/truth_of_campaigns.py [WORLDS [CUSTOMERS]]
+
+Each world is a simulated shop that opens with so many customers, with five campaigns one after the other: another
+offer, segment and goal each. Printed per campaign, in money of the whole campaign: the forecast with the 80 % interval
+of what will be measured, the measured effect with its 95 % interval, and the truth; then how often the forecast's
+interval held the result (asked of the project: 13 of 20) and the effect's interval the truth (17 of 20).
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from patron.commands.simulated_campaign import play_campaign, simulated_policy, simulated_settings
+from patron.commands.simulated_loop import ingest_events, seeded_workspace, write_rules
+from patron.run import run_loop
+from patron.schema.segment_parser import parse_rule
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.campaign_file import Campaign
+from patron.storage.policy import Policy
+from patron.storage.segment_definitions import save_definition
+from patron.storage.shop import POLICY_FILE, Shop
+
+WORLDS, CUSTOMERS, HISTORY_DAYS = 4, 1_500, 240
+SEGMENTS = {
+    "everybody": {"all": []},
+    "leaving": {"field": "lifecycle_stage", "op": "in", "value": ["at_risk", "lapsed"]},
+    "buyers": {"field": "order_count", "op": ">=", "value": 2},
+}
+CAMPAIGNS = (
+    {"segment": "everybody", "offers": ["SAVE10"], "goal": "profit"},
+    {"segment": "leaving", "offers": ["SAVE20"], "goal": "reactivated"},
+    {"segment": "everybody", "offers": [], "goal": "profit"},
+    {"segment": "buyers", "offers": ["SAVE10", "SAVE20"], "goal": "orders"},
+    {"segment": "everybody", "offers": ["SAVE10"], "goal": "profit"},
+)
+
+
+def campaign(number, about):
+    content = {
+        "name": f"campaign {number}",
+        "topic": "offers",
+        "budget": 20_000.0,
+        "holdout_share": 0.3,
+        "start": "2024-03-01T09:00:00",
+        "end": "2024-03-29T00:00:00",
+        "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
+    }
+    return Campaign.of(content | about, where="benchmark")
+
+
+def play_world(seed, customers):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "shop"
+        seeded_workspace(folder, seed, {"name": "Bench", "currency": "USD", "time_zone": "UTC"}).close()
+        write_rules(folder, DEFAULT_SHOP, budget_cents=10_000_000)
+        shop = Shop.open(folder)
+        policy = Policy.load(folder / POLICY_FILE)
+        settings = simulated_settings(policy, customers, shop.settings.shop.margin_share)
+        shop.policy = simulated_policy(policy)
+        world = ShopSimulator(settings, seed)
+        ingest_events(shop, world.history(HISTORY_DAYS), received_at=world.now)
+        with shop.store.begin() as connection:
+            for name, rule in SEGMENTS.items():
+                save_definition(connection, name, parse_rule(rule), saved_by="bench", at=world.now)
+        run_loop(shop, world.now)
+        for number, about in enumerate(CAMPAIGNS):
+            yield play_campaign(shop, world, campaign(number, about), progress=lambda *_: None)
+        shop.close()
+
+
+def main():
+    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS
+    customers = int(sys.argv[2]) if len(sys.argv) > 2 else CUSTOMERS
+    within = covered = of_truth = count = 0
+    start = time.process_time()
+    print("world campaign  written  factor   forecast [80 % of measured]          measured [95 %]                  truth")
+    for seed in range(1, worlds + 1):
+        for number, played in enumerate(play_world(seed, customers)):
+            plan, best = played.plan, played.result.effects[-1]
+            forecast, total = plan.forecast, played.truth_total_cents
+            is_within = played.result.against_forecast.is_within
+            is_covered = best.low_cents <= played.truth_cents <= best.high_cents
+            within, covered, count = within + is_within, covered + is_covered, count + 1
+            of_truth += forecast.low_cents <= total <= forecast.high_cents
+            print(
+                f"{seed:5} {number:8} {plan.message_count:8,} {forecast.gain_factor:7.2f}"
+                f" {forecast.margin_cents / 100:10,.0f} [{forecast.measured_low_cents / 100:9,.0f},"
+                f"{forecast.measured_high_cents / 100:9,.0f}]{'*' if is_within else ' '}"
+                f" {best.total_cents / 100:10,.0f} [{best.total_low_cents / 100:9,.0f},"
+                f"{best.total_high_cents / 100:9,.0f}]{'*' if is_covered else ' '} {total / 100:9,.0f}",
+                flush=True,
+            )
+    print(
+        f"forecast's 80 % interval held the result in {within} of {count}, and the truth in {of_truth};"
+        f" the effect's 95 % interval held the truth in {covered} of {count}"
+    )
+    print(f"{time.process_time() - start:.0f} s of processor time")
+
+
+if __name__ == "__main__":
+    main()

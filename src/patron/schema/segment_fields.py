@@ -37,9 +37,9 @@ FIELDS: Mapping[str, SegmentField] = {
 
 
 def feature_fields(schema: pa.Schema) -> dict[str, SegmentField]:
-    """The features that a run wrote, from the schema of its table; reading them as fields."""
+    """The features that a run wrote, from the schema of its table; docs/reference/features.md says what they mean."""
     return {
-        one.name: SegmentField(one.name, kind, one.name.replace("_", " "), _unit(one.name))
+        one.name: SegmentField(one.name, kind, "", _unit(one.name))
         for one in schema
         if one.name not in KEYS | FEATURES.names | FIELDS.keys() and (kind := _kind(one.type))
     }

@@ -3,7 +3,7 @@
 A comparison with an unknown value is false, so that `not` gives the complement and the algebra of sets holds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -70,17 +70,20 @@ def segment_query(rule: Rule, scope: SegmentScope, columns: Iterable[str] = ("cu
     Raises BadSegment for a field or a segment that there is not, and for segments that contain each other.
     """
     compiler = _Compiler(scope)
-    condition = compiler.condition(rule, ())
+    condition = compiler.rule(rule)
     names = ", ".join(f'p."{name}"' for name in columns)
-    joined = ""
-    if compiler.features:
-        listed = ", ".join(f'"{name}"' for name in sorted(compiler.features))
-        joined = f"""
-left join (select customer_id, {listed} from features where run_id = $run_id and as_of = $as_of) f
-  on f.customer_id = p.customer_id"""
-        compiler.parameters["as_of"] = scope.as_of
-    sql = f"select {names} from {scope.fields_table} p{joined}\nwhere p.run_id = $run_id and {condition}"
-    return SegmentQuery(sql, compiler.parameters)
+    return SegmentQuery(f"select {names} from {compiler.customers()} and {condition}", compiler.parameters)
+
+
+def memberships_query(rules: Sequence[Rule], scope: SegmentScope, columns: Iterable[str]) -> SegmentQuery:
+    """Query of all customers with columns of `segment_fields` and, for the n-th rule, whether it selects them: `m0` ...
+
+    Raises BadSegment as `segment_query` does.
+    """
+    compiler = _Compiler(scope)
+    flags = [f"{compiler.rule(rule)} as m{place}" for place, rule in enumerate(rules)]
+    listed = ", ".join([*(f'p."{name}"' for name in columns), *flags])
+    return SegmentQuery(f"select {listed} from {compiler.customers()}", compiler.parameters)
 
 
 @dataclass
@@ -95,11 +98,27 @@ class _Compiler:
     def __post_init__(self) -> None:
         self.parameters = {"run_id": self.scope.run_id}
 
+    def customers(self) -> str:
+        """SQL after `from`: the customers of the run, as p, with the features that the conditions need, as f."""
+        joined = ""
+        if self.features:
+            listed = ", ".join(f'"{name}"' for name in sorted(self.features))
+            joined = f"""
+left join (select customer_id, {listed} from features where run_id = $run_id and as_of = $as_of) f
+  on f.customer_id = p.customer_id"""
+            self.parameters["as_of"] = self.scope.as_of
+        return f"{self.scope.fields_table} p{joined}\nwhere p.run_id = $run_id"
+
     def value(self, value: Parameter) -> str:
         """Add a parameter; return how the SQL names it."""
         name = f"v{len(self.parameters)}"
         self.parameters[name] = value
         return f"${name}"
+
+    def rule(self, rule: Rule) -> str:
+        """SQL condition of a whole rule."""
+        self.condition_count = 0
+        return self.condition(rule, ())
 
     def condition(self, rule: Rule, path: tuple[str, ...]) -> str:
         """SQL that is true or false, never NULL; `path` names the segments that the rule is within."""

@@ -20,6 +20,7 @@ from patron.interfaces.cli import (
     recommend_commands,
     result_commands,
     run_commands,
+    segment_commands,
     start_commands,
 )
 
@@ -28,6 +29,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Data": data_commands.COMMANDS,
     "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
     "Look": result_commands.COMMANDS,
+    "Campaigns": segment_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),

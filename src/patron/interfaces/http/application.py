@@ -17,6 +17,7 @@ from patron.interfaces.http import (
     privacy_routes,
     recommendation_routes,
     score_routes,
+    segment_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -52,7 +53,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
-    for routes in recommendation_routes.ROUTERS:
+    for routes in (*recommendation_routes.ROUTERS, *segment_routes.ROUTERS):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)

@@ -38,6 +38,7 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "last run": [{}, {"ReadKey": []}],
     "one person": [{"SecretKey": []}],
     "scores": [{"SecretKey": []}],
+    "saving segments": [{"SecretKey": []}],
     "recommendations": [{}, {"ReadKey": []}],
     "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],
     "recommendations of many": [{"SecretKey": []}],

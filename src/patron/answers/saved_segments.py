@@ -7,7 +7,7 @@ from typing import Any
 
 from patron.schema.errors import BadSegment
 from patron.schema.segment_parser import parse_rule
-from patron.schema.segment_rules import KnownNames, Rule, SegmentField, SegmentRule, rule_content
+from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
 from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
@@ -196,13 +196,9 @@ def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
 
 def segment_names(shop: Shop) -> SegmentNames:
     """What a rule may name, as the last run left the shop."""
-    known: KnownNames = known_names(shop.snapshot(), shop.store)
-    return SegmentNames(
-        tuple(known.fields.values()),
-        tuple(sorted(known.traits)),
-        tuple(sorted(known.events)),
-        tuple(sorted(known.segments)),
-    )
+    known = known_names(shop.snapshot(), shop.store)
+    names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
+    return SegmentNames(tuple(known.fields.values()), *names)
 
 
 def _versions(saved: Iterable[SegmentDefinition]) -> tuple[SegmentVersion, ...]:

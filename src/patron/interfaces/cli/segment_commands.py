@@ -12,7 +12,7 @@ from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
 
 segment = typer.Typer(
     name="segment",
-    help="Segments of customers by a rule: list, show, count, save, members, compare, fields, history, restore, delete.",
+    help="Customers by a rule: list, show, count, save, members, compare, fields, history, restore, delete.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )

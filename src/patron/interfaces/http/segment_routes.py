@@ -44,7 +44,7 @@ class SegmentBody(RuleBody):
 
 
 router = APIRouter(
-    prefix="/api/segments",
+    prefix="/api",
     tags=["last run"],
     route_class=ReadKeyRoute,
     dependencies=[Depends(require_known_parameters)],
@@ -58,25 +58,25 @@ saving = APIRouter(
 ROUTERS = (router, saving)
 
 
-@router.get("")
+@router.get("/segments")
 def segments(request: Request) -> tuple[SegmentLine, ...]:
     """Every segment with its members at the last run."""
     return list_segments(answers_of(request).shop)
 
 
-@router.get("/-/fields")
+@router.get("/segment-fields")
 def fields(request: Request) -> SegmentNames:
     """What a rule may name: fields, traits, events and other segments."""
     return segment_names(answers_of(request).shop)
 
 
-@router.post("/-/count")
+@router.post("/segments/count")
 def count(request: Request, body: RuleBody) -> SegmentCount:
     """Customers whom a rule selects, which is not saved."""
     return count_rule(answers_of(request).shop, body.rule)
 
 
-@router.get("/{name}")
+@router.get("/segments/{name}")
 def segment(request: Request, name: str, since: Since = None) -> SegmentDetail:
     """One segment: members, what is at stake, overlaps, entries and exits, and its versions."""
     return show_segment(answers_of(request).shop, name, since=since)

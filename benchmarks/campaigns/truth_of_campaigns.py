@@ -12,11 +12,12 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from patron.commands.simulated_campaign import play_campaign, simulated_policy, simulated_settings
+from patron.commands.simulated_campaign import PlayedCampaign, play_campaign, simulated_policy, simulated_settings
 from patron.commands.simulated_loop import ingest_events, seeded_workspace, write_rules
 from patron.run import run_loop
 from patron.schema.segment_parser import parse_rule
@@ -27,7 +28,7 @@ from patron.storage.policy import Policy
 from patron.storage.segment_definitions import save_definition
 from patron.storage.shop import POLICY_FILE, Shop
 
-WORLDS, CUSTOMERS, HISTORY_DAYS = 4, 1_500, 240
+WORLDS, CUSTOMERS, HISTORY_DAYS = 4, 1_000, 240
 SEGMENTS = {
     "everybody": {"all": []},
     "leaving": {"field": "lifecycle_stage", "op": "in", "value": ["at_risk", "lapsed"]},
@@ -42,8 +43,8 @@ CAMPAIGNS = (
 )
 
 
-def campaign(number, about):
-    content = {
+def campaign(number: int, about: dict[str, object]) -> Campaign:
+    content: dict[str, object] = {
         "name": f"campaign {number}",
         "topic": "offers",
         "budget": 20_000.0,
@@ -55,7 +56,7 @@ def campaign(number, about):
     return Campaign.of(content | about, where="benchmark")
 
 
-def play_world(seed, customers):
+def play_world(seed: int, customers: int) -> Iterator[PlayedCampaign]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "shop"
         seeded_workspace(folder, seed, {"name": "Bench", "currency": "USD", "time_zone": "UTC"}).close()
@@ -75,17 +76,23 @@ def play_world(seed, customers):
         shop.close()
 
 
-def main():
+def main() -> None:
     worlds = int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS
     customers = int(sys.argv[2]) if len(sys.argv) > 2 else CUSTOMERS
     within = covered = of_truth = count = 0
     start = time.process_time()
-    print("world campaign  written  factor   forecast [80 % of measured]          measured [95 %]                  truth")
+    print(
+        "world campaign  written  factor   forecast [80 % of measured]          measured [95 %]                  truth"
+    )
     for seed in range(1, worlds + 1):
         for number, played in enumerate(play_world(seed, customers)):
             plan, best = played.plan, played.result.effects[-1]
             forecast, total = plan.forecast, played.truth_total_cents
-            is_within = played.result.against_forecast.is_within
+            against = played.result.against_forecast
+            assert against is not None
+            assert forecast.measured_low_cents is not None
+            assert forecast.measured_high_cents is not None
+            is_within = against.is_within
             is_covered = best.low_cents <= played.truth_cents <= best.high_cents
             within, covered, count = within + is_within, covered + is_covered, count + 1
             of_truth += forecast.low_cents <= total <= forecast.high_cents

@@ -1,4 +1,4 @@
-"""Steps that people take with a campaign: save, approve, pause, resume, withdraw."""
+"""Steps that people take with a campaign: approve, pause, resume, withdraw."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,27 +7,12 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.campaign_policy_terms import campaign_policy
 from patron.govern import audit_log
 from patron.schema.errors import BadCampaign
-from patron.storage.campaign_file import Campaign
-from patron.storage.campaigns import SavedCampaign, campaign_of, person, save_campaign, take_step
+from patron.storage.campaigns import SavedCampaign, campaign_of, person, take_step
 from patron.storage.shop import Shop
 
 MOST_REASON = 300
-
-
-def save(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedCampaign:
-    """Save a campaign as a draft; an unchanged one stays as it is.
-
-    Raises BadCampaign for an offer that the policy does not have, and for a campaign that is over.
-    """
-    campaign_policy(shop.policy, campaign)
-    with shop.store.begin() as connection:
-        saved = save_campaign(connection, campaign, by, now)
-        if saved.saved_at == now and saved.steps[-1].step == "saved":
-            _record(shop, connection, saved, "campaign saved", now)
-    return saved
 
 
 def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:

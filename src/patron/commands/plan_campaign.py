@@ -32,15 +32,6 @@ from patron.storage.workspace_lock import WorkspaceLock
 PLAN_LOCK_FILE = "campaign-plan.lock"
 DAY_SECONDS = 86_400
 EXCLUDED = "excluded"
-LEFT_OUT = {
-    EXCLUDED: "in a segment that the campaign excludes",
-    "no_consent": "may not be contacted",
-    "cap_reached": "had as many offers lately as the policy allows",
-    "not_eligible": "no offer of the campaign is for them",
-    "over_budget": "worth it, but others are worth more and the budget ends",
-    "net_value_below_zero": "a message is expected to cost more than it earns, or to bring nothing of the goal",
-}
-"""Why members of the segment are not written to."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def _plan(
     is_holdout = draft.is_held_out[chosen]
     left_out = _left_out(selection, draft.excluded_count)
     if not (~is_holdout).any():
-        reasons = ", ".join(f"{count:,} {LEFT_OUT.get(name, name)}" for name, count in left_out.items())
+        reasons = ", ".join(f"{count:,} {name}" for name, count in left_out.items())
         what = f"nobody would be written to ({reasons or 'all of them are in the holdout'})"
         raise BadCampaign(what, where="campaign", todo="Change segment, offers, goal or budget, and save it again.")
     selected, audience = selection.rows(chosen), draft.rows.select(["customer_id"]).take(pa.array(chosen))

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.commands.campaign_steps import approve
-from patron.commands.campaign_steps import save as save_campaign
 from patron.commands.dry_run_policy import REMINDER_SHARE, simulated_offer
 from patron.commands.measure_campaign import CampaignResult, measure_campaign
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
+from patron.commands.save_campaign import save_campaign
 from patron.commands.simulated_loop import OFFERS, ingest_events
 from patron.govern.vault import Vault
 from patron.run import Progress, run_loop

@@ -1,4 +1,4 @@
-"""Try a campaign on a simulated shop whose truth is known: forecast, measured effect, truth, and what must be reached."""
+"""Try a campaign on a simulated shop whose truth is known, against its forecast and what it must reach."""
 
 import tempfile
 from dataclasses import dataclass

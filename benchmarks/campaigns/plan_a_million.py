@@ -47,7 +47,7 @@ CAMPAIGN = {
     "segment": "every customer",
     "topic": "offers",
     "offers": ["TEN", "TWENTY"],
-    "budget": 2_000_000.0,
+    "budget": 300_000.0,
     "start": "2024-06-02T09:00:00",
     "end": "2024-06-30T00:00:00",
     "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
@@ -158,8 +158,8 @@ def main() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(
                 f"{which} plan of {plan.member_count:,}: {plan.message_count:,} messages, {plan.holdout_count:,} held"
-                f" out, cost {plan.forecast.cost_cents / 100:,.0f}: {seconds[0]:.1f} s, {seconds[1]:.1f} s of processor,"
-                f" peak {peak:.1f} GB"
+                f" out, cost {plan.forecast.cost_cents / 100:,.0f}:"
+                f" {seconds[0]:.1f} s, {seconds[1]:.1f} s of processor, peak {peak:.1f} GB"
             )
             if which == "first":
                 with shop.store.begin() as connection:

@@ -32,7 +32,7 @@ WORLDS, CUSTOMERS, HISTORY_DAYS = 4, 1_000, 240
 SEGMENTS = {
     "everybody": {"all": []},
     "leaving": {"field": "lifecycle_stage", "op": "in", "value": ["at_risk", "lapsed"]},
-    "buyers": {"field": "order_count", "op": ">=", "value": 2},
+    "buyers": {"field": "frequency_score", "op": ">=", "value": 2},
 }
 CAMPAIGNS = (
     {"segment": "everybody", "offers": ["SAVE10"], "goal": "profit"},

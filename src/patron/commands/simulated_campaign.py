@@ -1,5 +1,6 @@
 """One campaign played through on a simulated shop, whose customers answer offers and whose truth is known."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -28,6 +29,7 @@ from patron.storage.model_decisions import utc
 from patron.storage.policy import Policy
 from patron.storage.shop import Shop
 
+RunAt = Callable[[Shop, datetime], object]
 AUTHOR, APPROVER = "author", "approver"
 REMINDER = "REMINDER"
 """What a message without an offer is to simulated customers."""
@@ -64,10 +66,13 @@ def simulated_settings(policy: Policy, customers: int, margin_share: float) -> S
     return replace(DEFAULT_SHOP, customers=customers, margin_share=margin_share, offers=offers)
 
 
-def play_campaign(shop: Shop, world: ShopSimulator, campaign: Campaign, *, progress: Progress) -> PlayedCampaign:
+def play_campaign(
+    shop: Shop, world: ShopSimulator, campaign: Campaign, *, progress: Progress, run: RunAt = run_loop
+) -> PlayedCampaign:
     """Play a campaign from the world's present on; its last run must be of now. Start and end are moved there.
 
-    It is planned, approved, delivered, and measured by a run at its end. Raises NotFound, BadSegment, BadCampaign.
+    It is planned, approved, delivered, and measured by a run at its end; `run` makes it, for studies that need no
+    forecasts. Raises NotFound, BadSegment, BadCampaign.
     """
     now = world.now
     start = datetime.combine(now.date(), campaign.start.time())
@@ -82,7 +87,7 @@ def play_campaign(shop: Shop, world: ShopSimulator, campaign: Campaign, *, progr
     true_cents = _true_effect(world, offers, days)
     ingest_events(shop, world.advance(until, offers), received_at=until)
     progress("running the loop at its end", 0, None)
-    run_loop(shop, until, progress=progress)
+    run(shop, until)
     result = measure_campaign(shop, moved.name, by=AUTHOR, now=until)
     sending = result.spend.sending_cents / max(plan.message_count, 1)
     effect = true_cents - sending

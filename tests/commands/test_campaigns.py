@@ -85,6 +85,12 @@ def rows_of(shop, name):
         return [dict(row) for row in connection.execute(chosen).mappings()]
 
 
+def message(campaign, customer, state, offer):
+    row = {"message_id": f"{campaign}/{customer}", "campaign": campaign, "customer_id": customer, "channel": "email"}
+    row |= {"topic": "offers", "state": state, "reason": "", "offer": offer, "consent_basis": "consent"}
+    return row | {"attempt_count": 1, "written_at": NOW, "sent_at": NOW}
+
+
 def test_a_plan_says_who_gets_what_when_and_what_it_will_bring(shop, saved):
     name = saved().name
     plan = plan_campaign(shop, name, by="Ann", now=NOW)
@@ -127,9 +133,7 @@ def test_what_was_handed_over_is_planned_for_no_second_time_and_counts_for_the_b
     plan_campaign(shop, name, by="Ann", now=NOW)
     first = next(row for row in rows_of(shop, name) if row["is_planned"])
     with shop.store.begin() as connection:
-        row = {"message_id": f"m {name}", "campaign": name, "customer_id": first["customer_id"], "channel": "email"}
-        row |= {"topic": "offers", "state": "unknown", "reason": "", "offer": "ten", "consent_basis": "consent"}
-        connection.execute(sa.insert(MESSAGES).values(row | {"attempt_count": 1, "written_at": NOW, "sent_at": NOW}))
+        connection.execute(sa.insert(MESSAGES).values(message(name, first["customer_id"], "unknown", "ten")))
     again = saved(budget=first["expected_cost_cents"] / 100 + 0.01)
     with pytest.raises(BadCampaign, match="nobody would be written to"):
         plan_campaign(shop, again.name, by="Ann", now=NOW)
@@ -177,8 +181,10 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     with pytest.raises(BadCampaign, match="nothing was sent"):
         measure_campaign(shop, name, by="Ann", now=AS_OF)
     approve(shop, name, by="Bo", now=NOW)
+    sent = [row["customer_id"] for row in rows_of(shop, name) if row["is_planned"]]
     with shop.store.begin() as connection:
         take_step(connection, name, "started", 1, "patron", NOW)
+        connection.execute(sa.insert(MESSAGES), [message(name, customer, "sent", "other") for customer in sent])
     result = measure_campaign(shop, name, by="Ann", now=AS_OF)
     assert (result.state, result.is_final) == ("measured", True)
     counts = {arm: one.customers for arm, one in result.arms.items()}
@@ -207,6 +213,8 @@ def test_before_the_end_the_result_is_one_so_far(shop, saved):
     result = measure_campaign(shop, name, by="Ann", now=AS_OF)
     assert (result.state, result.is_final, result.until) == ("approved", False, AS_OF)
     assert result.learned.startswith("So far")
+    assert result.gain_factor is None
+    assert any("No message" in one for one in result.findings)
     best = result.effects[-1]
     assert best.sequence_low_cents < best.low_cents < best.high_cents < best.sequence_high_cents
 

@@ -152,7 +152,10 @@ def _result(  # noqa: PLR0913 - what it depends on
     forecast = plan.details["forecast"] if plan else {}
     best = effects[-1] if effects else None
     comparison = _against(forecast, best)
-    factor, error = _gain_factor(forecast, best, sum(one == TREATED for one in people["arm"].to_pylist()))
+    is_sent = any(people["is_sent"].to_pylist())
+    treated = sum(one == TREATED for one in people["arm"].to_pylist())
+    # why: a campaign of which nothing was sent teaches nothing about what messages bring
+    factor, error = _gain_factor(forecast, best if is_sent else None, treated)
     discounts = float(float_column(people, "used_discount_cents").sum())
     sending, other = float(costs["sending"].sum()), float(costs["other"].sum())
     messages = _message_counts(shop, saved.name)
@@ -237,6 +240,8 @@ def _gain_factor(
 
 def _findings(people: pa.Table, srm: float | None, merged: int) -> list[str]:
     findings = []
+    if not any(people["is_sent"].to_pylist()):
+        findings.append("No message of it was sent, so that the next plan learns nothing from it.")
     if srm is not None and srm < ALARM_LEVEL:
         findings.append("The arms have other sizes than were drawn: distrust every effect until the cause is known.")
     wrong = sum(

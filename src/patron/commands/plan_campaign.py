@@ -122,28 +122,23 @@ def _plan(
     send_at = send_times(draft.snapshot, audience, draft.window, now=now, next_allowed=next_allowed)
     days = (draft.window.end.timestamp() - send_at) / DAY_SECONDS
     shop, offer = draft.shop, _offer_names(selected)
-    about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), shop.settings.shop.margin_share)
+    settings = shop.settings.shop
+    about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), settings.margin_share)
     deviation, saving = margin_deviation(about, _history(draft, audience))
     expected = forecast(about, factor, deviation, saving)
     net = factor.factor * selected.gain - selected.cost
-    rows = PlannedRows(
-        audience["customer_id"].to_pylist(),
-        is_holdout,
-        offer.tolist(),
-        send_at,
-        about.response(factor.factor),
-        net,
-        selected.cost,
-    )
+    names, response = audience["customer_id"].to_pylist(), about.response(factor.factor)
+    rows = PlannedRows(names, is_holdout, offer.tolist(), send_at, response, net, selected.cost)
     treated = int((~is_holdout).sum())
+    counts = {"treated": treated, "holdout": len(chosen) - treated}
     known = detectable(
-        {"treated": treated, "holdout": len(chosen) - treated},
+        counts,
         expected.margin_cents / treated,
         deviation,
         saving,
-        shop.settings.shop.currency,
+        settings.currency,
     )
-    times = send_at[~is_holdout]
+    first, last = _ends(send_at[~is_holdout])
     plan = CampaignPlan(
         campaign=draft.saved.name,
         version=draft.saved.version,
@@ -152,22 +147,27 @@ def _plan(
         run_id=draft.snapshot.run.run_id,
         policy_version=shop.policy.version,
         goal=draft.campaign.goal,
-        currency=shop.settings.shop.currency,
+        currency=settings.currency,
         member_count=draft.member_count,
         assigned_count=len(chosen),
         message_count=treated,
-        holdout_count=len(chosen) - treated,
+        holdout_count=counts["holdout"],
         kept_count=len(draft.stored.keys() - set(rows.customer)),
         left_out=left_out,
         offers=_offer_plans(offer, is_holdout, selected.cost, net),
         budget_cents=float(draft.campaign.budget_cents),
         period_left_cents=draft.budget.left_cents,
-        first_send_at=datetime.fromtimestamp(int(times.min()), UTC),
-        last_send_at=datetime.fromtimestamp(int(times.max()), UTC),
+        first_send_at=first,
+        last_send_at=last,
         forecast=expected,
         detectable=known,
     )
     return plan, rows
+
+
+def _ends(times: npt.NDArray[np.int64]) -> tuple[datetime, datetime]:
+    """The first and the last of these times."""
+    return datetime.fromtimestamp(int(times.min()), UTC), datetime.fromtimestamp(int(times.max()), UTC)
 
 
 def _history(draft: CampaignDraft, audience: pa.Table) -> pa.Table:

@@ -36,6 +36,15 @@ class Template(_Section):
     """How the body is written; follows from the file's name."""
 
 
+class Expectation(_Section):
+    """What a campaign must reach on the simulated shop, so that it can be tested before it is sent."""
+
+    least_effect: float | None = None
+    """Least effect per customer, in the shop's currency."""
+    least_profit: float | None = None
+    """Least incremental profit in all, in the shop's currency."""
+
+
 class Campaign(_Section):
     """Who is sent what, from when to when, for what goal and money."""
 
@@ -63,6 +72,8 @@ class Campaign(_Section):
     """When it is over: nothing goes out from then on, and orders until then count."""
     template: dict[str, Template]
     """Templates by language; the shop's own language is what customers of others get."""
+    expect: Expectation | None = None
+    """What `patron campaign try` requires of it."""
 
     @field_validator("name")
     @classmethod

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
+from patron.storage.campaign_policy import CampaignPolicy
 from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
@@ -221,6 +222,7 @@ class Policy(_Section):
     measure: Measurement = Measurement()
     fairness: Fairness = Fairness()
     models: Models = Models()
+    campaigns: CampaignPolicy = CampaignPolicy()
     recommendations: RecommendationPolicy = RecommendationPolicy()
     topics: dict[str, Topic] = DEFAULT_TOPICS
     offers: tuple[Offer, ...] = ()

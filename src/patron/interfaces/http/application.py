@@ -12,6 +12,7 @@ from patron import __version__
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
+    campaign_routes,
     decision_routes,
     explanation_routes,
     privacy_routes,
@@ -57,7 +58,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
-    for routes in (*recommendation_routes.ROUTERS, *segment_routes.ROUTERS):
+    for routes in (*recommendation_routes.ROUTERS, *segment_routes.ROUTERS, *campaign_routes.ROUTERS):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)

@@ -39,6 +39,8 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "one person": [{"SecretKey": []}],
     "scores": [{"SecretKey": []}],
     "segments": [{"SecretKey": []}],
+    "campaigns": [{}, {"ReadKey": []}],
+    "steps of campaigns": [{"SecretKey": []}],
     "messages": [{"SecretKey": []}],
     "recommendations": [{}, {"ReadKey": []}],
     "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],

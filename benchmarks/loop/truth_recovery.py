@@ -79,7 +79,9 @@ select k.user_id as customer_id, u.* exclude (user_id),
   case when days_since_order <= 45 then 'active' when days_since_order <= 120 then 'at_risk' else 'lapsed' end
     as lifecycle_stage,
   90 * (paid_cents / days_known + paid_90_days / 90.0) / 2 as value_cents_90_days,
-  paid_cents + discount_cents as gross_cents, cast(null as boolean) as is_consent_granted, 0 as offer_count
+  paid_cents + discount_cents as gross_cents, cast(null as boolean) as is_consent_granted, 0 as offer_count,
+  false as is_personal_refused, cast(null as varchar) as reason_1, cast(null as varchar) as reason_2,
+  cast(null as varchar) as reason_3
 from customers k join of_user u on u.user_id = k.user_id where order_count > 0 order by k.user_id
 """
 """Customers with an order in the last year, and what the shop sees of them."""

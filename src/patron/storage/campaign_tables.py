@@ -30,7 +30,10 @@ CAMPAIGN_STEPS = sa.Table(
     sa.Column("campaign", sa.Text, primary_key=True),
     sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False, comment="from 1, in order"),
     sa.Column(
-        "step", sa.Text, nullable=False, comment="saved, planned, approved, started, paused, withdrawn, ended, measured"
+        "step",
+        sa.Text,
+        nullable=False,
+        comment="saved, planned, approved, started, paused, resumed, withdrawn, ended, measured",
     ),
     sa.Column("version", sa.Integer, nullable=False, comment="version of the campaign"),
     sa.Column("taken_at", UTC_TIME, nullable=False),

@@ -26,7 +26,9 @@ def capped_until(sent_times: Iterable[datetime], at: datetime, caps: Iterable[Me
     A message counts for a cap of n days until just before n days have passed since it was sent.
     """
     newest_first = sorted(sent_times, reverse=True)
-    ends = [newest_first[cap.most - 1] + timedelta(days=cap.within_days) for cap in caps if len(newest_first) >= cap.most]
+    ends = [
+        newest_first[cap.most - 1] + timedelta(days=cap.within_days) for cap in caps if len(newest_first) >= cap.most
+    ]
     until = max(ends, default=at)
     return until if until > at else None
 

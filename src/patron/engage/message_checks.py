@@ -89,8 +89,10 @@ Check = Callable[[MessageFacts, SendRules, Allowance, datetime], Verdict]
 
 
 def check(facts: MessageFacts, rules: SendRules, allowance: Allowance, at: datetime) -> Verdict:
-    """The verdict of the first check that forbids a message, or SEND; what it would only put off beyond the end of the
-    campaign is forbidden for good. Of the allowance nothing is used yet."""
+    """The verdict of the first check that forbids a message, or SEND; of the allowance nothing is used yet.
+
+    What would be put off beyond the end of the campaign is forbidden for good.
+    """
     for one in CHECKS:
         verdict = one(facts, rules, allowance, at)
         if verdict.reason:

@@ -59,7 +59,9 @@ def readable_messages(vault: Vault, texts: Iterable[Mapping[str, str]]) -> list[
 
 def sent_message(vault: Vault, token: str, message_id: str) -> dict[str, Any] | None:
     """What was sent to a token's person; None where nothing is kept, or they were forgotten."""
-    texts = [one for one in vault.texts([token], [CONTENT]) if one["event_id"] == message_id and one["source"] == SOURCE]
+    texts = [
+        one for one in vault.texts([token], [CONTENT]) if one["event_id"] == message_id and one["source"] == SOURCE
+    ]
     return _content(vault, texts[0]["text"], {}) if texts else None
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from patron.engage.channels.channel import Handover, OutgoingMessage, Outcome
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.schema.errors import ChannelUnavailable, NoSpace
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.shop import Shop

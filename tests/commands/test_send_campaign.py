@@ -1,9 +1,6 @@
 """Sending a campaign: who gets what, what is put off, what is kept, and what a stopped sender leaves."""
 
 import pytest
-
-from patron.commands.send_campaign import send_campaign
-from patron.schema.tables import EVENTS
 from tests.support.campaign_shop import (
     AT,
     NAME,
@@ -15,6 +12,9 @@ from tests.support.campaign_shop import (
     messages,
     with_policy,
 )
+
+from patron.commands.send_campaign import send_campaign
+from patron.schema.tables import EVENTS
 
 ANN, BEN, CAI = Person("ann"), Person("ben"), Person("cai")
 

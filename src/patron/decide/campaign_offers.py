@@ -11,9 +11,7 @@ from patron.storage.declared_store import DeclaredStore
 from patron.storage.store import Store
 
 
-def with_campaign_offers(
-    store: Store | DeclaredStore, rows: pa.Table, *, since: datetime, until: datetime
-) -> pa.Table:
+def with_campaign_offers(store: Store | DeclaredStore, rows: pa.Table, *, since: datetime, until: datetime) -> pa.Table:
     """Candidates whose `offer_count` also counts what campaigns sent them within a period; unknown outcomes count."""
     offers = offers_by_customer(store, since, until)
     if not offers:

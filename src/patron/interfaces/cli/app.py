@@ -7,6 +7,7 @@ import typer
 
 from patron import __version__
 from patron.interfaces.cli import (
+    campaign_commands,
     compare_commands,
     data_commands,
     decision_commands,
@@ -26,7 +27,12 @@ from patron.interfaces.cli import (
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,
     "Data": data_commands.COMMANDS,
-    "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
+    "Run": (
+        *run_commands.COMMANDS,
+        *decision_commands.COMMANDS,
+        *policy_commands.COMMANDS,
+        *campaign_commands.COMMANDS,
+    ),
     "Look": result_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -156,9 +157,9 @@ class MessageHandover:
         for one in answers:
             self._on_its_way.pop(one.message_id, None)
 
-    def _change(self, answer: Handover, attempt: int, at: datetime) -> dict[str, object]:
+    def _change(self, answer: Handover, attempt: int, at: datetime) -> dict[str, Any]:
         now = at.astimezone(UTC)
-        change = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None, "sent_at": now}
+        change: dict[str, Any] = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None, "sent_at": now}
         if answer.outcome is Outcome.SENT:
             return change | {"state": MessageState.SENT}
         if answer.outcome is Outcome.UNKNOWN:

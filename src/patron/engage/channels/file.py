@@ -17,7 +17,7 @@ SUFFIX = ".jsonl"
 MESSAGES_OF_A_FILE = 100
 
 
-@dataclass(frozen=True)
+@dataclass
 class FileChannel:
     """Writes a file for every hundred messages; a mail system takes them from the folder, and deletes them."""
 

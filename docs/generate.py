@@ -142,7 +142,7 @@ def settings_rows(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[st
             yield from settings_rows(inner, f"{prefix}{name}.")
         else:
             default = "" if info.is_required() else repr(info.default)
-            yield f"`{prefix}{name}`", f"`{default}`" if default else "required", meanings.get(name, "")
+            yield f"`{prefix}{info.alias or name}`", f"`{default}`" if default else "required", meanings.get(name, "")
 
 
 def settings() -> str:

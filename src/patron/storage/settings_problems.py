@@ -78,7 +78,7 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> Mapping[st
             if found is None:
                 return {}
             model = found
-    return model.model_fields
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

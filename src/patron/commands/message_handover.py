@@ -7,6 +7,7 @@ group and the answers that had not been recorded as of unknown outcome, some 20 
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from patron.engage.channels.channel import Channel, Handover, Outcome, OutgoingM
 from patron.engage.contact_rules import next_allowed
 from patron.engage.outbox_messages import claim, put_off, retry_at, update_messages
 from patron.govern.sent_messages import sealed_messages
+from patron.govern.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.message_states import MessageState
 from patron.storage.campaign_tables import ASSIGNMENTS, RECEIPTS
@@ -30,6 +32,8 @@ GROUP = 20
 OLDEST_CHECK = timedelta(seconds=30)
 """Messages that were checked earlier are checked again before they go out."""
 LONGEST_DETAIL = 200
+NO_SUCH_ADDRESS = re.compile(r"\b5\.1\.(?:1|2|3|6|10)\b")
+"""Status (RFC 3463) of an address that does not exist."""
 Clock = Callable[[], datetime]
 Dictionary = tuple[str, bytes]
 
@@ -48,8 +52,8 @@ class MessageHandover:
     is_stopped: bool = False
     """Whether the campaign was paused, changed or is over, or somebody wants the sender to stop."""
     _answers: list[Handover] = field(default_factory=list)
-    _on_its_way: dict[str, int] = field(default_factory=dict)
-    """Attempts of the messages that were handed over and have no answer yet."""
+    _on_its_way: dict[str, CheckedMessage] = field(default_factory=dict)
+    """Messages that were handed over and have no answer yet."""
     _failure: Exception | None = None
     _written_count: int = 0
 
@@ -119,7 +123,7 @@ class MessageHandover:
             names = [column.name for column in VAULT_TEXTS.columns]
             texts = [dict(zip(names, row, strict=True)) for row in rows]
             upsert(connection, VAULT_TEXTS, texts, update=("token", "ciphertext"))
-        self._on_its_way |= {one.row["message_id"]: one.row["attempt_count"] + 1 for one in ours}
+        self._on_its_way |= {one.row["message_id"]: one for one in ours}
         self._written_count += len(ours)
         return [one.outgoing for one in ours if one.outgoing is not None]
 
@@ -135,38 +139,31 @@ class MessageHandover:
 
     def _record(self, connection: sa.Connection) -> None:
         """Record the answers that came; they are dropped from memory once the transaction is on disk."""
-        answers, at = self._answers[:], self.clock()
-        attempts = {one.message_id: self._on_its_way.get(one.message_id, 1) for one in answers}
-        update_messages(connection, [self._change(one, attempts[one.message_id], at) for one in answers])
-        receipts = [
-            {
-                "message_id": one.message_id,
-                "kind": str(one.outcome),
-                "occurred_at": at.astimezone(UTC),
-                "is_permanent": one.outcome is Outcome.REJECTED,
-                "detail": one.detail[:LONGEST_DETAIL],
-            }
-            for one in answers
-            if one.outcome in {Outcome.DEFERRED, Outcome.REJECTED}
-        ]
-        upsert(connection, RECEIPTS, receipts)
+        answers, at = [one for one in self._answers if one.message_id in self._on_its_way], self.clock().astimezone(UTC)
+        update_messages(connection, [self._change(one, at) for one in answers])
+        refusals = [one for one in answers if one.outcome in {Outcome.DEFERRED, Outcome.REJECTED}]
+        upsert(connection, RECEIPTS, [_receipt(one, at) for one in refusals])
+        for one in refusals:
+            contact = self._on_its_way[one.message_id].row["contact"]
+            if one.outcome is Outcome.REJECTED and NO_SUCH_ADDRESS.search(one.detail) and contact:
+                suppress(connection, contact, self.channel.name, ALL_TOPICS, HARD_BOUNCE, at)
         after_commit(connection, lambda: self._drop(answers))
 
     def _drop(self, answers: Sequence[Handover]) -> None:
-        self._answers = self._answers[len(answers) :]
         for one in answers:
+            self._answers.remove(one)
             self._on_its_way.pop(one.message_id, None)
 
-    def _change(self, answer: Handover, attempt: int, at: datetime) -> dict[str, Any]:
-        now = at.astimezone(UTC)
-        change: dict[str, Any] = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None, "sent_at": now}
+    def _change(self, answer: Handover, now: datetime) -> dict[str, Any]:
+        change: dict[str, Any] = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None}
+        change |= {"sent_at": now}
         if answer.outcome is Outcome.SENT:
             return change | {"state": MessageState.SENT}
         if answer.outcome is Outcome.UNKNOWN:
             return change | {"state": MessageState.UNKNOWN, "reason": "answer_lost"}
         if answer.outcome is Outcome.REJECTED:
             return change | {"state": MessageState.FAILED, "reason": "rejected", "sent_at": None}
-        again = retry_at(now, attempt)
+        again = retry_at(now, self._on_its_way[answer.message_id].row["attempt_count"] + 1)
         if again >= self.checker.end:
             return change | {"state": MessageState.SKIPPED, "reason": "not_taken", "sent_at": None}
         change |= {"state": MessageState.WAITING, "reason": "not_taken", "sent_at": None}
@@ -178,3 +175,13 @@ class MessageHandover:
         waits = {"state": MessageState.WAITING, "reason": "not_taken", "next_attempt_at": now, "sent_at": None}
         answered = {one.message_id for one in self._answers}
         update_messages(connection, [{"message_id": one, **waits} for one in self._on_its_way if one not in answered])
+
+
+def _receipt(answer: Handover, at: datetime) -> dict[str, Any]:
+    return {
+        "message_id": answer.message_id,
+        "kind": str(answer.outcome),
+        "occurred_at": at,
+        "is_permanent": answer.outcome is Outcome.REJECTED,
+        "detail": answer.detail[:LONGEST_DETAIL],
+    }

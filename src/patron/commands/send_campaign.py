@@ -117,9 +117,8 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
             if times() >= _start(shop, saved):
-                _Sending(shop, saved, channel or channel_of(shop, saved.campaign.channel), times, by).send(
-                    progress, should_stop
-                )
+                way = channel or channel_of(shop, saved.campaign.channel, clock=times)
+                _Sending(shop, saved, way, times, by).send(progress, should_stop)
         load_message_events(shop, name, now=times())
         return summary_of(shop, name)
 

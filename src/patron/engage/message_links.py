@@ -9,6 +9,5 @@ LOCAL = "http://127.0.0.1:8321"
 
 def message_links(settings: Settings, token: str) -> dict[str, str]:
     """Addresses for templates, by the token of a subscription."""
-    email = getattr(getattr(settings, "channels", None), "email", None)
-    base = str(getattr(email, "public_url", "") or LOCAL).rstrip("/")
+    base = (settings.channels.email.public_url or LOCAL).rstrip("/")
     return {UNSUBSCRIBE_URL: f"{base}/u/{token}", PREFERENCES_URL: f"{base}/p/{token}"}

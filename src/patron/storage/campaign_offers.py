@@ -16,7 +16,7 @@ def offers_by_customer(store: Store | DeclaredStore, since: datetime, until: dat
     chosen = sa.select(table.customer_id, sa.func.count(table.message_id))
     chosen = chosen.where(table.offer != "", *_within(since, until)).group_by(table.customer_id)
     with store.begin() as connection:
-        return {name: count for name, count in connection.execute(chosen)}
+        return {row[0]: row[-1] for row in connection.execute(chosen)}
 
 
 def offers_issued(store: Store | DeclaredStore, since: datetime, until: datetime) -> dict[str, int]:
@@ -25,7 +25,7 @@ def offers_issued(store: Store | DeclaredStore, since: datetime, until: datetime
     chosen = sa.select(table.offer, sa.func.count(table.message_id))
     chosen = chosen.where(table.offer != "", *_within(since, until)).group_by(table.offer)
     with store.begin() as connection:
-        return {name: count for name, count in connection.execute(chosen)}
+        return {row[0]: row[-1] for row in connection.execute(chosen)}
 
 
 def campaigns_spent_cents(

@@ -1,8 +1,9 @@
 """Messages as files, for shops with a mail system of their own: JSON lines in outbox/messages/, whole or not there."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -17,7 +18,7 @@ SUFFIX = ".jsonl"
 MESSAGES_OF_A_FILE = 100
 
 
-@dataclass
+@dataclass(frozen=True)
 class FileChannel:
     """Writes a file for every hundred messages; a mail system takes them from the folder, and deletes them."""
 
@@ -25,7 +26,7 @@ class FileChannel:
     name: str = "file"
 
     @classmethod
-    def of(cls, shop: Shop) -> Self:
+    def of(cls, shop: Shop, *, clock: Callable[[], datetime]) -> Self:  # noqa: ARG003 - as every channel is made
         """The channel of a shop."""
         return cls(shop.folder / "outbox" / FOLDER)
 

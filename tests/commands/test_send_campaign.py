@@ -170,10 +170,8 @@ def test_an_offer_or_a_budget_that_runs_out_in_the_middle_skips_the_rest(shop):
     people = many(4, offer="ten", cost_cents=100.0)
     ready(shop, *people, offers=("ten",), budget=3.0)
     send_campaign(shop, NAME, now=AT, channel=ScriptedChannel())
-    assert (states(shop) == [("sent", "")] * 2 and False) or states(shop) == sorted(
-        [("sent", "")] * 2 + [("skipped", "offer_out_of_stock")] + [("skipped", "offer_out_of_stock")]
-    )
-    approve(shop, [Person("p000", cost_cents=100.0), *many(4, cost_cents=100.0)[1:]], name="dear", budget=3.0)
+    assert states(shop) == [*[("sent", "")] * 2, *[("skipped", "offer_out_of_stock")] * 2]
+    approve(shop, many(4, cost_cents=100.0), name="dear", budget=3.0)
     send_campaign(shop, "dear", now=AT, channel=ScriptedChannel())
     assert states(shop, "dear") == [("sent", "")] * 3 + [("skipped", "over_budget")]
     day = timedelta(days=1)
@@ -242,9 +240,11 @@ def test_a_full_disk_leaves_everything_resumable(open_shop):
     ready(open_shop, *people)
     channel, again = ScriptedChannel(), ScriptedChannel()
 
+    with open_shop.store.begin() as connection:
+        pages = connection.exec_driver_sql("pragma page_count").scalar_one()
+
     def limit(connection, _record, _proxy):
-        pages = connection.execute("pragma page_count").fetchone()[0]
-        connection.execute(f"pragma max_page_count = {pages + (8 if channel.taken else 100)}")
+        connection.execute(f"pragma max_page_count = {pages + 4}")
 
     sa.event.listen(open_shop.store.engine, "checkout", limit)
     with pytest.raises(NoSpace):

@@ -14,7 +14,7 @@ from patron.schema.tables import IDENTITIES
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.campaigns import save_campaign, take_step
-from patron.storage.shop import POLICY_FILE, Shop
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 AT = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NAME = "win back"
@@ -177,3 +177,13 @@ class ScriptedChannel:
     @property
     def addresses(self):
         return [one.recipient for one in self.taken]
+
+
+def with_mail_server(shop, port, **settings):
+    """The shop with an SMTP server on this machine as its channel."""
+    listed = {"host": "127.0.0.1", "port": port, "security": "none", "from": "shop@shop.example"}
+    listed |= {"public_url": "http://127.0.0.1:8321", **settings}
+    section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in listed.items())
+    path = shop.folder / SETTINGS_FILE
+    path.write_text(f"{path.read_text('utf-8')}\n[channels.email]\n{section}\n", encoding="utf-8")
+    return Shop.open(shop.folder)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +37,7 @@ BODY = """<mjml><mj-head><mj-style>.deal { color: #cc0000 }</mj-style></mj-head>
 PRODUCTS = [{"name": f"Tea {n}", "price": f"{n}.50"} for n in range(5)]
 
 
-def messages(template: MessageTemplate, count: int):
+def messages(template: MessageTemplate, count: int) -> Iterator[OutgoingMessage]:
     """One message a person, rendered when it is taken."""
     for number in range(count):
         token = hashlib.sha256(str(number).encode()).hexdigest()
@@ -72,7 +73,7 @@ def server(port: int) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=4)
     options = parser.parse_args()

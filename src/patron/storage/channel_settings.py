@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, validate_email
@@ -16,7 +16,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1")
 class EmailSettings(BaseModel):
     """E-mail by SMTP; it is configured once it has a host."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = ""
     """SMTP server that takes the messages; empty: nothing is sent by e-mail."""
@@ -28,7 +28,7 @@ class EmailSettings(BaseModel):
     """User name at the server; empty: no log-in."""
     password_file: str = ""
     """File with its password, within the workspace or absolute; else the variable PATRON_EMAIL_PASSWORD has it."""
-    from_address: str = Field(default="", alias="from")
+    from_address: str = ""
     """Address of the sender, whose domain signs the messages."""
     from_name: str = ""
     """Name of the sender; empty: the shop's."""
@@ -58,6 +58,14 @@ class EmailSettings(BaseModel):
     def domain(self) -> str:
         """Domain of the sender, in ASCII."""
         return self.from_address.rpartition("@")[2]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_from(cls, content: Any) -> Any:
+        """Take `from`, which cannot be the name of a field in Python, as from_address."""
+        if not isinstance(content, dict) or "from" not in content:
+            return content
+        return {key: one for key, one in content.items() if key != "from"} | {"from_address": content["from"]}
 
     @field_validator("host", "user", "from_name")
     @classmethod

@@ -16,6 +16,7 @@ from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
+from patron.storage.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
 
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
 MOST_MONEY = 1e12
@@ -220,7 +221,13 @@ class Policy(_Section):
     fairness: Fairness = Fairness()
     models: Models = Models()
     recommendations: RecommendationPolicy = RecommendationPolicy()
+    topics: dict[str, Topic] = DEFAULT_TOPICS
     offers: tuple[Offer, ...] = ()
+
+    @field_validator("topics")
+    @classmethod
+    def _are_purposes(cls, topics: dict[str, Topic]) -> dict[str, Topic]:
+        return require_topic_names(topics)
 
     @field_validator("offers")
     @classmethod

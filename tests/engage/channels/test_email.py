@@ -44,7 +44,7 @@ def server():
 
 def channel(port, signer=None, **options) -> EmailChannel:
     fields = {"host": "127.0.0.1", "port": port, "security": "none", "timeout_seconds": 0.7, "connections": 2}
-    fields |= {"from": "shop@shop.example", "public_url": PUBLIC_URL} | options
+    fields |= {"from_address": "shop@shop.example", "public_url": PUBLIC_URL} | options
     return EmailChannel(EmailSettings(**fields), "Tea & Bread, Ltd.", lambda: AT, signer)
 
 

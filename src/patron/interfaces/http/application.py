@@ -17,6 +17,7 @@ from patron.interfaces.http import (
     privacy_routes,
     recommendation_routes,
     score_routes,
+    unsubscribe_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -52,6 +53,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
+    app.include_router(unsubscribe_routes.router)
     for routes in recommendation_routes.ROUTERS:
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -61,7 +63,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
     add_console(app)
-    protect(app)
+    protect(app, lambda: shop.settings.channels.email.public_url)
     return app
 
 

@@ -28,9 +28,6 @@ WINDOW = {
     "start": f"{NOW - timedelta(days=1):%Y-%m-%dT%H:%M:%S}",
     "end": f"{NOW + timedelta(days=9):%Y-%m-%dT%H:%M:%S}",
 }
-    "start": f"{NOW - timedelta(days=1):%Y-%m-%dT%H:%M:%S}",
-    "end": f"{NOW + timedelta(days=9):%Y-%m-%dT%H:%M:%S}",
-}
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class EmailChannel:
         """The channel as [channels.email] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.email
         if not settings.is_configured:
-            todo = "`patron channels list --example` prints the section [channels.email] for patron.toml."
+            todo = "`patron channels --example` prints the section [channels.email] for patron.toml."
             raise ChannelUnavailable("no SMTP server is configured", where=NAME, todo=todo)
         signer = None
         if settings.dkim_key_file:

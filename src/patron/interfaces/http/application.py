@@ -15,6 +15,7 @@ from patron.interfaces.http import (
     decision_routes,
     explanation_routes,
     privacy_routes,
+    receipt_routes,
     recommendation_routes,
     score_routes,
     unsubscribe_routes,
@@ -53,6 +54,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
+    app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
     for routes in recommendation_routes.ROUTERS:
         app.include_router(routes)

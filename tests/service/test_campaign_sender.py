@@ -29,7 +29,7 @@ def test_a_due_campaign_is_sent_without_anybody_asking_and_one_of_tomorrow_is_no
     shop = with_policy(shop)
     people = [Person("ann"), Person("ben")]
     add_people(shop, people)
-    sender = CampaignSender(shop, check_seconds=0.1)
+    sender = CampaignSender(shop, lambda: datetime.now(UTC), check_seconds=0.1)
     approve(shop, people, name="tomorrow", **window(DAY, 2 * DAY))
     assert not sender.is_due(NOW)
     approve(shop, people, **window(-DAY, DAY))
@@ -47,7 +47,7 @@ def test_a_server_that_ends_leaves_no_message_of_unknown_outcome(shop):
         people = [Person(f"p{n:02d}") for n in range(70)]
         add_people(shop, people)
         approve(shop, people, channel="email", **window(-DAY, DAY))
-        sender = CampaignSender(shop, check_seconds=0.1)
+        sender = CampaignSender(shop, lambda: datetime.now(UTC), check_seconds=0.1)
         sender.start()
         wait_for(lambda: len(server.messages) > 2)
         sender.stop()

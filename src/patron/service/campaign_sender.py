@@ -7,8 +7,9 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from patron.schema.errors import PatronError
@@ -16,7 +17,7 @@ from patron.storage.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
 from patron.storage.shop import Shop
 
 log = logging.getLogger(__name__)
-MODULE = "patron.commands.send_due_campaigns"
+MODULE = "patron.interfaces.cli.due_campaigns"
 """What is run; by name, as a service imports no command."""
 CHECK_SECONDS = 5.0
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -31,6 +32,7 @@ class CampaignSender:
     """Starts the sender when a campaign is due, and lets it finish what is on its way when the server ends."""
 
     shop: Shop
+    clock: Callable[[], datetime]
     check_seconds: float = CHECK_SECONDS
     trouble: str = ""
     """What the last sender said went wrong."""
@@ -66,7 +68,7 @@ class CampaignSender:
     def _keep_looking(self) -> None:
         while not self._is_ending.wait(self.check_seconds):
             try:
-                if self.is_due(datetime.now(UTC)):
+                if self.is_due(self.clock()):
                     self._run()
             except (PatronError, OSError, ValueError) as error:
                 self._report(str(error))
@@ -80,8 +82,7 @@ class CampaignSender:
             if self._is_ending.is_set():  # why: it had to end before there was a process to stop
                 process.terminate()
             due_at, errors = process.communicate()
-        now = datetime.now(UTC)
-        latest = now + LONGEST_PAUSE
+        latest = self.clock() + LONGEST_PAUSE
         self._next_at = min(datetime.fromisoformat(due_at), latest) if due_at else latest
         self._report(errors.strip())
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -54,7 +55,7 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
-    sender = CampaignSender(shop)
+    sender = CampaignSender(shop, lambda: datetime.now(UTC))
     if not accept_only:
         sender.start()
     try:

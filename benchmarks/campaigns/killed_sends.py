@@ -63,10 +63,8 @@ def main() -> None:
         with shop.store.begin() as connection:
             states = dict(connection.execute(sa.select(MESSAGES.c.customer_id, MESSAGES.c.state)).all())
         received = taken.read_text(encoding="utf-8").split()
-    of_state = {
-        state: {customers[one] for one, is_in in states.items() if is_in == state} for state in {*states.values()}
-    }
-    unknown, people = of_state.get("unknown", set()), set(received)
+    unknown, sent = ({customers[one] for one, of in states.items() if of == state} for state in ("unknown", "sent"))
+    people = set(received)
     print(f"exit code at the end: {code}; {summary.sent_count:,} sent, {summary.unknown_count} unknown")
     print(f"sent twice: {len(received) - len(people)}")
     print(f"lost (neither received nor unknown): {len(set(customers.values()) - people - unknown)}")

@@ -192,7 +192,7 @@ def test_a_paused_campaign_stops_within_a_group_and_goes_on_when_it_is_resumed(o
 
     channel = ScriptedChannel(answer)
     summary = send_campaign(open_shop, NAME, now=AT, channel=channel)
-    assert (summary.state, summary.sent_count, summary.waiting_count) == ("paused", 20, 40)
+    assert (summary.state, summary.sent_count, summary.waiting_count) == ("paused", 10, 50)
     with pytest.raises(BadCampaign, match="is paused"):
         send_campaign(open_shop, NAME, now=AT, channel=channel)
     step(open_shop, "resumed")

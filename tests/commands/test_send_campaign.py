@@ -331,3 +331,11 @@ def test_a_template_that_lacks_a_value_skips_only_whom_it_is_missing_for(open_sh
     ready(open_shop, ANN, template={"en": {"subject": "Hello", "body": body, "format": "html"}})
     send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
     assert states(open_shop) == [("skipped", "missing_value")]
+
+
+def test_planned_times_are_waited_for_unless_somebody_sends_early(open_shop):
+    ready(open_shop, Person("ann", send_at=AT + timedelta(days=1)))
+    waits = send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+    assert (waits.sent_count, waits.next_due_at) == (0, AT + timedelta(days=1))
+    assert preview_send(open_shop, NAME, now=AT, is_early=True).by_reason == {"due": 1}
+    assert send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel(), is_early=True).sent_count == 1

@@ -100,11 +100,13 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     clock: Clock | None = None,
     channel: Channel | None = None,
     by: str = SENDER,
+    is_early: bool = False,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = never,
 ) -> SendSummary:
     """Send what is due of a campaign, until nothing more is; `clock` says the time as it goes on, default `now`.
 
+    Where it `is_early`, nobody's planned time is waited for; quiet hours and caps still hold.
     Raises NotFound, BadCampaign in a state in which nothing is sent, WorkspaceBusy where another process sends it,
     ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
     """
@@ -118,18 +120,18 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
             _require_sendable(saved)
             if times() >= _start(shop, saved):
                 way = channel or channel_of(shop, saved.campaign.channel, clock=times)
-                _Sending(shop, saved, way, times, by).send(progress, should_stop)
+                _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
         load_message_events(shop, name, now=times())
         return summary_of(shop, name)
 
 
-def preview_send(shop: Shop, name: str, *, now: datetime) -> SendSummary:
+def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
     """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
     saved = campaign_of(shop.store, name)
     before, checker = summary_of(shop, name), MessageChecker.of(shop, saved.campaign, now)
     by_reason: dict[str, int] = {}
     later = {"quiet_hours": 0, "capped": 0}
-    for due in _due(shop, saved, lambda: now):
+    for due in _due(shop, saved, lambda: now, is_early=is_early):
         for pairs in checker.batches(due):
             for one in checker.check(pairs, now):
                 reason = one.verdict.reason or "due"
@@ -183,6 +185,7 @@ class _Sending:
     channel: Channel
     clock: Clock
     by: str
+    is_early: bool
 
     def send(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         """Send what is due, and end the campaign once nothing is left or its time is over."""
@@ -208,7 +211,7 @@ class _Sending:
         total, done, reported = summary_of(self.shop, self.saved.name).waiting_count, 0, 0
         while True:
             before = done
-            for due in _due(self.shop, self.saved, self.clock):
+            for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
                 for pairs in checker.batches(due):
                     parts = (checker, self.channel, self.clock, self.saved.version, dictionary, should_stop)
                     done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
@@ -266,12 +269,13 @@ class _Sending:
         }
 
 
-def _due(shop: Shop, saved: SavedCampaign, clock: Clock) -> Iterator[list[DueMessage]]:
+def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
     """Due messages, each customer once; what becomes due meanwhile comes in its turn, or the next time."""
     after = ""
     while True:
         with shop.store.begin() as connection:
-            due = due_messages(connection, saved.name, saved.campaign.channel, clock(), after=after, most=LOOKED_AHEAD)
+            parts = (connection, saved.name, saved.campaign.channel, clock())
+            due = due_messages(*parts, after=after, most=LOOKED_AHEAD, is_early=is_early)
         if not due:
             return
         yield due

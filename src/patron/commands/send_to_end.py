@@ -23,6 +23,7 @@ def send_to_end(  # noqa: PLR0913 - what a send consists of
     progress: Progress = silent,
     should_stop: Callable[[], bool] = never,
     is_only_due: bool = False,
+    is_early: bool = False,
 ) -> SendSummary:
     """Send a campaign to its end, or only what is due; `wait` sleeps some seconds.
 
@@ -30,7 +31,15 @@ def send_to_end(  # noqa: PLR0913 - what a send consists of
     `send_campaign` does.
     """
     while True:
-        summary = send_campaign(shop, name, now=clock(), clock=clock, by=by, progress=progress, should_stop=should_stop)
+        summary = send_campaign(
+            *(shop, name),
+            now=clock(),
+            clock=clock,
+            by=by,
+            is_early=is_early,
+            progress=progress,
+            should_stop=should_stop,
+        )
         if is_only_due or summary.next_due_at is None:
             return summary
         until = max(summary.next_due_at, clock() + SHORTEST_WAIT)

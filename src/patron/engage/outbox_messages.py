@@ -45,12 +45,24 @@ class DueMessage:
 
 
 def due_messages(
-    connection: sa.Connection, campaign: str, channel: str, at: datetime, *, after: str = "", most: int
+    connection: sa.Connection,
+    campaign: str,
+    channel: str,
+    at: datetime,
+    *,
+    after: str = "",
+    most: int,
+    is_early: bool = False,
 ) -> list[DueMessage]:
-    """Assigned customers whose message is due and not settled, in order of their ids."""
+    """Assigned customers whose message is due and not settled, in order of their ids.
+
+    Where it `is_early`, every message is due that was not tried yet, whatever time the plan has for it.
+    """
     plan, message = ASSIGNMENTS.c, MESSAGES.c
     now = at.astimezone(UTC)
-    is_new = sa.and_(message.message_id.is_(None), sa.or_(plan.send_at.is_(None), plan.send_at <= now))
+    is_new = sa.and_(
+        message.message_id.is_(None), sa.or_(sa.literal(is_early), plan.send_at.is_(None), plan.send_at <= now)
+    )
     is_again = sa.and_(message.state == MessageState.WAITING, message.next_attempt_at <= now)
     chosen = (
         sa.select(

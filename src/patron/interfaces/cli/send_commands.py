@@ -21,7 +21,7 @@ UNKNOWN_LEFT = 3
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
 
 
-def send(
+def send(  # noqa: PLR0913 - one argument for each option
     name: Name,
     by: Annotated[str, typer.Option("--as", help="Who sends it (default: the system account's name).")] = "",
     workspace: Workspace = HERE,
@@ -29,12 +29,16 @@ def send(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would be sent now, and why not; send nothing.")
     ] = False,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="Wait for each customer's planned time, as `patron serve` does.")
+    ] = False,
     only_due: Annotated[
-        bool, typer.Option("--due", help="Send what is due now and end, instead of waiting for later messages.")
+        bool,
+        typer.Option("--due", help="End when nothing more can go out now, instead of waiting."),
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Send an approved campaign to its end, each message at its time.
+    """Send an approved campaign now, to its end; only quiet hours, caps and a busy provider are waited for.
 
     It can be stopped and sent again at any time: nothing is sent twice. Exits with 3 if the outcome of some messages
     is unknown.
@@ -47,7 +51,7 @@ def send(
 
     shop = Shop.open(workspace)
     if dry_run:
-        _show(preview_send(shop, name, now=datetime.now(UTC)), json=json, is_dry=True)
+        _show(preview_send(shop, name, now=datetime.now(UTC), is_early=not planned), json=json, is_dry=True)
         return
     with _stopped_by_signals() as stop, output.progress("sending") as tick:
         summary = send_to_end(
@@ -59,6 +63,7 @@ def send(
             progress=tick,
             should_stop=stop.is_set,
             is_only_due=only_due,
+            is_early=not planned,
         )
     _show(summary, json=json)
     if summary.unknown_count:

@@ -87,6 +87,7 @@ class MessageChecker:
 
     def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
         """Due messages with who gets them, in lists of at most BATCH."""
+        self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
         people = (
             one for some in recipients(self.shop, [one.customer_id for one in due], vault=self.vault) for one in some
         )

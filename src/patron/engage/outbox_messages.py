@@ -44,7 +44,7 @@ class DueMessage:
     """Attempts so far."""
 
 
-def due_messages(
+def due_messages(  # noqa: PLR0913 - which part of which messages
     connection: sa.Connection,
     campaign: str,
     channel: str,

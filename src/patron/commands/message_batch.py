@@ -128,7 +128,7 @@ class MessageChecker:
         )
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
-        own_zone = self.shop.settings.shop.time_zone
+        shop_zone = self.shop.settings.shop.time_zone
         return {
             person.customer_id: MessageFacts(
                 answers[person.customer_id].marketing,
@@ -137,7 +137,7 @@ class MessageChecker:
                 answers[person.customer_id].is_topic_withdrawn,
                 due.is_holdout,
                 due.is_planned,
-                ZoneInfo(person.time_zone or own_zone),
+                ZoneInfo(person.time_zone or shop_zone),
                 tuple(times.get(person.customer_id, ())),
                 due.offer,
                 due.cost_cents,

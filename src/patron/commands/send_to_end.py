@@ -4,9 +4,19 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from patron.commands.message_handover import Clock
-from patron.commands.send_campaign import Progress, SendSummary, never, send_campaign, silent, summary_of
+from patron.commands.send_campaign import (
+    Progress,
+    SendSummary,
+    never,
+    preview_send,
+    send_campaign,
+    silent,
+    summary_of,
+)
 from patron.storage.campaigns import APPROVED, RUNNING, campaign_of
 from patron.storage.shop import Shop
+
+__all__ = ["preview_send", "send_to_end"]
 
 LOOK_SECONDS = 2.0
 """How often a waiting sender looks whether it is to stop."""

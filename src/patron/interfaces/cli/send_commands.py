@@ -45,8 +45,7 @@ def send(  # noqa: PLR0913 - one argument for each option
 
     Example: patron campaign send "win back spring" --workspace shop
     """
-    from patron.commands.send_campaign import preview_send
-    from patron.commands.send_to_end import send_to_end
+    from patron.commands.send_to_end import preview_send, send_to_end
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)

@@ -23,6 +23,8 @@ READS = (
     "traits",
     "identities",
     "events",
+    "messages",
+    "assignments",
     "vault",
 )
 WRITES = (

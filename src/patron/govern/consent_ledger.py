@@ -151,12 +151,17 @@ def latest_answer(
     At the same moment a no counts.
     """
     until, known = (None if one is None else iso_time(one) for one in (at, known_by))
-    answers = [
+    latest = latest_entry(
         one
         for one in entries
         if (until is None or one["occurred_at"] <= until) and (known is None or one["known_at"] <= known)
-    ]
-    return bool(max(answers, key=_order)["is_granted"]) if answers else None
+    )
+    return None if latest is None else bool(latest["is_granted"])
+
+
+def latest_entry(entries: Iterable[Entry]) -> Entry | None:
+    """The entry of the latest answer to one purpose; at the same moment a no counts. None without any."""
+    return max(entries, key=_order, default=None)
 
 
 def latest_answers(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
 from patron.storage.campaign_policy import CampaignPolicy
+from patron.storage.message_policy import MessagePolicy
 from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
@@ -219,6 +220,7 @@ class Policy(_Section):
     consent: Consent = Consent()
     at_risk: AtRisk = AtRisk()
     channel: Channel = Channel()
+    messages: MessagePolicy = MessagePolicy()
     measure: Measurement = Measurement()
     fairness: Fairness = Fairness()
     models: Models = Models()

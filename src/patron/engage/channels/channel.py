@@ -52,7 +52,10 @@ class Handover:
 class Channel(Protocol):
     """A way to people. It knows nothing of campaigns, consent or value: it is given messages that may be sent."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+        ...
 
     def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Hand messages to the provider, several at once; one answer for each, in the order they come.

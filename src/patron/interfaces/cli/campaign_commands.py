@@ -8,6 +8,7 @@ import typer
 
 from patron.interfaces.cli import campaign_step_commands, output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Wait, Workspace
+from patron.interfaces.cli.send_commands import send, settle
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
 CampaignFile = Annotated[Path | None, typer.Argument(help="Campaign file, TOML.", show_default=False)]
@@ -142,6 +143,6 @@ def try_(
         raise typer.Exit(1)
 
 
-for command in campaign_step_commands.STEPS:
+for command in (*campaign_step_commands.STEPS, send, settle):
     campaign.command()(command)
 COMMANDS = (campaign,)

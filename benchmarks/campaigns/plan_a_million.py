@@ -50,7 +50,7 @@ CAMPAIGN = {
     "budget": 300_000.0,
     "start": "2024-06-02T09:00:00",
     "end": "2024-06-30T00:00:00",
-    "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
+    "template": {"en": {"subject": "Hello", "body": "Hello {{ unsubscribe_url }}", "format": "text"}},
 }
 
 

@@ -71,7 +71,7 @@ def campaign(number: int, about: dict[str, object]) -> Campaign:
         "holdout_share": 0.3,
         "start": "2024-03-01T09:00:00",
         "end": "2024-03-29T00:00:00",
-        "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
+        "template": {"en": {"subject": "Hello", "body": "Hello {{ unsubscribe_url }}", "format": "text"}},
     }
     return Campaign.of(content | about, where="benchmark")
 

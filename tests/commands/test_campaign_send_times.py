@@ -14,9 +14,9 @@ from patron.commands.campaign_send_times import (
     SendWindow,
     habit_hours,
     planned_times,
-    zone_of_country,
-    zone_of_name,
 )
+from patron.engage.customer_time_zones import zone_of_country, zone_of_name
+from patron.storage.message_policy import QuietHours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2024, 3, 1, 9, 15, tzinfo=BERLIN)
@@ -24,14 +24,8 @@ WINDOW = SendWindow(START, START + timedelta(days=14), BERLIN)
 ZONES = ("", "America/New_York", "Asia/Tokyo", "Asia/Kolkata")
 
 
-def at_any_time(at, _zone):
-    return at
-
-
-def moments(hours, zones, window=WINDOW, now=START, next_allowed=at_any_time):
-    seconds = planned_times(
-        np.array(hours, dtype=np.float64), np.array(zones), window, now=now, next_allowed=next_allowed
-    )
+def moments(hours, zones, window=WINDOW, now=START, quiet=()):
+    seconds = planned_times(np.array(hours, dtype=np.float64), np.array(zones), window, now=now, quiet=quiet)
     return [datetime.fromtimestamp(one, UTC) for one in seconds.tolist()]
 
 
@@ -62,13 +56,10 @@ def test_a_window_that_ends_before_the_hour_of_habit_begins_at_its_start():
 
 
 def test_quiet_hours_put_a_message_off_by_the_clock_of_the_customer():
-    def until_ten(at, zone):
-        local = at.astimezone(zone)
-        return at if local.hour >= 10 else local.replace(hour=10, minute=0).astimezone(UTC)
-
-    (at,) = moments([9], ["Asia/Tokyo"], next_allowed=until_ten)
+    until_ten = [QuietHours.of("00:00-10:00")]
+    (at,) = moments([9], ["Asia/Tokyo"], quiet=until_ten)
     assert at == START
-    (late,) = moments([9], ["America/New_York"], next_allowed=until_ten)
+    (late,) = moments([9], ["America/New_York"], quiet=until_ten)
     assert late.astimezone(ZoneInfo("America/New_York")).hour == 10
 
 

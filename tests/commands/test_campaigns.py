@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from patron.commands.plan_campaign import plan_campaign
 from patron.commands.save_campaign import example_file, save_campaign, write_example
 from patron.govern import audit_log
 from patron.run import run_loop
-from patron.schema.errors import BadCampaign, NotFound
+from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.schema.segment_parser import parse_rule
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
@@ -39,6 +39,8 @@ OFFERS = [
     {"id": name, "kind": "reminder", "contact_cost_cents": 50, "assumed_purchase_uplift": 0.4}
     for name in ("ten", "other")
 ]
+IN_MAY = datetime(2024, 5, 10, tzinfo=UTC)
+GOOD = {"subject": "Hello", "body": "Hello {{ unsubscribe_url }}", "format": "text"}
 POLICY = {"consent": {"unknown": "allow"}, "offers": OFFERS, "caps": {"offers_per_customer": 5}}
 
 
@@ -72,7 +74,7 @@ def saved(shop, request):
             "holdout_share": 0.4,
             "start": "2024-05-01T09:00:00",
             "end": "2024-05-25T00:00:00",
-            "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
+            "template": {"en": GOOD},
         }
         return save_campaign(shop, Campaign.of(content | changes, where="test"), by=by, now=NOW)
 
@@ -159,6 +161,61 @@ def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop
     assert actions == [f"campaign {step}" for step in steps]
     with pytest.raises(BadCampaign, match="is withdrawn and cannot be saved"):
         saved(goal="orders")
+
+
+def test_nobody_is_planned_for_quiet_hours(shop, saved):
+    name, policy = saved().name, shop.policy
+    shop.policy = Policy.model_validate(POLICY | {"messages": {"quiet_hours": ["22:30-24:00", "00:00-06:30"]}})
+    plan = plan_campaign(shop, name, by="Ann", now=NOW)
+    shop.policy = policy
+    clocks = [utc(row["send_at"]).time() for row in rows_of(shop, name) if row["is_planned"]]
+    assert len(clocks) == plan.message_count
+    assert time(6, 30) in clocks  # why: these customers order at midnight
+    assert all(time(6, 30) <= one < time(22, 30) for one in clocks)
+
+
+def test_what_other_campaigns_gave_counts_once_for_budget_stock_and_caps(shop, saved):
+    first, name = saved(holdout_share=0.0, offers=["other"]), "following"
+    planned = plan_campaign(shop, first.name, by="Ann", now=NOW)
+    saved(name=name, offers=["other"], holdout_share=0.0, end="2024-05-26T00:00:00")
+    reserved = plan_campaign(shop, name, by="Ann", now=NOW)
+    assigned = rows_of(shop, first.name)
+    rows = [message(first.name, row["customer_id"], "sent", "other") | {"sent_at": IN_MAY} for row in assigned]
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(MESSAGES), rows[:-2])
+    sent = plan_campaign(shop, name, by="Ann", now=NOW)
+    assert sent.period_left_cents == pytest.approx(reserved.period_left_cents)
+    withdraw(shop, first.name, by="Ann", now=NOW)
+    free = sum(row["expected_cost_cents"] for row in assigned[-2:])
+    withdrawn = plan_campaign(shop, name, by="Ann", now=NOW)
+    assert withdrawn.period_left_cents == pytest.approx(sent.period_left_cents + free)
+    policy, scarce = shop.policy, [OFFERS[0], OFFERS[1] | {"stock": len(rows) + 1}]
+    shop.policy = Policy.model_validate(POLICY | {"offers": scarce})
+    assert plan_campaign(shop, name, by="Ann", now=NOW).message_count == 3
+    shop.policy = Policy.model_validate(POLICY | {"caps": {"offers_per_customer": 1}})
+    capped = plan_campaign(shop, name, by="Ann", now=NOW)
+    shop.policy = policy
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.campaign == first.name))
+    assert capped.left_out["cap_reached"] == planned.message_count - 2
+    assert reserved.message_count == withdrawn.message_count == planned.message_count
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "reason"),
+    [
+        ({"topic": "ofers"}, BadCampaign, r"no topic 'ofers'.*offers"),
+        ({"channel": "pigeon"}, BadCampaign, r"no channel 'pigeon'.*email, file"),
+        ({"offers": ["ten", "elven"]}, BadCampaign, "no offer 'elven'"),
+        ({"template": {"en": GOOD, "zh_CN": GOOD | {"body": "Hello"}}}, BadTemplate, "zh_CN.*no link to unsubscribe"),
+        ({"template": {"en": GOOD | {"subject": "{{ a "}}}, BadTemplate, "en, subject.*not valid Liquid"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_when_it_is_saved(shop, saved, request, changes, error, reason):
+    with pytest.raises(error, match=reason):
+        saved(**changes)
+    with pytest.raises(NotFound):
+        campaign_of(shop.store, request.node.name[:90])
 
 
 def test_a_plan_is_refused_with_the_reason(shop, saved):

@@ -96,6 +96,19 @@ def test_everybody_who_may_be_written_to_gets_one_message_and_everybody_else_a_r
     assert refused["consent_basis"] == "withdrawn"
 
 
+def test_of_customers_with_one_address_one_gets_the_message_at_once_or_later(open_shop):
+    people = [Person(f"h{n}", email="Home@people.example", send_at=AT + timedelta(hours=n // 2)) for n in range(4)]
+    ready(open_shop, *people, ANN)
+    channel = ScriptedChannel()
+    assert preview_send(open_shop, NAME, now=AT).by_reason == {"due": 2, "same_address": 1}
+    for hours in range(3):
+        send_campaign(open_shop, NAME, now=AT + timedelta(hours=hours), channel=channel)
+    assert sorted(one.lower() for one in channel.addresses) == [ANN.address, "home@people.example"]
+    assert states(open_shop) == [("sent", "")] * 2 + [("skipped", "same_address")] * 3
+    approve(open_shop, people, name="another")
+    assert send_campaign(open_shop, "another", now=AT + timedelta(hours=1), channel=channel).sent_count == 1
+
+
 def test_events_of_messages_are_stored_once_and_receipts_follow(open_shop):
     ready(open_shop, ANN, BEN)
     send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())

@@ -20,6 +20,7 @@ WORST = MessageFacts(
     *(ConsentAnswer(is_granted=False), "e_1", True, True, True, False, ZoneInfo("UTC"), (AT - timedelta(days=1),)),
     offer="old",
     cost_cents=500.0,
+    customer_id="bo",
 )
 REMEDIES = (
     ("no_consent", {"consent": ConsentAnswer(is_granted=True)}),
@@ -27,6 +28,7 @@ REMEDIES = (
     ("topic_withdrawn", {"is_topic_withdrawn": False}),
     ("holdout", {"is_holdout": False}),
     ("not_planned", {"is_planned": True}),
+    ("same_address", {"customer_id": "al"}),
     ("quiet_hours", {"zone": ZoneInfo("America/New_York")}),
     ("capped", {"sent_times": ()}),
     ("over_budget", {"cost_cents": 0.0}),
@@ -35,7 +37,7 @@ REMEDIES = (
 
 
 def test_the_checks_come_in_their_one_order():
-    facts, allowance = WORST, Allowance(100.0)
+    facts, allowance = WORST, Allowance(100.0, owners={"e_1": "al"})
     for reason, remedy in REMEDIES:
         assert check(facts, RULES, allowance, AT).reason == reason
         assert reason in MESSAGE_REASONS
@@ -44,7 +46,7 @@ def test_the_checks_come_in_their_one_order():
 
 
 def test_what_would_be_put_off_beyond_the_end_is_skipped():
-    facts = replace(WORST, **{name: value for _, remedy in REMEDIES[:5] for name, value in remedy.items()})
+    facts = replace(WORST, **{name: value for _, remedy in REMEDIES[:6] for name, value in remedy.items()})
     later = check(facts, RULES, Allowance(1e6), AT)
     assert later == Verdict("quiet_hours", AT + timedelta(hours=10))
     early = replace(RULES, end=AT + timedelta(hours=10))
@@ -56,3 +58,4 @@ def test_an_allowance_shrinks_with_what_passes():
     allowance = Allowance(100.0, {"ten": 2.0})
     allowance.use(facts)
     assert (allowance.budget_cents, allowance.stock) == (60.0, {"ten": 1.0})
+    assert allowance.owners == {"e_1": "bo"}

@@ -22,10 +22,10 @@ from patron.storage.campaigns import save_campaign
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 PEOPLE = {
     "ann": [
-        {"email": "old@x.example", "first_name": "Anne", "timezone": "Asia/Shanghai", "locale": "zh-cn"},
+        {"email": "old@x.example", "first_name": "Anne", "locale": "zh-cn"},
         {"email": "Ann@x.example", "firstName": "Ann"},
     ],
-    "ben": [{"name": "Ben Berg", "email": "test@x", "time_zone": "Mars/Base"}],
+    "ben": [{"name": "Ben Berg", "email": "test@x"}],
     "cai": [{"email": "cai@x.example", "language": "de_at"}],
 }
 
@@ -59,6 +59,10 @@ def known_shop(shop):
     trait = {"customer_id": initial_customer_id(tokens["cai"]), "trait": "loyalty_tier", "occurred_at": AT}
     values = enumerate(("silver", "gold"))
     rows = [trait | {"value": value, "event_id": value, "known_at": AT + timedelta(days=n)} for n, value in values]
+    zones = (("ann", "timezone", "Asia/Shanghai"), ("ben", "time_zone", "Mars/Base"), ("cai", "country", "AT"))
+    for user, name, value in zones:
+        who = {"customer_id": initial_customer_id(tokens[user]), "trait": name, "value": value}
+        rows.append(trait | who | {"event_id": name, "known_at": AT})
     put(shop, "traits", rows)
     return shop
 
@@ -84,9 +88,9 @@ def test_the_latest_address_and_name_count(known_shop, ids):
     assert ann.variables["customer"]["first_name"] == "Ann"
     assert ann.variables["shop"] == {"name": known_shop.settings.shop.name}
     assert (people["ben"].address, people["ben"].contact, people["ben"].time_zone) == ("", "", "")
-    assert people["ben"].variables["customer"] == {"name": "Ben Berg"}
-    assert people["cai"].variables["customer"] == {"loyalty_tier": "gold"}
-    assert people["cai"].locale == "de_AT"
+    assert people["ben"].variables["customer"] == {"name": "Ben Berg", "time_zone": "Mars/Base"}
+    assert people["cai"].variables["customer"] == {"loyalty_tier": "gold", "country": "AT"}
+    assert (people["cai"].locale, people["cai"].time_zone) == ("de_AT", "Europe/Vienna")
 
 
 def test_batches_are_bounded_and_hold_everybody_once(known_shop, ids, monkeypatch):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from patron.collect.loader import load_events
 from patron.engage.channels.channel import Handover, Outcome
 from patron.govern.vault import Vault, initial_customer_id
-from patron.schema.tables import IDENTITIES
+from patron.schema.tables import IDENTITIES, TRAITS
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.campaigns import save_campaign, take_step
@@ -44,10 +44,11 @@ class Person:
     offer: str = ""
     cost_cents: float = 0.0
     send_at: datetime | None = AT
+    email: str = ""
 
     @property
     def address(self) -> str:
-        return f"{self.name}@people.example"
+        return self.email or f"{self.name}@people.example"
 
 
 def with_policy(shop, text=POLICY):
@@ -65,7 +66,6 @@ def add_people(shop, people, *, at=AT - timedelta(days=30)):
     for one in people:
         personal = {"first_name": one.name.title()}
         personal |= {"email": one.address} if one.has_address else {}
-        personal |= {"timezone": one.zone} if one.zone else {}
         base = {"user_id": one.name, "occurred_at": at}
         who = {"event_id": f"who-{one.name}", "name": "Identify", "personal": json.dumps(personal)}
         events.append(base | who)
@@ -79,6 +79,13 @@ def add_people(shop, people, *, at=AT - timedelta(days=30)):
         {"token": token, "customer_id": initial_customer_id(token), "is_user": True, "known_at": at} for token in tokens
     ]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, schema=IDENTITIES.schema()))
+    zone = {"trait": "time_zone", "occurred_at": at, "known_at": at}
+    zones = [
+        zone | {"customer_id": row["customer_id"], "value": one.zone, "event_id": f"who-{one.name}"}
+        for one, row in zip(people, rows, strict=True)
+        if one.zone
+    ]
+    shop.lake.replace(TRAITS, pa.Table.from_pylist(zones, schema=TRAITS.schema()))
 
 
 def answer_event(person, purpose, *, is_granted, at):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,12 +20,14 @@ from patron.commands.campaign_policy_terms import (
     supply_of,
 )
 from patron.commands.campaign_send_times import SendWindow
+from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
 from patron.decide.candidates import audience_query
 from patron.schema.errors import BadCampaign
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import SavedCampaign, campaigns
 from patron.storage.last_run import last_run
+from patron.storage.policy import Policy
 from patron.storage.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
 
@@ -71,7 +73,7 @@ class CampaignDraft:
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
         audience = _without_recipients(audience, stored, before)
-        rows = snapshot.query(audience_query(snapshot.run.run_id, snapshot.run.as_of, policy), audience=audience)
+        rows = _candidates(shop, snapshot, policy, audience)
         arms = {customer: one.is_holdout for customer, one in stored.items()}
         is_held_out = draw_holdout(saved.name, campaign.holdout_share, rows["customer_id"].to_pylist(), arms, before)
         budget = period_budget(shop, snapshot, campaign)
@@ -89,13 +91,20 @@ class CampaignDraft:
         handed_over = sum(one.cost_cents for one in self.stored.values())
         terms = CampaignTerms(
             self.campaign.goal,
-            max(min(self.campaign.budget_cents, self.budget.left_cents) - handed_over, 0.0),
+            max(min(self.campaign.budget_cents - handed_over, self.budget.left_cents), 0.0),
             message_cents=self.shop.settings.value.message_cents,
             gain_factor=gain_factor,
         )
-        supply = supply_of(self.snapshot, self.budget.period, self.campaign.start.date())
+        supply = supply_of(self.shop, self.snapshot, self.budget.period, self.campaign.start.date())
         evidence = evidence_of(self.shop, self.snapshot)
         return select_campaign_offers(self.rows, self.is_held_out, policy, evidence, terms, supply)
+
+
+def _candidates(shop: Shop, snapshot: Snapshot, policy: Policy, audience: pa.Table) -> pa.Table:
+    """What is known of everybody, with what runs and campaigns offered them lately."""
+    run, days = snapshot.run, timedelta(days=policy.caps.within_days)
+    rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
+    return with_campaign_offers(shop.store, rows, since=run.as_of - days, until=run.as_of + days)
 
 
 def _without(snapshot: Snapshot, members: pa.Table, segments: Sequence[str]) -> pa.Table:

@@ -1,30 +1,27 @@
 """When each customer of a campaign is written to: at the hour of their habit, in the first day of its window."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from babel.core import get_global
 
+from patron.engage.contact_rules import next_allowed
+from patron.engage.customer_time_zones import time_zones
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.engine import timestamp
+from patron.storage.message_policy import QuietHours
 from patron.storage.shop import Snapshot
 
 Seconds = npt.NDArray[np.int64]
-NextAllowed = Callable[[datetime, ZoneInfo], datetime]
-"""The moment itself, or the first later one outside the quiet hours of a zone."""
 DAYS_OF_HABIT = 365
 FEWEST_EVENTS = 2
 """Orders and opened messages from which on a customer has a habit."""
 THOUSANDTHS = 1_000
-ZONE_TRAITS = ("time_zone", "timezone")
-COUNTRY_TRAITS = ("country", "country_code")
 NO_HABIT = -1
 DAY = 86_400
 
@@ -62,14 +59,15 @@ group by h.customer_id
 
 
 def send_times(
-    snapshot: Snapshot, customers: pa.Table, window: SendWindow, *, now: datetime, next_allowed: NextAllowed
+    snapshot: Snapshot, customers: pa.Table, window: SendWindow, *, now: datetime, quiet: Sequence[QuietHours]
 ) -> Seconds:
     """When each customer (`customer_id`, in order) is written to, seconds since 1970, by the run's habits."""
     habits = snapshot.query(habit_query(snapshot.run.as_of), audience=customers)
     ids = customers["customer_id"].combine_chunks()
     hour = habit_hours(ids, habits)
-    zones = _zones(snapshot, ids)
-    return planned_times(hour, zones, window, now=now, next_allowed=next_allowed)
+    zone_of = time_zones(snapshot, ids)
+    zones = np.array([zone_of.get(one, "") for one in ids.to_pylist()], dtype=np.str_)
+    return planned_times(hour, zones, window, now=now, quiet=quiet)
 
 
 def habit_hours(ids: pa.Array, habits: pa.Table) -> Numbers:
@@ -84,13 +82,13 @@ def habit_hours(ids: pa.Array, habits: pa.Table) -> Numbers:
 
 
 def planned_times(
-    hour: Numbers, zones: npt.NDArray[np.str_], window: SendWindow, *, now: datetime, next_allowed: NextAllowed
+    hour: Numbers, zones: npt.NDArray[np.str_], window: SendWindow, *, now: datetime, quiet: Sequence[QuietHours]
 ) -> Seconds:
     """Times of customers with these hours of habit and time zones; '' is the shop's zone.
 
     Who has a habit is written to when the shop's clock shows its hour (it was read off the same clock), all others when
     their own clock shows the hour at which the campaign starts; who cannot be within the window, at its start. Quiet
-    hours put it off; where they last until the end of the window, it is left to the sending.
+    hours, by their own clock, put it off; where they last until the end of the window, it is left to the sending.
     """
     start, end = max(window.start, now).astimezone(UTC), window.end.astimezone(UTC)
     times = np.empty(len(hour), dtype=np.int64)
@@ -100,7 +98,7 @@ def planned_times(
         name = str(names[int(number)])
         zone = ZoneInfo(name) if name else window.zone
         at = _own_start(start, window, zone) if of_habit == NO_HABIT else _at_hour(start, int(of_habit), window.zone)
-        at = next_allowed(at if at < end else start, zone)
+        at = next_allowed(at if at < end else start, zone, quiet)
         times[place.reshape(-1) == key] = int((at if at < end else start).timestamp())
     return times
 
@@ -125,44 +123,3 @@ def _own_start(start: datetime, window: SendWindow, zone: ZoneInfo) -> datetime:
 def _offset(zone: ZoneInfo, at: datetime) -> int:
     offset = at.astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset else 0
-
-
-def _zones(snapshot: Snapshot, ids: pa.Array) -> npt.NDArray[np.str_]:
-    """Time zone of each customer by the newest trait that says so; '' where none does."""
-    names = ", ".join(f"'{one}'" for one in (*ZONE_TRAITS, *COUNTRY_TRAITS))
-    rows = snapshot.query(
-        "select t.customer_id, t.trait, t.value from traits t join audience a on a.customer_id = t.customer_id"
-        f" where t.trait in ({names}) order by t.customer_id, t.occurred_at, t.known_at, t.event_id",
-        audience=pa.table({"customer_id": ids}),
-    )
-    zones: dict[str, tuple[int, str]] = {}
-    columns = (rows[name].to_pylist() for name in ("customer_id", "trait", "value"))
-    for customer, trait, value in zip(*columns, strict=True):
-        rank, zone = (1, zone_of_name(value)) if trait in ZONE_TRAITS else (0, zone_of_country(value))
-        if zone and rank >= zones.get(customer, (0, ""))[0]:
-            zones[customer] = (rank, zone)
-    if not zones:
-        return np.full(len(ids), "", dtype=np.str_)
-    return np.array([zones.get(one, (0, ""))[1] for one in ids.to_pylist()], dtype=np.str_)
-
-
-@cache
-def zone_of_name(value: str) -> str:
-    """A zone of the IANA database; '' where the text names none."""
-    name = value.strip()
-    return name if name in _zone_names() else ""
-
-
-@cache
-def _zone_names() -> set[str]:
-    return available_timezones()
-
-
-@cache
-def zone_of_country(value: str) -> str:
-    """The zone of a country by its two letters, where all of it has the same time; else ''."""
-    named = get_global("territory_zones").get(value.strip().upper(), ())
-    zones = [one for one in named if zone_of_name(one)]
-    days = tuple(datetime(2024, month, 1, tzinfo=UTC) for month in (1, 7))
-    offsets = {tuple(_offset(ZoneInfo(one), day) for day in days) for one in zones}
-    return zones[0] if len(offsets) == 1 else ""

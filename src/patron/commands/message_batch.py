@@ -13,7 +13,7 @@ from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
-from patron.engage.outbox_messages import DueMessage, message_id_of, sent_times
+from patron.engage.outbox_messages import DueMessage, address_owners, message_id_of, sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry
 from patron.govern.master_key import Keys, derive_keys
@@ -99,6 +99,9 @@ class MessageChecker:
         """Check every message in order; what passes is rendered, and uses up the allowance."""
         rules = self.rules(at, {due.offer for due, _ in pairs})
         facts = self._facts(pairs, at)
+        contacts = [one.contact for one in facts.values() if one.contact]
+        with self.shop.store.begin() as connection:
+            self.allowance.owners = address_owners(connection, self.campaign.name, contacts)
         return [self._checked(due, person, facts[due.customer_id], rules, at) for due, person in pairs]
 
     def rules(self, at: datetime, offers: Iterable[str]) -> SendRules:
@@ -141,6 +144,7 @@ class MessageChecker:
                 tuple(times.get(person.customer_id, ())),
                 due.offer,
                 due.cost_cents,
+                person.customer_id,
             )
             for due, person in pairs
         }

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -20,7 +19,7 @@ from patron.commands.campaign_forecast import (
     forecast,
     margin_deviation,
 )
-from patron.commands.campaign_send_times import NextAllowed, send_times
+from patron.commands.campaign_send_times import send_times
 from patron.decide.campaign_selection import CampaignSelection
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
@@ -79,26 +78,19 @@ class CampaignPlan:
     detectable: Detectable
 
 
-def always_allowed(at: datetime, _zone: ZoneInfo) -> datetime:
-    """No quiet hours: any moment itself."""
-    return at
-
-
-def plan_campaign(
-    shop: Shop, name: str, *, by: str, now: datetime, next_allowed: NextAllowed = always_allowed
-) -> CampaignPlan:
+def plan_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignPlan:
     """Plan the newest version of a campaign, and keep the plan; who was in the holdout stays in it.
 
-    The same facts give the same rows. Raises NotFound for the campaign or a segment, NoRunYet, BadCampaign for a state
-    that does not allow it, an unknown offer, a window that is over or nobody to write to, WorkspaceBusy while another
-    campaign is planned.
+    Nobody is planned for their quiet hours. The same facts give the same rows. Raises NotFound for the campaign or a
+    segment, NoRunYet, BadCampaign for a state that does not allow it, an unknown offer, a window that is over or nobody
+    to write to, WorkspaceBusy while another campaign is planned.
     """
     person(by)
     with WorkspaceLock(shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=shop.wait_seconds):
         saved = campaign_of(shop.store, name)
         require(saved, "planned")
         draft = CampaignDraft.of(shop, saved, now=now)
-        plan, rows = _plan(draft, by=by, now=now, next_allowed=next_allowed)
+        plan, rows = _plan(draft, by=by, now=now)
         write_assignments(shop.store, name, saved.version, rows, draft.stored, now)
         with shop.store.begin() as connection:
             take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
@@ -107,9 +99,7 @@ def plan_campaign(
     return plan
 
 
-def _plan(
-    draft: CampaignDraft, *, by: str, now: datetime, next_allowed: NextAllowed
-) -> tuple[CampaignPlan, PlannedRows]:
+def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan, PlannedRows]:
     selection, factor = draft.select()
     chosen = np.flatnonzero(selection.is_selected)
     is_holdout = draft.is_held_out[chosen]
@@ -119,9 +109,9 @@ def _plan(
         what = f"nobody would be written to ({reasons or 'all of them are in the holdout'})"
         raise BadCampaign(what, where="campaign", todo="Change segment, offers, goal or budget, and save it again.")
     selected, audience = selection.rows(chosen), draft.rows.select(["customer_id"]).take(pa.array(chosen))
-    send_at = send_times(draft.snapshot, audience, draft.window, now=now, next_allowed=next_allowed)
-    days = (draft.window.end.timestamp() - send_at) / DAY_SECONDS
     shop, offer = draft.shop, _offer_names(selected)
+    send_at = send_times(draft.snapshot, audience, draft.window, now=now, quiet=shop.policy.messages.quiet)
+    days = (draft.window.end.timestamp() - send_at) / DAY_SECONDS
     settings = shop.settings.shop
     about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), settings.margin_share)
     deviation, saving = margin_deviation(about, _history(draft, audience))

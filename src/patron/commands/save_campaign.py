@@ -1,11 +1,15 @@
 """Save a campaign from its file, and an example of such a file."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from patron.commands.campaign_policy_terms import campaign_policy
+from patron.engage.channels import CHANNELS
+from patron.engage.message_template import MessageTemplates
 from patron.govern import audit_log
 from patron.schema.errors import BadCampaign
+from patron.schema.spelling import did_you_mean
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import SavedCampaign
 from patron.storage.campaigns import save_campaign as save_version
@@ -56,15 +60,26 @@ subject = "{subject}"
 def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedCampaign:
     """Save a campaign as a draft: a new version; an unchanged one stays as it is.
 
-    Raises BadCampaign for an offer that the policy does not have, and for a campaign that is over.
+    Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
+    over; BadTemplate for a template that is not valid in any of the languages.
     """
     campaign_policy(shop.policy, campaign)
+    _require_one_of("topic", campaign.topic, shop.policy.topics, "policy.toml has no topic")
+    _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
+    MessageTemplates.of(campaign.template, shop.settings.shop.locale)
     with shop.store.begin() as connection:
         saved = save_version(connection, campaign, by, now)
         if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
             details = {"campaign": saved.name, "version": saved.version}
             audit_log.append(shop, connection, "campaign saved", details, at=now)
     return saved
+
+
+def _require_one_of(where: str, name: str, names: Iterable[str], what: str) -> None:
+    listed = tuple(names)
+    if name not in listed:
+        meant = did_you_mean(name, listed) or f"There is {', '.join(listed) or 'none'}."
+        raise BadCampaign(f"{what} {name!r}", where=where, todo=meant)
 
 
 def example_file(now: datetime) -> str:

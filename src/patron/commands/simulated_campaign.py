@@ -1,9 +1,9 @@
 """One campaign played through on a simulated shop, whose customers answer offers and whose truth is known."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +15,17 @@ from patron.commands.dry_run_policy import REMINDER_SHARE, simulated_offer
 from patron.commands.measure_campaign import CampaignResult, measure_campaign
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.save_campaign import save_campaign
+from patron.commands.send_campaign import send_campaign
 from patron.commands.simulated_loop import OFFERS, ingest_events
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.govern.vault import Vault
 from patron.run import Progress, run_loop
+from patron.schema.message_states import MessageState
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, Offer, SimulatorSettings
 from patron.storage.campaign_file import Campaign
-from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.campaigns import take_step
+from patron.storage.campaign_tables import MESSAGES
 from patron.storage.last_run import last_run
 from patron.storage.model_decisions import utc
 from patron.storage.policy import Policy
@@ -33,6 +35,7 @@ RunAt = Callable[[Shop, datetime], object]
 AUTHOR, APPROVER = "author", "approver"
 REMINDER = "REMINDER"
 """What a message without an offer is to simulated customers."""
+BETWEEN_LOOKS = timedelta(hours=1)
 FOR_CAMPAIGNS = {
     "consent": {"unknown": "allow"},
     "at_risk": {"lifecycle_stages": ()},
@@ -51,8 +54,20 @@ class PlayedCampaign:
     plan: CampaignPlan
     result: CampaignResult
     truth_cents: float
-    """True expected effect per customer who was written to, net of sending."""
+    """True expected effect per customer whom the plan writes to, net of sending; who was skipped counts with none."""
     truth_total_cents: float
+
+
+@dataclass(frozen=True)
+class SimulatedChannel:
+    """Takes every message, and reaches everybody at once."""
+
+    name: str
+
+    async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
+        """Take messages; raises nothing."""
+        for one in messages:
+            yield Handover(one.message_id, Outcome.SENT)
 
 
 def simulated_policy(policy: Policy) -> Policy:
@@ -71,17 +86,18 @@ def play_campaign(
 ) -> PlayedCampaign:
     """Play a campaign from the world's present on; its last run must be of now. Start and end are moved there.
 
-    It is planned, approved, delivered, and measured by a run at its end; `run` makes it, for studies that need no
+    It is planned, approved, sent, and measured by a run at its end; `run` makes it, for studies that need no
     forecasts. Raises NotFound, BadSegment, BadCampaign.
     """
     now = world.now
     start = datetime.combine(now.date(), campaign.start.time())
     moved = campaign.model_copy(update={"start": start, "end": start + campaign.window})
-    saved = save_campaign(shop, moved, by=AUTHOR, now=now)
+    save_campaign(shop, moved, by=AUTHOR, now=now)
     progress("planning", 0, None)
     plan = plan_campaign(shop, moved.name, by=AUTHOR, now=now)
     approve(shop, moved.name, by=APPROVER, now=now)
-    offers = _deliver(shop, moved.name, saved.version, now=now)
+    _send(shop, moved)
+    offers = _exposures(shop, moved.name)
     until = datetime.combine((moved.end + timedelta(days=1)).date(), datetime.min.time(), UTC)
     days = max((until - now).days - 2, 1)  # why: an offer acts from the day after it was sent
     true_cents = _true_effect(world, offers, days)
@@ -89,50 +105,34 @@ def play_campaign(
     progress("running the loop at its end", 0, None)
     run(shop, until)
     result = measure_campaign(shop, moved.name, by=AUTHOR, now=until)
-    sending = result.spend.sending_cents / max(plan.message_count, 1)
-    effect = true_cents - sending
-    return PlayedCampaign(plan, result, effect, effect * plan.message_count)
+    total = true_cents - result.spend.sending_cents
+    return PlayedCampaign(plan, result, total / max(plan.message_count, 1), total)
 
 
-def _deliver(shop: Shop, name: str, version: int, *, now: datetime) -> pa.Table:
-    """Deliver the plan's messages as they are due; returns them as the simulated shop's exposures."""
-    table = ASSIGNMENTS.c
-    chosen = sa.select(table.customer_id, table.offer, table.send_at).where(table.campaign == name, table.is_planned)
-    with shop.store.begin() as connection:
-        rows = connection.execute(chosen.order_by(table.customer_id)).all()
-        take_step(connection, name, "started", version, AUTHOR, now)
-        connection.execute(sa.insert(MESSAGES), [_message(name, *row, now=now) for row in rows])
-        take_step(connection, name, "ended", version, AUTHOR, now)
+def _send(shop: Shop, campaign: Campaign) -> None:
+    """Send the campaign to its end, as a shop does that looks every hour for what is due."""
+    channel, due_at = SimulatedChannel(campaign.channel), campaign.start_at(ZoneInfo(shop.settings.shop.time_zone))
+    while due_at is not None:
+        at = due_at.astimezone(UTC)
+        due_at = send_campaign(shop, campaign.name, now=at, channel=channel, by=AUTHOR).next_due_at
+        due_at = due_at and max(due_at, at + BETWEEN_LOOKS)
+
+
+def _exposures(shop: Shop, name: str) -> pa.Table:
+    """What was sent of a campaign, as the simulated shop's exposures."""
+    table = MESSAGES.c
+    chosen = sa.select(table.customer_id, table.offer, table.message_id, table.sent_at)
+    chosen = chosen.where(table.campaign == name, table.state == MessageState.SENT).order_by(table.customer_id)
     users = _user_ids(shop)
-    sent = [row for row in rows if row[0] in users]
+    with shop.store.begin() as connection:
+        sent = [row for row in connection.execute(chosen) if row[0] in users]
     columns = {
         "user_id": [users[row[0]] for row in sent],
         "offer_id": [row[1] or REMINDER for row in sent],
-        "decision_id": [_message_id(name, row[0]) for row in sent],
-        "exposed_at": [utc(row[2]) for row in sent],
+        "decision_id": [row[2] for row in sent],
+        "exposed_at": [utc(row[3]) for row in sent],
     }
     return pa.table(columns, schema=OFFERS)
-
-
-def _message(name: str, customer: str, offer: str, send_at: datetime, *, now: datetime) -> dict[str, object]:
-    return {
-        "message_id": _message_id(name, customer),
-        "campaign": name,
-        "customer_id": customer,
-        "channel": "simulated",
-        "topic": "",
-        "state": "sent",
-        "reason": "",
-        "offer": offer,
-        "consent_basis": "unknown_allowed",
-        "attempt_count": 1,
-        "written_at": now,
-        "sent_at": send_at,
-    }
-
-
-def _message_id(name: str, customer: str) -> str:
-    return sha256(f"{name}/{customer}/simulated".encode()).hexdigest()[:32]
 
 
 def _user_ids(shop: Shop) -> dict[str, str]:
@@ -146,11 +146,11 @@ def _user_ids(shop: Shop) -> dict[str, str]:
 
 
 def _true_effect(world: ShopSimulator, offers: pa.Table, days: int) -> float:
-    """Mean of the true expected extra margin of these offers in the window, cents."""
+    """True expected extra margin of these offers in the window, in all, cents."""
     known = truth(world, window_days=days)
     at = pc.index_in(offers["user_id"].combine_chunks(), known["user_id"].combine_chunks()).to_numpy()
     names = np.array(offers["offer_id"].to_pylist(), dtype=np.str_)
     effect = np.zeros(len(names))
     for name in np.unique(names).tolist():
         effect = np.where(names == name, known[f"uplift_{name}_cents"].to_numpy()[at], effect)
-    return float(effect.mean()) if len(effect) else 0.0
+    return float(effect.sum())

@@ -44,6 +44,7 @@ class MessageFacts:
     """Id of the offer; empty without one."""
     cost_cents: float = 0.0
     """What it is expected to cost."""
+    customer_id: str = ""
 
 
 @dataclass
@@ -53,10 +54,14 @@ class Allowance:
     budget_cents: float
     stock: dict[str, float] = field(default_factory=dict)
     """How many of an offer are left in the period; offers without a limit are not in it."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Customers who got the campaign's message, by address; kept for the addresses that are checked together."""
 
     def use(self, facts: MessageFacts) -> None:
         """Count one message that passed."""
         self.budget_cents -= facts.cost_cents
+        if facts.contact is not None:
+            self.owners.setdefault(facts.contact, facts.customer_id)
         if facts.offer in self.stock:
             self.stock[facts.offer] -= 1
 
@@ -121,6 +126,12 @@ def _holdout(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at:
     return SEND if facts.is_planned else Verdict("not_planned")
 
 
+def _address(facts: MessageFacts, _rules: SendRules, allowance: Allowance, _at: datetime) -> Verdict:
+    """Of customers with one address the first one gets the message."""
+    owner = allowance.owners.get(facts.contact or "", facts.customer_id)
+    return SEND if owner == facts.customer_id else Verdict("same_address")
+
+
 def _quiet_hours(facts: MessageFacts, rules: SendRules, _allowance: Allowance, at: datetime) -> Verdict:
     until = next_allowed(at, facts.zone, rules.messages.quiet)
     return Verdict("quiet_hours", until) if until > at else SEND
@@ -143,5 +154,5 @@ def _offer(facts: MessageFacts, rules: SendRules, allowance: Allowance, _at: dat
     return Verdict("offer_out_of_stock") if allowance.stock.get(facts.offer, 1.0) < 1 else SEND
 
 
-CHECKS: tuple[Check, ...] = (_consent, _suppression, _topic, _holdout, _quiet_hours, _caps, _budget, _offer)
+CHECKS: tuple[Check, ...] = (_consent, _suppression, _topic, _holdout, _address, _quiet_hours, _caps, _budget, _offer)
 """The order of checks."""

@@ -177,6 +177,16 @@ def sent_times(connection: sa.Connection, customer_ids: Iterable[str], since: da
     return times
 
 
+def address_owners(connection: sa.Connection, campaign: str, contacts: Iterable[str]) -> dict[str, str]:
+    """The customer to whom a campaign's message went at each of these addresses; unknown ones count."""
+    table, owners = MESSAGES.c, {}
+    for some in _parts(list(contacts)):
+        is_theirs = (table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED))
+        chosen = sa.select(table.contact, table.customer_id).where(*is_theirs).order_by(table.customer_id)
+        owners |= {row[0]: row[1] for row in connection.execute(chosen)}
+    return owners
+
+
 def counts(connection: sa.Connection, campaign: str) -> dict[tuple[str, str], int]:
     """Messages of a campaign by state and reason."""
     table = MESSAGES.c

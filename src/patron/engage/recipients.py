@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 import pyarrow as pa
 
+from patron.engage.customer_time_zones import time_zones
 from patron.govern.contact_values import contacts_in
 from patron.govern.vault import Vault
 from patron.schema.personal_keys import snake_case
@@ -33,7 +33,7 @@ NAMES = {
     "company": ("company",),
 }
 """What a template may call customer.first_name ..., and the keys that shops send it under."""
-LOCALES, ZONES = ("locale", "language"), ("timezone", "time_zone")
+LOCALES = ("locale", "language")
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose address and name are the customer's own."""
 EMAIL = "email"
@@ -67,6 +67,7 @@ class _Facts:
     tokens: Mapping[str, Sequence[str]]
     events: Mapping[str, "_Events"]
     traits: Mapping[str, Mapping[str, str]]
+    zones: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def recipients(shop: Shop, customer_ids: Iterable[str], *, vault: Vault | None =
     ids = iter(customer_ids)
     while some := list(islice(ids, LOOKED_UP)):
         tokens = _tokens(snapshot, some)
-        facts = _Facts(tokens, _events(snapshot, tokens), _traits(snapshot, some))
+        facts = _Facts(tokens, _events(snapshot, tokens), _traits(snapshot, some), time_zones(snapshot, some))
         vault.reload_forgotten()
         for start in range(0, len(some), BATCH):
             yield _open(shop, vault, some[start : start + BATCH], facts)
@@ -188,7 +189,6 @@ def _recipient(
     names = {name: _first(personal, keys) for name, keys in NAMES.items()}
     customer = dict(traits) | {name: value for name, value in names.items() if value}
     context = events.context if events else {}
-    zone = _first(personal, ZONES) or _first(traits, ZONES) or _first(context, ZONES)
     return Recipient(
         customer_id=customer_id,
         token=tokens[0] if tokens else "",
@@ -197,11 +197,8 @@ def _recipient(
         address=address,
         variables={"customer": customer, "shop": shop_values},
         locale=_locale(_first(personal, LOCALES) or _first(traits, LOCALES) or _first(context, LOCALES)),
-        time_zone=zone if zone in ZONE_NAMES else "",
+        time_zone=facts.zones.get(customer_id, ""),
     )
-
-
-ZONE_NAMES = frozenset(available_timezones())
 
 
 def _first(values: Mapping[str, str], keys: Iterable[str]) -> str:

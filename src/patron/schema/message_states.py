@@ -31,6 +31,7 @@ MESSAGE_REASONS = {
     "topic_withdrawn": "the customer does not want messages of this topic",
     "holdout": "in the control group, so that the effect can be measured",
     "not_planned": "the plan writes to others",
+    "same_address": "another customer with the same address had the message",
     "quiet_hours": "it is quiet hours where the customer lives",
     "capped": "had as many messages lately as the policy allows",
     "over_budget": "the budget is used up",

@@ -13,7 +13,7 @@ from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
 from patron.storage.campaign_policy import CampaignPolicy
 from patron.storage.message_policy import MessagePolicy
-from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
+from patron.storage.offer_policy import LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
@@ -138,7 +138,7 @@ class AtRisk(_Section):
 class Channel(_Section):
     """How offers reach customers."""
 
-    name: ChannelName = "file"
+    name: Literal["file"] = "file"
     """Files in the workspace's outbox folder."""
     is_delivered: bool = False
     """Whether a mail system sends the outbox; until then effects are a placebo."""

@@ -17,7 +17,7 @@ CAMPAIGN = {
     "budget": 10.0,
     "start": "2024-03-01T09:00:00",
     "end": "2100-03-15T00:00:00",
-    "template": {"en": {"subject": "Hello", "body": "Hello", "format": "text"}},
+    "template": {"en": {"subject": "Hello", "body": "Hello {{ unsubscribe_url }}", "format": "text"}},
 }
 
 

@@ -127,7 +127,7 @@ def try_(
     *,
     json: AsJson = False,
 ) -> None:
-    """Try a campaign on a simulated shop whose truth is known; exit code 1 where its [expect] is not reached.
+    """Try a campaign on a simulated shop whose truth is known; exit code 1 if it misses what its file expects.
 
     Example: patron campaign try campaign.toml --workspace shop
     """

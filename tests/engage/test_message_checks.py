@@ -17,13 +17,24 @@ RULES = SendRules(
     {"old": "offer_unavailable"},
 )
 WORST = MessageFacts(
-    *(ConsentAnswer(is_granted=False), "e_1", True, True, True, False, ZoneInfo("UTC"), (AT - timedelta(days=1),)),
+    *(
+        ConsentAnswer(is_granted=False),
+        "e_1",
+        True,
+        True,
+        True,
+        True,
+        False,
+        ZoneInfo("UTC"),
+        (AT - timedelta(days=1),),
+    ),
     offer="old",
     cost_cents=500.0,
 )
 REMEDIES = (
     ("no_consent", {"consent": ConsentAnswer(is_granted=True)}),
     ("suppressed", {"is_suppressed": False}),
+    ("same_address", {"has_message": False}),
     ("topic_withdrawn", {"is_topic_withdrawn": False}),
     ("holdout", {"is_holdout": False}),
     ("not_planned", {"is_planned": True}),
@@ -44,7 +55,7 @@ def test_the_checks_come_in_their_one_order():
 
 
 def test_what_would_be_put_off_beyond_the_end_is_skipped():
-    facts = replace(WORST, **{name: value for _, remedy in REMEDIES[:5] for name, value in remedy.items()})
+    facts = replace(WORST, **{name: value for _, remedy in REMEDIES[:6] for name, value in remedy.items()})
     later = check(facts, RULES, Allowance(1e6), AT)
     assert later == Verdict("quiet_hours", AT + timedelta(hours=10))
     early = replace(RULES, end=AT + timedelta(hours=10))

@@ -33,6 +33,8 @@ class MessageFacts:
     contact: str | None
     """Blind index of the address; None where no address is known."""
     is_suppressed: bool
+    has_message: bool
+    """Whether the address has had this campaign's message, as that of another customer or of one who merged."""
     is_topic_withdrawn: bool
     is_holdout: bool
     is_planned: bool
@@ -59,6 +61,12 @@ class Allowance:
         self.budget_cents -= facts.cost_cents
         if facts.offer in self.stock:
             self.stock[facts.offer] -= 1
+
+    def give_back(self, facts: MessageFacts) -> None:
+        """Count a message no more that passed and was not sent."""
+        self.budget_cents += facts.cost_cents
+        if facts.offer in self.stock:
+            self.stock[facts.offer] += 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ def _consent(facts: MessageFacts, rules: SendRules, _allowance: Allowance, _at: 
 def _suppression(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:
     if facts.contact is None:
         return Verdict("no_address")
-    return Verdict("suppressed") if facts.is_suppressed else SEND
+    if facts.is_suppressed:
+        return Verdict("suppressed")
+    return Verdict("same_address") if facts.has_message else SEND
 
 
 def _topic(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:

@@ -17,13 +17,18 @@ TOGETHER = 500
 
 def suppressed(store: Store, contacts: Collection[str], channel: str, topic: str) -> set[str]:
     """Which of some contacts must not be sent a topic on a channel."""
+    with store.begin() as connection:
+        return suppressed_contacts(connection, contacts, channel, topic)
+
+
+def suppressed_contacts(connection: sa.Connection, contacts: Collection[str], channel: str, topic: str) -> set[str]:
+    """The same within a transaction."""
     blocked: set[str] = set()
     listed, of = sorted(set(contacts)), SUPPRESSIONS.c
-    with store.begin() as connection:
-        for start in range(0, len(listed), TOGETHER):
-            chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
-            chosen = chosen.where(of.channel == channel, of.topic.in_((topic, ALL_TOPICS)))
-            blocked |= set(connection.scalars(chosen))
+    for start in range(0, len(listed), TOGETHER):
+        chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
+        chosen = chosen.where(of.channel == channel, of.topic.in_((topic, ALL_TOPICS)))
+        blocked |= set(connection.scalars(chosen))
     return blocked
 
 

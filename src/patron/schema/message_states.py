@@ -28,6 +28,7 @@ MESSAGE_REASONS = {
     "no_consent": "the customer may not be contacted",
     "no_address": "no address of the customer is known",
     "suppressed": "the address bounced, complained or unsubscribed",
+    "same_address": "the address has had this message already, as another customer's",
     "topic_withdrawn": "the customer does not want messages of this topic",
     "holdout": "in the control group, so that the effect can be measured",
     "not_planned": "the plan writes to others",

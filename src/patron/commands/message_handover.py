@@ -115,9 +115,7 @@ class MessageHandover:
         """Record the answers so far, and mark the messages of a group that still may be sent as `sending`."""
         at, shop = self.clock(), self.checker.shop
         with shop.store.begin() as connection:
-            lock_campaigns(
-                connection
-            )  # why: no other campaign may write to the same people meanwhile, and no pause pass
+            lock_campaigns(connection)  # why: two campaigns at once would both find a cap unused
             self._record(connection)
             saved = saved_campaign(connection, self.checker.campaign.name)
             is_sent = saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.checker.end

@@ -25,7 +25,7 @@ from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.send_campaign import send_campaign
 from patron.engage.channels.channel import Outcome
-from patron.govern.suppression_list import UNSUBSCRIBED, suppress
+from patron.govern.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault
 
 RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=True)
@@ -142,3 +142,9 @@ def test_an_address_that_two_customers_have_gets_a_campaign_once(open_shop):
     send_campaign(open_shop, NAME, now=AT, channel=channel)
     assert channel.addresses == ["home@people.example"]
     assert sorted(messages(open_shop).values()) == [("sent", ""), ("skipped", "same_address")]
+
+
+def test_a_topic_is_suppressed_in_every_spelling(open_shop):
+    with open_shop.store.begin() as connection:
+        suppress(connection, "e_1", "email", "offers", UNSUBSCRIBED, AT)
+    assert suppressed(open_shop.store, ["e_1"], "email", "Offers") == {"e_1"}

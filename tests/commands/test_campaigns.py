@@ -149,6 +149,8 @@ def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop
     plan_campaign(shop, name, by="Bo", now=NOW)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):
         approve(shop, name, by=" ann ", now=NOW)
+    with pytest.raises(BadCampaign, match="Ann wrote version 1"):
+        approve(shop, name, by="\uff21n  n", now=NOW)  # why: a letter of full width, and blanks
     policy = shop.policy
     shop.policy = Policy.model_validate(POLICY | {"campaigns": {"approval_free_below": 600.0}})
     assert approve(shop, name, by="Ann", now=NOW).state == "approved"

@@ -114,6 +114,14 @@ def test_a_hard_bounce_suppresses_at_once_and_once(sent_shop, tmp_path):
     assert (again.receipts.recorded, again.receipts.repeated, again.receipts.suppressed) == (0, 1, 0)
 
 
+def test_a_mail_that_no_detector_can_read_does_not_keep_the_others_back(sent_shop, tmp_path):
+    returned = dsn(IDS[1], to=f"bounces+{IDS[1]}@b.example")
+    odd = b"From: \xff\xfe\nDate: Mon, 99999999999 Jan 2024 10:00:00 +0000\n" + returned
+    spam = b"From: \xc3(\nTo: bounces+%b@b.example\n\nHello" % IDS[1].encode()
+    counts = read(sent_shop, tmp_path, spam, odd, dsn(IDS[0]))
+    assert (counts.messages, counts.receipts.recorded) == (3, 2)
+
+
 def test_the_return_path_alone_names_the_message(sent_shop, tmp_path):
     read(sent_shop, tmp_path, dsn("", to=f"bounces+{IDS[2]}@b.shop.example", has_original=False))
     assert receipt_rows(sent_shop) == [(IDS[2], "bounced", True, "5.1.1")]
@@ -231,7 +239,13 @@ def test_every_provider_speaks_one_vocabulary(provider):
 
 @pytest.mark.parametrize("provider", WEBHOOKS)
 @pytest.mark.parametrize(
-    "content", [None, 7, "text", [], [1], {}, {"receipts": [{}]}, {"event-data": []}, {"Message": "{"}]
+    "content",
+    [None, 7, "text", [], [1], {}, {"receipts": [{}]}, {"event-data": []}, {"Message": "{"}]
+    + [
+        {"receipts": [{"message_id": IDS[0], "kind": "bounced", "occurred_at": at}]}
+        for at in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00")
+    ]
+    + [[{"event": "bounce", "smtp-id": f"<{IDS[0]}@shop.example>", "timestamp": 2e11}]],
 )
 def test_a_body_that_is_not_the_providers_is_refused_or_empty(provider, content):
     receipts = []

@@ -62,6 +62,14 @@ WRONG = {
 }
 
 
+def test_values_that_no_database_takes_are_refused():
+    for value in (10**400, -(10**400), float("nan"), "\ud800", "a\0b"):
+        with pytest.raises(BadSegment):
+            parse_rule({"trait": "city", "op": "==", "value": value})
+    with pytest.raises(BadSegment):
+        parse_rule({"event": "\udfff"})
+
+
 def test_all_problems_are_named_at_once_each_with_its_place():
     with pytest.raises(BadSegment) as refusal:
         parse_rule({"all": [content for content, _ in WRONG.values()]}, KNOWN)

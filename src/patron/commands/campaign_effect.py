@@ -66,7 +66,7 @@ class ArmSummary:
 def estimates(people: pa.Table) -> tuple[EffectEstimate, ...]:
     """The effect on `net_cents` by both methods; nothing without a holdout. `before_cents` is the covariate."""
     before = float_column(people, "before_cents")
-    covariate = "before_cents" if before.min() < before.max() else None
+    covariate = "before_cents" if before.size and before.min() < before.max() else None
     try:
         analysis = analyse(people, group="arm", outcome="net_cents", control=HOLDOUT, covariate=covariate)
     except (BadExperiment, NotEnoughData):
@@ -116,7 +116,7 @@ def _guarded(people: pa.Table) -> Mapping[str, Numbers]:
 def sample_ratio(people: pa.Table, shares: set[float]) -> float | None:
     """p-value of the arms' sizes, if the draw is sound; None where versions had other shares, or without a holdout."""
     share = next(iter(shares))
-    if len(shares) > 1 or not share:
+    if len(shares) > 1 or not share or not people.num_rows:
         return None
     holdout = sum(one == HOLDOUT for one in people["arm"].to_pylist())
     counts = {TREATED: people.num_rows - holdout, HOLDOUT: holdout}

@@ -1,5 +1,6 @@
 """Steps that people take with a campaign: approve, pause, resume, withdraw."""
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,7 @@ def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
     is over, and in a state that does not allow it.
     """
     saved = campaign_of(shop.store, name)
-    is_author = person(by).casefold() == saved.saved_by.casefold()
+    is_author = _spelling(by) == _spelling(saved.saved_by)
     if is_author and saved.campaign.budget >= shop.policy.campaigns.approval_free_below:
         what = f"{saved.saved_by} wrote version {saved.version} of {name!r} and cannot approve it"
         todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
@@ -33,6 +34,11 @@ def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
     return _take(shop, saved, "approved", by=by, now=now, details=details)
+
+
+def _spelling(name: str) -> str:
+    """A person's name however it is written: case, blanks, and letters in other forms or widths do not matter."""
+    return "".join(unicodedata.normalize("NFKC", person(name)).casefold().split())
 
 
 def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:

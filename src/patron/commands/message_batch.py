@@ -1,7 +1,7 @@
 """Which of a campaign's due messages may be sent now, and what they say: checked, rendered, not yet written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -13,9 +13,9 @@ from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
-from patron.engage.outbox_messages import DueMessage, address_owners, message_id_of, sent_times
+from patron.engage.outbox_messages import DueMessage, contacts_with_message, message_id_of, sent_times
 from patron.engage.recipients import Recipient, recipients
-from patron.govern.consent_ledger import Entry, history, latest_entry
+from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
 from patron.govern.master_key import Keys, derive_keys
 from patron.govern.suppression_list import suppressed
 from patron.govern.unsubscribe_tokens import Subscription, token_of
@@ -72,6 +72,8 @@ class MessageChecker:
     keys: Keys
     templates: MessageTemplates
     allowance: Allowance
+    consents_until: tuple[int, str] = (0, "")
+    """Last entry of the consent ledger that the last checks knew; later ones may withdraw what was checked."""
 
     @classmethod
     def of(cls, shop: Shop, campaign: Campaign, at: datetime) -> "MessageChecker":
@@ -97,12 +99,16 @@ class MessageChecker:
 
     def check(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> list[CheckedMessage]:
         """Check every message in order; what passes is rendered, and uses up the allowance."""
-        rules = self.rules(at, {due.offer for due, _ in pairs})
+        rules, checked, written_to = self.rules(at, {due.offer for due, _ in pairs}), [], set[str]()
         facts = self._facts(pairs, at)
-        contacts = [one.contact for one in facts.values() if one.contact]
-        with self.shop.store.begin() as connection:
-            self.allowance.owners = address_owners(connection, self.campaign.name, contacts)
-        return [self._checked(due, person, facts[due.customer_id], rules, at) for due, person in pairs]
+        for due, person in pairs:
+            of_person = facts[due.customer_id]
+            if of_person.contact in written_to:
+                of_person = replace(of_person, has_message=True)
+            checked.append(self._checked(due, person, of_person, rules, at))
+            if checked[-1].outgoing is not None and of_person.contact:
+                written_to.add(of_person.contact)
+        return checked
 
     def rules(self, at: datetime, offers: Iterable[str]) -> SendRules:
         """The rules that hold at a time, for messages with these offers."""
@@ -125,10 +131,12 @@ class MessageChecker:
 
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
         campaign, policy, people = self.campaign, self.shop.policy, [person for _, person in pairs]
+        contacts = {one.contact for one in people if one.contact}
+        with self.shop.store.begin() as connection:
+            self.consents_until = ledger_head(connection)
+            owners = contacts_with_message(connection, campaign.name, contacts)
         answers = _answers(self.shop, people, campaign)
-        blocked = suppressed(
-            self.shop.store, {one.contact for one in people if one.contact}, campaign.channel, campaign.topic
-        )
+        blocked = suppressed(self.shop.store, contacts, campaign.channel, campaign.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
         shop_zone = self.shop.settings.shop.time_zone
@@ -137,6 +145,7 @@ class MessageChecker:
                 answers[person.customer_id].marketing,
                 (person.contact or None) if person.token else None,
                 person.contact in blocked,
+                bool(owners.get(person.contact, set()) - {person.customer_id}),
                 answers[person.customer_id].is_topic_withdrawn,
                 due.is_holdout,
                 due.is_planned,
@@ -144,7 +153,6 @@ class MessageChecker:
                 tuple(times.get(person.customer_id, ())),
                 due.offer,
                 due.cost_cents,
-                person.customer_id,
             )
             for due, person in pairs
         }

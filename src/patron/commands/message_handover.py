@@ -19,13 +19,14 @@ import sqlalchemy as sa
 from patron.commands.message_batch import CheckedMessage, MessageChecker
 from patron.engage.channels.channel import Channel, Handover, Outcome, OutgoingMessage
 from patron.engage.contact_rules import next_allowed
-from patron.engage.outbox_messages import claim, put_off, retry_at, update_messages
+from patron.engage.outbox_messages import claim, put_off, retry_at, sent_times, update_messages
+from patron.govern.consent_ledger import ledger_head
 from patron.govern.sent_messages import sealed_messages
-from patron.govern.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress
+from patron.govern.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress, suppressed_contacts
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.message_states import MessageState
 from patron.storage.campaign_tables import ASSIGNMENTS, RECEIPTS
-from patron.storage.campaigns import APPROVED, RUNNING, saved_campaign
+from patron.storage.campaigns import APPROVED, RUNNING, lock_campaigns, saved_campaign
 from patron.storage.store import FORGOTTEN, VAULT_TEXTS, after_commit, upsert
 
 GROUP = 10
@@ -56,6 +57,8 @@ class MessageHandover:
     """Messages that were handed over and have no answer yet."""
     _failure: Exception | None = None
     _written_count: int = 0
+    _spent: set[str] = field(default_factory=set)
+    """Messages that use up the allowance: they were taken, or may have been."""
 
     def hand_over(self, messages: Sequence[CheckedMessage]) -> int:
         """Write what is put off, hand over what may be sent, and record every answer; returns how many were written.
@@ -70,7 +73,12 @@ class MessageHandover:
             self._written_count += len(allowed)
         ready = [one for one in messages if one.outgoing is not None]
         if ready:
-            asyncio.run(self._hand_over(ready))
+            try:
+                asyncio.run(self._hand_over(ready))
+            finally:
+                for one in ready:
+                    if one.row["message_id"] not in self._spent:
+                        self.checker.allowance.give_back(one.facts)
         if self._failure:
             raise self._failure
         return self._written_count
@@ -107,15 +115,17 @@ class MessageHandover:
         """Record the answers so far, and mark the messages of a group that still may be sent as `sending`."""
         at, shop = self.clock(), self.checker.shop
         with shop.store.begin() as connection:
+            lock_campaigns(connection)  # why: two campaigns at once would both find a cap unused
             self._record(connection)
             saved = saved_campaign(connection, self.checker.campaign.name)
             is_sent = saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.checker.end
-            if not is_sent or at - checked_at > OLDEST_CHECK or self.should_stop():
+            is_old = at - checked_at > OLDEST_CHECK or ledger_head(connection) != self.checker.consents_until
+            if not is_sent or is_old or self.should_stop():
                 self.is_stopped = True
                 return []
             quiet = shop.policy.messages.quiet
             allowed = [one for one in group if next_allowed(at, one.facts.zone, quiet) == at]
-            allowed = self._assigned(connection, allowed)
+            allowed = self._unchanged(connection, self._assigned(connection, allowed), at)
             claimed = claim(connection, [one.on_its_way(at) for one in allowed])
             ours = [one for one in allowed if one.row["message_id"] in claimed]
             contents = [(one.row["message_id"], one.row["token"], one.content) for one in ours]
@@ -123,6 +133,7 @@ class MessageHandover:
             names = [column.name for column in VAULT_TEXTS.columns]
             texts = [dict(zip(names, row, strict=True)) for row in rows]
             upsert(connection, VAULT_TEXTS, texts, update=("token", "ciphertext"))
+        self._spent |= {one.row["message_id"] for one in ours}
         self._on_its_way |= {one.row["message_id"]: one for one in ours}
         self._written_count += len(ours)
         return [one.outgoing for one in ours if one.outgoing is not None]
@@ -137,12 +148,30 @@ class MessageHandover:
         forgotten = set(connection.scalars(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token.in_(tokens))))
         return [one for one in messages if one.row["customer_id"] in known and one.row["token"] not in forgotten]
 
+    def _unchanged(
+        self, connection: sa.Connection, messages: Sequence[CheckedMessage], at: datetime
+    ) -> list[CheckedMessage]:
+        """Messages whose address was not suppressed, and whose customer had no other message, since the checks."""
+        campaign = self.checker.campaign
+        contacts = {one.row["contact"] for one in messages if one.row["contact"]}
+        blocked = suppressed_contacts(connection, contacts, campaign.channel, campaign.topic)
+        days = max((cap.within_days for cap in self.checker.shop.policy.messages.caps), default=0)
+        ids = [one.row["customer_id"] for one in messages]
+        times = sent_times(connection, ids, at - timedelta(days=days)) if days else {}
+        return [
+            one
+            for one in messages
+            if one.row["contact"] not in blocked
+            and set(times.get(one.row["customer_id"], ())) <= set(one.facts.sent_times)
+        ]
+
     def _record(self, connection: sa.Connection) -> None:
         """Record the answers that came; they are dropped from memory once the transaction is on disk."""
         answers, at = [one for one in self._answers if one.message_id in self._on_its_way], self.clock().astimezone(UTC)
         update_messages(connection, [self._change(one, at) for one in answers])
         refusals = [one for one in answers if one.outcome in {Outcome.DEFERRED, Outcome.REJECTED}]
         upsert(connection, RECEIPTS, [_receipt(one, at) for one in refusals])
+        self._spent -= {one.message_id for one in refusals}
         for one in refusals:
             contact = self._on_its_way[one.message_id].row["contact"]
             if one.outcome is Outcome.REJECTED and NO_SUCH_ADDRESS.search(one.detail) and contact:
@@ -174,6 +203,7 @@ class MessageHandover:
         now = self.clock().astimezone(UTC)
         waits = {"state": MessageState.WAITING, "reason": "not_taken", "next_attempt_at": now, "sent_at": None}
         answered = {one.message_id for one in self._answers}
+        self._spent -= self._on_its_way.keys() - answered
         update_messages(connection, [{"message_id": one, **waits} for one in self._on_its_way if one not in answered])
 
 

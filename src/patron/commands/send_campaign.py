@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.message_batch import MessageChecker, offer_variables
+from patron.commands.message_batch import MessageChecker, allowance_of, offer_variables
 from patron.commands.message_events import load_message_events
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.engage.channels import channel_of
@@ -33,6 +33,7 @@ from patron.engage.outbox_messages import (
     settle_cut_off,
 )
 from patron.govern.sent_messages import store_dictionary
+from patron.run import drain_inbox
 from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
 from patron.schema.message_states import MessageState
 from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
@@ -112,6 +113,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     """
     times = clock or (lambda: now)
     with _only_sender(shop, name):
+        _load_withdrawals(shop)
         with shop.store.begin() as connection:
             settle_cut_off(connection, name)
             settle_by_receipts(connection, name)
@@ -212,12 +214,14 @@ class _Sending:
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
+                checker.allowance = allowance_of(self.shop, self.saved.campaign, self.clock())
                 for pairs in checker.batches(due):
                     parts = (checker, self.channel, self.clock, self.saved.version, dictionary, should_stop)
                     done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
                     progress("messages", done, max(total, done))
                     if done - reported >= EVENTS_AFTER:
                         load_message_events(self.shop, self.saved.name, now=self.clock())
+                        _load_withdrawals(self.shop)
                         reported = done
                     if should_stop() or not self._is_sendable():
                         return
@@ -280,6 +284,12 @@ def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> I
             return
         yield due
         after = due[-1].customer_id
+
+
+def _load_withdrawals(shop: Shop) -> None:
+    """Let consents that the collector accepted count, which nobody else may load for hours. Raises WorkspaceBusy."""
+    with shop.commit_lock():
+        drain_inbox(shop)
 
 
 def _common_text(checker: MessageChecker) -> str:

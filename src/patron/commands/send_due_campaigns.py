@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from patron.commands.message_events import load_message_events
 from patron.commands.message_handover import Clock
 from patron.commands.send_campaign import never, send_campaign
+from patron.engage.outbox_messages import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.storage.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
 from patron.storage.shop import Shop
@@ -32,6 +33,8 @@ def send_due_campaigns(
                 summary = send_campaign(shop, saved.name, now=clock(), clock=clock, should_stop=should_stop)
                 next_due += [summary.next_due_at] if summary.next_due_at else []
             elif _has_receipts(saved, clock()):
+                with shop.store.begin() as connection:
+                    settle_by_receipts(connection, saved.name)
                 load_message_events(shop, saved.name, now=clock())
         except WorkspaceBusy:
             next_due.append(clock() + RETRY_AFTER)  # why: somebody sends it in the foreground

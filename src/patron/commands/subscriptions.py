@@ -156,12 +156,22 @@ def _purposes(topics: Iterable[str]) -> list[str]:
 
 
 def _answers(shop: Shop, subscription: Subscription, purposes: Iterable[str]) -> dict[str, bool | None]:
-    """The latest answer of the user to each purpose; None without one."""
-    answers: dict[str, bool | None] = {}
-    for purpose in purposes:
-        names = shop.policy.consent.names_of(purpose)
-        answers[purpose] = latest_answer(history(shop.store, [subscription.token], names))
-    return answers
+    """The latest answer of the customer, as any of their users, to each purpose; None without one."""
+    names_of = {purpose: shop.policy.consent.names_of(purpose) for purpose in purposes}
+    entries = history(shop.store, _users(shop, subscription), {name for names in names_of.values() for name in names})
+    return {
+        purpose: latest_answer(one for one in entries if one["purpose"] in names) for purpose, names in names_of.items()
+    }
+
+
+def _users(shop: Shop, subscription: Subscription) -> list[str]:
+    """The tokens of all users that the customer is: a later yes as another one of them would outlast a no."""
+    rows = (shop.snapshot() or shop.newest_snapshot()).query(
+        "select token from identities where is_user and customer_id in"
+        " (select customer_id from identities where token = $token)",
+        {"token": subscription.token},
+    )
+    return sorted({subscription.token, *rows["token"].to_pylist()} - {""})
 
 
 def _user_id(shop: Shop, subscription: Subscription) -> str | None:

@@ -53,7 +53,7 @@ def read_returned(content: bytes, *, now: datetime) -> ReturnedMessage:
     if feedback is not None:
         is_complaint = feedback in {"abuse", "fraud"}
         return ReturnedMessage(Receipt(message_id, COMPLAINED, at, detail=feedback) if is_complaint else None)
-    temporary, permanent = all_failures(message)
+    temporary, permanent = _failures(message)
     status = _status(message)
     if permanent or status.startswith("5"):
         return ReturnedMessage(Receipt(message_id, BOUNCED, at, is_permanent(status or "5.1.1"), status))
@@ -61,6 +61,15 @@ def read_returned(content: bytes, *, now: datetime) -> ReturnedMessage:
         kind = DEFERRED if _action(message) == "delayed" else BOUNCED
         return ReturnedMessage(Receipt(message_id, kind, at, is_permanent=False, detail=status))
     return ReturnedMessage()
+
+
+def _failures(message: Message) -> tuple[bool, bool]:
+    """Whether a bounce names addresses that failed for now, and for good."""
+    try:
+        temporary, permanent = all_failures(message)
+    except Exception:  # noqa: BLE001 - its detectors fail on headers that are no text, which anybody may send
+        return False, False
+    return bool(temporary), bool(permanent)
 
 
 def _message_id(message: Message) -> str:
@@ -126,6 +135,6 @@ def _date(message: Message, now: datetime) -> datetime:
     """When it was written, as its Date says; never later than now."""
     try:
         at = parsedate_to_datetime(str(message["Date"]))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return now
     return min(at if at.tzinfo else at.replace(tzinfo=UTC), now)

@@ -33,6 +33,8 @@ class MessageFacts:
     contact: str | None
     """Blind index of the address; None where no address is known."""
     is_suppressed: bool
+    has_message: bool
+    """Whether the address has had this campaign's message, as that of another customer or of one who merged."""
     is_topic_withdrawn: bool
     is_holdout: bool
     is_planned: bool
@@ -44,7 +46,6 @@ class MessageFacts:
     """Id of the offer; empty without one."""
     cost_cents: float = 0.0
     """What it is expected to cost."""
-    customer_id: str = ""
 
 
 @dataclass
@@ -54,16 +55,18 @@ class Allowance:
     budget_cents: float
     stock: dict[str, float] = field(default_factory=dict)
     """How many of an offer are left in the period; offers without a limit are not in it."""
-    owners: dict[str, str] = field(default_factory=dict)
-    """Customers who got the campaign's message, by address; kept for the addresses that are checked together."""
 
     def use(self, facts: MessageFacts) -> None:
         """Count one message that passed."""
         self.budget_cents -= facts.cost_cents
-        if facts.contact is not None:
-            self.owners.setdefault(facts.contact, facts.customer_id)
         if facts.offer in self.stock:
             self.stock[facts.offer] -= 1
+
+    def give_back(self, facts: MessageFacts) -> None:
+        """Count a message no more that passed and was not sent."""
+        self.budget_cents += facts.cost_cents
+        if facts.offer in self.stock:
+            self.stock[facts.offer] += 1
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,9 @@ def _holdout(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at:
     return SEND if facts.is_planned else Verdict("not_planned")
 
 
-def _address(facts: MessageFacts, _rules: SendRules, allowance: Allowance, _at: datetime) -> Verdict:
+def _address(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:
     """Of customers with one address the first one gets the message."""
-    owner = allowance.owners.get(facts.contact or "", facts.customer_id)
-    return SEND if owner == facts.customer_id else Verdict("same_address")
+    return Verdict("same_address") if facts.has_message else SEND
 
 
 def _quiet_hours(facts: MessageFacts, rules: SendRules, _allowance: Allowance, at: datetime) -> Verdict:

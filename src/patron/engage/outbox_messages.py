@@ -115,8 +115,10 @@ def _had_elsewhere(channel: str) -> sa.ColumnElement[bool]:
 
 def claim(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Mark messages as `sending` unless they are settled or on their way; return the ids of those that are ours."""
+    if not rows:
+        return set()
     statement = _write_unless_settled(connection, rows).returning(MESSAGES.c.message_id)
-    return set(connection.scalars(statement, [dict(row) for row in rows])) if rows else set()
+    return set(connection.scalars(statement, [dict(row) for row in rows]))
 
 
 def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -127,7 +129,7 @@ def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 def _write_unless_settled(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Any:
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(MESSAGES)
-    changed = {name: insert.excluded[name] for name in (rows[0] if rows else ()) if name != "message_id"}
+    changed = {name: insert.excluded[name] for name in rows[0] if name != "message_id"}
     return insert.on_conflict_do_update(
         index_elements=[MESSAGES.c.message_id], set_=changed, where=MESSAGES.c.state == MessageState.WAITING
     )
@@ -177,14 +179,16 @@ def sent_times(connection: sa.Connection, customer_ids: Iterable[str], since: da
     return times
 
 
-def address_owners(connection: sa.Connection, campaign: str, contacts: Iterable[str]) -> dict[str, str]:
-    """The customer to whom a campaign's message went at each of these addresses; unknown ones count."""
-    table, owners = MESSAGES.c, {}
-    for some in _parts(list(contacts)):
-        is_theirs = (table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED))
-        chosen = sa.select(table.contact, table.customer_id).where(*is_theirs).order_by(table.customer_id)
-        owners |= {row[0]: row[1] for row in connection.execute(chosen)}
-    return owners
+def contacts_with_message(connection: sa.Connection, campaign: str, contacts: Iterable[str]) -> dict[str, set[str]]:
+    """Customers who may have had a campaign's message at each of some contacts."""
+    table, customers = MESSAGES.c, {}
+    for some in _parts(sorted(contacts)):
+        chosen = sa.select(table.contact, table.customer_id).where(
+            table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED)
+        )
+        for contact, customer_id in connection.execute(chosen):
+            customers.setdefault(contact, set()).add(customer_id)
+    return customers
 
 
 def counts(connection: sa.Connection, campaign: str) -> dict[tuple[str, str], int]:

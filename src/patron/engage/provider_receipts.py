@@ -25,6 +25,8 @@ from patron.engage.receipts import (
 from patron.schema.errors import BadRequest
 
 MOST_RECEIPTS = 10_000
+YEARS = range(2000, 2200)
+"""Of receipts; further off, days cannot be added or taken away."""
 SENDGRID = {
     "delivered": DELIVERED,
     "deferred": DEFERRED,
@@ -82,6 +84,8 @@ def _patron(content: Content) -> Iterator[Receipt | None]:
             raise ValueError(f"kind is not one of {', '.join(KINDS)}")
         if at.tzinfo is None:
             raise ValueError("occurred_at has no time zone")
+        if at.year not in YEARS:
+            raise ValueError("occurred_at is no time that a message could have")
         if not MESSAGE_ID.fullmatch(row["message_id"]):
             raise ValueError("message_id is not 32 hexadecimal digits")
         if not isinstance(row.get("is_permanent", False), bool):
@@ -122,7 +126,10 @@ def _receipt(header: str, kind: str | None, timestamp: float, is_hard: bool, sta
     message_id = message_id_in(header)
     if not message_id or kind is None:
         return None
-    return Receipt(message_id, kind, datetime.fromtimestamp(timestamp, UTC), is_hard, status[:LONGEST_DETAIL])
+    at = datetime.fromtimestamp(timestamp, UTC)
+    if at.year not in YEARS:
+        raise ValueError("the timestamp is no time that a message could have")
+    return Receipt(message_id, kind, at, is_hard, status[:LONGEST_DETAIL])
 
 
 PROVIDERS: Mapping[str, Callable[[Content], Iterator[Receipt | None]]] = {

@@ -94,6 +94,11 @@ def size(store: Store) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(CONSENT_LEDGER)) or 0
 
 
+def ledger_head(connection: sa.Connection) -> tuple[int, str]:
+    """Number and hash of the last entry: as long as it is the same, so are all answers."""
+    return _head(connection)
+
+
 def _head(connection: sa.Connection) -> tuple[int, str]:
     head = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
     number, _, last = (head or f"0/{BEFORE_THE_FIRST}").partition("/")

@@ -1,6 +1,5 @@
 """Reads the rule of a segment from the content of a file or a request, and names everything that is wrong at once."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -241,7 +240,7 @@ class _Parser:
         return (cast("int | None", days), cast("int", least)) if is_right else None
 
     def _text(self, value: object, at: str) -> str | None:
-        if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT:
+        if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and _can_be_stored(value):
             return value
         self._problem(at, f"must be a text of 1 to {LONGEST_TEXT} characters (got {_shown(value)})")
         return None
@@ -260,8 +259,13 @@ def _kind(value: object) -> str | None:
     if isinstance(value, bool):
         return "flag"
     if isinstance(value, int | float):
-        return "number" if math.isfinite(value) and abs(value) <= LARGEST_NUMBER else None
-    return "text" if isinstance(value, str) and len(value) <= LONGEST_TEXT and "\0" not in value else None
+        return "number" if abs(value) <= LARGEST_NUMBER else None
+    return "text" if isinstance(value, str) and len(value) <= LONGEST_TEXT and _can_be_stored(value) else None
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether databases take a text: no NUL, no half of a pair of surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_whole(value: object, most: int) -> bool:

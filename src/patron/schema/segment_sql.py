@@ -31,6 +31,8 @@ from patron.schema.tables import SEGMENT_FIELDS
 Parameter = str | int | float | bool | datetime
 MOST_CONDITIONS = 2_000
 """Conditions of a rule together with those of the segments that it mentions."""
+DEEPEST_SEGMENTS = 50
+"""How deep segments may mention others."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 ORDER, ORDER_LINE = "Order Completed", "Order Line Completed"
 ORDERS = (ORDER, ORDER_LINE)
@@ -142,6 +144,9 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
         if name in path:
             cycle = " -> ".join((*path[path.index(name) :], name))
             raise BadSegment(f"segments contain each other: {cycle}", where=name, todo="Take one of them out.")
+        if len(path) >= DEEPEST_SEGMENTS:
+            what = f"segments mention each other more than {DEEPEST_SEGMENTS} deep"
+            raise BadSegment(what, where=path[0], todo="Mention the innermost ones directly.")
         if name not in self.scope.rules:
             meant = did_you_mean(name, self.scope.rules)
             raise BadSegment(f"there is no segment {name!r}", where=path[-1] if path else "rule", todo=meant)

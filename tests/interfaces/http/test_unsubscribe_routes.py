@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from mail_server import mail_server
 from patron.collect.loader import load_events
 from patron.commands.forget import forget
+from patron.commands.subscriptions import choose
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.channels.dkim import new_key
 from patron.engage.channels.email import EmailChannel
@@ -25,6 +26,7 @@ from patron.govern.vault import Vault
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http import unsubscribe_routes
 from patron.schema.table_definition import TIME
+from patron.schema.tables import IDENTITIES
 from patron.storage.campaign_tables import RECEIPTS
 from patron.storage.shop import SETTINGS_FILE, Shop
 
@@ -166,6 +168,36 @@ def test_who_comes_back_is_not_sent_to_after_a_complaint(known_shop, subscriptio
     assert reasons_of(known_shop.store, subscription.contact, "email") == {"": COMPLAINT}
     client.post(f"/u/{token}", data=ONE_CLICK)
     assert is_suppressed(known_shop, subscription, "news")
+
+
+def test_a_no_counts_for_the_customer_although_they_said_yes_as_another_of_their_users_since(known_shop, subscription):
+    vault, later = Vault.open(known_shop), AT + timedelta(days=1)
+    row = {
+        "event_id": ["i2", "c2"],
+        "name": ["Identify", "Consent Given"],
+        "occurred_at": pa.array([AT, later], TIME),
+        "user_id": ["ann-2", "ann-2"],
+        "properties": [None, '{"purpose": "marketing", "basis": "consent"}'],
+    }
+    load_events(known_shop, pa.table(row), source="web", known="received", received_at=later)
+    other = vault.token("user_id", "ann-2")
+    rows = [
+        {"token": one, "customer_id": "c_1", "is_user": True, "known_at": AT} for one in (subscription.token, other)
+    ]
+    known_shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, schema=IDENTITIES.schema()))
+    for days in (2, 4):
+        choose(known_shop, subscription, set(), now=AT + timedelta(days=days))
+        entries = history(known_shop.store, [subscription.token, other], ["marketing"])
+        assert latest_answer(entries) is False
+        row |= {"event_id": [f"i{days}", f"d{days}"], "occurred_at": pa.array([AT, AT + timedelta(days=3)], TIME)}
+        load_events(known_shop, pa.table(row), source="web", known="received", received_at=AT + timedelta(days=3))
+
+
+def test_a_form_with_more_fields_than_a_page_has_changes_nothing(known_shop, subscription, token, client):
+    page = client.post(f"/p/{token}", content="&".join(["on=news/email"] * 501))
+    assert page.status_code == 200
+    assert not is_suppressed(known_shop, subscription)
+    assert answer(known_shop, subscription, "offers/email") is None
 
 
 def test_after_an_erasure_a_link_only_suppresses(known_shop, subscription, token, client):

@@ -61,7 +61,7 @@ class KnownHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
         app = self.app
-        host = Request(scope).headers.get("host", "").split(":")[0] if scope["type"] == "http" else HOSTS[0]
+        host = Request(scope).headers.get("host", "").split(":")[0].lower() if scope["type"] == "http" else HOSTS[0]
         is_public = scope.get("path", "").startswith(PUBLIC) and host == urlsplit(self.public_url()).hostname
         if host not in HOSTS and not is_public:
             todo = f"Use {' or '.join(HOSTS)}."

@@ -28,6 +28,7 @@ ONE_CLICK = (b"List-Unsubscribe", b"One-Click")
 MINUTE_SECONDS = 60.0
 MOST_ACTIONS = 10
 """Changes by one token in a minute."""
+MOST_FIELDS = 500
 ON, ALL_OFF = "on", "all_off"
 
 
@@ -96,7 +97,9 @@ async def preferences_page(request: Request, token: str) -> Response:
 @router.post("/p/{token}")
 async def save_preferences(request: Request, token: str) -> Response:
     """Save what a customer chose."""
-    form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=500)
+    form = _form(await request.body())
+    if form is None:
+        return await preferences_page(request, token)
     topics_on = {(topic, channel) for topic, _, channel in (one.rpartition("/") for one in form.get(ON, []))}
 
     def act(shop: Shop, subscription: Subscription) -> Page:
@@ -105,6 +108,14 @@ async def save_preferences(request: Request, token: str) -> Response:
         return _preferences_page(shop, subscription, is_saved=True)
 
     return await _answer(request, token, act)
+
+
+def _form(body: bytes) -> dict[str, list[str]] | None:
+    """Fields of a form; None for more than a page has, of which nothing is saved."""
+    try:
+        return parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return None
 
 
 def _unsubscribe_page(shop: Shop, subscription: Subscription, *, is_done: bool) -> Page:

@@ -152,9 +152,7 @@ def bounces(
         return
     of = counts.receipts
     output.say(f"Messages read: {counts.messages:,}. Receipts: {of.recorded:,} new, {of.repeated:,} known.")
-    output.say(
-        f"Addresses that are sent nothing more: {of.suppressed:,}. People who unsubscribed: {counts.unsubscribed:,}."
-    )
+    output.say(f"Addresses suppressed: {of.suppressed:,}. People who unsubscribed: {counts.unsubscribed:,}.")
     if of.unknown or counts.ignored:
         output.say(f"Not about a message of ours, and without effect: {of.unknown + counts.ignored:,}.")
 

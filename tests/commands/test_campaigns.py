@@ -144,7 +144,7 @@ def test_what_was_handed_over_is_planned_for_no_second_time_and_counts_for_the_b
 
 def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop, saved):
     name = saved(by="Ann").name
-    with pytest.raises(BadCampaign, match="is draft and cannot be approved"):
+    with pytest.raises(BadCampaign, match="is a draft and cannot be approved"):
         approve(shop, name, by="Bo", now=NOW)
     plan_campaign(shop, name, by="Bo", now=NOW)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):

@@ -264,3 +264,10 @@ def test_a_webhook_needs_a_secret_key(sent_shop):
         assert answer.json() == {"recorded": 1, "repeated": 0, "unknown": 0, "suppressed": 1}
         assert client.post("/api/receipts?provider=pigeon", json=body, headers=headers).status_code == 422
     assert reasons(sent_shop) == {"": "hard_bounce"}
+
+
+def test_a_bounce_without_a_date_has_that_of_the_message_it_returns():
+    undated = dsn(IDS[0]).replace(b"Date: Fri, 01 Mar 2024 10:00:05 +0000\n", b"", 1)
+    dated = undated.replace(b"Message-ID:", b"Date: Fri, 01 Mar 2024 09:00:00 +0000\nMessage-ID:", 1)
+    for now in (NOW, NOW + timedelta(days=1)):
+        assert read_returned(dated, now=now).receipt.occurred_at == AT.replace(hour=9)

@@ -27,7 +27,17 @@ from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
-from patron.storage.campaigns import APPROVED, ENDED, MEASURED, PAUSED, RUNNING, SavedCampaign, campaign_of, take_step
+from patron.storage.campaigns import (
+    APPROVED,
+    ENDED,
+    MEASURED,
+    PAUSED,
+    RUNNING,
+    SavedCampaign,
+    campaign_of,
+    state_in_words,
+    take_step,
+)
 from patron.storage.last_run import last_run
 from patron.storage.offer_policy import Offer
 from patron.storage.shop import Shop, Snapshot
@@ -110,10 +120,12 @@ def measure_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> Campai
 
 def _require_begun(saved: SavedCampaign, snapshot: Snapshot, start: datetime) -> None:
     if saved.last("approved") is None:
-        raise BadCampaign(f"{saved.name!r} is {saved.state}: nothing was sent", where="campaign", todo=NOT_SENT_YET)
+        state = state_in_words(saved.state)
+        raise BadCampaign(f"{saved.name!r} is {state}: nothing was sent", where="campaign", todo=NOT_SENT_YET)
     if snapshot.run.as_of <= start:
         what = (
-            f"{saved.name!r} starts at {saved.campaign.start}, and the last run knows facts until {snapshot.run.as_of}"
+            f"{saved.name!r} starts at {start:%Y-%m-%d %H:%M}, and the last run knows facts until"
+            f" {snapshot.run.as_of.astimezone(start.tzinfo):%Y-%m-%d %H:%M}"
         )
         raise BadCampaign(what, where="campaign", todo="Import what happened since and run the loop with `patron run`.")
 

@@ -45,6 +45,7 @@ from patron.storage.campaigns import (
     SavedCampaign,
     campaign_of,
     saved_campaign,
+    state_in_words,
     take_step,
 )
 from patron.storage.durable_files import make_private_folder
@@ -318,7 +319,8 @@ def _require_sendable(saved: SavedCampaign) -> None:
             "planned": "Let somebody approve it: `patron campaign approve`.",
             "paused": "Resume it with `patron campaign resume`.",
         }.get(saved.state, "It is over.")
-        raise BadCampaign(f"{saved.name!r} is {saved.state}, so that nothing is sent", where="campaign", todo=todo)
+        state = state_in_words(saved.state)
+        raise BadCampaign(f"{saved.name!r} is {state}, so that nothing is sent", where="campaign", todo=todo)
 
 
 def _start(shop: Shop, saved: SavedCampaign) -> datetime:

@@ -26,10 +26,8 @@ def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool,
     with shop.store.begin() as connection:
         before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
         if before is None:
-            what, todo = (
-                f"the campaign has no message {message_id!r}",
-                "`patron campaign settle` without --message lists them.",
-            )
+            what = f"the campaign has no message {message_id!r}"
+            todo = "`patron campaign settle NAME` lists those of unknown outcome."
             raise NotFound(what, where="--message", todo=todo)
         if before != MessageState.UNKNOWN:
             todo = "Only a message of unknown outcome needs to be settled."

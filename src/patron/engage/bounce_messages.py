@@ -132,9 +132,11 @@ def _text(part: Message) -> str:
 
 
 def _date(message: Message, now: datetime) -> datetime:
-    """When it was written, as its Date says; never later than now."""
-    try:
-        at = parsedate_to_datetime(str(message["Date"]))
-    except (TypeError, ValueError, OverflowError):
-        return now
-    return min(at if at.tzinfo else at.replace(tzinfo=UTC), now)
+    """When it was written, or else when what it returns was, so that each reading agrees; never later than now."""
+    for part in message.walk():
+        try:
+            at = parsedate_to_datetime(str(part["Date"]))
+        except (TypeError, ValueError, OverflowError):
+            continue
+        return min(at if at.tzinfo else at.replace(tzinfo=UTC), now)
+    return now

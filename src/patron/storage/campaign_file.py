@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from patron.schema.errors import BadCampaign
+from patron.schema.errors import BadCampaign, SettingsError
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 
@@ -123,8 +123,8 @@ class Campaign(_Section):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a campaign file, and the bodies of its templates. Raises BadCampaign, SettingsError for no TOML."""
-        return cls.of(_with_bodies(read_toml(path), path), where=str(path))
+        """Read a campaign file, and the bodies of its templates. Raises BadCampaign."""
+        return cls.of(_with_bodies(_content(path), path), where=str(path))
 
     @classmethod
     def of(cls, content: dict[str, Any], *, where: str) -> Self:
@@ -133,6 +133,14 @@ class Campaign(_Section):
             return cls.model_validate(content)
         except ValidationError as error:
             raise BadCampaign(problems_of(error, cls), where=where, todo=TODO) from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return read_toml(path)
+    except SettingsError as error:  # why: what to do about a workspace's own file is wrong for a campaign's
+        todo = TODO if path.is_file() else "Check the path; `patron campaign save --example` prints a file that works."
+        raise BadCampaign(error.what, where=str(path), todo=todo) from error
 
 
 FORMATS = {".mjml": "mjml", ".html": "html", ".htm": "html", ".txt": "text"}
@@ -164,5 +172,6 @@ def _with_body(section: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
         body = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadCampaign(f"the template {name} cannot be read ({error})", where=str(path), todo=TODO) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadCampaign(f"the template {name} cannot be read ({reason})", where=str(path), todo=TODO) from error
     return section | {"body": body, "format": kind}

@@ -148,11 +148,17 @@ def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
     return saved_campaign(connection, name)
 
 
+def state_in_words(state: str) -> str:
+    """A state as it stands after "is"."""
+    return "a draft" if state == DRAFT else state
+
+
 def require(saved: SavedCampaign, step: str) -> None:
     """Raise BadCampaign where a campaign's state does not allow a step."""
     rule = STEPS[step]
     if saved.state not in rule.needs:
-        raise BadCampaign(f"{saved.name!r} is {saved.state} and cannot be {step}", where="campaign", todo=rule.todo)
+        state = state_in_words(saved.state)
+        raise BadCampaign(f"{saved.name!r} is {state} and cannot be {step}", where="campaign", todo=rule.todo)
 
 
 def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[str, bool]:

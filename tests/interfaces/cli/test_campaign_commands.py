@@ -67,3 +67,23 @@ def test_a_campaign_that_does_not_exist_is_refused(run):
         ran = run(*words)
         assert ran.code == 1
         assert "no campaign 'x'" in ran.err
+
+
+def test_a_missing_or_broken_file_is_refused_with_what_to_do(run, tmp_path):
+    missing = run("save", tmp_path / "none.toml")
+    assert missing.code == 1
+    assert "Check the path" in missing.err
+    (tmp_path / "broken.toml").write_text("name = hello", encoding="utf-8")
+    broken = run("save", tmp_path / "broken.toml")
+    assert "is not valid TOML" in broken.err
+    assert "backup" not in missing.err + broken.err
+
+
+def test_each_step_names_the_next_one(run, tmp_path):
+    run("save", "--example", "--out", tmp_path)
+    file = tmp_path / "campaign.toml"
+    file.write_text(file.read_text("utf-8").replace('"hello"', '"next steps"', 1), encoding="utf-8")
+    assert 'patron campaign plan "next steps"' in run("save", file, "--as", "Ann").out
+    assert "Nothing goes out before it is planned and approved" in run("send", "next steps", "--dry-run").out
+    assert 'patron campaign approve "next steps"' in run("plan", "next steps").out
+    assert 'patron campaign send "next steps"' in run("approve", "next steps", "--as", "Bo").out

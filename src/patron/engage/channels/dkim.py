@@ -54,7 +54,8 @@ class DkimSigner:
         try:
             key = load_pem_private_key(file.read_bytes(), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise ChannelUnavailable(f"the DKIM key cannot be read ({error})", where=str(file), todo=todo) from error
+            reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
+            raise ChannelUnavailable(f"the DKIM key cannot be read ({reason})", where=str(file), todo=todo) from error
         if not isinstance(key, RSAPrivateKey) or key.key_size < FEWEST_BITS:
             what = f"the DKIM key is not an RSA key of at least {FEWEST_BITS} bits"
             raise ChannelUnavailable(what, where=str(file), todo=todo)

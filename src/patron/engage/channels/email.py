@@ -45,7 +45,8 @@ LINE_STARTS_WITH_DOT = re.compile(rb"(?m)^\.")
 LONGEST_DETAIL = 200
 TOO_LARGE = 552
 START_INPUT = 354
-TODO = "See `patron channels list`, then correct [channels.email] in patron.toml."
+TODO = "Correct [channels.email] in patron.toml; `patron channels list` tries it again."
+NOT_READY = f"Start the server, or c{TODO[1:]}"
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,8 @@ class EmailChannel:
         except (SMTPException, OSError, ssl.SSLError) as error:
             _close(client)
             where = f"{settings.host}:{settings.port}"
-            reason = _detail(error.code, error.message, "") if isinstance(error, SMTPResponseException) else str(error)
-            raise ChannelUnavailable(f"the SMTP server is not ready ({reason})", where=where, todo=TODO) from error
+            what = f"the SMTP server is not ready ({_reason(error)})"
+            raise ChannelUnavailable(what, where=where, todo=NOT_READY) from error
         return client
 
     async def _send(self, client: SMTP, message: OutgoingMessage) -> Handover | None:
@@ -294,6 +295,16 @@ async def _quit(client: SMTP) -> None:
 def _outcome(code: int) -> Outcome:
     kinds = {2: Outcome.SENT, 4: Outcome.DEFERRED, 5: Outcome.REJECTED}
     return kinds.get(code // 100, Outcome.UNKNOWN)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, in a few words."""
+    if isinstance(error, SMTPResponseException):
+        return _detail(error.code, error.message, "")
+    cause = error.__cause__ if isinstance(error, SMTPException) else error
+    if isinstance(cause, ConnectionRefusedError):
+        return "nothing listens there"
+    return str(error)
 
 
 def _detail(code: int, words: str, recipient: str) -> str:

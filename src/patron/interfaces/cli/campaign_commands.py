@@ -37,6 +37,7 @@ def save(
     """
     from patron.commands import save_campaign
     from patron.storage.campaign_file import Campaign
+    from patron.storage.campaigns import state_in_words
     from patron.storage.shop import Shop
 
     now = datetime.now().astimezone()
@@ -54,7 +55,10 @@ def save(
     if json:
         output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
     else:
-        output.say(f"The campaign {saved.name!r} is saved as version {saved.version}; it is {saved.state}.")
+        state = state_in_words(saved.state)
+        output.say(f"The campaign {saved.name!r} is saved as version {saved.version}; it is {state}.")
+        if saved.state == "draft":
+            output.say(f'Next: patron campaign plan "{saved.name}"')
 
 
 @campaign.command("list")
@@ -102,6 +106,8 @@ def plan(
         progress("planning", 0, None)
         planned = plan_campaign(shop, name, by=by, now=datetime.now(UTC))
     show_plan(planned, shop.settings.shop, json=json)
+    if not json:
+        output.say(f'Next: patron campaign approve "{name}" --as NAME, by another person than its author')
 
 
 @campaign.command()

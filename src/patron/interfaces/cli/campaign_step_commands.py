@@ -23,7 +23,11 @@ def approve(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, jso
     from patron.commands import campaign_steps
     from patron.storage.shop import Shop
 
-    _show(campaign_steps.approve(Shop.open(workspace), name, by=by, now=datetime.now(UTC)), json=json)
+    saved = campaign_steps.approve(Shop.open(workspace), name, by=by, now=datetime.now(UTC))
+    _show(saved, json=json)
+    if not json:
+        output.say(f"`patron serve` sends it from {saved.campaign.start} on.")
+        output.say(f'To send it now: patron campaign send "{name}" (--dry-run counts first)')
 
 
 def pause(

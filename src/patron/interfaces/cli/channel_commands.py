@@ -151,10 +151,10 @@ def bounces(
         output.as_json(counts)
         return
     of = counts.receipts
-    output.say(f"{counts.messages:,} messages: {of.recorded:,} new receipts, {of.repeated:,} known ones.")
-    output.say(f"{of.suppressed:,} addresses are sent nothing more; {counts.unsubscribed:,} people unsubscribed.")
+    output.say(f"Messages read: {counts.messages:,}. Receipts: {of.recorded:,} new, {of.repeated:,} known.")
+    output.say(f"Addresses suppressed: {of.suppressed:,}. People who unsubscribed: {counts.unsubscribed:,}.")
     if of.unknown or counts.ignored:
-        output.say(f"{of.unknown + counts.ignored:,} messages are about none of ours, and changed nothing.")
+        output.say(f"Not about a message of ours, and without effect: {of.unknown + counts.ignored:,}.")
 
 
 COMMANDS = (channels,)

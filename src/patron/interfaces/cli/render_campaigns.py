@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
+from patron.schema.message_states import MESSAGE_REASONS
 
 if TYPE_CHECKING:
     from patron.answers.campaign_list import CampaignDetail, CampaignLine
@@ -51,9 +52,10 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
         assigned, holdout = formats.count(detail.assigned_count), formats.count(detail.holdout_count)
         output.say(f"{assigned} customers are assigned, {holdout} of them to the holdout")
         output.say(f"forecast: {formats.money(line.forecast_cents)} incremental margin")
-    for title, counts in (("messages", detail.messages), ("not sent", detail.skipped)):
-        if counts:
-            output.say(f"{title}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if detail.messages:
+        output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
+    for reason, count in detail.skipped.items():
+        output.say(f"  {count:,} not sent: {MESSAGE_REASONS.get(reason, reason)}")
     if detail.result:
         output.say(str(detail.result["learned"]))
     rows = [(one.step, one.version, formats.time(one.taken_at), one.taken_by) for one in detail.steps]

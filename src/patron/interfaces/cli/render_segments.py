@@ -37,7 +37,7 @@ def show_segments(lines: Sequence[SegmentLine], *, json: bool) -> None:
         (
             one.name,
             one.folder,
-            f"{one.saved_at:%Y-%m-%d} {one.saved_by}",
+            f"{one.saved_at:%Y-%m-%d} by {one.saved_by}",
             one.problem,
             one.version,
             "-" if one.customer_count is None else f"{one.customer_count:,}",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_LEFT = 3
 """Exit code where the outcome of some messages is unknown."""
+STEPS_BEFORE_SEND = {"draft": "it is planned and approved", "planned": "it is approved", "paused": "it is resumed"}
+"""What a campaign still needs before it is sent, by its state."""
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
 
 
@@ -129,13 +131,16 @@ def _show(summary: "SendSummary", *, json: bool, is_dry: bool = False) -> None:
     reasons = dict(summary.by_reason)
     due = reasons.pop("due", 0)
     if is_dry:
+        output.say(f"{summary.campaign}: {summary.state}")
         output.say(f"{due:,} messages would go out now; {summary.sent_count:,} have gone out.")
+        if summary.state in STEPS_BEFORE_SEND:
+            output.say(f"Nothing goes out before {STEPS_BEFORE_SEND[summary.state]}.")
     else:
         output.say(f"{summary.campaign}: {summary.state}; {summary.sent_count:,} messages sent.")
     for label, count in (
-        ("wait", summary.waiting_count),
+        ("wait", 0 if is_dry else summary.waiting_count),
         ("failed", summary.failed_count),
-        ("are skipped", summary.skipped_count),
+        ("would be skipped" if is_dry else "are skipped", summary.skipped_count),
         ("are of unknown outcome", summary.unknown_count),
     ):
         if count:

@@ -546,7 +546,8 @@ def test_what_the_collector_takes_is_described(server):
 
 PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 SCORES = ["/api/scores", "/api/scores/total"]
-CAMPAIGNS = [route.path for routes in (*segment_routes.ROUTERS, *campaign_routes.ROUTERS) for route in routes.routes]
+CAMPAIGN_ROUTERS = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, receipt_routes.router)
+CAMPAIGNS = [route.path for routes in CAMPAIGN_ROUTERS for route in routes.routes]
 LISTS = ["/api/recommendations", "/api/recommendations/batch", "/api/recommendations/preview"]
 """Whose keys tests/interfaces/http/test_recommendation_routes.py knows."""
 """Also with a secret key: `tests/interfaces/http/test_score_routes.py`."""

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
-from patron.interfaces.http import campaign_routes, decision_routes, segment_routes
+from patron.interfaces.http import campaign_routes, decision_routes, receipt_routes, segment_routes
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS

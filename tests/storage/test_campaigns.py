@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from patron.schema.errors import BadCampaign, NotFound, SettingsError
 from patron.storage.campaign_file import Campaign
-from patron.storage.campaigns import STATES, STEPS, campaign_of, campaigns, save_campaign, take_step
+from patron.storage.campaigns import STATES, STEPS, campaign_of, campaigns, save_campaign, state_in_words, take_step
 from patron.storage.store import Store
 
 AT = datetime(2024, 3, 1, 9, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_only_the_steps_of_the_table_change_the_state(store, steps, number):
         if state in STEPS[step].needs:
             state = take(store, name, step).state
         else:
-            with pytest.raises(BadCampaign, match=f"is {state} and cannot be {step}"):
+            with pytest.raises(BadCampaign, match=f"is {state_in_words(state)} and cannot be {step}"):
                 take(store, name, step)
             assert len(campaign_of(store, name).steps) == count
         assert state in STATES

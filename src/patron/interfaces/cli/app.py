@@ -31,10 +31,10 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Data": data_commands.COMMANDS,
     "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
     "Look": result_commands.COMMANDS,
-    "Campaigns": (*segment_commands.COMMANDS, *campaign_commands.COMMANDS),
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS, *channel_commands.COMMANDS),
+    "Campaigns": (*segment_commands.COMMANDS, *campaign_commands.COMMANDS),
 }
 """Commands under the heading that `patron --help` shows them with."""
 

@@ -33,6 +33,7 @@ from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.segment_definitions import save_definition
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.snapshot_cache import SnapshotReader
 from patron.understand.segments import build_segments

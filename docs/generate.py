@@ -19,6 +19,7 @@ from patron.schema.table_definition import Table, sql_type
 from patron.schema.tables import TABLES
 from patron.storage.policy import Policy
 from patron.storage.settings import Settings
+from patron.storage.settings_problems import WRITTEN_AS
 from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS
 
 HERE = Path(__file__).parent / "reference"
@@ -142,7 +143,11 @@ def settings_rows(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[st
             yield from settings_rows(inner, f"{prefix}{name}.")
         else:
             default = "" if info.is_required() else repr(info.default)
-            yield f"`{prefix}{name}`", f"`{default}`" if default else "required", meanings.get(name, "")
+            yield (
+                f"`{prefix}{WRITTEN_AS.get(name, name)}`",
+                f"`{default}`" if default else "required",
+                meanings.get(name, ""),
+            )
 
 
 def settings() -> str:

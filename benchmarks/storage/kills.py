@@ -42,7 +42,7 @@ from patron.schema.tables import EVENTS, TABLES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS, FORGOTTEN, VAULT_TOKENS
+from patron.storage.store import DEAD_LETTERS, EXPERIMENT_ARMS, FORGOTTEN, VAULT_TOKENS
 
 KILLS = 3 if "--full" in sys.argv else 1
 """How many times as many as the least."""
@@ -180,7 +180,7 @@ def contents_of(home: Home, folder: Path | None = None) -> dict[str, object]:
         found: dict[str, object] = {table.name: rows_of(shop, table.name) for table in TABLES}
         with shop.store.begin() as connection:
             tokens = list(connection.scalars(sa.select(VAULT_TOKENS.c.token)))
-            for table in (ASSIGNMENTS, DEAD_LETTERS):
+            for table in (EXPERIMENT_ARMS, DEAD_LETTERS):
                 columns = [c for c in table.c if c.name not in {"payload", "dead_letter_id", "import_id", "created_at"}]
                 found[table.name] = sorted(map(repr, connection.execute(sa.select(*columns)).all()))
         values = Vault.open(shop).reveal(tokens)

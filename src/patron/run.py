@@ -58,6 +58,7 @@ from patron.understand.facts.later_refunds import build_later_refunds
 from patron.understand.features import FAMILIES, OF_PROSPECTS, build_features, feature_version, without_traits
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
+from patron.understand.segment_members import build_segment_members
 from patron.understand.segments import build_segments
 from patron.understand.stage_transitions import build_stage_transitions
 
@@ -140,7 +141,7 @@ STEPS = (
     Step("features", understand, (build_features, build_run_prospects)),
     Step("measure", measure, (measure_effects, measure_lists, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
-    Step("segments", understand, (build_segments, build_stage_transitions)),
+    Step("segments", understand, (build_segments, build_stage_transitions, build_segment_members)),
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),

@@ -8,8 +8,9 @@ from patron.answers.sql_query import sql, tables
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME, CUTOFFS
+from patron.storage.campaign_tables import ASSIGNMENTS
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS
+from patron.storage.store import EXPERIMENT_ARMS
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -33,8 +34,8 @@ def test_a_select_reads_declared_tables(shop):
 def test_a_select_reads_the_assignments_of_experiments_and_no_other_table_of_the_store(shop):
     assigned = {"experiment": "retention", "customer_id": "x", "arm": "holdout", "assigned_at": NOW}
     with shop.store.begin() as connection:
-        connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
-    query = "select c.customer_id, a.arm, a.assigned_at from cutoffs c join assignments a using (customer_id)"
+        connection.execute(sa.insert(EXPERIMENT_ARMS).values(assigned))
+    query = "select c.customer_id, a.arm, a.assigned_at from cutoffs c join experiment_arms a using (customer_id)"
     assert sql(shop, query).to_pylist() == [{"customer_id": "x", "arm": "holdout", "assigned_at": NOW}]
     with pytest.raises(BadQuery, match="there is no table vault_tokens"):
         sql(shop, "select * from vault_tokens")
@@ -106,7 +107,7 @@ def test_what_is_no_sql_is_named_without_words_of_a_library(shop, text):
 
 def test_every_table_is_listed_with_its_columns(shop):
     found = {table.name: table for table in tables(shop)}
-    assert set(found) == {*BY_NAME, ASSIGNMENTS.name}
+    assert set(found) == {*BY_NAME, EXPERIMENT_ARMS.name, ASSIGNMENTS.name}
     assert all(table.row.startswith("one row per") and table.columns for table in found.values())
     [cutoffs] = tables(shop, "cutoffs")
     assert [(column.name, column.type) for column in cutoffs.columns] == [

@@ -169,13 +169,17 @@ class NotingStore:
             yield connection
 
 
+WRITTEN_BY_COMMANDS = {"assignments", "messages"}
+"""Tables of the store that no stage writes: campaigns are planned and sent by commands."""
+
+
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:
     """What is wrong with the loop that stages declare, in words; nothing for a closed loop that runs."""
     written = {name for one in declared.values() for name in one.writes}
     found = [
         f"{stage} reads {name}, which nobody writes"
         for stage, one in declared.items()
-        for name in sorted(one.reads - written)
+        for name in sorted(one.reads - written - WRITTEN_BY_COMMANDS)
     ]
     for stage, names in uses.items():
         visible = declared[stage].reads | declared[stage].writes

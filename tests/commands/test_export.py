@@ -14,7 +14,7 @@ from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS
+from patron.storage.store import EXPERIMENT_ARMS
 
 pytestmark = pytest.mark.xdist_group("export")  # its workspace takes long to make
 
@@ -61,7 +61,7 @@ def test_everything_known_of_one_customer_is_exported_revealed(shop):
     customer_id = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))["customer_id"]
     with shop.store.begin() as connection:
         row = {"experiment": "retention", "customer_id": customer_id, "arm": "holdout", "assigned_at": AS_OF}
-        connection.execute(sa.insert(ASSIGNMENTS).values(row))
+        connection.execute(sa.insert(EXPERIMENT_ARMS).values(row))
     known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
     assert set(known["identifiers"].values()) == {"shop 7", "visitor 7"}
     assert sorted(text["text"] for text in known["texts"]) == [
@@ -72,8 +72,8 @@ def test_everything_known_of_one_customer_is_exported_revealed(shop):
     assert {event["event_id"] for event in tables["events"]} == {*(f"o7-{month}" for month in range(1, 6)), *"sir"}
     for name in ("customers", "identities", "orders", "order_lines", "interactions", "features", "segments", "scores"):
         assert {row["customer_id"] for row in tables[name]} == {known["customer_id"]}, name
-    assert [row["arm"] for row in tables["assignments"]] == ["holdout"]
-    assert set(tables) - {"events", "assignments"} <= BY_NAME.keys()
+    assert [row["arm"] for row in tables["experiment_arms"]] == ["holdout"]
+    assert set(tables) - {"events", "experiment_arms"} <= BY_NAME.keys()
     assert export_customer(shop, customer_id=known["customer_id"], now=datetime.now(UTC)) == known
 
 

@@ -33,7 +33,7 @@ from patron.storage import model_registry
 from patron.storage.lake_erasure import Eraser
 from patron.storage.model_registry import ERASED
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
+from patron.storage.store import AUDIT, DEAD_LETTERS, ERASURES, EXPERIMENT_ARMS, FORGOTTEN
 from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("forget")  # its workspace takes long to make
@@ -208,7 +208,7 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         write_private(export_customer(shop, user_id=OTHER, now=datetime.now(UTC)), shop.folder / "other.json")
         with shop.store.begin() as connection:
             row = {"experiment": "e", "customer_id": customer_id(shop, ANNA), "arm": "holdout", "assigned_at": AS_OF}
-            connection.execute(sa.insert(ASSIGNMENTS).values(row))
+            connection.execute(sa.insert(EXPERIMENT_ARMS).values(row))
         shop.close()
         yield folder
 
@@ -310,7 +310,7 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
         "reports deleted",
         "exports deleted",
     } <= done.erased.keys()
-    assert done.erased["rows of assignments"] == 1
+    assert done.erased["rows of experiment_arms"] == 1
     assert shop.snapshot().run == last.run
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
 

@@ -10,7 +10,7 @@ from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.run import stage_view
 from patron.storage.policy import Holdout
 from patron.storage.runs import Run
-from patron.storage.store import ASSIGNMENTS
+from patron.storage.store import EXPERIMENT_ARMS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 CUSTOMERS = [f"c{n}" for n in range(200)]
@@ -23,7 +23,7 @@ def store(shop):
 
 def stored(store):
     with store.begin() as connection:
-        return connection.scalar(sa.select(sa.func.count()).select_from(ASSIGNMENTS))
+        return connection.scalar(sa.select(sa.func.count()).select_from(EXPERIMENT_ARMS))
 
 
 def test_looking_at_the_holdout_stores_nothing_and_says_what_assigning_says(store):

@@ -18,7 +18,7 @@ from patron.commands.simulated_loop import ingest_events
 from patron.govern.vault import Vault
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS
+from patron.storage.store import DEAD_LETTERS, EXPERIMENT_ARMS
 from patron_processes import Commands, after, changed
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
@@ -53,7 +53,7 @@ def content(path: Path) -> bytes:
 
 def assignments(shop: Shop) -> list:
     with shop.store.begin() as connection:
-        return sorted(map(repr, connection.execute(sa.select(ASSIGNMENTS)).all()))
+        return sorted(map(repr, connection.execute(sa.select(EXPERIMENT_ARMS)).all()))
 
 
 def scores_by_run(folder: Path) -> dict[str, list[str]]:

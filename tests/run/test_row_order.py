@@ -26,12 +26,14 @@ from patron.commands.simulated_loop import ingest_events, run_until, write_rules
 from patron.govern.consent_ledger import Consent, iso_time, write_consents
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.run import run_loop, stage_view
+from patron.schema.segment_parser import parse_rule
 from patron.schema.table_definition import Table
 from patron.schema.tables import REPEAT_PURCHASE, SEGMENTS, TABLES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.segment_definitions import save_definition
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.snapshot_cache import SnapshotReader
 from patron.understand.segments import build_segments
@@ -77,9 +79,9 @@ def shuffled_rows(seed: int, *, is_order_forgotten: bool = False):
         return {name: shuffled(rows) for name, rows in (tables or {}).items()}
 
     def shuffling(query: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
-        def shuffled_query(reader, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        def shuffled_query(reader, sql: str, tables: Mapping[str, pa.Table] | None = None, *values) -> pa.Table:
             statement = without_order(sql) if is_order_forgotten else sql
-            rows = query(reader, statement, shuffled_tables(tables))
+            rows = query(reader, statement, shuffled_tables(tables), *values)
             return rows if is_ordered(statement) else shuffled(rows)
 
         return shuffled_query
@@ -227,6 +229,10 @@ def runs(shop_before_run, tmp_path_factory):
         shutil.copytree(folder, copy)
         set_threads(copy, threads)
     plain, shuffled = map(Shop.open, copies)
+    for shop in (plain, shuffled):
+        with shop.store.begin() as connection:
+            rule = parse_rule({"any": [{"field": "value_decile", "op": ">=", "value": 8}, {"event": "Product Viewed"}]})
+            save_definition(connection, "valuable or curious", rule, saved_by="Lee", at=as_of)
     run_loop(plain, as_of)
     with shuffled_rows(seed=1):
         run_loop(shuffled, as_of)

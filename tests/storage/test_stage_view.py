@@ -13,7 +13,7 @@ from patron.storage.declared_store import mentioned_tables, written_tables
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import CAPABILITIES
-from patron.storage.store import ASSIGNMENTS, CONSENT_LEDGER, IMPORTS, METADATA, RUNS, VAULT_TOKENS, WORDINGS
+from patron.storage.store import CONSENT_LEDGER, EXPERIMENT_ARMS, IMPORTS, METADATA, RUNS, VAULT_TOKENS, WORDINGS
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 RUN = Run.at(AS_OF)
@@ -32,7 +32,7 @@ def view(shop):
     """A stage that reads orders, the consent ledger and the vault, and writes cutoffs and assignments."""
     return shop.view(
         ("orders", "consent_ledger", "vault"),
-        ("cutoffs", "assignments"),
+        ("cutoffs", "experiment_arms"),
         run=RUN,
         capabilities={"vault": "the vault", "mail": "undeclared"},
     )
@@ -72,7 +72,7 @@ def test_an_undeclared_lake_table_is_neither_read_nor_written(view):
         lambda: view.write("features", rows),
         lambda: view.write_query("features", "select * from cutoffs"),
         lambda: view.write("orders", rows),
-        lambda: view.write("assignments", rows),
+        lambda: view.write("experiment_arms", rows),
     ):
         with pytest.raises(WorkspaceError, match="may not write"):
             refused()
@@ -82,11 +82,11 @@ def test_an_undeclared_lake_table_is_neither_read_nor_written(view):
 
 def test_a_declared_store_table_is_read_and_written(view):
     with view.declared_store.begin() as connection:
-        connection.execute(sa.insert(ASSIGNMENTS), [ASSIGNED])
-        assert connection.scalar(sa.select(sa.func.count()).select_from(ASSIGNMENTS)) == 1
-        assert list(connection.scalars(sa.select(ASSIGNMENTS.c.arm))) == ["holdout"]
-        connection.execute(sa.update(ASSIGNMENTS).values(arm="reachable"))
-        connection.execute(sa.delete(ASSIGNMENTS))
+        connection.execute(sa.insert(EXPERIMENT_ARMS), [ASSIGNED])
+        assert connection.scalar(sa.select(sa.func.count()).select_from(EXPERIMENT_ARMS)) == 1
+        assert list(connection.scalars(sa.select(EXPERIMENT_ARMS.c.arm))) == ["holdout"]
+        connection.execute(sa.update(EXPERIMENT_ARMS).values(arm="reachable"))
+        connection.execute(sa.delete(EXPERIMENT_ARMS))
         assert connection.execute(sa.select(CONSENT_LEDGER)).all() == []
 
 
@@ -95,15 +95,15 @@ UNDECLARED = {
     "a column": sa.select(RUNS.c.run_id),
     "a count": sa.select(sa.func.count()).select_from(RUNS),
     "a join": sa.select(CONSENT_LEDGER.c.token).join(WORDINGS, WORDINGS.c.wording == CONSENT_LEDGER.c.wording),
-    "a subquery": sa.select(ASSIGNMENTS).where(ASSIGNMENTS.c.customer_id.in_(sa.select(VAULT_TOKENS.c.token))),
-    "a correlated condition": sa.select(ASSIGNMENTS).where(sa.exists().where(IMPORTS.c.source == "web")),
-    "an alias": sa.select(RUNS.alias("assignments")),
+    "a subquery": sa.select(EXPERIMENT_ARMS).where(EXPERIMENT_ARMS.c.customer_id.in_(sa.select(VAULT_TOKENS.c.token))),
+    "a correlated condition": sa.select(EXPERIMENT_ARMS).where(sa.exists().where(IMPORTS.c.source == "web")),
+    "an alias": sa.select(RUNS.alias("experiment_arms")),
     "a CTE": sa.select(sa.select(RUNS.c.run_id).cte("orders").c.run_id),
-    "a union": sa.union_all(sa.select(ASSIGNMENTS.c.arm), sa.select(RUNS.c.run_id)),
+    "a union": sa.union_all(sa.select(EXPERIMENT_ARMS.c.arm), sa.select(RUNS.c.run_id)),
     "a table by its name": sa.select(sa.column("run_id")).select_from(sa.table("runs")),
-    "a source of an insert": sa.insert(ASSIGNMENTS).from_select(["experiment"], sa.select(RUNS.c.run_id)),
-    "a value of an update": sa.update(ASSIGNMENTS).values(arm=sa.select(RUNS.c.run_id).scalar_subquery()),
-    "a condition of a deletion": sa.delete(ASSIGNMENTS).where(ASSIGNMENTS.c.arm == RUNS.c.run_id),
+    "a source of an insert": sa.insert(EXPERIMENT_ARMS).from_select(["experiment"], sa.select(RUNS.c.run_id)),
+    "a value of an update": sa.update(EXPERIMENT_ARMS).values(arm=sa.select(RUNS.c.run_id).scalar_subquery()),
+    "a condition of a deletion": sa.delete(EXPERIMENT_ARMS).where(EXPERIMENT_ARMS.c.arm == RUNS.c.run_id),
 }
 
 
@@ -134,7 +134,7 @@ TEXTS = {
     "SQL as text": sa.text("select * from runs"),
     "text with columns": sa.text("select run_id from runs").columns(RUNS.c.run_id),
     "a literal column": sa.select(sa.literal_column("(select seed from runs)")),
-    "a literal condition": sa.select(ASSIGNMENTS).where(sa.text("arm in (select run_id from runs)")),
+    "a literal condition": sa.select(EXPERIMENT_ARMS).where(sa.text("arm in (select run_id from runs)")),
     "a definition": sa.schema.DropTable(RUNS),
 }
 
@@ -146,9 +146,9 @@ def test_sql_as_text_is_refused_because_its_tables_cannot_be_checked(view, name)
 
 
 def test_tables_of_a_statement_are_found():
-    statement = sa.insert(ASSIGNMENTS).from_select(["experiment"], sa.select(RUNS.c.run_id))
-    assert written_tables(statement) == {"assignments"}
-    assert mentioned_tables(statement) == {"assignments", "runs"}
+    statement = sa.insert(EXPERIMENT_ARMS).from_select(["experiment"], sa.select(RUNS.c.run_id))
+    assert written_tables(statement) == {"experiment_arms"}
+    assert mentioned_tables(statement) == {"experiment_arms", "runs"}
 
 
 def test_an_undeclared_capability_is_refused(shop, view):

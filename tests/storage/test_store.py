@@ -16,7 +16,7 @@ from patron.govern.vault import Vault
 from patron.run import run_loop, silent
 from patron.schema.errors import WorkspaceError
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS, IMPORTS, METADATA, RUNS, Store
+from patron.storage.store import DEAD_LETTERS, EXPERIMENT_ARMS, IMPORTS, METADATA, RUNS, Store
 
 VARIABLE = "PATRON_TEST_POSTGRES"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def test_a_store_of_a_newer_patron_is_refused(postgres_url):
 def replace_all(store: Store, assigned: dict) -> None:
     with store.begin() as connection:
         connection.execute(sa.delete(RUNS))
-        connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
+        connection.execute(sa.insert(EXPERIMENT_ARMS).values(assigned))
 
 
 def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing(postgres_url):
@@ -64,12 +64,12 @@ def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing
     assigned = {"experiment": "retention", "customer_id": "c", "arm": "holdout", "assigned_at": NOW}
     with store.begin() as connection:
         connection.execute(sa.insert(RUNS).values(run))
-        connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
+        connection.execute(sa.insert(EXPERIMENT_ARMS).values(assigned))
     with pytest.raises(sa.exc.IntegrityError):
         replace_all(store, assigned)
     with store.begin() as connection:
         assert dict(connection.execute(sa.select(RUNS)).mappings().one()) == run
-        assert dict(connection.execute(sa.select(ASSIGNMENTS)).mappings().one()) == assigned
+        assert dict(connection.execute(sa.select(EXPERIMENT_ARMS)).mappings().one()) == assigned
     store.close()
 
 

@@ -40,6 +40,8 @@ TINY = {
     "spark.sql.shuffle.partitions": "1",
 }
 """For tables of a few rows compiling a query costs more than running it."""
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For a process of a minute the best machine code costs twice as much processor time as it saves."""
 
 
 def day(number: float) -> datetime:
@@ -126,7 +128,9 @@ def spark() -> Iterator[Engine]:
     pytest.importorskip("pyspark", reason="the spark extra is not installed")
     from patron.storage.spark_engine import SparkEngine  # noqa: PLC0415 - an optional extra
 
-    engine = SparkEngine("local[2]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_SUBMIT_OPTS", JAVA_OPTIONS)
+        engine = SparkEngine("local[2]")
     for name, value in TINY.items():
         engine.session.conf.set(name, value)
     yield engine

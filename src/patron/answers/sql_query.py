@@ -15,12 +15,13 @@ from sqlglot.errors import SqlglotError
 from patron.answers.query_limits import GiveUp, QueryLimits, Watch, memory_cap, spill_folder
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
-from patron.schema.table_definition import TEXT, TIME, sql_type
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, sql_type
 from patron.schema.tables import BY_NAME
+from patron.storage.campaign_tables import ASSIGNMENTS
 from patron.storage.engine import syntax_problem
 from patron.storage.pinned_tables import pinned_relation, with_ctes
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS
+from patron.storage.store import EXPERIMENT_ARMS
 
 FORBIDDEN = (
     exp.Insert,
@@ -36,11 +37,14 @@ FORBIDDEN = (
     exp.Into,
 )
 
-STORE_TABLES = {ASSIGNMENTS.name: ASSIGNMENTS}
+STORE_TABLES = {table.name: table for table in (EXPERIMENT_ARMS, ASSIGNMENTS)}
 """Tables of the store that can be queried too: those without personal data."""
-STORE_ROWS = {ASSIGNMENTS.name: "one row per experiment and customer"}
+STORE_ROWS = {
+    EXPERIMENT_ARMS.name: "one row per experiment and customer",
+    ASSIGNMENTS.name: "one row per campaign and customer of its segment",
+}
 
-STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME}
+STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME, sa.Boolean: FLAG, sa.Integer: INT, sa.Float: NUMBER}
 
 LONGEST_QUERY = 100_000
 ROWS_PER_BATCH = 10_000

@@ -133,13 +133,13 @@ def _play(
             offers = shop.lake.read(EXPOSURES)["action"]
         finally:
             shop.close()
-            _delete_keys(shop.workspace_id)
+            delete_keys(shop.workspace_id)
     events = pa.concat_tables([*tables, world.history(FOLLOWED_DAYS)])
     profit = profit_cents(events, settings) - contact_cents(offers, settings)
     return DryRun(len(offers), spent_cents(events, offers, settings), profit - none_cents)
 
 
-def _delete_keys(workspace_id: str) -> None:
+def delete_keys(workspace_id: str) -> None:
     """Delete the key of a workspace that is gone, and the head of its audit log."""
     leftover: Iterable[Path] = keys_folder().glob(f"{workspace_id}*") if workspace_id else ()
     for path in leftover:

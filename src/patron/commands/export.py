@@ -13,6 +13,7 @@ from patron.collect.workspace_inbox import collector_state
 from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import history, words_place
+from patron.govern.sent_messages import readable_messages
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound
@@ -59,7 +60,7 @@ def export_customer(shop: Shop, *, now: datetime, **identifier: str | None) -> d
         "customer_id": customer_id,
         "as_of": as_of,
         "identifiers": identifiers,
-        "texts": vault.texts(person.tokens),
+        "texts": readable_messages(vault, vault.texts(person.tokens)),
         "tables": {name: listed for name, listed in sorted(rows.items()) if listed},
     }
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from patron.govern import audit_log
-from patron.govern.consent_ledger import PROFILING, latest_answers
+from patron.govern.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
 from patron.schema.metrics import decile_of
@@ -22,6 +22,7 @@ from patron.storage.durable_files import private_file
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records, run_as_of
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, require_forecast
+from patron.storage.policy import PROFILING
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import AUDIT
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from patron.engage.outbox import write_csv
 from patron.govern import audit_log
-from patron.govern.consent_ledger import PROFILING, latest_answers
+from patron.govern.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
 from patron.schema import metrics
@@ -23,6 +23,7 @@ from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.numbers import Numbers
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run
+from patron.storage.policy import PROFILING
 from patron.storage.shop import Shop, Snapshot
 
 MIN_MEMBERS = 20

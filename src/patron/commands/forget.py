@@ -31,6 +31,7 @@ from patron.govern.vault import IDENTIFIER, Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
+from patron.storage.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
@@ -171,6 +172,9 @@ def _erase_lake_rows(erasure: Erasure) -> None:
 def _erase_store_rows(erasure: Erasure) -> None:
     tokens, erased = erasure.person.tokens, {}
     with erasure.shop.store.begin() as connection:
+        theirs = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.customer_id.in_(erasure.person.customer_ids))
+        receipts = sa.delete(RECEIPTS).where(RECEIPTS.c.message_id.in_(theirs))
+        erased[f"rows of {RECEIPTS.name}"] = connection.execute(receipts).rowcount
         for table in BY_CUSTOMER:
             matching = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(matching)).rowcount

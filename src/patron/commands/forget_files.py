@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
+from patron.engage.channels.file import message_files, without_messages
 from patron.engage.outbox_offers import HELD_BACK
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
+from patron.storage.campaign_tables import MESSAGES
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.run_files import record_outbox_file
 from patron.storage.shop import Shop
@@ -37,7 +40,7 @@ MAX_SEARCHED_BYTES = 50_000_000
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
     rows = sum(_remove_from_outbox(shop, vault, person, path) for path in _outbox_files(shop))
-    yield "outbox rows, the files rewritten", rows
+    yield "outbox rows, the files rewritten", rows + _remove_messages(shop, person)
     gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
         theirs = [path for path in _foreign_files(shop) if is_theirs(path, person)]
@@ -95,6 +98,20 @@ def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) ->
         record_outbox_file(shop.store, path.parent.name, path.name, content)
         write_durably(path, content)
     return len(rows) - len(kept)
+
+
+def _remove_messages(shop: Shop, person: Person) -> int:
+    """Rewrite files of campaigns' messages without those to the person; return how many went."""
+    chosen = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.customer_id.in_(person.customer_ids))
+    with shop.store.begin() as connection:
+        theirs = frozenset(connection.scalars(chosen))
+    count = 0
+    for path in message_files(shop.folder / "outbox") if theirs else ():
+        content, gone = without_messages(path.read_text(encoding="utf-8"), theirs)
+        if gone:
+            write_durably(path, content.encode())
+        count += gone
+    return count
 
 
 def _with_and_without_apostrophe(cell: str) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ READS = (
     "traits",
     "identities",
     "events",
+    "messages",
+    "assignments",
     "vault",
 )
 WRITES = (
@@ -31,7 +33,7 @@ WRITES = (
     "propensities",
     "recommendable_products",
     "recommendations",
-    "assignments",
+    "experiment_arms",
     "fairness",
 )
 RETURNS: tuple[str, ...] = ()

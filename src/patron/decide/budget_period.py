@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.storage.budget_period import budget_period, spent_query
+from patron.storage.campaign_offers import campaigns_spent_cents
 from patron.storage.stage_view import StageView
 
 
@@ -18,7 +19,7 @@ class Remaining:
     since: datetime
     until: datetime
     spent_cents: float
-    """Expected cost of the decisions of the other runs."""
+    """Expected cost of the decisions of the other runs, and of what campaigns sent."""
     exploration_cost_cents: float
     """Expected net value that the other runs gave up to learn effects."""
 
@@ -35,7 +36,7 @@ def remaining(view: StageView) -> Remaining:
     def total(cost: str) -> float:
         return view.query(spent_query(period, without=[run.run_id], cost=cost))["cents"][0].as_py()
 
-    spent = total("cost_cents")
+    spent = total("cost_cents") + campaigns_spent_cents(view.declared_store, period.since, period.until)
     explored = total("exploration_cost_cents")
     regret = policy.exploration.share * policy.budget.cents
     return Remaining(

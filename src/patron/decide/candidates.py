@@ -8,6 +8,19 @@ from patron.storage.policy import Policy
 DAYS_OF_HISTORY = 365
 REASON_COLUMNS = ("reason_1", "reason_2", "reason_3")
 """Why each customer is likely to leave, the strongest reason first; NULL without one."""
+FACTS_OF_CANDIDATE = f"""s.value_cents_90_days, s.purchase, s.churn_probability,
+  coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
+  coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
+  coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
+  {", ".join(f"l.{name}" for name in REASON_COLUMNS)},
+  t.is_granted as is_consent_granted, t.basis as consent_basis,
+  coalesce(not p.is_granted, false) as is_personal_refused"""
+JOINED_FACTS = """left join forecast s on s.customer_id = g.customer_id
+left join bought b on b.customer_id = g.customer_id
+left join offered o on o.customer_id = g.customer_id
+left join consent t on t.customer_id = g.customer_id
+left join personal p on p.customer_id = g.customer_id
+left join leaving l on l.customer_id = g.customer_id"""
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: bool = False) -> str:
@@ -27,28 +40,42 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: b
     return f"""
 with {_facts_of_candidates(run_id, as_of, until, policy)}
 select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
-  s.value_cents_90_days, s.purchase, s.churn_probability,
-  coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
-  coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
-  coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
-  {", ".join(f"l.{name}" for name in REASON_COLUMNS)},
-  t.is_granted as is_consent_granted, t.basis as consent_basis, coalesce(not p.is_granted, false) as is_personal_refused
+  {FACTS_OF_CANDIDATE}
 from segments g
 left join moved_stages m on m.customer_id = g.customer_id
-left join forecast s on s.customer_id = g.customer_id
-left join bought b on b.customer_id = g.customer_id
-left join offered o on o.customer_id = g.customer_id
-left join consent t on t.customer_id = g.customer_id
-left join personal p on p.customer_id = g.customer_id
-left join leaving l on l.customer_id = g.customer_id
+{JOINED_FACTS}
 where g.run_id = '{run_id}'
   and ((coalesce(m.lifecycle_stage, g.lifecycle_stage) in ({stages}){active_condition}) {refused})
 order by g.customer_id
 """
 
 
-def _facts_of_candidates(run_id: str, as_of: datetime, until: datetime, policy: Policy) -> str:
-    """SQL of what is known of each customer by then: a common table each; offers that went out before `until` count."""
+def audience_query(run_id: str, as_of: datetime, policy: Policy) -> str:
+    """SQL for the customers of the Arrow table `audience` (customer_id), whatever their stage; columns as candidates.
+
+    The lifecycle stage of who has not ordered yet is ''. Offers of the run itself count for the caps.
+    """
+    until = as_of + timedelta(days=policy.caps.within_days)
+    return f"""
+with {_facts_of_candidates(run_id, as_of, until, policy, without_run="")}
+select g.customer_id, coalesce(s2.lifecycle_stage, '') as lifecycle_stage,
+  {FACTS_OF_CANDIDATE}
+from audience g
+left join (select customer_id, lifecycle_stage from segments where run_id = '{run_id}') s2
+  on s2.customer_id = g.customer_id
+{JOINED_FACTS}
+order by g.customer_id
+"""
+
+
+def _facts_of_candidates(
+    run_id: str, as_of: datetime, until: datetime, policy: Policy, *, without_run: str | None = None
+) -> str:
+    """SQL of what is known of each customer by then: a common table each; offers that went out before `until` count.
+
+    Those of one run do not: of `without_run`, or else of the run itself.
+    """
+    uncounted = run_id if without_run is None else without_run
     reasons = (
         f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
     )
@@ -68,7 +95,7 @@ bought as (
   group by customer_id),
 offered as (
   select customer_id, count(*) as offer_count from exposures
-  where run_id <> '{run_id}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(since)}
+  where run_id <> '{uncounted}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(since)}
   group by customer_id),
 consent as (
   select customer_id, is_granted, basis from consents

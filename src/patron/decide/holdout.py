@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from patron.storage.declared_store import DeclaredConnection, DeclaredStore
 from patron.storage.policy import Holdout
-from patron.storage.store import ASSIGNMENTS
+from patron.storage.store import EXPERIMENT_ARMS
 
 HOLDOUT = "holdout"
 REACHABLE = "reachable"
@@ -34,7 +34,7 @@ def assign_holdout(
     store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime
 ) -> npt.NDArray[np.bool_]:
     """Assign customers who have no arm yet, at the cutoff of the run; returns whether each is in the holdout."""
-    table = ASSIGNMENTS
+    table = EXPERIMENT_ARMS
     with store.begin() as connection:
         arms = _stored_arms(connection, holdout)
         new = {one: arm_of(holdout.experiment, one, holdout.share) for one in customers if one not in arms}
@@ -49,6 +49,6 @@ def assign_holdout(
 
 
 def _stored_arms(connection: DeclaredConnection, holdout: Holdout) -> dict[str, str]:
-    table = ASSIGNMENTS
+    table = EXPERIMENT_ARMS
     stored = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)
     return {row.customer_id: row.arm for row in connection.execute(stored)}

@@ -1,11 +1,14 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
+from collections import Counter
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 
 from patron.decide.budget_period import Remaining, remaining
+from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.candidates import candidates_query, effects_query, issued_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.eligibility import Supply, refuses_personal_offers
@@ -14,6 +17,7 @@ from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
+from patron.storage.campaign_offers import offers_issued
 from patron.storage.offer_rules import OfferRules
 from patron.storage.stage_view import StageView
 
@@ -51,7 +55,10 @@ def decide_offers(view: StageView) -> pa.Table:
 def _candidates(view: StageView, moved: pa.Table, *, is_past: bool = False) -> pa.Table:
     """Customers considered for an offer, with these lifecycle stages by group."""
     sql = candidates_query(view.run.run_id, view.run.as_of, view.policy, is_past=is_past)
-    return view.query(sql, moved_stages=moved)
+    as_of, lookback = view.run.as_of, timedelta(days=view.policy.caps.within_days)
+    until = as_of if is_past else as_of + lookback
+    rows = view.query(sql, moved_stages=moved)
+    return with_campaign_offers(view.declared_store, rows, since=as_of - lookback, until=until)
 
 
 def _without_thresholds(view: StageView, moved: pa.Table, *, is_past: bool = False) -> Selected:
@@ -86,10 +93,12 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
 
 
 def _supply(view: StageView, period: Remaining) -> Supply:
-    """The day by the shop's clock, and how many of each offer the other runs of the budget's period sent."""
+    """The day by the shop's clock, and how many of each offer other runs and campaigns of the budget's period sent."""
     now = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
     issued = view.query(issued_query(view.run.run_id, period.since, period.until)).to_pylist()
-    return Supply(now.date(), {row["action"]: row["offer_count"] for row in issued})
+    counts = Counter({row["action"]: row["offer_count"] for row in issued})
+    counts.update(offers_issued(view.declared_store, period.since, period.until))
+    return Supply(now.date(), counts)
 
 
 def select_again(view: StageView) -> Selected:

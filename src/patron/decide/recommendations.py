@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from patron.govern.consent_ledger import PROFILING
 from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.list_maker import ListMaker, ListRequest, ProductList
 from patron.recommenders.live.recommendation_index import RecommendationIndex
@@ -14,6 +13,7 @@ from patron.recommenders.live.scenarios import Scenario
 from patron.schema.table_definition import TIME
 from patron.schema.tables import RECOMMENDATIONS
 from patron.storage.engine import sql_list, timestamp
+from patron.storage.policy import PROFILING
 from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
 from patron.storage.stage_view import StageView
 

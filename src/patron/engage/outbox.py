@@ -2,21 +2,11 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from patron.storage.durable_files import make_private_folder, write_durably
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""First characters that make a spreadsheet compute a cell instead of showing it."""
-TELEPHONE = re.compile(r"\+\d{6,15}")
-"""A telephone number as an id: a spreadsheet computes nothing from it, and a mail system needs it as it is."""
-
-
-def safe_cell(value: str) -> str:
-    """Text that no spreadsheet runs: an apostrophe goes before a first character that starts a formula."""
-    return f"'{value}" if value.startswith(FORMULA_STARTS) and not TELEPHONE.fullmatch(value) else value
+from patron.storage.safe_csv import safe_cell
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -19,8 +19,6 @@ from patron.storage.store import CONSENT_LEDGER, WORDINGS, WORKSPACE, Store, ups
 
 GRANTED, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
-PROFILING = "profiling"
-"""Purpose to which a customer may object: no scores are exported, and nothing is recommended from their history."""
 HEAD = "consent_ledger_head"
 BEFORE_THE_FIRST = "0" * 64
 TOGETHER = 500
@@ -96,6 +94,11 @@ def size(store: Store) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(CONSENT_LEDGER)) or 0
 
 
+def ledger_head(connection: sa.Connection) -> tuple[int, str]:
+    """Number and hash of the last entry: as long as it is the same, so are all answers."""
+    return _head(connection)
+
+
 def _head(connection: sa.Connection) -> tuple[int, str]:
     head = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
     number, _, last = (head or f"0/{BEFORE_THE_FIRST}").partition("/")
@@ -153,12 +156,17 @@ def latest_answer(
     At the same moment a no counts.
     """
     until, known = (None if one is None else iso_time(one) for one in (at, known_by))
-    answers = [
+    latest = latest_entry(
         one
         for one in entries
         if (until is None or one["occurred_at"] <= until) and (known is None or one["known_at"] <= known)
-    ]
-    return bool(max(answers, key=_order)["is_granted"]) if answers else None
+    )
+    return None if latest is None else bool(latest["is_granted"])
+
+
+def latest_entry(entries: Iterable[Entry]) -> Entry | None:
+    """The entry of the latest answer to one purpose; at the same moment a no counts. None without any."""
+    return max(entries, key=_order, default=None)
 
 
 def latest_answers(

@@ -1,4 +1,4 @@
-"""The keys of the vault and the inbox, derived from the workspace's master key."""
+"""The keys of the vault, the inbox and of links in messages, derived from the workspace's master key."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ class Keys:
     rows: bytes
     letters: bytes
     inbox: bytes
+    unsubscribe: bytes
 
 
 def derive_keys(master: bytes) -> Keys:
-    """Derive the keys of the vault and the inbox."""
+    """Derive the keys."""
     return Keys(*(derive_key(master, purpose) for purpose in Keys.__dataclass_fields__))

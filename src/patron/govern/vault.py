@@ -116,11 +116,7 @@ class Vault:
     def store_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
         """Store (event_id, field, token, text), encrypted under the token's key, unless stored; return how many."""
         rows_to_keep = list(texts)
-        ciphers = self._ciphers_of({token for _, _, token, _ in rows_to_keep})
-        rows = [
-            (source, event_id, field, token, _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)))
-            for event_id, field, token, text in rows_to_keep
-        ]
+        rows = self.sealed_texts(source, rows_to_keep)
         if rows:
             with self._store.begin() as connection:
                 insert_many(connection, VAULT_TEXTS, rows)
@@ -134,6 +130,16 @@ class Vault:
             ],
         )
         return len(rows)
+
+    def sealed_texts(
+        self, source: str, texts: Sequence[tuple[str, str, str, str]]
+    ) -> list[tuple[str, str, str, str, bytes]]:
+        """Rows of VAULT_TEXTS for (event_id, field, token, text); stores nothing. The tokens are stored ones."""
+        ciphers = self._ciphers_of({token for _, _, token, _ in texts})
+        return [
+            (source, event_id, field, token, _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)))
+            for event_id, field, token, text in texts
+        ]
 
     def _ciphers_of(self, tokens: set[str]) -> dict[str, AESGCM]:
         """Ciphers of stored tokens; those of people who come back often are remembered."""

@@ -97,8 +97,8 @@ with considered as (
 decided as (select * from considered where is_measured),
 earned as (
   select d.decision_id,
-    {_margin_sum(after, margin_share)} as margin_cents,
-    {_margin_sum(before, margin_share)} as before_cents
+    {margin_sum(after, margin_share)} as margin_cents,
+    {margin_sum(before, margin_share)} as before_cents
   from decided d join order_lines l on l.customer_id = d.customer_id
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
@@ -124,7 +124,7 @@ order by d.run_id, d.customer_id
 """
 
 
-def _margin_sum(condition: str, margin_share: float) -> str:
+def margin_sum(condition: str, margin_share: float) -> str:
     """SQL of the margin of the lines that meet a condition; sums of integers are the same in any order of the rows."""
     gross, discount = (
         f"cast(sum(case when {condition} then l.{name} else 0 end) as bigint)"

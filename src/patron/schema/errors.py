@@ -27,7 +27,11 @@ PatronError
 ├── BadLog               a log of decisions that no policy can be judged on as it is
 ├── BadAllocation        net values, costs or constraints that no offers can be allocated from as they are
 │   └── ConflictingConstraints  constraints of an allocation that cannot all hold
+├── BadSegment           a segment whose rule cannot be read, or names what is not there
+├── BadCampaign          a campaign file that cannot be used, or a step that its state does not allow
+├── BadTemplate          a template that cannot be rendered for somebody
 ├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
+├── ChannelUnavailable   a channel is not configured as it must be, or its provider does not answer
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -155,8 +159,24 @@ class ConflictingConstraints(BadAllocation):
     """Constraints of an allocation that cannot all hold."""
 
 
+class BadSegment(PatronError):
+    """A segment whose rule cannot be read, or names what is not there."""
+
+
+class BadCampaign(PatronError):
+    """A campaign file that cannot be used, or a step that its state does not allow."""
+
+
+class BadTemplate(PatronError):
+    """A template that cannot be rendered for somebody."""
+
+
 class BadTrial(PatronError, ValueError):
     """Arms, outcomes, propensities or costs that no effect can be estimated from as they are."""
+
+
+class ChannelUnavailable(PatronError):
+    """A channel is not configured as it must be, or its provider does not answer."""
 
 
 class NotEnoughData(PatronError):

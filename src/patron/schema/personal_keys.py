@@ -15,6 +15,8 @@ PLAIN = (
     "country",
     "region",
     "language",
+    "time_zone",
+    "timezone",
     "loyalty_tier",
     "registration_channel",
     "acquisition_channel",

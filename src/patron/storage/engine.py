@@ -84,6 +84,8 @@ def exact_sum(amount: str) -> str:
     return f"cast(sum(cast({amount} as decimal(38, 6))) as double)"
 
 
+Parameters = Mapping[str, str | int | float | bool | datetime]
+"""Values of the `$name`s of a query, by name: they never become part of its text."""
 INTERRUPTED = "Query interrupted"
 """What the engine makes of Python's KeyboardInterrupt while a statement runs."""
 
@@ -91,8 +93,10 @@ INTERRUPTED = "Query interrupted"
 class Engine(Protocol):
     """What runs a query over Arrow tables and Parquet snapshots."""
 
-    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
-        """Run one portable SELECT with these tables visible by name."""
+    def query(
+        self, sql: str, tables: Mapping[str, pa.Table] | None = None, parameters: Parameters | None = None
+    ) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name, and the values of its `$name`s."""
         ...
 
 
@@ -145,10 +149,12 @@ class DuckEngine:
                     self._database = None  # why: it answers nothing any more; the next query opens another
             raise
 
-    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
-        """Run one portable SELECT with these tables visible by name."""
+    def query(
+        self, sql: str, tables: Mapping[str, pa.Table] | None = None, parameters: Parameters | None = None
+    ) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name, and the values of its `$name`s."""
         with self.cursor(tables) as con:
-            return con.sql(sql).to_arrow_table()
+            return con.sql(sql, params=parameters or None).to_arrow_table()
 
     def close(self) -> None:
         """Let go of the shared database; a query opens it anew."""

@@ -207,7 +207,7 @@ class Lake:
         if not self.exists(table):
             path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
             self.verifier.adopt_newest(table)
-            DeltaTable.create(
+            delta = DeltaTable.create(
                 str(path),
                 schema=deltalake.Schema.from_arrow(table.schema()),
                 partition_by=[table.partition_by] if table.partition_by else None,
@@ -215,6 +215,7 @@ class Lake:
                 description=table.row,
             )
             self._record_commit(table)
+            return delta
         return self._delta(table)
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:

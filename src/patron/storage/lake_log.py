@@ -19,12 +19,12 @@ LOG = "_delta_log"
 
 def log_path(folder: Path, version: int) -> Path:
     """Log file of a commit."""
-    return folder / LOG / f"{version:020}.json"
+    return folder.joinpath(LOG, f"{version:020}.json")
 
 
 def checkpoint_path(folder: Path, version: int) -> Path:
     """Checkpoint of a version; few have one."""
-    return folder / LOG / f"{version:020}.checkpoint.parquet"
+    return folder.joinpath(LOG, f"{version:020}.checkpoint.parquet")
 
 
 def read_actions(log: Path) -> list[dict[str, Any]]:

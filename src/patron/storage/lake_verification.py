@@ -136,12 +136,13 @@ class LakeVerifier:
         entries = self._record.files(table.name, names)
         foreign = {name for name in names if name not in entries}
         problems = {name: FOREIGN if (folder / name).exists() else GONE for name in foreign}
-        known = list(entries.values())
+        # why: mostly all are verified already, and threads to hash the others take longer to start than to ask that
+        known = [one for one in entries.values() if not self._is_verified(folder / one.path, one.byte_count)]
         checked = _map(lambda one: self._problem(folder / one.path, one.sha256, one.byte_count), known)
         return problems | {one.path: what for one, what in zip(known, checked, strict=True) if what}
 
     def _newest(self, table: Table, recorded: int | None) -> int | None:
-        first, has_log = 0 if recorded is None else recorded + 1, self._has_log(table)
+        first, has_log = 0 if recorded is None else recorded + 1, recorded is None and self._has_log(table)
         ahead = [number for number in range(first, first + AHEAD) if self._log(table, number).exists()]
         is_there = recorded is not None and (
             self._log(table, recorded).exists() or self._checkpoint(table, recorded).exists()
@@ -149,7 +150,7 @@ class LakeVerifier:
         if recorded is not None and not is_there:
             what = f"the log of {table.name} ends before version {recorded}, which this workspace has written"
             raise self._damaged(table, what)
-        if ahead not in ([], [first]) or (recorded is None and not ahead and has_log):
+        if ahead not in ([], [first]) or (not ahead and has_log):
             raise self._damaged(
                 table, f"{table.name} has commits that the store does not know: one of them is not its own"
             )
@@ -202,6 +203,14 @@ class LakeVerifier:
         except FileNotFoundError:
             return "is missing"
         return ""
+
+    def _is_verified(self, path: Path, byte_count: int) -> bool:
+        """Whether a file is as it was when its hash was last compared."""
+        try:
+            stamp = _stamp(path)
+        except FileNotFoundError:
+            return False
+        return stamp[0] == byte_count and self._record.verified.get(path) == stamp
 
     def _trusted_digest(self, path: Path) -> str:
         """SHA-256 of a file that this process has just written."""

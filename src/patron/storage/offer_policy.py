@@ -11,7 +11,7 @@ from patron.schema.reason_codes import REASON_CODES
 from patron.schema.spelling import did_you_mean
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
-ChannelName = Literal["file"]
+ChannelName = Literal["file", "email"]
 OfferKind = Literal["discount", "coupon", "free_delivery", "points", "recommendation", "reminder", "call"]
 REASON_NAMES = tuple(one.code for one in REASON_CODES)
 KEYS_OF_KINDS: Mapping[str, tuple[str, ...]] = {

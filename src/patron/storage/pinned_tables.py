@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pyarrow as pa
 from sqlglot import exp, parse_one
@@ -10,13 +11,17 @@ from sqlglot import exp, parse_one
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine, sql_list
+from patron.storage.engine import DuckEngine, Parameters, sql_list
 from patron.storage.lake import Lake
 
 LAST = "last_"
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
+QUOTED = re.compile(r"(\"[^\"]*\")|'[^']*'")
+"""A name in quotes, or a text."""
+OTHER_QUOTING = ("--", "/*", "$", "\\")
+"""Marks of comments and of other ways to write texts, in which a quote may mean something else."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,9 @@ class PinnedTables:
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Runs whose rows are left out, by table."""
 
-    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table]) -> pa.Table:
+    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
-        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables)
+        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables, parameters)
 
     def version(self, name: str) -> int | None:
         """Version of a table that queries read; None before its first write. Raises WorkspaceError if undeclared."""
@@ -43,7 +48,7 @@ class PinnedTables:
 
     def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
-        names = {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)} - set(arrow_tables)
+        names = table_names(sql) - set(arrow_tables)
         relations = [
             (
                 name,
@@ -63,6 +68,19 @@ class PinnedTables:
                 f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
             )
         return BY_NAME[name]
+
+
+def table_names(sql: str) -> frozenset[str]:
+    """Names of the tables that a query reads, its own CTEs among them. Raises SqlglotError."""
+    # why: to parse a long query takes longer than to run it, and runs differ in texts only, which name no table
+    return _parsed_names(
+        sql if any(mark in sql for mark in OTHER_QUOTING) else QUOTED.sub(lambda quoted: quoted[1] or "''", sql)
+    )
+
+
+@lru_cache(maxsize=512)
+def _parsed_names(sql: str) -> frozenset[str]:
+    return frozenset(table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table))
 
 
 def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:

@@ -11,14 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
-from patron.storage.offer_policy import ChannelName, LifecycleStage, Offer
+from patron.storage.campaign_policy import CampaignPolicy
+from patron.storage.message_policy import MessagePolicy
+from patron.storage.offer_policy import LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
+from patron.storage.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
 
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
 MOST_MONEY = 1e12
 """Largest budget, so that its cents are exact."""
+PROFILING = "profiling"
+"""Purpose to which a customer may object: no scores are exported, no segment follows from their forecasts, and nothing
+is recommended from their history."""
 OLD_CHURN_KEY = "churn_probability"
 OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
 OLD_BUDGET_KEY = "cents_per_run"
@@ -132,7 +138,7 @@ class AtRisk(_Section):
 class Channel(_Section):
     """How offers reach customers."""
 
-    name: ChannelName = "file"
+    name: Literal["file"] = "file"
     """Files in the workspace's outbox folder."""
     is_delivered: bool = False
     """Whether a mail system sends the outbox; until then effects are a placebo."""
@@ -214,11 +220,19 @@ class Policy(_Section):
     consent: Consent = Consent()
     at_risk: AtRisk = AtRisk()
     channel: Channel = Channel()
+    messages: MessagePolicy = MessagePolicy()
     measure: Measurement = Measurement()
     fairness: Fairness = Fairness()
     models: Models = Models()
+    campaigns: CampaignPolicy = CampaignPolicy()
     recommendations: RecommendationPolicy = RecommendationPolicy()
+    topics: dict[str, Topic] = DEFAULT_TOPICS
     offers: tuple[Offer, ...] = ()
+
+    @field_validator("topics")
+    @classmethod
+    def _are_purposes(cls, topics: dict[str, Topic]) -> dict[str, Topic]:
+        return require_topic_names(topics)
 
     @field_validator("offers")
     @classmethod

@@ -20,6 +20,8 @@ KINDS = {
     "model": "a table of keys and values",
 }
 """What a value must be, by the start of the code of the error."""
+WRITTEN_AS = {"from_address": "from"}
+"""Keys that are written otherwise in a file, as Python reserves their name."""
 LIMITS = {
     "greater_than": "above {gt}",
     "greater_than_equal": "at least {ge}",
@@ -43,7 +45,7 @@ def unknown_key(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
-    name, code = ".".join(str(part) for part in one["loc"]), one["type"]
+    name, code = ".".join(WRITTEN_AS.get(str(part), str(part)) for part in one["loc"]), one["type"]
     if code == "extra_forbidden":
         return unknown_key(name, _fields_at(model, one["loc"][:-1])).rstrip(".")
     if code == "missing":
@@ -78,7 +80,7 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> Mapping[st
             if found is None:
                 return {}
             model = found
-    return model.model_fields
+    return {WRITTEN_AS.get(name, name): info for name, info in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -15,7 +15,7 @@ from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
 from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
 from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
-from patron.storage.engine import DuckEngine
+from patron.storage.engine import DuckEngine, Parameters
 from patron.storage.lake import Lake
 from patron.storage.lake_record import LakeRecord
 from patron.storage.layout import LAYOUT_VERSION
@@ -23,6 +23,7 @@ from patron.storage.model_decisions import active_pins
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, FactsOrigin, Run
+from patron.storage.segment_definitions import definitions
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, Store
@@ -91,9 +92,9 @@ class Snapshot:
         """The workspace."""
         return self.shop.folder
 
-    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+    def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
-        return self._tables.query(sql, tables)
+        return self._tables.query(sql, tables, parameters)
 
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
         """Read a table, whole or some columns."""
@@ -255,6 +256,7 @@ class Shop:
             self._run_before(run.as_of),
             is_retraining,
             withdrawn_runs(self.store),
+            definitions(self.store),
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
+from patron.storage.engine import Parameters
 from patron.storage.pinned_tables import pinned_files, without_runs
 from patron.storage.shop import Shop, Snapshot
 
@@ -33,7 +34,7 @@ class SnapshotReader:
         self._files: dict[str, Sequence[str]] = {}
         """Files of each table that is known as a view."""
 
-    def query(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
         names = sorted(set(re.findall(r"\w+", sql)) & BY_NAME.keys() - NEWEST)
         with self._lock:
@@ -43,7 +44,7 @@ class SnapshotReader:
         with cursor:
             for name, rows in tables.items():
                 cursor.register(name, rows)
-            return cursor.sql(sql).to_arrow_table()
+            return cursor.sql(sql, params=parameters or None).to_arrow_table()
 
     def _open_table(self, table: Table) -> None:
         """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
@@ -61,13 +62,13 @@ class SnapshotReader:
 class CachedSnapshot(Snapshot):
     """The last run, read through a shared connection; only the engine's own way is slower."""
 
-    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+    def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
         try:
-            return reader_of(self).query(sql, tables)
+            return reader_of(self).query(sql, tables, parameters)
         except duckdb.Error:
             # why: the slow way reads what is newest too, and reports what is wrong in the project's own errors
-            return super().query(sql, **tables)
+            return super().query(sql, parameters, **tables)
 
 
 _READERS: WeakKeyDictionary[Shop, tuple[object, SnapshotReader]] = WeakKeyDictionary()

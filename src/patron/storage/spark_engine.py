@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from patron.schema.errors import MissingExtra
-from patron.storage.engine import to_spark
+from patron.storage.engine import Parameters, to_spark
 
 
 class SparkEngine:
@@ -35,11 +35,13 @@ class SparkEngine:
             .getOrCreate()
         )
 
-    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
-        """Run one portable SELECT with these tables visible by name."""
+    def query(
+        self, sql: str, tables: Mapping[str, pa.Table] | None = None, parameters: Parameters | None = None
+    ) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name, and the values of its `$name`s."""
         for name, rows in (tables or {}).items():
             self.session.createDataFrame(rows).createOrReplaceTempView(name)
-        return self.session.sql(to_spark(sql)).toArrow()
+        return self.session.sql(to_spark(sql), dict(parameters or {})).toArrow()
 
     def close(self) -> None:
         """Stop the session."""

@@ -12,13 +12,14 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table, conform, validated
 from patron.schema.tables import BY_NAME
 from patron.storage.declared_store import DeclaredStore
-from patron.storage.engine import DuckEngine
+from patron.storage.engine import DuckEngine, Parameters
 from patron.storage.lake import Lake
 from patron.storage.lake_amendment import Amender
 from patron.storage.model_decisions import ModelDecision
 from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, Run
+from patron.storage.segment_definitions import SegmentDefinition
 from patron.storage.settings import Settings
 from patron.storage.store import METADATA, Store
 from patron.storage.withdrawals import TABLES_OF_DECISIONS
@@ -49,6 +50,8 @@ class WorkspaceParts:
     """Whether somebody wants every model to be trained again."""
     withdrawn: Sequence[str] = ()
     """Runs whose decisions were withdrawn: no stage sees what they decided."""
+    segments: Mapping[str, SegmentDefinition] = field(default_factory=dict)
+    """The newest version of every segment, by name."""
 
 
 class StageView:
@@ -93,6 +96,8 @@ class StageView:
         """The completed run of the latest cutoff before this one's; None where there is none."""
         self.is_retraining = workspace.is_retraining
         """Whether somebody wants every model to be trained again."""
+        self.segments = workspace.segments
+        """The newest version of every segment, by name."""
         self.declared_store = DeclaredStore(
             workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
         )
@@ -108,9 +113,9 @@ class StageView:
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
 
-    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+    def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the stage's tables and the Arrow tables given by name."""
-        return self._tables.query(sql, tables)
+        return self._tables.query(sql, tables, parameters)
 
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
         """Read a table of the stage, whole or some columns."""

@@ -16,12 +16,11 @@ from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
+from patron.storage import campaign_tables  # noqa: F401 - its tables belong to the store
 from patron.storage.commit_bound import CommitBound
 from patron.storage.embedded_store import damaged_store, prepare, unlock
+from patron.storage.store_metadata import METADATA, UTC_TIME
 from patron.storage.store_migrations import migrations_of, newest_revision
-
-METADATA = sa.MetaData()
-UTC_TIME = sa.DateTime(timezone=True)
 
 WORKSPACE = sa.Table(
     "workspace",
@@ -158,8 +157,8 @@ WORDINGS = sa.Table(
     sa.Column("wording", sa.Text, primary_key=True, comment="SHA-256 of the words"),
     sa.Column("words", sa.Text, nullable=False, comment="what customers were shown"),
 )
-ASSIGNMENTS = sa.Table(
-    "assignments",
+EXPERIMENT_ARMS = sa.Table(
+    "experiment_arms",
     METADATA,
     sa.Column("experiment", sa.Text, primary_key=True),
     sa.Column("customer_id", sa.Text, primary_key=True),

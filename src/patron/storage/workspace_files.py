@@ -18,6 +18,8 @@ PRODUCT_EDGES_FILE = "product_edges.csv"
 """Complements, substitutes and experts' rules between products; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
 SCRATCH_FOLDER = "tmp"
+LOCKS_FOLDER = "locks"
+"""Locks of those who send campaigns."""
 PREVIEW_PREFIX = "preview-"
 """How folders in SCRATCH_FOLDER begin that hold the copy of a workspace in which a run is previewed."""
 WORKSPACE_FILE_NAMES = frozenset(
@@ -29,6 +31,7 @@ WORKSPACE_FILE_NAMES = frozenset(
         PRODUCT_EDGES_FILE,
         RUN_LOCK_FILE,
         COMMIT_LOCK_FILE,
+        LOCKS_FOLDER,
         STORE_FILE,
         STORE_BOUND_FILE,
         INBOX_FILE,

@@ -24,6 +24,8 @@ WRITES = (
     "segments",
     "stage_transitions",
     "stage_values",
+    "segment_fields",
+    "segment_members",
     "personas",
     "persona_traits",
 )

@@ -75,7 +75,7 @@ def test_the_help_groups_commands_by_what_people_do(patron):
     shown = patron("--help").out
     places = [shown.index(f"─ {heading} ─") for heading in GROUPS]
     assert places == sorted(places)
-    assert list(GROUPS) == ["Start", "Data", "Run", "Look", "Models", "People", "Operate"]
+    assert list(GROUPS) == ["Start", "Data", "Run", "Look", "Models", "People", "Operate", "Campaigns"]
 
 
 def test_the_commands_that_programs_rely_on_are_there():

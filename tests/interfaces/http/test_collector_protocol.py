@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
-from patron.interfaces.http import decision_routes
+from patron.interfaces.http import campaign_routes, decision_routes, receipt_routes, segment_routes
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
@@ -479,7 +479,7 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    expected = {*READ, *LOOKUPS, *PEOPLE, *SCORES, *LISTS}
+    expected = {*READ, *LOOKUPS, *PEOPLE, *SCORES, *LISTS, *CAMPAIGNS}
     collector = {path for path, operations in paths.items() if "collector" in next(iter(operations.values()))["tags"]}
     assert {re.sub(r"\{\w+_id\}", "x", path) for path in paths.keys() - collector} == expected
     assert collector == {*BODY_KIND_BY_PATH, "/v1/projects/{write_key}/settings"}
@@ -546,6 +546,8 @@ def test_what_the_collector_takes_is_described(server):
 
 PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 SCORES = ["/api/scores", "/api/scores/total"]
+CAMPAIGN_ROUTERS = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, receipt_routes.router)
+CAMPAIGNS = [route.path for routes in CAMPAIGN_ROUTERS for route in routes.routes]
 LISTS = ["/api/recommendations", "/api/recommendations/batch", "/api/recommendations/preview"]
 """Whose keys tests/interfaces/http/test_recommendation_routes.py knows."""
 """Also with a secret key: `tests/interfaces/http/test_score_routes.py`."""

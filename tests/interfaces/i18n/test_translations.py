@@ -18,6 +18,7 @@ from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.recommenders.lists.exclusions import EXCLUSIONS
+from patron.schema.message_states import MESSAGE_REASONS
 from patron.schema.questions import TARGETS
 from patron.schema.reason_codes import REASON_CODES
 from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
@@ -43,6 +44,7 @@ CODES = {
         *EXPECTED,
     ],
     "kind": sorted(set(KINDS.values())),
+    "message": list(MESSAGE_REASONS),
     "rejected": list(REJECTED_REASONS),
     "decision": list(REASONS | OFFER_RULES),
     "question": [target.name for target in TARGETS],

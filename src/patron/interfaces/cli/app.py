@@ -7,6 +7,8 @@ import typer
 
 from patron import __version__
 from patron.interfaces.cli import (
+    campaign_commands,
+    channel_commands,
     compare_commands,
     data_commands,
     decision_commands,
@@ -20,6 +22,7 @@ from patron.interfaces.cli import (
     recommend_commands,
     result_commands,
     run_commands,
+    segment_commands,
     start_commands,
 )
 
@@ -30,7 +33,8 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Look": result_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
-    "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),
+    "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS, *channel_commands.COMMANDS),
+    "Campaigns": (*segment_commands.COMMANDS, *campaign_commands.COMMANDS),
 }
 """Commands under the heading that `patron --help` shows them with."""
 

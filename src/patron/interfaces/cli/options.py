@@ -1,5 +1,6 @@
 """Options that several commands share, declared once."""
 
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,16 @@ Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace fo
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]
 Wait = Annotated[
     float | None, typer.Option("--wait", min=0, help="Seconds to wait for another process at work here (default: 10).")
+]
+
+
+def system_user(name: str) -> str:
+    """The name, or without one that of the system's account."""
+    return name or getuser()
+
+
+SystemUser = Annotated[
+    str, typer.Option("--as", callback=system_user, help="Who does it (default: the system account's name).")
 ]
 
 

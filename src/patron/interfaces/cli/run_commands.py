@@ -49,7 +49,8 @@ def run(  # noqa: PLR0913 - one argument for each option
     workspace: Workspace = HERE,
     *,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train every model now, not only those that are due ([models] in policy).")
+        bool,
+        typer.Option("--retrain", help="Train every model now, not only those that the policy says are due."),
     ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Decide and write nothing: what the run would do, and what it would cost.")

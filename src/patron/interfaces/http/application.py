@@ -12,11 +12,15 @@ from patron import __version__
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
+    campaign_routes,
     decision_routes,
     explanation_routes,
     privacy_routes,
+    receipt_routes,
     recommendation_routes,
     score_routes,
+    segment_routes,
+    unsubscribe_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -52,7 +56,9 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
-    for routes in recommendation_routes.ROUTERS:
+    app.include_router(receipt_routes.router)
+    app.include_router(unsubscribe_routes.router)
+    for routes in (*recommendation_routes.ROUTERS, *segment_routes.ROUTERS, *campaign_routes.ROUTERS):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
@@ -61,7 +67,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
     add_console(app)
-    protect(app)
+    protect(app, lambda: shop.settings.channels.email.public_url)
     return app
 
 

@@ -1,5 +1,8 @@
 """Headers that keep pages to themselves, and a guard against other sites' names for this machine."""
 
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
@@ -12,6 +15,8 @@ from patron.schema.errors import BadRequest
 
 HOSTS = ["localhost", "127.0.0.1"]
 """Names the console answers to: a page elsewhere whose name points here is refused."""
+PUBLIC = ("/u/", "/p/", "/static/")
+"""How the addresses of customers' pages, and of their look, begin."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -47,23 +52,29 @@ class SecurityHeaders:
 
 
 class KnownHosts:
-    """ASGI middleware: a request under a name that is not this machine's is refused."""
+    """ASGI middleware: a request under a name that is not this machine's is refused; customers' pages have another."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, public_url: Callable[[], str]) -> None:
         self.app = app
+        self.public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
         app = self.app
-        if scope["type"] == "http" and (host := Request(scope).headers.get("host", "").split(":")[0]) not in HOSTS:
+        host = Request(scope).headers.get("host", "").split(":")[0].lower() if scope["type"] == "http" else HOSTS[0]
+        is_public = scope.get("path", "").startswith(PUBLIC) and host == urlsplit(self.public_url()).hostname
+        if host not in HOSTS and not is_public:
             todo = f"Use {' or '.join(HOSTS)}."
             app = refusal(BadRequest(400, f"the host {host!r} is not this machine's", where="Host", todo=todo))
         await app(scope, receive, send)
 
 
-def protect(app: Starlette) -> None:
-    """Add bounds of bodies, host check, headers and compression to an application."""
+def protect(app: Starlette, public_url: Callable[[], str] = str) -> None:
+    """Add bounds of bodies, host check, headers and compression to an application.
+
+    `public_url` returns the address that customers' pages have besides this machine's; empty for none.
+    """
     app.add_middleware(BoundedBodies)
     app.add_middleware(GZipMiddleware, minimum_size=800)
-    app.add_middleware(KnownHosts)
+    app.add_middleware(KnownHosts, public_url=public_url)
     app.add_middleware(SecurityHeaders)

@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from patron.interfaces.http.bounded_connection import BoundedConnection
 from patron.interfaces.http.collector_protocol import App, CollectorProtocol
 from patron.interfaces.http.connection_limits import ConnectionLimits, OpenConnections
 from patron.schema.errors import SettingsError
+from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.settings import CollectSettings
@@ -53,11 +55,15 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
+    sender = CampaignSender(shop, lambda: datetime.now(UTC))
+    if not accept_only:
+        sender.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
         application = CollectorProtocol(collector, create_app(shop, collector))
         run_server(server_config(application, shop.settings.collect), listener)
     finally:
+        sender.stop()
         collector.stop()
 
 

@@ -210,6 +210,31 @@ class MessageClicked(MessageSent, frozen=True, kw_only=True):
     url: Url = None
 
 
+class MessageDelivered(MessageSent, frozen=True, kw_only=True):
+    """A message of ours reached the customer's mailbox, as the provider says."""
+
+    event = "Message Delivered"
+
+
+class MessageBounced(MessageSent, frozen=True, kw_only=True):
+    """A message of ours came back."""
+
+    event = "Message Bounced"
+    is_permanent: Annotated[Text, described("true when the address does not exist")] = None
+
+
+class MessageComplained(MessageSent, frozen=True, kw_only=True):
+    """The customer called a message of ours unwanted, at their provider."""
+
+    event = "Message Complained"
+
+
+class MessageUnsubscribed(MessageSent, frozen=True, kw_only=True):
+    """The customer wants no more messages like one of ours."""
+
+    event = "Message Unsubscribed"
+
+
 class OfferAssigned(Event, frozen=True, kw_only=True):
     """A decision gave the customer an offer."""
 

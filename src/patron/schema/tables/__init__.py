@@ -15,6 +15,7 @@ from patron.schema.tables import (
     model_tables,
     recommendation_tables,
     response_tables,
+    segment_tables,
     stage_tables,
     survival_tables,
 )
@@ -27,6 +28,7 @@ from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
 from patron.schema.tables.recommendation_tables import *  # noqa: F403
 from patron.schema.tables.response_tables import *  # noqa: F403
+from patron.schema.tables.segment_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
 from patron.schema.tables.survival_tables import *  # noqa: F403
 
@@ -40,6 +42,7 @@ TABLES: tuple[Table, ...] = tuple(
         contract_tables,
         model_tables,
         stage_tables,
+        segment_tables,
         survival_tables,
         decision_tables,
         recommendation_tables,

@@ -31,6 +31,10 @@ KINDS = {
     "Message Sent": "message_sent",
     "Message Opened": "message_opened",
     "Message Clicked": "message_clicked",
+    "Message Delivered": "message_delivered",
+    "Message Bounced": "message_bounced",
+    "Message Complained": "message_complained",
+    "Message Unsubscribed": "message_unsubscribed",
     "Offer Assigned": "offer",
     "Recommendation Shown": "recommendation_shown",
     "Recommendation Clicked": "recommendation_clicked",
@@ -46,9 +50,15 @@ KINDS = {
 
 MESSAGES = ("Message Sent", "Offer Assigned")
 """Events of what the shop sends; they may name the type of the campaign, or the offer."""
-DONE_TO_CUSTOMERS = ("message_sent", "offer", "recommendation_shown", "ad_shown")
+DONE_TO_CUSTOMERS = (
+    *("message_sent", "message_delivered", "message_bounced"),
+    *("offer", "recommendation_shown", "ad_shown"),
+)
 """Kinds that the shop does; they are no sign of life of a customer."""
-AWAY_FROM_THE_SHOP = (*DONE_TO_CUSTOMERS, "message_opened", "message_clicked", "ad_clicked", "referral")
+AWAY_FROM_THE_SHOP = (
+    *DONE_TO_CUSTOMERS,
+    *("message_opened", "message_clicked", "message_complained", "message_unsubscribed", "ad_clicked", "referral"),
+)
 """Kinds that make no visit by themselves."""
 
 

@@ -1,0 +1,162 @@
+"""Campaigns as people look at them: the list, and one with its versions, plan, steps and messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.storage.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
+from patron.storage.campaigns import SavedCampaign, TakenStep, campaign_of, campaigns
+from patron.storage.model_decisions import utc
+from patron.storage.shop import Shop
+
+SENT = ("sent", "unknown")
+TOTALS_OF_STEPS = {
+    "planned": ("run_id", "message_count", "holdout_count", "policy_version"),
+    "measured": ("run_id", "until", "learned"),
+}
+"""What is shown of the details of a step; the whole plan and result are shown once, as those of today."""
+
+
+@dataclass(frozen=True)
+class CampaignLine:
+    """One campaign of the list; amounts in cents."""
+
+    name: str
+    version: int
+    state: str
+    goal: str
+    channel: str
+    segment: str
+    start: datetime
+    """By the shop's clock, as is the end."""
+    end: datetime
+    budget_cents: int
+    planned_messages: int | None
+    """NULL before it is planned."""
+    sent_messages: int
+    forecast_cents: float | None
+    """Incremental margin that the plan expects."""
+    effect_cents: float | None
+    """Incremental margin that was measured; NULL until then."""
+    saved_by: str
+    saved_at: datetime
+
+
+@dataclass(frozen=True)
+class CampaignVersion:
+    """One saved version."""
+
+    version: int
+    saved_at: datetime
+    saved_by: str
+
+
+@dataclass(frozen=True)
+class CampaignStep:
+    """One step of its life."""
+
+    step: str
+    version: int
+    taken_at: datetime
+    taken_by: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CampaignDetail:
+    """One campaign: what it is, how far it is, and what came of it."""
+
+    line: CampaignLine
+    content: Mapping[str, Any]
+    """As it was saved, with the texts of its templates."""
+    versions: tuple[CampaignVersion, ...]
+    steps: tuple[CampaignStep, ...]
+    assigned_count: int
+    holdout_count: int
+    messages: Mapping[str, int]
+    """Messages by state."""
+    skipped: Mapping[str, int]
+    """Messages that were not sent, by reason."""
+    plan: Mapping[str, Any] | None
+    """The newest plan; NULL before one."""
+    result: Mapping[str, Any] | None
+    """The newest result that was kept; NULL before one."""
+
+
+def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
+    """Every campaign in its newest version, by name."""
+    sent = _sent_counts(shop)
+    return tuple(_line(one, sent.get(one.name, 0)) for one in campaigns(shop.store))
+
+
+def show_campaign(shop: Shop, name: str) -> CampaignDetail:
+    """One campaign. Raises NotFound."""
+    saved = campaign_of(shop.store, name)
+    assigned = _counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
+    messages = _counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
+    skipped = _counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
+    return CampaignDetail(
+        line=_line(saved, sum(messages.get(state, 0) for state in SENT)),
+        content=saved.campaign.model_dump(mode="json"),
+        versions=_versions(shop, name),
+        steps=tuple(_step(one) for one in saved.steps),
+        assigned_count=sum(assigned.values()),
+        holdout_count=assigned.get(True, 0),
+        messages=messages,
+        skipped=skipped,
+        plan=_details(saved.last("planned")),
+        result=_details(saved.last("measured")),
+    )
+
+
+def _line(saved: SavedCampaign, sent: int) -> CampaignLine:
+    campaign, plan, result = saved.campaign, _details(saved.last("planned")), _details(saved.last("measured"))
+    against = (result or {}).get("against_forecast")
+    return CampaignLine(
+        name=saved.name,
+        version=saved.version,
+        state=saved.state,
+        goal=campaign.goal,
+        channel=campaign.channel,
+        segment=campaign.segment,
+        start=campaign.start,
+        end=campaign.end,
+        budget_cents=campaign.budget_cents,
+        planned_messages=plan["message_count"] if plan else None,
+        sent_messages=sent,
+        forecast_cents=plan["forecast"]["margin_cents"] if plan else None,
+        effect_cents=against["actual_cents"] if against else None,
+        saved_by=saved.saved_by,
+        saved_at=saved.saved_at,
+    )
+
+
+def _step(one: TakenStep) -> CampaignStep:
+    names = TOTALS_OF_STEPS.get(one.step)
+    details = one.details if names is None else {name: one.details.get(name) for name in names}
+    return CampaignStep(one.step, one.version, one.taken_at, one.taken_by, details)
+
+
+def _details(step: TakenStep | None) -> Mapping[str, Any] | None:
+    return step.details if step else None
+
+
+def _versions(shop: Shop, name: str) -> tuple[CampaignVersion, ...]:
+    table = CAMPAIGNS.c
+    chosen = sa.select(table.version, table.saved_at, table.saved_by).where(table.name == name).order_by(table.version)
+    with shop.store.begin() as connection:
+        return tuple(CampaignVersion(row[0], utc(row[1]), row[2]) for row in connection.execute(chosen))
+
+
+def _sent_counts(shop: Shop) -> dict[str, int]:
+    return _counts(shop, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))
+
+
+def _counts(shop: Shop, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
+    """Rows by the values of a column."""
+    counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
+    with shop.store.begin() as connection:
+        return {row[0]: row[1] for row in connection.execute(counted)}

@@ -1,0 +1,276 @@
+"""Saved segments: who is in them now, what is at stake, how they overlap, and how they came to be as they are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from patron.schema.errors import BadSegment
+from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
+from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
+from patron.storage.engine import exact_sum
+from patron.storage.last_run import last_run, records
+from patron.storage.segment_definitions import SegmentDefinition, definitions, history, no_segment
+from patron.storage.segment_query import count, known_names, query_members, read_rule, snapshot_scope
+from patron.storage.shop import Shop, Snapshot
+
+DAYS_BACK = 30
+"""How far back entries and exits are counted unless a date is named."""
+
+
+@dataclass(frozen=True)
+class SegmentLine:
+    """One segment of the list."""
+
+    name: str
+    folder: str
+    version: int
+    saved_at: datetime
+    saved_by: str
+    customer_count: int | None
+    """Members by the newest rule and the last run; None before any run, and for a rule with a problem."""
+    problem: str
+    """Why it has no members, such as a field that the run does not have; empty where nothing is wrong."""
+
+
+@dataclass(frozen=True)
+class SegmentCount:
+    """How many customers a rule selects."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class SegmentVersion:
+    """One version of a segment, with its rule as a file has it."""
+
+    version: int
+    saved_at: datetime
+    saved_by: str
+    note: str
+    folder: str
+    rule: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Customers who are in another segment, too."""
+
+    name: str
+    customer_count: int
+    share: float
+    """Of this segment's members."""
+
+
+@dataclass(frozen=True)
+class SegmentTotals:
+    """What members have in common with money: sums and means of the last run's forecasts."""
+
+    customer_count: int
+    expected_cents: float | None
+    """Net revenue that they are expected to bring in 90 days: what is at stake; None without a forecast."""
+    mean_churn_probability: float | None
+
+
+@dataclass(frozen=True)
+class SegmentDetail:
+    """One segment at the last run, by its newest rule."""
+
+    name: str
+    folder: str
+    run_id: str
+    as_of: datetime
+    share: float
+    """Of all customers of the run."""
+    totals: SegmentTotals
+    overlaps: tuple[Overlap, ...]
+    """Other segments with members in common, the largest overlap first."""
+    since: datetime
+    entered_count: int
+    """Stays that began since then, as the runs saw it; the first run after a segment is saved begins all of them."""
+    left_count: int
+    """Stays that ended since then."""
+    versions: tuple[SegmentVersion, ...]
+    """The newest first; its rule is the one that counts."""
+
+
+@dataclass(frozen=True)
+class SegmentComparison:
+    """Two segments next to each other."""
+
+    first: str
+    second: str
+    totals: dict[str, SegmentTotals]
+    """By group: first, second, both, only_first, only_second."""
+
+
+@dataclass(frozen=True)
+class SegmentNames:
+    """What a rule may name."""
+
+    fields: tuple[SegmentField, ...]
+    traits: tuple[str, ...]
+    events: tuple[str, ...]
+    segments: tuple[str, ...]
+
+
+def list_segments(shop: Shop) -> tuple[SegmentLine, ...]:
+    """Every segment in order of folder and name, each with its members at the last run."""
+    saved, view = definitions(shop.store), shop.snapshot()
+    counts, problems = _counts(last_run(shop), saved) if view else ({}, {})
+    lines = (
+        SegmentLine(
+            one.name,
+            one.folder,
+            one.version,
+            one.saved_at,
+            one.saved_by,
+            counts.get(one.name),
+            problems.get(one.name, "" if view else "no run has completed yet"),
+        )
+        for one in saved.values()
+    )
+    return tuple(sorted(lines, key=lambda line: (line.folder, line.name)))
+
+
+def count_segment(shop: Shop, name: str) -> SegmentCount:
+    """Members of a segment by its newest rule. Raises NoRunYet, NotFound, BadSegment."""
+    view = last_run(shop)
+    _require_segment(shop, name)
+    return SegmentCount(count(view, SegmentRule(name)))
+
+
+def count_rule(shop: Shop, content: object) -> SegmentCount:
+    """Customers whom a rule selects that need not be saved. Raises NoRunYet, BadSegment."""
+    view = last_run(shop)
+    return SegmentCount(count(view, read_rule(content, view, shop.store)))
+
+
+def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> SegmentDetail:
+    """One segment in full; `since` is when entries and exits are counted from, by default 30 days before the cutoff.
+
+    Raises NoRunYet, NotFound, BadSegment.
+    """
+    versions, view = history(shop.store, name), last_run(shop)
+    scope = snapshot_scope(view)
+    since = since or view.run.as_of - timedelta(days=DAYS_BACK)
+    totals = _totals(view, scope, [SegmentRule(name)], {"members": "m0", "customers": "true"})
+    entered, left = _moves(view, name, since)
+    customers = totals["customers"].customer_count
+    return SegmentDetail(
+        name=name,
+        folder=versions[-1].folder,
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
+        share=totals["members"].customer_count / customers if customers else 0.0,
+        totals=totals["members"],
+        overlaps=_overlaps(view, scope, name),
+        since=since,
+        entered_count=entered,
+        left_count=left,
+        versions=_versions(versions),
+    )
+
+
+def compare_segments(shop: Shop, first: str, second: str) -> SegmentComparison:
+    """Two segments: their totals, those of who is in both, and of who is in one only. Raises NotFound, BadSegment."""
+    for name in (first, second):
+        _require_segment(shop, name)
+    view = last_run(shop)
+    groups = {
+        "first": "m0",
+        "second": "m1",
+        "both": "m0 and m1",
+        "only_first": "m0 and not m1",
+        "only_second": "m1 and not m0",
+    }
+    rules = [SegmentRule(first), SegmentRule(second)]
+    return SegmentComparison(first, second, _totals(view, snapshot_scope(view), rules, groups))
+
+
+def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
+    """Every version of a segment, the newest first. Raises NotFound."""
+    return _versions(history(shop.store, name))
+
+
+def segment_names(shop: Shop) -> SegmentNames:
+    """What a rule may name, as the last run left the shop."""
+    known = known_names(shop.snapshot(), shop.store, with_other_events=True)
+    names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
+    return SegmentNames(tuple(known.fields.values()), *names)
+
+
+def _versions(saved: Iterable[SegmentDefinition]) -> tuple[SegmentVersion, ...]:
+    versions = [
+        SegmentVersion(one.version, one.saved_at, one.saved_by, one.note, one.folder, rule_content(one.rule))
+        for one in saved
+    ]
+    return tuple(reversed(versions))
+
+
+def _require_segment(shop: Shop, name: str) -> None:
+    saved = definitions(shop.store)
+    if name not in saved:
+        raise no_segment(name, saved)
+
+
+def _problems(scope: SegmentScope, names: Iterable[str]) -> dict[str, str]:
+    """What is wrong with each segment that has no members for it."""
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            segment_query(SegmentRule(name), scope)
+        except BadSegment as error:
+            problems[name] = error.what
+    return problems
+
+
+def _counts(view: Snapshot, names: Iterable[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Members of each segment in one pass over the customers, and what is wrong with the others."""
+    scope, listed = snapshot_scope(view), list(names)
+    problems = _problems(scope, listed)
+    usable: list[Rule] = [SegmentRule(name) for name in listed if name not in problems]
+    if not usable:
+        return {}, problems
+    query = memberships_query(usable, scope, ["customer_id"])
+    sums = ", ".join(f"count(case when m{place} then 1 end) as n{place}" for place in range(len(usable)))
+    [row] = records(query_members(view, query, f"select {sums} from members"))
+    return dict(zip((name for name in listed if name not in problems), row.values(), strict=True)), problems
+
+
+def _overlaps(view: Snapshot, scope: SegmentScope, name: str) -> tuple[Overlap, ...]:
+    others = [one for one in scope.rules if one != name]
+    problems = _problems(scope, others)
+    others = [one for one in others if one not in problems]
+    query = memberships_query([SegmentRule(one) for one in [name, *others]], scope, ["customer_id"])
+    sums = ", ".join(f"count(case when m0 and m{place} then 1 end) as n{place}" for place in range(len(others) + 1))
+    [row] = records(query_members(view, query, f"select {sums} from members"))
+    total, *counts = row.values()
+    listed = [Overlap(one, n, n / total) for one, n in zip(others, counts, strict=True) if n]
+    return tuple(sorted(listed, key=lambda one: (-one.customer_count, one.name)))
+
+
+def _totals(
+    view: Snapshot, scope: SegmentScope, rules: list[SegmentRule], groups: dict[str, str]
+) -> dict[str, SegmentTotals]:
+    """Totals of groups of customers, each a condition over m0, m1 ..."""
+    query = memberships_query(rules, scope, ["customer_id", "value", "churn_probability"])
+    columns = [
+        f"""count(case when {condition} then 1 end) as n_{group},
+  {exact_sum(f"case when {condition} then value end")} as value_{group},
+  {exact_sum(f"case when {condition} then churn_probability end")}
+    / nullif(count(case when {condition} then churn_probability end), 0) as churn_{group}"""
+        for group, condition in groups.items()
+    ]
+    [row] = records(query_members(view, query, f"select {', '.join(columns)} from members"))
+    return {group: SegmentTotals(*(row[f"{of}_{group}"] for of in ("n", "value", "churn"))) for group in groups}
+
+
+def _moves(view: Snapshot, name: str, since: datetime) -> tuple[int, int]:
+    """Stays in a segment that began, and that ended, since a time."""
+    sql = """
+select count(case when entered_at >= $since then 1 end) as entered,
+  count(case when left_at >= $since then 1 end) as gone
+from segment_members where segment = $segment"""
+    [row] = records(view.query(sql, {"since": since, "segment": name}))
+    return row["entered"], row["gone"]

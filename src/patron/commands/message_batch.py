@@ -1,0 +1,298 @@
+"""Which of a campaign's due messages may be sent now, and what they say: checked, rendered, not yet written."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from patron.engage.channels.channel import OutgoingMessage
+from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
+from patron.engage.message_links import message_links
+from patron.engage.message_template import MessageTemplates, RenderedMessage
+from patron.engage.outbox_messages import DueMessage, contacts_with_message, message_id_of, sent_times
+from patron.engage.recipients import Recipient, recipients
+from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
+from patron.govern.master_key import Keys, derive_keys
+from patron.govern.suppression_list import suppressed
+from patron.govern.unsubscribe_tokens import Subscription, token_of
+from patron.govern.vault import Vault
+from patron.schema.errors import BadTemplate
+from patron.schema.message_states import MessageState
+from patron.schema.table_definition import TEXT
+from patron.storage.budget_period import budget_period, spent_query
+from patron.storage.campaign_file import Campaign
+from patron.storage.campaign_offers import campaigns_spent_cents, offers_issued
+from patron.storage.engine import timestamp
+from patron.storage.offer_policy import Offer
+from patron.storage.shop import Shop
+from patron.storage.withdrawals import withdrawn_runs
+
+BATCH = 500
+"""Most messages that are checked at once, and in clear in memory."""
+REFUSED_BASIS, ALLOWED_BASIS, WITHDRAWN_BASIS = "unknown_refused", "unknown_allowed", "withdrawn"
+
+
+@dataclass(frozen=True)
+class CheckedMessage:
+    """A message with the verdict of the checks; rendered where it may be sent."""
+
+    facts: MessageFacts
+    verdict: Verdict
+    row: Mapping[str, Any]
+    """Row of MESSAGES, but for state and times."""
+    outgoing: OutgoingMessage | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """What is kept of it."""
+
+    def waiting_or_skipped(self, at: datetime) -> dict[str, Any]:
+        """The row of a message that is not sent now."""
+        until = self.verdict.until
+        state = MessageState.SKIPPED if until is None else MessageState.WAITING
+        times = {"next_attempt_at": until and until.astimezone(UTC), "written_at": at.astimezone(UTC), "sent_at": None}
+        return {**self.row, **times, "state": state, "reason": self.verdict.reason}
+
+    def on_its_way(self, at: datetime) -> dict[str, Any]:
+        """The row of a message that is handed over next."""
+        times = {"next_attempt_at": None, "written_at": at.astimezone(UTC), "sent_at": at.astimezone(UTC)}
+        attempt = {"attempt_count": self.row["attempt_count"] + 1}
+        return {**self.row, **times, **attempt, "state": MessageState.SENDING, "reason": ""}
+
+
+@dataclass
+class MessageChecker:
+    """Checks and renders the messages of one campaign."""
+
+    shop: Shop
+    campaign: Campaign
+    vault: Vault
+    keys: Keys
+    templates: MessageTemplates
+    allowance: Allowance
+    consents_until: tuple[int, str] = (0, "")
+    """Last entry of the consent ledger that the last checks knew; later ones may withdraw what was checked."""
+
+    @classmethod
+    def of(cls, shop: Shop, campaign: Campaign, at: datetime) -> "MessageChecker":
+        """A checker as of a time. Raises BadTemplate, MasterKeyError."""
+        templates = MessageTemplates.of(campaign.template, shop.settings.shop.locale)
+        keys = derive_keys(shop.master_key())
+        return cls(shop, campaign, Vault(shop.store, keys), keys, templates, allowance_of(shop, campaign, at))
+
+    @property
+    def end(self) -> datetime:
+        """When the campaign is over."""
+        return self.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
+
+    def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
+        """Due messages with who gets them, in lists of at most BATCH."""
+        self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
+        people = (
+            one for some in recipients(self.shop, [one.customer_id for one in due], vault=self.vault) for one in some
+        )
+        pairs = zip(due, people, strict=True)
+        while some := list(islice(pairs, BATCH)):
+            yield some
+
+    def check(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> list[CheckedMessage]:
+        """Check every message in order; what passes is rendered, and uses up the allowance."""
+        rules, checked, written_to = self.rules(at, {due.offer for due, _ in pairs}), [], set[str]()
+        facts = self._facts(pairs, at)
+        for due, person in pairs:
+            of_person = facts[due.customer_id]
+            if of_person.contact in written_to:
+                of_person = replace(of_person, has_message=True)
+            checked.append(self._checked(due, person, of_person, rules, at))
+            if checked[-1].outgoing is not None and of_person.contact:
+                written_to.add(of_person.contact)
+        return checked
+
+    def rules(self, at: datetime, offers: Iterable[str]) -> SendRules:
+        """The rules that hold at a time, for messages with these offers."""
+        policy = self.shop.policy
+        return SendRules(policy.consent, policy.messages, self.end, self._closed_offers(at, offers))
+
+    def _closed_offers(self, at: datetime, offers: Iterable[str]) -> dict[str, str]:
+        day = at.astimezone(ZoneInfo(self.shop.settings.shop.time_zone)).date()
+        known, channel = {offer.id: offer for offer in self.shop.policy.offers}, self.campaign.channel
+        return {
+            one: "offer_unavailable"
+            for one in offers
+            if one
+            and not (
+                one in known
+                and known[one].is_available(day)
+                and (not known[one].channels or channel in known[one].channels)
+            )
+        }
+
+    def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
+        campaign, policy, people = self.campaign, self.shop.policy, [person for _, person in pairs]
+        contacts = {one.contact for one in people if one.contact}
+        with self.shop.store.begin() as connection:
+            self.consents_until = ledger_head(connection)
+            owners = contacts_with_message(connection, campaign.name, contacts)
+        answers = _answers(self.shop, people, campaign)
+        blocked = suppressed(self.shop.store, contacts, campaign.channel, campaign.topic)
+        days = max((cap.within_days for cap in policy.messages.caps), default=0)
+        times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
+        shop_zone = self.shop.settings.shop.time_zone
+        return {
+            person.customer_id: MessageFacts(
+                answers[person.customer_id].marketing,
+                (person.contact or None) if person.token else None,
+                person.contact in blocked,
+                bool(owners.get(person.contact, set()) - {person.customer_id}),
+                answers[person.customer_id].is_topic_withdrawn,
+                due.is_holdout,
+                due.is_planned,
+                ZoneInfo(person.time_zone or shop_zone),
+                tuple(times.get(person.customer_id, ())),
+                due.offer,
+                due.cost_cents,
+            )
+            for due, person in pairs
+        }
+
+    def _sent_times(self, customer_ids: Sequence[str], at: datetime, days: int) -> dict[str, list[datetime]]:
+        """When campaigns, and runs whose outbox a mail system sends, wrote to customers."""
+        since = at - timedelta(days=days)
+        with self.shop.store.begin() as connection:
+            times = sent_times(connection, customer_ids, since)
+        rows = self.shop.newest_snapshot().query(
+            "select e.customer_id, e.exposed_at from exposures e join wanted w on w.customer_id = e.customer_id"
+            f" where e.is_delivered and e.exposed_at > {timestamp(since)}",
+            wanted=pa.table({"customer_id": pa.array(customer_ids, TEXT)}),
+        )
+        for row in rows.to_pylist():
+            times.setdefault(row["customer_id"], []).append(row["exposed_at"].astimezone(UTC))
+        return times
+
+    def _checked(
+        self, due: DueMessage, person: Recipient, facts: MessageFacts, rules: SendRules, at: datetime
+    ) -> CheckedMessage:
+        verdict, row = check(facts, rules, self.allowance, at), self._row(due, person, facts)
+        if verdict.reason:
+            return CheckedMessage(facts, verdict, row)
+        template = self.templates.template_for(person.locale)
+        token = self._unsubscribe_token(person, row["message_id"], template.language)
+        try:
+            rendered = template.render(self.variables(due, person, token, at))
+        except BadTemplate:  # why no more words: they may hold what is known of the customer
+            return CheckedMessage(facts, Verdict("missing_value"), row)
+        self.allowance.use(facts)
+        content = self.content(person.address, template.language, rendered)
+        return CheckedMessage(facts, verdict, row, _outgoing(row, person, rendered, token), content)
+
+    def content(self, address: str, language: str, message: RenderedMessage) -> dict[str, str]:
+        """What is kept of a message."""
+        head = {"channel": self.campaign.channel, "language": language, "recipient": address}
+        return head | {"subject": message.subject, "text": message.text, "html": message.html}
+
+    def variables(self, due: DueMessage, person: Recipient, token: str, at: datetime) -> dict[str, Any]:
+        """What the template may name."""
+        offer = next((one for one in self.shop.policy.offers if one.id == due.offer), None)
+        zone = ZoneInfo(self.shop.settings.shop.time_zone)
+        of_offer = {"offer": offer_variables(offer, at.astimezone(zone))} if offer else {}
+        return {**person.variables, **of_offer, **message_links(self.shop.settings, token)}
+
+    def _unsubscribe_token(self, person: Recipient, message_id: str, language: str) -> str:
+        campaign = self.campaign
+        subscription = Subscription(
+            person.token, person.contact, campaign.channel, campaign.topic, message_id, language
+        )
+        return token_of(self.keys, subscription)
+
+    def _row(self, due: DueMessage, person: Recipient, facts: MessageFacts) -> dict[str, Any]:
+        campaign, consent = self.campaign, facts.consent
+        unknown = ALLOWED_BASIS if self.shop.policy.consent.unknown == "allow" else REFUSED_BASIS
+        basis = unknown if consent.is_granted is None else consent.basis if consent.is_granted else WITHDRAWN_BASIS
+        return {
+            "message_id": message_id_of(campaign.name, due.customer_id, campaign.channel),
+            "campaign": campaign.name,
+            "customer_id": due.customer_id,
+            "channel": campaign.channel,
+            "topic": campaign.topic,
+            "token": person.token or None,
+            "contact": facts.contact,
+            "offer": due.offer,
+            "consent_basis": basis,
+            "consent_event": consent.event,
+            "attempt_count": due.attempt_count,
+        }
+
+
+@dataclass(frozen=True)
+class _Answers:
+    marketing: ConsentAnswer
+    is_topic_withdrawn: bool
+
+
+def _answers(shop: Shop, people: Sequence[Recipient], campaign: Campaign) -> dict[str, _Answers]:
+    """The latest answers of customers, as any of their users: to marketing, and to the topic here or anywhere."""
+    consent = shop.policy.consent
+    marketing = consent.names_of(consent.marketing)
+    topics = (consent.names_of(campaign.topic), consent.names_of(f"{campaign.topic}/{campaign.channel}"))
+    owner = {token: person.customer_id for person in people for token in person.tokens}
+    entries: dict[str, list[Entry]] = {}
+    for entry in history(shop.store, owner, {*marketing, *topics[0], *topics[1]}):
+        entries.setdefault(owner[entry["token"]], []).append(entry)
+
+    def latest(customer_id: str, names: Sequence[str]) -> Entry | None:
+        return latest_entry(one for one in entries.get(customer_id, ()) if one["purpose"] in names)
+
+    def is_no(entry: Entry | None) -> bool:
+        return entry is not None and not entry["is_granted"]
+
+    return {
+        one.customer_id: _Answers(
+            _answer(latest(one.customer_id, marketing)), any(is_no(latest(one.customer_id, names)) for names in topics)
+        )
+        for one in people
+    }
+
+
+def _answer(entry: Entry | None) -> ConsentAnswer:
+    return ConsentAnswer(bool(entry["is_granted"]), entry["basis"], entry["event"]) if entry else ConsentAnswer()
+
+
+def _outgoing(row: Mapping[str, Any], person: Recipient, message: RenderedMessage, token: str) -> OutgoingMessage:
+    customer = person.variables.get("customer", {})
+    names = (customer.get("first_name", ""), customer.get("last_name", ""))
+    name = customer.get("name") or " ".join(one for one in names if one)
+    parts = (message.subject, message.text, message.html)
+    return OutgoingMessage(row["message_id"], person.address, name, *parts, row["topic"], token)
+
+
+def offer_variables(offer: Offer, at: datetime) -> dict[str, Any]:
+    """What a template may call offer.name ..., for a message that goes out at a time of the shop's clock."""
+    return {
+        "id": offer.id,
+        "code": offer.id,
+        "name": offer.name or offer.id,
+        "valid_days": offer.valid_days,
+        "valid_until": (at.date() + timedelta(days=offer.valid_days)).isoformat(),
+        "discount_percent": round(offer.discount_share * 100),
+        "amount_off": offer.amount_off,
+    }
+
+
+def allowance_of(shop: Shop, campaign: Campaign, at: datetime) -> Allowance:
+    """What a campaign may still spend and give: its budget, and what runs and campaigns left of the period's."""
+    store, policy = shop.store, shop.policy
+    period, view = budget_period(at, policy.budget.period, shop.settings.shop.time_zone), shop.newest_snapshot()
+    by_runs = view.query(spent_query(period, without=("", *withdrawn_runs(store))))["cents"][0].as_py()
+    of_period = policy.budget.cents - by_runs - campaigns_spent_cents(store, period.since, period.until)
+    of_campaign = campaign.budget_cents - campaigns_spent_cents(store, campaign=campaign.name)
+    issued = offers_issued(store, period.since, period.until)
+    rows = view.query(
+        "select action, count(*) as offer_count from exposures"
+        f" where exposed_at >= {timestamp(period.since)} and exposed_at < {timestamp(period.until)} group by action"
+    )
+    for row in rows.to_pylist():
+        issued[row["action"]] = issued.get(row["action"], 0) + row["offer_count"]
+    stock = {one.id: float(one.stock - issued.get(one.id, 0)) for one in policy.offers if one.stock is not None}
+    return Allowance(min(of_campaign, of_period), stock)

@@ -1,0 +1,110 @@
+"""Keep what became of messages, and send nothing more to addresses that do not exist or whose owners complained."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.commands.subscriptions import unsubscribe
+from patron.engage.provider_receipts import receipts_of
+from patron.engage.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
+from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
+from patron.govern.unsubscribe_tokens import Subscription
+from patron.storage.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.model_decisions import utc
+from patron.storage.shop import Shop
+from patron.storage.store import upsert
+
+TOGETHER = 500
+MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
+
+
+@dataclass(frozen=True)
+class ReceiptCounts:
+    """What receipts changed."""
+
+    recorded: int
+    """Receipts that were new."""
+    repeated: int
+    """Receipts that were known."""
+    unknown: int
+    """Receipts that name no message of ours: they change nothing."""
+    suppressed: int
+    """Addresses that are sent nothing more."""
+
+
+def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) -> ReceiptCounts:
+    """Record receipts, and suppress addresses: hard bounces and complaints at once, soft ones after several.
+
+    A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one.
+    """
+    rows = list(dict.fromkeys(replace(one, occurred_at=one.occurred_at.astimezone(UTC)) for one in receipts))
+    counts = [0, 0, 0, 0]
+    for start in range(0, len(rows), TOGETHER):
+        part = rows[start : start + TOGETHER]
+        for n, count in enumerate(_receive(shop, part, now)):
+            counts[n] += count
+    return ReceiptCounts(*counts)
+
+
+def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -> ReceiptCounts:
+    """Receive what a provider's webhook brings, in the provider's own format. Raises BadRequest."""
+    return receive_receipts(shop, receipts_of(provider, content), now=now)
+
+
+def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[int, int, int, int]:
+    ids = sorted({one.message_id for one in receipts})
+    leaving: list[tuple[Receipt, sa.RowMapping]] = []
+    with shop.store.begin() as connection:
+        chosen = sa.select(MESSAGES).where(MESSAGES.c.message_id.in_(ids))
+        messages = {row["message_id"]: row for row in connection.execute(chosen).mappings()}
+        of = RECEIPTS.c
+        known = {
+            (row.message_id, row.kind, utc(row.occurred_at))
+            for row in connection.execute(sa.select(RECEIPTS).where(of.message_id.in_(ids)))
+        }
+        ours = [one for one in receipts if one.message_id in messages]
+        new = [one for one in ours if (one.message_id, one.kind, one.occurred_at) not in known]
+        upsert(connection, RECEIPTS, [vars(one) for one in new])
+        suppressed = set()
+        for one in new:
+            message = messages[one.message_id]
+            reason = _reason(shop, connection, one, message["contact"])
+            if reason and message["contact"]:
+                suppress(connection, message["contact"], message["channel"], ALL_TOPICS, reason, now)
+                suppressed.add(message["contact"])
+            if one.kind == UNSUBSCRIBED:
+                leaving.append((one, message))
+    for one, message in leaving:
+        if message["contact"]:
+            subscription = Subscription(
+                message["token"] or "", message["contact"], message["channel"], message["topic"], one.message_id
+            )
+            unsubscribe(shop, subscription, now=now)
+    return len(new), len(ours) - len(new), len(receipts) - len(ours), len(suppressed)
+
+
+def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: str | None) -> str:
+    """Why the address of a message is sent nothing more; empty where it is."""
+    if receipt.kind == COMPLAINED:
+        return COMPLAINT
+    if receipt.kind not in {BOUNCED, REJECTED}:
+        return ""
+    if receipt.is_permanent:
+        return HARD_BOUNCE
+    most, within_days = _soft_bounce_rule(shop)
+    since = receipt.occurred_at - timedelta(days=within_days)
+    bounced = (
+        sa.select(sa.func.count())
+        .select_from(RECEIPTS.join(MESSAGES, MESSAGES.c.message_id == RECEIPTS.c.message_id))
+        .where(MESSAGES.c.contact == contact, RECEIPTS.c.kind == BOUNCED, RECEIPTS.c.occurred_at > since)
+    )
+    return SOFT_BOUNCES if receipt.kind == BOUNCED and (connection.scalar(bounced) or 0) > most else ""
+
+
+def _soft_bounce_rule(shop: Shop) -> tuple[int, int]:
+    """How many soft bounces in how many days an address may have, as policy.toml says."""
+    rule = getattr(getattr(shop.policy, "messages", None), "soft_bounces", None)
+    return (rule.most, rule.within_days) if rule is not None else (MOST_SOFT_BOUNCES, WITHIN_DAYS)

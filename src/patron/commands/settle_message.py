@@ -1,0 +1,51 @@
+"""Settle a message of unknown outcome, by a person who looked it up, such as in the log of the mail server."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from patron.commands.message_events import load_message_events
+from patron.engage.outbox_messages import update_messages
+from patron.govern import audit_log
+from patron.schema.errors import BadCampaign, NotFound
+from patron.schema.message_states import MessageState
+from patron.storage.campaign_tables import MESSAGES
+from patron.storage.campaigns import APPROVED, PAUSED, RUNNING, campaign_of
+from patron.storage.shop import Shop
+
+
+def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool, by: str, now: datetime) -> None:
+    """Record that a message of unknown outcome was sent, or was not: then it is sent while the campaign goes on.
+
+    Raises NotFound, BadCampaign for a message whose outcome is known.
+    """
+    saved, at = campaign_of(shop.store, campaign), now.astimezone(UTC)
+    of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == saved.name)
+    not_sent = MessageState.WAITING if saved.state in {APPROVED, RUNNING, PAUSED} else MessageState.SKIPPED
+    state = MessageState.SENT if is_sent else not_sent
+    with shop.store.begin() as connection:
+        before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
+        if before is None:
+            what = f"the campaign has no message {message_id!r}"
+            todo = "`patron campaign settle NAME` lists those of unknown outcome."
+            raise NotFound(what, where="--message", todo=todo)
+        if before != MessageState.UNKNOWN:
+            todo = "Only a message of unknown outcome needs to be settled."
+            raise BadCampaign(f"the message is {before}", where="--message", todo=todo)
+        change: dict[str, object] = {"message_id": message_id, "state": state, "reason": "settled"}
+        if not is_sent:
+            change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
+        update_messages(connection, [change])
+        details = {"campaign": saved.name, "message_id": message_id, "is_sent": is_sent, "by": by}
+        audit_log.append(shop, connection, "message settled", details, at=at)
+    load_message_events(shop, saved.name, now=at)
+
+
+def unknown_messages(shop: Shop, campaign: str) -> list[str]:
+    """Ids of a campaign's messages of unknown outcome, oldest first; e-mail has them in its Message-ID."""
+    saved = campaign_of(shop.store, campaign)
+    chosen = sa.select(MESSAGES.c.message_id).where(
+        MESSAGES.c.campaign == saved.name, MESSAGES.c.state == MessageState.UNKNOWN
+    )
+    with shop.store.begin() as connection:
+        return list(connection.scalars(chosen.order_by(MESSAGES.c.sent_at, MESSAGES.c.message_id)))

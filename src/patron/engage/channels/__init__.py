@@ -1,0 +1,31 @@
+"""Ways to people, one file each; to add one: its file, and its name in CHANNELS."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from patron.engage.channels.channel import Channel
+from patron.engage.channels.email import EmailChannel
+from patron.engage.channels.file import FileChannel
+from patron.schema.errors import ChannelUnavailable
+from patron.storage.shop import Shop
+
+
+class ChannelMaker(Protocol):
+    """Makes a channel as the settings of a shop say; raises ChannelUnavailable where they do not."""
+
+    def __call__(self, shop: Shop, *, clock: Callable[[], datetime]) -> Channel:
+        """The channel; `clock` says the time of what it sends."""
+        ...
+
+
+CHANNELS: Mapping[str, ChannelMaker] = {"email": EmailChannel.of, "file": FileChannel.of}
+"""How each channel is made."""
+
+
+def channel_of(shop: Shop, name: str, *, clock: Callable[[], datetime]) -> Channel:
+    """The channel of a name. Raises ChannelUnavailable for an unknown one, or one that is not configured."""
+    if name not in CHANNELS:
+        what = f"there is no channel {name!r}"
+        raise ChannelUnavailable(what, where="channel", todo=f"There is {', '.join(sorted(CHANNELS))}.")
+    return CHANNELS[name](shop, clock=clock)

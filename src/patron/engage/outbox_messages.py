@@ -1,0 +1,207 @@
+"""Messages of a campaign in the store: who is due, who is handed over, and what became of each.
+
+A message is `sending` in the store before the channel gets it, with what it says sealed in the same transaction. A
+sender that is killed therefore leaves the few messages of its last group as `sending`; nobody can know whether the
+channel took them, so they become `unknown` and are not sent again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patron.schema.message_states import MAY_HAVE_ARRIVED, MessageState
+from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
+from patron.storage.model_decisions import utc
+
+ID_LENGTH = 32
+PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")
+"""Receipts of what only a message can bring that the channel took."""
+BACK_OFF_MINUTES = (1, 5, 15, 60, 240)
+"""How long a message waits that the channel did not take, by attempt; the last one for every further attempt."""
+TOGETHER = 500
+
+
+def message_id_of(campaign: str, customer_id: str, channel: str) -> str:
+    """Id of the one message that a campaign sends a customer on a channel."""
+    return hashlib.sha256(f"{campaign}/{customer_id}/{channel}".encode()).hexdigest()[:ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class DueMessage:
+    """An assigned customer whose message is due."""
+
+    customer_id: str
+    is_holdout: bool
+    is_planned: bool
+    offer: str
+    cost_cents: float
+    attempt_count: int
+    """Attempts so far."""
+
+
+def due_messages(  # noqa: PLR0913 - which part of which messages
+    connection: sa.Connection,
+    campaign: str,
+    channel: str,
+    at: datetime,
+    *,
+    after: str = "",
+    most: int,
+    is_early: bool = False,
+) -> list[DueMessage]:
+    """Assigned customers whose message is due and not settled, in order of their ids.
+
+    Where it `is_early`, every message is due that was not tried yet, whatever time the plan has for it.
+    """
+    plan, message = ASSIGNMENTS.c, MESSAGES.c
+    now = at.astimezone(UTC)
+    is_new = sa.and_(
+        message.message_id.is_(None), sa.or_(sa.literal(is_early), plan.send_at.is_(None), plan.send_at <= now)
+    )
+    is_again = sa.and_(message.state == MessageState.WAITING, message.next_attempt_at <= now)
+    chosen = (
+        sa.select(
+            *(plan.customer_id, plan.is_holdout, plan.is_planned, plan.offer),
+            sa.func.coalesce(plan.expected_cost_cents, 0.0),
+            sa.func.coalesce(message.attempt_count, 0),
+        )
+        .select_from(_with_messages(channel))
+        .where(plan.campaign == campaign, plan.customer_id > after, sa.or_(is_new, is_again), ~_had_elsewhere(channel))
+        .order_by(plan.customer_id)
+        .limit(most)
+    )
+    return [
+        DueMessage(row[0], bool(row[1]), bool(row[2]), row[3], float(row[4]), row[5])
+        for row in connection.execute(chosen)
+    ]
+
+
+def next_due_at(connection: sa.Connection, campaign: str, channel: str) -> datetime | None:
+    """When the next message is due that is not settled; None where all are."""
+    plan, message = ASSIGNMENTS.c, MESSAGES.c
+    new = sa.select(sa.func.count(), sa.func.min(plan.send_at), sa.func.count(plan.send_at))
+    is_new = (plan.campaign == campaign, message.message_id.is_(None), ~_had_elsewhere(channel))
+    new = new.select_from(_with_messages(channel)).where(*is_new)
+    count, first, dated_count = connection.execute(new).one()
+    again = sa.select(sa.func.min(message.next_attempt_at))
+    again = again.where(message.campaign == campaign, message.state == MessageState.WAITING)
+    times = [utc(one) for one in (first, connection.scalar(again)) if one is not None]
+    if count > dated_count:
+        times.append(datetime.min.replace(tzinfo=UTC))
+    return min(times, default=None)
+
+
+def _with_messages(channel: str) -> sa.FromClause:
+    plan, message = ASSIGNMENTS.c, MESSAGES.c
+    is_its = (plan.campaign == message.campaign, plan.customer_id == message.customer_id, message.channel == channel)
+    return sa.outerjoin(ASSIGNMENTS, MESSAGES, sa.and_(*is_its))
+
+
+def _had_elsewhere(channel: str) -> sa.ColumnElement[bool]:
+    """Whether a customer had the campaign's message on another channel, before its channel was changed."""
+    plan, other = ASSIGNMENTS.c, MESSAGES.alias("other_channel").c
+    return sa.exists().where(
+        other.campaign == plan.campaign,
+        other.customer_id == plan.customer_id,
+        other.channel != channel,
+        other.state.in_(MAY_HAVE_ARRIVED),
+    )
+
+
+def claim(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Mark messages as `sending` unless they are settled or on their way; return the ids of those that are ours."""
+    if not rows:
+        return set()
+    statement = _write_unless_settled(connection, rows).returning(MESSAGES.c.message_id)
+    return set(connection.scalars(statement, [dict(row) for row in rows]))
+
+
+def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write messages that are skipped or wait; those that are settled or on their way stay as they are."""
+    if rows:
+        connection.execute(_write_unless_settled(connection, rows), [dict(row) for row in rows])
+
+
+def _write_unless_settled(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Any:
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(MESSAGES)
+    changed = {name: insert.excluded[name] for name in rows[0] if name != "message_id"}
+    return insert.on_conflict_do_update(
+        index_elements=[MESSAGES.c.message_id], set_=changed, where=MESSAGES.c.state == MessageState.WAITING
+    )
+
+
+def update_messages(connection: sa.Connection, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Change messages on their way or of unknown outcome; each change names message_id, and all the same columns."""
+    if not changes:
+        return
+    names = [name for name in changes[0] if name != "message_id"]
+    state = MESSAGES.c.state  # why no IN: it cannot be in a statement with many rows of values
+    is_open = sa.or_(state == MessageState.SENDING, state == MessageState.UNKNOWN)
+    statement = (
+        sa.update(MESSAGES)
+        .where(MESSAGES.c.message_id == sa.bindparam("of_message"), is_open)
+        .values({name: sa.bindparam(f"new_{name}") for name in names})
+    )
+    values = [{"of_message": one["message_id"], **{f"new_{name}": one[name] for name in names}} for one in changes]
+    connection.execute(statement, values)
+
+
+def settle_cut_off(connection: sa.Connection, campaign: str) -> int:
+    """Make messages that a sender left on their way `unknown`; return how many."""
+    left = sa.update(MESSAGES).where(MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.SENDING)
+    return connection.execute(left.values(state=MessageState.UNKNOWN, reason="cut_off")).rowcount
+
+
+def settle_by_receipts(connection: sa.Connection, campaign: str) -> int:
+    """Make messages of unknown outcome `sent` that receipts prove were taken; return how many."""
+    proofs = sa.select(RECEIPTS.c.message_id).where(RECEIPTS.c.kind.in_(PROOFS_OF_DELIVERY))
+    unknown = sa.update(MESSAGES).where(MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.UNKNOWN)
+    unknown = unknown.where(MESSAGES.c.message_id.in_(proofs))
+    return connection.execute(unknown.values(state=MessageState.SENT, reason="")).rowcount
+
+
+def sent_times(connection: sa.Connection, customer_ids: Iterable[str], since: datetime) -> dict[str, list[datetime]]:
+    """When messages of any campaign and channel went to customers since a time; unknown ones count."""
+    table, times = MESSAGES.c, {}
+    for some in _parts(list(customer_ids)):
+        chosen = sa.select(table.customer_id, table.sent_at).where(
+            table.customer_id.in_(some),
+            table.state.in_(MAY_HAVE_ARRIVED),
+            table.sent_at > since.astimezone(UTC),
+        )
+        for customer_id, sent_at in connection.execute(chosen):
+            times.setdefault(customer_id, []).append(utc(sent_at))
+    return times
+
+
+def contacts_with_message(connection: sa.Connection, campaign: str, contacts: Iterable[str]) -> dict[str, set[str]]:
+    """Customers who may have had a campaign's message at each of some contacts."""
+    table, customers = MESSAGES.c, {}
+    for some in _parts(sorted(contacts)):
+        chosen = sa.select(table.contact, table.customer_id).where(
+            table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED)
+        )
+        for contact, customer_id in connection.execute(chosen):
+            customers.setdefault(contact, set()).add(customer_id)
+    return customers
+
+
+def counts(connection: sa.Connection, campaign: str) -> dict[tuple[str, str], int]:
+    """Messages of a campaign by state and reason."""
+    table = MESSAGES.c
+    chosen = sa.select(table.state, table.reason, sa.func.count()).where(table.campaign == campaign)
+    return {(row[0], row[1]): row[2] for row in connection.execute(chosen.group_by(table.state, table.reason))}
+
+
+def retry_at(at: datetime, attempt_count: int) -> datetime:
+    """When a message is tried again that was not taken in its nth attempt."""
+    return at + timedelta(minutes=BACK_OFF_MINUTES[min(attempt_count, len(BACK_OFF_MINUTES)) - 1])
+
+
+def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (values[start : start + TOGETHER] for start in range(0, len(values), TOGETHER))

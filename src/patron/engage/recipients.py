@@ -1,0 +1,212 @@
+"""Who customers are to a message: address, name, declared traits, language and time zone, opened from the vault.
+
+The lake knows which event brought the latest address or name, and the vault holds them. Customers are looked up
+thousands at a time and opened in batches, so that no more than a batch of people is in clear in memory.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from patron.engage.customer_time_zones import time_zones
+from patron.govern.contact_values import contacts_in
+from patron.govern.vault import Vault
+from patron.schema.personal_keys import snake_case
+from patron.schema.table_definition import TEXT
+from patron.storage.shop import Shop, Snapshot
+
+BATCH = 1_000
+"""Most recipients in clear at once."""
+LOOKED_UP = 20_000
+"""Customers whose events are looked up by one query."""
+NAMES = {
+    "first_name": ("first_name", "firstname", "given_name"),
+    "last_name": ("last_name", "lastname", "surname", "family_name"),
+    "name": ("name", "full_name"),
+    "city": ("city",),
+    "company": ("company",),
+}
+"""What a template may call customer.first_name ..., and the keys that shops send it under."""
+LOCALES = ("locale", "language")
+CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
+"""Events whose address and name are the customer's own."""
+EMAIL = "email"
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A customer as a message needs them."""
+
+    customer_id: str
+    token: str
+    """First known user token: whose key seals what is sent, and whose consent counts; empty once forgotten."""
+    tokens: tuple[str, ...]
+    """All of the customer's user tokens."""
+    contact: str
+    """Token of the e-mail address, a blind index; empty without one."""
+    address: str
+    """E-mail address; empty without one."""
+    variables: Mapping[str, Any]
+    """What templates may name: {"customer": {"first_name": ...}, "shop": {"name": ...}}."""
+    locale: str
+    """Such as en or zh_CN; empty where it is not known."""
+    time_zone: str
+    """Of the IANA database; empty where it is not known."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the lake knows of customers."""
+
+    tokens: Mapping[str, Sequence[str]]
+    events: Mapping[str, "_Events"]
+    traits: Mapping[str, Mapping[str, str]]
+    zones: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Events:
+    """Places of a customer's texts in the order of their events, and what the events say in clear."""
+
+    order: dict[tuple[str, str], int]
+    email_token: str
+    context: Mapping[str, str]
+
+
+def recipients(shop: Shop, customer_ids: Iterable[str], *, vault: Vault | None = None) -> Iterator[list[Recipient]]:
+    """Recipients of customers, in their order, in lists of at most BATCH; one for each customer.
+
+    Who was forgotten since the last run, or never had an address, has an empty one. Raises MasterKeyError.
+    """
+    vault = vault or Vault.open(shop)
+    snapshot = shop.snapshot() or shop.newest_snapshot()
+    ids = iter(customer_ids)
+    while some := list(islice(ids, LOOKED_UP)):
+        tokens = _tokens(snapshot, some)
+        facts = _Facts(tokens, _events(snapshot, tokens), _traits(snapshot, some), time_zones(snapshot, some))
+        vault.reload_forgotten()
+        for start in range(0, len(some), BATCH):
+            yield _open(shop, vault, some[start : start + BATCH], facts)
+
+
+def _tokens(snapshot: Snapshot, customer_ids: Sequence[str]) -> dict[str, list[str]]:
+    rows = snapshot.query(
+        "select i.customer_id, i.token from identities i join wanted w on w.customer_id = i.customer_id"
+        " where i.is_user order by i.customer_id, i.known_at, i.token",
+        wanted=pa.table({"customer_id": pa.array(sorted(set(customer_ids)), TEXT)}),
+    )
+    tokens: dict[str, list[str]] = defaultdict(list)
+    for customer_id, token in zip(*(rows[name].to_pylist() for name in ("customer_id", "token")), strict=True):
+        tokens[customer_id].append(token)
+    return tokens
+
+
+def _events(snapshot: Snapshot, tokens: Mapping[str, Sequence[str]]) -> dict[str, _Events]:
+    owner = {token: customer_id for customer_id, some in tokens.items() for token in some}
+    names = ", ".join(f"'{name}'" for name in CUSTOMER_EVENTS)
+    rows = snapshot.query(
+        "select e.user_token, e.source, e.event_id, e.email_token,"
+        " case when e.properties like '%\"context\"%' then e.properties end as properties"
+        f" from events e join wanted w on w.token = e.user_token where e.name in ({names})"
+        " order by e.occurred_at, e.source, e.event_id",
+        wanted=pa.table({"token": pa.array(sorted(owner), TEXT)}),
+    )
+    order: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    email: dict[str, str] = {}
+    context: dict[str, dict[str, str]] = defaultdict(dict)
+    columns = ("user_token", "source", "event_id", "email_token", "properties")
+    for number, row in enumerate(zip(*(rows[name].to_pylist() for name in columns), strict=True)):
+        user, source, event_id, email_token, properties = row
+        customer_id = owner[user]
+        order[customer_id][source, event_id] = number
+        if email_token:
+            email[customer_id] = email_token
+        if properties:
+            context[customer_id] |= _context(properties)
+    return {one: _Events(places, email.get(one, ""), context.get(one, {})) for one, places in order.items()}
+
+
+def _context(properties: str) -> dict[str, str]:
+    content = msgspec.json.decode(properties)
+    context = content.get("context") if isinstance(content, dict) else None
+    return {k: v for k, v in context.items() if isinstance(v, str)} if isinstance(context, dict) else {}
+
+
+def _traits(snapshot: Snapshot, customer_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    rows = snapshot.query(
+        "select t.customer_id, t.trait, t.value from traits t join wanted w on w.customer_id = t.customer_id"
+        " order by t.customer_id, t.trait, t.known_at, t.event_id",
+        wanted=pa.table({"customer_id": pa.array(sorted(set(customer_ids)), TEXT)}),
+    )
+    traits: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows.to_pylist():
+        traits[row["customer_id"]][row["trait"]] = row["value"]
+    return traits
+
+
+def _open(shop: Shop, vault: Vault, customer_ids: Sequence[str], facts: _Facts) -> list[Recipient]:
+    users = {one: [t for t in facts.tokens.get(one, ()) if t not in vault.forgotten] for one in customer_ids}
+    owner = {token: customer_id for customer_id, some in users.items() for token in some}
+    texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for text in vault.texts(sorted(owner), ("personal",)):
+        customer_id = owner[text["token"]]
+        events = facts.events.get(customer_id)
+        place = events.order.get((text["source"], text["event_id"])) if events else None
+        if place is not None:
+            texts[customer_id].append((place, text["text"]))
+    shop_values = {"name": shop.settings.shop.name}
+    return [
+        _recipient(vault, shop_values, one, users[one], facts, [text for _, text in sorted(texts[one])])
+        for one in customer_ids
+    ]
+
+
+def _recipient(
+    vault: Vault,
+    shop_values: Mapping[str, str],
+    customer_id: str,
+    tokens: Sequence[str],
+    facts: _Facts,
+    texts: Sequence[str],
+) -> Recipient:
+    events, traits = facts.events.get(customer_id), facts.traits.get(customer_id, {})
+    personal: dict[str, str] = {}
+    address, contact = "", events.email_token if events else ""
+    for text in texts:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            continue
+        personal |= {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
+        for kind, value in contacts_in(text) if contact else ():
+            if kind == EMAIL and vault.token(EMAIL, value) == contact:
+                address = value.strip()
+    names = {name: _first(personal, keys) for name, keys in NAMES.items()}
+    customer = dict(traits) | {name: value for name, value in names.items() if value}
+    context = events.context if events else {}
+    return Recipient(
+        customer_id=customer_id,
+        token=tokens[0] if tokens else "",
+        tokens=tuple(tokens),
+        contact=contact if address else "",
+        address=address,
+        variables={"customer": customer, "shop": shop_values},
+        locale=_locale(_first(personal, LOCALES) or _first(traits, LOCALES) or _first(context, LOCALES)),
+        time_zone=facts.zones.get(customer_id, ""),
+    )
+
+
+def _first(values: Mapping[str, str], keys: Iterable[str]) -> str:
+    return next((values[key].strip() for key in keys if values.get(key, "").strip()), "")
+
+
+def _locale(text: str) -> str:
+    """A locale as gettext writes it: zh-cn is zh_CN."""
+    language, _, rest = text.replace("-", "_").partition("_")
+    region = rest.rpartition("_")[2]
+    return f"{language.lower()}_{region.upper()}" if region else language.lower()

@@ -1,0 +1,128 @@
+"""Saved segments for programs: read with a read key; saved, and their members listed, with a secret key."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from patron.answers.saved_segments import (
+    SegmentComparison,
+    SegmentCount,
+    SegmentDetail,
+    SegmentLine,
+    SegmentNames,
+    compare_segments,
+    count_rule,
+    list_segments,
+    segment_names,
+    show_segment,
+)
+from patron.commands.export_segment import read_members
+from patron.commands.save_segment import SavedVersion, save_segment
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute
+from patron.interfaces.http.known_parameters import require_known_parameters
+
+Since = Annotated[
+    AwareDatetime | None,
+    Query(description="Time from which entries and exits count (default: 30 days before the last run's cutoff)."),
+]
+
+
+PAGE_SIZE = 1_000
+
+
+class MemberPage(BaseModel):
+    """One page of members, in order of customer_id."""
+
+    segment: str
+    run_id: str
+    page: int
+    page_count: int
+    customer_count: int
+    rows: list[dict[str, Any]]
+
+
+class RuleBody(BaseModel):
+    """A rule, as the file of a segment has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: dict[str, Any]
+
+
+class SegmentBody(RuleBody):
+    """A segment, as its file has it, and who saves it."""
+
+    folder: str = Field(default="", max_length=300)
+    note: str = Field(default="", max_length=300)
+    saved_by: str = Field(default="api", min_length=1, max_length=100)
+
+
+router = APIRouter(
+    prefix="/api",
+    tags=["last run"],
+    route_class=ReadKeyRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+with_secret_key = APIRouter(
+    prefix="/api/segments",
+    tags=["segments"],
+    route_class=SecretKeyRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+ROUTERS = (router, with_secret_key)
+
+
+@router.get("/segments")
+def segments(request: Request) -> tuple[SegmentLine, ...]:
+    """Every segment with its members at the last run."""
+    return list_segments(answers_of(request).shop)
+
+
+@router.get("/segment-fields")
+def fields(request: Request) -> SegmentNames:
+    """What a rule may name: fields, traits, events and other segments."""
+    return segment_names(answers_of(request).shop)
+
+
+@router.post("/segments/count")
+def count(request: Request, body: RuleBody) -> SegmentCount:
+    """Customers whom a rule selects, which is not saved."""
+    return count_rule(answers_of(request).shop, body.rule)
+
+
+@router.get("/segments/{name}")
+def segment(request: Request, name: str, since: Since = None) -> SegmentDetail:
+    """One segment: members, what is at stake, overlaps, entries and exits, and its versions."""
+    return show_segment(answers_of(request).shop, name, since=since)
+
+
+@router.get("/segments/{name}/comparison/{other}")
+def comparison(request: Request, name: str, other: str) -> SegmentComparison:
+    """Two segments: totals of each, of who is in both, and of who is in one only."""
+    return compare_segments(answers_of(request).shop, name, other)
+
+
+@with_secret_key.get("/{name}/members")
+def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
+    """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
+    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
+    count = listed.rows.num_rows
+    return MemberPage(
+        segment=name,
+        run_id=listed.run_id,
+        page=page,
+        page_count=max(1, -(-count // PAGE_SIZE)),
+        customer_count=count,
+        rows=listed.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+    )
+
+
+@with_secret_key.put("/{name}")
+def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
+    """Save a segment: a new version, or none where nothing changed."""
+    content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}
+    return save_segment(answers_of(request).shop, content, saved_by=body.saved_by, now=datetime.now(UTC), where=name)

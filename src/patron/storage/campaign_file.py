@@ -1,0 +1,177 @@
+"""A campaign as people write it: one TOML file, and the same content as a row of the store."""
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from patron.schema.errors import BadCampaign, SettingsError
+from patron.storage.settings import read_toml
+from patron.storage.settings_problems import problems_of
+
+Goal = Literal["profit", "orders", "reactivated"]
+LONGEST_NAME = 100
+MOST_MONEY = 1e12
+LANGUAGE = re.compile("[a-z]{2}(_[A-Z]{2})?")
+TODO = "Correct the file and save it again; `patron campaign save --example` prints one that works."
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Template(_Section):
+    """Subject and body of a message in one language, in Liquid."""
+
+    subject: str = Field(min_length=1)
+    """Subject line."""
+    file: str = ""
+    """File of the body within the folder of the campaign file: .mjml, .html or .txt."""
+    body: str = ""
+    """The body itself, as it is kept once the campaign is saved."""
+    format: Literal["mjml", "html", "text"] = "mjml"
+    """How the body is written; follows from the file's name."""
+
+
+class Expectation(_Section):
+    """What a campaign must reach on the simulated shop, so that it can be tested before it is sent."""
+
+    least_effect: float | None = None
+    """Least effect per customer, in the shop's currency."""
+    least_profit: float | None = None
+    """Least incremental profit in all, in the shop's currency."""
+
+
+class Campaign(_Section):
+    """Who is sent what, from when to when, for what goal and money."""
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    """Name of the campaign."""
+    segment: str = Field(min_length=1)
+    """Segment whose members it is for ..."""
+    exclude: tuple[str, ...] = ()
+    """... but for the members of these."""
+    goal: Goal = "profit"
+    """What it is to bring more of."""
+    channel: str = "email"
+    """Channel by which it is sent."""
+    topic: str = Field(min_length=1)
+    """Topic of the preference centre that its messages belong to."""
+    offers: tuple[str, ...] = ()
+    """Offers of policy.toml; each customer gets the best one, or none. Empty: the message alone."""
+    budget: float = Field(ge=0, le=MOST_MONEY)
+    """What it may cost, in the shop's currency."""
+    holdout_share: float = Field(default=0.2, ge=0, le=0.9)
+    """Share of the audience that is sent nothing, so that the effect can be measured."""
+    start: datetime
+    """When the first message goes out, by the shop's clock."""
+    end: datetime
+    """When it is over: nothing goes out from then on, and orders until then count."""
+    template: dict[str, Template]
+    """Templates by language; the shop's own language is what customers of others get."""
+    expect: Expectation | None = None
+    """What `patron campaign try` requires of it."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_one_line(cls, value: str) -> str:
+        if not value.isprintable() or value != value.strip():
+            raise ValueError("needs one line of printable characters")
+        return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_shop_time(cls, value: datetime) -> datetime:
+        if value.tzinfo is not None:
+            raise ValueError("is by the shop's clock, and has no zone of its own")
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _has_languages(cls, value: dict[str, Template]) -> dict[str, Template]:
+        wrong = [name for name in value if not LANGUAGE.fullmatch(name)]
+        if wrong or not value:
+            raise ValueError("needs a section such as [template.en] or [template.zh_CN]")
+        return value
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"needs an end after its start ({self.start})")
+        return self
+
+    @property
+    def budget_cents(self) -> int:
+        """The budget in whole cents."""
+        return round(self.budget * 100)
+
+    def start_at(self, zone: ZoneInfo) -> datetime:
+        """When it starts, as a moment; `zone` is the shop's."""
+        return self.start.replace(tzinfo=zone)
+
+    def end_at(self, zone: ZoneInfo) -> datetime:
+        """When it is over, as a moment; `zone` is the shop's."""
+        return self.end.replace(tzinfo=zone)
+
+    @property
+    def window(self) -> timedelta:
+        """How long it runs by the shop's clock."""
+        return self.end - self.start
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a campaign file, and the bodies of its templates. Raises BadCampaign."""
+        return cls.of(_with_bodies(_content(path), path), where=str(path))
+
+    @classmethod
+    def of(cls, content: dict[str, Any], *, where: str) -> Self:
+        """A campaign from the content of a file or of a row. Raises BadCampaign with all that is wrong."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise BadCampaign(problems_of(error, cls), where=where, todo=TODO) from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return read_toml(path)
+    except SettingsError as error:  # why: what to do about a workspace's own file is wrong for a campaign's
+        todo = TODO if path.is_file() else "Check the path; `patron campaign save --example` prints a file that works."
+        raise BadCampaign(error.what, where=str(path), todo=todo) from error
+
+
+FORMATS = {".mjml": "mjml", ".html": "html", ".htm": "html", ".txt": "text"}
+
+
+def _with_bodies(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    templates = content.get("template")
+    if not isinstance(templates, dict):
+        return content
+    bodies = {
+        language: _with_body(section, path) if isinstance(section, dict) else section
+        for language, section in templates.items()
+    }
+    return content | {"template": bodies}
+
+
+def _with_body(section: dict[str, Any], path: Path) -> dict[str, Any]:
+    name = section.get("file")
+    if not isinstance(name, str) or not name:
+        if "body" not in section:
+            raise BadCampaign("a template needs a file", where=str(path), todo=TODO)
+        return section
+    file = (path.parent / name).resolve()
+    if not file.is_relative_to(path.parent.resolve()):
+        raise BadCampaign(f"the template {name} is outside the campaign's folder", where=str(path), todo=TODO)
+    kind = FORMATS.get(file.suffix.lower())
+    if kind is None:
+        raise BadCampaign(f"the template {name} does not end in .mjml, .html or .txt", where=str(path), todo=TODO)
+    try:
+        body = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadCampaign(f"the template {name} cannot be read ({reason})", where=str(path), todo=TODO) from error
+    return section | {"body": body, "format": kind}

@@ -1,0 +1,139 @@
+"""Who customers are to a message: the latest address and name, from the vault, and nobody who was forgotten."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import load_events
+from patron.commands.forget import forget
+from patron.commands.preview_message import preview_message, write_preview
+from patron.engage import recipients as module
+from patron.engage.recipients import recipients
+from patron.govern import audit_log
+from patron.govern.vault import Vault, initial_customer_id
+from patron.schema.errors import BadTemplate, NotFound
+from patron.schema.table_definition import TIME
+from patron.schema.tables import BY_NAME
+from patron.storage.campaign_file import Campaign
+from patron.storage.campaigns import save_campaign
+
+AT = datetime(2024, 3, 1, tzinfo=UTC)
+PEOPLE = {
+    "ann": [
+        {"email": "old@x.example", "first_name": "Anne", "locale": "zh-cn"},
+        {"email": "Ann@x.example", "firstName": "Ann"},
+    ],
+    "ben": [{"name": "Ben Berg", "email": "test@x"}],
+    "cai": [{"email": "cai@x.example", "language": "de_at"}],
+}
+
+
+def put(shop, name, rows):
+    table = BY_NAME[name]
+    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
+
+
+@pytest.fixture
+def known_shop(shop):
+    rows = [
+        (f"{user}-{number}", user, AT + timedelta(days=number), json.dumps(content))
+        for user, contents in PEOPLE.items()
+        for number, content in enumerate(contents)
+    ]
+    ids, users, times, personal = zip(*rows, strict=True)
+    table = {"event_id": ids, "name": ["Identify"] * len(rows), "user_id": users, "personal": personal}
+    table |= {"occurred_at": pa.array(times, TIME)}
+    load_events(shop, pa.table(table), source="web", known="received", received_at=AT)
+    vault = Vault.open(shop)
+    tokens = {user: vault.token("user_id", user) for user in PEOPLE}
+    put(
+        shop,
+        "identities",
+        [
+            {"token": token, "customer_id": initial_customer_id(token), "is_user": True, "known_at": AT}
+            for token in tokens.values()
+        ],
+    )
+    trait = {"customer_id": initial_customer_id(tokens["cai"]), "trait": "loyalty_tier", "occurred_at": AT}
+    values = enumerate(("silver", "gold"))
+    rows = [trait | {"value": value, "event_id": value, "known_at": AT + timedelta(days=n)} for n, value in values]
+    zones = (("ann", "timezone", "Asia/Shanghai"), ("ben", "time_zone", "Mars/Base"), ("cai", "country", "AT"))
+    for user, name, value in zones:
+        who = {"customer_id": initial_customer_id(tokens[user]), "trait": name, "value": value}
+        rows.append(trait | who | {"event_id": name, "known_at": AT})
+    put(shop, "traits", rows)
+    return shop
+
+
+@pytest.fixture
+def ids(known_shop):
+    vault = Vault.open(known_shop)
+    return {user: initial_customer_id(vault.token("user_id", user)) for user in PEOPLE}
+
+
+def by_user(shop, ids, users=tuple(PEOPLE)):
+    rows = [one for batch in recipients(shop, [ids[user] for user in users]) for one in batch]
+    assert [one.customer_id for one in rows] == [ids[user] for user in users]
+    return dict(zip(users, rows, strict=True))
+
+
+def test_the_latest_address_and_name_count(known_shop, ids):
+    people, vault = by_user(known_shop, ids), Vault.open(known_shop)
+    ann = people["ann"]
+    assert (ann.address, ann.contact) == ("Ann@x.example", vault.token("email", "ann@x.example"))
+    assert (ann.token, ann.tokens) == (vault.token("user_id", "ann"), (vault.token("user_id", "ann"),))
+    assert (ann.locale, ann.time_zone) == ("zh_CN", "Asia/Shanghai")
+    assert ann.variables["customer"]["first_name"] == "Ann"
+    assert ann.variables["shop"] == {"name": known_shop.settings.shop.name}
+    assert (people["ben"].address, people["ben"].contact, people["ben"].time_zone) == ("", "", "")
+    assert people["ben"].variables["customer"] == {"name": "Ben Berg", "time_zone": "Mars/Base"}
+    assert people["cai"].variables["customer"] == {"loyalty_tier": "gold", "country": "AT"}
+    assert (people["cai"].locale, people["cai"].time_zone) == ("de_AT", "Europe/Vienna")
+
+
+def test_batches_are_bounded_and_hold_everybody_once(known_shop, ids, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "LOOKED_UP", 3)
+    wanted = [*ids.values(), "f" * 32, *ids.values()]
+    batches = list(recipients(known_shop, iter(wanted)))
+    assert [len(batch) for batch in batches] == [2, 1, 2, 1, 1]
+    assert [one.customer_id for batch in batches for one in batch] == wanted
+
+
+def test_who_was_forgotten_has_no_address(known_shop, ids):
+    forget(known_shop, user_id="ann", now=AT + timedelta(days=3))
+    ann = by_user(known_shop, ids)["ann"]
+    assert (ann.address, ann.contact, ann.token, ann.tokens) == ("", "", "", ())
+    assert by_user(known_shop, ids)["cai"].address == "cai@x.example"
+
+
+def campaign(subject: str) -> Campaign:
+    template = {"subject": subject, "body": "<p>Hi</p><a href='{{ unsubscribe_url }}'>Leave</a>", "format": "html"}
+    times = {"start": AT.replace(tzinfo=None), "end": AT.replace(tzinfo=None) + timedelta(days=9)}
+    content = {
+        "name": "spring",
+        "segment": "all",
+        "topic": "offers",
+        "budget": 1,
+        **times,
+        "template": {"en": template},
+    }
+    return Campaign.of(content, where="test")
+
+
+def test_a_campaign_is_previewed_for_a_real_customer_and_nothing_is_sent(known_shop, ids, tmp_path):
+    with known_shop.store.begin() as connection:
+        save_campaign(connection, campaign("Hello {{ customer.first_name }}"), "A. Lee", AT)
+    preview = preview_message(known_shop, "spring", ids["ann"], now=AT)
+    assert (preview.subject, preview.language, preview.has_address) == ("Hello Ann", "en", True)
+    assert preview_message(known_shop, "spring", "ann", now=AT).subject == "Hello Ann"
+    write_preview(preview, tmp_path / "out.html")
+    assert (tmp_path / "out.html").read_text("utf-8") == preview.html
+    assert (tmp_path / "out.html").stat().st_mode & 0o077 == 0
+    with pytest.raises(BadTemplate, match=r"customer\.first_name is undefined"):
+        preview_message(known_shop, "spring", ids["cai"], now=AT)
+    with pytest.raises(NotFound):
+        preview_message(known_shop, "autumn", ids["ann"], now=AT)
+    assert [one.action for one in audit_log.entries(known_shop.store)].count("message previewed") == 2

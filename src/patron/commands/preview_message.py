@@ -1,10 +1,11 @@
 """A campaign's message as one real customer would get it; nothing is sent."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from zoneinfo import ZoneInfo
 
+from patron.commands.message_batch import offer_variables
 from patron.commands.resolve_person import PersonIdentifier, find_person
 from patron.engage.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
 from patron.engage.recipients import recipients
@@ -13,7 +14,6 @@ from patron.govern.vault import CUSTOMER_ID, Vault
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.storage.campaigns import campaign_of
 from patron.storage.durable_files import make_private
-from patron.storage.offer_policy import Offer
 from patron.storage.shop import Shop
 
 SAMPLE_TOKEN = "preview"  # noqa: S105 - a word that stands for a token
@@ -48,7 +48,10 @@ def preview_message(shop: Shop, campaign: str, customer: str, *, now: datetime) 
     base = shop.settings.channels.email.public_url or LOCAL
     links = {UNSUBSCRIBE_URL: f"{base}/u/{SAMPLE_TOKEN}", PREFERENCES_URL: f"{base}/p/{SAMPLE_TOKEN}"}
     offer = next((one for one in shop.policy.offers if one.id in saved.offers), None)
-    message = template.render({**recipient.variables, **links, **({"offer": _offer(offer, now)} if offer else {})})
+    local = now.astimezone(ZoneInfo(shop.settings.shop.time_zone))
+    message = template.render(
+        {**recipient.variables, **links, **({"offer": offer_variables(offer, local)} if offer else {})}
+    )
     with shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}
         audit_log.append(shop, connection, "message previewed", details, at=now)
@@ -87,15 +90,3 @@ def _customer_id(shop: Shop, customer: str) -> str:
     if known_id is None:
         raise NotFound("the customer is in no run yet", where="--customer", todo="Run `patron run` first.")
     return known_id
-
-
-def _offer(offer: Offer, now: datetime) -> dict[str, Any]:
-    return {
-        "id": offer.id,
-        "code": offer.id,
-        "name": offer.name or offer.id,
-        "valid_days": offer.valid_days,
-        "valid_until": (now.date() + timedelta(days=offer.valid_days)).isoformat(),
-        "discount_percent": round(offer.discount_share * 100),
-        "amount_off": offer.amount_off,
-    }

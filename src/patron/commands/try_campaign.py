@@ -27,7 +27,7 @@ class CampaignTrial:
 
     campaign: str
     customers: int
-    """Customers with whom the simulated shop opened."""
+    """Customers at the opening of the simulated shop."""
     seed: int
     played: PlayedCampaign
     unmet: tuple[str, ...]

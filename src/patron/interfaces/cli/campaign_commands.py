@@ -127,7 +127,7 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
 @campaign.command("try")
 def try_(
     file: Annotated[Path, typer.Argument(help="Campaign file, TOML.")],
-    customers: Annotated[int, typer.Option(min=100, help="Customers with whom the simulated shop opens.")] = 1_000,
+    customers: Annotated[int, typer.Option(min=100, help="Customers at the opening of the simulated shop.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 0,
     workspace: Workspace = HERE,
     *,

@@ -17,7 +17,7 @@ from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.save_campaign import save_campaign
 from patron.commands.send_campaign import send_campaign
 from patron.commands.simulated_loop import OFFERS, ingest_events
-from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.govern.vault import Vault
 from patron.run import Progress, run_loop
 from patron.schema.message_states import MessageState
@@ -63,6 +63,7 @@ class SimulatedChannel:
     """Takes every message, and reaches everybody at once."""
 
     name: str
+    address_kind: AddressKind = AddressKind.EMAIL
 
     async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Take messages; raises nothing."""

@@ -167,6 +167,10 @@ class BadCampaign(PatronError):
     """A campaign file that cannot be used, or a step that its state does not allow."""
 
 
+class BadJourney(PatronError):
+    """A journey file that cannot be used, or a step that its state does not allow."""
+
+
 class BadTemplate(PatronError):
     """A template that cannot be rendered for somebody."""
 

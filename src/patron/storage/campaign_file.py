@@ -1,6 +1,8 @@
 """A campaign as people write it: one TOML file, and the same content as a row of the store."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from patron.schema.errors import BadCampaign, SettingsError
+from patron.schema.errors import BadCampaign, PatronError, SettingsError
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 
@@ -45,6 +47,28 @@ class Expectation(_Section):
     """Least incremental profit in all, in the shop's currency."""
 
 
+def is_line(value: str) -> str:
+    """A text of one line. Raises ValueError."""
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("needs one line of printable characters")
+    return value
+
+
+def shop_time(value: datetime | None) -> datetime | None:
+    """A time by the shop's clock. Raises ValueError for one with a zone."""
+    if value is not None and value.tzinfo is not None:
+        raise ValueError("is by the shop's clock, and has no zone of its own")
+    return value
+
+
+def has_languages(value: dict[str, Template]) -> dict[str, Template]:
+    """Templates by language. Raises ValueError for names that are no languages."""
+    wrong = [name for name in value if not LANGUAGE.fullmatch(name)]
+    if wrong or not value:
+        raise ValueError("needs a section such as [template.en] or [template.zh_CN]")
+    return value
+
+
 class Campaign(_Section):
     """Who is sent what, from when to when, for what goal and money."""
 
@@ -75,27 +99,9 @@ class Campaign(_Section):
     expect: Expectation | None = None
     """What `patron campaign try` requires of it."""
 
-    @field_validator("name")
-    @classmethod
-    def _is_one_line(cls, value: str) -> str:
-        if not value.isprintable() or value != value.strip():
-            raise ValueError("needs one line of printable characters")
-        return value
-
-    @field_validator("start", "end")
-    @classmethod
-    def _is_shop_time(cls, value: datetime) -> datetime:
-        if value.tzinfo is not None:
-            raise ValueError("is by the shop's clock, and has no zone of its own")
-        return value
-
-    @field_validator("template")
-    @classmethod
-    def _has_languages(cls, value: dict[str, Template]) -> dict[str, Template]:
-        wrong = [name for name in value if not LANGUAGE.fullmatch(name)]
-        if wrong or not value:
-            raise ValueError("needs a section such as [template.en] or [template.zh_CN]")
-        return value
+    _one_line = field_validator("name")(is_line)
+    _by_shop_clock = field_validator("start", "end")(shop_time)
+    _languages = field_validator("template")(has_languages)
 
     @model_validator(mode="after")
     def _ends_later(self) -> Self:
@@ -124,7 +130,7 @@ class Campaign(_Section):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a campaign file, and the bodies of its templates. Raises BadCampaign."""
-        return cls.of(_with_bodies(_content(path), path), where=str(path))
+        return cls.of(read_file(path, BadCampaign, TODO), where=str(path))
 
     @classmethod
     def of(cls, content: dict[str, Any], *, where: str) -> Self:
@@ -135,43 +141,64 @@ class Campaign(_Section):
             raise BadCampaign(problems_of(error, cls), where=where, todo=TODO) from error
 
 
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        return read_toml(path)
-    except SettingsError as error:  # why: what to do about a workspace's own file is wrong for a campaign's
-        todo = TODO if path.is_file() else "Check the path; `patron campaign save --example` prints a file that works."
-        raise BadCampaign(error.what, where=str(path), todo=todo) from error
-
-
 FORMATS = {".mjml": "mjml", ".html": "html", ".htm": "html", ".txt": "text"}
 
 
-def _with_bodies(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    templates = content.get("template")
-    if not isinstance(templates, dict):
-        return content
-    bodies = {
-        language: _with_body(section, path) if isinstance(section, dict) else section
-        for language, section in templates.items()
-    }
-    return content | {"template": bodies}
+def read_file(path: Path, problem: type[PatronError], todo: str, lists: Iterable[str] = ()) -> dict[str, Any]:
+    """The content of a file with the bodies of its templates, and of those in the sections of some lists of it.
 
-
-def _with_body(section: dict[str, Any], path: Path) -> dict[str, Any]:
-    name = section.get("file")
-    if not isinstance(name, str) or not name:
-        if "body" not in section:
-            raise BadCampaign("a template needs a file", where=str(path), todo=TODO)
-        return section
-    file = (path.parent / name).resolve()
-    if not file.is_relative_to(path.parent.resolve()):
-        raise BadCampaign(f"the template {name} is outside the campaign's folder", where=str(path), todo=TODO)
-    kind = FORMATS.get(file.suffix.lower())
-    if kind is None:
-        raise BadCampaign(f"the template {name} does not end in .mjml, .html or .txt", where=str(path), todo=TODO)
+    Raises `problem` with what is wrong, and what to do about it.
+    """
     try:
-        body = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise BadCampaign(f"the template {name} cannot be read ({reason})", where=str(path), todo=TODO) from error
-    return section | {"body": body, "format": kind}
+        content = read_toml(path)
+    except SettingsError as error:  # why: what to do about a workspace's own file is wrong for this one
+        command = todo.partition("; ")[2].partition(" prints")[0]
+        missing = f"Check the path; {command} prints a file that works."
+        raise problem(error.what, where=str(path), todo=todo if path.is_file() else missing) from error
+    bodies = _Bodies(path, problem, todo)
+    for name in lists:
+        if isinstance(sections := content.get(name), list):
+            content |= {name: [bodies.read(one) if isinstance(one, dict) else one for one in sections]}
+    return bodies.read(content)
+
+
+@dataclass(frozen=True)
+class _Bodies:
+    """Reads the files that templates name."""
+
+    path: Path
+    problem: type[PatronError]
+    todo: str
+
+    def read(self, content: dict[str, Any]) -> dict[str, Any]:
+        """A section with the bodies of its templates."""
+        templates = content.get("template")
+        if not isinstance(templates, dict):
+            return content
+        bodies = {
+            language: self._with_body(section) if isinstance(section, dict) else section
+            for language, section in templates.items()
+        }
+        return content | {"template": bodies}
+
+    def _with_body(self, section: dict[str, Any]) -> dict[str, Any]:
+        name = section.get("file")
+        if not isinstance(name, str) or not name:
+            if "body" not in section:
+                raise self._problem("a template needs a file")
+            return section
+        file = (self.path.parent / name).resolve()
+        if not file.is_relative_to(self.path.parent.resolve()):
+            raise self._problem(f"the template {name} is outside the file's folder")
+        kind = FORMATS.get(file.suffix.lower())
+        if kind is None:
+            raise self._problem(f"the template {name} does not end in .mjml, .html or .txt")
+        try:
+            body = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise self._problem(f"the template {name} cannot be read ({reason})") from error
+        return section | {"body": body, "format": kind}
+
+    def _problem(self, what: str) -> PatronError:
+        return self.problem(what, where=str(self.path), todo=self.todo)

@@ -23,6 +23,9 @@ CAMPAIGNS = sa.Table(
     sa.Column("content", sa.Text, nullable=False, comment="the campaign file with the texts of its templates, JSON"),
     sa.Column("saved_at", UTC_TIME, nullable=False),
     sa.Column("saved_by", sa.Text, nullable=False, comment="author of this version, as written"),
+    sa.Column(
+        "kind", sa.Text, nullable=False, server_default="campaign", comment="campaign, or journey: names are of either"
+    ),
 )
 CAMPAIGN_STEPS = sa.Table(
     "campaign_steps",
@@ -108,4 +111,32 @@ SUPPRESSIONS = sa.Table(
     sa.Column("topic", sa.Text, primary_key=True, comment="empty: all topics"),
     sa.Column("reason", sa.Text, nullable=False, comment="unsubscribed, hard_bounce, soft_bounces, complaint"),
     sa.Column("suppressed_at", UTC_TIME, nullable=False),
+)
+JOURNEY_ENTRIES = sa.Table(
+    "journey_entries",
+    METADATA,
+    sa.Column("entry_id", sa.Text, primary_key=True, comment="hash of journey, customer and what made them enter"),
+    sa.Column("journey", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, comment="version of the journey whose steps are taken"),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("token", sa.Text, comment="user token of the event, or of the customer; NULL once forgotten"),
+    sa.Column("is_holdout", sa.Boolean, nullable=False, comment="takes every step, and is sent nothing"),
+    sa.Column("entered_at", UTC_TIME, nullable=False, comment="when what made them enter happened"),
+    sa.Column("step", sa.Integer, nullable=False, comment="place of the step that is next, from 0"),
+    sa.Column("due_at", UTC_TIME, nullable=False, comment="when the step is taken, or its waiting is over"),
+    sa.Column("state", sa.Text, nullable=False, comment="active, finished, left"),
+    sa.Column("reason", sa.Text, nullable=False, comment="code of why they left; empty unless they did"),
+    sa.Column("product_id", sa.Text, comment="product that it is about, for its messages; NULL without one"),
+    sa.Column("ended_at", UTC_TIME, comment="NULL while active"),
+    sa.Index("ix_journey_entries_customer", "customer_id", "journey"),
+    sa.Index("ix_journey_entries_due", "state", "due_at"),
+)
+AUDIENCE_MEMBERS = sa.Table(
+    "audience_members",
+    METADATA,
+    sa.Column("audience", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("identifiers", sa.Text, nullable=False, comment="hashed identifiers that the platform has, JSON"),
+    sa.Column("state", sa.Text, nullable=False, comment="adding, added, removing: until the platform has answered"),
+    sa.Column("changed_at", UTC_TIME, nullable=False),
 )

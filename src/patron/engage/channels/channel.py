@@ -19,6 +19,21 @@ class Outcome(StrEnum):
     """The provider may have taken it: its answer was lost. It is never sent again by guess."""
 
 
+class AddressKind(StrEnum):
+    """What a channel reaches a person by; the vault has it, sent as a trait of that name unless it says otherwise."""
+
+    EMAIL = "email"
+    """Mailbox."""
+    PHONE = "phone"
+    """Telephone number, as +49 30 123456."""
+    WECHAT = "wechat_open_id"
+    """Open id of a follower of the shop's WeChat account."""
+    WEB_PUSH = "web_push_subscription"
+    """Subscription of a browser: the JSON text that its Push API gives."""
+    USER_ID = "user_id"
+    """The shop's own id, which every customer who is a user has."""
+
+
 @dataclass(frozen=True)
 class OutgoingMessage:
     """A rendered message to one person."""
@@ -26,7 +41,7 @@ class OutgoingMessage:
     message_id: str
     """Of Patron: 32 hexadecimal digits; the same message has the same id, however often it is tried."""
     recipient: str
-    """Address, such as that of a mailbox."""
+    """Address of the kind that the channel needs, such as that of a mailbox."""
     recipient_name: str
     """Name for the address; empty without one."""
     subject: str
@@ -55,6 +70,11 @@ class Channel(Protocol):
     @property
     def name(self) -> str:
         """Name of the channel."""
+        ...
+
+    @property
+    def address_kind(self) -> AddressKind:
+        """What it reaches a person by: what `recipient` of its messages is."""
         ...
 
     def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:

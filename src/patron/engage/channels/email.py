@@ -21,7 +21,7 @@ import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 from email_validator import EmailNotValidError, validate_email
 
-from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.engage.channels.dkim import DkimSigner
 from patron.engage.channels.mime import (
     Header,
@@ -62,6 +62,7 @@ class EmailChannel:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     """Whom to trust; None: the system's authorities."""
     name: str = NAME
+    address_kind: AddressKind = AddressKind.EMAIL
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Clock) -> Self:

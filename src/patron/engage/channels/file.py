@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.schema.errors import ChannelUnavailable, NoSpace
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.shop import Shop
@@ -24,6 +24,7 @@ class FileChannel:
 
     folder: Path
     name: str = "file"
+    address_kind: AddressKind = AddressKind.EMAIL
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Callable[[], datetime]) -> Self:  # noqa: ARG003 - as every channel is made

@@ -32,6 +32,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadTrial: 422,
     errors.BadSegment: 422,
     errors.BadCampaign: 422,
+    errors.BadJourney: 422,
     errors.BadTemplate: 422,
     errors.ChannelUnavailable: 503,
     errors.NotEnoughData: 409,

@@ -3,9 +3,10 @@
     python benchmarks/campaigns/complete_journey.py
 
 Each campaign is planned as of its start, by a run that knows nothing later, for the households that it was sent to, as
-a message alone until its coupons end. Printed: orders expected with it and orders that came, and households expected
-to order and those that did, with an 80 % interval of the forecast (orders come by chance, and the whole may be off by
-as much as it was in the same window before), what they were expected to spend and spent, and the size of an order. There was no control group, so that no effect can be known.
+a message alone until its coupons end. Printed: orders expected with it and orders that came, households expected to
+order and those that did, with an 80 % interval of the forecast (orders come by chance, and the whole may be off by as
+much as it was in the same window before), what they were expected to spend and spent, and the size of an order. There
+was no control group, so that no effect can be known.
 """
 
 import os

@@ -7,6 +7,7 @@ from typing import Protocol
 from patron.engage.channels.channel import Channel
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import FileChannel
+from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.shop import Shop
@@ -23,6 +24,7 @@ class ChannelMaker(Protocol):
 CHANNELS: Mapping[str, ChannelMaker] = {
     "email": EmailChannel.of,
     "file": FileChannel.of,
+    "web_push": WebPushChannel.of,
     "webhook": WebhookChannel.of,
 }
 """How each channel is made."""

@@ -227,6 +227,12 @@ def port_of(url: httpx.URL) -> int:
     return url.port or {"http": 80, "https": 443}[url.scheme]
 
 
+def retry_after_seconds(response: httpx.Response) -> float:
+    """How long a provider asks to wait, where it says so in seconds."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
+
+
 def httpx_error(error: Exception, request: httpx.Request | None) -> httpx.TransportError:
     """An error of httpcore by httpx's class of the same name."""
     kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)

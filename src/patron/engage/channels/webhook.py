@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 
 from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
-from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient
+from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.message_links import message_links
 from patron.engage.message_template import UNSUBSCRIBE_URL
@@ -153,9 +153,3 @@ def webhook_keys(secret_file: str, folder: Path) -> tuple[bytes, ...]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ChannelUnavailable(f"the secret cannot be read ({reason})", where=where, todo=todo) from error
-
-
-def retry_after_seconds(response: httpx.Response) -> float:
-    """How long a provider asks to wait, where it says so in seconds."""
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0

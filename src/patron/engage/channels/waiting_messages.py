@@ -67,12 +67,14 @@ async def answers_of(
                 answer_count += 1
                 yield answer
     finally:
+        is_whole = waiting.is_over and answer_count == waiting.taken_count
+        waiting.is_over = True  # why: asyncio.wait_for of Python 3.11 may swallow that its task is cancelled
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     errors = [one for one in results if isinstance(one, Exception)]
     faults = [one for one in errors if not isinstance(one, ChannelUnavailable)]
-    if faults or (errors and not (waiting.is_over and answer_count == waiting.taken_count)):
+    if faults or (errors and not is_whole):
         raise (faults or errors)[0]
 
 

@@ -95,7 +95,9 @@ class WebPushChannel:
         """The channel as [channels.web_push] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.web_push
         if not settings.is_configured:
-            todo = "`patron channels --example web_push` prints the section [channels.web_push] for patron.toml."
+            todo = (
+                "`patron channels --example --channel web_push` prints the section [channels.web_push] for patron.toml."
+            )
             raise ChannelUnavailable("no key and contact are configured", where=NAME, todo=todo)
         key = load_push_key(shop.folder / settings.key_file)
         return cls(settings, key, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])

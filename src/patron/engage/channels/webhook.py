@@ -56,7 +56,9 @@ class WebhookChannel:
         """The channel as [channels.webhook] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.webhook
         if not settings.is_configured:
-            todo = "`patron channels --example webhook` prints the section [channels.webhook] for patron.toml."
+            todo = (
+                "`patron channels --example --channel webhook` prints the section [channels.webhook] for patron.toml."
+            )
             raise ChannelUnavailable("no address is configured", where=NAME, todo=todo)
         keys = webhook_keys(settings.secret_file, shop.folder)
         return cls(settings, keys, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])

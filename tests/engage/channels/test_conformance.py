@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from http_server import Answer, http_server
 from mail_server import mail_server
-from patron.engage.channels import CHANNELS
+from patron.engage.channels import ADDRESS_KINDS, CHANNELS
 from patron.engage.channels.channel import Channel, Outcome, OutgoingMessage
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import MESSAGES_OF_A_FILE, FileChannel
@@ -131,12 +131,12 @@ TRIALS = {"email": email, "file": file, "webhook": webhook, "web_push": web_push
 @pytest.fixture(params=TRIALS)
 def trial(request, tmp_path):
     with TRIALS[request.param](tmp_path) as one:
-        assert one.channel.name == request.param
+        assert (one.channel.name, one.channel.address_kind) == (request.param, ADDRESS_KINDS[request.param])
         yield one
 
 
 def test_every_channel_is_tried():
-    assert set(TRIALS) == set(CHANNELS)
+    assert set(TRIALS) == set(CHANNELS) == set(ADDRESS_KINDS)
 
 
 def message(trial: Trial, number: int) -> OutgoingMessage:

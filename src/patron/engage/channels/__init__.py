@@ -28,7 +28,12 @@ CHANNELS: Mapping[str, ChannelMaker] = {
     "webhook": WebhookChannel.of,
 }
 """How each channel is made."""
-ADDRESS_KINDS: Mapping[str, AddressKind] = {"email": AddressKind.EMAIL, "file": AddressKind.EMAIL}
+ADDRESS_KINDS: Mapping[str, AddressKind] = {
+    "email": AddressKind.EMAIL,
+    "file": AddressKind.EMAIL,
+    "web_push": AddressKind.WEB_PUSH,
+    "webhook": AddressKind.USER_ID,
+}
 """What each channel reaches a person by, known before it is set up."""
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from patron.storage.http_channel_settings import WebhookSettings, WebPushSettings
+from patron.storage.http_channel_settings import ReceiptsSettings, WebhookSettings, WebPushSettings
 
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
@@ -138,6 +138,7 @@ class ChannelsSettings(BaseModel):
     email: EmailSettings = EmailSettings()
     webhook: WebhookSettings = WebhookSettings()
     web_push: WebPushSettings = WebPushSettings()
+    receipts: ReceiptsSettings = ReceiptsSettings()
 
 
 def _ascii_address(address: str) -> str:

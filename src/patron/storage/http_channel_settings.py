@@ -1,4 +1,4 @@
-"""Settings of the ways to customers over HTTP: what all have, [channels.webhook] and [channels.web_push]."""
+"""Settings of the ways to customers over HTTP: what all have, webhooks, web push, and what comes back."""
 
 import re
 from pathlib import PurePosixPath
@@ -50,6 +50,20 @@ def require_path(value: str) -> str:
     if ".." in PurePosixPath(value).parts:
         raise ValueError("leads out of the workspace; write the whole path instead")
     return value
+
+
+class ReceiptsSettings(BaseModel):
+    """Receipts that a system of the shop's, or a provider that signs by Standard Webhooks, sends to /api/receipts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    secret_file: str = ""
+    """File with the secrets that must have signed receipts of provider "patron", one a line; empty: a key is enough."""
+
+    @field_validator("secret_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return require_path(value)
 
 
 class WebhookSettings(HttpChannelSettings):

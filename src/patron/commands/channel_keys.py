@@ -93,7 +93,8 @@ PAGE_SCRIPT = """\
 // On a page where a customer is signed in; call it from a button, as browsers want a click.
 async function allowNotifications(patron, writeKey, userId) {
   if ((await Notification.requestPermission()) !== "granted") return;
-  const worker = await navigator.serviceWorker.register("/push-worker.js");
+  await navigator.serviceWorker.register("/push-worker.js");
+  const worker = await navigator.serviceWorker.ready;
   const options = { userVisibleOnly: true, applicationServerKey: "PUBLIC_KEY" };
   const subscription = await worker.pushManager.subscribe(options);
   await fetch(`${patron}/v1/identify`, {

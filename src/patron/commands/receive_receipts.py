@@ -68,9 +68,7 @@ def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], bod
         return
     if not is_signed(webhook_keys(secret_file, shop.folder), headers, body, now=now):
         what = "the receipts are not signed by a secret of [channels.receipts] within the last 5 minutes"
-        todo = (
-            "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
-        )
+        todo = "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
         raise BadRequest(401, what, where=SIGNATURE, todo=todo)
 
 

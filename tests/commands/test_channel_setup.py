@@ -12,6 +12,7 @@ from campaign_shop import AT, Person, add_people, approve, customer_of, load, me
 from http_server import Answer, http_server
 from patron.commands.channel_examples import EXAMPLES
 from patron.commands.send_campaign import send_campaign
+from patron.commands.subscriptions import find_subscription, unsubscribe
 from patron.engage.channels.web_push import load_push_key, public_push_key
 from patron.engage.standard_webhooks import is_signed, keys_of
 from patron.storage.shop import SETTINGS_FILE, Shop
@@ -105,6 +106,14 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
         assert data["unsubscribe_url"] in data["html"]
     assert send_campaign(shop, "win back", now=AT).sent_count == 2
     assert len(server.requests) == 3
+    data = next(one for one in map(json.loads, (one.body for one in others)) if one["data"]["user_id"] == "ann")["data"]
+    unsubscribe(shop, find_subscription(shop, data["unsubscribe_url"].rpartition("/")[2]), now=AT)
+    approve(shop, [ANN, BEN], channel="webhook", name="again")
+    send_campaign(shop, "again", now=AT)
+    assert messages(shop, "again") == {
+        customer_of(shop, ANN): ("skipped", "suppressed"),
+        customer_of(shop, BEN): ("sent", ""),
+    }
 
 
 def test_a_browser_that_is_gone_is_notified_no_more(shop, server):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
+from typing import get_args
 
 import http_ece
 import pytest
@@ -26,6 +27,7 @@ from patron.engage.standard_webhooks import keys_of, new_secret
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.channel_settings import EmailSettings
 from patron.storage.http_channel_settings import WebhookSettings, WebPushSettings
+from patron.storage.offer_policy import ChannelName
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 MOST_AT_ONCE = 4
@@ -137,6 +139,10 @@ def trial(request, tmp_path):
 
 def test_every_channel_is_tried():
     assert set(TRIALS) == set(CHANNELS) == set(ADDRESS_KINDS)
+
+
+def test_an_offer_may_be_for_any_channel():
+    assert set(CHANNELS) <= set(get_args(ChannelName))
 
 
 def message(trial: Trial, number: int) -> OutgoingMessage:

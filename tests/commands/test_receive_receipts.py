@@ -14,12 +14,14 @@ from patron.commands.receive_receipts import receive_receipts
 from patron.engage.bounce_messages import read_returned
 from patron.engage.provider_receipts import receipts_of
 from patron.engage.receipts import Receipt
+from patron.engage.standard_webhooks import keys_of, new_secret, signature_headers
 from patron.govern.master_key import derive_keys
 from patron.govern.suppression_list import reasons_of
 from patron.govern.unsubscribe_tokens import Subscription, token_of
 from patron.interfaces.console.screenshots import served
 from patron.schema.errors import BadRequest
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.shop import SETTINGS_FILE, Shop
 
 AT = datetime(2024, 3, 1, 10, tzinfo=UTC)
 NOW = datetime(2024, 3, 20, tzinfo=UTC)
@@ -264,6 +266,29 @@ def test_a_webhook_needs_a_secret_key(sent_shop):
         assert answer.json() == {"recorded": 1, "repeated": 0, "unknown": 0, "suppressed": 1}
         assert client.post("/api/receipts?provider=pigeon", json=body, headers=headers).status_code == 422
     assert reasons(sent_shop) == {"": "hard_bounce"}
+
+
+def test_where_a_secret_is_named_receipts_of_our_own_format_must_be_signed(sent_shop):
+    text, secret = new_secret(), create_key(sent_shop, "relay", "secret", now=NOW).key
+    (sent_shop.folder / "receipts.secret").write_text(f"{new_secret()}\n{text}\n")
+    path = sent_shop.folder / SETTINGS_FILE
+    section = '[channels.receipts]\nsecret_file = "receipts.secret"'
+    path.write_text(f"{path.read_text('utf-8')}\n{section}\n", "utf-8")
+    receipt = {"message_id": IDS[0], "kind": "delivered", "occurred_at": "2024-03-01T10:00:00Z"}
+    body, now = json.dumps({"receipts": [receipt]}).encode(), datetime.now(UTC)
+    right = signature_headers(keys_of(text), "msg_1", now, body)
+    old = signature_headers(keys_of(text), "msg_1", now - timedelta(minutes=6), body)
+    others = signature_headers(keys_of(new_secret()), "msg_1", now, body)
+    with served(Shop.open(sent_shop.folder)) as address, httpx.Client(base_url=address, timeout=30) as client:
+
+        def status(headers, content=body, provider="patron"):
+            sent = {"authorization": f"Bearer {secret}", "content-type": "application/json"} | headers
+            return client.post(f"/api/receipts?provider={provider}", content=content, headers=sent).status_code
+
+        assert [status(one) for one in ({}, old, others, right)] == [401, 401, 401, 200]
+        assert status(right, body.replace(b"delivered", b"bounced")) == 401
+        assert status({}, json.dumps(WEBHOOKS["sendgrid"]).encode(), "sendgrid") == 200
+    assert sorted(row[:2] for row in receipt_rows(sent_shop)) == [(IDS[0], "bounced"), (IDS[0], "delivered")]
 
 
 def test_a_bounce_without_a_date_has_that_of_the_message_it_returns():

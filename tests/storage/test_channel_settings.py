@@ -71,3 +71,31 @@ def test_a_password_does_not_go_in_clear_over_the_net(tmp_path):
     with pytest.raises(SettingsError, match="the password would go in clear"):
         loaded(tmp_path, WHOLE.replace('"127.0.0.1"', '"smtp.shop.example"') + 'user = "shop"\n')
     assert loaded(tmp_path, WHOLE + 'user = "shop"\n').user == "shop"
+
+
+WRONG_OVER_HTTP = {
+    'webhook.url = "http://shop.example/hook"': "needs to be an https address",
+    'webhook.url = "https://user:hunter2@shop.example/hook"': "without a password",
+    'webhook.url = "https://"': "needs to be an https address",
+    'webhook.url = "https://[::1"': "needs to be an https address",
+    'webhook.local_hosts = ["http://127.0.0.1"]': "names or addresses without a scheme",
+    'webhook.secret_file = "../secret"': "leads out of the workspace",
+    'webhook.secret = "whsec_hunter2"': "secret is not a known key",
+    'web_push.key_file = "push.pem"': "key_file and contact, both or neither",
+    'web_push.contact = "it@shop.example"': "needs to be mailto:",
+    'web_push.click_url = "javascript:alert(1)"': "needs to be an https address",
+    'receipts.secret_file = "../secret"': "leads out of the workspace",
+}
+
+
+@pytest.mark.parametrize("line", WRONG_OVER_HTTP)
+def test_a_wrong_key_of_a_channel_over_http_is_named_with_what_it_must_be(tmp_path, line):
+    with pytest.raises(SettingsError, match=WRONG_OVER_HTTP[line]) as refusal:
+        loaded(tmp_path, f"[channels]\n{line}\n")
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_plain_http_goes_to_named_hosts_only(tmp_path):
+    text = '[channels.webhook]\nurl = "http://Crm.internal:9000/hook"\nlocal_hosts = ["CRM.internal"]\n'
+    assert loaded(tmp_path, text).is_configured is False
+    assert load_settings(tmp_path / "patron.toml").channels.webhook.is_configured

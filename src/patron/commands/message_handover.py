@@ -174,7 +174,8 @@ class MessageHandover:
         self._spent -= {one.message_id for one in refusals}
         for one in refusals:
             contact = self._on_its_way[one.message_id].row["contact"]
-            if one.outcome is Outcome.REJECTED and NO_SUCH_ADDRESS.search(one.detail) and contact:
+            is_gone = one.is_gone or NO_SUCH_ADDRESS.search(one.detail)
+            if one.outcome is Outcome.REJECTED and is_gone and contact:
                 suppress(connection, contact, self.channel.name, ALL_TOPICS, HARD_BOUNCE, at)
         after_commit(connection, lambda: self._drop(answers))
 

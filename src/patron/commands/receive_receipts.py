@@ -1,6 +1,6 @@
 """Keep what became of messages, and send nothing more to addresses that do not exist or whose owners complained."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,16 +8,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.commands.subscriptions import unsubscribe
+from patron.engage.channels.webhook import webhook_keys
 from patron.engage.provider_receipts import receipts_of
 from patron.engage.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
+from patron.engage.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
 from patron.govern.unsubscribe_tokens import Subscription
+from patron.schema.errors import BadRequest
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
 from patron.storage.store import upsert
 
 TOGETHER = 500
+SIGNED_PROVIDER = "patron"
 MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
 
 
@@ -52,6 +56,20 @@ def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) 
 def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -> ReceiptCounts:
     """Receive what a provider's webhook brings, in the provider's own format. Raises BadRequest."""
     return receive_receipts(shop, receipts_of(provider, content), now=now)
+
+
+def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+    """Raise BadRequest for unsigned receipts where [channels.receipts] names the secrets that must have signed them.
+
+    Others than `patron` sign in ways of their own, which are not checked: their webhooks need a key and no more.
+    """
+    secret_file = shop.settings.channels.receipts.secret_file
+    if not secret_file or provider != SIGNED_PROVIDER:
+        return
+    if not is_signed(webhook_keys(secret_file, shop.folder), headers, body, now=now):
+        what = "the receipts are not signed by a secret of [channels.receipts] within the last 5 minutes"
+        todo = "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
+        raise BadRequest(401, what, where=SIGNATURE, todo=todo)
 
 
 def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[int, int, int, int]:

@@ -11,7 +11,7 @@ from patron.schema.reason_codes import REASON_CODES
 from patron.schema.spelling import did_you_mean
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
-ChannelName = Literal["file", "email"]
+ChannelName = Literal["file", "email", "sms", "wechat", "webhook", "web_push"]
 OfferKind = Literal["discount", "coupon", "free_delivery", "points", "recommendation", "reminder", "call"]
 REASON_NAMES = tuple(one.code for one in REASON_CODES)
 KEYS_OF_KINDS: Mapping[str, tuple[str, ...]] = {

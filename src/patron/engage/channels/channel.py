@@ -62,6 +62,8 @@ class Handover:
     outcome: Outcome
     detail: str = ""
     """Status code and words of the provider; no personal data."""
+    is_gone: bool = False
+    """Whether the provider says that there is no such address, and never will be: it is sent nothing more."""
 
 
 class Channel(Protocol):

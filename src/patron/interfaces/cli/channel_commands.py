@@ -11,7 +11,7 @@ from patron.interfaces.cli.options import HERE, AsJson, Workspace
 
 channels = typer.Typer(
     name="channels",
-    help="Set up and try the ways to customers: e-mail by SMTP.",
+    help="Set up and try the ways to customers: e-mail, webhooks, web push.",
     rich_markup_mode="rich",
 )
 
@@ -21,12 +21,13 @@ def root(
     context: typer.Context,
     *,
     example: Annotated[bool, typer.Option("--example", help="Print a section of patron.toml that works here.")] = False,
+    channel: Annotated[str, typer.Option(help="Channel of the section: email, webhook or web_push.")] = "email",
 ) -> None:
-    """Set up and try the ways to customers: e-mail by SMTP."""
+    """Set up and try the ways to customers: e-mail, webhooks, web push."""
     if example:
-        from patron.commands.channel_checks import example_section
+        from patron.commands.channel_examples import example_section
 
-        output.say(example_section().rstrip())
+        output.say(example_section(channel).rstrip())
     elif context.invoked_subcommand is None:
         output.say(context.get_help())
         raise typer.Exit(2)
@@ -49,9 +50,10 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         words = {
             True: "reachable",
             False: "not reachable",
-            None: "incomplete" if state.is_configured else "not configured",
+            None: ("ready" if state.is_signed else "incomplete") if state.is_configured else "not configured",
         }[state.is_reachable]
-        signed = ("signed by DKIM" if state.is_signed else "not signed") if state.is_configured else ""
+        how = "signed by DKIM" if state.name == "email" else "signed"
+        signed = (how if state.is_signed else "not signed") if state.is_configured else ""
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:
             output.say(f"  - {problem}")
@@ -59,7 +61,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 @channels.command("test")
 def try_channel(
-    address: Annotated[str, typer.Argument(help="Your own e-mail address.")],
+    address: Annotated[str, typer.Argument(help="Your own e-mail address, user id or push subscription (JSON).")],
+    channel: Annotated[str, typer.Option(help="Channel: email, webhook, web_push ...")] = "email",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -71,7 +74,7 @@ def try_channel(
     from patron.commands.channel_checks import send_test
     from patron.storage.shop import Shop
 
-    answer = send_test(Shop.open(workspace), address, now=datetime.now(UTC))
+    answer = send_test(Shop.open(workspace), address, now=datetime.now(UTC), channel=channel)
     if json:
         output.as_json(answer)
     else:
@@ -92,7 +95,7 @@ def key(
 
     Example: patron channels key --workspace shop
     """
-    from patron.commands.channel_checks import make_dkim_key
+    from patron.commands.channel_keys import make_dkim_key
     from patron.storage.shop import Shop
 
     dkim = make_dkim_key(Shop.open(workspace), selector=selector, file=file)
@@ -102,6 +105,50 @@ def key(
     output.say(f"{'New key' if dkim.is_new else 'Key'}: {dkim.file} (it is in no backup: keep a copy).")
     output.say("Add this TXT record to your domain:")
     output.say(f"{dkim.record_name}  TXT  {dkim.record}")
+
+
+@channels.command("push-key")
+def push_key(
+    file: Annotated[str, typer.Option(help="File within the workspace, as in key_file.")] = "push.pem",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Make a key for web push unless there is one, and print what a page needs so that browsers subscribe.
+
+    Example: patron channels push-key --workspace shop
+    """
+    from patron.commands.channel_keys import make_push_key
+    from patron.storage.shop import Shop
+
+    web_push = make_push_key(Shop.open(workspace), file=file)
+    if json:
+        output.as_json(web_push)
+        return
+    output.say(f"{'New key' if web_push.is_new else 'Key'}: {web_push.file} (it is in no backup: keep a copy).")
+    output.say(f"Public key: {web_push.public_key}")
+    output.say(f"\n{web_push.page_script}\n{web_push.worker_script.rstrip()}")
+
+
+@channels.command("webhook-secret")
+def webhook_secret(
+    file: Annotated[str, typer.Option(help="File within the workspace, as in secret_file.")] = "webhook.secret",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Make a secret that signs webhooks unless there is one; the receiver needs a copy of the file.
+
+    Example: patron channels webhook-secret --workspace shop
+    """
+    from patron.commands.channel_keys import make_webhook_secret
+    from patron.storage.shop import Shop
+
+    secret = make_webhook_secret(Shop.open(workspace), file=file)
+    if json:
+        output.as_json(secret)
+    else:
+        output.say(f"{'New secret' if secret.is_new else 'Secret'}: {secret.file} (it is in no backup: keep a copy).")
 
 
 @channels.command()

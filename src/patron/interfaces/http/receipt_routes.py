@@ -3,20 +3,27 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Depends, Query, Request
 
-from patron.commands.receive_receipts import ReceiptCounts, receive_webhook
+from patron.commands.receive_receipts import ReceiptCounts, receive_webhook, require_signature
 from patron.interfaces.http.keyed_routes import SecretKeyRoute
 
 router = APIRouter(prefix="/api/receipts", tags=["messages"], route_class=SecretKeyRoute)
+
+
+async def body_bytes(request: Request) -> bytes:
+    """The body as it came, which a signature is of."""
+    return await request.body()
 
 
 @router.post("")
 def receive(
     request: Request,
     content: Annotated[Any, Body(description="What the provider sends; of patron: receipts with message_id, kind ...")],
+    body: Annotated[bytes, Depends(body_bytes)],
     provider: Annotated[str, Query(max_length=40, description="patron, sendgrid, mailgun or ses.")] = "patron",
 ) -> ReceiptCounts:
     """Record what became of messages: delivered, bounced, complained ...; hard bounces and complaints suppress."""
-    shop = request.app.state.answers.shop
-    return receive_webhook(shop, provider, content, now=datetime.now(UTC))
+    shop, now = request.app.state.answers.shop, datetime.now(UTC)
+    require_signature(shop, provider, request.headers, body, now=now)
+    return receive_webhook(shop, provider, content, now=now)

@@ -3,9 +3,10 @@
     python benchmarks/campaigns/complete_journey.py
 
 Each campaign is planned as of its start, by a run that knows nothing later, for the households that it was sent to, as
-a message alone until its coupons end. Printed: orders expected with it and orders that came, and households expected
-to order and those that did, with an 80 % interval of the forecast (orders come by chance, and the whole may be off by
-as much as it was in the same window before). There was no control group, so that no effect can be known.
+a message alone until its coupons end. Printed: orders expected with it and orders that came, households expected to
+order and those that did, with an 80 % interval of the forecast (orders come by chance, and the whole may be off by as
+much as it was in the same window before), what they were expected to spend and spent, and the size of an order. There
+was no control group, so that no effect can be known.
 """
 
 import os
@@ -68,8 +69,9 @@ def main() -> None:
         windows = last_windows(shop)
         print(
             "| campaign | households | days | orders forecast [80 %] | orders | ordering households forecast | they |"
+            " spend forecast | spent | order forecast | order |"
         )
-        print("|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
         for one in windows:
             print(row_of(shop, one), flush=True)
         shop.close()
@@ -97,15 +99,15 @@ def row_of(shop: Shop, one: Window) -> str:
     assert then is not None
     about = assumptions(shop, then, one)
     days = one.end - one.start
-    actual, before = (
-        last_run(shop)
-        .query(
+    outcomes, earlier = (
+        last_run(shop).query(
             campaign_outcomes_query(start, start + days, margin),
             assigned=one.households.append_column("offer", pa.nulls(one.households.num_rows, pa.string())),
-        )["order_count"]
-        .to_numpy()
+        )
         for start in (one.start, one.start - days)
     )
+    actual, before = (table["order_count"].to_numpy() for table in (outcomes, earlier))
+    spend, spent = (about.orders * about.margin_per_order).sum() / margin, outcomes["paid_cents"].to_numpy().sum()
     orders, response = about.orders + about.added, about.response(1.0)
     drift = abs(before.sum() / max(orders.sum(), 1.0) - 1)
     reach = 1.2816 * np.sqrt(orders.sum() + (drift * orders.sum()) ** 2)
@@ -113,7 +115,8 @@ def row_of(shop: Shop, one: Window) -> str:
     return (
         f"| {one.campaign} ({one.message_type}) | {one.households.num_rows:,} | {days.days} |"
         f" {orders.sum():,.0f} [{orders.sum() - reach:,.0f}, {orders.sum() + reach:,.0f}] {covers} | {actual.sum():,} |"
-        f" {response.sum():,.0f} | {(actual > 0).sum():,} |"
+        f" {response.sum():,.0f} | {(actual > 0).sum():,} | {spend / 100:,.0f} | {spent / 100:,.0f} |"
+        f" {spend / about.orders.sum() / 100:.2f} | {spent / actual.sum() / 100:.2f} |"
     )
 
 

@@ -2,17 +2,20 @@
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from patron.answers.saved_segments import (
     compare_segments,
+    count_rule,
     count_segment,
     list_segments,
     segment_names,
     show_segment,
 )
+from patron.collect.loader import load_events
 from patron.commands.export_segment import export_members
 from patron.commands.save_segment import EXAMPLE, delete_segment, read_segment_file, restore_segment, save_segment
 from patron.govern import audit_log
@@ -20,6 +23,7 @@ from patron.govern.consent_ledger import Consent, write_consents
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import BadFile, BadSegment
+from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
 
 NOW = datetime(2024, 6, 2, tzinfo=UTC)
@@ -107,6 +111,20 @@ def test_problems_of_a_file_are_named_together(shop):
         save_segment(shop, content, saved_by="A", now=NOW)
     for problem in ("nam is not a key. Did you mean name?", "name is missing", "no field 'orders'"):
         assert problem in str(refusal.value)
+
+
+def test_a_live_count_holds_what_was_stored_since_the_run(shop):
+    viewed = {"name": "viewed", "rule": {"event": "Product Viewed", "within_days": 10}}
+    save(shop, viewed)
+    before = count_segment(shop, "viewed").count
+    event = {"event_id": ["v1"], "name": ["Product Viewed"], "user_id": ["u3"], "product_id": ["p1"]}
+    rows = pa.table(event | {"occurred_at": pa.array([NOW], TIME)})
+    load_events(shop, rows, source="web", known="received", received_at=NOW)
+    later = NOW + timedelta(hours=1)
+    assert count_segment(shop, "viewed").count == before == 0
+    assert count_segment(shop, "viewed", at=NOW).count == 0
+    assert count_segment(shop, "viewed", at=later).count == count_rule(shop, viewed["rule"], at=later).count == 1
+    assert count_segment(shop, "viewed", at=later + timedelta(days=11)).count == 0
 
 
 def test_rules_name_features_of_the_run_and_a_deleted_segment_is_gone(shop):

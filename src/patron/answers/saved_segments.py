@@ -133,17 +133,27 @@ def list_segments(shop: Shop) -> tuple[SegmentLine, ...]:
     return tuple(sorted(lines, key=lambda line: (line.folder, line.name)))
 
 
-def count_segment(shop: Shop, name: str) -> SegmentCount:
-    """Members of a segment by its newest rule. Raises NoRunYet, NotFound, BadSegment."""
+def count_segment(shop: Shop, name: str, *, at: datetime | None = None) -> SegmentCount:
+    """Members of a segment by its newest rule; events until `at` count, by default until the run's cutoff.
+
+    Raises NoRunYet, NotFound, BadSegment.
+    """
     view = last_run(shop)
     _require_segment(shop, name)
-    return SegmentCount(count(view, SegmentRule(name)))
+    return SegmentCount(_count(view, SegmentRule(name), at))
 
 
-def count_rule(shop: Shop, content: object) -> SegmentCount:
-    """Customers whom a rule selects that need not be saved. Raises NoRunYet, BadSegment."""
+def count_rule(shop: Shop, content: object, *, at: datetime | None = None) -> SegmentCount:
+    """Customers whom a rule selects that need not be saved; events count as in count_segment.
+
+    Raises NoRunYet, BadSegment.
+    """
     view = last_run(shop)
-    return SegmentCount(count(view, read_rule(content, view, shop.store)))
+    return SegmentCount(_count(view, read_rule(content, view, shop.store), at))
+
+
+def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
+    return count(view.with_newest_events() if at else view, rule, at=at)
 
 
 def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> SegmentDetail:

@@ -98,7 +98,7 @@ def play_campaign(
     plan = plan_campaign(shop, moved.name, by=AUTHOR, now=now)
     approve(shop, moved.name, by=APPROVER, now=now)
     _send(shop, moved)
-    offers = _exposures(shop, moved.name)
+    offers = sent_offers(shop, moved.name)
     until = datetime.combine((moved.end + timedelta(days=1)).date(), datetime.min.time(), UTC)
     days = max((until - now).days - 2, 1)  # why: an offer acts from the day after it was sent
     true_cents = _true_effect(world, offers, days)
@@ -119,8 +119,8 @@ def _send(shop: Shop, campaign: Campaign) -> None:
         due_at = due_at and max(due_at, at + BETWEEN_LOOKS)
 
 
-def _exposures(shop: Shop, name: str) -> pa.Table:
-    """What was sent of a campaign, as the simulated shop's exposures."""
+def sent_offers(shop: Shop, name: str) -> pa.Table:
+    """What was sent of a campaign, as what simulated customers are offered; the message alone is an offer, too."""
     table = MESSAGES.c
     chosen = sa.select(table.customer_id, table.offer, table.message_id, table.sent_at)
     chosen = chosen.where(table.campaign == name, table.state == MessageState.SENT).order_by(table.customer_id)

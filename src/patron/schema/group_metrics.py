@@ -19,11 +19,11 @@ comparisons together (Bonferroni): among many groups the unluckiest one is no fi
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import LEVEL, Interval, bootstrap_weights, percentile_interval
@@ -156,7 +156,7 @@ def _compare(
             continue
         one, other = float(value[0]), float(of_others[metric][0])
         between = draws[metric] - draws_of_others[metric]
-        half = float(norm.ppf((1 + level) / 2))
+        half = NormalDist().inv_cdf((1 + level) / 2)
         width = half * float(np.nanstd(between))
         gap = Interval(one - other, one - other - width, one - other + width)
         yield GroupMetric(name, metric, count, _interval(one, draws[metric]), other, gap)

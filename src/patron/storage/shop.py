@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -107,6 +107,10 @@ class Snapshot:
     @property
     def _tables(self) -> PinnedTables:
         return PinnedTables(self.shop.lake, self.shop.engine, frozenset(BY_NAME), self.pinned, withdrawn=self.left_out)
+
+    def with_newest_events(self) -> "Snapshot":
+        """The same run, with events that were stored since."""
+        return replace(self, pinned={name: one for name, one in self.pinned.items() if name != EVENTS.name})
 
     @property
     def left_out(self) -> Mapping[str, tuple[str, ...]]:

@@ -57,15 +57,23 @@ def show(
 
 
 @segment.command()
-def count(name: Name, workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+def count(
+    name: Name,
+    workspace: Workspace = HERE,
+    *,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also count events stored since the last run; the rest is of that run.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Count the customers in a segment, by its rule of now and the data of the last run.
 
-    Example: patron segment count "valuable and leaving" --json --workspace shop
+    Example: patron segment count "valuable and leaving" --live --workspace shop
     """
     from patron.answers.saved_segments import count_segment
     from patron.storage.shop import Shop
 
-    counted = count_segment(Shop.open(workspace), name)
+    counted = count_segment(Shop.open(workspace), name, at=datetime.now(UTC) if live else None)
     if json:
         output.as_json(counted)
     else:

@@ -53,6 +53,13 @@ class RuleBody(BaseModel):
     rule: dict[str, Any]
 
 
+class CountedRule(RuleBody):
+    """A rule, and until when events count."""
+
+    is_live: bool = False
+    """Whether events count that were stored since the last run; all else is of that run."""
+
+
 class SegmentBody(RuleBody):
     """A segment, as its file has it, and who saves it."""
 
@@ -89,9 +96,10 @@ def fields(request: Request) -> SegmentNames:
 
 
 @router.post("/segments/count")
-def count(request: Request, body: RuleBody) -> SegmentCount:
+def count(request: Request, body: CountedRule) -> SegmentCount:
     """Customers whom a rule selects, which is not saved."""
-    return count_rule(answers_of(request).shop, body.rule)
+    at = datetime.now(UTC) if body.is_live else None
+    return count_rule(answers_of(request).shop, body.rule, at=at)
 
 
 @router.get("/segments/{name}")

@@ -3,14 +3,17 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from html import escape
 from typing import Protocol
 
+from patron.commands.provider_checks import price_text, sample_text
 from patron.engage.channels import channel_of
 from patron.engage.channels.channel import Handover, OutgoingMessage
 from patron.engage.channels.email import EmailChannel
+from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
 from patron.engage.message_links import message_links
@@ -19,6 +22,7 @@ from patron.govern.master_key import derive_keys
 from patron.govern.unsubscribe_tokens import Subscription, token_of
 from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable
+from patron.storage.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 
 TEST_TOPIC = "offers"
@@ -86,6 +90,16 @@ def _check_web_push(shop: Shop, at: datetime) -> ChannelState:
     return ChannelState("web_push", settings.is_configured, None, is_signed, "", settings.contact, tuple(problems))
 
 
+def _check_provider(name: str, shop: Shop, at: datetime) -> ChannelState:
+    settings: ProviderSettings = getattr(shop.settings.channels, name)
+    is_reachable, problems = _reach(lambda: ProviderChannel.of(name, shop, clock=lambda: at))
+    if settings.is_configured and not shop.settings.channels.email.public_url.startswith("https:"):
+        problems.append(NOT_PUBLIC)
+    is_signed = is_reachable is not None
+    file = settings.provider_file
+    return ChannelState(name, settings.is_configured, is_reachable, is_signed, file, "", tuple(problems))
+
+
 class _Reachable(Protocol):
     async def require_reachable(self) -> None: ...
 
@@ -106,6 +120,8 @@ CHECKS: Mapping[str, Callable[[Shop, datetime], ChannelState]] = {
     "email": _check_email,
     "webhook": _check_webhook,
     "web_push": _check_web_push,
+    "sms": partial(_check_provider, "sms"),
+    "wechat": partial(_check_provider, "wechat"),
 }
 """How each channel with settings is looked at."""
 
@@ -118,11 +134,12 @@ def send_test(shop: Shop, address: str, *, now: datetime, channel: str = "email"
     token = token_of(keys, Subscription("", contact, channel, TEST_TOPIC, locale=shop.settings.shop.locale))
     url = message_links(shop.settings, token)[UNSUBSCRIBE_URL]
     words = "can send e-mail" if channel == "email" else f"can send messages by {channel}"
-    text = f"This message shows that {name} {words}.\n\nUnsubscribe: {url}\n"
+    text = sample_text(way, f"This message shows that {name} {words}.", url)
     html = f'<p>This message shows that {escape(name)} {words}.</p><p><a href="{url}">Unsubscribe</a></p>\n'
     message = OutgoingMessage(secrets.token_hex(16), address, "", f"Test of {name}", text, html, TEST_TOPIC, token)
 
     async def hand_over() -> Handover:
         return [one async for one in way.hand_over([message])].pop()
 
-    return asyncio.run(hand_over())
+    answer, price = asyncio.run(hand_over()), price_text(way, text, shop.settings.shop.currency or "")
+    return replace(answer, detail=f"{answer.detail}; {price}") if price else answer

@@ -45,7 +45,31 @@ contact = "mailto:it@shop.example"      # whom a browser's push service writes t
 click_url = "https://shop.example/"     # page that opens when a message has no link
 # time_to_live_seconds = 86400          # how long a message waits for a device that is off
 """
-EXAMPLES: Mapping[str, str] = {"email": EMAIL, "webhook": WEBHOOK, "web_push": WEB_PUSH}
+SMS = """\
+# Add this to patron.toml. It sends to a server on this machine: docs/how-to/send-sms-and-wechat.md has one of 20 lines.
+# Then: patron channels provider-example sms > sms.toml        describes the provider; put it into the workspace
+#       patron channels list                                   says what is missing
+#       patron channels test +4930123456 --channel sms
+[channels.sms]
+provider_file = "sms.toml"
+local_hosts = ["127.0.0.1"]             # hosts of your own network; all others must have public addresses
+# messages_per_second = 10
+[channels.sms.secret_files]
+API_KEY = "sms-key"                     # or the variable PATRON_SMS_API_KEY
+"""
+WECHAT = """\
+# Add this to patron.toml. It sends to a server on this machine: docs/how-to/send-sms-and-wechat.md has one of 20 lines.
+# Then: patron channels provider-example wechat > wechat.toml  describes the provider; put it into the workspace
+#       patron channels list                                   says what is missing
+#       patron channels test oABC-1234_x --channel wechat
+[channels.wechat]
+provider_file = "wechat.toml"
+local_hosts = ["127.0.0.1"]             # not for WeChat itself
+[channels.wechat.secret_files]
+APP_ID = "wechat-app-id"                # or the variables PATRON_WECHAT_APP_ID and PATRON_WECHAT_APP_SECRET
+APP_SECRET = "wechat-app-secret"
+"""
+EXAMPLES: Mapping[str, str] = {"email": EMAIL, "webhook": WEBHOOK, "web_push": WEB_PUSH, "sms": SMS, "wechat": WECHAT}
 """Section of each channel that needs one."""
 
 

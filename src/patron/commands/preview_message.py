@@ -10,6 +10,7 @@ from patron.commands.resolve_person import PersonIdentifier, find_person
 from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
 from patron.engage.recipients import recipients
+from patron.engage.sms_segments import SmsLength, sms_length
 from patron.govern import audit_log
 from patron.govern.vault import CUSTOMER_ID, Vault
 from patron.schema.errors import NotFound, WorkspaceError
@@ -32,6 +33,8 @@ class MessagePreview:
     html: str
     has_address: bool
     """Whether the customer has an address of the channel at all."""
+    length: SmsLength | None
+    """Of a text message: characters and segments; None for other channels."""
     variables: tuple[str, ...]
     """What the template may name, of which something must be known of each customer or have a default."""
 
@@ -63,6 +66,7 @@ def preview_message(shop: Shop, campaign: str, customer: str, *, now: datetime) 
         message.text,
         message.html,
         bool(recipient.address),
+        sms_length(message.text.strip()) if saved.channel == "sms" else None,
         tuple(sorted(template.variables)),
     )
 

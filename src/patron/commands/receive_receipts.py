@@ -3,24 +3,31 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from patron.commands.subscriptions import unsubscribe
 from patron.engage.channels.webhook import webhook_keys
-from patron.engage.provider_receipts import receipts_of
+from patron.engage.provider_answer import receipts_in
+from patron.engage.provider_description import ProviderDescription
+from patron.engage.provider_receipts import MOST_RECEIPTS, receipts_of
 from patron.engage.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
 from patron.engage.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
 from patron.govern.unsubscribe_tokens import Subscription
-from patron.schema.errors import BadRequest
+from patron.schema.errors import BadRequest, ChannelUnavailable
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.model_decisions import utc
+from patron.storage.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 from patron.storage.store import upsert
 
 TOGETHER = 500
+DESCRIBED = ("sms", "wechat")
+"""Channels whose provider a file describes, and its receipts."""
 SIGNED_PROVIDER = "patron"
 MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
 
@@ -55,7 +62,29 @@ def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) 
 
 def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -> ReceiptCounts:
     """Receive what a provider's webhook brings, in the provider's own format. Raises BadRequest."""
-    return receive_receipts(shop, receipts_of(provider, content), now=now)
+    read = _receipts_described if provider in DESCRIBED else lambda _, name, body: receipts_of(name, body)
+    return receive_receipts(shop, read(shop, provider, content), now=now)
+
+
+def _receipts_described(shop: Shop, channel: str, content: Any) -> list[Receipt]:
+    """Receipts as the description of a channel's provider says. Raises BadRequest."""
+    settings: ProviderSettings = getattr(shop.settings.channels, channel)
+    todo = f"Describe them in [receipts] of the provider_file of [channels.{channel}]."
+    try:
+        described = ProviderDescription.load(shop.folder / settings.provider_file) if settings.is_configured else None
+    except ChannelUnavailable as error:
+        raise BadRequest(422, error.what, where=error.where, todo=error.todo) from error
+    if described is None or described.receipts is None:
+        raise BadRequest(422, f"receipts of {channel} are not described", where="provider", todo=todo)
+    try:
+        zone = ZoneInfo(shop.settings.shop.time_zone)
+        receipts = list(islice(receipts_in(described.receipts, content, zone), MOST_RECEIPTS + 1))
+    except (ValueError, OverflowError, OSError) as error:
+        what = f"the body is not what the description says ({str(error)[:80]})"
+        raise BadRequest(422, what, where="body", todo=todo) from error
+    if len(receipts) > MOST_RECEIPTS:
+        raise BadRequest(413, f"more than {MOST_RECEIPTS} receipts", where="body", todo="Send fewer at once.")
+    return receipts
 
 
 def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:

@@ -30,8 +30,8 @@ from patron.storage.store import upsert
 
 SOURCE = "patron-subscriptions"
 """Source of the consent events; not that of the run, whose many ids would have to be read for each of them."""
-CHANNELS = ("email",)
-"""Channels that customers choose topics on."""
+CHANNELS = ("email", "sms", "wechat", "web_push")
+"""Channels that customers choose topics on, where they are configured, or the link came by them."""
 RECEIPT = "unsubscribed"
 
 
@@ -78,14 +78,18 @@ def unsubscribe(shop: Shop, subscription: Subscription, *, now: datetime) -> Non
 def preferences(shop: Shop, subscription: Subscription) -> Preferences:
     """What the customer of a link is sent by now."""
     topics = list(dict.fromkeys([*shop.policy.topics, subscription.topic]))
-    marketing = shop.policy.consent.marketing
-    answers = _answers(shop, subscription, [marketing, *_purposes(topics)])
+    marketing, channels = shop.policy.consent.marketing, _channels(shop, subscription)
+    answers = _answers(shop, subscription, [marketing, *_purposes(topics, channels)])
     reasons = reasons_of(shop.store, subscription.contact, subscription.channel)
-    is_all_off = answers.get(marketing) is False or ALL_TOPICS in reasons
     choices = tuple(
-        TopicChoice(topic, channel, is_on=not is_all_off and _is_on(topic, channel, answers, reasons))
+        TopicChoice(
+            topic,
+            channel,
+            is_on=answers.get(marketing) is not False
+            and _is_on(topic, channel, answers, reasons if channel == subscription.channel else {}),
+        )
         for topic in topics
-        for channel in CHANNELS
+        for channel in channels
     )
     is_undeliverable = any(reason != UNSUBSCRIBED for reason in reasons.values())
     return Preferences(subscription, choices, _user_id(shop, subscription) is not None, is_undeliverable)
@@ -99,7 +103,8 @@ def choose(shop: Shop, subscription: Subscription, topics_on: Collection[tuple[s
     before = preferences(shop, subscription)
     is_on = {(one.topic, one.channel): (one.topic, one.channel) in topics_on for one in before.choices}
     marketing, user_id = shop.policy.consent.marketing, _user_id(shop, subscription)
-    answers = _answers(shop, subscription, [marketing, *_purposes([topic for topic, _ in is_on])])
+    purposes = _purposes([topic for topic, _ in is_on], [channel for _, channel in is_on])
+    answers = _answers(shop, subscription, [marketing, *purposes])
     consents: dict[str, bool] = {}
     for (topic, channel), on in is_on.items():
         consents[topic_purpose(topic, channel)] = on
@@ -148,11 +153,19 @@ def _change_suppressions(
 
 def _is_on(topic: str, channel: str, answers: Mapping[str, bool | None], reasons: Mapping[str, str]) -> bool:
     is_withdrawn = answers.get(topic) is False or answers.get(topic_purpose(topic, channel)) is False
-    return not is_withdrawn and topic not in reasons
+    return not is_withdrawn and topic not in reasons and ALL_TOPICS not in reasons
 
 
-def _purposes(topics: Iterable[str]) -> list[str]:
-    return [name for topic in topics for name in (topic, *(topic_purpose(topic, one) for one in CHANNELS))]
+def _channels(shop: Shop, subscription: Subscription) -> list[str]:
+    """The channel of the link, and the others that are configured."""
+    settings = shop.settings.channels
+    others = [one for one in CHANNELS if one != subscription.channel and getattr(settings, one).is_configured]
+    return [subscription.channel, *others]
+
+
+def _purposes(topics: Iterable[str], channels: Collection[str]) -> list[str]:
+    names = [name for topic in topics for name in (topic, *(topic_purpose(topic, one) for one in channels))]
+    return list(dict.fromkeys(names))
 
 
 def _answers(shop: Shop, subscription: Subscription, purposes: Iterable[str]) -> dict[str, bool | None]:

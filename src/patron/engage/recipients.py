@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from patron.engage.channels.channel import AddressKind
+from patron.engage.channels.mime import one_line
 from patron.engage.customer_time_zones import time_zones
 from patron.govern.contact_values import contacts_in
 from patron.govern.vault import Vault, normal_form
@@ -222,6 +223,8 @@ def _recipient(
         contact = vault.token(kind, address)
     names = {name: _first(personal, keys) for name, keys in NAMES.items()}
     customer = dict(traits) | {name: value for name, value in names.items() if value}
+    # why: in a text message or the lines of a template message a line break would begin something of its own
+    customer = {name: one_line(value) for name, value in customer.items()}
     context = events.context if events else {}
     return Recipient(
         customer_id=customer_id,

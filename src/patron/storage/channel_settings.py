@@ -9,6 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from patron.storage.http_channel_settings import ReceiptsSettings, WebhookSettings, WebPushSettings
+from patron.storage.provider_settings import SmsSettings, WechatSettings
 
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
@@ -138,6 +139,8 @@ class ChannelsSettings(BaseModel):
     email: EmailSettings = EmailSettings()
     webhook: WebhookSettings = WebhookSettings()
     web_push: WebPushSettings = WebPushSettings()
+    sms: SmsSettings = SmsSettings()
+    wechat: WechatSettings = WechatSettings()
     receipts: ReceiptsSettings = ReceiptsSettings()
 
 

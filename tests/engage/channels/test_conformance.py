@@ -4,7 +4,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -21,13 +21,16 @@ from patron.engage.channels import ADDRESS_KINDS, CHANNELS
 from patron.engage.channels.channel import Channel, Outcome, OutgoingMessage
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import MESSAGES_OF_A_FILE, FileChannel
+from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel, public_push_key
 from patron.engage.channels.webhook import WebhookChannel
+from patron.engage.provider_description import ProviderDescription
 from patron.engage.standard_webhooks import keys_of, new_secret
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.channel_settings import EmailSettings
 from patron.storage.http_channel_settings import WebhookSettings, WebPushSettings
 from patron.storage.offer_policy import ChannelName
+from patron.storage.provider_settings import SmsSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 MOST_AT_ONCE = 4
@@ -126,7 +129,31 @@ def web_push(_folder: Path) -> Iterator[Trial]:
         yield Trial(channel, subscription, received, None)
 
 
-TRIALS = {"email": email, "file": file, "webhook": webhook, "web_push": web_push}
+def provider(name: str, recipient: str) -> Callable[[Path], AbstractContextManager[Trial]]:
+    """Requests to a described provider on this machine."""
+
+    def channel(url: str) -> Channel:
+        settings = SmsSettings(provider_file="x.toml", local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE)
+        body = {"to": "{recipient}", "id": "{message_id}", "text": "{text} {unsubscribe_url}"}
+        described = ProviderDescription.model_validate({"request": {"url": url, "body": body}})
+        return ProviderChannel(
+            name, ADDRESS_KINDS[name], settings, described, {}, lambda: AT, "http://127.0.0.1:8321/u/{}".format
+        )
+
+    @contextmanager
+    def trial(_folder: Path) -> Iterator[Trial]:
+        with http_server() as server:
+
+            def received() -> list[tuple[str, str]]:
+                return [(json.loads(one.body)["id"], one.body.decode()) for one in server.requests]
+
+            yield Trial(channel(server.url), recipient.format, received, channel(f"http://127.0.0.1:{NOBODY}"))
+
+    return trial
+
+
+TRIALS = {"sms": provider("sms", "+49301{:07}"), "wechat": provider("wechat", "oABC_{:07}")}
+TRIALS |= {"email": email, "file": file, "webhook": webhook, "web_push": web_push}
 """How each channel is made for the tests; a new one is added here."""
 
 
@@ -143,6 +170,10 @@ def test_every_channel_is_tried():
 
 def test_an_offer_may_be_for_any_channel():
     assert set(CHANNELS) <= set(get_args(ChannelName))
+
+
+def test_what_a_channel_reaches_people_by_is_known_before_it_is_set_up(trial):
+    assert trial.channel.address_kind is ADDRESS_KINDS[trial.channel.name]
 
 
 def message(trial: Trial, number: int) -> OutgoingMessage:

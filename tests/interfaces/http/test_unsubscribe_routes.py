@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from mail_server import mail_server
 from patron.collect.loader import load_events
 from patron.commands.forget import forget
-from patron.commands.subscriptions import choose
+from patron.commands.subscriptions import choose, preferences
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.channels.dkim import new_key
 from patron.engage.channels.email import EmailChannel
@@ -158,6 +158,43 @@ def test_topics_are_chosen_one_by_one_and_can_be_taken_up_again(known_shop, subs
     assert answer(known_shop, subscription, "offers/email") is True
     assert not is_suppressed(known_shop, subscription)
     assert is_suppressed(known_shop, subscription, "news")
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind", "locale", "words"),
+    [
+        ("sms", "phone", "en", "no more messages of this kind: Offers and discounts (Text message)"),
+        ("wechat", "wechat_open_id", "zh_CN", "您将不再收到此类消息"),
+    ],
+)
+def test_every_channel_has_its_own_choice(known_shop, subscription, client, channel, kind, locale, words):
+    contact = Vault.open(known_shop).token(kind, "+49 30 123456")
+    link = token_of(
+        derive_keys(known_shop.master_key()), Subscription(subscription.token, contact, channel, "offers", "", locale)
+    )
+    assert words in client.get(f"/u/{link}").text
+    assert words in client.post(f"/u/{link}", data=ONE_CLICK).text
+    assert reasons_of(known_shop.store, contact, channel) == {"offers": "unsubscribed"}
+    assert answer(known_shop, subscription, f"offers/{channel}") is False
+    assert answer(known_shop, subscription, "offers/email") is None
+    assert not is_suppressed(known_shop, subscription)
+    page = client.post(f"/p/{link}", data={"on": [f"offers/{channel}"]}).text
+    assert f'value="offers/{channel}" checked' in page
+    assert reasons_of(known_shop.store, contact, channel) == {"news": "unsubscribed"}
+
+
+def test_a_complaint_about_one_channel_leaves_the_others_on(known_shop, subscription):
+    contact = Vault.open(known_shop).token("phone", "+49 30 123456")
+    with known_shop.store.begin() as connection:
+        suppress(connection, contact, "sms", "", COMPLAINT, AT)
+    section = '\n[channels.sms]\nprovider_file = "sms.toml"\n'
+    path = Path(known_shop.folder) / SETTINGS_FILE
+    path.write_text(path.read_text("utf-8") + section, "utf-8")
+    known_shop.reload_settings()
+    chosen = preferences(known_shop, Subscription(subscription.token, contact, "sms", "offers"))
+    assert (chosen.is_undeliverable, any(one.is_on for one in chosen.choices)) == (True, False)
+    chosen = preferences(known_shop, subscription)
+    assert {(one.topic, one.channel) for one in chosen.choices if one.is_on} >= {("offers", "email"), ("offers", "sms")}
 
 
 def test_who_comes_back_is_not_sent_to_after_a_complaint(known_shop, subscription, token, client):

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from patron.engage.channels.channel import AddressKind, Channel
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import FileChannel
+from patron.engage.channels.http_provider import SMS, WECHAT, ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
 from patron.schema.errors import ChannelUnavailable
@@ -24,6 +26,8 @@ class ChannelMaker(Protocol):
 CHANNELS: Mapping[str, ChannelMaker] = {
     "email": EmailChannel.of,
     "file": FileChannel.of,
+    "sms": partial(ProviderChannel.of, SMS),
+    "wechat": partial(ProviderChannel.of, WECHAT),
     "web_push": WebPushChannel.of,
     "webhook": WebhookChannel.of,
 }
@@ -31,6 +35,8 @@ CHANNELS: Mapping[str, ChannelMaker] = {
 ADDRESS_KINDS: Mapping[str, AddressKind] = {
     "email": AddressKind.EMAIL,
     "file": AddressKind.EMAIL,
+    "sms": AddressKind.PHONE,
+    "wechat": AddressKind.WECHAT,
     "web_push": AddressKind.WEB_PUSH,
     "webhook": AddressKind.USER_ID,
 }

@@ -11,7 +11,7 @@ from patron.interfaces.cli.options import HERE, AsJson, Workspace
 
 channels = typer.Typer(
     name="channels",
-    help="Set up and try the ways to customers: e-mail, webhooks, web push.",
+    help="Set up and try the ways to customers: e-mail, SMS, WeChat, webhooks, web push.",
     rich_markup_mode="rich",
 )
 
@@ -21,9 +21,11 @@ def root(
     context: typer.Context,
     *,
     example: Annotated[bool, typer.Option("--example", help="Print a section of patron.toml that works here.")] = False,
-    channel: Annotated[str, typer.Option(help="Channel of the section: email, webhook or web_push.")] = "email",
+    channel: Annotated[
+        str, typer.Option(help="Channel of the section: email, sms, wechat, webhook or web_push.")
+    ] = "email",
 ) -> None:
-    """Set up and try the ways to customers: e-mail, webhooks, web push."""
+    """Set up and try the ways to customers: e-mail, SMS, WeChat, webhooks, web push."""
     if example:
         from patron.commands.channel_examples import example_section
 
@@ -54,6 +56,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         }[state.is_reachable]
         how = "signed by DKIM" if state.name == "email" else "signed"
         signed = (how if state.is_signed else "not signed") if state.is_configured else ""
+        signed = "" if state.name in {"sms", "wechat"} else signed  # why: the description says how it proves who sends
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:
             output.say(f"  - {problem}")
@@ -61,8 +64,10 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 @channels.command("test")
 def try_channel(
-    address: Annotated[str, typer.Argument(help="Your own e-mail address, user id or push subscription (JSON).")],
-    channel: Annotated[str, typer.Option(help="Channel: email, webhook, web_push ...")] = "email",
+    address: Annotated[
+        str, typer.Argument(help="Your own e-mail address, telephone number, WeChat open id, user id or subscription.")
+    ],
+    channel: Annotated[str, typer.Option(help="Channel: email, sms, wechat, webhook, web_push ...")] = "email",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -81,6 +86,17 @@ def try_channel(
         output.say(f"{answer.outcome}: {answer.detail}")
     if answer.outcome != "sent":
         raise typer.Exit(1)
+
+
+@channels.command("provider-example")
+def provider_example(channel: Annotated[str, typer.Argument(help="sms or wechat.")]) -> None:
+    """Print a file that describes a provider and works with a server on this machine.
+
+    Example: patron channels provider-example sms > shop/sms.toml
+    """
+    from patron.commands.provider_checks import provider_example as example
+
+    output.say(example(channel).rstrip())
 
 
 @channels.command()
@@ -175,6 +191,9 @@ def preview(
         return
     output.say(f"Subject ({message.language or 'own language'}): {message.subject}")
     output.say(f"Written to {out}." if out is not None else message.text)
+    if message.length is not None:
+        of = message.length
+        output.say(f"{of.places} characters in {of.encoding}: {of.segments} segment{'s' if of.segments > 1 else ''}.")
     if not message.has_address:
         output.say("This customer has no address, and would be sent nothing.")
 

@@ -1,4 +1,4 @@
-"""Receipts of messages from providers of e-mail, whose webhook brings a secret key."""
+"""Receipts of messages from providers, whose webhook brings a secret key."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,7 +21,9 @@ def receive(
     request: Request,
     content: Annotated[Any, Body(description="What the provider sends; of patron: receipts with message_id, kind ...")],
     body: Annotated[bytes, Depends(body_bytes)],
-    provider: Annotated[str, Query(max_length=40, description="patron, sendgrid, mailgun or ses.")] = "patron",
+    provider: Annotated[
+        str, Query(max_length=40, description="patron, sendgrid, mailgun, ses, sms or wechat.")
+    ] = "patron",
 ) -> ReceiptCounts:
     """Record what became of messages: delivered, bounced, complained ...; hard bounces and complaints suppress."""
     shop, now = request.app.state.answers.shop, datetime.now(UTC)

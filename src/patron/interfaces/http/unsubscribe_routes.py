@@ -119,7 +119,9 @@ def _form(body: bytes) -> dict[str, list[str]] | None:
 
 
 def _unsubscribe_page(shop: Shop, subscription: Subscription, *, is_done: bool) -> Page:
-    return Page("unsubscribe.html", {"is_done": is_done, "topic": subscription.topic, "topics": shop.policy.topics})
+    channel = "email" if subscription.channel == "file" else subscription.channel
+    values = {"is_done": is_done, "topic": subscription.topic, "channel": channel, "topics": shop.policy.topics}
+    return Page("unsubscribe.html", values)
 
 
 def _preferences_page(shop: Shop, subscription: Subscription, *, is_saved: bool) -> Page:

@@ -1,0 +1,257 @@
+"""SMS and WeChat template messages by any provider with an HTTP interface, which a file describes.
+
+One request is one message. What is known afterwards decides the outcome, as with e-mail: an answer is certain; nothing
+was sent where there was no connection; once the request was written and no answer came, or one that says nothing, the
+provider may have taken it: unknown, or deferred where the provider takes a message id only once.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, retry_after_seconds
+from patron.engage.channels.waiting_messages import WaitingMessages, send_each
+from patron.engage.message_links import message_links
+from patron.engage.message_template import UNSUBSCRIBE_URL
+from patron.engage.provider_answer import ProviderAnswer, at_path, json_of, read_answer
+from patron.engage.provider_description import ProviderDescription, TokenDescription
+from patron.engage.provider_request import (
+    ProviderRequest,
+    Unfit,
+    build_request,
+    parameters_json,
+    parameters_of,
+    phone_number,
+    time_text,
+)
+from patron.schema.errors import ChannelUnavailable
+from patron.storage.provider_settings import ProviderSettings
+from patron.storage.shop import Shop
+
+Clock = Callable[[], datetime]
+SMS, WECHAT = "sms", "wechat"
+OPEN_ID = re.compile("[A-Za-z0-9_-]{6,128}")
+PRINTABLE = re.compile("[!-~]{1,4096}")
+"""A secret or token."""
+MARGIN = timedelta(seconds=60)
+"""A token is renewed this long before it ends, or a tenth of its life."""
+TODO = "Correct [channels.{}] in patron.toml or the description; `patron channels test --channel {}` tries it."
+_tokens: "dict[tuple[str, str], _Token]" = {}
+"""Tokens of access that this process has, by channel and a hash of who asks: providers allow few requests for them."""
+
+for _library in ("httpx", "httpcore"):  # why: they log addresses and headers, in which secrets and numbers may stand
+    logging.getLogger(_library).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str = field(repr=False)
+    until: datetime
+
+
+@dataclass(frozen=True)
+class ProviderChannel:
+    """The way to people by a provider that a file describes."""
+
+    name: str
+    address_kind: AddressKind
+    settings: ProviderSettings
+    provider: ProviderDescription
+    secrets: Mapping[str, str] = field(repr=False)
+    """Values of {secret.NAME}."""
+    clock: Clock = field(repr=False)
+    unsubscribe_url: Callable[[str], str] = field(repr=False)
+    """Address that ends a topic, by the token of a message."""
+
+    @classmethod
+    def of(cls, name: str, shop: Shop, *, clock: Clock) -> Self:
+        """The channel as its section says. Raises ChannelUnavailable."""
+        settings: ProviderSettings = getattr(shop.settings.channels, name)
+        if not settings.is_configured:
+            todo = f"`patron channels --example --channel {name}` prints the section [channels.{name}] for patron.toml."
+            raise ChannelUnavailable("no provider is configured", where=name, todo=todo)
+        file = shop.folder / settings.provider_file
+        provider = ProviderDescription.load(file)
+        for one in (provider.request, provider.token):
+            try:
+                settings.require_allowed(one.url.partition("{")[0] if one else "https://unused.example")
+            except ValueError as error:
+                raise ChannelUnavailable(f"url {error}", where=str(file), todo=_todo(name)) from error
+        kind = AddressKind.PHONE if name == SMS else AddressKind.WECHAT
+        values = {one: _secret(one, name, settings, shop.folder) for one in sorted(provider.secret_names)}
+        return cls(
+            *(name, kind, settings, provider, values, clock),
+            lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL],
+        )
+
+    async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
+        """Send a request for each message; see the protocol. Raises ChannelUnavailable."""
+        waiting, settings = WaitingMessages(iter(messages), self.settings.messages_per_second), self.settings
+        async with self._client() as client:
+            await self._require_reachable(client)
+            send = partial(self._send, client, asyncio.Lock(), waiting)
+            async with aclosing(send_each(waiting, send, connections=settings.connections)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def require_reachable(self) -> None:
+        """Connect, and send nothing. Raises ChannelUnavailable."""
+        async with self._client() as client:
+            await self._require_reachable(client)
+
+    def request(self, message: OutgoingMessage, token: str = "") -> ProviderRequest:
+        """The request for a message. Raises Unfit for one that the provider cannot be sent."""
+        parameters = parameters_of(message.text)
+        recipient = message.recipient
+        if self.address_kind is AddressKind.PHONE:
+            recipient = phone_number(recipient, self.provider.country_code)
+        elif not OPEN_ID.fullmatch(recipient):
+            raise Unfit("not an open id")
+        values = self._values() | {
+            "token": token,
+            "message_id": message.message_id,
+            "recipient": recipient,
+            "recipient_digits": recipient.removeprefix("+"),
+            "recipient_name": message.recipient_name,
+            "subject": message.subject,
+            "text": message.text.strip(),
+            "unsubscribe_url": self.unsubscribe_url(message.unsubscribe_token),
+            "parameters_json": parameters_json(parameters),
+            **{f"parameters.{name}": value for name, value in parameters.items()},
+        }
+        whole = {name: value.encode(errors="replace").decode() for name, value in values.items()}
+        return build_request(self.provider.request, whole, self.provider.signature)
+
+    async def _send(
+        self, client: GuardedClient, lock: asyncio.Lock, waiting: WaitingMessages, message: OutgoingMessage
+    ) -> Handover:
+        answer = ProviderAnswer(Outcome.DEFERRED, "")
+        for is_last in (False, True):
+            token = await self._token(client, lock)
+            try:
+                request = self.request(message, token)
+            except Unfit as error:
+                return Handover(message.message_id, Outcome.REJECTED, str(error))
+            try:
+                response = await _exchange(client, request)
+            except NOT_SENT as error:
+                raise self._unavailable(f"cannot be reached ({error})") from error
+            except httpx.HTTPError as error:
+                outcome = Outcome.DEFERRED if self.provider.is_idempotent else Outcome.UNKNOWN
+                return Handover(message.message_id, outcome, f"no answer ({type(error).__name__})")
+            answer = read_answer(
+                self.provider.answer,
+                response.status_code,
+                response.content,
+                is_idempotent=self.provider.is_idempotent,
+                has_token=self.provider.token is not None,
+            )
+            if answer.is_token_expired and not is_last:
+                _tokens.pop(self._token_key, None) if self._is_current(token) else None
+                continue
+            if answer.outcome is Outcome.DEFERRED:
+                waiting.pause(retry_after_seconds(response))
+            break
+        if answer.outcome is None:
+            raise self._unavailable(f"takes no messages ({answer.detail}): its address, a secret or the account")
+        return Handover(message.message_id, answer.outcome, self._public(answer.detail, message), answer.is_gone)
+
+    async def _token(self, client: GuardedClient, lock: asyncio.Lock) -> str:
+        """The token of access; a new one where there is none, or the last one is about to end."""
+        described = self.provider.token
+        if described is None:
+            return ""
+        async with lock:  # why: a provider may end the last token when it makes one, so that one at a time is made
+            known = _tokens.get(self._token_key)
+            if known is None or self.clock() >= known.until:
+                known = _tokens[self._token_key] = await self._new_token(client, described)
+            return known.text
+
+    async def _new_token(self, client: GuardedClient, described: TokenDescription) -> _Token:
+        try:
+            response = await _exchange(client, build_request(described, self._values()))
+        except httpx.HTTPError as error:
+            raise self._unavailable(f"gives no token ({type(error).__name__})") from error
+        content = json_of(response.content)
+        text, seconds = at_path(content, described.token_field), at_path(content, described.seconds_field)
+        if not response.is_success or not isinstance(text, str) or not PRINTABLE.fullmatch(text):
+            raise self._unavailable(
+                f"gives no token (HTTP {response.status_code}): a secret or {described.token_field}"
+            )
+        is_number = isinstance(seconds, int | float) or (isinstance(seconds, str) and seconds.isdecimal())
+        life = timedelta(seconds=min(max(float(seconds) if is_number else described.seconds, 0), 10**7))
+        return _Token(text, self.clock().astimezone(UTC) + life - min(MARGIN, life / 10))
+
+    def _is_current(self, token: str) -> bool:
+        known = _tokens.get(self._token_key)
+        return known is not None and known.text == token
+
+    @property
+    def _token_key(self) -> tuple[str, str]:
+        whose = f"{self.provider.token!r} {sorted(self.secrets.items())!r}"
+        return self.name, hashlib.sha256(whose.encode()).hexdigest()
+
+    def _values(self) -> dict[str, str]:
+        """What every request may name."""
+        values = {"timestamp": time_text(self.provider, self.clock()), "nonce": secrets.token_hex(16)}
+        return values | {f"secret.{name}": value for name, value in self.secrets.items()}
+
+    def _public(self, detail: str, message: OutgoingMessage) -> str:
+        """A detail without an id that is the recipient's, or a secret."""
+        digits = re.sub(r"\D", "", message.recipient)
+        hidden = (*self.secrets.values(), message.recipient, digits if self.address_kind is AddressKind.PHONE else "")
+        return detail.partition(" id ")[0] if any(one and one in detail for one in hidden) else detail
+
+    def _client(self) -> GuardedClient:
+        settings = self.settings
+        return GuardedClient(
+            local_hosts=settings.local_hosts,
+            timeout_seconds=settings.timeout_seconds,
+            connections=settings.connections,
+        )
+
+    async def _require_reachable(self, client: GuardedClient) -> None:
+        try:
+            await client.require_reachable(self.provider.request.url.partition("{")[0])
+        except httpx.HTTPError as error:
+            raise self._unavailable(f"cannot be reached ({error})") from error
+
+    def _unavailable(self, what: str) -> ChannelUnavailable:
+        return ChannelUnavailable(f"the provider {what}", where=self.name, todo=_todo(self.name))
+
+
+async def _exchange(client: GuardedClient, request: ProviderRequest) -> httpx.Response:
+    return await client.request(request.method, request.url, content=request.body or None, headers=request.headers)
+
+
+def _secret(name: str, channel: str, settings: ProviderSettings, folder: Path) -> str:
+    """A secret from its file or variable. Raises ChannelUnavailable."""
+    variable, file = f"PATRON_{channel.upper()}_{name}", folder / settings.secret_files.get(name, "")
+    is_file = name in settings.secret_files
+    todo = f"Name its file in [channels.{channel}.secret_files], {name} = ..., or set {variable}."
+    try:
+        text = (file.read_text(encoding="utf-8") if is_file else os.environ.get(variable, "")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the secret {name} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
+        raise ChannelUnavailable(what, where=str(file), todo=todo) from error
+    if not PRINTABLE.fullmatch(text):
+        what = f"the secret {name} is missing" if not text else f"the secret {name} is not one word of ASCII"
+        raise ChannelUnavailable(what, where=channel, todo=todo)
+    return text
+
+
+def _todo(name: str) -> str:
+    return TODO.format(name, name)

@@ -20,6 +20,7 @@ from patron.commands.campaign_forecast import (
 )
 from patron.commands.campaign_learning import GainFactor
 from patron.commands.campaign_policy_terms import evidence_of
+from patron.commands.campaign_spend import message_cents
 from patron.commands.campaign_steps import require_not_over
 from patron.commands.journey_replay import Walk, replay
 from patron.commands.save_journey import require_known_names
@@ -45,8 +46,8 @@ NOT_REPLAYED = (
 )
 NOBODY = "Nobody would have entered in these days, so that nothing can be forecast."
 NO_HISTORY = (
-    "No run found anybody who became a member of the segment in these days, so that nothing can be forecast; runs record"
-    " members from the segment's first one on."
+    "No run found anybody who became a member of the segment in these days, so that nothing can be forecast; runs"
+    " record members from the segment's first one on."
 )
 TOO_FEW = "This cannot be known with your traffic: within {} days fewer than two customers enter an arm."
 MOST_DAYS = 730
@@ -211,7 +212,7 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         holdout_count=arms["holdout"],
         message_count=sum(counts.values()),
         later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sent),
-        sends=tuple(_sends(journey, counts, people)),
+        sends=tuple(_sends(shop, journey, counts)),
         monthly_messages=sum(counts.values()) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,
         forecast=expected,
@@ -220,11 +221,11 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
     )
 
 
-def _sends(journey: Journey, counts: Counter[int], people: "_People") -> list[SendPlan]:
+def _sends(shop: Shop, journey: Journey, counts: Counter[int]) -> list[SendPlan]:
     sends = []
     for place, step in enumerate(journey.steps):
         if isinstance(step, Send):
-            cost = counts[place] * people.contact_cents(step.offer)
+            cost = counts[place] * message_cents(shop, step.offer)
             channel = step.channel or journey.channel
             sends.append(SendPlan(journey.step_id(place), channel, step.offer, counts[place], cost))
     return sends
@@ -263,11 +264,6 @@ class _People:
         gain = float(np.abs(self._expected.effect).sum())
         return float(self._expected.standard_error.sum()) / gain if gain > 0 else 1.0
 
-    def contact_cents(self, offer: str) -> float:
-        """What sending one message costs, cents."""
-        of_offer = next((one for one in self._offers if one.id == offer), None)
-        return float(of_offer.contact_cost_cents) if of_offer else float(self._shop.settings.value.message_cents)
-
     def assumptions(self, messages: Numbers) -> Assumptions:
         """What is assumed of each: however many messages, they gain what the best of their offers does.
 
@@ -278,7 +274,7 @@ class _People:
         at, is_written = np.arange(rows.num_rows), messages > 0
         valid = np.array([float(one.valid_days) for one in self._offers])[best]
         share = np.minimum(days / np.maximum(valid, 1.0), 1.0)
-        contact = np.array([self.contact_cents(one.id) for one in self._offers])[best]
+        contact = np.array([message_cents(self._shop, one.id) for one in self._offers])[best]
         own = np.array([float(one.contact_cost_cents) for one in self._offers])[best]
         of_offer = np.maximum(self._expected.cost[at, best] - own, 0.0)
         sending = contact * messages

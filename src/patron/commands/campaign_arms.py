@@ -1,4 +1,4 @@
-"""The arms of a campaign or a journey as they are analysed: one row per person, whoever their identifiers are of now."""
+"""The arms of a campaign or a journey as they are analysed: one row per person, whatever their identifiers became."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

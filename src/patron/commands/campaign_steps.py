@@ -1,6 +1,5 @@
 """Steps that people take with a campaign: approve, pause, resume, withdraw."""
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.commands.actors import is_same_actor
 from patron.govern import audit_log
 from patron.schema.errors import BadCampaign
 from patron.storage.campaigns import SavedCampaign, campaign_of, person, take_step
@@ -16,15 +16,15 @@ from patron.storage.shop import Shop
 MOST_REASON = 300
 
 
-def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
-    """Approve the plan of the newest version, so that it is sent when its time comes.
+def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedCampaign:
+    """Approve the plan of the newest version, so that it is sent when its time comes; `version` says which that is.
 
-    Raises BadCampaign for its author, unless the budget is below the policy's `approval_free_below`, for a window that
-    is over, and in a state that does not allow it.
+    Raises BadCampaign where another version was saved since, for its author or the API key that saved it, unless the
+    budget is below the policy's `approval_free_below`, for a window that is over, and in a wrong state.
     """
     saved = campaign_of(shop.store, name)
-    is_author = _spelling(by) == _spelling(saved.saved_by)
-    if is_author and saved.campaign.budget >= shop.policy.campaigns.approval_free_below:
+    require_newest(saved, version)
+    if is_same_actor(person(by), saved.saved_by) and saved.campaign.budget >= shop.policy.campaigns.approval_free_below:
         what = f"{saved.saved_by} wrote version {saved.version} of {name!r} and cannot approve it"
         todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
         raise BadCampaign(what, where="--as", todo=todo)
@@ -36,9 +36,11 @@ def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
     return _take(shop, saved, "approved", by=by, now=now, details=details)
 
 
-def _spelling(name: str) -> str:
-    """A person's name however it is written: case, blanks, and letters in other forms or widths do not matter."""
-    return "".join(unicodedata.normalize("NFKC", person(name)).casefold().split())
+def require_newest(saved: SavedCampaign, version: int | None) -> None:
+    """Raise BadCampaign where a version is not the newest one; None stands for that."""
+    if version is not None and version != saved.version:
+        what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+        raise BadCampaign(what, where="version", todo="Look at the newest with `patron campaign show`, then repeat.")
 
 
 def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:

@@ -41,9 +41,7 @@ class HttpChannelSettings(BaseModel):
             is_valid = False
             parts = urlsplit("")
         if not is_valid or "@" in parts.netloc or parts.fragment or not url.isascii() or re.search(r"\s", url):
-            raise ValueError(
-                "needs to be an https address, or http to a host in local_hosts; without a password"
-            )
+            raise ValueError("needs to be an https address, or http to a host in local_hosts; without a password")
         return url
 
 

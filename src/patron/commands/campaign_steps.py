@@ -1,11 +1,11 @@
 """Steps that people take with a campaign, or a journey: approve, pause, resume, withdraw."""
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from patron.commands.actors import is_same_actor
 from patron.govern import audit_log
 from patron.storage.campaigns import CAMPAIGN, Saved, SavedCampaign, SavedKind, SavedVersion, person
 from patron.storage.shop import Shop
@@ -13,20 +13,22 @@ from patron.storage.shop import Shop
 MOST_REASON = 300
 
 
-def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
+def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedCampaign:
     """Approve the plan of the newest version, so that it is sent in its time. Raises as approve_version does."""
-    return approve_version(shop, CAMPAIGN, name, by=by, now=now)
+    return approve_version(shop, CAMPAIGN, name, by=by, now=now, version=version)
 
 
-def approve_version(shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime) -> Saved:
-    """Approve the plan of the newest version of a campaign or a journey.
+def approve_version(  # noqa: PLR0913 - what an approval consists of
+    shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime, version: int | None = None
+) -> Saved:
+    """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
 
-    Raises the kind's problem for its author, unless the budget is below the policy's `approval_free_below`, for one
-    that is over, and in a state that does not allow it.
+    Raises the kind's problem where another version was saved since, for its author or the API key that saved it,
+    unless the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
     """
     saved = kind.saved_in(shop.store, name)
-    is_author = _spelling(by) == _spelling(saved.saved_by)
-    if is_author and saved.budget >= shop.policy.campaigns.approval_free_below:
+    require_newest(kind, saved, version)
+    if is_same_actor(person(by), saved.saved_by) and saved.budget >= shop.policy.campaigns.approval_free_below:
         what = f"{saved.saved_by} wrote version {saved.version} of {name!r} and cannot approve it"
         todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
         raise kind.problem(what, where="--as", todo=todo)
@@ -44,9 +46,12 @@ def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[
         raise kind.problem(f"{saved.name!r} was over at {saved.content.end}", where="end", todo=todo)
 
 
-def _spelling(name: str) -> str:
-    """A person's name however it is written: case, blanks, and letters in other forms or widths do not matter."""
-    return "".join(unicodedata.normalize("NFKC", person(name)).casefold().split())
+def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version: int | None) -> None:
+    """Raise the kind's problem where a version is not the newest one; None stands for that."""
+    if version is not None and version != saved.version:
+        what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+        todo = f"Look at the newest with `patron {kind.kind} show`, then repeat."
+        raise kind.problem(what, where="version", todo=todo)
 
 
 def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
@@ -90,9 +91,8 @@ class MessageChecker:
     def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
         """Due messages with who gets them, in lists of at most BATCH."""
         self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
-        people = (
-            one for some in recipients(self.shop, [one.customer_id for one in due], vault=self.vault) for one in some
-        )
+        ids, kind = [one.customer_id for one in due], ADDRESS_KINDS[self.campaign.channel]
+        people = (one for some in recipients(self.shop, ids, address=kind, vault=self.vault) for one in some)
         pairs = zip(due, people, strict=True)
         while some := list(islice(pairs, BATCH)):
             yield some

@@ -1,4 +1,7 @@
-"""Campaigns for programs: read with a read key; steps are taken with a secret key, in the name that the body gives."""
+"""Campaigns for programs: read with a read key; steps are taken with a secret key, which counts as their actor.
+
+The body may name who uses the key: the name is kept with it. What a key saved, the same key cannot approve.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,7 +15,7 @@ from patron.commands.measure_campaign import CampaignResult, measure_campaign
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.save_campaign import save_campaign
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute
+from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute, actor_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import SavedCampaign
@@ -25,7 +28,15 @@ class StepBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field(min_length=1, max_length=100)
+    by: str = Field(default="", max_length=100, description="Name of whoever uses the key; kept with the key.")
+
+
+class ApprovalBody(StepBody):
+    """Who approves, and what."""
+
+    version: int | None = Field(
+        default=None, ge=1, description="Version that is approved; refused where another one was saved since."
+    )
 
 
 class ReasonBody(StepBody):
@@ -84,43 +95,50 @@ def campaign(request: Request, name: Name) -> CampaignDetail:
 def save(request: Request, body: CampaignBody) -> CampaignState:
     """Save a campaign as a draft: a new version, or none where nothing changed."""
     content = Campaign.of(body.campaign, where="campaign")
-    saved = save_campaign(answers_of(request).shop, content, by=body.by, now=datetime.now(UTC))
+    saved = save_campaign(answers_of(request).shop, content, by=actor_of(request, body.by), now=datetime.now(UTC))
     return CampaignState.of(saved)
 
 
 @steps.post("/{name}/plan")
 def plan(request: Request, name: Name, body: StepBody) -> CampaignPlan:
     """Plan a campaign in money."""
-    return plan_campaign(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC))
+    return plan_campaign(answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC))
 
 
 @steps.post("/{name}/approve")
-def approve_(request: Request, name: Name, body: StepBody) -> CampaignState:
-    """Approve a plan; the author of the version cannot."""
-    return CampaignState.of(approve(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC)))
+def approve_(request: Request, name: Name, body: ApprovalBody) -> CampaignState:
+    """Approve a plan; neither the author of the version can, nor the key that saved it."""
+    shop, by = answers_of(request).shop, actor_of(request, body.by)
+    return CampaignState.of(approve(shop, name, by=by, now=datetime.now(UTC), version=body.version))
 
 
 @steps.post("/{name}/pause")
 def pause_(request: Request, name: Name, body: ReasonBody) -> CampaignState:
     """Stop sending for now."""
-    saved = pause(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC), reason=body.reason)
+    saved = pause(
+        answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC), reason=body.reason
+    )
     return CampaignState.of(saved)
 
 
 @steps.post("/{name}/resume")
 def resume_(request: Request, name: Name, body: StepBody) -> CampaignState:
     """Go on where it was stopped."""
-    return CampaignState.of(resume(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC)))
+    return CampaignState.of(
+        resume(answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC))
+    )
 
 
 @steps.post("/{name}/withdraw")
 def withdraw_(request: Request, name: Name, body: ReasonBody) -> CampaignState:
     """Stop for good; what was sent stays on record."""
-    saved = withdraw(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC), reason=body.reason)
+    saved = withdraw(
+        answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC), reason=body.reason
+    )
     return CampaignState.of(saved)
 
 
 @steps.post("/{name}/result")
 def result(request: Request, name: Name, body: StepBody) -> CampaignResult:
     """Measure against the holdout by the last run; before the end this is the result so far."""
-    return measure_campaign(answers_of(request).shop, name, by=body.by, now=datetime.now(UTC))
+    return measure_campaign(answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC))

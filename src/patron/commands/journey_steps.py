@@ -7,9 +7,9 @@ from patron.storage.saved_journeys import JOURNEY, SavedJourney
 from patron.storage.shop import Shop
 
 
-def approve_journey(shop: Shop, name: str, *, by: str, now: datetime) -> SavedJourney:
+def approve_journey(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedJourney:
     """Approve the plan of the newest version, so that customers enter it. Raises as approve_version does."""
-    return approve_version(shop, JOURNEY, name, by=by, now=now)
+    return approve_version(shop, JOURNEY, name, by=by, now=now, version=version)
 
 
 def pause_journey(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedJourney:

@@ -31,6 +31,7 @@ from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 from patron.storage.campaign_tables import JOURNEY_ENTRIES, MESSAGES
 from patron.storage.campaigns import ENDED, MEASURED, state_in_words
+from patron.storage.journey_counts import entry_counts
 from patron.storage.last_run import last_run
 from patron.storage.model_decisions import utc
 from patron.storage.saved_journeys import SavedJourney, journey_of, take_journey_step
@@ -146,9 +147,9 @@ def _result(
     sending, other = _sending_cents(shop, saved.name, arms, counted), other_cents(shop, counted)
     counted = counted.append_column("net_cents", pa.array(float_column(counted, "margin_cents") - sending - other))
     effects, srm = estimates(counted), sample_ratio(people, holdout_shares(shop.store, saved.name))
-    states = _entry_counts(shop.store, saved)
+    entries = entry_counts(shop.store, saved.name)
     open_count = people.num_rows - counted.num_rows
-    is_final = saved.state in {ENDED, MEASURED} and not open_count and not states["states"].get("active", 0)
+    is_final = saved.state in {ENDED, MEASURED} and not open_count and not entries.states.get("active", 0)
     receipts, messages = receipt_counts(shop.store, saved.name), message_counts(shop.store, saved.name)
     handed_over = sum(messages.get(state, 0) for state in HANDED_OVER)
     shares = {kind: receipts.get(kind, 0) / handed_over if handed_over else None for kind in UNWANTED}
@@ -167,9 +168,9 @@ def _result(
         window_days=saved.journey.window_days,
         entered_count=people.num_rows,
         open_count=open_count,
-        entry_counts=states["states"],
-        exit_counts=states["reasons"],
-        waiting_counts=states["steps"],
+        entry_counts=entries.states,
+        exit_counts=entries.reasons,
+        waiting_counts=entries.steps,
         arms=arm_summaries(counted),
         message_counts=messages,
         receipt_counts=receipts,
@@ -227,25 +228,3 @@ def _first_entries(store: Store, journey: str) -> dict[str, datetime]:
     chosen = sa.select(table.customer_id, sa.func.min(table.entered_at)).where(table.journey == journey)
     with store.begin() as connection:
         return {row[0]: utc(row[1]) for row in connection.execute(chosen.group_by(table.customer_id))}
-
-
-def _entry_counts(store: Store, saved: SavedJourney) -> dict[str, dict[str, int]]:
-    """Entries by state, those that left by reason, and those on their way by version and step."""
-    table = JOURNEY_ENTRIES.c
-    columns = (table.state, table.reason, table.version, table.step)
-    chosen = sa.select(*columns, sa.func.count()).where(table.journey == saved.name).group_by(*columns)
-    counts: dict[str, dict[str, int]] = {"states": {}, "reasons": {}, "steps": {}}
-
-    def add(kind: str, key: str, count: int) -> None:
-        counts[kind][key] = counts[kind].get(key, 0) + count
-
-    with store.begin() as connection:
-        for state, reason, version, step, count in connection.execute(chosen.order_by(*columns)):
-            add("states", state, count)
-            if reason:
-                add("reasons", reason, count)
-            if state == "active":
-                is_newest = version == saved.version
-                place = saved.journey.step_id(step) if is_newest and step < len(saved.journey.steps) else str(step + 1)
-                add("steps", f"version {version}, step {place}", count)
-    return counts

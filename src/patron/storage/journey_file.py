@@ -29,7 +29,7 @@ LONGEST_WAIT_DAYS = 366
 MOST_STEPS = 50
 END = "end"
 """Target of a step after which the journey is over."""
-TODO = "Correct the file and save it again; `patron journey save --example` prints one that works."
+TODO = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
 
 
 class _Section(BaseModel):

@@ -160,7 +160,7 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
         kind = (
             "a date is read from the vault"
             if hasattr(journey.trigger, "date")
-            else "past prices and stock are not kept"
+            else "changes of products are only looked at as they come in"
         )
         return [NOT_REPLAYED.format(kind)]
     if replayed is None:

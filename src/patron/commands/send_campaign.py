@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.message_batch import MessageChecker, allowance_of, offer_variables
+from patron.commands.mailing import CampaignMailing
+from patron.commands.message_batch import MessageChecker, offer_variables
 from patron.commands.message_events import load_message_events
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.engage.channels import channel_of
@@ -131,7 +132,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
     """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
     saved = campaign_of(shop.store, name)
-    before, checker = summary_of(shop, name), MessageChecker.of(shop, saved.campaign, now)
+    before, checker = summary_of(shop, name), MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
     by_reason: dict[str, int] = {}
     later = {"quiet_hours": 0, "capped": 0}
     for due in _due(shop, saved, lambda: now, is_early=is_early):
@@ -209,15 +210,15 @@ class _Sending:
         return self.saved.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
 
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        checker = MessageChecker.of(self.shop, self.saved.campaign, self.clock())
-        dictionary = store_dictionary(checker.vault, _common_text(checker), self.clock().astimezone(UTC))
+        checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
+        dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         total, done, reported = summary_of(self.shop, self.saved.name).waiting_count, 0, 0
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
-                checker.allowance = allowance_of(self.shop, self.saved.campaign, self.clock())
+                checker.allowance = checker.mailing.allowance(self.shop, self.clock())
                 for pairs in checker.batches(due):
-                    parts = (checker, self.channel, self.clock, self.saved.version, dictionary, should_stop)
+                    parts = (checker, self.channel, self.clock, dictionary, should_stop)
                     done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
                     progress("messages", done, max(total, done))
                     if done - reported >= EVENTS_AFTER:
@@ -268,6 +269,7 @@ class _Sending:
             "consent_basis": "",
             "consent_event": None,
             "attempt_count": one.attempt_count,
+            "expected_cost_cents": one.cost_cents,
             "next_attempt_at": None,
             "written_at": at,
             "sent_at": None,
@@ -293,7 +295,7 @@ def _load_withdrawals(shop: Shop) -> None:
         drain_inbox(shop)
 
 
-def _common_text(checker: MessageChecker) -> str:
+def common_text(checker: MessageChecker) -> str:
     """What the messages of all customers have in common: each template filled with its own variables' names."""
     offers = checker.shop.policy.offers
     at, links = datetime(2000, 1, 1, tzinfo=UTC), message_links(checker.shop.settings, "")

@@ -10,8 +10,10 @@ from patron.collect.loader import load_events
 from patron.commands.forget import forget
 from patron.commands.preview_message import preview_message, write_preview
 from patron.engage import recipients as module
+from patron.engage.channels.channel import AddressKind
 from patron.engage.recipients import recipients
 from patron.govern import audit_log
+from patron.govern.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadTemplate, NotFound
 from patron.schema.table_definition import TIME
@@ -107,6 +109,50 @@ def test_who_was_forgotten_has_no_address(known_shop, ids):
     ann = by_user(known_shop, ids)["ann"]
     assert (ann.address, ann.contact, ann.token, ann.tokens) == ("", "", "", ())
     assert by_user(known_shop, ids)["cai"].address == "cai@x.example"
+
+
+def test_addresses_of_every_kind_are_the_latest_and_stay_in_the_vault(known_shop, ids):
+    subscription = {"endpoint": "https://push.example/1", "keys": {"auth": "a", "p256dh": "b"}}
+    contents = [
+        {"phone": "+49 (30) 111-111", "wechatOpenId": "old", "web_push_subscription": {"endpoint": "https://x"}},
+        {"mobile": "+49 30 222 333", "wechat_open_id": "oABC-1_x", "webPushSubscription": subscription},
+        {"email": "ann@x.example"},
+    ]
+    table = {
+        "event_id": [f"later-{number}" for number in range(3)],
+        "name": ["Identify"] * 3,
+        "user_id": ["new"] * 3,
+        "occurred_at": pa.array([AT + timedelta(days=number) for number in range(3)], TIME),
+        "personal": [json.dumps(one) for one in contents],
+    }
+    load_events(known_shop, pa.table(table), source="web", known="received", received_at=AT)
+    vault = Vault.open(known_shop)
+    token = vault.token("user_id", "new")
+    new = initial_customer_id(token)
+
+    def of(kind):
+        [[person, cai]] = recipients(known_shop, [new, ids["cai"]], address=kind, tokens={new: token})
+        assert cai.customer_id == ids["cai"]
+        return person, cai
+
+    phone, _ = of(AddressKind.PHONE)
+    assert (phone.address, phone.contact) == ("+4930222333", vault.token("phone", "+49 30 222 333"))
+    wechat, nobody = of(AddressKind.WECHAT)
+    assert (wechat.address, wechat.contact) == ("oABC-1_x", vault.token("wechat_open_id", "oABC-1_x"))
+    assert (nobody.address, nobody.contact, nobody.token) == ("", "", vault.token("user_id", "cai"))
+    push, _ = of(AddressKind.WEB_PUSH)
+    assert json.loads(push.address) == subscription
+    assert push.contact == vault.token("web_push_subscription", json.dumps(subscription | {"expirationTime": None}))
+    user, cai = of(AddressKind.USER_ID)
+    assert (user.address, user.contact, cai.address) == ("new", token, "cai")
+    contacts = {phone.contact, wechat.contact, push.contact, user.contact}
+    assert len(contacts) == 4
+    with known_shop.store.begin() as connection:
+        for contact in contacts:
+            suppress(connection, contact, "any", "offers", UNSUBSCRIBED, AT)
+    assert suppressed(known_shop.store, contacts | {cai.contact}, "any", "Offers") == contacts
+    forget(known_shop, user_id="new", now=AT + timedelta(days=9))
+    assert [(one.address, one.contact, one.token) for kind in AddressKind for one in of(kind)[:1]] == [("", "", "")] * 5
 
 
 def campaign(subject: str) -> Campaign:

@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from patron.commands.mailing import Mailing
+from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
+from patron.engage.product_variables import product_variables
 from patron.engage.outbox_messages import DueMessage, contacts_with_message, sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
@@ -72,6 +74,8 @@ class MessageChecker:
     allowance: Allowance
     consents_until: tuple[int, str] = (0, "")
     """Last entry of the consent ledger that the last checks knew; later ones may withdraw what was checked."""
+    products: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What templates may call product.name ..., by product."""
 
     @classmethod
     def of(cls, shop: Shop, mailing: Mailing, at: datetime) -> "MessageChecker":
@@ -83,9 +87,11 @@ class MessageChecker:
     def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
         """Due messages with who gets them, in lists of at most BATCH."""
         self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
-        people = (
-            one for some in recipients(self.shop, [one.customer_id for one in due], vault=self.vault) for one in some
-        )
+        ids, kind = [one.customer_id for one in due], ADDRESS_KINDS[self.mailing.channel]
+        tokens = {one.customer_id: one.token for one in due if one.token}
+        self.products = product_variables(self.shop, {one.product_id for one in due if one.product_id})
+        lists = recipients(self.shop, ids, address=kind, tokens=tokens, vault=self.vault)
+        people = (one for some in lists for one in some)
         pairs = zip(due, people, strict=True)
         while some := list(islice(pairs, BATCH)):
             yield some
@@ -190,7 +196,9 @@ class MessageChecker:
         offer = next((one for one in self.shop.policy.offers if one.id == due.offer), None)
         zone = ZoneInfo(self.shop.settings.shop.time_zone)
         of_offer = {"offer": offer_variables(offer, at.astimezone(zone))} if offer else {}
-        return {**person.variables, **of_offer, **message_links(self.shop.settings, token)}
+        product = self.products.get(due.product_id)
+        of_product = {"product": product} if product else {}
+        return {**person.variables, **of_offer, **of_product, **message_links(self.shop.settings, token)}
 
     def _unsubscribe_token(self, person: Recipient, message_id: str, language: str) -> str:
         mailing = self.mailing

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from patron.commands.message_batch import offer_variables
 from patron.commands.resolve_person import PersonIdentifier, find_person
+from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
 from patron.engage.recipients import recipients
 from patron.govern import audit_log
@@ -42,7 +43,7 @@ def preview_message(shop: Shop, campaign: str, customer: str, *, now: datetime) 
     """
     saved = campaign_of(shop.store, campaign).campaign
     person = _customer_id(shop, customer)
-    [[recipient]] = recipients(shop, [person])
+    [[recipient]] = recipients(shop, [person], address=ADDRESS_KINDS[saved.channel])
     templates = MessageTemplates.of(saved.template, shop.settings.shop.locale)
     template = templates.template_for(recipient.locale)
     base = shop.settings.channels.email.public_url or LOCAL

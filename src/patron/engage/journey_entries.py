@@ -15,7 +15,7 @@ from patron.storage.store import FORGOTTEN, upsert
 
 TOGETHER = 500
 TIMES = ("entered_at", "reached_at", "due_at", "ended_at")
-CHANGEABLE = ("step", "reached_at", "due_at", "state", "reason", "ended_at")
+CHANGEABLE = ("customer_id", "step", "reached_at", "due_at", "state", "reason", "ended_at")
 TABLE = JOURNEY_ENTRIES.c
 
 
@@ -90,8 +90,9 @@ def write_entries(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     known = _known_ids(connection, [one.entry_id for one in entries])
     new = [one for one in entries if one.entry_id not in known and one.token not in forgotten]
     upsert(connection, JOURNEY_ENTRIES, [_row(one) for one in new])
-    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in new])
     changed = [one for one in entries if one.entry_id in known]
+    # why of all: a customer may have another id since they entered, as they were found to be one with another
+    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in (*new, *changed)])
     if changed:
         statement = (
             sa.update(JOURNEY_ENTRIES)

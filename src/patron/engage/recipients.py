@@ -1,22 +1,26 @@
 """Who customers are to a message: address, name, declared traits, language and time zone, opened from the vault.
 
-The lake knows which event brought the latest address or name, and the vault holds them. Customers are looked up
+The lake knows which event brought the latest address or name, and the vault holds them. An address is of the kind that
+the channel needs: the e-mail address or telephone number of the customer's latest event with one, the latest value of
+a trait, or the shop's own id. Customers are looked up
 thousands at a time and opened in batches, so that no more than a batch of people is in clear in memory.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
+from patron.engage.channels.channel import AddressKind
 from patron.engage.customer_time_zones import time_zones
 from patron.govern.contact_values import contacts_in
-from patron.govern.vault import Vault
+from patron.govern.vault import Vault, normal_form
+from patron.schema.personal_data import text_of
 from patron.schema.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop, Snapshot
@@ -36,7 +40,11 @@ NAMES = {
 LOCALES = ("locale", "language")
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose address and name are the customer's own."""
-EMAIL = "email"
+CONTACT_COLUMNS = {AddressKind.EMAIL: "email_token", AddressKind.PHONE: "phone_token"}
+"""Columns of events with the token of the address that came with them."""
+
+TRAIT_KINDS = (AddressKind.WECHAT, AddressKind.WEB_PUSH)
+"""Kinds of address that the shop sends as a trait of that name."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +57,9 @@ class Recipient:
     tokens: tuple[str, ...]
     """All of the customer's user tokens."""
     contact: str
-    """Token of the e-mail address, a blind index; empty without one."""
+    """Token of the address, a blind index: suppressions and links know the address by it; empty without one."""
     address: str
-    """E-mail address; empty without one."""
+    """Address of the kind that was asked for; empty without one."""
     variables: Mapping[str, Any]
     """What templates may name: {"customer": {"first_name": ...}, "shop": {"name": ...}}."""
     locale: str
@@ -65,6 +73,7 @@ class _Facts:
     """What the lake knows of customers."""
 
     tokens: Mapping[str, Sequence[str]]
+    address_kind: AddressKind
     events: Mapping[str, "_Events"]
     traits: Mapping[str, Mapping[str, str]]
     zones: Mapping[str, str]
@@ -75,21 +84,32 @@ class _Events:
     """Places of a customer's texts in the order of their events, and what the events say in clear."""
 
     order: dict[tuple[str, str], int]
-    email_token: str
+    contact: str
+    """Token of the latest e-mail address or telephone number; empty without one, and for other kinds."""
     context: Mapping[str, str]
 
 
-def recipients(shop: Shop, customer_ids: Iterable[str], *, vault: Vault | None = None) -> Iterator[list[Recipient]]:
+def recipients(
+    shop: Shop,
+    customer_ids: Iterable[str],
+    *,
+    address: AddressKind = AddressKind.EMAIL,
+    tokens: Mapping[str, str] | None = None,
+    vault: Vault | None = None,
+) -> Iterator[list[Recipient]]:
     """Recipients of customers, in their order, in lists of at most BATCH; one for each customer.
 
-    Who was forgotten since the last run, or never had an address, has an empty one. Raises MasterKeyError.
+    Who was forgotten since the last run, or never had an address of this kind, has an empty one. `tokens` has a user
+    token of customers that the last run does not know. Raises MasterKeyError.
     """
     vault = vault or Vault.open(shop)
     snapshot = shop.snapshot() or shop.newest_snapshot()
     ids = iter(customer_ids)
     while some := list(islice(ids, LOOKED_UP)):
-        tokens = _tokens(snapshot, some)
-        facts = _Facts(tokens, _events(snapshot, tokens), _traits(snapshot, some), time_zones(snapshot, some))
+        users = _tokens(snapshot, some)
+        users |= {one: [tokens[one]] for one in some if one in tokens and one not in users} if tokens else {}
+        events = _events(snapshot, users, CONTACT_COLUMNS.get(address))
+        facts = _Facts(users, address, events, _traits(snapshot, some), time_zones(snapshot, some))
         vault.reload_forgotten()
         for start in range(0, len(some), BATCH):
             yield _open(shop, vault, some[start : start + BATCH], facts)
@@ -107,29 +127,29 @@ def _tokens(snapshot: Snapshot, customer_ids: Sequence[str]) -> dict[str, list[s
     return tokens
 
 
-def _events(snapshot: Snapshot, tokens: Mapping[str, Sequence[str]]) -> dict[str, _Events]:
+def _events(snapshot: Snapshot, tokens: Mapping[str, Sequence[str]], contact_column: str | None) -> dict[str, _Events]:
     owner = {token: customer_id for customer_id, some in tokens.items() for token in some}
     names = ", ".join(f"'{name}'" for name in CUSTOMER_EVENTS)
     rows = snapshot.query(
-        "select e.user_token, e.source, e.event_id, e.email_token,"
+        f"select e.user_token, e.source, e.event_id, {f'e.{contact_column}' if contact_column else 'null'} as contact,"
         " case when e.properties like '%\"context\"%' then e.properties end as properties"
         f" from events e join wanted w on w.token = e.user_token where e.name in ({names})"
         " order by e.occurred_at, e.source, e.event_id",
         wanted=pa.table({"token": pa.array(sorted(owner), TEXT)}),
     )
     order: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-    email: dict[str, str] = {}
+    contacts: dict[str, str] = {}
     context: dict[str, dict[str, str]] = defaultdict(dict)
-    columns = ("user_token", "source", "event_id", "email_token", "properties")
+    columns = ("user_token", "source", "event_id", "contact", "properties")
     for number, row in enumerate(zip(*(rows[name].to_pylist() for name in columns), strict=True)):
-        user, source, event_id, email_token, properties = row
+        user, source, event_id, contact, properties = row
         customer_id = owner[user]
         order[customer_id][source, event_id] = number
-        if email_token:
-            email[customer_id] = email_token
+        if contact:
+            contacts[customer_id] = contact
         if properties:
             context[customer_id] |= _context(properties)
-    return {one: _Events(places, email.get(one, ""), context.get(one, {})) for one, places in order.items()}
+    return {one: _Events(places, contacts.get(one, ""), context.get(one, {})) for one, places in order.items()}
 
 
 def _context(properties: str) -> dict[str, str]:
@@ -161,9 +181,19 @@ def _open(shop: Shop, vault: Vault, customer_ids: Sequence[str], facts: _Facts) 
         if place is not None:
             texts[customer_id].append((place, text["text"]))
     shop_values = {"name": shop.settings.shop.name}
-    return [
+    people = [
         _recipient(vault, shop_values, one, users[one], facts, [text for _, text in sorted(texts[one])])
         for one in customer_ids
+    ]
+    return _with_user_ids(vault, people) if facts.address_kind is AddressKind.USER_ID else people
+
+
+def _with_user_ids(vault: Vault, people: Sequence[Recipient]) -> list[Recipient]:
+    """People whose address is the shop's own id, of their first user token."""
+    values = vault.reveal([one.token for one in people])
+    return [
+        replace(one, address=value, contact=one.token) if value else one
+        for one, value in zip(people, values, strict=True)
     ]
 
 
@@ -175,17 +205,21 @@ def _recipient(
     facts: _Facts,
     texts: Sequence[str],
 ) -> Recipient:
-    events, traits = facts.events.get(customer_id), facts.traits.get(customer_id, {})
+    events, traits, kind = facts.events.get(customer_id), facts.traits.get(customer_id, {}), facts.address_kind
     personal: dict[str, str] = {}
-    address, contact = "", events.email_token if events else ""
+    address, contact = "", events.contact if events else ""
     for text in texts:
         content = json.loads(text)
         if not isinstance(content, dict):
             continue
         personal |= {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
-        for kind, value in contacts_in(text) if contact else ():
-            if kind == EMAIL and vault.token(EMAIL, value) == contact:
-                address = value.strip()
+        for of_kind, value in contacts_in(text) if contact else ():
+            if of_kind == kind and vault.token(of_kind, value) == contact:
+                address = value.strip() if kind is AddressKind.EMAIL else normal_form(kind, value)
+        if kind in TRAIT_KINDS:
+            address = _trait(content, kind) or address
+    if address and not contact:
+        contact = vault.token(kind, address)
     names = {name: _first(personal, keys) for name, keys in NAMES.items()}
     customer = dict(traits) | {name: value for name, value in names.items() if value}
     context = events.context if events else {}
@@ -199,6 +233,12 @@ def _recipient(
         locale=_locale(_first(personal, LOCALES) or _first(traits, LOCALES) or _first(context, LOCALES)),
         time_zone=facts.zones.get(customer_id, ""),
     )
+
+
+def _trait(content: Mapping[str, Any], name: str) -> str:
+    """The value of a trait as text, JSON of an object; empty without one."""
+    text = next((text_of(value) or "" for key, value in content.items() if snake_case(key) == name), "")
+    return text.encode(errors="replace").decode()  # why: a token needs whole characters
 
 
 def _first(values: Mapping[str, str], keys: Iterable[str]) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from patron.govern.vault import FOLDED, PREFIXES, Vault
 
-KINDS = tuple(kind for kind in PREFIXES if kind not in {"event", "identifier", FOLDED})
+KINDS = tuple(
+    kind for kind in PREFIXES if kind not in {"event", "identifier", "wechat_open_id", "web_push_subscription", FOLDED}
+)
 CELL = re.compile(r"[^,;\t|\"\r\n]+")
 SHORT_NUMBER = re.compile(r"-?\d{1,6}(\.\d+)?")
 SAYS_WHO = re.compile(r"(?i)user|customer|client|member|visitor|household|person|buyer|anonymous|distinct|email|phone")

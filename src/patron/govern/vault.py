@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from patron.govern.contact_values import contacts_in
 from patron.govern.master_key import Keys, derive_keys
 from patron.schema.errors import MasterKeyError
+from patron.schema.personal_data import json_object
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
@@ -34,6 +35,8 @@ PREFIXES = {
     "anonymous_id": "a",
     "email": "e",
     "phone": "p",
+    "wechat_open_id": "w",
+    "web_push_subscription": "b",
     "event": "v",
     "identifier": "i",
     "recommendation": "r",
@@ -296,6 +299,8 @@ def normal_form(kind: str, value: str) -> str:
         return value.casefold()
     if kind == "email":
         return value.lower()
+    if kind == "web_push_subscription":  # why: the same browser may send the rest of it anew
+        return str(json_object(value).get("endpoint") or value)
     return re.sub(r"[^\d+]", "", value) if kind == "phone" else value
 
 

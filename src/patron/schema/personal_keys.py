@@ -105,6 +105,8 @@ IDENTIFYING = frozenset(
         "bank_account",
         "card_number",
         "wechat",
+        "wechat_open_id",
+        "web_push_subscription",
         "openid",
         "unionid",
         "device_id",

@@ -1,10 +1,10 @@
-"""Ways to people, one file each; to add one: its file, and its name in CHANNELS."""
+"""Ways to people, one file each; to add one: its file, and its name in CHANNELS and ADDRESS_KINDS."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from patron.engage.channels.channel import Channel
+from patron.engage.channels.channel import AddressKind, Channel
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import FileChannel
 from patron.schema.errors import ChannelUnavailable
@@ -21,6 +21,8 @@ class ChannelMaker(Protocol):
 
 CHANNELS: Mapping[str, ChannelMaker] = {"email": EmailChannel.of, "file": FileChannel.of}
 """How each channel is made."""
+ADDRESS_KINDS: Mapping[str, AddressKind] = {"email": AddressKind.EMAIL, "file": AddressKind.EMAIL}
+"""What each channel reaches a person by, known before it is set up."""
 
 
 def channel_of(shop: Shop, name: str, *, clock: Callable[[], datetime]) -> Channel:

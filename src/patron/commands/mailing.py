@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from patron.engage.message_checks import Allowance
 from patron.engage.outbox_messages import DueMessage, message_id_of
+from patron.schema.message_states import MessageState
 from patron.storage.budget_period import budget_period, spent_query
 from patron.storage.campaign_file import Template
 from patron.storage.campaign_offers import campaigns_spent_cents, offers_issued
@@ -52,6 +54,29 @@ class Mailing(ABC):
     @abstractmethod
     def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose message is still to be sent."""
+
+
+def skipped_message(mailing: Mailing, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
+    """The row of a message that is skipped before it was checked."""
+    return {
+        "message_id": mailing.message_id(due),
+        "campaign": mailing.name,
+        "customer_id": due.customer_id,
+        "channel": mailing.channel,
+        "topic": mailing.topic,
+        "state": MessageState.SKIPPED,
+        "reason": reason,
+        "token": None,
+        "contact": None,
+        "offer": due.offer,
+        "consent_basis": "",
+        "consent_event": None,
+        "attempt_count": due.attempt_count,
+        "expected_cost_cents": due.cost_cents,
+        "next_attempt_at": None,
+        "written_at": at.astimezone(UTC),
+        "sent_at": None,
+    }
 
 
 @dataclass(frozen=True)

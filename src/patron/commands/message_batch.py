@@ -15,8 +15,8 @@ from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
-from patron.engage.product_variables import product_variables
 from patron.engage.outbox_messages import DueMessage, contacts_with_message, sent_times
+from patron.engage.product_variables import product_variables
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
 from patron.govern.master_key import Keys, derive_keys

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.mailing import CampaignMailing
+from patron.commands.mailing import CampaignMailing, skipped_message
 from patron.commands.message_batch import MessageChecker, offer_variables
 from patron.commands.message_events import load_message_events
 from patron.commands.message_handover import Clock, MessageHandover
@@ -27,7 +27,6 @@ from patron.engage.outbox_messages import (
     DueMessage,
     counts,
     due_messages,
-    message_id_of,
     next_due_at,
     put_off,
     settle_by_receipts,
@@ -253,27 +252,8 @@ class _Sending:
                 return
 
     def _skipped(self, one: DueMessage, at: datetime) -> dict[str, object]:
-        campaign = self.saved.campaign
         reason = "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
-        return {
-            "message_id": message_id_of(campaign.name, one.customer_id, campaign.channel),
-            "campaign": campaign.name,
-            "customer_id": one.customer_id,
-            "channel": campaign.channel,
-            "topic": campaign.topic,
-            "state": MessageState.SKIPPED,
-            "reason": reason,
-            "token": None,
-            "contact": None,
-            "offer": one.offer,
-            "consent_basis": "",
-            "consent_event": None,
-            "attempt_count": one.attempt_count,
-            "expected_cost_cents": one.cost_cents,
-            "next_attempt_at": None,
-            "written_at": at,
-            "sent_at": None,
-        }
+        return skipped_message(CampaignMailing.of(self.shop, self.saved), one, reason, at)
 
 
 def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from patron.schema.segment_sql import END_OF_TIME
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.shop import Shop, Snapshot
-from patron.understand.facts.usable_events import END_OF_TIME, has_flag
 
 FRESH = timedelta(days=1)
 """Events that are older when they arrive make nobody enter a journey."""
+COUNTS = "not list_has_any(coalesce(e.flags, []), ['test', 'bot', 'no_consent'])"
+"""SQL condition: no test traffic, and no behaviour without the consent that it needs."""
 
 
 def read_new_events(
@@ -24,11 +26,11 @@ def read_new_events(
     is_fresh = f"e.occurred_at >= e.received_at - interval {int(FRESH.total_seconds())} second"
     is_exit = f"(e.name in {sql_list(exits)} and e.occurred_at > {timestamp(since)})" if since and exits else "false"
     return shop.query(f"""
-select e.name, e.user_token, e.anonymous_token, least(e.occurred_at, e.received_at) as happened_at, {is_fresh} as is_fresh,
-  e.source, e.event_id, e.product_id
+select e.name, e.user_token, e.anonymous_token, least(e.occurred_at, e.received_at) as happened_at,
+  {is_fresh} as is_fresh, e.source, e.event_id, e.product_id
 from ({relation}) e
 where e.name in {sql_list(names)} and ({is_fresh} or {is_exit})
-  and not {has_flag("test")} and not {has_flag("bot")} and not {has_flag("no_consent")}""")
+  and {COUNTS}""")
 
 
 def with_customers(snapshot: Snapshot, events: pa.Table) -> pa.Table:

@@ -5,12 +5,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.engage.journey_steps import Entry
 from patron.schema.journey_states import EntryState
+from patron.schema.table_definition import TEXT
 from patron.storage.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES
 from patron.storage.model_decisions import utc
+from patron.storage.shop import Snapshot
 from patron.storage.store import FORGOTTEN, upsert
 
 TOGETHER = 500
@@ -30,6 +33,12 @@ def entries_of_customers(
     return entries
 
 
+def active_versions(connection: sa.Connection) -> set[tuple[str, int]]:
+    """Journeys and versions whose steps somebody takes."""
+    chosen = sa.select(TABLE.journey, TABLE.version).where(TABLE.state == EntryState.ACTIVE).distinct()
+    return {(row[0], row[1]) for row in connection.execute(chosen)}
+
+
 def due_groups(connection: sa.Connection, at: datetime) -> list[tuple[str, int, int]]:
     """Journeys, versions and steps at which some entry is due."""
     columns = (TABLE.journey, TABLE.version, TABLE.step)
@@ -37,15 +46,16 @@ def due_groups(connection: sa.Connection, at: datetime) -> list[tuple[str, int, 
     return [(row[0], row[1], row[2]) for row in connection.execute(chosen.order_by(*columns))]
 
 
-def due_entries(  # noqa: PLR0913, PLR0917 - which entries of which step
-    connection: sa.Connection, journey: str, version: int, step: int, at: datetime, most: int
+def due_entries(
+    connection: sa.Connection, group: tuple[str, int, int], at: datetime, *, most: int, after: str = ""
 ) -> list[Entry]:
-    """Entries that are due at a step of a version of a journey, those that wait longest first."""
+    """Entries that are due at a step of a version of a journey, by their ids, those after one."""
+    journey, version, step = group
     chosen = sa.select(JOURNEY_ENTRIES).where(
         *(TABLE.state == EntryState.ACTIVE, TABLE.due_at <= at.astimezone(UTC)),
-        *(TABLE.journey == journey, TABLE.version == version, TABLE.step == step),
+        *(TABLE.journey == journey, TABLE.version == version, TABLE.step == step, TABLE.entry_id > after),
     )
-    return _entries(connection, chosen.order_by(TABLE.due_at, TABLE.entry_id).limit(most))
+    return _entries(connection, chosen.order_by(TABLE.entry_id).limit(most))
 
 
 def active_entries(connection: sa.Connection, journey: str, most: int) -> list[Entry]:
@@ -70,6 +80,16 @@ def next_due_at(connection: sa.Connection, journeys: Sequence[str]) -> datetime 
     chosen = sa.select(sa.func.min(TABLE.due_at)).where(TABLE.state == EntryState.ACTIVE, TABLE.journey.in_(journeys))
     due_at = connection.scalar(chosen)
     return None if due_at is None else utc(due_at)
+
+
+def customers_of_entries(snapshot: Snapshot, entries: Sequence[Entry]) -> dict[str, str]:
+    """The customer, as a run knows them, of each id that entries have: they may be one with another by now."""
+    rows = snapshot.query(
+        "select i.token, i.customer_id from identities i join wanted w on w.token = i.token where i.is_user",
+        wanted=pa.table({"token": pa.array(sorted({one.token for one in entries if one.token}), TEXT)}),
+    )
+    of_token = dict(zip(rows["token"].to_pylist(), rows["customer_id"].to_pylist(), strict=True))
+    return {one.customer_id: of_token.get(one.token or "", one.customer_id) for one in entries}
 
 
 def first_entered_at(connection: sa.Connection) -> datetime | None:

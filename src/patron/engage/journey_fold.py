@@ -34,13 +34,15 @@ class Hit:
     product_id: str | None = None
 
 
-def fold_customer(
+def fold_customer(  # noqa: PLR0913 - what of a customer, and what of journeys
     occurrences: Iterable[Occurrence],
     hits: Iterable[Hit],
     entries: Sequence[Entry],
+    *,
     versions: Versions,
     holdouts: Callable[[Hit], bool],
     holds: Holds,
+    now: datetime,
 ) -> list[Entry]:
     """Entries of one customer that events changed, and new ones; `entries` are theirs in every journey so far.
 
@@ -55,7 +57,7 @@ def fold_customer(
     ]
     for at, _, _, thing in sorted(things, key=lambda one: one[:3]):
         if isinstance(thing, Hit):
-            _enter(by_id, thing, versions, holdouts, holds)
+            _enter(by_id, thing, versions, holdouts, holds, now)
             continue
         for one in [one for one in by_id.values() if one.is_active]:
             by_id[one.entry_id] = after_event(one, versions(one.journey, one.version), thing.name, at, holds)
@@ -63,7 +65,12 @@ def fold_customer(
 
 
 def _enter(
-    by_id: dict[str, Entry], hit: Hit, versions: Versions, holdouts: Callable[[Hit], bool], holds: Holds
+    by_id: dict[str, Entry],
+    hit: Hit,
+    versions: Versions,
+    holdouts: Callable[[Hit], bool],
+    holds: Holds,
+    now: datetime,
 ) -> None:
     entry_id = entry_id_of(hit.journey, hit.customer_id, hit.cause)
     if entry_id in by_id:
@@ -71,7 +78,7 @@ def _enter(
     theirs = [one for one in by_id.values() if one.journey == hit.journey]
     for one in theirs:
         if one.is_active:
-            by_id[one.entry_id] = pass_time(one, versions(one.journey, one.version), hit.at, holds)
+            by_id[one.entry_id] = pass_time(one, versions(one.journey, one.version), min(hit.at, now), holds)
     latest = max((by_id[one.entry_id] for one in theirs), key=lambda one: (one.is_active, one.entered_at), default=None)
     journey = versions(hit.journey, hit.version)
     if may_enter(latest, journey, hit.at):

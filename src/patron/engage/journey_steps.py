@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from patron.schema.events import ALIASES
 from patron.schema.journey_states import EXIT_EVENT, EXIT_STEP, EntryState
 from patron.schema.segment_sql import ORDER, ORDERS
-from patron.storage.journey_file import Branch, Exit, Journey, JourneyStep, Send, Wait, WaitFor
+from patron.storage.journey_file import Branch, Exit, Journey, JourneyStep, Wait, WaitFor
 
 ID_LENGTH = 32
 INSTANT = timedelta(microseconds=1)
@@ -135,6 +135,6 @@ def has_branches(journey: Journey) -> bool:
     return any(isinstance(step, Branch) for step in journey.steps)
 
 
-def latest_send(entry: Entry, step: Send) -> datetime:
-    """From when on the message of a step is too late."""
-    return entry.reached_at + timedelta(hours=step.within_hours)
+def latest_send(reached_at: datetime, within_hours: float) -> datetime:
+    """From when on a message is too late that is due since a time."""
+    return reached_at + timedelta(hours=within_hours)

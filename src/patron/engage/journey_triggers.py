@@ -1,22 +1,22 @@
 """What makes customers enter journeys: queries over new events and over what runs found; they keep no state."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
-from patron.engage.customer_events import user_tokens
+from patron.engage.customer_events import COUNTS, FRESH, user_tokens
 from patron.engage.journey_fold import Hit
 from patron.engage.journey_steps import event_names
 from patron.schema.segment_rules import SegmentRule
-from patron.schema.segment_sql import segment_query
+from patron.schema.segment_sql import END_OF_TIME, segment_query
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.journey_file import EventTrigger, Journey, ProductTrigger, SegmentTrigger
 from patron.storage.segment_query import query_members, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
-from patron.understand.facts.usable_events import END_OF_TIME, has_flag
 
 PRODUCT_UPDATED = "Product Updated"
 
@@ -43,36 +43,30 @@ def trigger_events(journeys: Iterable[OpenJourney]) -> frozenset[str]:
     return frozenset(name for one in triggers if isinstance(one, EventTrigger) for name in event_names(one.event))
 
 
-def event_hits(shop: Shop, journeys: Sequence[OpenJourney], events: pa.Table) -> list[Hit]:
-    """Who enters by new events; `events` are those of customers (`customer_events.with_customers`)."""
-    hits: list[Hit] = []
-    rows = [row for row in events.to_pylist() if row["is_fresh"]]
-    for one in journeys:
-        trigger = one.journey.trigger
-        if not isinstance(trigger, EventTrigger):
-            continue
-        names = event_names(trigger.event)
-        chosen = [row for row in rows if row["name"] in names and one.is_open_at(row["happened_at"])]
-        if trigger.is_first and chosen:
-            chosen = _first_ones(shop, chosen, names)
-        if trigger.segment and chosen:
-            members = members_among(shop, trigger.segment, {row["customer_id"] for row in chosen})
-            chosen = [row for row in chosen if row["customer_id"] in members]
-        hits += [
-            Hit(
-                *(one.name, one.version, row["customer_id"], row["token"], row["happened_at"]),
-                *(f"{row['source']}/{row['event_id']}", row["product_id"]),
-            )
-            for row in chosen
-        ]
-    return hits
+def event_hits(shop: Shop, one: OpenJourney, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
+    """Who enters a journey by new events; `rows` are those of customers (`customer_events.with_customers`)."""
+    trigger = one.journey.trigger
+    if not isinstance(trigger, EventTrigger):
+        return []
+    names = event_names(trigger.event)
+    chosen = [row for row in rows if row["name"] in names and one.is_open_at(row["happened_at"])]
+    if trigger.is_first and chosen:
+        chosen = _first_ones(shop, chosen, names)
+    if trigger.segment and chosen:
+        members = members_among(shop, trigger.segment, {row["customer_id"] for row in chosen})
+        chosen = [row for row in chosen if row["customer_id"] in members]
+    return [
+        Hit(
+            *(one.name, one.version, row["customer_id"], row["token"], row["happened_at"]),
+            *(f"{row['source']}/{row['event_id']}", row["product_id"]),
+        )
+        for row in chosen
+    ]
 
 
-def _first_ones(shop: Shop, rows: list[dict[str, object]], names: Sequence[str]) -> list[dict[str, object]]:
+def _first_ones(shop: Shop, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
     """Events before which their customer had none of these names."""
-    wanted = pa.Table.from_pylist(
-        [{"place": n} | {key: row[key] for key in _OF_EVENT} for n, row in enumerate(rows)]
-    )
+    wanted = pa.Table.from_pylist([{"place": n} | {key: row[key] for key in _OF_EVENT} for n, row in enumerate(rows)])
     later = (shop.snapshot() or shop.newest_snapshot()).query(
         f"""
 with tokens as (
@@ -82,7 +76,7 @@ with tokens as (
 ), earlier as (
   select t.customer_id, least(e.occurred_at, e.received_at) as happened_at, e.source, e.event_id from events e
   join tokens t on t.token = coalesce(e.user_token, e.anonymous_token)
-  where e.name in {sql_list(names)} and not {has_flag("test")} and not {has_flag("no_consent")}
+  where e.name in {sql_list(names)} and {COUNTS}
 )
 select distinct w.place from wanted w join earlier e on e.customer_id = w.customer_id
 where e.happened_at < w.happened_at
@@ -130,45 +124,38 @@ def segment_hits(snapshot: Snapshot, one: OpenJourney, since: datetime | None, a
     return [Hit(one.name, one.version, each, tokens[each], at, cause) for each in ids if each in tokens]
 
 
-def product_hits(shop: Shop, journeys: Sequence[OpenJourney], relation: str) -> list[Hit]:
+def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[Hit]:
     """Who enters because a product that they were interested in became cheaper, or is back in stock."""
-    of_products = [one for one in journeys if isinstance(one.journey.trigger, ProductTrigger)]
-    if not of_products:
+    trigger = one.journey.trigger
+    if not isinstance(trigger, ProductTrigger):
         return []
-    changes = _changes(shop, relation)
-    hits: list[Hit] = []
-    for one in of_products:
-        trigger = one.journey.trigger
-        assert isinstance(trigger, ProductTrigger)  # noqa: S101 - for the type checker: chosen above
-        rows = [
-            row
-            for row in changes.to_pylist()
-            if row["is_fresh"] and one.is_open_at(row["happened_at"]) and _is_change(row, trigger)
-        ]
-        hits += _interested(shop, one, trigger, rows) if rows else []
-    return hits
+    rows = [row for row in changes if one.is_open_at(row["happened_at"]) and _is_change(row, trigger)]
+    return _interested(shop, one, trigger, rows) if rows else []
 
 
-def _is_change(row: dict[str, object], trigger: ProductTrigger) -> bool:
+def _is_change(row: Mapping[str, Any], trigger: ProductTrigger) -> bool:
     if trigger.product == "price_drop":
         price, before = row["price_cents"], row["price_before"]
         return (
-            isinstance(price, int) and isinstance(before, int) and 0 < price <= before * (1 - trigger.least_share) + 1e-9
+            isinstance(price, int)
+            and isinstance(before, int)
+            and 0 < price <= before * (1 - trigger.least_share) + 1e-9
         )
     stock, before = row["stock"], row["stock_before"]
     return isinstance(stock, float) and isinstance(before, float) and stock >= 1 > before
 
 
-def _changes(shop: Shop, relation: str) -> pa.Table:
-    """New rows of the catalogue with the price and the stock that were known before each."""
+def product_changes(shop: Shop, relation: str) -> list[dict[str, Any]]:
+    """New rows of the catalogue, fresh when they came, with the price and the stock that were known before each."""
     text = "try_cast(json_extract_string(e.properties, '$.stock') as double)"
-    columns = f"e.product_id, least(e.occurred_at, e.received_at) as happened_at, e.source, e.event_id, e.price_cents, {text} as stock"
+    times = "least(e.occurred_at, e.received_at) as happened_at"
+    columns = f"e.product_id, {times}, e.source, e.event_id, e.price_cents, {text} as stock"
     is_update = f"e.name = '{PRODUCT_UPDATED}' and e.product_id is not null"
-    fresh = "e.occurred_at >= e.received_at - interval 86400 second"
-    new = shop.query(f"select {columns}, {fresh} as is_fresh from ({relation}) e where {is_update}")
+    is_fresh = f"e.occurred_at >= e.received_at - interval {int(FRESH.total_seconds())} second"
+    new = shop.query(f"select {columns} from ({relation}) e where {is_update} and {is_fresh}")
     if not new.num_rows:
-        return new
-    return shop.newest_snapshot().query(
+        return []
+    rows = shop.newest_snapshot().query(
         f"""
 with catalogue as (
   select {columns} from events e
@@ -180,21 +167,23 @@ with catalogue as (
   select product_id, source, event_id, lag(stock) over (partition by product_id order by happened_at, source, event_id)
     as stock_before from catalogue where stock is not null
 )
-select n.product_id, n.happened_at, n.source, n.event_id, n.price_cents, n.stock, n.is_fresh, p.price_before,
-  s.stock_before
+select n.product_id, n.happened_at, n.source, n.event_id, n.price_cents, n.stock, p.price_before, s.stock_before
 from new_rows n
 left join prices p on p.product_id = n.product_id and p.source = n.source and p.event_id = n.event_id
 left join stocks s on s.product_id = n.product_id and s.source = n.source and s.event_id = n.event_id""",
         new_rows=new,
     )
+    return rows.to_pylist()
 
 
-def _interested(shop: Shop, one: OpenJourney, trigger: ProductTrigger, rows: list[dict[str, object]]) -> list[Hit]:
+def _interested(shop: Shop, one: OpenJourney, trigger: ProductTrigger, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
     """Customers with an event that shows interest in one of the products, lately before its change."""
     names = sorted({name for event in trigger.after for name in event_names(event)})
     keys = ("product_id", "happened_at", "source", "event_id")
-    interested = (shop.snapshot() or shop.newest_snapshot()).query(
-        f"""
+    interested = (
+        (shop.snapshot() or shop.newest_snapshot())
+        .query(
+            f"""
 with interest as (
   select distinct c.product_id, c.happened_at, c.source, c.event_id,
     coalesce(i.customer_id, md5(e.user_token)) as customer_id, e.user_token
@@ -203,13 +192,15 @@ with interest as (
     and e.occurred_at < coalesce(i.shared_from, {timestamp(END_OF_TIME)})
   where e.name in {sql_list(names)} and e.occurred_at <= c.happened_at
     and e.occurred_at >= c.happened_at - interval {int(timedelta(days=trigger.within_days).total_seconds())} second
-    and not {has_flag("test")} and not {has_flag("no_consent")}
+    and {COUNTS}
 )
 select customer_id, product_id, happened_at, source, event_id, min(user_token) as token from interest
 where customer_id is not null group by customer_id, product_id, happened_at, source, event_id
 order by happened_at, product_id, customer_id""",
-        changes=pa.Table.from_pylist([{key: row[key] for key in keys} for row in rows]),
-    ).to_pylist()
+            changes=pa.Table.from_pylist([{key: row[key] for key in keys} for row in rows]),
+        )
+        .to_pylist()
+    )
     unnamed = {row["customer_id"] for row in interested if row["token"] is None}
     tokens = user_tokens(shop.snapshot() or shop.newest_snapshot(), unnamed) if unnamed else {}
     return [

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 
 from patron.answers.journey_list import list_journeys, show_journey
 from patron.commands.journey_examples import EXAMPLES, example_of, journey_text, write_example
-from patron.commands.journey_replay import Known, walk
+from patron.commands.journey_replay import walk
 from patron.commands.journey_steps import approve_journey, pause_journey, resume_journey, withdraw_journey
 from patron.commands.measure_journey import measure_journey
 from patron.commands.plan_journey import plan_journey
 from patron.commands.save_journey import save_journey
 from patron.commands.save_segment import delete_segment, save_segment
 from patron.decide.holdout import HOLDOUT, arm_of
+from patron.engage.outbox_messages import journey_message_id
 from patron.govern import audit_log
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate, NotFound
 from patron.storage.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
@@ -198,12 +199,17 @@ def enter(shop, name, entries, *, state="finished", reason=""):
         is_holdout = arm_of(name, customer, 0.4) == HOLDOUT
         row = {"entry_id": f"{name}/{customer}/{at}", "journey": name, "version": 1, "customer_id": customer}
         row |= {"is_holdout": is_holdout, "entered_at": at, "reached_at": at, "due_at": at, "step": 1, "state": state}
-        rows.append({key: value for key, value in (row | {"reason": reason}).items() if key in JOURNEY_ENTRIES.c})
+        rows.append(row | {"reason": reason})
         about = {"campaign": name, "customer_id": customer}
         more = {"is_holdout": is_holdout, "assigned_at": at, "version": 1, "is_planned": not is_holdout, "offer": ""}
         assigned.append(about | more)
         if not is_holdout:
-            message = {"message_id": row["entry_id"], "channel": "email", "topic": "offers", "state": "sent"}
+            message = {
+                "message_id": journey_message_id(name, row["entry_id"], "2", "email"),
+                "channel": "email",
+                "topic": "offers",
+                "state": "sent",
+            }
             message |= {"reason": "", "offer": "ten", "consent_basis": "consent", "attempt_count": 1}
             messages.append(about | message | {"written_at": at, "sent_at": at})
     with shop.store.begin() as connection:
@@ -230,7 +236,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     assert (so_far.state, so_far.is_final, so_far.entered_count, so_far.open_count) == ("running", False, 20, 6)
     assert so_far.entry_counts == {"active": 6, "finished": 14}
     assert so_far.waiting_counts == {"version 1, step 2": 6}
-    assert so_far.message_counts == {"sent": sent}
+    assert so_far.message_counts == so_far.steps[0].message_counts == {"sent": sent}
     assert so_far.learned.startswith("So far")
     assert {one.method for one in so_far.effects} >= {"raw"}
     arms = {arm: one.customers for arm, one in so_far.arms.items()}
@@ -276,9 +282,10 @@ def test_a_walk_waits_branches_and_leaves_as_the_steps_say():
     journey = written(steps=steps, exit_on=["Order Completed"])
 
     def places(*, member=False, page=None, order=None):
-        times = {name: {"c": [at + one * hour]} for name, one in (("Page", page), ("Order Completed", order)) if one}
-        way = walk(journey, "c", at, Known(times, {0: {"c"} if member else set()}))
-        return [(place, (when - at) / hour) for place, when in way.sent], way.has_left
+        came = (("Page", page), ("Order Completed", order))
+        events = sorted((at + hours * hour, name) for name, hours in came if hours)
+        way = walk(journey, "c", at, events, lambda *_: member)
+        return [(place, (when - at) / hour) for place, when in way.sends], way.has_left
 
     assert places() == ([(1, 0.0)], False)
     assert places(page=3) == ([(1, 0.0), (3, 3.0)], False)

@@ -22,6 +22,7 @@ from patron.commands.campaign_effect import (
 )
 from patron.commands.campaign_findings import findings, lesson
 from patron.commands.campaign_spend import CampaignSpend, message_cents, other_cents
+from patron.commands.journey_step_results import StepResult, step_results
 from patron.commands.message_counts import message_counts, receipt_counts
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import entry_outcomes_query
@@ -72,6 +73,8 @@ class JourneyResult:
     """Entries on their way, by version and step that is next."""
     arms: dict[str, ArmSummary]
     """Everybody who entered and whose time is over, whatever they were sent."""
+    steps: tuple[StepResult, ...]
+    """What the steps of each version sent."""
     message_counts: dict[str, int]
     """Messages by state."""
     receipt_counts: dict[str, int]
@@ -172,6 +175,7 @@ def _result(
         exit_counts=entries.reasons,
         waiting_counts=entries.steps,
         arms=arm_summaries(counted),
+        steps=step_results(shop.store, saved.name),
         message_counts=messages,
         receipt_counts=receipts,
         unsubscribed_share=shares["unsubscribed"],

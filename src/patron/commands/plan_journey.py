@@ -41,8 +41,8 @@ from patron.storage.shop import Shop, Snapshot
 REPLAYED_DAYS = 28
 MONTH_DAYS = 30
 NOT_REPLAYED = (
-    "Not replayed: {}. How many will enter, what it costs and what can be known is seen once it runs; its budget"
-    " and its caps hold all the same."
+    "Not replayed: a date is read from the vault. How many will enter, what it costs and what can be known is seen once"
+    " it runs; its budget and its caps hold all the same."
 )
 NOBODY = "Nobody would have entered in these days, so that nothing can be forecast."
 NO_HISTORY = (
@@ -138,7 +138,7 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
 
 def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: datetime) -> JourneyPlan:
     journey, until = saved.journey, snapshot.run.as_of
-    walks = replay(snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
+    walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
     replayed = _replayed(shop, snapshot, journey, walks) if walks else None
     return JourneyPlan(
         journey=saved.name,
@@ -157,12 +157,7 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: 
 
 def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyReplay | None, currency: str) -> list[str]:
     if walks is None:
-        kind = (
-            "a date is read from the vault"
-            if hasattr(journey.trigger, "date")
-            else "changes of products are only looked at as they come in"
-        )
-        return [NOT_REPLAYED.format(kind)]
+        return [NOT_REPLAYED]
     if replayed is None:
         return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
     findings = []
@@ -189,8 +184,8 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
     customers = audience["customer_id"].to_pylist()
     people = _People(shop, snapshot, journey, audience)
     reached = set(np.array(customers)[people.is_reached].tolist())
-    counts = Counter(place for one in walks if one.customer_id in reached for place, _ in one.sent)
-    sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sent)
+    counts = Counter(place for one in walks if one.customer_id in reached for place, _ in one.sends)
+    sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sends)
     messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
@@ -207,11 +202,11 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         until=until,
         customer_count=len(customers),
         entry_count=len(walks),
-        left_count=sum(one.has_left and not one.sent for one in walks),
+        left_count=sum(one.has_left and not one.sends for one in walks),
         not_contactable_count=int((~people.may_contact).sum()),
         holdout_count=arms["holdout"],
         message_count=sum(counts.values()),
-        later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sent),
+        later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
         sends=tuple(_sends(shop, journey, counts)),
         monthly_messages=sum(counts.values()) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,

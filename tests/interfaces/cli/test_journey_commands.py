@@ -8,6 +8,7 @@ import pytest
 from patron.commands.campaign_effect import ArmSummary, GuardRailResult
 from patron.commands.campaign_spend import CampaignSpend
 from patron.commands.journey_examples import EXAMPLES
+from patron.commands.journey_step_results import StepResult
 from patron.commands.measure_journey import JourneyResult
 from patron.interfaces.cli.render_journey_result import show_result
 from patron.storage.settings import ShopSettings
@@ -77,20 +78,38 @@ def test_what_cannot_be_used_is_refused_with_what_to_do(run, tmp_path):
 def test_a_result_is_shown_with_arms_entries_and_messages(capsys):
     at, arm = datetime(2024, 5, 1, tzinfo=UTC), ArmSummary(3, 2, 2000, 0, 0, 0, 800.0)
     result = JourneyResult(
-        *("cart", 1, "running", at, "2024-05-01", at, False, "USD", 7, 9, 2),
-        *({"active": 2, "left": 7}, {"exit_event": 7}, {"version 1, step 2": 2}, {"holdout": arm, "treated": arm}),
-        *(
-            {"sent": 4},
-            {"opened": 3, "unsubscribed": 1},
-            0.25,
-            0.0,
-            (),
-            None,
-            (GuardRailResult("orders", "safe", 0.1),),
-        ),
-        *(CampaignSpend(4.0, 0.0, 0.0, 4.0, 10.0), ("Look again later.",), "So far nothing."),
+        *("cart", 1, "running", at, "2024-05-01", at),
+        is_final=False,
+        currency="USD",
+        window_days=7,
+        entered_count=9,
+        open_count=2,
+        entry_counts={"active": 2, "left": 7},
+        exit_counts={"exit_event": 7},
+        waiting_counts={"version 1, step 2": 2},
+        arms={"holdout": arm, "treated": arm},
+        steps=(StepResult(1, "2", "email", "", {"sent": 4}, {"opened": 3}),),
+        message_counts={"sent": 4},
+        receipt_counts={"opened": 3, "unsubscribed": 1},
+        unsubscribed_share=0.25,
+        complained_share=0.0,
+        effects=(),
+        sample_ratio_p_value=None,
+        guard_rails=(GuardRailResult("orders", "safe", 0.1),),
+        spend=CampaignSpend(4.0, 0.0, 0.0, 4.0, 10.0),
+        findings=("Look again later.",),
+        learned="So far nothing.",
     )
     show_result(result, ShopSettings(), json=False)
     text = capsys.readouterr().out
-    for words in ("So far nothing.", "Look again later.", "7 left", "2 on their way", "no success", "25.00%", "safe"):
+    for words in (
+        "So far nothing.",
+        "Look again later.",
+        "7 left",
+        "2 on their way",
+        "no success",
+        "message alone",
+        "25.00%",
+        "safe",
+    ):
         assert words in text

@@ -30,6 +30,7 @@ def show_result(result: "JourneyResult", shop: "ShopSettings", *, json: bool) ->
         f" {formats.money(spend.discount_cents)}, other {formats.money(spend.other_cents)});"
         f" forecast {formats.money(spend.forecast_cents)} a month"
     )
+    _show_steps(result)
     states = ", ".join(f"{count:,} {state}" for state, count in result.entry_counts.items())
     output.say(f"{result.entered_count:,} customers entered; entries: {states}")
     for reason, count in result.exit_counts.items():
@@ -41,3 +42,19 @@ def show_result(result: "JourneyResult", shop: "ShopSettings", *, json: bool) ->
         output.say(f"unsubscribed after {result.unsubscribed_share:.2%} of the messages")
     for one in result.guard_rails:
         output.say(f"guard-rail {one.metric}: {one.verdict}")
+
+
+def _show_steps(result: "JourneyResult") -> None:
+    rows = [
+        (
+            str(one.version),
+            one.step,
+            one.channel,
+            one.offer or "message alone",
+            ", ".join(f"{count:,} {state}" for state, count in one.message_counts.items()),
+            ", ".join(f"{count:,} {kind}" for kind, count in one.receipt_counts.items()),
+        )
+        for one in result.steps
+    ]
+    if rows:
+        output.grid("Messages by step", ("version", "step", "channel", "offer", "messages", "receipts"), rows)

@@ -5,18 +5,22 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import sqlalchemy as sa
-from tests.support.campaign_shop import AT
+from tests.support.campaign_shop import AT, customer_of
 
 from patron.collect.loader import load_events
 from patron.commands.advance_journeys import advance_journeys
+from patron.schema.tables import BY_NAME, SEGMENT_FIELDS, SEGMENT_MEMBERS
 from patron.storage.campaign_tables import JOURNEY_ENTRIES, MESSAGES
 from patron.storage.journey_file import Journey
 from patron.storage.saved_journeys import save_journey, take_journey_step
+from patron.storage.store import RUNS
 
 CART = "abandoned cart"
 START = AT
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-BODY = '{{ customer.first_name | default: "you" }}: {{ product.id | default: "-" }} <a href="{{ unsubscribe_url }}">no</a>'
+BODY = (
+    '{{ customer.first_name | default: "you" }}: {{ product.id | default: "-" }} <a href="{{ unsubscribe_url }}">no</a>'
+)
 
 
 def send(**changes):
@@ -24,9 +28,10 @@ def send(**changes):
 
 
 WAIT_AN_HOUR = {"do": "wait", "hours": 1}
+AN_HOUR_LATER = (WAIT_AN_HOUR, send())
 
 
-def journey(steps=(WAIT_AN_HOUR, send()), trigger=None, *, name=CART, **changes):
+def journey(steps=AN_HOUR_LATER, trigger=None, *, name=CART, **changes):
     content = {
         "name": name,
         "trigger": trigger or {"event": "Product Added"},
@@ -112,3 +117,17 @@ def properties(**values):
 
 def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def finish_run(shop, as_of, people, members=(), stage="active"):
+    """A finished run that knows these people, with `members` those who are in the segment "leaving" from then on."""
+    run_id = f"run-{as_of:%Y%m%d%H%M}"
+    ids = [customer_of(shop, one) for one in people]
+    fields = [{"run_id": run_id, "customer_id": one, "as_of": as_of, "lifecycle_stage": stage} for one in ids]
+    shop.lake.append(SEGMENT_FIELDS, pa.Table.from_pylist(fields, schema=SEGMENT_FIELDS.schema()))
+    stays = [{"segment": "leaving", "customer_id": customer_of(shop, one), "entered_at": as_of} for one in members]
+    shop.lake.append(SEGMENT_MEMBERS, pa.Table.from_pylist(stays, schema=SEGMENT_MEMBERS.schema()))
+    versions = {name: shop.lake.version(BY_NAME[name]) for name in BY_NAME if name != "events"}
+    row = {"run_id": run_id, "as_of": as_of, "finished_at": as_of, "seconds": 1.0, "seed": 0, "policy_version": "x"}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(RUNS).values(row | {"table_versions": versions, "summary": {}}))

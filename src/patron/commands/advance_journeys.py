@@ -27,6 +27,7 @@ from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.message_states import MessageState
 from patron.storage.durable_files import make_private_folder
+from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_file import Send
 from patron.storage.saved_journeys import journeys
 from patron.storage.shop import Shop
@@ -138,7 +139,8 @@ def _store_events(shop: Shop, now: datetime) -> None:
         return
     since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
     for saved in journeys(shop.store):
-        if saved.last("started") is not None:
+        is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
+        if saved.last("started") is not None and not is_over:
             load_message_events(shop, saved.name, now=now, since=since)
     with shop.store.begin() as connection:
         write_position(connection, replace(position, events_stored_at=now.isoformat()))

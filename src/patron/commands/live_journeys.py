@@ -12,8 +12,9 @@ from patron.engage.journey_steps import leave
 from patron.engage.journey_triggers import OpenJourney
 from patron.schema.journey_states import OVER, WITHDRAWN
 from patron.storage.campaign_tables import MESSAGES
-from patron.storage.campaigns import APPROVED, ENDED, MEASURED, PAUSED, RUNNING
+from patron.storage.campaigns import APPROVED, PAUSED, RUNNING
 from patron.storage.campaigns import WITHDRAWN as IS_WITHDRAWN
+from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_file import Journey
 from patron.storage.saved_journeys import JOURNEY, SavedJourney, journey_version, journeys
 from patron.storage.shop import Shop
@@ -21,7 +22,6 @@ from patron.storage.shop import Shop
 SENDER = "patron"
 """Who starts and ends a journey."""
 TOGETHER = 5_000
-IS_OVER = (IS_WITHDRAWN, ENDED, MEASURED)
 CAN_END = (APPROVED, RUNNING, PAUSED)
 
 
@@ -61,11 +61,6 @@ class LiveJourneys:
             with self.shop.store.begin() as connection:
                 self._versions[key] = journey_version(connection, name, version)
         return self._versions[key]
-
-
-def is_live(saved: SavedJourney) -> bool:
-    """Whether a journey may have something to do: it is approved, or has started and is not over."""
-    return saved.state == APPROVED or (saved.last("started") is not None and saved.state not in IS_OVER)
 
 
 def take_up_journeys(shop: Shop, now: datetime) -> LiveJourneys:

@@ -53,7 +53,7 @@ def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, json: bool) ->
         output.say(f"{detail.assigned_count:,} customers entered, {detail.holdout_count:,} of them in the holdout")
         output.say(f"entries: {states}")
         for step, count in detail.entries.steps.items():
-            output.say(f"  {count:,} before {step}")
+            output.say(f"  {count:,} at {step}")
     if detail.messages:
         output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
     for reason, count in detail.skipped.items():

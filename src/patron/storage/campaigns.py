@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from pydantic import BaseModel
 
 from patron.schema.errors import BadCampaign, NotFound, PatronError, SettingsError
 from patron.schema.spelling import did_you_mean
@@ -67,7 +67,13 @@ class TakenStep:
     """What it found, such as the plan's totals."""
 
 
-Content = TypeVar("Content", bound=BaseModel)
+class _Ends(Protocol):
+    def end_at(self, zone: ZoneInfo) -> datetime | None: ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+Content = TypeVar("Content", bound=_Ends)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,15 @@ class SavedVersion(Generic[Content]):
     steps: tuple[TakenStep, ...]
     name: str
 
+    @property
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        raise NotImplementedError
+
+    def end_at(self, zone: ZoneInfo) -> datetime | None:
+        """When it is over; None: never. `zone` is the shop's."""
+        return self.content.end_at(zone)
+
     def last(self, step: str) -> TakenStep | None:
         """The last such step of any version; None without one."""
         return next((one for one in reversed(self.steps) if one.step == step), None)
@@ -95,6 +110,11 @@ class SavedCampaign(SavedVersion[Campaign]):
     def campaign(self) -> Campaign:
         """The campaign as it was saved."""
         return self.content
+
+    @property
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        return self.campaign.budget
 
 
 Saved = TypeVar("Saved", bound=SavedVersion[Any])
@@ -117,6 +137,11 @@ class SavedKind(Generic[Content, Saved]):
         if row is None or row["kind"] != self.kind:
             raise self._missing(connection, name, row["kind"] if row else "")
         return self._saved(connection, row)
+
+    def saved_in(self, store: Store, name: str) -> Saved:
+        """The newest version of one. Raises NotFound."""
+        with store.begin() as connection:
+            return self.saved(connection, name)
 
     def everything(self, connection: sa.Connection) -> tuple[Saved, ...]:
         """The newest version of each, by name."""
@@ -145,7 +170,7 @@ class SavedKind(Generic[Content, Saved]):
             return self._insert(connection, content, name, 1, author, at)
         if before["kind"] != self.kind:
             what = f"a {before['kind']} has the name {name!r}"
-            raise self.problem(what, where="name", todo=f"Choose another name: no {self.kind} shares it.")
+            raise self.problem(what, where="name", todo="Choose another name: campaigns and journeys share theirs.")
         saved = self._saved(connection, before)
         if saved.content == content:
             return saved
@@ -217,8 +242,7 @@ CAMPAIGN = SavedKind("campaign", SavedCampaign, lambda content, where: Campaign.
 
 def campaign_of(store: Store, name: str) -> SavedCampaign:
     """The newest version of a campaign. Raises NotFound."""
-    with store.begin() as connection:
-        return CAMPAIGN.saved(connection, name)
+    return CAMPAIGN.saved_in(store, name)
 
 
 def saved_campaign(connection: sa.Connection, name: str) -> SavedCampaign:

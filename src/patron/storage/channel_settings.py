@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from patron.storage.http_channel_settings import WebhookSettings, WebPushSettings
+
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
@@ -134,6 +136,8 @@ class ChannelsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: EmailSettings = EmailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    web_push: WebPushSettings = WebPushSettings()
 
 
 def _ascii_address(address: str) -> str:

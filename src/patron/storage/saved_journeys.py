@@ -20,14 +20,18 @@ class SavedJourney(SavedVersion[Journey]):
         """The journey as it was saved."""
         return self.content
 
+    @property
+    def budget(self) -> float:
+        """What it may cost in a month, in the shop's currency."""
+        return self.journey.monthly_budget
+
 
 JOURNEY = SavedKind("journey", SavedJourney, lambda content, where: Journey.of(content, where=where), BadJourney)
 
 
 def journey_of(store: Store, name: str) -> SavedJourney:
     """The newest version of a journey. Raises NotFound."""
-    with store.begin() as connection:
-        return JOURNEY.saved(connection, name)
+    return JOURNEY.saved_in(store, name)
 
 
 def journeys(store: Store) -> tuple[SavedJourney, ...]:

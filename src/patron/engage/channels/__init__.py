@@ -7,6 +7,7 @@ from typing import Protocol
 from patron.engage.channels.channel import AddressKind, Channel
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import FileChannel
+from patron.engage.channels.webhook import WebhookChannel
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.shop import Shop
 
@@ -19,7 +20,11 @@ class ChannelMaker(Protocol):
         ...
 
 
-CHANNELS: Mapping[str, ChannelMaker] = {"email": EmailChannel.of, "file": FileChannel.of}
+CHANNELS: Mapping[str, ChannelMaker] = {
+    "email": EmailChannel.of,
+    "file": FileChannel.of,
+    "webhook": WebhookChannel.of,
+}
 """How each channel is made."""
 ADDRESS_KINDS: Mapping[str, AddressKind] = {"email": AddressKind.EMAIL, "file": AddressKind.EMAIL}
 """What each channel reaches a person by, known before it is set up."""

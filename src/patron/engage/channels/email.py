@@ -10,10 +10,11 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +32,7 @@ from patron.engage.channels.mime import (
     mailbox,
     message_bytes,
 )
+from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.channel_settings import EmailSettings
 from patron.storage.shop import Shop
@@ -80,35 +82,18 @@ class EmailChannel:
 
     async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Hand messages over on several connections; see the protocol. Raises ChannelUnavailable."""
-        waiting = _Waiting(iter(messages), self.settings.messages_per_second)
-        answers: asyncio.Queue[Handover | None] = asyncio.Queue()
-        workers = [asyncio.create_task(self._work(waiting, answers)) for _ in range(self.settings.connections)]
-        for worker in workers:
-            worker.add_done_callback(lambda _: answers.put_nowait(None))
-        running, answer_count = len(workers), 0
-        try:
-            while running or not answers.empty():
-                answer = await answers.get()
-                if answer is None:
-                    running -= 1
-                else:
-                    answer_count += 1
-                    yield answer
-        finally:
-            for worker in workers:
-                worker.cancel()
-            results = await asyncio.gather(*workers, return_exceptions=True)
-        errors = [one for one in results if isinstance(one, Exception)]
-        faults = [one for one in errors if not isinstance(one, ChannelUnavailable)]
-        if faults or (errors and not (waiting.is_over and answer_count == waiting.taken_count)):
-            raise (faults or errors)[0]
+        waiting = WaitingMessages(iter(messages), self.settings.messages_per_second)
+        workers = [partial(self._work, waiting)] * self.settings.connections
+        async with aclosing(answers_of(waiting, workers)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def require_reachable(self) -> None:
         """Connect and log in, and send nothing. Raises ChannelUnavailable."""
         client = await self._connect()
         await _quit(client)
 
-    async def _work(self, waiting: "_Waiting", answers: "asyncio.Queue[Handover | None]") -> None:
+    async def _work(self, waiting: WaitingMessages, answers: "asyncio.Queue[Handover | None]") -> None:
         """Send over one connection until no message is left. Raises ChannelUnavailable."""
         client = await self._connect()
         try:
@@ -229,37 +214,6 @@ class EmailChannel:
         settings = self.settings
         to = f"unsubscribe@{settings.bounce_domain}" if settings.bounce_domain else settings.reply_to
         return f"mailto:{to or settings.from_address}?subject=unsubscribe%20{message.unsubscribe_token}"
-
-
-class _Waiting:
-    """The messages that are not handed over yet, at no higher rate than allowed."""
-
-    def __init__(self, messages: Iterator[OutgoingMessage], per_second: float) -> None:
-        self.is_over = False
-        self.taken_count = 0
-        self._messages = messages
-        self._pause = 1 / per_second if per_second else 0.0
-        self._next_at = 0.0
-
-    async def next(self) -> OutgoingMessage | None:
-        """The next message once it may be sent; None after the last one."""
-        if self._pause:
-            now = asyncio.get_running_loop().time()
-            at = max(self._next_at, now)
-            self._next_at = at + self._pause
-            await asyncio.sleep(at - now)
-        if self.is_over:
-            return None
-        try:
-            message = next(self._messages)
-        except StopIteration:
-            self.is_over = True
-            return None
-        except BaseException:
-            self.is_over = True  # why: the others send what they have, and take no more
-            raise
-        self.taken_count += 1
-        return message
 
 
 async def _data(client: SMTP, content: bytes, timeout: float) -> SMTPResponse:  # noqa: ASYNC109 - of one answer

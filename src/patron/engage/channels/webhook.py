@@ -1,0 +1,161 @@
+"""Messages for a system of the shop's, which delivers them: one signed request for each (Standard Webhooks).
+
+The id of the request is the message's, however often it is sent, and receivers must take an id once (the standard says
+so). Therefore a request whose answer was lost is deferred and sent again later, where other channels report it as of
+unknown outcome: sending it twice does no harm, and not at all does. What no message can change stops the channel: an
+address that leads elsewhere, is gone, or refuses whoever asks.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient
+from patron.engage.channels.waiting_messages import WaitingMessages, send_each
+from patron.engage.message_links import message_links
+from patron.engage.message_template import UNSUBSCRIBE_URL
+from patron.engage.standard_webhooks import keys_of, signature_headers
+from patron.schema.errors import ChannelUnavailable
+from patron.storage.http_channel_settings import WebhookSettings
+from patron.storage.shop import Shop
+
+Clock = Callable[[], datetime]
+NAME = "webhook"
+SECRET_VARIABLE = "PATRON_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+TYPE = "message.ready"
+LATER = frozenset({408, 409, 425, 429})
+"""Statuses of 4xx that say nothing against the message."""
+NOT_OURS = {401: "refuses the signature", 403: "refuses the signature", 404: "does not exist", 405: "takes no POST"}
+TODO = "Correct [channels.webhook] in patron.toml; `patron channels list` tries it again."
+
+
+@dataclass(frozen=True)
+class WebhookChannel:
+    """The way to one address of the shop's."""
+
+    settings: WebhookSettings
+    keys: tuple[bytes, ...] = field(repr=False)
+    """Keys that sign, all of them."""
+    clock: Clock = field(repr=False)
+    """When a request is signed."""
+    unsubscribe_url: Callable[[str], str] = field(repr=False)
+    """Address that ends a topic, by the token of a message."""
+    name: str = NAME
+    address_kind: AddressKind = AddressKind.USER_ID
+
+    @classmethod
+    def of(cls, shop: Shop, *, clock: Clock) -> Self:
+        """The channel as [channels.webhook] says. Raises ChannelUnavailable."""
+        settings = shop.settings.channels.webhook
+        if not settings.is_configured:
+            todo = "`patron channels --example webhook` prints the section [channels.webhook] for patron.toml."
+            raise ChannelUnavailable("no address is configured", where=NAME, todo=todo)
+        keys = webhook_keys(settings.secret_file, shop.folder)
+        return cls(settings, keys, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])
+
+    async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
+        """Send a request for each message; see the protocol. Raises ChannelUnavailable."""
+        waiting = WaitingMessages(iter(messages), self.settings.messages_per_second)
+        async with self._client() as client:
+            await self._require_reachable(client)
+            sending = send_each(
+                waiting, lambda one: self._send(client, waiting, one), connections=self.settings.connections
+            )
+            async with aclosing(sending) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def require_reachable(self) -> None:
+        """Connect, and send nothing. Raises ChannelUnavailable."""
+        async with self._client() as client:
+            await self._require_reachable(client)
+
+    async def _require_reachable(self, client: GuardedClient) -> None:
+        try:
+            await client.require_reachable(self.settings.url)
+        except httpx.HTTPError as error:
+            raise self._unavailable(f"cannot be reached ({error})") from error
+
+    def _client(self) -> GuardedClient:
+        settings = self.settings
+        return GuardedClient(
+            local_hosts=settings.local_hosts,
+            timeout_seconds=settings.timeout_seconds,
+            connections=settings.connections,
+        )
+
+    async def _send(self, client: GuardedClient, waiting: WaitingMessages, message: OutgoingMessage) -> Handover:
+        at = self.clock()
+        body = self.body(message, at)
+        headers = signature_headers(self.keys, message.message_id, at, body)
+        try:
+            response = await client.post(
+                self.settings.url, content=body, headers=headers | {"Content-Type": "application/json"}
+            )
+        except NOT_SENT as error:
+            raise self._unavailable(f"cannot be reached ({error})") from error
+        except httpx.HTTPError as error:
+            return Handover(message.message_id, Outcome.DEFERRED, f"no answer ({type(error).__name__})")
+        outcome = self._outcome(response.status_code)
+        if outcome is Outcome.DEFERRED:
+            waiting.pause(retry_after_seconds(response))
+        return Handover(message.message_id, outcome, f"HTTP {response.status_code}")
+
+    def body(self, message: OutgoingMessage, at: datetime) -> bytes:
+        """What is sent for a message, JSON."""
+        data: dict[str, Any] = {
+            "message_id": message.message_id,
+            "user_id": message.recipient,
+            "name": message.recipient_name,
+            "topic": message.topic,
+            "subject": message.subject,
+            "text": message.text,
+            "html": message.html,
+            "unsubscribe_url": self.unsubscribe_url(message.unsubscribe_token),
+        }
+        content = {"type": TYPE, "timestamp": at.isoformat(timespec="seconds"), "data": data}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _outcome(self, status: int) -> Outcome:
+        """What a status says of a message. Raises ChannelUnavailable where it is about the address."""
+        if 200 <= status < 300:
+            return Outcome.SENT
+        if status == httpx.codes.GONE:
+            raise self._unavailable("is gone (HTTP 410): its owner wants no more requests")
+        if status in NOT_OURS:
+            raise self._unavailable(f"{NOT_OURS[status]} (HTTP {status})")
+        if 300 <= status < 400:
+            raise self._unavailable(f"redirects elsewhere (HTTP {status}), and no redirect is followed")
+        return Outcome.REJECTED if 400 <= status < 500 and status not in LATER else Outcome.DEFERRED
+
+    def _unavailable(self, what: str) -> ChannelUnavailable:
+        return ChannelUnavailable(f"the address of the webhook {what}", where=NAME, todo=TODO)
+
+
+def webhook_keys(secret_file: str, folder: Path) -> tuple[bytes, ...]:
+    """Keys of the secrets in a file, or in PATRON_WEBHOOK_SECRET. Raises ChannelUnavailable."""
+    file = folder / secret_file
+    where, todo = (str(file) if secret_file else NAME), "`patron channels webhook-secret` makes a secret."
+    try:
+        text = file.read_text(encoding="utf-8") if secret_file else os.environ.get(SECRET_VARIABLE, "")
+        if not text and not secret_file:
+            todo = f"Name a secret_file in [channels.webhook], or set {SECRET_VARIABLE}; {todo}"
+            raise ChannelUnavailable("the secret that signs is missing", where=where, todo=todo)
+        return keys_of(text)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ChannelUnavailable(f"the secret cannot be read ({reason})", where=where, todo=todo) from error
+
+
+def retry_after_seconds(response: httpx.Response) -> float:
+    """How long a provider asks to wait, where it says so in seconds."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0

@@ -1,0 +1,121 @@
+"""Settings of the ways to customers over HTTP: what all have, [channels.webhook] and [channels.web_push]."""
+
+import re
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LOCAL_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
+
+
+class HttpChannelSettings(BaseModel):
+    """What every channel over HTTP has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    local_hosts: tuple[str, ...] = ()
+    """Hosts of this machine or its network that may be reached, also without TLS; all others must be public."""
+    messages_per_second: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """Most messages handed over in a second; 0 is no limit."""
+    connections: int = Field(default=4, ge=1, le=50)
+    """Connections at once."""
+    timeout_seconds: float = Field(default=30, gt=0, le=600)
+    """How long the whole of one exchange may take."""
+
+    @field_validator("local_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(one.lower() for one in value)
+        if wrong := next((one for one in hosts if not LOCAL_HOST.fullmatch(one)), None):
+            raise ValueError(f"needs names or addresses without a scheme and port, such as 127.0.0.1, not {wrong!r}")
+        return hosts
+
+    def require_allowed(self, url: str) -> str:
+        """The address itself, if it is https or of a local host. Raises ValueError."""
+        try:
+            parts = urlsplit(url)
+            is_local = parts.scheme == "http" and parts.hostname in self.local_hosts
+            is_valid = (parts.scheme == "https" or is_local) and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_valid = False
+            parts = urlsplit("")
+        if not is_valid or "@" in parts.netloc or parts.fragment or not url.isascii() or re.search(r"\s", url):
+            raise ValueError("needs to be an https address, or http to a host in local_hosts; without a password")
+        return url
+
+
+def require_path(value: str) -> str:
+    """The path itself, if it stays within the workspace or is absolute. Raises ValueError."""
+    if ".." in PurePosixPath(value).parts:
+        raise ValueError("leads out of the workspace; write the whole path instead")
+    return value
+
+
+class WebhookSettings(HttpChannelSettings):
+    """Messages for a system of the shop's by signed requests; configured once it has a url."""
+
+    url: str = ""
+    """Address that takes the messages; empty: nothing is sent by webhook."""
+    secret_file: str = ""
+    """File with the secrets that sign, one a line, within the workspace or absolute; else PATRON_WEBHOOK_SECRET."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether messages can be sent by webhook."""
+        return bool(self.url)
+
+    @field_validator("secret_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return require_path(value)
+
+    @model_validator(mode="after")
+    def _has_a_valid_url(self) -> "WebhookSettings":
+        if self.url:
+            try:
+                self.require_allowed(self.url)
+            except ValueError as error:
+                raise ValueError(f"url {error}") from error
+        return self
+
+
+class WebPushSettings(HttpChannelSettings):
+    """Notifications in browsers (RFC 8030); configured once it has a key and a contact."""
+
+    key_file: str = ""
+    """Private key that proves who sends (VAPID), within the workspace; `patron channels push-key` makes one."""
+    contact: str = ""
+    """Whom the browser's push service may write to: mailto: and an address, or an https address."""
+    time_to_live_seconds: int = Field(default=86_400, ge=0, le=2_419_200)
+    """How long the push service keeps a notification for a device that is off."""
+    click_url: str = ""
+    """Page that a notification opens when its text has no link; empty: none."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether notifications can be sent."""
+        return bool(self.key_file and self.contact)
+
+    @field_validator("key_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return require_path(value)
+
+    @field_validator("contact")
+    @classmethod
+    def _is_a_contact(cls, value: str) -> str:
+        if value and not re.fullmatch(r"mailto:[^@\s,<>]+@[^@\s,<>]+|https://[^\s<>]+", value):
+            raise ValueError("needs to be mailto: and an address, such as mailto:it@shop.example, or an https address")
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "WebPushSettings":
+        if bool(self.key_file) != bool(self.contact):
+            raise ValueError("needs key_file and contact, both or neither")
+        if self.click_url:
+            try:
+                self.require_allowed(self.click_url)
+            except ValueError as error:
+                raise ValueError(f"click_url {error}") from error
+        return self

@@ -47,7 +47,7 @@ def approve_journey(shop: Shop) -> None:
             {"do": "send", "template": {"en": {"subject": "Your cart", "body": BODY}}},
         ],
         "topic": "offers",
-        "monthly_budget": 0.0,
+        "monthly_budget": 1e6,
         "holdout_share": 0.0,
     }
     now = datetime.now(UTC)

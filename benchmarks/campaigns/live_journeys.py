@@ -1,6 +1,6 @@
 """An abandoned cart, live: 1,000 events a second by HTTP for 60 s, and how late the reminders arrive.
 
-    python benchmarks/campaigns/live_journeys.py [--seconds 60] [--carts 2400]
+    python benchmarks/campaigns/live_journeys.py [--seconds 60] [--carts 3000]
 
 A real `patron serve` on a new workspace of 5,000 people, a client that posts batches, a local SMTP server; all share
 the machine. Carts are spread over the time; every fourth customer orders before the reminder is due and must not get
@@ -47,7 +47,7 @@ def approve_journey(shop: Shop) -> None:
             {"do": "send", "template": {"en": {"subject": "Your cart", "body": BODY}}},
         ],
         "topic": "offers",
-        "monthly_budget": 0.0,
+        "monthly_budget": 1e6,
         "holdout_share": 0.0,
     }
     now = datetime.now(UTC)
@@ -137,7 +137,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--carts", type=int, default=2_400)
+    parser.add_argument("--carts", type=int, default=3_000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place, mail_server(Path(place) / "taken", with_times=True) as mail_port:
         os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")

@@ -59,9 +59,9 @@ def advance_journeys(
         if not live.saved:
             _store_events(shop, now)
             return None, troubles
-        with shop.store.begin() as connection:
-            is_due = bool(due_groups(connection, now))
-        if is_due:  # why: what the collector accepted before something was due decides what becomes of it
+        if _is_due(
+            shop, live, now
+        ):  # why: what the collector accepted before something was due decides what becomes of it
             with shop.commit_lock():
                 drain_inbox(shop)
         fold = JourneyFold(shop, live, now)
@@ -75,6 +75,17 @@ def advance_journeys(
         with shop.store.begin() as connection:
             due_at = next_due_at(connection, [one.name for one in live.running()])
         return (now if has_more else due_at), troubles
+
+
+def _is_due(shop: Shop, live: LiveJourneys, now: datetime) -> bool:
+    """Whether any step can be taken now: what a paused journey sends waits."""
+    running, names = {one.name for one in live.running()}, set(live.names)
+    with shop.store.begin() as connection:
+        groups = [one for one in due_groups(connection, now) if one[0] in names]
+    return any(
+        name in running or not isinstance(live.version(name, version).steps[place], Send)
+        for name, version, place in groups
+    )
 
 
 def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> None:

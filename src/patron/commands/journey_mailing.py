@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.commands.campaign_spend import message_cents
 from patron.commands.mailing import Mailing, period_allowance
 from patron.engage.journey_entries import entries_at_step
 from patron.engage.journey_steps import Entry, latest_send
@@ -96,8 +97,8 @@ def message_cost_cents(shop: Shop, offer_id: str) -> float:
     """
     offer = next((one for one in shop.policy.offers if one.id == offer_id), None)
     if offer is None:
-        return 0.0
+        return message_cents(shop, offer_id)
     rows = (shop.snapshot() or shop.newest_snapshot()).query("select avg(gross_cents) as cents from orders")
     mean = rows["cents"][0].as_py() or 0.0
     share = offer.discount_share + offer.points_share * offer.redeemed_share
-    return float(offer.contact_cost_cents + share * mean + offer.amount_off_cents + offer.cost_per_order_cents)
+    return float(message_cents(shop, offer_id) + share * mean + offer.amount_off_cents + offer.cost_per_order_cents)

@@ -26,6 +26,8 @@ BATCH = 5_000
 DAY_OF_YEAR = re.compile(r"(?:\d{4}-|--)?(\d{2})-(\d{2})(?:[T ].*)?")
 LEAP_YEAR = 2000
 LEAP_DAY = (2, 29)
+PREFIX = 4
+"""Characters of an id that the store remembers between batches: in a large shop those of several customers."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,19 @@ class BirthdayBatch:
 
     hits: Sequence[Hit]
     after: str | None
-    """Last customer of the batch; None where no more follow."""
+    """First characters of the last customer's id; None where no more follow."""
 
 
 def birthday_hits(
     shop: Shop, vault: Vault, journeys: Sequence[OpenJourney], since: datetime, until: datetime, after: str
 ) -> BirthdayBatch:
-    """Who of the customers after an id enters within a stretch of time (`until` does not belong to it)."""
+    """Who enters within a stretch of time (`until` does not belong to it), of some customers.
+
+    They are those whose ids come after some characters; a few are looked at twice, which changes nothing.
+    """
     snapshot = shop.snapshot() or shop.newest_snapshot()
     rows = snapshot.query(
-        "select customer_id, min(token) as token from identities where is_user and customer_id > $after"
+        "select customer_id, min(token) as token from identities where is_user and customer_id >= $after"
         f" group by customer_id order by customer_id limit {BATCH}",
         {"after": after},
     )
@@ -62,7 +67,7 @@ def birthday_hits(
                     for moment in moments(day, trigger, zone, since, until)
                     if one.is_open_at(moment)
                 ]
-    return BirthdayBatch(hits, max(token_of) if len(token_of) == BATCH else None)
+    return BirthdayBatch(hits, max(token_of)[:PREFIX] if len(token_of) == BATCH else None)
 
 
 def moments(

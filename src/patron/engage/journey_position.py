@@ -30,7 +30,7 @@ class JourneyPosition:
     birthdays_since: str = ""
     """... from this time on ..."""
     birthdays_after: str | None = None
-    """... for customers up to this id; None: for all."""
+    """... for customers whose ids begin with these characters, or come before; None: for all."""
     events_stored_at: str = ""
     """When events of messages were stored last."""
 

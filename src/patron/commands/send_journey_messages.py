@@ -17,7 +17,13 @@ from patron.commands.message_batch import MessageChecker
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.commands.send_campaign import common_text
 from patron.engage.channels.channel import Channel
-from patron.engage.journey_entries import customers_of_entries, due_entries, entries_at_step, write_entries
+from patron.engage.journey_entries import (
+    customers_of_entries,
+    due_entries,
+    entries_at_step,
+    put_off_entries,
+    write_entries,
+)
 from patron.engage.journey_steps import Entry, reach
 from patron.engage.outbox_messages import put_off
 from patron.govern.sent_messages import store_dictionary
@@ -28,8 +34,8 @@ from patron.storage.journey_file import Journey
 from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
 
-TOGETHER = 2_000
-"""Entries that are looked at together."""
+MOST = 1_000
+"""Messages of a step in one round: some seconds."""
 RETRY_AFTER = timedelta(seconds=30)
 """How long messages wait for a channel that is not there."""
 SETTLE_AFTER = timedelta(minutes=5)
@@ -51,19 +57,24 @@ class JourneySend:
     should_stop: Callable[[], bool]
 
     def send(self, now: datetime) -> None:
-        """Send what is due at a time. Raises ChannelUnavailable, BadTemplate, NoSpace, WorkspaceBusy."""
-        after = ""
-        while not self.should_stop():
+        """Send what is due at a time, at most MOST messages: other journeys wait meanwhile.
+
+        Raises ChannelUnavailable, BadTemplate, NoSpace, WorkspaceBusy.
+        """
+        group = (self.mailing.name, self.mailing.version, self.mailing.place)
+        with self.shop.store.begin() as connection:
+            entries = due_entries(connection, group, now, most=MOST)
+        to_send = self._move_on(self._renamed(entries))
+        if not to_send:
+            return
+        try:
+            self._hand_over(to_send)
+        except ChannelUnavailable:
+            self._move_on(to_send)
             with self.shop.store.begin() as connection:
-                group = (self.mailing.name, self.mailing.version, self.mailing.place)
-                entries = due_entries(connection, group, now, most=TOGETHER, after=after)
-            if not entries:
-                return
-            after = entries[-1].entry_id
-            to_send = self._move_on(self._renamed(entries))
-            if to_send:
-                self._hand_over(to_send)
-                self._move_on(to_send)
+                put_off_entries(connection, group, now, self.clock() + RETRY_AFTER)
+            raise
+        self._move_on(to_send)
 
     def _renamed(self, entries: Sequence[Entry]) -> list[Entry]:
         """Entries with the customers as the last run knows them."""
@@ -129,18 +140,6 @@ class JourneySend:
         channel = self.channel_of(self.mailing.channel)
         for pairs in checker.batches(due):
             handover = MessageHandover(checker, channel, self.clock, dictionary, self.should_stop)
-            try:
-                handover.hand_over(checker.check(pairs, self.clock()))
-            except ChannelUnavailable:
-                self._wait_for_channel(entries)
-                raise
+            handover.hand_over(checker.check(pairs, self.clock()))
             if self.should_stop():
                 return
-
-    def _wait_for_channel(self, entries: Sequence[Entry]) -> None:
-        """Let entries of messages that nobody took wait a little."""
-        again = self.clock() + RETRY_AFTER
-        still = self._move_on(entries)
-        with self.shop.store.begin() as connection:
-            end_of = self.mailing.end_since
-            write_entries(connection, [replace(one, due_at=min(again, end_of(one.reached_at))) for one in still])

@@ -58,6 +58,16 @@ def due_entries(
     return _entries(connection, chosen.order_by(TABLE.entry_id).limit(most))
 
 
+def put_off_entries(connection: sa.Connection, group: tuple[str, int, int], at: datetime, until: datetime) -> None:
+    """Let the entries that are due at a step wait until a time."""
+    journey, version, step = group
+    due = sa.update(JOURNEY_ENTRIES).where(
+        *(TABLE.state == EntryState.ACTIVE, TABLE.due_at <= at.astimezone(UTC)),
+        *(TABLE.journey == journey, TABLE.version == version, TABLE.step == step),
+    )
+    connection.execute(due.values(due_at=until.astimezone(UTC)))
+
+
 def active_entries(connection: sa.Connection, journey: str, most: int) -> list[Entry]:
     """Some of the entries of a journey that are on their way."""
     chosen = sa.select(JOURNEY_ENTRIES).where(TABLE.journey == journey, TABLE.state == EntryState.ACTIVE)

@@ -171,6 +171,8 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
         findings.append(f"The budget ends after {share:.0%} of a month's messages: they count {most} at most.")
     if not replayed.message_count:
         findings.append("Nobody would have been sent anything.")
+    if replayed.forecast.margin_cents < 0:
+        findings.append("It is expected to cost more than it brings.")
     known, days = replayed.detectable, replayed.needed_days
     if known.detectable_cents is None and journey.holdout_share:
         findings.append(TOO_FEW.format(journey.window_days))
@@ -246,7 +248,8 @@ class _People:
         self.is_reached = self.may_contact & ~self.is_holdout
         by_id = {offer.id: offer for offer in policy.offers}
         chosen = dict.fromkeys(step.offer for step in journey.steps if isinstance(step, Send) and step.offer)
-        self._offers = (*(by_id[name] for name in chosen), message_alone(policy, journey.window_days))
+        # why: a step sends its offer to everybody; the message alone counts where no step has an offer
+        self._offers = tuple(by_id[name] for name in chosen) or (message_alone(policy, journey.window_days),)
         evidence = evidence_of(shop, snapshot)
         spend, refuses = spend_per_day(self._rows), refuses_personal_offers(self._rows)
         stratum = np.where(refuses, "all", strata(self._rows, spend))
@@ -266,12 +269,12 @@ class _People:
         return float(self._expected.standard_error.sum()) / gain if gain > 0 else 1.0
 
     def assumptions(self, messages: Numbers) -> Assumptions:
-        """What is assumed of each: however many messages, they gain what the best of their offers does.
+        """What is assumed of each: however many messages, they gain and cost what the strongest of their offers does.
 
         `messages` is how many each would have been sent.
         """
         days, rows = self._journey.window_days, self._rows
-        best = np.argmax(self._expected.net, axis=1) if len(self._offers) > 1 else np.zeros(rows.num_rows, np.intp)
+        best = np.argmax(self._expected.effect, axis=1)
         at, is_written = np.arange(rows.num_rows), messages > 0
         valid = np.array([float(one.valid_days) for one in self._offers])[best]
         share = np.minimum(days / np.maximum(valid, 1.0), 1.0)

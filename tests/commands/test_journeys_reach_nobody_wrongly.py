@@ -145,7 +145,7 @@ POLICIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(POLICIES, STEPS, ROUNDS, OUTCOMES, st.none() | st.integers(0, 1))
 def test_whoever_must_not_be_sent_a_message_never_is_and_every_entry_ends(world, rules, steps, rounds, outcomes, again):
     begin(world, rules, steps, outcomes, again)

@@ -34,8 +34,8 @@ from patron.storage.shop import Shop
 from patron.storage.workspace_files import LOCKS_FOLDER
 from patron.storage.workspace_lock import WorkspaceLock
 
-TOGETHER = 5_000
-"""Entries whose steps are taken in one transaction."""
+TOGETHER, BATCHES = 5_000, 2
+"""Entries whose steps are taken in one transaction, and how many times in a round for each step."""
 STORE_EVENTS_AFTER = timedelta(minutes=1)
 """How long what was sent waits to become events of the lake: each time is a commit of it."""
 RECEIPTS_COME_FOR = timedelta(days=3)
@@ -94,13 +94,12 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
     with shop.store.begin() as connection:
         groups = [one for one in due_groups(connection, now) if one[0] in names]
     for name, version, place in groups:
-        journey, after = live.version(name, version), ""
-        while not isinstance(journey.steps[place], Send):
+        journey = live.version(name, version)
+        for _ in range(0 if isinstance(journey.steps[place], Send) else BATCHES):
             with shop.store.begin() as connection:
-                entries = due_entries(connection, (name, version, place), now, most=TOGETHER, after=after)
+                entries = due_entries(connection, (name, version, place), now, most=TOGETHER)
             if not entries:
                 break
-            after = entries[-1].entry_id
             customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
             branches = JourneyBranches(shop, live.version, customer_of)
             moved = [pass_time(one, journey, now + INSTANT, branches.holds) for one in entries]

@@ -49,16 +49,16 @@ class JourneyFold:
     troubles: list[PatronError] = field(default_factory=list)
 
     def fold(self) -> bool:
-        """Fold what is new; returns whether more waits, as birthdays are looked up in batches."""
+        """Fold what is new; returns whether more waits, as members and birthdays are looked at in batches."""
         before = self._position()
         version = _lake_version(self.shop)
         things = self._of_events(before, version) if version != before.version else []
-        hits, runs = self._of_runs(before)
-        birthdays, after = self._of_birthdays(replace(before, runs=runs, version=version))
+        hits, after = self._of_runs(replace(before, version=version))
+        birthdays, after = self._of_birthdays(after)
         things += [*hits, *birthdays]
         if things or after != before:  # why: an idle round writes nothing
             self._write(things, replace(after, at=self.now.isoformat()))
-        return after.birthdays_after is not None
+        return after.has_more
 
     def _position(self) -> JourneyPosition:
         """Where the last round ended; the first journey begins with what comes from now on."""
@@ -104,24 +104,26 @@ class JourneyFold:
         since = timestamp(position.looked_at - LOG_MARGIN)
         return f"select * from ({self.shop.lake.relation(EVENTS)}) where received_at >= {since}"
 
-    def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], Mapping[str, str]]:
-        """Who became a member of a segment, and the last run that was looked at for each journey."""
+    def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], JourneyPosition]:
+        """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
         journeys = {one.name for one in self.live.saved if isinstance(one.journey.trigger, SegmentTrigger)}
-        if not journeys:
-            return [], position.runs
         runs = {name: cutoff for name, cutoff in position.runs.items() if name in journeys}
-        snapshot, hits = self.shop.snapshot(), list[Hit]()
+        snapshot, hits, members_after = self.shop.snapshot(), list[Hit](), dict[str, str]()
+        cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
         for one in self.live.running():
             trigger = one.journey.trigger
-            before = runs.setdefault(one.name, "") if isinstance(trigger, SegmentTrigger) else None
-            if before is None or snapshot is None or not isinstance(trigger, SegmentTrigger):
+            if not isinstance(trigger, SegmentTrigger):
                 continue
-            since = datetime.fromisoformat(before) if before else None
-            if since != snapshot.run.as_of and (since or trigger.includes_members):
-                with self._reported():
-                    hits += segment_hits(snapshot, one, since, self.now)
-        cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
-        return hits, dict.fromkeys(runs, cutoff)
+            before = runs.setdefault(one.name, "")
+            if snapshot is None or before == cutoff or not (before or trigger.includes_members):
+                continue
+            since, after = datetime.fromisoformat(before) if before else None, position.members_after.get(one.name, "")
+            with self._reported():
+                entering, after = segment_hits(snapshot, one, since, self.now, after=after)
+                hits += entering
+                members_after |= {one.name: after} if after else {}
+        runs = {name: before if name in members_after else cutoff for name, before in runs.items()}
+        return hits, replace(position, runs=runs, members_after=members_after)
 
     def _of_birthdays(self, position: JourneyPosition) -> tuple[Sequence[Hit], JourneyPosition]:
         """Whose birthday it will be by the end of tomorrow (UTC): looked up once a day, a batch in a round."""

@@ -22,6 +22,7 @@ from patron.engage.journey_entries import (
     due_entries,
     entries_at_step,
     put_off_entries,
+    rename_customers,
     write_entries,
 )
 from patron.engage.journey_steps import Entry, reach
@@ -83,7 +84,7 @@ class JourneySend:
         changed = [one for one, before in zip(renamed, entries, strict=True) if one != before]
         if changed:
             with self.shop.store.begin() as connection:
-                write_entries(connection, changed)
+                rename_customers(connection, changed)
         return renamed
 
     def _move_on(self, entries: Sequence[Entry]) -> list[Entry]:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from patron.engage.customer_time_zones import time_zones
 from patron.engage.journey_fold import Hit
-from patron.engage.journey_triggers import OpenJourney
+from patron.engage.journey_triggers import PREFIX, OpenJourney
 from patron.govern.vault import Vault
 from patron.schema.personal_keys import snake_case
 from patron.storage.journey_file import DateTrigger
@@ -26,8 +26,6 @@ BATCH = 5_000
 DAY_OF_YEAR = re.compile(r"(?:\d{4}-|--)?(\d{2})-(\d{2})(?:[T ].*)?")
 LEAP_YEAR = 2000
 LEAP_DAY = (2, 29)
-PREFIX = 4
-"""Characters of an id that the store remembers between batches: in a large shop those of several customers."""
 
 
 @dataclass(frozen=True)

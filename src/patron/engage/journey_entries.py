@@ -46,16 +46,14 @@ def due_groups(connection: sa.Connection, at: datetime) -> list[tuple[str, int, 
     return [(row[0], row[1], row[2]) for row in connection.execute(chosen.order_by(*columns))]
 
 
-def due_entries(
-    connection: sa.Connection, group: tuple[str, int, int], at: datetime, *, most: int, after: str = ""
-) -> list[Entry]:
-    """Entries that are due at a step of a version of a journey, by their ids, those after one."""
+def due_entries(connection: sa.Connection, group: tuple[str, int, int], at: datetime, *, most: int) -> list[Entry]:
+    """Entries that are due at a step of a version of a journey, those that wait longest first."""
     journey, version, step = group
     chosen = sa.select(JOURNEY_ENTRIES).where(
         *(TABLE.state == EntryState.ACTIVE, TABLE.due_at <= at.astimezone(UTC)),
-        *(TABLE.journey == journey, TABLE.version == version, TABLE.step == step, TABLE.entry_id > after),
+        *(TABLE.journey == journey, TABLE.version == version, TABLE.step == step),
     )
-    return _entries(connection, chosen.order_by(TABLE.entry_id).limit(most))
+    return _entries(connection, chosen.order_by(TABLE.due_at).limit(most))
 
 
 def put_off_entries(connection: sa.Connection, group: tuple[str, int, int], at: datetime, until: datetime) -> None:
@@ -120,9 +118,8 @@ def write_entries(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     known = _known_ids(connection, [one.entry_id for one in entries])
     new = [one for one in entries if one.entry_id not in known and one.token not in forgotten]
     upsert(connection, JOURNEY_ENTRIES, [_row(one) for one in new])
+    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in new])
     changed = [one for one in entries if one.entry_id in known]
-    # why of all: a customer may have another id since they entered, as they were found to be one with another
-    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in (*new, *changed)])
     if changed:
         statement = (
             sa.update(JOURNEY_ENTRIES)
@@ -132,6 +129,12 @@ def write_entries(connection: sa.Connection, entries: Sequence[Entry]) -> None:
         rows = [_row(one) for one in changed]
         values = [{"of_entry": row["entry_id"], **{f"new_{name}": row[name] for name in CHANGEABLE}} for row in rows]
         connection.execute(statement, values)
+
+
+def rename_customers(connection: sa.Connection, entries: Sequence[Entry]) -> None:
+    """Write entries whose customers were found to be one with others, and assign these as the entries are."""
+    write_entries(connection, entries)
+    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in entries])
 
 
 def _known_ids(connection: sa.Connection, entry_ids: Sequence[str]) -> set[str]:

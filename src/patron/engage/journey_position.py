@@ -25,6 +25,8 @@ class JourneyPosition:
     """When that was."""
     runs: Mapping[str, str] = field(default_factory=dict)
     """Cutoff of the last run whose segments were looked at, by journey; empty: no run yet."""
+    members_after: Mapping[str, str] = field(default_factory=dict)
+    """Journeys whose members of a newer run are being looked at, and the first characters of the last one's id."""
     birthdays_until: str = ""
     """Birthdays before this time were looked at, or are being looked at ..."""
     birthdays_since: str = ""
@@ -33,6 +35,11 @@ class JourneyPosition:
     """... for customers whose ids begin with these characters, or come before; None: for all."""
     events_stored_at: str = ""
     """When events of messages were stored last."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether some members or birthdays are still to be looked at."""
+        return bool(self.members_after) or self.birthdays_after is not None
 
     @property
     def looked_at(self) -> datetime:

@@ -19,6 +19,10 @@ from patron.storage.segment_query import query_members, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
 
 PRODUCT_UPDATED = "Product Updated"
+MEMBERS = 20_000
+"""Most members of a segment that enter a journey in one round: some seconds."""
+PREFIX = 4
+"""Characters of an id that the store remembers between batches: in a large shop those of several customers."""
 
 
 @dataclass(frozen=True)
@@ -105,23 +109,27 @@ def members_among(shop: Shop, segment: str, customer_ids: Collection[str]) -> se
     return set(rows["customer_id"].to_pylist())
 
 
-def segment_hits(snapshot: Snapshot, one: OpenJourney, since: datetime | None, at: datetime) -> list[Hit]:
+def segment_hits(
+    snapshot: Snapshot, one: OpenJourney, since: datetime | None, at: datetime, *, after: str = "", most: int = MEMBERS
+) -> tuple[list[Hit], str]:
     """Who became a member of a journey's segment by the runs after a cutoff; without one, every member.
 
-    Who became one and left again between runs is not among them.
+    At most so many of those whose ids come after some characters, and the characters after which others follow; ''
+    where nobody does. Who became one and left again between runs is not among them.
     """
     trigger = one.journey.trigger
     if not isinstance(trigger, SegmentTrigger):
-        return []
+        return [], ""
     is_new = f" and entered_at > {timestamp(since)}" if since else ""
     rows = snapshot.query(
         f"select customer_id from segment_members where segment = $segment and left_at is null{is_new}"
-        " order by customer_id",
-        {"segment": trigger.enters},
+        f" and customer_id >= $after order by customer_id limit {most}",
+        {"segment": trigger.enters, "after": after},
     )
     ids = rows["customer_id"].to_pylist()
     tokens, cause = user_tokens(snapshot, ids), f"run {snapshot.run.run_id}"
-    return [Hit(one.name, one.version, each, tokens[each], at, cause) for each in ids if each in tokens]
+    hits = [Hit(one.name, one.version, each, tokens[each], at, cause) for each in ids if each in tokens]
+    return hits, ids[-1][:PREFIX] if len(ids) == most else ""
 
 
 def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[Hit]:

@@ -18,7 +18,7 @@ def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | Non
     return approve_version(shop, CAMPAIGN, name, by=by, now=now, version=version)
 
 
-def approve_version(  # noqa: PLR0913 - what an approval consists of
+def approve_version(
     shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime, version: int | None = None
 ) -> Saved:
     """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.

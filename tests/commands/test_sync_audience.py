@@ -181,6 +181,26 @@ def test_of_who_was_forgotten_nothing_is_left_once_the_removal_is_out(shop):
     assert email_hash("u3") not in {one["email"] for one in stored(shop).values()}
 
 
+def test_who_is_forgotten_in_the_middle_of_a_sync_is_not_added(shop):
+    with http_server() as server:
+        (shop.folder / "audience.secret").write_text(new_secret(), encoding="utf-8")
+        target = {"kind": "http", "url": server.url, "secret_file": "audience.secret", "local_hosts": ["127.0.0.1"]}
+        save(shop, destination=target)
+        sync(shop)
+        load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
+
+        def forget_first(_):
+            other = Shop.open(shop.folder)
+            forget(other, user_id="u18", now=NOW)
+            other.close()
+            return Answer()
+
+        server.answer = forget_first  # why: the request that removes u0 comes before the one that adds u18
+        done = sync(shop, at=NOW + timedelta(hours=1))
+    assert (done.removed_count, done.added_count, len(server.requests)) == (1, 0, 2)
+    assert hashes({"u18"}).isdisjoint(one["email"] for one in stored(shop).values())
+
+
 def test_a_small_audience_is_not_added_and_is_still_removed(shop):
     save(shop)
     with pytest.raises(BadAudience, match="15 members, fewer than 20"):

@@ -1,7 +1,7 @@
 """Who may be in an audience now: members of its segment who agreed to it, by their hashed identifiers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -62,6 +62,18 @@ def audience_candidates(shop: Shop, audience: Audience) -> AudienceCandidates:
             else:
                 left_out[NO_IDENTIFIER] += 1
     return AudienceCandidates(identifiers, {reason: n for reason, n in left_out.items() if n})
+
+
+def forgotten_customers(shop: Shop, customer_ids: Iterable[str]) -> set[str]:
+    """Which of some customers were forgotten since they were looked up; to be called once their identifiers are kept.
+
+    An erasure deletes what it finds of them in the store after what it finds in the lake: whatever is kept later is
+    found here.
+    """
+    listed = pa.table({"customer_id": pa.array(sorted(customer_ids), pa.string())})
+    sql = "select distinct i.customer_id from identities i join listed l on l.customer_id = i.customer_id"
+    there = last_run(shop).query(sql, listed=listed)["customer_id"].to_pylist()
+    return set(listed["customer_id"].to_pylist()) - set(there)
 
 
 def _with_addresses(

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from patron.commands.audience_candidates import AudienceCandidates, audience_candidates
+from patron.commands.audience_candidates import AudienceCandidates, audience_candidates, forgotten_customers
 from patron.engage.audience_destinations import (
     AudienceBatch,
     AudienceDestination,
@@ -28,7 +28,7 @@ from patron.storage.audience_members import (
     REMOVING,
     AudienceMember,
     audience_members,
-    delete_removed,
+    delete_members,
     insert_adding,
     set_state,
 )
@@ -105,14 +105,17 @@ class _Sync:
             left = ({k: v for k, v in one.identifiers.items() if v not in changes.kept} for one in some)
             self._deliver("remove", [hashes for hashes in left if hashes])
             with self.shop.store.begin() as connection:
-                delete_removed(connection, self.name, [one.customer_id for one in some])
+                delete_members(connection, self.name, [one.customer_id for one in some])
             self.counts["remove"] += len(some)
 
     def add(self, changes: _Changes) -> None:
         """Have everybody added who is new, and again those whose addition was not confirmed."""
         with self.shop.store.begin() as connection:
             insert_adding(connection, self.name, changes.add, self.now)
-        new = [AudienceMember(one, hashes, ADDING) for one, hashes in sorted(changes.add.items())]
+        forgotten = forgotten_customers(self.shop, changes.add)
+        with self.shop.store.begin() as connection:
+            delete_members(connection, self.name, sorted(forgotten))
+        new = [AudienceMember(one, changes.add[one], ADDING) for one in sorted(changes.add.keys() - forgotten)]
         for some in self._batches([*changes.pending, *new]):
             self._deliver("add", [one.identifiers for one in some])
             with self.shop.store.begin() as connection:

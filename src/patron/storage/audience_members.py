@@ -72,8 +72,8 @@ def set_state(
         connection.execute(sa.update(AUDIENCE_MEMBERS).where(*where).values(values))
 
 
-def delete_removed(connection: sa.Connection, audience: str, customer_ids: Sequence[str]) -> None:
-    """Delete members whose removal was confirmed."""
+def delete_members(connection: sa.Connection, audience: str, customer_ids: Sequence[str]) -> None:
+    """Delete members of whom the platform has nothing, as their removal was confirmed."""
     for where in _places(audience, customer_ids):
         connection.execute(sa.delete(AUDIENCE_MEMBERS).where(*where))
 

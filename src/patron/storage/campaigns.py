@@ -170,7 +170,9 @@ class SavedKind(Generic[Content, Saved]):
             return self._insert(connection, content, name, 1, author, at)
         if before["kind"] != self.kind:
             what = f"{_with_article(before['kind'])} has the name {name!r}"
-            raise self.problem(what, where="name", todo=f"Choose another name: no {self.kind} shares it.")
+            raise self.problem(
+                what, where="name", todo="Choose another name: campaigns, journeys and audiences share theirs."
+            )
         saved = self._saved(connection, before)
         if saved.content == content:
             return saved

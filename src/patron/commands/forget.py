@@ -39,6 +39,10 @@ from patron.understand.profiles.profile_store import delete_all_profiles, delete
 from patron.understand.profiles.profile_writer import are_profiles_current, erase_profiles, update_profiles
 
 
+AUDIENCES = "audience members, removed from ad platforms by the next sync"
+"""Place of a certificate that needs somebody to do something."""
+
+
 @dataclass(frozen=True)
 class ErasureCertificate:
     """What an erasure did; the audit log keeps the same without files."""
@@ -178,7 +182,7 @@ def _erase_store_rows(erasure: Erasure) -> None:
         erased[f"rows of {RECEIPTS.name}"] = connection.execute(receipts).rowcount
         # why: what an ad platform has of them can only be removed there by whoever still knows it
         count = forget_members(connection, erasure.person.customer_ids)
-        erased["audience members, removed from ad platforms by the next sync"] = count
+        erased[AUDIENCES] = count
         for table in BY_CUSTOMER:
             matching = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(matching)).rowcount

@@ -38,7 +38,6 @@ from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN,
 from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
 from patron.understand.profiles.profile_writer import are_profiles_current, erase_profiles, update_profiles
 
-
 AUDIENCES = "audience members, removed from ad platforms by the next sync"
 """Place of a certificate that needs somebody to do something."""
 

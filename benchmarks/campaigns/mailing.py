@@ -1,6 +1,6 @@
 """An approved campaign to many made-up people, an SMTP server that writes down whom it got mail for, and a sender.
 
-Both studies of sending, `send_100k.py` and `killed_sends.py`, begin here.
+The studies of sending, `send_100k.py`, `killed_sends.py` and `live_journeys.py`, begin here.
 """
 
 import json
@@ -56,6 +56,13 @@ def address_of(number: int) -> str:
 
 def make_mailing(folder: Path, count: int, port: int) -> Shop:
     """A workspace with an approved campaign to so many people who have consented, due now."""
+    shop, ids = make_people(folder, count, port)
+    _approve(shop, ids, datetime.now(UTC))
+    return shop
+
+
+def make_people(folder: Path, count: int, port: int) -> tuple[Shop, list[str]]:
+    """A workspace with so many people who have consented, their customer ids, and an SMTP server as its channel."""
     shop = Shop.create(folder)
     write_durably(folder / POLICY_FILE, POLICY.encode())
     settings = (folder / SETTINGS_FILE).read_text(encoding="utf-8") + SETTINGS.format(port=port)
@@ -76,8 +83,7 @@ def make_mailing(folder: Path, count: int, port: int) -> Shop:
         for token, one in zip(tokens, ids, strict=True)
     ]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, schema=IDENTITIES.schema()))
-    _approve(shop, ids, now)
-    return shop
+    return shop, ids
 
 
 def _events(people: range, now: datetime) -> pa.Table:
@@ -125,23 +131,24 @@ def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
 class _WriteDown:
     """Appends the recipient of each message to a file, before the message is answered."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("a", buffering=1)
+    def __init__(self, path: Path, *, with_times: bool) -> None:
+        self.file, self.with_times = path.open("a", buffering=1), with_times
 
     async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's
         """Take a message."""
-        self.file.write(f"{envelope.rcpt_tos[0]}\n")  # type: ignore[attr-defined]
+        time_of_day = f" {time.time()}" if self.with_times else ""
+        self.file.write(f"{envelope.rcpt_tos[0]}{time_of_day}\n")  # type: ignore[attr-defined]
         return "250 OK"
 
 
 @contextmanager
-def mail_server(path: Path) -> Iterator[int]:
-    """A server in a process of its own; yields its port."""
+def mail_server(path: Path, *, with_times: bool = False) -> Iterator[int]:
+    """A server in a process of its own, which may write down when each message came; yields its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path.touch()
-    running = subprocess.Popen([sys.executable, __file__, str(path), str(port)])  # noqa: S603 - this file
+    running = subprocess.Popen([sys.executable, __file__, str(path), str(port), str(with_times)])  # noqa: S603 - this file
     try:
         while True:
             try:
@@ -162,6 +169,7 @@ def start_sender(folder: Path) -> subprocess.Popen[str]:
 
 
 if __name__ == "__main__":
-    Controller(_WriteDown(Path(sys.argv[1])), hostname="127.0.0.1", port=int(sys.argv[2])).start()
+    handler = _WriteDown(Path(sys.argv[1]), with_times=sys.argv[3] == "True")
+    Controller(handler, hostname="127.0.0.1", port=int(sys.argv[2])).start()
     while True:
         time.sleep(3600)

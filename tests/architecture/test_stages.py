@@ -14,6 +14,7 @@ import pytest
 import patron.run
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
+from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.run import STEPS, loop_edges, run_loop, stage_view
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.declared_store import mentioned_tables
@@ -110,6 +111,8 @@ def used(tmp_path_factory):
             shop, [str(folder / "lines.csv")], "online-retail", progress=lambda *_: None, now=datetime.now(UTC)
         )
         shop.reload_settings()  # the import has set currency and time zone
+        with shop.store.begin() as connection:
+            suppress(connection, "somebody", "email", ALL_TOPICS, COMPLAINT, datetime.now(UTC))
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
         patch.setattr(patron.run, "_write_run_row", lambda *_: None)
@@ -169,8 +172,8 @@ class NotingStore:
             yield connection
 
 
-WRITTEN_BY_COMMANDS = {"assignments", "messages"}
-"""Tables of the store that no stage writes: campaigns are planned and sent by commands."""
+WRITTEN_BY_COMMANDS = {"assignments", "messages", "suppressions"}
+"""Tables of the store that no stage writes: campaigns are planned, sent and refused by commands and people."""
 
 
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:

@@ -13,6 +13,7 @@ from patron.answers.campaign_list import list_campaigns, show_campaign
 from patron.collect.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
+from patron.commands.actors import key_actor
 from patron.commands.campaign_arms import campaign_arms
 from patron.commands.campaign_assignments import draw_holdout, stored_assignments
 from patron.commands.campaign_learning import MeasuredFactor, expected_factor
@@ -21,6 +22,7 @@ from patron.commands.measure_campaign import measure_campaign
 from patron.commands.plan_campaign import plan_campaign
 from patron.commands.save_campaign import example_file, save_campaign, write_example
 from patron.govern import audit_log
+from patron.govern.api_keys import Key
 from patron.run import run_loop
 from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.schema.segment_parser import parse_rule
@@ -140,6 +142,26 @@ def test_what_was_handed_over_is_planned_for_no_second_time_and_counts_for_the_b
     with pytest.raises(BadCampaign, match="nobody would be written to"):
         plan_campaign(shop, again.name, by="Ann", now=NOW)
     assert next(row for row in rows_of(shop, name) if row["customer_id"] == first["customer_id"]) == first
+
+
+def test_what_is_approved_is_the_version_that_was_looked_at(shop, saved):
+    name = saved(by="Ann").name
+    saved(by="Cid", goal="orders")
+    plan_campaign(shop, name, by="Ann", now=NOW)
+    with pytest.raises(BadCampaign, match=r"version 1 of .* is not the newest: Cid saved version 2"):
+        approve(shop, name, by="Bo", now=NOW, version=1)
+    done = approve(shop, name, by="Bo", now=NOW, version=2)
+    assert (done.version, done.state) == (2, "approved")
+
+
+def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(shop, saved):
+    crm, erp = (Key(f"{number:012x}", "crm", "secret", NOW) for number in (1, 2))
+    name = saved(by=key_actor(crm, "Ann")).name
+    plan_campaign(shop, name, by="Ann", now=NOW)
+    for actor in (key_actor(crm, "Bo"), key_actor(crm), key_actor(erp, "ann"), "Ann"):
+        with pytest.raises(BadCampaign, match="cannot approve it"):
+            approve(shop, name, by=actor, now=NOW)
+    assert approve(shop, name, by=key_actor(erp), now=NOW).state == "approved"
 
 
 def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop, saved):

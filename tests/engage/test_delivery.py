@@ -1,7 +1,7 @@
 """Offers and recommendations reach the outbox of their run: only customers who can be named and have not said no."""
 
 import csv
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -9,8 +9,10 @@ import pytest
 from patron import engage
 from patron.engage.delivery import deliver
 from patron.govern.consent_ledger import Consent, iso_time, write_consents
+from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, UNSUBSCRIBED, suppress
 from patron.govern.vault import Vault
 from patron.run import stage_view
+from patron.schema.errors import SettingsError
 from patron.schema.tables import BY_NAME
 from patron.storage.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
@@ -87,13 +89,32 @@ def withdraw(shop, person):
     answer(shop, person, is_granted=False)
 
 
-def answer(shop, person, *, is_granted):
+def answer(shop, person, *, is_granted, purpose="marketing"):
     token = Vault.open(shop).token("user_id", person)
     at = iso_time(AS_OF)
     words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
     write_consents(
-        shop.store, [Consent("e", token, "marketing", is_granted, "consent", occurred_at=at, known_at=at, **words)]
+        shop.store, [Consent("e", token, purpose, is_granted, "consent", occurred_at=at, known_at=at, **words)]
     )
+
+
+def put_addresses(shop, addresses):
+    """Events that bring addresses of users, a day after each other; returns the tokens of the addresses."""
+    vault, contacts, rows = Vault.open(shop), [], []
+    for day, (person, address) in enumerate(addresses):
+        at, contact = AS_OF - timedelta(days=30 - day), vault.token("email", address)
+        row = dict.fromkeys(BY_NAME["events"].schema().names)
+        row |= {"source": "s", "event_id": f"e{day}", "name": "Identify", "month": "2024-01", "email_token": contact}
+        row |= dict.fromkeys(("occurred_at", "received_at", "known_at"), at)
+        rows.append(row | {"user_token": vault.token("user_id", person)})
+        contacts.append(contact)
+    put(shop, "events", rows)
+    return contacts
+
+
+def people_in_files(shop):
+    done = deliver(stage_view(shop, engage, run=RUN))
+    return done.outbox, {row["user_id"] for name in done.outbox.files for row in lines(shop, name)}
 
 
 def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
@@ -171,3 +192,45 @@ def test_no_file_holds_anybody_who_may_not_be_contacted(shop, agreed):
     assert people == ({agreed} if agreed else set())
     assert done.outbox.refused_count == 4 - len(people)
     assert done.outbox.recommended_customer_count == len(people)
+
+
+@pytest.mark.parametrize("topic", [ALL_TOPICS, "offers"])
+@pytest.mark.parametrize("reason", [COMPLAINT, UNSUBSCRIBED])
+def test_no_file_holds_anybody_whose_address_is_suppressed(shop, topic, reason):
+    contacts = put_addresses(shop, [("ann", "ann@shop.example"), ("ben", "ben@shop.example")])
+    with shop.store.begin() as connection:
+        suppress(connection, contacts[0], "email", topic, reason, AS_OF)
+        suppress(connection, contacts[1], "email", "news", reason, AS_OF)
+    outbox, people = people_in_files(shop)
+    assert people == {"ben", "cai"}, "another topic's suppression does not matter"
+    assert (outbox.offer_count, outbox.refused_count, outbox.unreachable_count) == (1, 1, 1)
+
+
+def test_the_latest_address_counts(shop):
+    contacts = put_addresses(
+        shop, [("ann", "old@shop.example"), ("ann", "new@shop.example"), ("ben", "b@shop.example")]
+    )
+    with shop.store.begin() as connection:
+        suppress(connection, contacts[0], "email", ALL_TOPICS, HARD_BOUNCE, AS_OF)
+    assert people_in_files(shop)[1] == set(PEOPLE)
+    with shop.store.begin() as connection:
+        suppress(connection, contacts[1], "email", ALL_TOPICS, HARD_BOUNCE, AS_OF)
+    assert people_in_files(shop)[1] == {"ben", "cai"}
+
+
+@pytest.mark.parametrize(("purpose", "is_refused"), [("offers", True), ("offers/email", True), ("news", False)])
+def test_no_file_holds_anybody_who_withdrew_the_topic_of_the_outbox(shop, purpose, is_refused):
+    answer(shop, "ann", is_granted=True)
+    answer(shop, "ben", is_granted=False, purpose=purpose)
+    outbox, people = people_in_files(shop)
+    assert ("ben" not in people, outbox.refused_count) == (is_refused, int(is_refused))
+
+
+def test_the_policy_names_the_topic_of_the_outbox(shop):
+    answer(shop, "ben", is_granted=False, purpose="news")
+    (shop.folder / "policy.toml").write_text(POLICY.replace("[channel]", '[channel]\ntopic = "news"'), encoding="utf-8")
+    shop.reload_settings()
+    assert people_in_files(shop)[1] == {"ann", "cai"}
+    (shop.folder / "policy.toml").write_text(POLICY.replace("[channel]", '[channel]\ntopic="gifts"'), encoding="utf-8")
+    with pytest.raises(SettingsError, match="gifts"):
+        shop.reload_settings()

@@ -88,32 +88,32 @@ class CampaignDetail:
 
 def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
     """Every campaign in its newest version, by name."""
-    sent = _sent_counts(shop)
+    sent = sent_counts(shop)
     return tuple(_line(one, sent.get(one.name, 0)) for one in campaigns(shop.store))
 
 
 def show_campaign(shop: Shop, name: str) -> CampaignDetail:
     """One campaign. Raises NotFound."""
     saved = campaign_of(shop.store, name)
-    assigned = _counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
-    messages = _counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
-    skipped = _counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
+    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
+    messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
+    skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
     return CampaignDetail(
         line=_line(saved, sum(messages.get(state, 0) for state in SENT)),
         content=saved.campaign.model_dump(mode="json"),
-        versions=_versions(shop, name),
-        steps=tuple(_step(one) for one in saved.steps),
+        versions=versions_of(shop, name),
+        steps=tuple(taken_step(one) for one in saved.steps),
         assigned_count=sum(assigned.values()),
         holdout_count=assigned.get(True, 0),
         messages=messages,
         skipped=skipped,
-        plan=_details(saved.last("planned")),
-        result=_details(saved.last("measured")),
+        plan=details_of(saved.last("planned")),
+        result=details_of(saved.last("measured")),
     )
 
 
 def _line(saved: SavedCampaign, sent: int) -> CampaignLine:
-    campaign, plan, result = saved.campaign, _details(saved.last("planned")), _details(saved.last("measured"))
+    campaign, plan, result = saved.campaign, details_of(saved.last("planned")), details_of(saved.last("measured"))
     against = (result or {}).get("against_forecast")
     return CampaignLine(
         name=saved.name,
@@ -134,28 +134,32 @@ def _line(saved: SavedCampaign, sent: int) -> CampaignLine:
     )
 
 
-def _step(one: TakenStep) -> CampaignStep:
+def taken_step(one: TakenStep) -> CampaignStep:
+    """A step with the totals of what it found."""
     names = TOTALS_OF_STEPS.get(one.step)
-    details = one.details if names is None else {name: one.details.get(name) for name in names}
+    details = one.details if names is None else {name: one.details[name] for name in names if name in one.details}
     return CampaignStep(one.step, one.version, one.taken_at, one.taken_by, details)
 
 
-def _details(step: TakenStep | None) -> Mapping[str, Any] | None:
+def details_of(step: TakenStep | None) -> Mapping[str, Any] | None:
+    """All that a step found; None without one."""
     return step.details if step else None
 
 
-def _versions(shop: Shop, name: str) -> tuple[CampaignVersion, ...]:
+def versions_of(shop: Shop, name: str) -> tuple[CampaignVersion, ...]:
+    """Every version of a campaign or a journey, the first one first."""
     table = CAMPAIGNS.c
     chosen = sa.select(table.version, table.saved_at, table.saved_by).where(table.name == name).order_by(table.version)
     with shop.store.begin() as connection:
         return tuple(CampaignVersion(row[0], utc(row[1]), row[2]) for row in connection.execute(chosen))
 
 
-def _sent_counts(shop: Shop) -> dict[str, int]:
-    return _counts(shop, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))
+def sent_counts(shop: Shop) -> dict[str, int]:
+    """Messages that were sent, by campaign and journey."""
+    return row_counts(shop, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))
 
 
-def _counts(shop: Shop, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
+def row_counts(shop: Shop, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
     """Rows by the values of a column."""
     counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
     with shop.store.begin() as connection:

@@ -1,4 +1,4 @@
-"""The arms of a campaign as they are analysed: one row per person, whatever became of their identifiers since."""
+"""The arms of a campaign or a journey as they are analysed: one row per person, whatever their identifiers became."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ class CampaignArms:
     """customer_id of today, arm, offer ('' without one), is_sent; in order of customer_id."""
     merged_count: int
     """Assignments of customers who have become one with another assigned one."""
+    today: Mapping[str, str]
+    """Customer of today of each assigned one who is another by now."""
 
 
 def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignArms:
@@ -32,6 +34,7 @@ def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignAr
     handed = sa.select(message.customer_id, message.offer).where(
         message.campaign == campaign, message.state.in_(HANDED_OVER)
     )
+    handed = handed.order_by(message.offer)  # why: of several messages of a journey, one with an offer counts
     with store.begin() as connection:
         sent = {row[0]: row[1] for row in connection.execute(handed)}
         assigned = {row[0]: (bool(row[1]), row[2]) for row in connection.execute(chosen)}
@@ -51,11 +54,11 @@ def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignAr
     schema = pa.schema(
         [("customer_id", pa.string()), ("arm", pa.string()), ("offer", pa.string()), ("is_sent", pa.bool_())]
     )
-    return CampaignArms(pa.Table.from_pylist(rows, schema=schema), len(assigned) - len(people))
+    return CampaignArms(pa.Table.from_pylist(rows, schema=schema), len(assigned) - len(people), today)
 
 
 def holdout_shares(store: Store, campaign: str) -> set[float]:
-    """Shares of the holdout in all versions of a campaign."""
+    """Shares of the holdout in all versions of a campaign or a journey."""
     share = CAMPAIGNS.c.content
     with store.begin() as connection:
         contents = connection.scalars(sa.select(share).where(CAMPAIGNS.c.name == campaign))

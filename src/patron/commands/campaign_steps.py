@@ -1,59 +1,80 @@
-"""Steps that people take with a campaign: approve, pause, resume, withdraw."""
+"""Steps that people take with a campaign, or a journey: approve, pause, resume, withdraw."""
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
+from patron.commands.actors import is_same_actor
 from patron.govern import audit_log
-from patron.schema.errors import BadCampaign
-from patron.storage.campaigns import SavedCampaign, campaign_of, person, take_step
+from patron.storage.campaigns import CAMPAIGN, Saved, SavedCampaign, SavedKind, SavedVersion, person
 from patron.storage.shop import Shop
 
 MOST_REASON = 300
 
 
-def approve(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
-    """Approve the plan of the newest version, so that it is sent when its time comes.
+def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedCampaign:
+    """Approve the plan of the newest version, so that it is sent in its time. Raises as approve_version does."""
+    return approve_version(shop, CAMPAIGN, name, by=by, now=now, version=version)
 
-    Raises BadCampaign for its author, unless the budget is below the policy's `approval_free_below`, for a window that
-    is over, and in a state that does not allow it.
+
+def approve_version(
+    shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime, version: int | None = None
+) -> Saved:
+    """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
+
+    Raises the kind's problem where another version was saved since, for its author or the API key that saved it,
+    unless the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
     """
-    saved = campaign_of(shop.store, name)
-    is_author = _spelling(by) == _spelling(saved.saved_by)
-    if is_author and saved.campaign.budget >= shop.policy.campaigns.approval_free_below:
+    saved = kind.saved_in(shop.store, name)
+    require_newest(kind, saved, version)
+    if is_same_actor(person(by), saved.saved_by) and saved.budget >= shop.policy.campaigns.approval_free_below:
         what = f"{saved.saved_by} wrote version {saved.version} of {name!r} and cannot approve it"
         todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
-        raise BadCampaign(what, where="--as", todo=todo)
-    if saved.campaign.end_at(shop_zone(shop)) <= now:
-        todo = "Save it with a later start and end, then plan it again."
-        raise BadCampaign(f"{name!r} was over at {saved.campaign.end}", where="end", todo=todo)
+        raise kind.problem(what, where="--as", todo=todo)
+    require_not_over(shop, kind, saved, now)
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
-    return _take(shop, saved, "approved", by=by, now=now, details=details)
+    return _take(shop, kind, saved, "approved", by=by, now=now, details=details)
 
 
-def _spelling(name: str) -> str:
-    """A person's name however it is written: case, blanks, and letters in other forms or widths do not matter."""
-    return "".join(unicodedata.normalize("NFKC", person(name)).casefold().split())
+def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[Any], now: datetime) -> None:
+    """Raise the kind's problem where the end has come."""
+    end = saved.end_at(shop_zone(shop))
+    if end is not None and end <= now:
+        todo = "Save it with a later start and end, then plan it again."
+        raise kind.problem(f"{saved.name!r} was over at {saved.content.end}", where="end", todo=todo)
+
+
+def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version: int | None) -> None:
+    """Raise the kind's problem where a version is not the newest one; None stands for that."""
+    if version is not None and version != saved.version:
+        what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+        todo = f"Look at the newest with `patron {kind.kind} show`, then repeat."
+        raise kind.problem(what, where=kind.kind, todo=todo)
 
 
 def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
     """Stop sending for now; what is being handed over is finished. Raises BadCampaign, NotFound."""
-    return _take(shop, campaign_of(shop.store, name), "paused", by=by, now=now, details=_reason(reason))
+    return take_version_step(shop, CAMPAIGN, name, "paused", by=by, now=now, reason=reason)
 
 
 def resume(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
     """Go on where a paused campaign was stopped. Raises BadCampaign, NotFound."""
-    return _take(shop, campaign_of(shop.store, name), "resumed", by=by, now=now, details={})
+    return take_version_step(shop, CAMPAIGN, name, "resumed", by=by, now=now)
 
 
 def withdraw(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
     """Stop a campaign for good; what was sent stays on record. Raises BadCampaign, NotFound."""
-    return _take(shop, campaign_of(shop.store, name), "withdrawn", by=by, now=now, details=_reason(reason))
+    return take_version_step(shop, CAMPAIGN, name, "withdrawn", by=by, now=now, reason=reason)
+
+
+def take_version_step(  # noqa: PLR0913 - what a step consists of
+    shop: Shop, kind: SavedKind[Any, Saved], name: str, step: str, *, by: str, now: datetime, reason: str = ""
+) -> Saved:
+    """Take a step of the newest version of a campaign or a journey. Raises the kind's problem, NotFound."""
+    saved = kind.saved_in(shop.store, name)
+    return _take(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
 
 
 def shop_zone(shop: Shop) -> ZoneInfo:
@@ -61,23 +82,27 @@ def shop_zone(shop: Shop) -> ZoneInfo:
     return ZoneInfo(shop.settings.shop.time_zone)
 
 
-def _take(
-    shop: Shop, saved: SavedCampaign, step: str, *, by: str, now: datetime, details: Mapping[str, Any]
-) -> SavedCampaign:
+def _take(  # noqa: PLR0913 - what a step consists of
+    shop: Shop,
+    kind: SavedKind[Any, Saved],
+    saved: Saved,
+    step: str,
+    *,
+    by: str,
+    now: datetime,
+    details: Mapping[str, Any],
+) -> Saved:
     with shop.store.begin() as connection:
-        after = take_step(connection, saved.name, step, saved.version, by, now, details)
-        _record(shop, connection, after, f"campaign {step}", now)
+        after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
+        entry = {kind.kind: after.name, "version": after.version}
+        audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now)
     return after
 
 
-def _record(shop: Shop, connection: sa.Connection, saved: SavedCampaign, action: str, now: datetime) -> None:
-    audit_log.append(shop, connection, action, {"campaign": saved.name, "version": saved.version}, at=now)
-
-
-def _reason(text: str) -> dict[str, str]:
-    """A line that says why. Raises BadCampaign for one that is too long or not printable."""
+def _reason(kind: SavedKind[Any, Any], text: str) -> dict[str, str]:
+    """A line that says why. Raises the kind's problem for one that is too long or not printable."""
     line = text.strip()
     if line and (not line.isprintable() or len(line) > MOST_REASON):
         what = f"needs one line of at most {MOST_REASON} characters"
-        raise BadCampaign(what, where="--reason", todo="Write one line, without personal data of customers.")
+        raise kind.problem(what, where="--reason", todo="Write one line, without personal data of customers.")
     return {"reason": line} if line else {}

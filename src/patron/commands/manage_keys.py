@@ -36,8 +36,8 @@ def revoke_key(shop: Shop, key_id: str, *, now: datetime) -> None:
     api_keys.revoke_key(shop, key_id, at=now)
 
 
-def require_key(shop: Shop, secret: str, *kinds: api_keys.Kind) -> api_keys.Kind:
-    """Let keys of some kinds pass; return which of them it is.
+def require_key(shop: Shop, secret: str, *kinds: api_keys.Kind) -> api_keys.Key:
+    """Let keys of some kinds pass; return the key.
 
     Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind.
     """
@@ -47,4 +47,4 @@ def require_key(shop: Shop, secret: str, *kinds: api_keys.Kind) -> api_keys.Kind
         raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
     if key.kind not in kinds:
         raise BadKey(403, f"this needs a {' or '.join(kinds)} key, and a {key.kind} key was sent", todo=todo)
-    return key.kind
+    return key

@@ -1,4 +1,4 @@
-"""Which of a campaign's due messages may be sent now, and what they say: checked, rendered, not yet written."""
+"""Which due messages may be sent now, and what they say: checked, rendered, not yet written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from patron.commands.mailing import Mailing
 from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
-from patron.engage.outbox_messages import DueMessage, contacts_with_message, message_id_of, sent_times
+from patron.engage.outbox_messages import DueMessage, contacts_with_message, sent_times
+from patron.engage.product_variables import product_variables
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
 from patron.govern.master_key import Keys, derive_keys
@@ -24,13 +26,9 @@ from patron.govern.vault import Vault
 from patron.schema.errors import BadTemplate
 from patron.schema.message_states import MessageState
 from patron.schema.table_definition import TEXT
-from patron.storage.budget_period import budget_period, spent_query
-from patron.storage.campaign_file import Campaign
-from patron.storage.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.engine import timestamp
 from patron.storage.offer_policy import Offer
 from patron.storage.shop import Shop
-from patron.storage.withdrawals import withdrawn_runs
 
 BATCH = 500
 """Most messages that are checked at once, and in clear in memory."""
@@ -41,6 +39,7 @@ REFUSED_BASIS, ALLOWED_BASIS, WITHDRAWN_BASIS = "unknown_refused", "unknown_allo
 class CheckedMessage:
     """A message with the verdict of the checks; rendered where it may be sent."""
 
+    due: DueMessage
     facts: MessageFacts
     verdict: Verdict
     row: Mapping[str, Any]
@@ -65,34 +64,34 @@ class CheckedMessage:
 
 @dataclass
 class MessageChecker:
-    """Checks and renders the messages of one campaign."""
+    """Checks and renders the messages of one campaign, or of one step of a journey."""
 
     shop: Shop
-    campaign: Campaign
+    mailing: Mailing
     vault: Vault
     keys: Keys
     templates: MessageTemplates
     allowance: Allowance
     consents_until: tuple[int, str] = (0, "")
     """Last entry of the consent ledger that the last checks knew; later ones may withdraw what was checked."""
+    products: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What templates may call product.name ..., by product."""
 
     @classmethod
-    def of(cls, shop: Shop, campaign: Campaign, at: datetime) -> "MessageChecker":
+    def of(cls, shop: Shop, mailing: Mailing, at: datetime) -> "MessageChecker":
         """A checker as of a time. Raises BadTemplate, MasterKeyError."""
-        templates = MessageTemplates.of(campaign.template, shop.settings.shop.locale)
+        templates = MessageTemplates.of(mailing.template, shop.settings.shop.locale)
         keys = derive_keys(shop.master_key())
-        return cls(shop, campaign, Vault(shop.store, keys), keys, templates, allowance_of(shop, campaign, at))
-
-    @property
-    def end(self) -> datetime:
-        """When the campaign is over."""
-        return self.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
+        return cls(shop, mailing, Vault(shop.store, keys), keys, templates, mailing.allowance(shop, at))
 
     def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
         """Due messages with who gets them, in lists of at most BATCH."""
         self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
-        ids, kind = [one.customer_id for one in due], ADDRESS_KINDS[self.campaign.channel]
-        people = (one for some in recipients(self.shop, ids, address=kind, vault=self.vault) for one in some)
+        ids, kind = [one.customer_id for one in due], ADDRESS_KINDS[self.mailing.channel]
+        tokens = {one.customer_id: one.token for one in due if one.token}
+        self.products = product_variables(self.shop, {one.product_id for one in due if one.product_id})
+        lists = recipients(self.shop, ids, address=kind, tokens=tokens, vault=self.vault)
+        people = (one for some in lists for one in some)
         pairs = zip(due, people, strict=True)
         while some := list(islice(pairs, BATCH)):
             yield some
@@ -105,19 +104,19 @@ class MessageChecker:
             of_person = facts[due.customer_id]
             if of_person.contact in written_to:
                 of_person = replace(of_person, has_message=True)
-            checked.append(self._checked(due, person, of_person, rules, at))
+            checked.append(self._checked(due, person, of_person, replace(rules, end=self.mailing.end_of(due)), at))
             if checked[-1].outgoing is not None and of_person.contact:
                 written_to.add(of_person.contact)
         return checked
 
     def rules(self, at: datetime, offers: Iterable[str]) -> SendRules:
-        """The rules that hold at a time, for messages with these offers."""
+        """The rules that hold at a time for messages with these offers; each message has an end of its own."""
         policy = self.shop.policy
-        return SendRules(policy.consent, policy.messages, self.end, self._closed_offers(at, offers))
+        return SendRules(policy.consent, policy.messages, at, self._closed_offers(at, offers))
 
     def _closed_offers(self, at: datetime, offers: Iterable[str]) -> dict[str, str]:
         day = at.astimezone(ZoneInfo(self.shop.settings.shop.time_zone)).date()
-        known, channel = {offer.id: offer for offer in self.shop.policy.offers}, self.campaign.channel
+        known, channel = {offer.id: offer for offer in self.shop.policy.offers}, self.mailing.channel
         return {
             one: "offer_unavailable"
             for one in offers
@@ -130,13 +129,13 @@ class MessageChecker:
         }
 
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
-        campaign, policy, people = self.campaign, self.shop.policy, [person for _, person in pairs]
+        mailing, policy, people = self.mailing, self.shop.policy, [person for _, person in pairs]
         contacts = {one.contact for one in people if one.contact}
         with self.shop.store.begin() as connection:
             self.consents_until = ledger_head(connection)
-            owners = contacts_with_message(connection, campaign.name, contacts)
-        answers = _answers(self.shop, people, campaign)
-        blocked = suppressed(self.shop.store, contacts, campaign.channel, campaign.topic)
+            owners = contacts_with_message(connection, mailing.name, contacts)
+        answers = _answers(self.shop, people, mailing)
+        blocked = suppressed(self.shop.store, contacts, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
         shop_zone = self.shop.settings.shop.time_zone
@@ -145,7 +144,7 @@ class MessageChecker:
                 answers[person.customer_id].marketing,
                 (person.contact or None) if person.token else None,
                 person.contact in blocked,
-                bool(owners.get(person.contact, set()) - {person.customer_id}),
+                _has_message(owners.get(person.contact, {}), due),
                 answers[person.customer_id].is_topic_withdrawn,
                 due.is_holdout,
                 due.is_planned,
@@ -176,20 +175,20 @@ class MessageChecker:
     ) -> CheckedMessage:
         verdict, row = check(facts, rules, self.allowance, at), self._row(due, person, facts)
         if verdict.reason:
-            return CheckedMessage(facts, verdict, row)
+            return CheckedMessage(due, facts, verdict, row)
         template = self.templates.template_for(person.locale)
         token = self._unsubscribe_token(person, row["message_id"], template.language)
         try:
             rendered = template.render(self.variables(due, person, token, at))
         except BadTemplate:  # why no more words: they may hold what is known of the customer
-            return CheckedMessage(facts, Verdict("missing_value"), row)
+            return CheckedMessage(due, facts, Verdict("missing_value"), row)
         self.allowance.use(facts)
         content = self.content(person.address, template.language, rendered)
-        return CheckedMessage(facts, verdict, row, _outgoing(row, person, rendered, token), content)
+        return CheckedMessage(due, facts, verdict, row, _outgoing(row, person, rendered, token), content)
 
     def content(self, address: str, language: str, message: RenderedMessage) -> dict[str, str]:
         """What is kept of a message."""
-        head = {"channel": self.campaign.channel, "language": language, "recipient": address}
+        head = {"channel": self.mailing.channel, "language": language, "recipient": address}
         return head | {"subject": message.subject, "text": message.text, "html": message.html}
 
     def variables(self, due: DueMessage, person: Recipient, token: str, at: datetime) -> dict[str, Any]:
@@ -197,32 +196,40 @@ class MessageChecker:
         offer = next((one for one in self.shop.policy.offers if one.id == due.offer), None)
         zone = ZoneInfo(self.shop.settings.shop.time_zone)
         of_offer = {"offer": offer_variables(offer, at.astimezone(zone))} if offer else {}
-        return {**person.variables, **of_offer, **message_links(self.shop.settings, token)}
+        product = self.products.get(due.product_id)
+        of_product = {"product": product} if product else {}
+        return {**person.variables, **of_offer, **of_product, **message_links(self.shop.settings, token)}
 
     def _unsubscribe_token(self, person: Recipient, message_id: str, language: str) -> str:
-        campaign = self.campaign
-        subscription = Subscription(
-            person.token, person.contact, campaign.channel, campaign.topic, message_id, language
-        )
+        mailing = self.mailing
+        subscription = Subscription(person.token, person.contact, mailing.channel, mailing.topic, message_id, language)
         return token_of(self.keys, subscription)
 
     def _row(self, due: DueMessage, person: Recipient, facts: MessageFacts) -> dict[str, Any]:
-        campaign, consent = self.campaign, facts.consent
+        mailing, consent = self.mailing, facts.consent
         unknown = ALLOWED_BASIS if self.shop.policy.consent.unknown == "allow" else REFUSED_BASIS
         basis = unknown if consent.is_granted is None else consent.basis if consent.is_granted else WITHDRAWN_BASIS
         return {
-            "message_id": message_id_of(campaign.name, due.customer_id, campaign.channel),
-            "campaign": campaign.name,
+            "message_id": mailing.message_id(due),
+            "campaign": mailing.name,
             "customer_id": due.customer_id,
-            "channel": campaign.channel,
-            "topic": campaign.topic,
+            "channel": mailing.channel,
+            "topic": mailing.topic,
             "token": person.token or None,
             "contact": facts.contact,
             "offer": due.offer,
             "consent_basis": basis,
             "consent_event": consent.event,
             "attempt_count": due.attempt_count,
+            "expected_cost_cents": due.cost_cents,
         }
+
+
+def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:
+    """Whether another customer of an address had the message; of a journey, since this one entered it."""
+    return any(
+        one != due.customer_id and (due.entered_at is None or at >= due.entered_at) for one, at in customers.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -231,11 +238,11 @@ class _Answers:
     is_topic_withdrawn: bool
 
 
-def _answers(shop: Shop, people: Sequence[Recipient], campaign: Campaign) -> dict[str, _Answers]:
+def _answers(shop: Shop, people: Sequence[Recipient], mailing: Mailing) -> dict[str, _Answers]:
     """The latest answers of customers, as any of their users: to marketing, and to the topic here or anywhere."""
     consent = shop.policy.consent
     marketing = consent.names_of(consent.marketing)
-    topics = (consent.names_of(campaign.topic), consent.names_of(f"{campaign.topic}/{campaign.channel}"))
+    topics = (consent.names_of(mailing.topic), consent.names_of(f"{mailing.topic}/{mailing.channel}"))
     owner = {token: person.customer_id for person in people for token in person.tokens}
     entries: dict[str, list[Entry]] = {}
     for entry in history(shop.store, owner, {*marketing, *topics[0], *topics[1]}):
@@ -278,21 +285,3 @@ def offer_variables(offer: Offer, at: datetime) -> dict[str, Any]:
         "discount_percent": round(offer.discount_share * 100),
         "amount_off": offer.amount_off,
     }
-
-
-def allowance_of(shop: Shop, campaign: Campaign, at: datetime) -> Allowance:
-    """What a campaign may still spend and give: its budget, and what runs and campaigns left of the period's."""
-    store, policy = shop.store, shop.policy
-    period, view = budget_period(at, policy.budget.period, shop.settings.shop.time_zone), shop.newest_snapshot()
-    by_runs = view.query(spent_query(period, without=("", *withdrawn_runs(store))))["cents"][0].as_py()
-    of_period = policy.budget.cents - by_runs - campaigns_spent_cents(store, period.since, period.until)
-    of_campaign = campaign.budget_cents - campaigns_spent_cents(store, campaign=campaign.name)
-    issued = offers_issued(store, period.since, period.until)
-    rows = view.query(
-        "select action, count(*) as offer_count from exposures"
-        f" where exposed_at >= {timestamp(period.since)} and exposed_at < {timestamp(period.until)} group by action"
-    )
-    for row in rows.to_pylist():
-        issued[row["action"]] = issued.get(row["action"], 0) + row["offer_count"]
-    stock = {one.id: float(one.stock - issued.get(one.id, 0)) for one in policy.offers if one.stock is not None}
-    return Allowance(min(of_campaign, of_period), stock)

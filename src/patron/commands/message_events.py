@@ -14,7 +14,7 @@ from patron.schema.message_states import MessageState
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
-from patron.storage.engine import literal
+from patron.storage.engine import literal, timestamp
 from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
 
@@ -33,16 +33,18 @@ EVENT_OF_RECEIPT = {
 """Receipts that become events; the others are of the way to the provider."""
 
 
-def load_message_events(shop: Shop, campaign: str, *, now: datetime) -> int:
-    """Store the events of a campaign's sent messages and receipts that the lake lacks; returns how many.
+def load_message_events(shop: Shop, campaign: str, *, now: datetime, since: datetime | None = None) -> int:
+    """Store events of the sent messages and receipts of a campaign or journey that the lake lacks; returns how many.
 
-    Their ids come from the messages', so that nothing is stored twice. Raises NoSpace, WorkspaceBusy.
+    With `since` only what was sent, or happened to messages, from then on. Their ids come from the messages', so that
+    nothing is stored twice. Raises NoSpace, WorkspaceBusy.
     """
-    known = _known_ids(shop, campaign)
+    known = _known_ids(shop, campaign, since)
     with shop.store.begin() as connection:
         sent = sa.select(MESSAGES).where(MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.SENT)
+        sent = sent.where(MESSAGES.c.sent_at >= since.astimezone(UTC)) if since else sent
         rows = [dict(row) for row in connection.execute(sent).mappings() if sent_id(row["message_id"]) not in known]
-        receipts = _receipts(connection, campaign, known)
+        receipts = _receipts(connection, campaign, known, since)
     count = 0
     for some in _parts(rows):
         count += _load(shop, [event for row in some for event in _sent_events(shop, row)], now)
@@ -56,16 +58,21 @@ def sent_id(message_id: str) -> str:
     return f"message-{message_id}"
 
 
-def _known_ids(shop: Shop, campaign: str) -> set[str]:
+def _known_ids(shop: Shop, campaign: str, since: datetime | None) -> set[str]:
     of_campaign = f"source = {literal(SOURCE)} and campaign_id = {literal(campaign)}"
+    if since:
+        of_campaign += f" and month >= '{since.astimezone(UTC):%Y-%m}' and occurred_at >= {timestamp(since)}"
     return set(shop.newest_snapshot().query(f"select event_id from events where {of_campaign}")["event_id"].to_pylist())
 
 
-def _receipts(connection: sa.Connection, campaign: str, known: set[str]) -> list[dict[str, Any]]:
+def _receipts(
+    connection: sa.Connection, campaign: str, known: set[str], since: datetime | None
+) -> list[dict[str, Any]]:
     kinds = RECEIPTS.c.kind.in_(tuple(EVENT_OF_RECEIPT))
     columns = (RECEIPTS, MESSAGES.c.campaign, MESSAGES.c.channel, MESSAGES.c.topic, MESSAGES.c.token, MESSAGES.c.offer)
     joined = sa.join(RECEIPTS, MESSAGES, RECEIPTS.c.message_id == MESSAGES.c.message_id)
     chosen = sa.select(*columns).select_from(joined).where(MESSAGES.c.campaign == campaign, kinds)
+    chosen = chosen.where(RECEIPTS.c.occurred_at >= since.astimezone(UTC)) if since else chosen
     rows = [dict(row) for row in connection.execute(chosen).mappings()]
     return [row for row in rows if _receipt_id(row) not in known]
 

@@ -25,8 +25,8 @@ from patron.govern.sent_messages import sealed_messages
 from patron.govern.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress, suppressed_contacts
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.message_states import MessageState
-from patron.storage.campaign_tables import ASSIGNMENTS, RECEIPTS
-from patron.storage.campaigns import APPROVED, RUNNING, lock_campaigns, saved_campaign
+from patron.storage.campaign_tables import RECEIPTS
+from patron.storage.campaigns import lock_campaigns
 from patron.storage.store import FORGOTTEN, VAULT_TEXTS, after_commit, upsert
 
 GROUP = 10
@@ -46,8 +46,6 @@ class MessageHandover:
     checker: MessageChecker
     channel: Channel
     clock: Clock
-    version: int
-    """Version of the campaign that is sent."""
     dictionary: Dictionary
     should_stop: Callable[[], bool]
     is_stopped: bool = False
@@ -68,7 +66,7 @@ class MessageHandover:
         held_back = [one for one in messages if one.outgoing is None]
         if held_back:
             with self.checker.shop.store.begin() as connection:
-                allowed = self._assigned(connection, held_back)
+                allowed = self._still_due(connection, held_back)
                 put_off(connection, [one.waiting_or_skipped(self.clock()) for one in allowed])
             self._written_count += len(allowed)
         ready = [one for one in messages if one.outgoing is not None]
@@ -117,15 +115,15 @@ class MessageHandover:
         with shop.store.begin() as connection:
             lock_campaigns(connection)  # why: two campaigns at once would both find a cap unused
             self._record(connection)
-            saved = saved_campaign(connection, self.checker.campaign.name)
-            is_sent = saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.checker.end
+            is_open = self.checker.mailing.is_open(connection, at)
             is_old = at - checked_at > OLDEST_CHECK or ledger_head(connection) != self.checker.consents_until
-            if not is_sent or is_old or self.should_stop():
+            if not is_open or is_old or self.should_stop():
                 self.is_stopped = True
                 return []
             quiet = shop.policy.messages.quiet
-            allowed = [one for one in group if next_allowed(at, one.facts.zone, quiet) == at]
-            allowed = self._unchanged(connection, self._assigned(connection, allowed), at)
+            end_of = self.checker.mailing.end_of
+            allowed = [one for one in group if next_allowed(at, one.facts.zone, quiet) == at and at < end_of(one.due)]
+            allowed = self._unchanged(connection, self._still_due(connection, allowed), at)
             claimed = claim(connection, [one.on_its_way(at) for one in allowed])
             ours = [one for one in allowed if one.row["message_id"] in claimed]
             contents = [(one.row["message_id"], one.row["token"], one.content) for one in ours]
@@ -138,13 +136,10 @@ class MessageHandover:
         self._written_count += len(ours)
         return [one.outgoing for one in ours if one.outgoing is not None]
 
-    def _assigned(self, connection: sa.Connection, messages: Sequence[CheckedMessage]) -> list[CheckedMessage]:
-        """Messages of customers who are still assigned, and were not forgotten since the checks."""
-        ids = [one.row["customer_id"] for one in messages]
+    def _still_due(self, connection: sa.Connection, messages: Sequence[CheckedMessage]) -> list[CheckedMessage]:
+        """Messages whose customer is still assigned, or in the journey, and was not forgotten since the checks."""
         tokens = [one.row["token"] for one in messages if one.row["token"]]
-        of_campaign = ASSIGNMENTS.c.campaign == self.checker.campaign.name
-        assigned = sa.select(ASSIGNMENTS.c.customer_id).where(of_campaign, ASSIGNMENTS.c.customer_id.in_(ids))
-        known = set(connection.scalars(assigned))
+        known = self.checker.mailing.still_due(connection, [one.due for one in messages])
         forgotten = set(connection.scalars(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token.in_(tokens))))
         return [one for one in messages if one.row["customer_id"] in known and one.row["token"] not in forgotten]
 
@@ -152,9 +147,9 @@ class MessageHandover:
         self, connection: sa.Connection, messages: Sequence[CheckedMessage], at: datetime
     ) -> list[CheckedMessage]:
         """Messages whose address was not suppressed, and whose customer had no other message, since the checks."""
-        campaign = self.checker.campaign
+        mailing = self.checker.mailing
         contacts = {one.row["contact"] for one in messages if one.row["contact"]}
-        blocked = suppressed_contacts(connection, contacts, campaign.channel, campaign.topic)
+        blocked = suppressed_contacts(connection, contacts, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in self.checker.shop.policy.messages.caps), default=0)
         ids = [one.row["customer_id"] for one in messages]
         times = sent_times(connection, ids, at - timedelta(days=days)) if days else {}
@@ -193,8 +188,9 @@ class MessageHandover:
             return change | {"state": MessageState.UNKNOWN, "reason": "answer_lost"}
         if answer.outcome is Outcome.REJECTED:
             return change | {"state": MessageState.FAILED, "reason": "rejected", "sent_at": None}
-        again = retry_at(now, self._on_its_way[answer.message_id].row["attempt_count"] + 1)
-        if again >= self.checker.end:
+        message = self._on_its_way[answer.message_id]
+        again = retry_at(now, message.row["attempt_count"] + 1)
+        if again >= self.checker.mailing.end_of(message.due):
             return change | {"state": MessageState.SKIPPED, "reason": "not_taken", "sent_at": None}
         change |= {"state": MessageState.WAITING, "reason": "not_taken", "sent_at": None}
         return change | {"next_attempt_at": again.astimezone(UTC)}

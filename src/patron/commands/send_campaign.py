@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.message_batch import MessageChecker, allowance_of, offer_variables
+from patron.commands.mailing import CampaignMailing, skipped_message
+from patron.commands.message_batch import MessageChecker, offer_variables
 from patron.commands.message_events import load_message_events
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.engage.channels import channel_of
@@ -26,7 +27,6 @@ from patron.engage.outbox_messages import (
     DueMessage,
     counts,
     due_messages,
-    message_id_of,
     next_due_at,
     put_off,
     settle_by_receipts,
@@ -131,7 +131,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
     """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
     saved = campaign_of(shop.store, name)
-    before, checker = summary_of(shop, name), MessageChecker.of(shop, saved.campaign, now)
+    before, checker = summary_of(shop, name), MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
     by_reason: dict[str, int] = {}
     later = {"quiet_hours": 0, "capped": 0}
     for due in _due(shop, saved, lambda: now, is_early=is_early):
@@ -209,15 +209,15 @@ class _Sending:
         return self.saved.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
 
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        checker = MessageChecker.of(self.shop, self.saved.campaign, self.clock())
-        dictionary = store_dictionary(checker.vault, _common_text(checker), self.clock().astimezone(UTC))
+        checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
+        dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         total, done, reported = summary_of(self.shop, self.saved.name).waiting_count, 0, 0
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
-                checker.allowance = allowance_of(self.shop, self.saved.campaign, self.clock())
+                checker.allowance = checker.mailing.allowance(self.shop, self.clock())
                 for pairs in checker.batches(due):
-                    parts = (checker, self.channel, self.clock, self.saved.version, dictionary, should_stop)
+                    parts = (checker, self.channel, self.clock, dictionary, should_stop)
                     done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
                     progress("messages", done, max(total, done))
                     if done - reported >= EVENTS_AFTER:
@@ -252,26 +252,8 @@ class _Sending:
                 return
 
     def _skipped(self, one: DueMessage, at: datetime) -> dict[str, object]:
-        campaign = self.saved.campaign
         reason = "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
-        return {
-            "message_id": message_id_of(campaign.name, one.customer_id, campaign.channel),
-            "campaign": campaign.name,
-            "customer_id": one.customer_id,
-            "channel": campaign.channel,
-            "topic": campaign.topic,
-            "state": MessageState.SKIPPED,
-            "reason": reason,
-            "token": None,
-            "contact": None,
-            "offer": one.offer,
-            "consent_basis": "",
-            "consent_event": None,
-            "attempt_count": one.attempt_count,
-            "next_attempt_at": None,
-            "written_at": at,
-            "sent_at": None,
-        }
+        return skipped_message(CampaignMailing.of(self.shop, self.saved), one, reason, at)
 
 
 def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
@@ -293,7 +275,7 @@ def _load_withdrawals(shop: Shop) -> None:
         drain_inbox(shop)
 
 
-def _common_text(checker: MessageChecker) -> str:
+def common_text(checker: MessageChecker) -> str:
     """What the messages of all customers have in common: each template filled with its own variables' names."""
     offers = checker.shop.policy.offers
     at, links = datetime(2000, 1, 1, tzinfo=UTC), message_links(checker.shop.settings, "")

@@ -11,17 +11,20 @@ from patron.schema.errors import BadCampaign, NotFound
 from patron.schema.message_states import MessageState
 from patron.storage.campaign_tables import MESSAGES
 from patron.storage.campaigns import APPROVED, PAUSED, RUNNING, campaign_of
+from patron.storage.saved_journeys import journeys
 from patron.storage.shop import Shop
 
 
 def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool, by: str, now: datetime) -> None:
     """Record that a message of unknown outcome was sent, or was not: then it is sent while the campaign goes on.
 
+    A journey's is not sent any more: its customer goes on with the next step.
+
     Raises NotFound, BadCampaign for a message whose outcome is known.
     """
-    saved, at = campaign_of(shop.store, campaign), now.astimezone(UTC)
-    of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == saved.name)
-    not_sent = MessageState.WAITING if saved.state in {APPROVED, RUNNING, PAUSED} else MessageState.SKIPPED
+    at, may_be_sent = now.astimezone(UTC), _may_be_sent(shop, campaign)
+    of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == campaign)
+    not_sent = MessageState.WAITING if may_be_sent else MessageState.SKIPPED
     state = MessageState.SENT if is_sent else not_sent
     with shop.store.begin() as connection:
         before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
@@ -36,16 +39,26 @@ def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool,
         if not is_sent:
             change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
         update_messages(connection, [change])
-        details = {"campaign": saved.name, "message_id": message_id, "is_sent": is_sent, "by": by}
+        details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent, "by": by}
         audit_log.append(shop, connection, "message settled", details, at=at)
-    load_message_events(shop, saved.name, now=at)
+    load_message_events(shop, campaign, now=at)
 
 
 def unknown_messages(shop: Shop, campaign: str) -> list[str]:
-    """Ids of a campaign's messages of unknown outcome, oldest first; e-mail has them in its Message-ID."""
-    saved = campaign_of(shop.store, campaign)
+    """Ids of messages of unknown outcome of a campaign or journey, oldest first; e-mail has them in its Message-ID.
+
+    Raises NotFound.
+    """
+    _may_be_sent(shop, campaign)
     chosen = sa.select(MESSAGES.c.message_id).where(
-        MESSAGES.c.campaign == saved.name, MESSAGES.c.state == MessageState.UNKNOWN
+        MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.UNKNOWN
     )
     with shop.store.begin() as connection:
         return list(connection.scalars(chosen.order_by(MESSAGES.c.sent_at, MESSAGES.c.message_id)))
+
+
+def _may_be_sent(shop: Shop, name: str) -> bool:
+    """Whether a message that was not sent still may be: of a campaign that goes on. Raises NotFound."""
+    if any(one.name == name for one in journeys(shop.store)):
+        return False
+    return campaign_of(shop.store, name).state in {APPROVED, RUNNING, PAUSED}

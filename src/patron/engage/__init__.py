@@ -1,6 +1,15 @@
 """Decisions reach people: what was decided becomes files that a mail system can send."""
 
-READS = ("decisions", "recommendations", "identities", "consent_ledger", "consent_wordings", "vault")
+READS = (
+    "decisions",
+    "recommendations",
+    "identities",
+    "events",
+    "consent_ledger",
+    "consent_wordings",
+    "suppressions",
+    "vault",
+)
 WRITES = ("exposures",)
 RETURNS = ("events",)
 """Events, which the run hands to collect."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from patron.engage.outbox import write_csv
-from patron.govern.consent_ledger import Entry, history, latest_answer
+from patron.engage.outbox_refusals import OutboxRefusals, outbox_refusals
 from patron.govern.vault import Vault
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
@@ -32,7 +32,10 @@ class OutboxSummary:
     """Customers whose offer was not sent because their user id is no longer known."""
     recommended_customer_count: int
     refused_count: int
-    """Customers with an offer or recommendations who may not be contacted: no file holds them."""
+    """Customers with an offer or recommendations who may not be contacted: no file holds them.
+
+    Consent is withdrawn or unknown, the topic of the outbox is withdrawn, or the address is suppressed.
+    """
     files: tuple[str, ...]
     """Names within the workspace."""
 
@@ -51,16 +54,11 @@ def deliver(view: StageView) -> Delivery:
     vault: Vault = view.capability(VAULT)
     offers = _with_user_ids(vault, view.query(offers_query(view.run.run_id)))
     recommendations = _with_user_ids(vault, view.query(recommendations_query(view.run.run_id)))
-    customers, consent = {row["customer_id"] for row in (*offers, *recommendations)}, view.policy.consent
-    refused = {
-        customer
-        for customer, is_granted in _latest_answers(view, customers, consent.marketing).items()
-        if not consent.allows(is_granted=is_granted)
-    }
-    offers = _without_refused_personal(view, offers)
+    refused = outbox_refusals(view, {row["customer_id"] for row in (*offers, *recommendations)})
+    offers = _without_refused_personal(view, offers, refused)
 
     def reachable(rows: list[dict]) -> list[dict]:
-        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused]
+        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused.everything]
 
     sent, recommended = reachable(offers), reachable(recommendations)
     view.write("exposures", exposures(view, sent))
@@ -68,7 +66,7 @@ def deliver(view: StageView) -> Delivery:
         offer_count=len(sent),
         unreachable_count=sum(row["user_id"] is None for row in offers),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
-        refused_count=len(refused),
+        refused_count=len(refused.everything),
         files=_write_outbox(view, sent, _with_product_ids(vault, recommended)),
     )
     return Delivery(outbox, offer_events(view, sent))
@@ -161,28 +159,11 @@ def _with_product_ids(vault: Vault, rows: list[dict]) -> list[dict]:
     return [row | {"product_id": product_id} for row, product_id in zip(rows, product_ids, strict=True)]
 
 
-def _without_refused_personal(view: StageView, offers: list[dict]) -> list[dict]:
+def _without_refused_personal(view: StageView, offers: list[dict], refused: OutboxRefusals) -> list[dict]:
     """The offers without those chosen for customers who refuse personal offers by now; the ordinary one stays."""
     ordinary = view.policy.ordinary_offer
     personal = {row["customer_id"] for row in offers if ordinary is None or row["action"] != ordinary.id}
-    answers = _latest_answers(view, personal, view.policy.consent.personal_offers)
-    refused = {customer for customer, is_granted in answers.items() if is_granted is False}
-    return [row for row in offers if row["customer_id"] not in refused]
-
-
-def _latest_answers(view: StageView, customer_ids: set[str], purpose: str) -> dict[str, bool | None]:
-    """Latest answer of each customer to a purpose, None without one: as any of their users, also since the run."""
-    recipients = pa.table({"customer_id": pa.array(sorted(customer_ids), pa.string())})
-    rows = view.query(
-        "select i.token, i.customer_id from identities i join recipients r on r.customer_id = i.customer_id"
-        " where i.is_user",
-        recipients=recipients,
-    )
-    customer_of = {row["token"]: row["customer_id"] for row in rows.to_pylist()}
-    entries: dict[str, list[Entry]] = {}
-    for entry in history(view.declared_store, customer_of, view.policy.consent.names_of(purpose)):
-        entries.setdefault(customer_of[entry["token"]], []).append(entry)
-    return {one: latest_answer(entries.get(one, ())) for one in customer_ids}
+    return [row for row in offers if row["customer_id"] not in personal & refused.personal_offers]
 
 
 def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:

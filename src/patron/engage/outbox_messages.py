@@ -31,6 +31,11 @@ def message_id_of(campaign: str, customer_id: str, channel: str) -> str:
     return hashlib.sha256(f"{campaign}/{customer_id}/{channel}".encode()).hexdigest()[:ID_LENGTH]
 
 
+def journey_message_id(journey: str, entry_id: str, step: str, channel: str) -> str:
+    """Id of the one message that a step of a journey sends for an entry on a channel."""
+    return hashlib.sha256(f"{journey}/{entry_id}/{step}/{channel}".encode()).hexdigest()[:ID_LENGTH]
+
+
 @dataclass(frozen=True)
 class DueMessage:
     """An assigned customer whose message is due."""
@@ -42,6 +47,16 @@ class DueMessage:
     cost_cents: float
     attempt_count: int
     """Attempts so far."""
+    entry_id: str = ""
+    """Of a journey: the entry that the message is for."""
+    entered_at: datetime | None = None
+    """Of a journey: when the customer entered it."""
+    reached_at: datetime | None = None
+    """Of a journey: since when it is due."""
+    token: str = ""
+    """User token of a customer whom the last run may not know."""
+    product_id: str = ""
+    """Product that it is about; empty without one."""
 
 
 def due_messages(  # noqa: PLR0913 - which part of which messages
@@ -179,15 +194,19 @@ def sent_times(connection: sa.Connection, customer_ids: Iterable[str], since: da
     return times
 
 
-def contacts_with_message(connection: sa.Connection, campaign: str, contacts: Iterable[str]) -> dict[str, set[str]]:
-    """Customers who may have had a campaign's message at each of some contacts."""
+def contacts_with_message(
+    connection: sa.Connection, campaign: str, contacts: Iterable[str]
+) -> dict[str, dict[str, datetime]]:
+    """Customers who may have had a campaign's message at each of some contacts, and when they had the last one."""
     table, customers = MESSAGES.c, {}
     for some in _parts(sorted(contacts)):
-        chosen = sa.select(table.contact, table.customer_id).where(
-            table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED)
+        chosen = (
+            sa.select(table.contact, table.customer_id, sa.func.max(table.sent_at))
+            .where(table.contact.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED))
+            .group_by(table.contact, table.customer_id)
         )
-        for contact, customer_id in connection.execute(chosen):
-            customers.setdefault(contact, set()).add(customer_id)
+        for contact, customer_id, sent_at in connection.execute(chosen):
+            customers.setdefault(contact, {})[customer_id] = utc(sent_at)
     return customers
 
 

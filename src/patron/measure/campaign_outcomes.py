@@ -14,8 +14,20 @@ def campaign_outcomes_query(start: datetime, until: datetime, margin_share: floa
     coupon of the customer's offer.
     """
     since = start - timedelta(days=BEFORE_DAYS)
-    after = f"l.ordered_at >= {timestamp(start)}"
-    before = f"l.ordered_at < {timestamp(start)} and l.known_at < {timestamp(start)}"
+    return _outcomes_query(timestamp(since), timestamp(start), timestamp(until), margin_share)
+
+
+def entry_outcomes_query(margin_share: float) -> str:
+    """The same, where each customer of `assigned` has a window of their own: its columns before_at, start_at, until_at.
+
+    BEFORE_DAYS before `start_at` is `before_at`.
+    """
+    return _outcomes_query("a.before_at", "a.start_at", "a.until_at", margin_share)
+
+
+def _outcomes_query(since: str, start: str, until: str, margin_share: float) -> str:
+    after = f"l.ordered_at >= {start}"
+    before = f"l.ordered_at < {start} and l.known_at < {start}"
     bought = f"{after} and not l.is_refund"
 
     def total(column: str, condition: str) -> str:
@@ -35,7 +47,7 @@ with earned as (
     {total("l.discount_cents", f"{bought} and l.coupon = a.offer")} as used_discount_cents,
     {total("l.paid_cents", f"{bought} and l.coupon = a.offer")} as used_paid_cents
   from assigned a join order_lines l on l.customer_id = a.customer_id
-    and l.ordered_at >= {timestamp(since)} and l.ordered_at < {timestamp(until)} and l.known_at < {timestamp(until)}
+    and l.ordered_at >= {since} and l.ordered_at < {until} and l.known_at < {until}
   group by a.customer_id)
 select a.customer_id, coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(e.order_count, 0) as order_count, coalesce(e.refund_count, 0) as refund_count,

@@ -43,6 +43,7 @@ MESSAGE_REASONS = {
     "answer_lost": "the channel may have taken it: its answer was lost",
     "cut_off": "sending was cut off, and nobody knows whether the channel took it",
     "window_over": "the campaign ended before its turn",
+    "late": "its time in the journey was over before it could be sent",
     "settled": "a person looked it up",
 }
 """Codes of MESSAGES.reason, each declared here only; texts for pages are named `message.CODE`."""

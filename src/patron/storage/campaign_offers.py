@@ -31,12 +31,13 @@ def offers_issued(store: Store | DeclaredStore, since: datetime, until: datetime
 def campaigns_spent_cents(
     store: Store | DeclaredStore, since: datetime | None = None, until: datetime | None = None, *, campaign: str = ""
 ) -> float:
-    """Expected cost of what campaigns, or one of them, sent within a period, cents."""
+    """Expected cost of what campaigns and journeys, or one of them, sent within a period, cents."""
     table, plan = MESSAGES.c, ASSIGNMENTS.c
-    joined = sa.join(
+    joined = sa.outerjoin(
         MESSAGES, ASSIGNMENTS, sa.and_(table.campaign == plan.campaign, table.customer_id == plan.customer_id)
     )
-    chosen = sa.select(sa.func.sum(plan.expected_cost_cents)).select_from(joined).where(*_within(since, until))
+    cost = sa.func.coalesce(table.expected_cost_cents, plan.expected_cost_cents)
+    chosen = sa.select(sa.func.sum(cost)).select_from(joined).where(*_within(since, until))
     if campaign:
         chosen = chosen.where(table.campaign == campaign)
     with store.begin() as connection:

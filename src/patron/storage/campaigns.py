@@ -1,17 +1,20 @@
 """Saved campaigns: every version with its author, and the steps of their life, each with who and when.
 
-A campaign's state follows from its last step. What a step needs and leads to stands in one table, STEPS.
+A campaign's state follows from its last step. What a step needs and leads to stands in one table, STEPS. Journeys are
+saved in the same tables and have the same life: SavedKind is what both share, and no two of them have the same name.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.schema.errors import BadCampaign, NotFound, SettingsError
+from patron.schema.errors import BadCampaign, NotFound, PatronError, SettingsError
+from patron.schema.spelling import did_you_mean
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
 from patron.storage.model_decisions import utc
@@ -39,8 +42,8 @@ class Step:
 STEPS: Mapping[str, Step] = {
     "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, "Save it under another name."),
     "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, "Pause it first, then plan it again."),
-    "approved": Step((PLANNED,), APPROVED, "Only a planned one can be approved: see `patron campaign plan`."),
-    "started": Step((APPROVED,), RUNNING, "Only an approved one is sent: see `patron campaign approve`."),
+    "approved": Step((PLANNED,), APPROVED, "Only a planned one can be approved: see `patron {kind} plan`."),
+    "started": Step((APPROVED,), RUNNING, "Only an approved one is sent: see `patron {kind} approve`."),
     "paused": Step((APPROVED, RUNNING), PAUSED, "Only one that is approved or running sends anything."),
     "resumed": Step((PAUSED,), BEFORE, "Only a paused one can be resumed."),
     "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, "It is over already."),
@@ -64,49 +67,195 @@ class TakenStep:
     """What it found, such as the plan's totals."""
 
 
-@dataclass(frozen=True)
-class SavedCampaign:
-    """The newest version of a campaign, its state, and how it got there."""
+class _Ends(Protocol):
+    def end_at(self, zone: ZoneInfo) -> datetime | None: ...
 
-    campaign: Campaign
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+Content = TypeVar("Content", bound=_Ends)
+
+
+@dataclass(frozen=True)
+class SavedVersion(Generic[Content]):
+    """The newest version of a campaign or a journey, its state, and how it got there."""
+
+    content: Content
     version: int
     saved_at: datetime
     saved_by: str
     """Author of this version."""
     state: str
     steps: tuple[TakenStep, ...]
+    name: str
 
     @property
-    def name(self) -> str:
-        """Name of the campaign."""
-        return self.campaign.name
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        raise NotImplementedError
+
+    def end_at(self, zone: ZoneInfo) -> datetime | None:
+        """When it is over; None: never. `zone` is the shop's."""
+        return self.content.end_at(zone)
 
     def last(self, step: str) -> TakenStep | None:
         """The last such step of any version; None without one."""
         return next((one for one in reversed(self.steps) if one.step == step), None)
 
 
+class SavedCampaign(SavedVersion[Campaign]):
+    """The newest version of a campaign, its state, and how it got there."""
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign as it was saved."""
+        return self.content
+
+    @property
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        return self.campaign.budget
+
+
+Saved = TypeVar("Saved", bound=SavedVersion[Any])
+
+
+@dataclass(frozen=True)
+class SavedKind(Generic[Content, Saved]):
+    """What is saved and approved in versions: campaigns, or journeys."""
+
+    kind: str
+    """campaign, or journey."""
+    saved_type: type[Saved]
+    parse: Callable[[dict[str, Any], str], Content]
+    """Reads the content of a row; its second argument says where it is from."""
+    problem: type[PatronError]
+
+    def saved(self, connection: sa.Connection, name: str) -> Saved:
+        """The newest version of one. Raises NotFound."""
+        row = _newest(connection, name)
+        if row is None or row["kind"] != self.kind:
+            raise self._missing(connection, name, row["kind"] if row else "")
+        return self._saved(connection, row)
+
+    def saved_in(self, store: Store, name: str) -> Saved:
+        """The newest version of one. Raises NotFound."""
+        with store.begin() as connection:
+            return self.saved(connection, name)
+
+    def everything(self, connection: sa.Connection) -> tuple[Saved, ...]:
+        """The newest version of each, by name."""
+        table = CAMPAIGNS.c
+        of_kind = sa.select(CAMPAIGNS).where(table.kind == self.kind).order_by(table.name, table.version)
+        newest = {row["name"]: row for row in connection.execute(of_kind).mappings()}
+        return tuple(self._saved(connection, row) for row in newest.values())
+
+    def version(self, connection: sa.Connection, name: str, version: int) -> Content:
+        """The content of an older version. Raises NotFound."""
+        table = CAMPAIGNS.c
+        chosen = sa.select(table.content).where(table.name == name, table.version == version, table.kind == self.kind)
+        content = connection.scalar(chosen)
+        if content is None:
+            what = f"no version {version} of a {self.kind} {name!r}"
+            raise NotFound(what, where=self.kind, todo=f"See `patron {self.kind} show`.")
+        return self.parse(json.loads(content), f"{self.kind} {name}")
+
+    def save(self, connection: sa.Connection, content: Content, name: str, saved_by: str, at: datetime) -> Saved:
+        """Save one as a draft: a new version where anything of it changed, and nothing where nothing did.
+
+        Raises the kind's problem for one that is over or has the name of another kind, SettingsError without an author.
+        """
+        author, before = person(saved_by), _newest(connection, name)
+        if before is None:
+            return self._insert(connection, content, name, 1, author, at)
+        if before["kind"] != self.kind:
+            what = f"{_with_article(before['kind'])} has the name {name!r}"
+            raise self.problem(
+                what, where="name", todo="Choose another name: campaigns, journeys and audiences share theirs."
+            )
+        saved = self._saved(connection, before)
+        if saved.content == content:
+            return saved
+        self.require(saved, "saved")
+        return self._insert(connection, content, name, saved.version + 1, author, at)
+
+    def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
+        self,
+        connection: sa.Connection,
+        name: str,
+        step: str,
+        version: int,
+        by: str,
+        at: datetime,
+        details: Mapping[str, Any] | None = None,
+    ) -> Saved:
+        """Take a step of a version, and return what is saved after it.
+
+        Raises NotFound, the kind's problem in a state that does not allow it or where another version was saved
+        meanwhile, SettingsError without a name.
+        """
+        lock_campaigns(connection)
+        saved, who = self.saved(connection, name), person(by)
+        if saved.version != version:
+            what = f"version {version} of {name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+            todo = f"Look at it with `patron {self.kind} show`, then repeat."
+            raise self.problem(what, where=self.kind, todo=todo)
+        self.require(saved, step)
+        _append(connection, saved, step, who, at, details or {})
+        return self.saved(connection, name)
+
+    def require(self, saved: SavedVersion[Any], step: str) -> None:
+        """Raise the kind's problem where the state does not allow a step."""
+        rule = STEPS[step]
+        if saved.state not in rule.needs:
+            state = state_in_words(saved.state)
+            what = f"{saved.name!r} is {state} and cannot be {step}"
+            raise self.problem(what, where=self.kind, todo=rule.todo.format(kind=self.kind))
+
+    def _missing(self, connection: sa.Connection, name: str, other_kind: str) -> NotFound:
+        todo = f"See `patron {self.kind} list`."
+        if other_kind:
+            todo = f"It is {_with_article(other_kind)}: see `patron {other_kind} show`."
+        else:
+            names = connection.scalars(sa.select(CAMPAIGNS.c.name).where(CAMPAIGNS.c.kind == self.kind).distinct())
+            todo = " ".join(filter(None, [did_you_mean(name, tuple(names)), todo]))
+        return NotFound(f"no {self.kind} {name!r}", where=self.kind, todo=todo)
+
+    def _insert(
+        self, connection: sa.Connection, content: Content, name: str, version: int, by: str, at: datetime
+    ) -> Saved:
+        lock_campaigns(connection)
+        text = json.dumps(content.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+        row = {"name": name, "version": version, "content": text, "saved_at": at, "saved_by": by, "kind": self.kind}
+        connection.execute(sa.insert(CAMPAIGNS).values(row))
+        _append(connection, self._saved(connection, row), "saved", by, at, {})
+        return self.saved(connection, name)
+
+    def _saved(self, connection: sa.Connection, row: Mapping[Any, Any]) -> Saved:
+        name, steps = row["name"], _steps(connection, row["name"])
+        content = self.parse(json.loads(row["content"]), f"{self.kind} {name}")
+        return self.saved_type(
+            content, row["version"], utc(row["saved_at"]), row["saved_by"], state_after(steps), steps, name
+        )
+
+
+CAMPAIGN = SavedKind("campaign", SavedCampaign, lambda content, where: Campaign.of(content, where=where), BadCampaign)
+
+
 def campaign_of(store: Store, name: str) -> SavedCampaign:
     """The newest version of a campaign. Raises NotFound."""
-    with store.begin() as connection:
-        return saved_campaign(connection, name)
+    return CAMPAIGN.saved_in(store, name)
 
 
 def saved_campaign(connection: sa.Connection, name: str) -> SavedCampaign:
     """The newest version of a campaign within a transaction. Raises NotFound."""
-    row = connection.execute(_newest(name)).mappings().first()
-    if row is None:
-        raise NotFound(f"no campaign {name!r}", where="campaign", todo="See `patron campaign list`.")
-    return _saved(connection, row)
+    return CAMPAIGN.saved(connection, name)
 
 
 def campaigns(store: Store) -> tuple[SavedCampaign, ...]:
     """The newest version of every campaign, by name."""
-    table = CAMPAIGNS.c
-    newest = sa.select(table.name, sa.func.max(table.version)).group_by(table.name)
-    chosen = sa.select(CAMPAIGNS).where(sa.tuple_(table.name, table.version).in_(newest)).order_by(table.name)
     with store.begin() as connection:
-        return tuple(_saved(connection, row) for row in connection.execute(chosen).mappings().all())
+        return CAMPAIGN.everything(connection)
 
 
 def save_campaign(connection: sa.Connection, campaign: Campaign, saved_by: str, at: datetime) -> SavedCampaign:
@@ -114,14 +263,7 @@ def save_campaign(connection: sa.Connection, campaign: Campaign, saved_by: str, 
 
     Assignments that were drawn stay. Raises BadCampaign for one that is over, SettingsError without an author.
     """
-    author, before = person(saved_by), connection.execute(_newest(campaign.name)).mappings().first()
-    if before is None:
-        return _insert(connection, campaign, 1, author, at)
-    saved = _saved(connection, before)
-    if saved.campaign == campaign:
-        return saved
-    require(saved, "saved")
-    return _insert(connection, campaign, saved.version + 1, author, at)
+    return CAMPAIGN.save(connection, campaign, campaign.name, saved_by, at)
 
 
 def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
@@ -133,32 +275,22 @@ def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
     at: datetime,
     details: Mapping[str, Any] | None = None,
 ) -> SavedCampaign:
-    """Take a step of a version, and return the campaign after it.
+    """Take a step of a version of a campaign, and return the campaign after it. Raises as SavedKind.take_step does."""
+    return CAMPAIGN.take_step(connection, name, step, version, by, at, details)
 
-    Raises NotFound, BadCampaign in a state that does not allow it or where another version was saved meanwhile,
-    SettingsError without a name.
-    """
-    lock_campaigns(connection)
-    saved, who = saved_campaign(connection, name), person(by)
-    if saved.version != version:
-        what = f"version {version} of {name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
-        raise BadCampaign(what, where="campaign", todo="Look at it with `patron campaign show`, then repeat.")
-    require(saved, step)
-    _append(connection, saved, step, who, at, details or {})
-    return saved_campaign(connection, name)
+
+def require(saved: SavedCampaign, step: str) -> None:
+    """Raise BadCampaign where a campaign's state does not allow a step."""
+    CAMPAIGN.require(saved, step)
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind.startswith('a') else 'a'} {kind}"
 
 
 def state_in_words(state: str) -> str:
     """A state as it stands after "is"."""
     return "a draft" if state == DRAFT else state
-
-
-def require(saved: SavedCampaign, step: str) -> None:
-    """Raise BadCampaign where a campaign's state does not allow a step."""
-    rule = STEPS[step]
-    if saved.state not in rule.needs:
-        state = state_in_words(saved.state)
-        raise BadCampaign(f"{saved.name!r} is {state} and cannot be {step}", where="campaign", todo=rule.todo)
 
 
 def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[str, bool]:
@@ -196,21 +328,13 @@ def state_after(steps: tuple[TakenStep, ...]) -> str:
     return state
 
 
-def _newest(name: str) -> sa.Select[Any]:
-    return sa.select(CAMPAIGNS).where(CAMPAIGNS.c.name == name).order_by(CAMPAIGNS.c.version.desc()).limit(1)
-
-
-def _insert(connection: sa.Connection, campaign: Campaign, version: int, by: str, at: datetime) -> SavedCampaign:
-    lock_campaigns(connection)
-    content = json.dumps(campaign.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-    row = {"name": campaign.name, "version": version, "content": content, "saved_at": at, "saved_by": by}
-    connection.execute(sa.insert(CAMPAIGNS).values(row))
-    _append(connection, _saved(connection, row), "saved", by, at, {})
-    return saved_campaign(connection, campaign.name)
+def _newest(connection: sa.Connection, name: str) -> Mapping[Any, Any] | None:
+    chosen = sa.select(CAMPAIGNS).where(CAMPAIGNS.c.name == name).order_by(CAMPAIGNS.c.version.desc()).limit(1)
+    return connection.execute(chosen).mappings().first()
 
 
 def _append(
-    connection: sa.Connection, saved: SavedCampaign, step: str, by: str, at: datetime, details: Mapping[str, Any]
+    connection: sa.Connection, saved: SavedVersion[Any], step: str, by: str, at: datetime, details: Mapping[str, Any]
 ) -> None:
     entry = saved.steps[-1].entry + 1 if saved.steps else 1
     text = json.dumps(details, ensure_ascii=False, sort_keys=True, allow_nan=False)
@@ -219,10 +343,9 @@ def _append(
     connection.execute(sa.insert(CAMPAIGN_STEPS).values(values))
 
 
-def _saved(connection: sa.Connection, row: Mapping[Any, Any]) -> SavedCampaign:
-    name = row["name"]
+def _steps(connection: sa.Connection, name: str) -> tuple[TakenStep, ...]:
     chosen = sa.select(CAMPAIGN_STEPS).where(CAMPAIGN_STEPS.c.campaign == name).order_by(CAMPAIGN_STEPS.c.entry)
-    steps = tuple(
+    return tuple(
         TakenStep(
             one["entry"],
             one["step"],
@@ -233,5 +356,3 @@ def _saved(connection: sa.Connection, row: Mapping[Any, Any]) -> SavedCampaign:
         )
         for one in connection.execute(chosen).mappings()
     )
-    campaign = Campaign.of(json.loads(row["content"]), where=f"campaign {name}")
-    return SavedCampaign(campaign, row["version"], utc(row["saved_at"]), row["saved_by"], state_after(steps), steps)

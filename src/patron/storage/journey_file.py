@@ -3,14 +3,17 @@
 Steps are taken from the first to the last; `then` and `otherwise` only lead further on, so that every journey ends.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from patron.schema.errors import BadJourney
+from patron.schema.segment_parser import parse_rule
+from patron.schema.segment_rules import segments_of
 from patron.storage.campaign_file import (
     LONGEST_NAME,
     MOST_MONEY,
@@ -26,7 +29,7 @@ LONGEST_WAIT_DAYS = 366
 MOST_STEPS = 50
 END = "end"
 """Target of a step after which the journey is over."""
-TODO = "Correct the file and save it again; `patron journey save --example` prints one that works."
+TODO = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
 
 
 class _Section(BaseModel):
@@ -78,6 +81,34 @@ class DateTrigger(_Section):
 
 
 Trigger = EventTrigger | SegmentTrigger | ProductTrigger | DateTrigger
+TRIGGERS: Mapping[str, type[Trigger]] = {
+    "event": EventTrigger,
+    "enters": SegmentTrigger,
+    "product": ProductTrigger,
+    "date": DateTrigger,
+}
+"""Sections that [trigger] may be, by the key that tells which."""
+
+
+def _trigger_name(value: object) -> str | None:
+    """Name of the class of a trigger, by its first key that tells; None without one."""
+    if isinstance(value, BaseModel):
+        return type(value).__name__
+    keys = value if isinstance(value, Mapping) else ()
+    return next((one.__name__ for key, one in TRIGGERS.items() if key in keys), None)
+
+
+_AnyTrigger = Annotated[
+    Annotated[EventTrigger, Tag("EventTrigger")]
+    | Annotated[SegmentTrigger, Tag("SegmentTrigger")]
+    | Annotated[ProductTrigger, Tag("ProductTrigger")]
+    | Annotated[DateTrigger, Tag("DateTrigger")],
+    Discriminator(
+        _trigger_name,
+        custom_error_type="trigger",
+        custom_error_message=f"needs one of the keys {', '.join(TRIGGERS)}, which tells what makes customers enter",
+    ),
+]
 
 
 class _Step(_Section):
@@ -162,9 +193,9 @@ class Journey(_Section):
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     """Name of the journey; no campaign has the same."""
-    trigger: Trigger
+    trigger: _AnyTrigger
     """What makes a customer enter."""
-    steps: tuple[JourneyStep, ...] = Field(min_length=1, max_length=MOST_STEPS)
+    steps: tuple[JourneyStep, ...]
     """What happens then, in order."""
     exit_on: tuple[str, ...] = ("Order Completed",)
     """Events by which a customer leaves at once, wherever they are."""
@@ -187,6 +218,13 @@ class Journey(_Section):
 
     _one_line = field_validator("name")(is_line)
     _by_shop_clock = field_validator("start", "end")(shop_time)
+
+    @field_validator("steps")
+    @classmethod
+    def _are_some(cls, value: tuple[JourneyStep, ...]) -> tuple[JourneyStep, ...]:
+        if not 1 <= len(value) <= MOST_STEPS:
+            raise ValueError(f"needs 1 to {MOST_STEPS} sections [[steps]]")
+        return value
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
@@ -215,6 +253,13 @@ class Journey(_Section):
         if target == END:
             return len(self.steps)
         return next(later for later in range(place + 1, len(self.steps)) if self.step_id(later) == target)
+
+    @property
+    def segments(self) -> frozenset[str]:
+        """Segments that its trigger and the rules of its branches name. Raises BadSegment for a rule that is none."""
+        trigger = {getattr(self.trigger, key, "") for key in ("segment", "enters")}
+        rules = [parse_rule(one.rule, where=f"journey {self.name}") for one in self.steps if isinstance(one, Branch)]
+        return frozenset(trigger - {""}).union(*map(segments_of, rules))
 
     @property
     def monthly_budget_cents(self) -> int:

@@ -25,6 +25,8 @@ MOST_MONEY = 1e12
 PROFILING = "profiling"
 """Purpose to which a customer may object: no scores are exported, no segment follows from their forecasts, and nothing
 is recommended from their history."""
+OFFERS = "offers"
+"""Topic of the outbox, unless the policy names another one."""
 OLD_CHURN_KEY = "churn_probability"
 OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
 OLD_BUDGET_KEY = "cents_per_run"
@@ -90,6 +92,8 @@ class Consent(_Section):
     """Whether customers of unknown consent may be contacted."""
     marketing: str = Field(default="marketing", min_length=1)
     """Purpose that contacting customers needs."""
+    advertising: str = Field(default="advertising", min_length=1)
+    """Purpose that giving hashed identifiers of customers to ad platforms needs."""
     personal_offers: str = Field(default="personalisation", min_length=1)
     """Purpose whose withdrawal refuses personal offers: these customers get the ordinary offer, or none."""
     events_need: str = ""
@@ -142,6 +146,8 @@ class Channel(_Section):
     """Files in the workspace's outbox folder."""
     is_delivered: bool = False
     """Whether a mail system sends the outbox; until then effects are a placebo."""
+    topic: str = OFFERS
+    """Topic of the outbox, a section of [topics]: who left it is in no file."""
 
 
 class Measurement(_Section):
@@ -245,6 +251,19 @@ class Policy(_Section):
         if len(ordinary) > 1:
             raise ValueError(f"need is_ordinary of one offer at most; {' and '.join(ordinary)} have it")
         return offers
+
+    @model_validator(mode="after")
+    def _has_the_topic_of_the_outbox(self) -> Self:
+        topic = self.channel.topic
+        if topic and topic != OFFERS and topic not in self.topics:
+            known = ", ".join(sorted(self.topics)) or "none"
+            raise ValueError(f"needs [channel] topic to be a section of [topics]: {known} (got {topic!r})")
+        return self
+
+    @property
+    def outbox_topic(self) -> str:
+        """Topic of the outbox; empty where the policy has no topic of that name."""
+        return self.channel.topic if self.channel.topic in self.topics else ""
 
     @property
     def ordinary_offer(self) -> Offer | None:

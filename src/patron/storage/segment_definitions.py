@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +13,7 @@ from patron.schema.errors import BadSegment, NotFound
 from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_rules import Rule, rule_content, segments_of
 from patron.schema.spelling import did_you_mean
-from patron.storage.campaign_tables import CAMPAIGNS, SEGMENT_DEFINITIONS
+from patron.storage.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
 from patron.storage.model_decisions import utc
 from patron.storage.store import Store
 
@@ -118,12 +119,12 @@ def restore_definition(connection: sa.Connection, name: str, version: int, *, sa
 
 
 def delete_definition(connection: sa.Connection, name: str) -> None:
-    """Delete every version of a segment. Raises NotFound, BadSegment while a campaign or another segment uses it."""
+    """Delete every version of a segment. Raises NotFound, BadSegment while something else uses it."""
     rules = _rules(connection)
     if name not in rules:
         raise no_segment(name, rules)
     users = [f"segment {other!r}" for other, rule in rules.items() if other != name and name in segments_of(rule)]
-    users += [f"campaign {campaign!r}" for campaign in _campaigns_with(connection, name)]
+    users += _campaigns_with(connection, name)
     if users:
         raise BadSegment(
             f"is used by {', '.join(users)}", where=name, todo="Change or delete what uses it first, or keep it."
@@ -132,10 +133,26 @@ def delete_definition(connection: sa.Connection, name: str) -> None:
 
 
 def _campaigns_with(connection: sa.Connection, name: str) -> list[str]:
-    """Campaigns whose newest version is for, or excludes, a segment."""
-    chosen = sa.select(CAMPAIGNS.c.name, CAMPAIGNS.c.content).order_by(CAMPAIGNS.c.name, CAMPAIGNS.c.version)
-    contents = {row.name: json.loads(row.content) for row in connection.execute(chosen)}
-    return [one for one, content in contents.items() if name in {content.get("segment"), *content.get("exclude", ())}]
+    """Campaigns and journeys that use a segment: in their newest version, or one that customers are on their way in."""
+    entry, table = JOURNEY_ENTRIES.c, CAMPAIGNS.c
+    taken = sa.select(entry.journey, entry.version).where(entry.state == "active").distinct()
+    newest = sa.select(table.name, sa.func.max(table.version)).group_by(table.name)
+    version = sa.tuple_(table.name, table.version)
+    chosen = sa.select(table.kind, table.name, table.content).where(sa.or_(version.in_(newest), version.in_(taken)))
+    users = [
+        f"{row.kind} {row.name!r}"
+        for row in connection.execute(chosen.order_by(table.kind, table.name))
+        if name in _named_in(json.loads(row.content))
+    ]
+    return list(dict.fromkeys(users))
+
+
+def _named_in(content: Mapping[str, Any]) -> set[str]:
+    """Segments that a campaign or a journey names: its audience, whom it excludes, its trigger, its branches."""
+    trigger = content.get("trigger", {})
+    names = {content.get("segment"), *content.get("exclude", ()), trigger.get("segment"), trigger.get("enters")}
+    rules = [parse_rule(step["rule"]) for step in content.get("steps", ()) if "rule" in step]
+    return names.union(*map(segments_of, rules))
 
 
 def _rules(connection: sa.Connection) -> dict[str, Rule]:

@@ -1,7 +1,7 @@
 """What is wrong with settings, in our words: which key, what it must be, what it is, and what was probably meant."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,8 @@ KINDS = {
 """What a value must be, by the start of the code of the error."""
 WRITTEN_AS = {"from_address": "from"}
 """Keys that are written otherwise in a file, as Python reserves their name."""
+TAGS = ("union_tag_invalid", "union_tag_not_found")
+"""Codes of a section that could be one of several, and does not say which."""
 LIMITS = {
     "greater_than": "above {gt}",
     "greater_than_equal": "at least {ge}",
@@ -45,14 +47,31 @@ def unknown_key(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
-    name, code = ".".join(WRITTEN_AS.get(str(part), str(part)) for part in one["loc"]), one["type"]
+    (name, models), code = _place(one["loc"], model), one["type"]
     if code == "extra_forbidden":
-        return unknown_key(name, _fields_at(model, one["loc"][:-1])).rstrip(".")
+        return unknown_key(name, _fields(_place(one["loc"][:-1], model)[1])).rstrip(".")
     if code == "missing":
         return f"{name} is missing"
+    if code in TAGS:
+        return _tag_problem(f"{name}.{_discriminator(one)}", one, models)
     is_section = isinstance(one["input"], Mapping) or (code == "value_error" and isinstance(one["input"], list))
     of = "" if is_section else f" (got {one['input']!r})"
-    return f"{name} {_rule(code, one)}{of}{_meant(one)}"
+    return f"{name} {_rule(code, one)}{of}{_meant(one)}".lstrip()
+
+
+def _discriminator(one: ErrorDetails) -> str:
+    """The key that says which section it is."""
+    return one.get("ctx", {})["discriminator"].strip("'")
+
+
+def _tag_problem(name: str, one: ErrorDetails, models: Iterable[type[BaseModel]]) -> str:
+    key = name.rpartition(".")[2]
+    tags = [tag for model in models if key in model.model_fields for tag in _literals(model, key)]
+    known = f"one of {', '.join(tags)}"
+    if one["type"] == "union_tag_not_found":
+        return f"{name} is missing; it is {known}"
+    value = one.get("ctx", {})["tag"]
+    return f"{name} must be {known} (got {value!r}). {did_you_mean(value, tags)}".rstrip(" .")
 
 
 def _rule(code: str, one: ErrorDetails) -> str:
@@ -72,19 +91,40 @@ def _meant(one: ErrorDetails) -> str:
     return f". {meant}" if meant else ""
 
 
-def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> Mapping[str, Any]:
-    """Fields of the section that an error is in."""
+def _place(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
+    """Where an error is as people write it, and the sections that may stand there.
+
+    Of a field that may be one of several sections, pydantic says which: its class, or the value that tells them apart.
+    """
+    names: list[str] = []
+    models = [model]
     for part in loc:
-        if isinstance(part, str):
-            found = _model_in(model.model_fields[part].annotation)
-            if found is None:
-                return {}
-            model = found
-    return {WRITTEN_AS.get(name, name): info for name, info in model.model_fields.items()}
+        fields = [one.model_fields[part] for one in models if isinstance(part, str) and part in one.model_fields]
+        chosen = [one for one in models if _is_tag(one, part)]
+        if fields:
+            models = [section for field in fields for section in _sections(field.annotation)]
+        elif chosen:
+            models = chosen
+            continue
+        names.append(WRITTEN_AS.get(str(part), str(part)))
+    return ".".join(names), models
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, alone or in a list."""
+def _fields(models: Iterable[type[BaseModel]]) -> Mapping[str, Any]:
+    return {WRITTEN_AS.get(name, name): info for one in models for name, info in one.model_fields.items()}
+
+
+def _is_tag(model: type[BaseModel], part: int | str) -> bool:
+    return part == model.__name__ or any(part in _literals(model, name) for name in model.model_fields)
+
+
+def _literals(model: type[BaseModel], name: str) -> tuple[Any, ...]:
+    annotation = model.model_fields[name].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a field holds, alone, in a list, or one of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for one in getattr(annotation, "__args__", ()) if (found := _model_in(one))), None)
+        return [annotation]
+    return [section for one in getattr(annotation, "__args__", ()) for section in _sections(one)]

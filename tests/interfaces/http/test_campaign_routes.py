@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from patron.commands.manage_keys import create_key
+from patron.commands.manage_keys import create_key, list_keys
 from patron.interfaces.console.screenshots import served
 from patron.schema.segment_parser import parse_rule
 from patron.storage.segment_definitions import save_definition
@@ -35,7 +35,7 @@ def secret(made_shop):
     return {"authorization": f"Bearer {create_key(made_shop, 'crm', 'secret', now=datetime.now(UTC)).key}"}
 
 
-def test_a_campaign_is_saved_and_read(client, secret):
+def test_a_campaign_is_saved_and_read(client, secret, made_shop):
     body = {"by": "Ann", "campaign": CAMPAIGN}
     saved = client.post("/api/campaigns", json=body, headers=secret).json()
     assert saved == {"name": "by http", "version": 1, "state": "draft"}
@@ -44,14 +44,23 @@ def test_a_campaign_is_saved_and_read(client, secret):
     assert "by http" in [one["name"] for one in lines]
     detail = client.get("/api/campaigns/by http").json()
     assert [step["step"] for step in detail["steps"]] == ["saved"]
+    [key] = [one for one in list_keys(made_shop) if one.source == "crm"]
+    assert detail["steps"][0]["taken_by"] == f"Ann via key crm ({key.key_id})"
+    anonymous = client.post("/api/campaigns", json={"campaign": CAMPAIGN | {"name": "no name"}}, headers=secret)
+    assert anonymous.json()["version"] == 1
+    assert client.get("/api/campaigns/no name").json()["steps"][0]["taken_by"] == f"key crm ({key.key_id})"
+    late = client.post("/api/campaigns/by http/approve", json={"version": 2}, headers=secret)
+    assert (late.status_code, "is not the newest" in late.text) == (422, True)
+    same = client.post("/api/campaigns/by http/approve", json={"by": "Bo", "version": 1}, headers=secret)
+    assert (same.status_code, "cannot approve" in same.text) == (422, True)
     wrong = client.post("/api/campaigns", json=body | {"campaign": CAMPAIGN | {"goal": "fame"}}, headers=secret)
     assert wrong.status_code == 422
     assert "goal" in wrong.text
 
 
 @pytest.mark.parametrize("step", ["plan", "approve", "pause", "resume", "withdraw", "result"])
-def test_a_step_needs_a_secret_key_and_a_name(client, secret, step):
+def test_a_step_needs_a_secret_key(client, secret, step):
     path = f"/api/campaigns/nothing/{step}"
     assert client.post(path, json={"by": "Ann"}).status_code == 401
-    assert client.post(path, json={}, headers=secret).status_code == 422
+    assert client.post(path, json={"who": "Ann"}, headers=secret).status_code == 422
     assert client.post(path, json={"by": "Ann"}, headers=secret).status_code == 404

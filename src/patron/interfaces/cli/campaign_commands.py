@@ -107,7 +107,7 @@ def plan(
         planned = plan_campaign(shop, name, by=by, now=datetime.now(UTC))
     show_plan(planned, shop.settings.shop, json=json)
     if not json:
-        output.say(f'Next: patron campaign approve "{name}" --as NAME, by another person than its author')
+        output.say(f'Next: patron campaign approve "{name}" --as NAME --version {planned.version}, not by its author')
 
 
 @campaign.command()

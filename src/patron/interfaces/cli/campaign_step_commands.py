@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     from patron.storage.campaigns import SavedCampaign
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
+Version = Annotated[
+    int | None,
+    typer.Option(min=1, help="Version that is approved (default: the newest); refused if there is a newer one."),
+]
 Reason = Annotated[str, typer.Option(help="Why, in a few words; no personal data.")]
 
 
-def approve(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+def approve(
+    name: Name, by: SystemUser = "", version: Version = None, workspace: Workspace = HERE, *, json: AsJson = False
+) -> None:
     """Approve the plan of a campaign, so that it is sent when it is due; its author cannot.
 
-    Example: patron campaign approve "win back" --as "B. Kim" --workspace shop
+    Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands import campaign_steps
     from patron.storage.shop import Shop
 
-    saved = campaign_steps.approve(Shop.open(workspace), name, by=by, now=datetime.now(UTC))
+    saved = campaign_steps.approve(Shop.open(workspace), name, by=by, now=datetime.now(UTC), version=version)
     _show(saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.campaign.start} on.")

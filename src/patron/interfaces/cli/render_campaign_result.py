@@ -1,11 +1,13 @@
 """The result of a campaign as text, and that of a trial on the simulated shop."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 
 if TYPE_CHECKING:
+    from patron.commands.campaign_effect import ArmSummary, EffectEstimate
     from patron.commands.measure_campaign import CampaignResult
     from patron.commands.try_campaign import CampaignTrial
     from patron.storage.settings import ShopSettings
@@ -22,8 +24,8 @@ def show_result(result: "CampaignResult", shop: "ShopSettings", *, json: bool) -
     output.say(result.learned)
     for finding in result.findings:
         output.say(finding, style="bold")
-    _show_effects(result, formats)
-    _show_arms(result, formats)
+    show_effects(result.effects, formats, is_final=result.is_final)
+    show_arms(result.arms, formats)
     spend = result.spend
     output.say(
         f"spent {formats.money(spend.total_cents)} (sending {formats.money(spend.sending_cents)}, discounts"
@@ -36,20 +38,26 @@ def show_result(result: "CampaignResult", shop: "ShopSettings", *, json: bool) -
         place = "within" if against.is_within else "outside"
         actual, forecast = formats.money(against.actual_cents), formats.money(against.forecast_cents)
         output.say(f"incremental margin {actual}, forecast {forecast}: {place} the 80 % interval, {low} to {high}")
-    for title, counts in (("messages", result.message_counts), ("receipts", result.receipt_counts)):
-        if counts:
-            output.say(f"{title}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    if "opened" in result.receipt_counts or "clicked" in result.receipt_counts:
-        output.say("Opens and clicks are no success: mail programs and scanners open and click, too.")
+    show_messages(result.message_counts, result.receipt_counts)
     for one in result.guard_rails:
         output.say(f"guard-rail {one.metric}: {one.verdict}")
 
 
-def _show_effects(result: "CampaignResult", formats: Formats) -> None:
+def show_messages(messages: Mapping[str, int], receipts: Mapping[str, int]) -> None:
+    """Print messages by state and by what became of them."""
+    for title, counts in (("messages", messages), ("receipts", receipts)):
+        if counts:
+            output.say(f"{title}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if "opened" in receipts or "clicked" in receipts:
+        output.say("Opens and clicks are no success: mail programs and scanners open and click, too.")
+
+
+def show_effects(effects: "Iterable[EffectEstimate]", formats: Formats, *, is_final: bool) -> None:
+    """Print effects; before the end with the interval for those who look more than once."""
     rows = []
-    for one in result.effects:
+    for one in effects:
         low, high = (one.low_cents, one.high_cents)
-        if not result.is_final:
+        if not is_final:
             low, high = (one.sequence_low_cents, one.sequence_high_cents)
         each = f"{formats.money(low)} to {formats.money(high)}"
         total = f"{formats.money(one.total_low_cents)} to {formats.money(one.total_high_cents)}"
@@ -59,7 +67,8 @@ def _show_effects(result: "CampaignResult", formats: Formats) -> None:
         output.grid("Effect on net margin, everybody assigned", head, rows, numbers=4)
 
 
-def _show_arms(result: "CampaignResult", formats: Formats) -> None:
+def show_arms(arms: "Mapping[str, ArmSummary]", formats: Formats) -> None:
+    """Print what each arm did."""
     rows = [
         (
             name,
@@ -69,7 +78,7 @@ def _show_arms(result: "CampaignResult", formats: Formats) -> None:
             formats.money(one.discount_cents),
             formats.money(one.refund_cents),
         )
-        for name, one in result.arms.items()
+        for name, one in arms.items()
     ]
     output.grid("Arms", ("arm", "customers", "orders", "paid", "discounts", "refunds"), rows, numbers=5)
 

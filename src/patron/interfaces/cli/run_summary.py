@@ -119,7 +119,10 @@ def _outbox(shop: Shop, finished: FinishedRun) -> Iterator[str]:
         f"{_people(outbox.recommended_customer_count)}."
     )
     if outbox.refused_count:
-        yield f"Neither file holds {_people(outbox.refused_count)} who may not be contacted."
+        yield (
+            f"Neither file holds {_people(outbox.refused_count)} who may not be contacted: by consent, by the topic"
+            " they left, or by an address that is suppressed."
+        )
 
 
 def _people(count: int) -> str:

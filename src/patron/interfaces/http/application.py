@@ -15,6 +15,7 @@ from patron.interfaces.http import (
     campaign_routes,
     decision_routes,
     explanation_routes,
+    journey_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
@@ -58,7 +59,8 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
-    for routes in (*recommendation_routes.ROUTERS, *segment_routes.ROUTERS, *campaign_routes.ROUTERS):
+    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
+    for routes in (*recommendation_routes.ROUTERS, *engagement):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)

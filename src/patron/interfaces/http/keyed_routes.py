@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from patron.commands.actors import key_actor
 from patron.commands.manage_keys import require_key
 from patron.interfaces.http.request_keys import request_key
 
@@ -38,7 +39,13 @@ class SecretKeyRoute(APIRoute):
 
         async def check_and_handle(request: Request) -> Response:
             key = request_key(request.headers.get("authorization", ""))
-            await run_in_threadpool(require_key, request.app.state.answers.shop, key, "secret")
+            shop = request.app.state.answers.shop
+            request.state.api_key = await run_in_threadpool(require_key, shop, key, "secret")
             return await handle(request)
 
         return check_and_handle
+
+
+def actor_of(request: Request, name: str = "") -> str:
+    """Who takes a step by a route of SecretKeyRoute: its key, and the name that the request gives."""
+    return key_actor(request.state.api_key, name)

@@ -41,6 +41,8 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "segments": [{"SecretKey": []}],
     "campaigns": [{}, {"ReadKey": []}],
     "steps of campaigns": [{"SecretKey": []}],
+    "journeys": [{}, {"ReadKey": []}],
+    "steps of journeys": [{"SecretKey": []}],
     "messages": [{"SecretKey": []}],
     "recommendations": [{}, {"ReadKey": []}],
     "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],

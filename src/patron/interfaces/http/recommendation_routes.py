@@ -146,7 +146,7 @@ class ShopperKeyRoute(APIRoute):
             key = request_key(request.headers.get("authorization", ""))
             shop = request.app.state.answers.shop
             try:
-                request.state.key_kind = await run_in_threadpool(require_key, shop, key, "secret", "write")
+                request.state.key_kind = (await run_in_threadpool(require_key, shop, key, "secret", "write")).kind
                 response = await handle(request)
             except PatronError as error:  # why here: a page of another site reads a refusal with these headers only
                 response = refusal(error)

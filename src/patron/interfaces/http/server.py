@@ -20,6 +20,7 @@ from patron.schema.errors import SettingsError
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
+from patron.service.journey_process import JourneyProcess
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
@@ -55,15 +56,16 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
-    sender = CampaignSender(shop, lambda: datetime.now(UTC))
-    if not accept_only:
+    senders = (CampaignSender(shop, lambda: datetime.now(UTC)), JourneyProcess(shop))
+    for sender in () if accept_only else senders:
         sender.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
         application = CollectorProtocol(collector, create_app(shop, collector))
         run_server(server_config(application, shop.settings.collect), listener)
     finally:
-        sender.stop()
+        for sender in senders:
+            sender.stop()
         collector.stop()
 
 

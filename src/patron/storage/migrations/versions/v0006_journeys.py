@@ -9,6 +9,7 @@ down_revision = "0005"
 
 def upgrade() -> None:
     """Make room for journeys and audiences."""
+    op.add_column("messages", sa.Column("expected_cost_cents", sa.Float(), nullable=True))
     op.add_column("campaigns", sa.Column("kind", sa.Text(), server_default="campaign", nullable=False))
     op.create_table(
         "journey_entries",
@@ -20,6 +21,7 @@ def upgrade() -> None:
         sa.Column("is_holdout", sa.Boolean(), nullable=False),
         sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("reached_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),

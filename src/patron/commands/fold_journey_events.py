@@ -1,0 +1,225 @@
+"""Fold what is new since the last round into journeys: events, products' prices, runs' segments, birthdays.
+
+The position is written with the last entries; what was cut off before is looked at again and leads to the same ones.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from patron.commands.journey_branches import JourneyBranches
+from patron.commands.live_journeys import LiveJourneys
+from patron.decide.holdout import HOLDOUT, arm_of
+from patron.engage.birthdays import birthday_hits
+from patron.engage.customer_events import earlier_ids, read_new_events, with_customers
+from patron.engage.journey_entries import (
+    active_versions,
+    entries_of_customers,
+    first_entered_at,
+    holdouts_of,
+    write_entries,
+)
+from patron.engage.journey_fold import Hit, Occurrence, by_customer, fold_customer
+from patron.engage.journey_position import JourneyPosition, read_position, write_position
+from patron.engage.journey_steps import Entry, listened_events
+from patron.engage.journey_triggers import event_hits, product_changes, product_hits, segment_hits, trigger_events
+from patron.govern.vault import Vault
+from patron.schema.errors import PatronError
+from patron.schema.tables import EVENTS
+from patron.storage.engine import timestamp
+from patron.storage.journey_file import DateTrigger, ProductTrigger, SegmentTrigger
+from patron.storage.shop import Shop
+
+TOGETHER = 5_000
+"""Customers whose entries are changed in one transaction."""
+NO_VERSION = -1
+LOG_MARGIN = timedelta(minutes=10)
+"""Where the lake's log does not name what came since the last round, so much before it is looked at again."""
+DAY = timedelta(days=1)
+
+
+@dataclass
+class JourneyFold:
+    """One round's look at what is new."""
+
+    shop: Shop
+    live: LiveJourneys
+    now: datetime
+    troubles: list[PatronError] = field(default_factory=list)
+
+    def fold(self) -> bool:
+        """Fold what is new; returns whether more waits, as members and birthdays are looked at in batches."""
+        before = self._position()
+        version = _lake_version(self.shop)
+        things = self._of_events(before, version) if version != before.version else []
+        hits, after = self._of_runs(replace(before, version=version))
+        birthdays, after = self._of_birthdays(after)
+        things += [*hits, *birthdays]
+        if things or after != before:  # why: an idle round writes nothing
+            self._write(things, replace(after, at=self.now.isoformat()))
+        return after.has_more
+
+    def _position(self) -> JourneyPosition:
+        """Where the last round ended; the first journey begins with what comes from now on."""
+        with self.shop.store.begin() as connection:
+            position = read_position(connection)
+            if position is None or set(self.live.names) <= self.live.started:
+                position = JourneyPosition(_lake_version(self.shop), self.now.isoformat())
+                write_position(connection, position)
+        # why: whose birthday is today or tomorrow was looked up before there was this journey
+        is_new = any(isinstance(self.live.newest(one).trigger, DateTrigger) for one in self.live.started)
+        return replace(position, birthdays_until="", birthdays_after=None) if is_new else position
+
+    def _of_events(self, position: JourneyPosition, version: int) -> list[Occurrence | Hit]:
+        relation, running = self._new_rows(position, version), self.live.running()
+        with self.shop.store.begin() as connection:
+            since, versions = first_entered_at(connection), active_versions(connection)
+        versions |= {(one.name, one.version) for one in running}
+        listened = frozenset(name for one in versions for name in listened_events(self.live.version(*one)))
+        names, things = listened | trigger_events(running), list[Occurrence | Hit]()
+        events = read_new_events(self.shop, relation, names, exits=listened, since=since) if names else None
+        if events is not None and events.num_rows:
+            events = with_customers(self.shop.snapshot() or self.shop.newest_snapshot(), events)
+            columns = (events[name].to_pylist() for name in ("customer_id", "name", "happened_at"))
+            things += [Occurrence(*row) for row in zip(*columns, strict=True) if row[1] in listened]
+            rows = [row for row in events.to_pylist() if row["is_fresh"]]
+            for one in running:
+                with self._reported():
+                    things += event_hits(self.shop, one, rows)
+        if any(isinstance(one.journey.trigger, ProductTrigger) for one in running):
+            changes = product_changes(self.shop, relation)
+            for one in running:
+                with self._reported():
+                    things += product_hits(self.shop, one, changes)
+        return things
+
+    def _new_rows(self, position: JourneyPosition, version: int) -> str:
+        """SQL of the events that came since a position, or of more where the lake's log does not say which."""
+        files = None
+        if version > position.version:
+            files = self.shop.lake.files_added(EVENTS, position.version, version)
+        if files is not None:
+            return self.shop.lake.relation(EVENTS, only=files)
+        since = timestamp(position.looked_at - LOG_MARGIN)
+        return f"select * from ({self.shop.lake.relation(EVENTS)}) where received_at >= {since}"
+
+    def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], JourneyPosition]:
+        """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
+        journeys = {one.name for one in self.live.saved if isinstance(one.journey.trigger, SegmentTrigger)}
+        runs = {name: cutoff for name, cutoff in position.runs.items() if name in journeys}
+        snapshot, hits, members_after = self.shop.snapshot(), list[Hit](), dict[str, str]()
+        cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
+        for one in self.live.running():
+            trigger = one.journey.trigger
+            if not isinstance(trigger, SegmentTrigger):
+                continue
+            before = runs.setdefault(one.name, "")
+            if snapshot is None or before == cutoff or not (before or trigger.includes_members):
+                continue
+            since, after = datetime.fromisoformat(before) if before else None, position.members_after.get(one.name, "")
+            with self._reported():
+                entering, after = segment_hits(snapshot, one, since, self.now, after=after)
+                hits += entering
+                members_after |= {one.name: after} if after else {}
+        runs = {name: before if name in members_after else cutoff for name, before in runs.items()}
+        return hits, replace(position, runs=runs, members_after=members_after)
+
+    def _of_birthdays(self, position: JourneyPosition) -> tuple[Sequence[Hit], JourneyPosition]:
+        """Whose birthday it will be by the end of tomorrow (UTC): looked up once a day, a batch in a round."""
+        journeys = [one for one in self.live.running() if isinstance(one.journey.trigger, DateTrigger)]
+        if not journeys:
+            return [], position
+        if position.birthdays_after is None:
+            midnight = self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            before = datetime.fromisoformat(position.birthdays_until) if position.birthdays_until else self.now
+            if position.birthdays_until and before >= midnight + 2 * DAY:
+                return [], position
+            since = max(before, self.now - DAY).isoformat()
+            position = replace(
+                position,
+                birthdays_since=since,
+                birthdays_until=(midnight + 2 * DAY).isoformat(),
+                birthdays_after="",
+            )
+        since, until = (datetime.fromisoformat(one) for one in (position.birthdays_since, position.birthdays_until))
+        after = position.birthdays_after or ""
+        batch = birthday_hits(self.shop, Vault.open(self.shop), journeys, since, until, after)
+        return batch.hits, replace(position, birthdays_after=batch.after)
+
+    def _write(self, things: Sequence[Occurrence | Hit], position: JourneyPosition) -> None:
+        """Fold customer by customer, some thousands in a transaction, the position in the last one."""
+        grouped = by_customer(things)
+        snapshot = self.shop.snapshot() or self.shop.newest_snapshot()
+        customers = sorted(grouped)
+        for start in range(0, max(len(customers), 1), TOGETHER):
+            some = customers[start : start + TOGETHER]
+            entries = self._changed(some, grouped, earlier_ids(snapshot, some)) if some else []
+            with self.shop.store.begin() as connection:
+                write_entries(connection, entries)
+                if start + TOGETHER >= len(customers):
+                    write_position(connection, position)
+
+    def _changed(
+        self,
+        customers: Sequence[str],
+        grouped: Mapping[str, tuple[list[Occurrence], list[Hit]]],
+        customer_of: Mapping[str, str],
+    ) -> list[Entry]:
+        """Entries of customers that are new, or changed."""
+        names = self.live.names
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        with self.shop.store.begin() as connection:
+            for entry in entries_of_customers(connection, names, customer_of):
+                entries[customer_of[entry.customer_id]].append(entry)
+            known = holdouts_of(connection, names, customer_of)
+        holdouts: dict[tuple[str, str], bool] = {}
+        for (journey, earlier_id), is_holdout in sorted(known.items()):
+            holdouts.setdefault((journey, customer_of[earlier_id]), is_holdout)
+
+        def is_holdout_of(hit: Hit) -> bool:
+            share = self.live.version(hit.journey, hit.version).holdout_share
+            key = (hit.journey, hit.customer_id)
+            if key not in holdouts:
+                holdouts[key] = arm_of(*key, share) == HOLDOUT
+            return holdouts[key]
+
+        branches, changed = JourneyBranches(self.shop, self.live.version, customer_of), list[Entry]()
+        for customer in customers:
+            occurrences, hits = grouped[customer]
+            if hits or any(one.is_active for one in entries[customer]):
+                parts = (occurrences, hits, entries[customer])
+                changed += fold_customer(
+                    *parts,
+                    versions=self.live.version,
+                    holdouts=is_holdout_of,
+                    holds=branches.holds,
+                    now=self.now,
+                )
+        self.troubles += branches.troubles
+        return changed
+
+    def _reported(self) -> "_Reported":
+        return _Reported(self.troubles)
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """Keeps what goes wrong with one journey, so that the others go on."""
+
+    troubles: list[PatronError]
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Keep the trouble."""
+        if isinstance(error, PatronError):
+            self.troubles.append(error)
+            return True
+        return False
+
+
+def _lake_version(shop: Shop) -> int:
+    version = shop.lake.version(EVENTS)
+    return NO_VERSION if version is None else version

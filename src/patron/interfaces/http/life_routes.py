@@ -1,0 +1,78 @@
+"""Steps that programs take with a campaign or a journey by a secret key: what both share."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from patron.commands.campaign_steps import approve_version, take_version_step
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.keyed_routes import actor_of
+from patron.storage.campaigns import SavedKind, SavedVersion
+
+Name = Annotated[str, Path(max_length=100, description="Name of the campaign or journey.")]
+
+
+class StepBody(BaseModel):
+    """Who takes the step."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field(default="", max_length=100, description="Name of whoever uses the key; kept with the key.")
+
+
+class ApprovalBody(StepBody):
+    """Who approves, and what."""
+
+    version: int | None = Field(
+        default=None, ge=1, description="Version that is approved; refused where another one was saved since."
+    )
+
+
+class ReasonBody(StepBody):
+    """Who takes the step, and why."""
+
+    reason: str = Field(default="", max_length=300)
+
+
+class VersionState(BaseModel):
+    """A campaign or a journey after a step."""
+
+    name: str
+    version: int
+    state: str
+
+    @classmethod
+    def of(cls, saved: SavedVersion[Any]) -> "VersionState":
+        """The state of what is saved."""
+        return cls(name=saved.name, version=saved.version, state=saved.state)
+
+
+def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
+    """Add the steps that people take with a planned one: approve, pause, resume, withdraw."""
+
+    @routes.post("/{name}/approve")
+    def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
+        """Approve a plan; the author of the version cannot."""
+        shop, by, now = answers_of(request).shop, actor_of(request, body.by), datetime.now(UTC)
+        return VersionState.of(approve_version(shop, kind, name, by=by, now=now, version=body.version))
+
+    @routes.post("/{name}/pause")
+    def pause(request: Request, name: Name, body: ReasonBody) -> VersionState:
+        """Stop sending for now."""
+        return take(request, name, "paused", body, body.reason)
+
+    @routes.post("/{name}/resume")
+    def resume(request: Request, name: Name, body: StepBody) -> VersionState:
+        """Go on where it was stopped."""
+        return take(request, name, "resumed", body)
+
+    @routes.post("/{name}/withdraw")
+    def withdraw(request: Request, name: Name, body: ReasonBody) -> VersionState:
+        """Stop for good; what was sent stays on record."""
+        return take(request, name, "withdrawn", body, body.reason)
+
+    def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
+        shop, by, now = answers_of(request).shop, actor_of(request, body.by), datetime.now(UTC)
+        return VersionState.of(take_version_step(shop, kind, name, step, by=by, now=now, reason=reason))

@@ -1,0 +1,115 @@
+"""`patron journey`: from a ready-made file to an approved plan, and what is refused."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.commands.campaign_effect import ArmSummary, GuardRailResult
+from patron.commands.campaign_spend import CampaignSpend
+from patron.commands.journey_examples import EXAMPLES
+from patron.commands.journey_step_results import StepResult
+from patron.commands.measure_journey import JourneyResult
+from patron.interfaces.cli.render_journey_result import show_result
+from patron.storage.settings import ShopSettings
+from patron_command import run_patron
+
+
+@pytest.fixture(scope="module")
+def run(made_shop):
+    return lambda *words: run_patron("journey", *words, "--workspace", made_shop.folder)
+
+
+def test_a_ready_made_journey_is_saved_planned_and_approved_by_another_person(run, tmp_path):
+    listed = run_patron("journey", "save", "--example")
+    assert [name for name in EXAMPLES if name not in listed.out] == []
+    assert list(json.loads(run_patron("journey", "save", "--example", "--json").out)) == list(EXAMPLES)
+    assert 'name = "birthday"' in run_patron("journey", "save", "--example", "birthday").out
+    assert run_patron("journey", "save", "--example", "after_first_order", "--out", tmp_path).code == 0
+    file = tmp_path / "after_first_order.toml"
+    saved = run("save", file, "--as", "Ann", "--json")
+    assert json.loads(saved.out) == {"name": "after first order", "version": 1, "state": "draft"}
+    text = run("plan", "after first order").out
+    assert 'patron journey approve "after first order"' in text
+    plan = json.loads(run("plan", "after first order", "--json").out)
+    assert plan["findings"]
+    refused = run("approve", "after first order", "--as", "Ann")
+    assert refused.code == 1
+    assert "Ann wrote version 1" in refused.err
+    assert "is approved" in run("approve", "after first order", "--as", "Bo", "--version", "1").out
+    lines = json.loads(run("list", "--json").out)
+    assert ("after first order", "approved") in [(one["name"], one["state"]) for one in lines]
+    assert "first Order Completed" in run("list").out
+    shown = run("show", "after first order").out
+    assert "approved" in shown
+    assert "Bo" in shown
+    assert "knows of nobody who entered" in run("result", "after first order").err
+    assert "paused" in run("pause", "after first order", "--reason", "typo").out
+    assert "approved" in run("resume", "after first order").out
+    assert "withdrawn" in run("withdraw", "after first order").out
+    again = run("resume", "after first order", "--json")
+    assert again.code == 1
+    assert json.loads(again.out)["error"] == "BadJourney"
+
+
+def test_a_birthday_cannot_be_replayed_and_the_plan_says_so(run, tmp_path):
+    file = tmp_path / "birthday.toml"
+    file.write_text(run_patron("journey", "save", "--example", "birthday").out, encoding="utf-8")
+    assert run("save", file).code == 0
+    assert "Not replayed" in run("plan", "birthday").out
+
+
+def test_what_cannot_be_used_is_refused_with_what_to_do(run, tmp_path):
+    assert run("save").code == 2
+    assert "Check the path" in run("save", tmp_path / "none.toml").err
+    (tmp_path / "broken.toml").write_text("name = cart", encoding="utf-8")
+    assert "is not valid TOML" in run("save", tmp_path / "broken.toml").err
+    (tmp_path / "wrong.toml").write_text('name = "a"\n[trigger]\nevnt = "Page"\n', encoding="utf-8")
+    wrong = run("save", tmp_path / "wrong.toml")
+    assert "trigger needs one of the keys event, enters, product, date" in wrong.err
+    assert "patron journey save --example" in wrong.err
+    assert "Did you mean birthday?" in run_patron("journey", "save", "--example", "birtday").err
+    for step in ("show", "plan", "approve", "pause", "resume", "withdraw", "result"):
+        ran = run(step, "x")
+        assert ran.code == 1
+        assert "no journey 'x'" in ran.err
+
+
+def test_a_result_is_shown_with_arms_entries_and_messages(capsys):
+    at, arm = datetime(2024, 5, 1, tzinfo=UTC), ArmSummary(3, 2, 2000, 0, 0, 0, 800.0)
+    result = JourneyResult(
+        *("cart", 1, "running", at, "2024-05-01", at),
+        is_final=False,
+        currency="USD",
+        window_days=7,
+        entered_count=9,
+        open_count=2,
+        entry_counts={"active": 2, "left": 7},
+        exit_counts={"exit_event": 7},
+        waiting_counts={"version 1, step 2": 2},
+        arms={"holdout": arm, "treated": arm},
+        steps=(StepResult(1, "2", "email", "", {"sent": 4}, {"opened": 3}),),
+        message_counts={"sent": 4},
+        receipt_counts={"opened": 3, "unsubscribed": 1},
+        unsubscribed_share=0.25,
+        complained_share=0.0,
+        effects=(),
+        sample_ratio_p_value=None,
+        guard_rails=(GuardRailResult("orders", "safe", 0.1),),
+        spend=CampaignSpend(4.0, 0.0, 0.0, 4.0, 10.0),
+        findings=("Look again later.",),
+        learned="So far nothing.",
+    )
+    show_result(result, ShopSettings(), json=False)
+    text = capsys.readouterr().out
+    for words in (
+        "So far nothing.",
+        "Look again later.",
+        "7 left",
+        "2 on their way, at version 1, step 2",
+        "no success",
+        "message alone",
+        "25.00%",
+        "safe",
+    ):
+        assert words in text

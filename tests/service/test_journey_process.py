@@ -1,0 +1,44 @@
+"""The server's process for journeys: it starts when one is approved, advances it, and ends with the server."""
+
+import time
+from datetime import UTC, datetime
+
+from tests.support.campaign_shop import Person, add_people, with_policy
+from tests.support.journey_shop import CART, approve, happen, journey, message_states, send, step
+
+from patron.service.journey_process import JourneyProcess
+from patron.storage.saved_journeys import journey_of
+
+ANN = Person("ann")
+
+
+def wait_for(condition, seconds=90):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert condition()
+
+
+def test_a_cart_is_reminded_of_a_second_later_and_the_process_ends_once_nothing_is_under_way(shop):
+    shop = with_policy(shop)
+    add_people(shop, [ANN])
+    process = JourneyProcess(shop, check_seconds=0.1)
+    process.start()
+    now = datetime.now(UTC)
+    approve(shop, journey(({"do": "wait", "minutes": 1 / 60}, send())), now)
+    wait_for(lambda: journey_of(shop.store, CART).state == "running")
+    happen(shop, ("ann", "Product Added", datetime.now(UTC)))
+    wait_for(lambda: message_states(shop) == [("sent", "")])
+    child = process._process
+    step(shop, "withdrawn", at=datetime.now(UTC))
+    wait_for(lambda: child.returncode == 0)
+    process.stop()
+    assert process.trouble == ""
+
+
+def test_no_process_is_started_where_nothing_is_under_way(shop):
+    process = JourneyProcess(with_policy(shop), check_seconds=0.01)
+    process.start()
+    time.sleep(0.1)
+    assert process._process is None
+    process.stop()

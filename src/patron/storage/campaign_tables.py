@@ -83,10 +83,10 @@ MESSAGES = sa.Table(
     sa.Column("consent_basis", sa.Text, nullable=False, comment="basis on which it may be sent, or not"),
     sa.Column("consent_event", sa.Text, comment="hash of the consent event that it relies on; NULL without one"),
     sa.Column("attempt_count", sa.Integer, nullable=False),
-    sa.Column("expected_cost_cents", sa.Float, comment="cents; NULL where the assignment says it"),
     sa.Column("next_attempt_at", UTC_TIME, comment="of a waiting message: not before"),
     sa.Column("written_at", UTC_TIME, nullable=False),
     sa.Column("sent_at", UTC_TIME, comment="when the channel took it; of an unknown one, when it was handed over"),
+    sa.Column("expected_cost_cents", sa.Float, comment="cents; NULL where the assignment says it"),
     sa.Index("ix_messages_campaign", "campaign", "state"),
     sa.Index("ix_messages_customer", "customer_id", "sent_at"),
 )

@@ -159,7 +159,7 @@ def test_a_plan_replays_who_would_have_entered_and_left(shop, saved):
 def test_a_plan_says_what_cannot_be_known_what_is_too_dear_and_who_may_not_be_contacted(shop, saved):
     policy, steps = shop.policy, [DAY, SEND | {"offer": "ten"}]
     small = plan_journey(shop, saved(monthly_budget=1.0, steps=steps).name, by="Ann", now=NOW)
-    assert any("The budget is spent after" in one for one in small.findings)
+    assert any("The budget ends after" in one for one in small.findings)
     assert any("can" in one and "detected" in one for one in small.findings)
     without = plan_journey(shop, saved(holdout_share=0.0).name, by="Ann", now=NOW)
     assert any("without a holdout" in one for one in without.findings)

@@ -51,7 +51,7 @@ def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version:
     if version is not None and version != saved.version:
         what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
         todo = f"Look at the newest with `patron {kind.kind} show`, then repeat."
-        raise kind.problem(what, where="version", todo=todo)
+        raise kind.problem(what, where=kind.kind, todo=todo)
 
 
 def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:

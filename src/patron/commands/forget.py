@@ -31,11 +31,15 @@ from patron.govern.vault import IDENTIFIER, Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
+from patron.storage.audience_members import forget_members
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
 from patron.understand.profiles.profile_writer import are_profiles_current, erase_profiles, update_profiles
+
+AUDIENCES = "audience members, removed from ad platforms by the next sync"
+"""Place of a certificate that needs somebody to do something."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,9 @@ def _erase_store_rows(erasure: Erasure) -> None:
         theirs = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.customer_id.in_(erasure.person.customer_ids))
         receipts = sa.delete(RECEIPTS).where(RECEIPTS.c.message_id.in_(theirs))
         erased[f"rows of {RECEIPTS.name}"] = connection.execute(receipts).rowcount
+        # why: what an ad platform has of them can only be removed there by whoever still knows it
+        count = forget_members(connection, erasure.person.customer_ids)
+        erased[AUDIENCES] = count
         for table in BY_CUSTOMER:
             matching = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(matching)).rowcount

@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
+from patron.engage.audience_destinations import AUDIENCES_FOLDER, remove_identifiers
 from patron.engage.channels.file import message_files, without_messages
 from patron.engage.outbox_offers import HELD_BACK
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
+from patron.storage.audience_members import hashes_of
 from patron.storage.campaign_tables import MESSAGES
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.run_files import record_outbox_file
@@ -40,7 +42,8 @@ MAX_SEARCHED_BYTES = 50_000_000
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
     rows = sum(_remove_from_outbox(shop, vault, person, path) for path in _outbox_files(shop))
-    yield "outbox rows, the files rewritten", rows + _remove_messages(shop, person)
+    rows += _remove_messages(shop, person) + _remove_from_audiences(shop, person)
+    yield "outbox rows, the files rewritten", rows
     gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
         theirs = [path for path in _foreign_files(shop) if is_theirs(path, person)]
@@ -56,18 +59,31 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
 def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
     """Files in the workspace that Patron did not make and that name the person; archives too, which are not opened.
 
+    So are files of hashed identifiers that people should have uploaded to an ad platform, and deleted, by then.
+
     A report of Patron's shows opaque ids only, and those of the person are gone by now: a number in it
     that happens to be one of the shop's ids is a figure.
     """
     foreign = [path for path in _foreign_files(shop) if not _is_report(path)]
     left = [path for path in foreign if path.name.endswith(UNOPENED) or _names_person(vault, person, path)]
+    # why: hashes of whoever left an audience are in no table any more, so that nobody can say whose they are
+    left += sorted((shop.folder / "outbox" / AUDIENCES_FOLDER).rglob("removed-*.csv"))
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
 def _outbox_files(shop: Shop) -> list[Path]:
-    """The files of the outbox, and offers that were held back there."""
+    """The files of the outbox, and offers that were held back there; none of them is of an audience."""
     folder = shop.folder / "outbox"
-    return sorted((*folder.rglob("*.csv"), *folder.rglob(f"*{HELD_BACK}")))
+    files = (*folder.rglob("*.csv"), *folder.rglob(f"*{HELD_BACK}"))
+    return sorted(path for path in files if folder / AUDIENCES_FOLDER not in path.parents)
+
+
+def _remove_from_audiences(shop: Shop, person: Person) -> int:
+    """Take a person out of the files that add people at an ad platform; return how many lines went."""
+    with shop.store.begin() as connection:
+        hashes = hashes_of(connection, person.customer_ids)
+    files = (shop.folder / "outbox" / AUDIENCES_FOLDER).rglob("added-*.csv") if hashes else ()
+    return sum(remove_identifiers(path, hashes) for path in sorted(files))
 
 
 def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) -> int:

@@ -22,6 +22,7 @@ from patron.commands.campaign_learning import GainFactor
 from patron.commands.campaign_policy_terms import evidence_of
 from patron.commands.campaign_spend import message_cents
 from patron.commands.campaign_steps import require_not_over
+from patron.commands.journey_mailing import message_cost_cents
 from patron.commands.journey_replay import Walk, replay
 from patron.commands.save_journey import require_known_names
 from patron.decide.campaign_selection import message_alone
@@ -65,6 +66,7 @@ class SendPlan:
     """Id of the offer; empty for the message alone."""
     message_count: int
     cost_cents: float
+    """What the budget counts: the most that these messages are expected to cost, with their offer."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class JourneyReplay:
     sends: tuple[SendPlan, ...]
     monthly_messages: float
     monthly_cost_cents: float
-    """Sending and offers, of a month of 30 days; of those who are members already, once."""
+    """Expected, of sending and offers in a month of 30 days; of those who are members already, once."""
+    monthly_budget_use_cents: float
+    """What the budget of a month counts: the most that these messages are expected to cost."""
     forecast: CampaignForecast
     """Of those who would have entered."""
     detectable: Detectable
@@ -161,12 +165,14 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
     if replayed is None:
         return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
     findings = []
-    if replayed.monthly_cost_cents > journey.monthly_budget_cents:
-        share = journey.monthly_budget_cents / replayed.monthly_cost_cents
-        cost = f"{replayed.monthly_cost_cents / 100:,.2f} {currency}"
-        findings.append(f"The budget is spent after {share:.0%} of a month's messages, which would cost {cost}.")
+    if replayed.monthly_budget_use_cents > journey.monthly_budget_cents:
+        share = journey.monthly_budget_cents / replayed.monthly_budget_use_cents
+        most = f"{replayed.monthly_budget_use_cents / 100:,.2f} {currency}"
+        findings.append(f"The budget ends after {share:.0%} of a month's messages: they count {most} at most.")
     if not replayed.message_count:
         findings.append("Nobody would have been sent anything.")
+    if replayed.forecast.margin_cents < 0:
+        findings.append("It is expected to cost more than it brings.")
     known, days = replayed.detectable, replayed.needed_days
     if known.detectable_cents is None and journey.holdout_share:
         findings.append(TOO_FEW.format(journey.window_days))
@@ -189,6 +195,7 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
     messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
+    sends = tuple(_sends(shop, journey, counts))
     is_at_once = isinstance(journey.trigger, SegmentTrigger) and journey.trigger.includes_members
     scale, month = (1.0, 1.0) if is_at_once else (journey.window_days / days, MONTH_DAYS / days)
     arms = {"treated": int((~people.is_holdout).sum()), "holdout": int(people.is_holdout.sum())}
@@ -207,9 +214,10 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         holdout_count=arms["holdout"],
         message_count=sum(counts.values()),
         later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
-        sends=tuple(_sends(shop, journey, counts)),
+        sends=sends,
         monthly_messages=sum(counts.values()) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,
+        monthly_budget_use_cents=sum(one.cost_cents for one in sends) * month,
         forecast=expected,
         detectable=known,
         needed_days=None if needed is None or is_at_once else needed * days / max(len(customers), 1),
@@ -220,7 +228,7 @@ def _sends(shop: Shop, journey: Journey, counts: Counter[int]) -> list[SendPlan]
     sends = []
     for place, step in enumerate(journey.steps):
         if isinstance(step, Send):
-            cost = counts[place] * message_cents(shop, step.offer)
+            cost = counts[place] * message_cost_cents(shop, step.offer) if counts[place] else 0.0
             channel = step.channel or journey.channel
             sends.append(SendPlan(journey.step_id(place), channel, step.offer, counts[place], cost))
     return sends
@@ -240,7 +248,8 @@ class _People:
         self.is_reached = self.may_contact & ~self.is_holdout
         by_id = {offer.id: offer for offer in policy.offers}
         chosen = dict.fromkeys(step.offer for step in journey.steps if isinstance(step, Send) and step.offer)
-        self._offers = (*(by_id[name] for name in chosen), message_alone(policy, journey.window_days))
+        # why: a step sends its offer to everybody; the message alone counts where no step has an offer
+        self._offers = tuple(by_id[name] for name in chosen) or (message_alone(policy, journey.window_days),)
         evidence = evidence_of(shop, snapshot)
         spend, refuses = spend_per_day(self._rows), refuses_personal_offers(self._rows)
         stratum = np.where(refuses, "all", strata(self._rows, spend))
@@ -260,12 +269,12 @@ class _People:
         return float(self._expected.standard_error.sum()) / gain if gain > 0 else 1.0
 
     def assumptions(self, messages: Numbers) -> Assumptions:
-        """What is assumed of each: however many messages, they gain what the best of their offers does.
+        """What is assumed of each: however many messages, they gain and cost what the strongest of their offers does.
 
         `messages` is how many each would have been sent.
         """
         days, rows = self._journey.window_days, self._rows
-        best = np.argmax(self._expected.net, axis=1) if len(self._offers) > 1 else np.zeros(rows.num_rows, np.intp)
+        best = np.argmax(self._expected.effect, axis=1)
         at, is_written = np.arange(rows.num_rows), messages > 0
         valid = np.array([float(one.valid_days) for one in self._offers])[best]
         share = np.minimum(days / np.maximum(valid, 1.0), 1.0)

@@ -35,6 +35,17 @@ def suppressed_contacts(connection: sa.Connection, contacts: Collection[str], ch
     return blocked
 
 
+def suppressed_everywhere(store: Store, contacts: Collection[str]) -> set[str]:
+    """Which of some contacts must not be sent any topic on some channel: they bounced, complained, or left all."""
+    blocked: set[str] = set()
+    listed, of = sorted(set(contacts)), SUPPRESSIONS.c
+    with store.begin() as connection:
+        for start in range(0, len(listed), TOGETHER):
+            chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
+            blocked |= set(connection.scalars(chosen.where(of.topic == ALL_TOPICS)))
+    return blocked
+
+
 def suppress(connection: sa.Connection, contact: str, channel: str, topic: str, reason: str, at: datetime) -> None:
     """Send a contact nothing more of a topic on a channel (ALL_TOPICS: nothing at all there)."""
     of, topic = SUPPRESSIONS.c, topic.lower()

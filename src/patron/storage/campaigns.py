@@ -169,8 +169,10 @@ class SavedKind(Generic[Content, Saved]):
         if before is None:
             return self._insert(connection, content, name, 1, author, at)
         if before["kind"] != self.kind:
-            what = f"a {before['kind']} has the name {name!r}"
-            raise self.problem(what, where="name", todo="Choose another name: campaigns and journeys share theirs.")
+            what = f"{_with_article(before['kind'])} has the name {name!r}"
+            raise self.problem(
+                what, where="name", todo="Choose another name: campaigns, journeys and audiences share theirs."
+            )
         saved = self._saved(connection, before)
         if saved.content == content:
             return saved
@@ -213,7 +215,7 @@ class SavedKind(Generic[Content, Saved]):
     def _missing(self, connection: sa.Connection, name: str, other_kind: str) -> NotFound:
         todo = f"See `patron {self.kind} list`."
         if other_kind:
-            todo = f"It is a {other_kind}: see `patron {other_kind} show`."
+            todo = f"It is {_with_article(other_kind)}: see `patron {other_kind} show`."
         else:
             names = connection.scalars(sa.select(CAMPAIGNS.c.name).where(CAMPAIGNS.c.kind == self.kind).distinct())
             todo = " ".join(filter(None, [did_you_mean(name, tuple(names)), todo]))
@@ -280,6 +282,10 @@ def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
 def require(saved: SavedCampaign, step: str) -> None:
     """Raise BadCampaign where a campaign's state does not allow a step."""
     CAMPAIGN.require(saved, step)
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind.startswith('a') else 'a'} {kind}"
 
 
 def state_in_words(state: str) -> str:

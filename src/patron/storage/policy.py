@@ -92,6 +92,8 @@ class Consent(_Section):
     """Whether customers of unknown consent may be contacted."""
     marketing: str = Field(default="marketing", min_length=1)
     """Purpose that contacting customers needs."""
+    advertising: str = Field(default="advertising", min_length=1)
+    """Purpose that giving hashed identifiers of customers to ad platforms needs."""
     personal_offers: str = Field(default="personalisation", min_length=1)
     """Purpose whose withdrawal refuses personal offers: these customers get the ordinary offer, or none."""
     events_need: str = ""

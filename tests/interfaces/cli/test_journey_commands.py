@@ -106,7 +106,7 @@ def test_a_result_is_shown_with_arms_entries_and_messages(capsys):
         "So far nothing.",
         "Look again later.",
         "7 left",
-        "2 on their way",
+        "2 on their way, at version 1, step 2",
         "no success",
         "message alone",
         "25.00%",

@@ -7,6 +7,7 @@ import typer
 
 from patron import __version__
 from patron.interfaces.cli import (
+    audience_commands,
     campaign_commands,
     channel_commands,
     compare_commands,
@@ -35,7 +36,12 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS, *channel_commands.COMMANDS),
-    "Campaigns": (*segment_commands.COMMANDS, *campaign_commands.COMMANDS, *journey_advance_commands.COMMANDS),
+    "Campaigns": (
+        *segment_commands.COMMANDS,
+        *campaign_commands.COMMANDS,
+        *journey_advance_commands.COMMANDS,
+        *audience_commands.COMMANDS,
+    ),
 }
 """Commands under the heading that `patron --help` shows them with."""
 

@@ -88,8 +88,10 @@ def forget(  # noqa: PLR0913 - one argument for each option
     output.say(certificate.audit_hash)
     rows = [(place, f"{count:,}") for place, count in certificate.erased.items()]
     output.grid("", ("erased", "count"), rows, numbers=1)
+    if certificate.erased.get(erasure.AUDIENCES):
+        output.say("Next: patron audience sync NAME, for every audience in `patron audience list` with open changes")
     for path in certificate.files_left:
-        output.say(f"Check {path} yourself: Patron did not write it, or cannot read it.")
+        output.say(f"Check {path} yourself: Patron did not write it, or cannot say whom it names.")
 
 
 def _question(shop: "Shop", identifier: dict[str, str]) -> str:

@@ -24,6 +24,7 @@ def show_campaigns(lines: "Sequence[CampaignLine]", currency: str, *, json: bool
     rows = [
         (
             one.name,
+            str(one.version),
             one.state,
             f"{one.start:%Y-%m-%d} to {one.end:%Y-%m-%d}",
             one.segment,
@@ -35,7 +36,7 @@ def show_campaigns(lines: "Sequence[CampaignLine]", currency: str, *, json: bool
         )
         for one in lines
     ]
-    head = ("campaign", "state", "window", "segment", "planned", "sent", "budget", "forecast", "effect")
+    head = ("campaign", "version", "state", "window", "segment", "planned", "sent", "budget", "forecast", "effect")
     output.grid("Campaigns (forecast and measured effect: incremental margin, net)", head, rows, numbers=5)
 
 

@@ -36,7 +36,7 @@ def show_result(result: "JourneyResult", shop: "ShopSettings", *, json: bool) ->
     for reason, count in result.exit_counts.items():
         output.say(f"  {count:,} left: {reason}")
     for step, count in result.waiting_counts.items():
-        output.say(f"  {count:,} on their way before {step}")
+        output.say(f"  {count:,} on their way, at {step}")
     show_messages(result.message_counts, result.receipt_counts)
     if result.unsubscribed_share is not None:
         output.say(f"unsubscribed after {result.unsubscribed_share:.2%} of the messages")

@@ -53,7 +53,7 @@ def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, json: bool) ->
         output.say(f"{detail.assigned_count:,} customers entered, {detail.holdout_count:,} of them in the holdout")
         output.say(f"entries: {states}")
         for step, count in detail.entries.steps.items():
-            output.say(f"  {count:,} before {step}")
+            output.say(f"  {count:,} at {step}")
     if detail.messages:
         output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
     for reason, count in detail.skipped.items():
@@ -89,11 +89,13 @@ def _show_replay(plan: "JourneyPlan", replay: "JourneyReplay", formats: Formats)
         (one.step, one.channel, one.offer or "message alone", f"{one.message_count:,}", formats.money(one.cost_cents))
         for one in replay.sends
     ]
-    output.grid("Messages", ("step", "channel", "offer", "messages", "cost of sending"), rows, numbers=2)
+    output.grid("Messages", ("step", "channel", "offer", "messages", "counts at most"), rows, numbers=2)
     if replay.later_count:
         output.say(f"{replay.later_count:,} of the messages are due after the run; some may not be needed by then")
-    cost, budget = formats.money(replay.monthly_cost_cents), formats.money(plan.monthly_budget_cents)
-    output.say(f"a month: {replay.monthly_messages:,.0f} messages; with their offers they cost {cost} of {budget}")
+    cost, most = formats.money(replay.monthly_cost_cents), formats.money(replay.monthly_budget_use_cents)
+    budget = formats.money(plan.monthly_budget_cents)
+    output.say(f"a month: {replay.monthly_messages:,.0f} messages; with their offers they are expected to cost {cost}")
+    output.say(f"the budget counts {most} at most for them, of {budget}")
     low, high = formats.money(replay.forecast.low_cents), formats.money(replay.forecast.high_cents)
     output.say(
         f"incremental margin of these customers: {formats.money(replay.forecast.margin_cents)} (80 %: {low} to {high})"

@@ -33,6 +33,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadSegment: 422,
     errors.BadCampaign: 422,
     errors.BadJourney: 422,
+    errors.BadAudience: 422,
     errors.BadTemplate: 422,
     errors.ChannelUnavailable: 503,
     errors.NotEnoughData: 409,

@@ -1,0 +1,225 @@
+"""Sync an audience: tell the ad platform who was added and who is to be removed since the last time.
+
+What is about to be sent is kept before it is sent, and confirmed after: where a crash or a lost answer leaves a change
+open, the next sync repeats it, which changes nothing at the platform. Removals go first. A member's identifiers are
+kept until their removal is confirmed, also of who was forgotten meanwhile; then they are deleted.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from patron.commands.audience_candidates import AudienceCandidates, audience_candidates, forgotten_customers
+from patron.engage.audience_destinations import (
+    AudienceBatch,
+    AudienceDestination,
+    FileDestination,
+    Operation,
+    destination_of,
+)
+from patron.govern import audit_log
+from patron.schema.errors import BadAudience, WorkspaceBusy
+from patron.storage.audience_file import AUDIENCE, SavedAudience
+from patron.storage.audience_members import (
+    ADDED,
+    ADDING,
+    REMOVING,
+    AudienceMember,
+    audience_members,
+    delete_members,
+    insert_adding,
+    set_state,
+)
+from patron.storage.campaigns import WITHDRAWN
+from patron.storage.durable_files import make_private_folder
+from patron.storage.shop import Shop
+from patron.storage.workspace_files import LOCKS_FOLDER
+from patron.storage.workspace_lock import WorkspaceLock
+
+FEWEST_MEMBERS = 20
+"""Smaller audiences could single people out, and platforms show ads to none so small."""
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class AudienceSync:
+    """What a sync did, or would do; in customers."""
+
+    audience: str
+    version: int
+    member_count: int
+    """Who belongs into the audience by now."""
+    added_count: int
+    removed_count: int
+    """Whose identifiers were removed, and deleted here; who is added anew with others counts as both."""
+    left_out: Mapping[str, int]
+    """Members of the segment who are not in the audience, by reason."""
+    files: tuple[str, ...]
+    """Files written, within the workspace."""
+    is_dry_run: bool
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What the platform must be sent."""
+
+    add: Mapping[str, Mapping[str, str]]
+    """Hashes by kind of each customer who is new."""
+    pending: Sequence[AudienceMember]
+    """Customers whose addition was not confirmed."""
+    remove: Sequence[AudienceMember]
+    kept: frozenset[str]
+    """Hashes that stay, as those of a household that shares a number."""
+
+    @classmethod
+    def between(cls, before: Sequence[AudienceMember], wanted: Mapping[str, Mapping[str, str]]) -> "_Changes":
+        """Compare what the platform has with what it should have."""
+        stays = [one for one in before if one.state != REMOVING and wanted.get(one.customer_id) == one.identifiers]
+        ids = {one.customer_id for one in stays}
+        return cls(
+            add={one: hashes for one, hashes in wanted.items() if one not in ids},
+            pending=[one for one in stays if one.state == ADDING],
+            remove=[one for one in before if one.customer_id not in ids],
+            kept=frozenset(one for member in stays for one in member.identifiers.values()),
+        )
+
+
+@dataclass
+class _Sync:
+    """A sync under way."""
+
+    shop: Shop
+    name: str
+    destination: AudienceDestination
+    now: datetime
+    counts: dict[Operation, int] = field(default_factory=lambda: {"add": 0, "remove": 0})
+
+    def remove(self, changes: _Changes) -> None:
+        """Have everybody removed who is to go, then delete them here."""
+        with self.shop.store.begin() as connection:
+            new = [one.customer_id for one in changes.remove if one.state != REMOVING]
+            set_state(connection, self.name, new, REMOVING)
+        for some in self._batches(changes.remove):
+            left = ({k: v for k, v in one.identifiers.items() if v not in changes.kept} for one in some)
+            self._deliver("remove", [hashes for hashes in left if hashes])
+            with self.shop.store.begin() as connection:
+                delete_members(connection, self.name, [one.customer_id for one in some])
+            self.counts["remove"] += len(some)
+
+    def add(self, changes: _Changes) -> None:
+        """Have everybody added who is new, and again those whose addition was not confirmed."""
+        with self.shop.store.begin() as connection:
+            insert_adding(connection, self.name, changes.add, self.now)
+        forgotten = forgotten_customers(self.shop, changes.add)
+        with self.shop.store.begin() as connection:
+            delete_members(connection, self.name, sorted(forgotten))
+        new = [AudienceMember(one, changes.add[one], ADDING) for one in sorted(changes.add.keys() - forgotten)]
+        for some in self._batches([*changes.pending, *new]):
+            self._deliver("add", [one.identifiers for one in some])
+            with self.shop.store.begin() as connection:
+                set_state(connection, self.name, [one.customer_id for one in some], ADDED, self.now)
+            self.counts["add"] += len(some)
+
+    def _deliver(self, operation: Operation, people: Sequence[Mapping[str, str]]) -> None:
+        if people:
+            self.destination.deliver(AudienceBatch(self.name, operation, people), self.now)
+
+    def _batches(self, members: Sequence[AudienceMember]) -> Iterator[Sequence[AudienceMember]]:
+        size = self.destination.batch_size
+        return (members[start : start + size] for start in range(0, len(members), size))
+
+
+def sync_audience(
+    shop: Shop,
+    name: str,
+    *,
+    now: datetime,
+    clock: Callable[[], datetime] | None = None,
+    is_dry_run: bool = False,
+    is_small_allowed: bool = False,
+) -> AudienceSync:
+    """Send the changes of an audience; of a withdrawn one everybody is removed. `clock` says when a request is signed.
+
+    Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done; ChannelUnavailable,
+    WorkspaceBusy.
+    """
+    with _only_sync(shop, name):
+        saved = AUDIENCE.saved_in(shop.store, name)
+        is_withdrawn = saved.state == WITHDRAWN
+        candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(shop, saved.audience)
+        with shop.store.begin() as connection:
+            changes = _Changes.between(audience_members(connection, name), candidates.identifiers)
+        if is_dry_run:
+            counts: dict[Operation, int] = {
+                "add": len(changes.add) + len(changes.pending),
+                "remove": len(changes.remove),
+            }
+            return _summary(shop, saved, candidates, counts, None)
+        destination = destination_of(saved.audience, shop.folder, clock or (lambda: now))
+        sync = _Sync(shop, name, destination, now)
+        try:
+            sync.remove(changes)
+            if not is_withdrawn:
+                _require_enough(name, candidates, is_small_allowed=is_small_allowed)
+                sync.add(changes)
+        finally:
+            _record(sync, saved.version)
+        return _summary(shop, saved, candidates, sync.counts, destination)
+
+
+def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allowed: bool) -> None:
+    count = len(candidates.identifiers)
+    if count < FEWEST_MEMBERS and not is_small_allowed:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in candidates.left_out.items())
+        what = f"{name!r} has {count} members, fewer than {FEWEST_MEMBERS}" + (
+            f" (left out: {reasons})" if reasons else ""
+        )
+        todo = "Choose a larger segment, or repeat with --small; whoever was to be removed is removed."
+        raise BadAudience(what, where="segment", todo=todo)
+
+
+def _record(sync: _Sync, version: int) -> None:
+    """Write into the audit log how many were added and removed, also of a sync that was cut off."""
+    if not any(sync.counts.values()):
+        return
+    details = {"audience": sync.name, "version": version}
+    details |= {"added": sync.counts["add"], "removed": sync.counts["remove"]}
+    with sync.shop.store.begin() as connection:
+        audit_log.append(sync.shop, connection, "audience synced", details, at=sync.now)
+
+
+def _summary(
+    shop: Shop,
+    saved: SavedAudience,
+    candidates: AudienceCandidates,
+    counts: Mapping[Operation, int],
+    destination: AudienceDestination | None,
+) -> AudienceSync:
+    files = destination.files if isinstance(destination, FileDestination) else ()
+    return AudienceSync(
+        audience=saved.name,
+        version=saved.version,
+        member_count=len(candidates.identifiers),
+        added_count=counts["add"],
+        removed_count=counts["remove"],
+        left_out=candidates.left_out,
+        files=tuple(str(path.relative_to(shop.folder)) for path in files),
+        is_dry_run=destination is None,
+    )
+
+
+@contextmanager
+def _only_sync(shop: Shop, name: str) -> Iterator[None]:
+    """Be the only one who syncs an audience. Raises WorkspaceBusy."""
+    folder = shop.folder / LOCKS_FOLDER
+    make_private_folder(folder)
+    lock = WorkspaceLock(folder / f"audience-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.hold(timeout_seconds=0))
+        except WorkspaceBusy as error:
+            what = f"another process syncs the audience {name!r}"
+            raise WorkspaceBusy(what, where="audience", todo="Let it finish, or end it, and try again.") from error
+        yield

@@ -1,0 +1,55 @@
+"""Hashed identifiers as ad platforms match them: SHA-256 of the normal form, in small hexadecimal digits, no salt.
+
+E-mail addresses are hashed without blanks, in small letters. Telephone numbers have their country code: Google and
+TikTok hash E.164 with its +, Meta hashes the digits alone.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from patron.storage.audience_file import Audience
+
+FEWEST_DIGITS, MOST_DIGITS = 8, 15
+"""Of a number with its country code (E.164)."""
+INTERNATIONAL_PREFIX = "00"
+
+
+def hashed_email(address: str) -> str:
+    """Hash of an e-mail address; empty for an empty one."""
+    plain = "".join(address.split()).lower()
+    return _sha256(plain) if plain else ""
+
+
+def hashed_phone(number: str, *, country_code: str = "", with_plus: bool = True) -> str:
+    """Hash of a telephone number with its country code; empty for a number that has none, or is none."""
+    digits = _international_digits(number, country_code)
+    if not FEWEST_DIGITS <= len(digits) <= MOST_DIGITS or digits.startswith("0"):
+        return ""
+    return _sha256(f"+{digits}" if with_plus else digits)
+
+
+def hashed_identifiers(audience: Audience, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Hashes of a person's addresses by kind, those that an audience uses and that can be hashed."""
+    hashes = {
+        "email": hashed_email(addresses.get("email", "")),
+        "phone": hashed_phone(
+            addresses.get("phone", ""),
+            country_code=audience.country_code,
+            with_plus=audience.phone_format == "e164",
+        ),
+    }
+    return {kind: hashes[kind] for kind in sorted(audience.identifiers) if hashes[kind]}
+
+
+def _international_digits(number: str, country_code: str) -> str:
+    digits = re.sub(r"[^0-9]", "", number)
+    if number.strip().startswith("+"):
+        return digits
+    if digits.startswith(INTERNATIONAL_PREFIX):
+        return digits.removeprefix(INTERNATIONAL_PREFIX)
+    return country_code + digits.removeprefix("0") if country_code else ""
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()

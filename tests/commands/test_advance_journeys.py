@@ -432,3 +432,20 @@ def test_messages_of_journeys_become_events_of_the_lake_once(open_shop):
         advance(shop, at_hour(hour), ScriptedChannel())
     sent = [one for one in shop.lake.read(EVENTS).to_pylist() if one["name"] == "Message Sent"]
     assert [(one["campaign_id"], one["channel"]) for one in sent] == [(CART, "file")]
+
+
+def test_an_order_after_a_product_became_cheaper_counts_although_both_come_at_once(open_shop, monkeypatch):
+    shop, channel = open_shop, ScriptedChannel()
+    monkeypatch.setattr("patron.commands.fold_journey_events.ROWS", 1)
+    tea = {"product_id": "tea"}
+    happen(shop, (None, "Product Updated", at_hour(-200), tea | {"price_cents": 1000}))
+    happen(shop, *[(who, "Product Viewed", at_hour(-10), tea) for who in ("ann", "ben")])
+    start(shop, journey((send(),), {"product": "price_drop"}))
+    happen(
+        shop,
+        (None, "Product Updated", at_hour(1), tea | {"price_cents": 900}),
+        ("ann", "Product Viewed", at_hour(1), tea),
+        ("ann", "Order Completed", at_hour(1, 1), {"order_id": "1"}),
+    )
+    advance(shop, at_hour(1, 2), channel)
+    assert channel.addresses == [BEN.address]

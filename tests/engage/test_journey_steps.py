@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.engage.journey_fold import Hit, Occurrence, fold_customer
-from patron.engage.journey_steps import INSTANT, Entry, after_event, pass_time, reach
+from patron.engage.journey_steps import INSTANT, Entry, after_event, may_enter, pass_time, reach
 from patron.storage.journey_file import Journey, Send
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -129,3 +129,12 @@ def test_a_branch_that_cannot_be_decided_waits_and_orders_line_by_line_are_order
     of = journey([{"do": "branch", "rule": {}}, {"do": "wait", "minutes": 5}])
     assert pass_time(entry(of), of, AT + 9 * MINUTE, lambda *_: None).step == 0
     assert after_event(entry(of), of, "Order Line Completed", AT + MINUTE, lambda *_: True).reason == "exit_event"
+
+
+def test_what_is_heard_of_late_neither_ends_a_later_wait_nor_makes_a_customer_enter_again():
+    later = [{"do": "wait", "minutes": 10}, {"do": "wait_for", "event": "Product Viewed", "minutes": 10, "then": "end"}]
+    of = journey([*later, {"do": "exit"}], reenter_after_days=0)
+    waiting = pass_time(entry(of), of, AT + 11 * MINUTE, holds_at_even_places)
+    assert after_event(waiting, of, "Product Viewed", AT + 9 * MINUTE, holds_at_even_places) == waiting
+    left = after_event(waiting, of, "Order Completed", AT + 12 * MINUTE, holds_at_even_places)
+    assert [may_enter(left, of, AT + minute * MINUTE) for minute in (11, 12)] == [False, True]

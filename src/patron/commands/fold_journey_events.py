@@ -1,10 +1,10 @@
 """Fold what is new since the last round into journeys: events, products' prices, runs' segments, birthdays.
 
-The position is written with the last entries; what was cut off before is looked at again and leads to the same ones.
+The position is written once all that led to is; what was cut off before is looked at again and leads to the same.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from patron.commands.journey_branches import JourneyBranches
 from patron.commands.live_journeys import LiveJourneys
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.engage.birthdays import birthday_hits
-from patron.engage.customer_events import earlier_ids, read_new_events, with_customers
+from patron.engage.customer_events import earlier_ids, read_new_events, slices_of_customers, with_customers
 from patron.engage.journey_entries import (
     active_versions,
     entries_of_customers,
@@ -33,6 +33,8 @@ from patron.storage.shop import Shop
 
 TOGETHER = 5_000
 """Customers whose entries are changed in one transaction."""
+ROWS = 50_000
+"""Events that are in memory as Python's objects at once, and those of one more customer."""
 NO_VERSION = -1
 LOG_MARGIN = timedelta(minutes=10)
 """Where the lake's log does not name what came since the last round, so much before it is looked at again."""
@@ -52,12 +54,14 @@ class JourneyFold:
         """Fold what is new; returns whether more waits, as members and birthdays are looked at in batches."""
         before = self._position()
         version = _lake_version(self.shop)
-        things = self._of_events(before, version) if version != before.version else []
+        for things in self._of_events(before, version) if version != before.version else ():
+            self._write(things)
         hits, after = self._of_runs(replace(before, version=version))
         birthdays, after = self._of_birthdays(after)
-        things += [*hits, *birthdays]
-        if things or after != before:  # why: an idle round writes nothing
-            self._write(things, replace(after, at=self.now.isoformat()))
+        self._write([*hits, *birthdays])
+        if after != before:  # why: an idle round writes nothing
+            with self.shop.store.begin() as connection:
+                write_position(connection, replace(after, at=self.now.isoformat()))
         return after.has_more
 
     def _position(self) -> JourneyPosition:
@@ -71,28 +75,42 @@ class JourneyFold:
         is_new = any(isinstance(self.live.newest(one).trigger, DateTrigger) for one in self.live.started)
         return replace(position, birthdays_until="", birthdays_after=None) if is_new else position
 
-    def _of_events(self, position: JourneyPosition, version: int) -> list[Occurrence | Hit]:
+    def _of_events(self, position: JourneyPosition, version: int) -> Iterator[list[Occurrence | Hit]]:
+        """What came since a position, some customers at a time: all of one customer's together."""
         relation, running = self._new_rows(position, version), self.live.running()
         with self.shop.store.begin() as connection:
             since, versions = first_entered_at(connection), active_versions(connection)
         versions |= {(one.name, one.version) for one in running}
         listened = frozenset(name for one in versions for name in listened_events(self.live.version(*one)))
-        names, things = listened | trigger_events(running), list[Occurrence | Hit]()
+        names, by_product = listened | trigger_events(running), self._of_products(relation)
         events = read_new_events(self.shop, relation, names, exits=listened, since=since) if names else None
         if events is not None and events.num_rows:
             events = with_customers(self.shop.snapshot() or self.shop.newest_snapshot(), events)
-            columns = (events[name].to_pylist() for name in ("customer_id", "name", "happened_at"))
-            things += [Occurrence(*row) for row in zip(*columns, strict=True) if row[1] in listened]
-            rows = [row for row in events.to_pylist() if row["is_fresh"]]
-            for one in running:
-                with self._reported():
-                    things += event_hits(self.shop, one, rows)
-        if any(isinstance(one.journey.trigger, ProductTrigger) for one in running):
-            changes = product_changes(self.shop, relation)
-            for one in running:
-                with self._reported():
-                    things += product_hits(self.shop, one, changes)
-        return things
+            for some in slices_of_customers(events, ROWS):
+                rows = some.to_pylist()
+                things: list[Occurrence | Hit] = [
+                    Occurrence(row["customer_id"], row["name"], row["happened_at"])
+                    for row in rows
+                    if row["name"] in listened
+                ]
+                fresh = [row for row in rows if row["is_fresh"]]
+                for one in running:
+                    with self._reported():
+                        things += event_hits(self.shop, one, fresh)
+                for customer in {row["customer_id"] for row in rows}:
+                    things += by_product.pop(customer, [])
+                yield things
+        yield [hit for hits in by_product.values() for hit in hits]
+
+    def _of_products(self, relation: str) -> dict[str, list[Hit]]:
+        """Who enters because of a product, by customer."""
+        running = [one for one in self.live.running() if isinstance(one.journey.trigger, ProductTrigger)]
+        changes, hits = product_changes(self.shop, relation) if running else [], defaultdict[str, list[Hit]](list)
+        for one in running:
+            with self._reported():
+                for hit in product_hits(self.shop, one, changes):
+                    hits[hit.customer_id].append(hit)
+        return dict(hits)
 
     def _new_rows(self, position: JourneyPosition, version: int) -> str:
         """SQL of the events that came since a position, or of more where the lake's log does not say which."""
@@ -147,18 +165,16 @@ class JourneyFold:
         batch = birthday_hits(self.shop, Vault.open(self.shop), journeys, since, until, after)
         return batch.hits, replace(position, birthdays_after=batch.after)
 
-    def _write(self, things: Sequence[Occurrence | Hit], position: JourneyPosition) -> None:
-        """Fold customer by customer, some thousands in a transaction, the position in the last one."""
+    def _write(self, things: Sequence[Occurrence | Hit]) -> None:
+        """Fold customer by customer, some thousands in a transaction."""
         grouped = by_customer(things)
         snapshot = self.shop.snapshot() or self.shop.newest_snapshot()
         customers = sorted(grouped)
-        for start in range(0, max(len(customers), 1), TOGETHER):
+        for start in range(0, len(customers), TOGETHER):
             some = customers[start : start + TOGETHER]
-            entries = self._changed(some, grouped, earlier_ids(snapshot, some)) if some else []
+            entries = self._changed(some, grouped, earlier_ids(snapshot, some))
             with self.shop.store.begin() as connection:
                 write_entries(connection, entries)
-                if start + TOGETHER >= len(customers):
-                    write_position(connection, position)
 
     def _changed(
         self,

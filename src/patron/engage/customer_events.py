@@ -1,6 +1,6 @@
 """New events with the customer they belong to: by the last run's identities, else by the user's own token."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -56,6 +56,17 @@ from linked l left join users t on t.customer_id = l.customer_id
 where coalesce(l.user_token, t.token) is not null order by l.customer_id, l.happened_at, l.source, l.event_id""",
         new_events=events,
     )
+
+
+def slices_of_customers(events: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Slices of about so many rows of a table in the order of customers, each customer's whole."""
+    ids, start = events["customer_id"], 0
+    while start < events.num_rows:
+        end = start + rows
+        while end < events.num_rows and ids[end].as_py() == ids[end - 1].as_py():
+            end += 1
+        yield events.slice(start, end - start)
+        start = end
 
 
 def earlier_ids(snapshot: Snapshot, customer_ids: Collection[str]) -> Mapping[str, str]:

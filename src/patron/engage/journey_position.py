@@ -1,6 +1,6 @@
 """Up to where journeys have looked at events, runs and birthdays: one row of the store.
 
-It is written in the transaction of the entries that were led to. What is looked at twice leads to the same entries.
+It is written after the entries that were led to. What is looked at twice leads to the same entries.
 """
 
 import json

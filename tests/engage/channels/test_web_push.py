@@ -199,6 +199,7 @@ def test_what_is_no_subscription_is_rejected(server):
         *(json.dumps(whole | {"keys": whole["keys"] | {"auth": one}}) for one in ("", "AAAA", "ä" * 22, None)),
         json.dumps(whole | {"keys": whole["keys"] | {"p256dh": encoded(b"\4" + bytes(64))}}),
         *(json.dumps(whole | {"endpoint": one}) for one in (None, "", "http://[", "http://a\r\nb/", ["https://x"])),
+        json.dumps(whole | {"endpoint": "https://xn--/"}),
     ]
     messages = [message(one, message_id=f"{number:032x}") for number, one in enumerate(wrong)]
     assert [one.outcome.value for one in hand_over(channel(), messages)] == ["rejected"] * len(wrong)

@@ -217,9 +217,11 @@ class _BoundedAnswer(httpx.AsyncByteStream):
 def address(url: httpx.URL | str) -> httpx.URL:
     """An address, taken apart. Raises UnsupportedProtocol for what is none."""
     try:
-        return httpx.URL(url)
+        parsed = httpx.URL(url)
+        _ = parsed.host  # why: it is only here that a name in wrong Punycode is refused
     except (httpx.InvalidURL, UnicodeError) as error:
         raise httpx.UnsupportedProtocol("not a valid address") from error
+    return parsed
 
 
 def port_of(url: httpx.URL) -> int:

@@ -12,6 +12,8 @@ import pytest
 from http_server import Answer, http_server
 from patron.answers.audience_list import show_audience
 from patron.collect.loader import load_events
+from patron.collect.request import SourceRules, validate_batch
+from patron.collect.workspace_inbox import open_inbox
 from patron.commands.forget import forget
 from patron.commands.save_audience import EXAMPLE, save_audience, withdraw_audience
 from patron.commands.save_segment import save_segment
@@ -23,6 +25,7 @@ from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable
 from patron.storage.audience_file import Audience
+from patron.storage.audience_members import hashes_of
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import AUDIENCE_MEMBERS
 from patron.storage.campaigns import CAMPAIGN
@@ -183,9 +186,7 @@ def test_of_who_was_forgotten_nothing_is_left_once_the_removal_is_out(shop):
 
 def test_who_is_forgotten_in_the_middle_of_a_sync_is_not_added(shop):
     with http_server() as server:
-        (shop.folder / "audience.secret").write_text(new_secret(), encoding="utf-8")
-        target = {"kind": "http", "url": server.url, "secret_file": "audience.secret", "local_hosts": ["127.0.0.1"]}
-        save(shop, destination=target)
+        connector(shop, server)
         sync(shop)
         load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
 
@@ -199,6 +200,86 @@ def test_who_is_forgotten_in_the_middle_of_a_sync_is_not_added(shop):
         done = sync(shop, at=NOW + timedelta(hours=1))
     assert (done.removed_count, done.added_count, len(server.requests)) == (1, 0, 2)
     assert hashes({"u18"}).isdisjoint(one["email"] for one in stored(shop).values())
+
+
+def connector(shop, server, **changes):
+    """Save the audience with a connector on this machine."""
+    (shop.folder / "audience.secret").write_text(new_secret(), encoding="utf-8")
+    target = {"kind": "http", "url": server.url, "secret_file": "audience.secret", "local_hosts": ["127.0.0.1"]}
+    save(shop, destination=target | changes)
+
+
+def test_who_is_forgotten_while_others_are_added_is_not_added(shop):
+    with http_server() as server:
+        connector(shop, server, batch_size=14)
+        victims = []
+
+        def forget_one(_):
+            if not victims:
+                last = max(customer for customer, _ in stored(shop))
+                with shop.store.begin() as connection:
+                    victims.extend(hashes_of(connection, [last]))
+                other = Shop.open(shop.folder)
+                forget(other, customer_id=last, now=NOW)
+                other.close()
+            return Answer()
+
+        server.answer = forget_one
+        assert sync(shop).added_count == 14
+    assert victims
+    assert not any(one in request.body.decode() for one in victims for request in server.requests)
+
+
+def test_of_an_audience_that_is_withdrawn_in_the_middle_of_a_sync_nobody_is_added(shop):
+    with http_server() as server:
+        connector(shop, server)
+        sync(shop)
+        load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
+
+        def withdraw(_):
+            withdraw_audience(shop, "ads", by="Ann", now=NOW)
+            return Answer()
+
+        server.answer = withdraw
+        with pytest.raises(BadAudience, match="withdrawn while it was synced"):
+            sync(shop, at=NOW + timedelta(hours=1))
+        assert len(server.requests) == 2
+        server.answer = lambda _: Answer()
+        assert sync(shop, at=NOW + timedelta(hours=2)).removed_count == 14
+    assert stored(shop) == {}
+
+
+def test_a_withdrawal_that_waits_in_the_inbox_counts(shop):
+    withdrawal = {"type": "track", "event": "Consent Withdrawn", "userId": "u0", "messageId": "away"}
+    withdrawal |= {"timestamp": NOW.isoformat(), "properties": {"purpose": "advertising"}}
+    rules = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=True)
+    with open_inbox(shop) as inbox:
+        inbox.append([validate_batch(json.dumps({"batch": [withdrawal]}).encode(), "web", NOW, rules)])
+    save(shop)
+    assert sync(shop).added_count == 14
+    assert set(listed(shop, "added")) == hashes(MEMBERS - {"u0"})
+
+
+def test_a_receiver_that_takes_an_id_once_has_who_came_and_left_again(shop):
+    there, taken = set(), set()
+
+    def take(request):
+        if request.headers["webhook-id"] not in taken:
+            taken.add(request.headers["webhook-id"])
+            change = json.loads(request.body)["data"]
+            there.update(one["email"] for one in change["add"])
+            there.difference_update(one["email"] for one in change["remove"])
+        return Answer()
+
+    with http_server() as server:
+        server.answer = take
+        connector(shop, server)
+        sync(shop)
+        for hours, name in enumerate(("Consent Withdrawn", "Consent Given", "Consent Withdrawn"), start=1):
+            at = NOW + timedelta(hours=hours)
+            load(shop, [answer("u0", "advertising", name, at) | {"event_id": f"again-{hours}"}])
+            sync(shop, at=at)
+            assert (email_hash("u0") in there) is (name == "Consent Given")
 
 
 def test_a_small_audience_is_not_added_and_is_still_removed(shop):

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import sqlalchemy as sa
+
 from patron.commands.audience_candidates import AudienceCandidates, audience_candidates, forgotten_customers
 from patron.engage.audience_destinations import (
     AudienceBatch,
@@ -20,6 +22,7 @@ from patron.engage.audience_destinations import (
     destination_of,
 )
 from patron.govern import audit_log
+from patron.run import drain_inbox
 from patron.schema.errors import BadAudience, WorkspaceBusy
 from patron.storage.audience_file import AUDIENCE, SavedAudience
 from patron.storage.audience_members import (
@@ -28,11 +31,12 @@ from patron.storage.audience_members import (
     REMOVING,
     AudienceMember,
     audience_members,
+    customers_in_state,
     delete_members,
     insert_adding,
     set_state,
 )
-from patron.storage.campaigns import WITHDRAWN
+from patron.storage.campaigns import WITHDRAWN, lock_campaigns
 from patron.storage.durable_files import make_private_folder
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import LOCKS_FOLDER
@@ -92,6 +96,7 @@ class _Sync:
 
     shop: Shop
     name: str
+    version: int
     destination: AudienceDestination
     now: datetime
     counts: dict[Operation, int] = field(default_factory=lambda: {"add": 0, "remove": 0})
@@ -103,7 +108,7 @@ class _Sync:
             set_state(connection, self.name, new, REMOVING)
         for some in self._batches(changes.remove):
             left = ({k: v for k, v in one.identifiers.items() if v not in changes.kept} for one in some)
-            self._deliver("remove", [hashes for hashes in left if hashes])
+            self._deliver("remove", some, [hashes for hashes in left if hashes])
             with self.shop.store.begin() as connection:
                 delete_members(connection, self.name, [one.customer_id for one in some])
             self.counts["remove"] += len(some)
@@ -111,20 +116,41 @@ class _Sync:
     def add(self, changes: _Changes) -> None:
         """Have everybody added who is new, and again those whose addition was not confirmed."""
         with self.shop.store.begin() as connection:
+            lock_campaigns(connection)  # why: who saves another destination must know that there are members
+            self._require_unchanged(connection)
             insert_adding(connection, self.name, changes.add, self.now)
         forgotten = forgotten_customers(self.shop, changes.add)
         with self.shop.store.begin() as connection:
             delete_members(connection, self.name, sorted(forgotten))
-        new = [AudienceMember(one, changes.add[one], ADDING) for one in sorted(changes.add.keys() - forgotten)]
-        for some in self._batches([*changes.pending, *new]):
-            self._deliver("add", [one.identifiers for one in some])
+        there = sorted(changes.add.keys() - forgotten)
+        new = [AudienceMember(one, changes.add[one], ADDING, self.now) for one in there]
+        for batch in self._batches([*changes.pending, *new]):
+            some = self._still_to_add(batch)
+            self._deliver("add", some, [one.identifiers for one in some])
             with self.shop.store.begin() as connection:
                 set_state(connection, self.name, [one.customer_id for one in some], ADDED, self.now)
             self.counts["add"] += len(some)
 
-    def _deliver(self, operation: Operation, people: Sequence[Mapping[str, str]]) -> None:
+    def _still_to_add(self, members: Sequence[AudienceMember]) -> list[AudienceMember]:
+        """Members who were not forgotten since the sync began."""
+        with self.shop.store.begin() as connection:
+            self._require_unchanged(connection)
+            ids = customers_in_state(connection, self.name, [one.customer_id for one in members], ADDING)
+        return [one for one in members if one.customer_id in ids]
+
+    def _require_unchanged(self, connection: sa.Connection) -> None:
+        """Raise BadAudience where the audience was saved or withdrawn since the sync began."""
+        saved = AUDIENCE.saved(connection, self.name)
+        if saved.version != self.version or saved.state == WITHDRAWN:
+            what = f"{self.name!r} was saved or withdrawn while it was synced"
+            raise BadAudience(what, where="audience", todo="Sync it again.")
+
+    def _deliver(
+        self, operation: Operation, members: Sequence[AudienceMember], people: Sequence[Mapping[str, str]]
+    ) -> None:
         if people:
-            self.destination.deliver(AudienceBatch(self.name, operation, people), self.now)
+            since = max(one.changed_at for one in members)
+            self.destination.deliver(AudienceBatch(self.name, operation, people, since), self.now)
 
     def _batches(self, members: Sequence[AudienceMember]) -> Iterator[Sequence[AudienceMember]]:
         size = self.destination.batch_size
@@ -142,10 +168,13 @@ def sync_audience(
 ) -> AudienceSync:
     """Send the changes of an audience; of a withdrawn one everybody is removed. `clock` says when a request is signed.
 
-    Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done; ChannelUnavailable,
-    WorkspaceBusy.
+    Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done, and for one that is
+    saved or withdrawn meanwhile; ChannelUnavailable, WorkspaceBusy.
     """
     with _only_sync(shop, name):
+        if not is_dry_run:
+            with shop.commit_lock():
+                drain_inbox(shop)  # why: a withdrawal that the collector accepted counts at once
         saved = AUDIENCE.saved_in(shop.store, name)
         is_withdrawn = saved.state == WITHDRAWN
         candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(shop, saved.audience)
@@ -158,14 +187,14 @@ def sync_audience(
             }
             return _summary(shop, saved, candidates, counts, None)
         destination = destination_of(saved.audience, shop.folder, clock or (lambda: now))
-        sync = _Sync(shop, name, destination, now)
+        sync = _Sync(shop, name, saved.version, destination, now)
         try:
             sync.remove(changes)
             if not is_withdrawn:
                 _require_enough(name, candidates, is_small_allowed=is_small_allowed)
                 sync.add(changes)
         finally:
-            _record(sync, saved.version)
+            _record(sync)
         return _summary(shop, saved, candidates, sync.counts, destination)
 
 
@@ -180,11 +209,11 @@ def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allow
         raise BadAudience(what, where="segment", todo=todo)
 
 
-def _record(sync: _Sync, version: int) -> None:
+def _record(sync: _Sync) -> None:
     """Write into the audit log how many were added and removed, also of a sync that was cut off."""
     if not any(sync.counts.values()):
         return
-    details = {"audience": sync.name, "version": version}
+    details = {"audience": sync.name, "version": sync.version}
     details |= {"added": sync.counts["add"], "removed": sync.counts["remove"]}
     with sync.shop.store.begin() as connection:
         audit_log.append(sync.shop, connection, "audience synced", details, at=sync.now)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -39,11 +39,14 @@ class AudienceBatch:
     operation: Operation
     people: Sequence[Mapping[str, str]]
     """Hashed identifiers of each person, by kind."""
+    since: datetime
+    """The latest change of one of them before: the same of a repeated batch, another once they come or go again."""
 
     @property
     def batch_id(self) -> str:
-        """Follows from the content, so that a repeated batch has the same."""
-        content = json.dumps([self.audience, self.operation, list(self.people)], sort_keys=True)
+        """Follows from the content and occasion, so that a repeated batch has the same, and no other one has it."""
+        occasion = self.since.astimezone(UTC).isoformat()
+        content = json.dumps([self.audience, self.operation, occasion, list(self.people)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
     @property

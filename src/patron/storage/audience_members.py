@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from patron.storage.campaign_tables import AUDIENCE_MEMBERS
+from patron.storage.model_decisions import utc
 
 ADDING, ADDED, REMOVING = "adding", "added", "removing"
 TOGETHER = 500
@@ -23,6 +24,8 @@ class AudienceMember:
     identifiers: Mapping[str, str]
     """Hashes by kind."""
     state: str
+    changed_at: datetime
+    """When its addition began, or was confirmed."""
 
 
 def audience_members(
@@ -30,10 +33,19 @@ def audience_members(
 ) -> list[AudienceMember]:
     """Members in some states, the oldest change first: an unfinished sync is repeated in the same order."""
     table = AUDIENCE_MEMBERS.c
-    chosen = sa.select(table.customer_id, table.identifiers, table.state)
+    chosen = sa.select(table.customer_id, table.identifiers, table.state, table.changed_at)
     chosen = chosen.where(table.audience == audience, table.state.in_(states))
     rows = connection.execute(chosen.order_by(table.changed_at, table.customer_id))
-    return [AudienceMember(row.customer_id, json.loads(row.identifiers), row.state) for row in rows]
+    return [
+        AudienceMember(row.customer_id, json.loads(row.identifiers), row.state, utc(row.changed_at)) for row in rows
+    ]
+
+
+def customers_in_state(connection: sa.Connection, audience: str, customer_ids: Sequence[str], state: str) -> set[str]:
+    """Which of some customers are members in a state."""
+    chosen = sa.select(AUDIENCE_MEMBERS.c.customer_id).where(AUDIENCE_MEMBERS.c.state == state)
+    places = _places(audience, customer_ids)
+    return {customer_id for where in places for customer_id in connection.scalars(chosen.where(*where))}
 
 
 def count_members(connection: sa.Connection, audience: str) -> dict[str, int]:

@@ -68,7 +68,7 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     assert states[customer_of(shop, BEN)] == ("failed", "rejected")
     assert states[customer_of(shop, DAN)] == ("skipped", "no_address")
     vault = Vault.open(shop)
-    assert reasons_of(shop.store, vault.token("phone", NUMBERS["ben"]), "sms") == {"": "hard_bounce"}
+    assert reasons_of(shop.store, vault.token("phone", "+4930333444"), "sms") == {"": "hard_bounce"}
 
     link = sent["+4930111222"]["text"].partition("/u/")[2]
     subscription = find_subscription(shop, link)
@@ -96,6 +96,26 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
         assert "30333444" not in str(connection.execute(sa.select(MESSAGES)).all())
     preview = preview_message(shop, "win back", customer_of(shop, ANN), now=AT)
     assert (preview.has_address, preview.length.segments) == (True, 1)
+
+
+def test_a_number_in_another_spelling_is_the_same_number(sms):
+    shop, server = sms
+    server.answer = lambda _: Answer(202, b'{"id": "m-1"}')
+    add_numbers(shop)
+    send_campaign(shop, "win back", now=AT)
+    link = next(json.loads(one.body)["text"] for one in server.requests if b"+4930111222" in one.body)
+    unsubscribe(shop, find_subscription(shop, link.partition("/u/")[2]), now=AT)
+    at = AT + timedelta(hours=1)
+    phone = {"occurred_at": AT, "name": "Identify", "user_id": "dan", "personal": json.dumps({"phone": "030 111222"})}
+    again = phone | {"user_id": "cai", "personal": json.dumps({"phone": "0049 (0)30 333444"})}
+    load(shop, [phone | {"event_id": "same-1"}, again | {"event_id": "same-2"}])
+    approve(shop, [BEN, CAI, DAN], name="again", channel="sms", template=TEMPLATE)
+    server.requests.clear()
+    send_campaign(shop, "again", now=at)
+    states = messages(shop, "again")
+    assert states[customer_of(shop, DAN)] == ("skipped", "suppressed")
+    assert [json.loads(one.body)["to"] for one in server.requests] == ["+4930333444"]
+    assert sorted(states[customer_of(shop, one)][0] for one in (BEN, CAI)) == ["sent", "skipped"]
 
 
 def test_a_channel_is_tried_by_a_message_to_oneself(sms):

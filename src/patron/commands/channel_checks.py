@@ -18,6 +18,7 @@ from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
 from patron.engage.message_links import message_links
 from patron.engage.message_template import UNSUBSCRIBE_URL
+from patron.engage.recipients import contact_of
 from patron.govern.master_key import derive_keys
 from patron.govern.unsubscribe_tokens import Subscription, token_of
 from patron.govern.vault import Vault
@@ -129,7 +130,8 @@ CHECKS: Mapping[str, Callable[[Shop, datetime], ChannelState]] = {
 def send_test(shop: Shop, address: str, *, now: datetime, channel: str = "email") -> Handover:
     """Send one message to an address, signed and with links that work. Raises ChannelUnavailable."""
     way = channel_of(shop, channel, clock=lambda: now)
-    contact = Vault.open(shop).token(str(way.address_kind), address)
+    country_code = way.provider.country_code if isinstance(way, ProviderChannel) else ""
+    contact = contact_of(Vault.open(shop), way.address_kind, address, country_code)
     keys, name = derive_keys(shop.master_key()), shop.settings.shop.name
     token = token_of(keys, Subscription("", contact, channel, TEST_TOPIC, locale=shop.settings.shop.locale))
     url = message_links(shop.settings, token)[UNSUBSCRIBE_URL]

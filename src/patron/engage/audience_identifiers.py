@@ -5,14 +5,13 @@ TikTok hash E.164 with its +, Meta hashes the digits alone.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 
+from patron.engage.phone_numbers import international_number
 from patron.storage.audience_file import Audience
 
-FEWEST_DIGITS, MOST_DIGITS = 8, 15
-"""Of a number with its country code (E.164)."""
-INTERNATIONAL_PREFIX = "00"
+FEWEST_DIGITS = 8
+"""Of a number with its country code."""
 
 
 def hashed_email(address: str) -> str:
@@ -23,10 +22,10 @@ def hashed_email(address: str) -> str:
 
 def hashed_phone(number: str, *, country_code: str = "", with_plus: bool = True) -> str:
     """Hash of a telephone number with its country code; empty for a number that has none, or is none."""
-    digits = _international_digits(number, country_code)
-    if not FEWEST_DIGITS <= len(digits) <= MOST_DIGITS or digits.startswith("0"):
+    international = international_number(number, country_code)
+    if len(international.removeprefix("+")) < FEWEST_DIGITS:
         return ""
-    return _sha256(f"+{digits}" if with_plus else digits)
+    return _sha256(international if with_plus else international.removeprefix("+"))
 
 
 def hashed_identifiers(audience: Audience, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -40,15 +39,6 @@ def hashed_identifiers(audience: Audience, addresses: Mapping[str, str]) -> dict
         ),
     }
     return {kind: hashes[kind] for kind in sorted(audience.identifiers) if hashes[kind]}
-
-
-def _international_digits(number: str, country_code: str) -> str:
-    digits = re.sub(r"[^0-9]", "", number)
-    if number.strip().startswith("+"):
-        return digits
-    if digits.startswith(INTERNATIONAL_PREFIX):
-        return digits.removeprefix(INTERNATIONAL_PREFIX)
-    return country_code + digits.removeprefix("0") if country_code else ""
 
 
 def _sha256(text: str) -> str:

@@ -15,6 +15,7 @@ from patron.engage.receipts import KINDS
 from patron.schema.errors import ChannelUnavailable, SettingsError
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
+from patron.storage.shop import Shop
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)?)\}")
 PERSONAL = ("recipient", "recipient_digits", "recipient_name", "text", "subject", "unsubscribe_url", "parameters_json")
@@ -268,3 +269,12 @@ def placeholders_in(content: object, depth: int = 0) -> Iterator[str]:
     elif isinstance(content, list | tuple):
         for one in content:
             yield from placeholders_in(one, depth + 1)
+
+
+def sms_country_code(shop: Shop) -> str:
+    """Country code of numbers without one, as the provider of text messages has it; empty where there is none.
+
+    Raises ChannelUnavailable for a description that is wrong.
+    """
+    settings = shop.settings.channels.sms
+    return ProviderDescription.load(shop.folder / settings.provider_file).country_code if settings.is_configured else ""

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from patron.engage.phone_numbers import international_number
 from patron.engage.provider_description import (
     PLACEHOLDER,
     ProviderDescription,
@@ -19,7 +20,6 @@ from patron.engage.provider_description import (
 )
 
 UNRESERVED = "-_.~"
-INTERNATIONAL = re.compile(r"\+[1-9]\d{6,14}")
 PARAMETER = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,63}): *(.*)")
 Values = Mapping[str, str]
 
@@ -87,12 +87,8 @@ def time_text(described: ProviderDescription, at: datetime) -> str:
 
 def phone_number(text: str, country_code: str) -> str:
     """An international telephone number. Raises Unfit for one that is none."""
-    number = re.sub(r"[^\d+]", "", text)
-    if number.startswith("00"):
-        number = f"+{number[2:]}"
-    elif not number.startswith("+") and country_code:
-        number = f"+{country_code}{number.lstrip('0')}"
-    if not INTERNATIONAL.fullmatch(number):
+    number = international_number(text, country_code)
+    if not number:
         raise Unfit("not an international number (country_code of the description is for those without one)")
     return number
 

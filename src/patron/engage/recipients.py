@@ -19,6 +19,8 @@ import pyarrow as pa
 from patron.engage.channels.channel import AddressKind
 from patron.engage.channels.mime import one_line
 from patron.engage.customer_time_zones import time_zones
+from patron.engage.phone_numbers import international_number
+from patron.engage.provider_description import sms_country_code
 from patron.govern.contact_values import contacts_in
 from patron.govern.vault import Vault, normal_form
 from patron.schema.personal_data import text_of
@@ -75,6 +77,8 @@ class _Facts:
 
     tokens: Mapping[str, Sequence[str]]
     address_kind: AddressKind
+    country_code: str
+    """Of telephone numbers without one."""
     events: Mapping[str, "_Events"]
     traits: Mapping[str, Mapping[str, str]]
     zones: Mapping[str, str]
@@ -101,16 +105,18 @@ def recipients(
     """Recipients of customers, in their order, in lists of at most BATCH; one for each customer.
 
     Who was forgotten since the last run, or never had an address of this kind, has an empty one. `tokens` has a user
-    token of customers that the last run does not know. Raises MasterKeyError.
+    token of customers that the last run does not know. Raises MasterKeyError; ChannelUnavailable for telephone numbers
+    where the description of their provider is wrong.
     """
     vault = vault or Vault.open(shop)
+    country_code = sms_country_code(shop) if address is AddressKind.PHONE else ""
     snapshot = shop.snapshot() or shop.newest_snapshot()
     ids = iter(customer_ids)
     while some := list(islice(ids, LOOKED_UP)):
         users = _tokens(snapshot, some)
         users |= {one: [tokens[one]] for one in some if one in tokens and one not in users} if tokens else {}
         events = _events(snapshot, users, CONTACT_COLUMNS.get(address))
-        facts = _Facts(users, address, events, _traits(snapshot, some), time_zones(snapshot, some))
+        facts = _Facts(users, address, country_code, events, _traits(snapshot, some), time_zones(snapshot, some))
         vault.reload_forgotten()
         for start in range(0, len(some), BATCH):
             yield _open(shop, vault, some[start : start + BATCH], facts)
@@ -216,11 +222,11 @@ def _recipient(
         personal |= {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
         for of_kind, value in contacts_in(text) if contact else ():
             if of_kind == kind and vault.token(of_kind, value) == contact:
-                address = value.strip() if kind is AddressKind.EMAIL else normal_form(kind, value)
+                address = value.strip() if kind is AddressKind.EMAIL else _number(value)
         if kind in TRAIT_KINDS:
             address = _trait(content, kind) or address
-    if address and not contact:
-        contact = vault.token(kind, address)
+    if address and kind is not AddressKind.EMAIL:
+        contact = contact_of(vault, kind, address, facts.country_code)
     names = {name: _first(personal, keys) for name, keys in NAMES.items()}
     customer = dict(traits) | {name: value for name, value in names.items() if value}
     # why: in a text message or the lines of a template message a line break would begin something of its own
@@ -236,6 +242,17 @@ def _recipient(
         locale=_locale(_first(personal, LOCALES) or _first(traits, LOCALES) or _first(context, LOCALES)),
         time_zone=facts.zones.get(customer_id, ""),
     )
+
+
+def contact_of(vault: Vault, kind: AddressKind, address: str, country_code: str) -> str:
+    """Token of an address; of a telephone number the same however it is written: 030 1 is +49 30 1."""
+    number = international_number(address, country_code) if kind is AddressKind.PHONE else ""
+    return vault.token(kind, number or address)
+
+
+def _number(text: str) -> str:
+    """A telephone number: with its country code where it is written with one, else its digits as they are."""
+    return international_number(text) or normal_form(AddressKind.PHONE, text)
 
 
 def _trait(content: Mapping[str, Any], name: str) -> str:

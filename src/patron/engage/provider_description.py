@@ -157,7 +157,7 @@ class AnswerDescription(_Section):
     """Codes of trouble with the account, such as no money left: sending stops."""
     token_expired: tuple[Code, ...] = ()
     """Codes of a token that is no longer valid: the message is sent once more with a new one."""
-    deferred_status: tuple[int, ...] = (429, 503)
+    deferred_status: tuple[int, ...] = (408, 425, 429, 503)
     """Statuses with which a message was surely not taken for now."""
     id_field: str = ""
     """Where the provider's id of the message is."""

@@ -157,6 +157,7 @@ def coded(code: object, status: int = 200, **more) -> Answer:
         (Answer(200, b"[" * 9_999), "unknown", "deferred"),
         (Answer(422, b"{}"), "rejected", "rejected"),
         (Answer(429), "deferred", "deferred"),
+        (Answer(408), "deferred", "deferred"),
         (Answer(503), "deferred", "deferred"),
         (Answer(500), "unknown", "deferred"),
         (Answer(200, b'{"result": [{"code": 0}]}', late_seconds=0.1), "sent", "sent"),
@@ -192,6 +193,18 @@ def test_an_id_that_names_the_recipient_or_a_secret_is_not_shown(server):
         server.answer = lambda _, text=text: Answer(200, json.dumps({"id": text}).encode())
         [answer] = hand_over(channel("sms", server.url, PLAIN | {"answer": {"id_field": "id"}}), message())
         assert answer.detail == ("HTTP 200 id m-1" if number == 0 else "HTTP 200")
+
+
+def test_a_code_that_is_a_secret_or_the_recipient_is_not_shown(server):
+    described = PLAIN | {"answer": {"code_field": "code"}}
+    for text in ("s3cr3t-key", "Xs3cr3t-key", "oABC-7_x"):
+        server.answer = lambda _, text=text: Answer(400, json.dumps({"code": text}).encode())
+        [answer] = hand_over(channel("wechat", server.url, described), open_id())
+        assert (answer.outcome, answer.detail) == (Outcome.REJECTED, "HTTP 400")
+        server.answer = lambda _, text=text: Answer(403, json.dumps({"code": text}).encode())
+        with pytest.raises(ChannelUnavailable) as caught:
+            hand_over(channel("wechat", server.url, described), open_id())
+        assert text not in f"{caught.value!r} {caught.value}"
 
 
 def test_numbers_become_international_or_are_rejected_before_anything_is_sent(server):

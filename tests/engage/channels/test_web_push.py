@@ -146,6 +146,7 @@ def test_each_answer_says_what_becomes_of_the_message(server):
         "/403": Answer(403),
         "/413": Answer(413),
         "/302": Answer(302, headers={"Location": "http://10.0.0.1/"}),
+        "/408": Answer(408),
         "/429": Answer(429),
         "/503": Answer(503),
         "/slow": Answer(201, late_seconds=0.6),
@@ -157,7 +158,7 @@ def test_each_answer_says_what_becomes_of_the_message(server):
         **dict.fromkeys(("/200", "/202"), ("sent", False)),
         **dict.fromkeys(("/404", "/410"), ("rejected", True)),
         **dict.fromkeys(("/400", "/403", "/413", "/302"), ("rejected", False)),
-        **dict.fromkeys(("/429", "/503"), ("deferred", False)),
+        **dict.fromkeys(("/408", "/429", "/503"), ("deferred", False)),
         **dict.fromkeys(("/slow", "/cut"), ("unknown", False)),
     }
     assert len(server.requests) == len(answers)

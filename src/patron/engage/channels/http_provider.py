@@ -165,9 +165,10 @@ class ProviderChannel:
             if answer.outcome is Outcome.DEFERRED:
                 waiting.pause(retry_after_seconds(response))
             break
+        detail = self._public(answer.detail, message)
         if answer.outcome is None:
-            raise self._unavailable(f"takes no messages ({answer.detail}): its address, a secret or the account")
-        return Handover(message.message_id, answer.outcome, self._public(answer.detail, message), answer.is_gone)
+            raise self._unavailable(f"takes no messages ({detail}): its address, a secret or the account")
+        return Handover(message.message_id, answer.outcome, detail, answer.is_gone)
 
     async def _token(self, client: GuardedClient, lock: asyncio.Lock) -> str:
         """The token of access; a new one where there is none, or the last one is about to end."""
@@ -210,10 +211,11 @@ class ProviderChannel:
         return values | {f"secret.{name}": value for name, value in self.secrets.items()}
 
     def _public(self, detail: str, message: OutgoingMessage) -> str:
-        """A detail without an id that is the recipient's, or a secret."""
+        """A detail without an id or code in which the recipient or a secret stands."""
         digits = re.sub(r"\D", "", message.recipient)
         hidden = (*self.secrets.values(), message.recipient, digits if self.address_kind is AddressKind.PHONE else "")
-        return detail.partition(" id ")[0] if any(one and one in detail for one in hidden) else detail
+        shorter = (detail, detail.partition(" id ")[0], detail.partition(" code ")[0])
+        return next((one for one in shorter if not any(word and word in one for word in hidden)), "")
 
     def _client(self) -> GuardedClient:
         settings = self.settings

@@ -49,6 +49,8 @@ TOKEN_LIFE = timedelta(hours=12)
 LINK = re.compile(r"https?://[^\s<>()\"]+")
 EMPTY_BRACKETS = re.compile(r"\(\s*\)|<\s*>")
 GONE = frozenset({404, 410})
+LATER = frozenset({408, 425, 429})
+"""Statuses of 4xx that say nothing against the message."""
 TODO = "`patron channels push-key` makes one."
 
 
@@ -136,7 +138,7 @@ class WebPushChannel:
         except httpx.HTTPError as error:
             return outcome(Outcome.UNKNOWN, f"no answer ({type(error).__name__})")
         status = response.status_code
-        if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
+        if status in LATER or status >= 500:
             waiting.pause(retry_after_seconds(response))
             return outcome(Outcome.DEFERRED, f"HTTP {status}")
         result = Outcome.SENT if 200 <= status < 300 else Outcome.REJECTED

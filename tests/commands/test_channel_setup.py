@@ -2,9 +2,10 @@
 
 import json
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import http_ece
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
@@ -15,6 +16,9 @@ from patron.commands.send_campaign import send_campaign
 from patron.commands.subscriptions import find_subscription, unsubscribe
 from patron.engage.channels.web_push import load_push_key, public_push_key
 from patron.engage.standard_webhooks import is_signed, keys_of
+from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, suppress
+from patron.govern.vault import Vault
+from patron.schema.tables import IDENTITIES
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron_command import run_patron
 
@@ -114,6 +118,16 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
         customer_of(shop, ANN): ("skipped", "suppressed"),
         customer_of(shop, BEN): ("sent", ""),
     }
+    vault = Vault.open(shop)
+    tokens = [vault.token("user_id", one.name) for one in (BEN, ANN)]
+    with shop.store.begin() as connection:
+        suppress(connection, tokens[1], "webhook", ALL_TOPICS, COMPLAINT, AT)
+    row = {"customer_id": customer_of(shop, BEN), "is_user": True, "known_at": AT}
+    one_person = [row | {"token": token, "known_at": AT + timedelta(n)} for n, token in enumerate(tokens)]
+    shop.lake.replace(IDENTITIES, pa.Table.from_pylist(one_person, schema=IDENTITIES.schema()))
+    approve(shop, [BEN], channel="webhook", name="merged", topic="news")
+    send_campaign(shop, "merged", now=AT)
+    assert messages(shop, "merged") == {customer_of(shop, BEN): ("skipped", "suppressed")}, "of any of their ids"
 
 
 def test_a_browser_that_is_gone_is_notified_no_more(shop, server):

@@ -135,7 +135,8 @@ class MessageChecker:
             self.consents_until = ledger_head(connection)
             owners = contacts_with_message(connection, mailing.name, contacts)
         answers = _answers(self.shop, people, mailing)
-        blocked = suppressed(self.shop.store, contacts, mailing.channel, mailing.topic)
+        listed = {contact for one in people for contact in one.contacts}
+        blocked = suppressed(self.shop.store, listed, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
         shop_zone = self.shop.settings.shop.time_zone
@@ -143,7 +144,7 @@ class MessageChecker:
             person.customer_id: MessageFacts(
                 answers[person.customer_id].marketing,
                 (person.contact or None) if person.token else None,
-                person.contact in blocked,
+                not blocked.isdisjoint(person.contacts),
                 _has_message(owners.get(person.contact, {}), due),
                 answers[person.customer_id].is_topic_withdrawn,
                 due.is_holdout,

@@ -70,6 +70,11 @@ class Recipient:
     time_zone: str
     """Of the IANA database; empty where it is not known."""
 
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """Tokens under which the address may be suppressed: of a user id all, as the first may change in a merge."""
+        return self.tokens if self.contact in self.tokens else (self.contact,) if self.contact else ()
+
 
 @dataclass(frozen=True)
 class _Facts:

@@ -1,6 +1,7 @@
 """Sending a campaign: who gets what, what is put off, what is kept, and what a stopped sender leaves."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -25,11 +26,12 @@ from patron.commands.export import export_customer
 from patron.commands.forget import forget
 from patron.commands.send_campaign import preview_send, send_campaign
 from patron.commands.settle_message import settle_message, unknown_messages
+from patron.commands.subscriptions import choose, find_subscription, preferences, unsubscribe
 from patron.engage.channels.channel import Outcome
 from patron.engage.channels.file import message_files
 from patron.engage.outbox_messages import message_id_of
 from patron.govern.sent_messages import sent_message
-from patron.govern.suppression_list import suppressed
+from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, suppress, suppressed
 from patron.govern.vault import Vault
 from patron.schema.errors import BadCampaign, ChannelUnavailable, NoSpace, WorkspaceBusy
 from patron.schema.tables import EVENTS
@@ -337,6 +339,26 @@ def test_a_hard_refusal_of_an_address_suppresses_it(open_shop):
     send_campaign(open_shop, NAME, now=AT, channel=Refusing())
     contact = Vault.open(open_shop).token("email", ANN.address)
     assert suppressed(open_shop.store, {contact}, "file", "other") == {contact}
+
+
+def test_files_and_email_reach_one_mailbox_so_that_who_left_one_left_both(open_shop):
+    ready(open_shop, ANN, BEN)
+    with open_shop.store.begin() as connection:
+        suppress(connection, Vault.open(open_shop).token("email", ANN.address), "email", ALL_TOPICS, COMPLAINT, AT)
+    by_file, by_email, again = ScriptedChannel(), ScriptedChannel(), ScriptedChannel()
+    send_campaign(open_shop, NAME, now=AT, channel=by_file)
+    assert by_file.addresses == [BEN.address]
+    link = find_subscription(open_shop, by_file.taken[0].unsubscribe_token)
+    unsubscribe(open_shop, link, now=AT)
+    approve(open_shop, [ANN, BEN], name="second", channel="email")
+    send_campaign(open_shop, "second", now=AT, channel=by_email)
+    assert by_email.addresses == []
+    email = replace(link, channel="email")
+    assert not any(one.is_on for one in preferences(open_shop, email).choices if one.topic == "offers")
+    choose(open_shop, email, {("offers", "email")}, now=AT + timedelta(hours=1))
+    approve(open_shop, [ANN, BEN], name="third")
+    send_campaign(open_shop, "third", now=AT + timedelta(hours=2), channel=again)
+    assert again.addresses == [BEN.address]
 
 
 def test_a_template_that_lacks_a_value_skips_only_whom_it_is_missing_for(open_shop):

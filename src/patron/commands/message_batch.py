@@ -20,7 +20,7 @@ from patron.engage.product_variables import product_variables
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
 from patron.govern.master_key import Keys, derive_keys
-from patron.govern.suppression_list import suppressed
+from patron.govern.suppression_list import channels_alike, suppressed
 from patron.govern.unsubscribe_tokens import Subscription, token_of
 from patron.govern.vault import Vault
 from patron.schema.errors import BadTemplate
@@ -243,10 +243,11 @@ def _answers(shop: Shop, people: Sequence[Recipient], mailing: Mailing) -> dict[
     """The latest answers of customers, as any of their users: to marketing, and to the topic here or anywhere."""
     consent = shop.policy.consent
     marketing = consent.names_of(consent.marketing)
-    topics = (consent.names_of(mailing.topic), consent.names_of(f"{mailing.topic}/{mailing.channel}"))
+    purposes = (mailing.topic, *(f"{mailing.topic}/{one}" for one in channels_alike(mailing.channel)))
+    topics = [consent.names_of(one) for one in purposes]
     owner = {token: person.customer_id for person in people for token in person.tokens}
     entries: dict[str, list[Entry]] = {}
-    for entry in history(shop.store, owner, {*marketing, *topics[0], *topics[1]}):
+    for entry in history(shop.store, owner, {name for names in (marketing, *topics) for name in names}):
         entries.setdefault(owner[entry["token"]], []).append(entry)
 
     def latest(customer_id: str, names: Sequence[str]) -> Entry | None:

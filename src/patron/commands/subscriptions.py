@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from patron.collect.loader import load_events
 from patron.govern.consent_ledger import GRANTED, WITHDRAWN, history, latest_answer
 from patron.govern.master_key import derive_keys
-from patron.govern.suppression_list import ALL_TOPICS, UNSUBSCRIBED, lift, reasons_of, suppress
+from patron.govern.suppression_list import ALL_TOPICS, UNSUBSCRIBED, channels_alike, lift, reasons_of, suppress
 from patron.govern.unsubscribe_tokens import Subscription, subscription_of
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
@@ -108,8 +108,8 @@ def choose(shop: Shop, subscription: Subscription, topics_on: Collection[tuple[s
     consents: dict[str, bool] = {}
     for (topic, channel), on in is_on.items():
         consents[topic_purpose(topic, channel)] = on
-        if on and answers.get(topic) is False:
-            consents[topic] = True
+        withdrawn = [one for one in (topic, *_purposes_of(topic, channel)) if answers.get(one) is False]
+        consents |= dict.fromkeys(withdrawn, True) if on else {}
     if any(is_on.values()):
         if answers.get(marketing) is False:
             consents[marketing] = True
@@ -152,20 +152,28 @@ def _change_suppressions(
 
 
 def _is_on(topic: str, channel: str, answers: Mapping[str, bool | None], reasons: Mapping[str, str]) -> bool:
-    is_withdrawn = answers.get(topic) is False or answers.get(topic_purpose(topic, channel)) is False
+    is_withdrawn = any(answers.get(one) is False for one in (topic, *_purposes_of(topic, channel)))
     return not is_withdrawn and topic not in reasons and ALL_TOPICS not in reasons
 
 
 def _channels(shop: Shop, subscription: Subscription) -> list[str]:
     """The channel of the link, and the others that are configured."""
     settings = shop.settings.channels
-    others = [one for one in CHANNELS if one != subscription.channel and getattr(settings, one).is_configured]
+    alike = channels_alike(subscription.channel)
+    others = [one for one in CHANNELS if one not in alike and getattr(settings, one).is_configured]
     return [subscription.channel, *others]
 
 
 def _purposes(topics: Iterable[str], channels: Collection[str]) -> list[str]:
-    names = [name for topic in topics for name in (topic, *(topic_purpose(topic, one) for one in channels))]
+    names = [
+        name for topic in topics for name in (topic, *(two for one in channels for two in _purposes_of(topic, one)))
+    ]
     return list(dict.fromkeys(names))
+
+
+def _purposes_of(topic: str, channel: str) -> list[str]:
+    """Purposes whose withdrawal ends a topic on a channel."""
+    return [topic_purpose(topic, one) for one in channels_alike(channel)]
 
 
 def _answers(shop: Shop, subscription: Subscription, purposes: Iterable[str]) -> dict[str, bool | None]:

@@ -11,13 +11,11 @@ import sqlalchemy as sa
 
 from patron.engage.recipients import CUSTOMER_EVENTS
 from patron.govern.consent_ledger import Entry, history, latest_answer
-from patron.govern.suppression_list import ALL_TOPICS
+from patron.govern.suppression_list import ALL_TOPICS, channels_alike
 from patron.schema.table_definition import TEXT
 from patron.storage.campaign_tables import SUPPRESSIONS
 from patron.storage.stage_view import StageView
 
-EMAIL = "email"
-"""Channel by whose addresses the files reach people."""
 _NAMES = ", ".join(f"'{name}'" for name in CUSTOMER_EVENTS)
 LATEST_SUPPRESSED = f"""
 with users as (
@@ -66,11 +64,7 @@ def outbox_refusals(view: StageView, customer_ids: Iterable[str]) -> OutboxRefus
 def _topic_purposes(view: StageView) -> tuple[str, ...]:
     """Purposes whose withdrawal ends the topic of the outbox: everywhere, or on one of its channels."""
     topic = view.policy.outbox_topic
-    return (topic, *(f"{topic}/{channel}" for channel in _channels(view))) if topic else ()
-
-
-def _channels(view: StageView) -> tuple[str, ...]:
-    return (EMAIL, view.policy.channel.name)
+    return (topic, *(f"{topic}/{channel}" for channel in channels_alike(view.policy.channel.name))) if topic else ()
 
 
 @dataclass(frozen=True)
@@ -101,9 +95,9 @@ class _Answers:
 
 def _suppressed_customers(view: StageView, customers: Collection[str]) -> set[str]:
     """Customers whose latest e-mail address is suppressed; only those who ever had such an address are looked up."""
-    chosen = sa.select(SUPPRESSIONS.c.contact).distinct()
+    chosen, channels = sa.select(SUPPRESSIONS.c.contact).distinct(), channels_alike(view.policy.channel.name)
     topics = (ALL_TOPICS, view.policy.outbox_topic)
-    chosen = chosen.where(SUPPRESSIONS.c.channel.in_(_channels(view)), SUPPRESSIONS.c.topic.in_(topics))
+    chosen = chosen.where(SUPPRESSIONS.c.channel.in_(channels), SUPPRESSIONS.c.topic.in_(topics))
     with view.declared_store.begin() as connection:
         contacts = list(connection.scalars(chosen))
     if not contacts:

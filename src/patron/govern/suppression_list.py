@@ -15,7 +15,14 @@ UNSUBSCRIBED, SOFT_BOUNCES, HARD_BOUNCE, COMPLAINT = "unsubscribed", "soft_bounc
 STRENGTH = {UNSUBSCRIBED: 0, SOFT_BOUNCES: 1, HARD_BOUNCE: 2, COMPLAINT: 3}
 """A stronger reason replaces a weaker one; only the weakest is lifted when its owner subscribes again."""
 ALL_TOPICS = ""
+MAILBOX = ("email", "file")
+"""Channels that reach the same mailbox, as a mail system sends the files: who left one has left the other."""
 TOGETHER = 500
+
+
+def channels_alike(channel: str) -> tuple[str, ...]:
+    """Channels that reach the same address as a channel, itself among them."""
+    return MAILBOX if channel in MAILBOX else (channel,)
 
 
 def suppressed(store: Store, contacts: Collection[str], channel: str, topic: str) -> set[str]:
@@ -30,7 +37,7 @@ def suppressed_contacts(connection: sa.Connection, contacts: Collection[str], ch
     listed, of = sorted(set(contacts)), SUPPRESSIONS.c
     for start in range(0, len(listed), TOGETHER):
         chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
-        chosen = chosen.where(of.channel == channel, of.topic.in_((topic.lower(), ALL_TOPICS)))
+        chosen = chosen.where(of.channel.in_(channels_alike(channel)), of.topic.in_((topic.lower(), ALL_TOPICS)))
         blocked |= set(connection.scalars(chosen))
     return blocked
 
@@ -59,13 +66,14 @@ def suppress(connection: sa.Connection, contact: str, channel: str, topic: str, 
 def lift(connection: sa.Connection, contact: str, channel: str, topic: str) -> None:
     """Send a contact a topic again that its owner unsubscribed; never after a bounce or complaint."""
     of = SUPPRESSIONS.c
-    place = (of.contact == contact, of.channel == channel, of.topic == topic.lower())
+    place = (of.contact == contact, of.channel.in_(channels_alike(channel)), of.topic == topic.lower())
     connection.execute(sa.delete(SUPPRESSIONS).where(*place, of.reason == UNSUBSCRIBED))
 
 
 def reasons_of(store: Store, contact: str, channel: str) -> dict[str, str]:
     """Why a contact is not sent to on a channel, by topic."""
     of = SUPPRESSIONS.c
+    chosen = sa.select(of.topic, of.reason).where(of.contact == contact, of.channel.in_(channels_alike(channel)))
     with store.begin() as connection:
-        rows = connection.execute(sa.select(of.topic, of.reason).where(of.contact == contact, of.channel == channel))
-        return {row.topic: row.reason for row in rows}
+        rows = connection.execute(chosen).all()
+    return {row.topic: row.reason for row in sorted(rows, key=lambda row: STRENGTH[row.reason])}

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -25,10 +27,10 @@ from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable
 from patron.storage.audience_file import Audience
-from patron.storage.audience_members import hashes_of
+from patron.storage.audience_members import hashes_of, insert_adding
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import AUDIENCE_MEMBERS
-from patron.storage.campaigns import CAMPAIGN
+from patron.storage.campaigns import CAMPAIGN, lock_campaigns
 from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
@@ -320,6 +322,21 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_id_until_it_is_
         assert sync(shop).removed_count == 15
         removed = [json.loads(one.body)["data"]["remove"] for one in server.requests[-2:]]
         assert {one["email"] for people in removed for one in people} == hashes(MEMBERS)
+
+
+def test_members_that_are_just_being_added_hold_back_another_destination(shop):
+    save(shop)
+    other = {"kind": "http", "url": "https://ads.example/", "secret_file": "s"}
+    second = Shop.open(shop.folder)
+    with ThreadPoolExecutor(1) as pool:
+        with shop.store.begin() as connection:
+            lock_campaigns(connection)
+            insert_adding(connection, "ads", {"a" * 32: {"email": "b" * 64}}, NOW)
+            saving = pool.submit(save, second, destination=other)
+            time.sleep(0.3)  # why: long enough for it to look for members
+        with pytest.raises(BadAudience, match="destination still has members"):
+            saving.result(timeout=10)
+    second.close()
 
 
 def test_a_file_is_refused_that_would_lose_sight_of_members_or_has_a_name_in_use(shop, tmp_path):

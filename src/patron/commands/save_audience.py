@@ -7,6 +7,7 @@ from patron.schema.errors import BadAudience
 from patron.schema.spelling import did_you_mean
 from patron.storage.audience_file import AUDIENCE, Audience, SavedAudience
 from patron.storage.audience_members import count_members
+from patron.storage.campaigns import lock_campaigns
 from patron.storage.segment_definitions import definitions
 from patron.storage.shop import Shop
 
@@ -40,6 +41,7 @@ def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> 
             todo = did_you_mean(name, known) or "Save it first: `patron segment save --example` prints one."
             raise BadAudience(f"there is no segment {name!r}", where="segment", todo=todo)
     with shop.store.begin() as connection:
+        lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
         before = next((one for one in AUDIENCE.everything(connection) if one.name == audience.name), None)
         if before and _place(before.audience) != _place(audience) and count_members(connection, audience.name):
             todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'

@@ -165,6 +165,7 @@ class SavedKind(Generic[Content, Saved]):
 
         Raises the kind's problem for one that is over or has the name of another kind, SettingsError without an author.
         """
+        lock_campaigns(connection)
         author, before = person(saved_by), _newest(connection, name)
         if before is None:
             return self._insert(connection, content, name, 1, author, at)
@@ -224,7 +225,6 @@ class SavedKind(Generic[Content, Saved]):
     def _insert(
         self, connection: sa.Connection, content: Content, name: str, version: int, by: str, at: datetime
     ) -> Saved:
-        lock_campaigns(connection)
         text = json.dumps(content.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
         row = {"name": name, "version": version, "content": text, "saved_at": at, "saved_by": by, "kind": self.kind}
         connection.execute(sa.insert(CAMPAIGNS).values(row))

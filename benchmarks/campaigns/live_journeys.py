@@ -70,8 +70,8 @@ def message(number: int, user: int, event: str, at: float) -> dict[str, object]:
     """An event of a person now."""
     when = datetime.fromtimestamp(at, UTC).isoformat()
     fields = {"type": "track", "event": event, "messageId": f"m{number}", "userId": f"p{user}", "timestamp": when}
-    order = {"order_id": f"o{number}", "total": 20.0}
-    return fields | {"properties": order if event == "Order Completed" else {"product_id": f"t{user % 50}"}}
+    order: dict[str, object] = {"order_id": f"o{number}", "total": 20.0}
+    return {**fields, "properties": order if event == "Order Completed" else {"product_id": f"t{user % 50}"}}
 
 
 def send_load(url: str, key: str, seconds: int, carts: int) -> tuple[dict[str, float], set[str], float]:

@@ -13,7 +13,7 @@ from tests.support.mail_server import mail_server
 from tests.support.simulated_campaign_shop import run_facts, simulated_shop
 
 from patron.commands.campaign_steps import approve
-from patron.commands.channel_checks import make_dkim_key
+from patron.commands.channel_keys import make_dkim_key
 from patron.commands.measure_campaign import measure_campaign
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.read_bounces import read_bounces

@@ -248,7 +248,7 @@ def test_a_plan_is_refused_with_the_reason(shop, saved):
     for changes, error, reason in (
         ({"segment": "unknown"}, NotFound, "no segment"),
         ({"segment": "nobody"}, BadCampaign, "nobody is in the segment"),
-        ({"exclude": ["all"]}, BadCampaign, "20 excluded"),
+        ({"exclude": ["all"]}, BadCampaign, "20 in a segment that the campaign excludes"),
         ({"end": "2024-05-01T09:00:01"}, BadCampaign, "was over"),
     ):
         name = saved(**changes).name

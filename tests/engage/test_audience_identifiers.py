@@ -3,6 +3,7 @@
 import pytest
 
 from patron.engage.audience_identifiers import hashed_email, hashed_identifiers, hashed_phone
+from patron.schema.errors import BadAudience
 from patron.storage.audience_file import Audience
 
 ANNA = "15e1fe516ea5657063e916461256e279cac32da8340def6b93fcfe2e7d2ec228"
@@ -44,3 +45,12 @@ def test_an_audience_says_what_is_hashed_and_how():
     assert hashed_identifiers(audience, addresses) == {"email": ANNA, "phone": DIGITS}
     assert hashed_identifiers(audience, {"email": "", "phone": "12"}) == {}
     assert hashed_identifiers(audience.model_copy(update={"identifiers": ("email",)}), addresses) == {"email": ANNA}
+
+
+def test_a_wrong_identifier_is_named_and_not_that_none_is_left():
+    content = {"name": "a", "segment": "b", "identifiers": ["mail"], "destination": {"kind": "file"}}
+    with pytest.raises(BadAudience) as refusal:
+        Audience.of(content, where="test")
+    assert refusal.value.what == "identifiers.0 must be one of 'email' or 'phone' (got 'mail'). Did you mean email?"
+    with pytest.raises(BadAudience, match="identifiers must be a list of at least 1"):
+        Audience.of(content | {"identifiers": []}, where="test")

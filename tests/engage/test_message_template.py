@@ -158,3 +158,10 @@ def test_the_language_is_the_customers_else_the_shops():
     }.items():
         assert templates.template_for(locale).language == language
     assert language_for("fr", ["en", "zh_CN"], "it") == "en"
+
+
+def test_a_name_that_no_message_has_a_value_for_is_refused():
+    with pytest.raises(BadTemplate, match=r"names custmer.city, which no message has. Did you mean customer\?"):
+        MessageTemplate.of(template("{{ custmer.city }}" + LINK), "en").require_known_names()
+    body = "{% for one in customer.cities %}{% assign two = one %}{{ two }}{{ offer.name }}{% endfor %}"
+    MessageTemplate.of(template(body + LINK)).require_known_names()

@@ -36,7 +36,7 @@ def content(**changes):
         ({"steps": [{"do": "send", "template": {"en": {"subject": "a", "bdy": "b"}}}]}, "Did you mean body?"),
         ({"steps": [{"do": "wait_for", "event": "a", "days": 1, "then": "z"}]}, "step 1 leads nowhere ('z')"),
         ({"steps": [SEND | {"id": "a"}, {"do": "branch", "rule": {}, "then": "a"}]}, "step 2 leads back ('a')"),
-        ({"steps": [SEND | {"id": "2"}, SEND]}, "needs another id for a step (2)"),
+        ({"steps": [SEND | {"id": "2"}, SEND]}, "has two steps with the id '2'"),
         ({"start": "2024-05-02T00:00:00", "end": "2024-05-01T00:00:00"}, "needs an end after its start"),
     ],
 )

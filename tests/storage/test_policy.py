@@ -43,7 +43,7 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         ("[spending]\n", "spending"),
         ("[budget]\namount = inf\n", "budget.amount must be"),
         ("[budget]\namount = nan\n", "budget.amount must be a finite number"),
-        ("[budget]\namount = -1\n", "budget.amount must be at least 0.0 (got -1)"),
+        ("[budget]\namount = -1\n", "budget.amount must be at least 0 (got -1)"),
         ('[budget]\nperiod = "fortnight"\n', "budget.period must be one of"),
         ("[budget]\ncents_per_run = -5\n", "budget.cents_per_run must be a whole number of at least 0 (got -5)"),
         ('[consent]\nunknown = "maybe"\n', "consent.unknown"),

@@ -56,6 +56,7 @@ def test_wrong_settings(tmp_path, text, words):
         ('[[offers]]\nid = "TEN"\n', ["offers.0.assumed_purchase_uplift is missing"]),
         (OFFER.replace("TEN", "T-EN"), ["offers.0.id must be letters, digits and _"]),
         (OFFER * 2, ["offers each id once"]),
+        ("[messages]\ncaps = 3\n", ["messages.caps must be a list in [ ]"]),
     ],
 )
 def test_a_wrong_policy(tmp_path, text, words):

@@ -10,6 +10,8 @@ from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 
 DAYS = 14
+SEGMENT_ENDING = ".segment.toml"
+"""How the file of an example's segment ends."""
 FOOT = """\
 Unsubscribe: {{ unsubscribe_url }}
 Choose your topics: {{ preferences_url }}
@@ -56,7 +58,7 @@ def _send(subject: str, body: str, more: str = "") -> str:
 
 EXAMPLES: Mapping[str, JourneyExample] = {
     "abandoned_cart": JourneyExample(
-        "Who puts something into the cart and does not order is reminded after an hour, and again after two days.",
+        "Whoever puts something into the cart and does not order is reminded after an hour, and again after two days.",
         '[trigger]\nevent = "Product Added"\n',
         (
             _wait(hours=1),
@@ -69,7 +71,7 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         ),
     ),
     "browse_without_order": JourneyExample(
-        "Who looks at a product and orders nothing within a day is sent one message.",
+        "Whoever looks at a product and orders nothing within a day is sent one message.",
         'reenter_after_days = 30\n\n[trigger]\nevent = "Product Viewed"\n',
         (
             _wait(days=1),
@@ -80,12 +82,12 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         ),
     ),
     "back_in_stock": JourneyExample(
-        "Who was interested in a product that had run out hears when it is back.",
+        "Whoever was interested in a product that had run out is sent a message when it is back.",
         'reenter_after_days = 7\n\n[trigger]\nproduct = "back_in_stock"\nwithin_days = 60\n',
         (_send("It is back", '{{ product.name | default: "A product that you looked at" }} is back in stock.'),),
     ),
     "price_drop": JourneyExample(
-        "Who was interested in a product hears when it has become cheaper by a tenth or more.",
+        "Whoever was interested in a product is sent a message when its price falls by a tenth or more.",
         'reenter_after_days = 14\n\n[trigger]\nproduct = "price_drop"\nleast_share = 0.1\n',
         (
             _send(
@@ -94,7 +96,7 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         ),
     ),
     "after_first_order": JourneyExample(
-        "Two weeks after the first order, who has not ordered again is asked how it was.",
+        "Two weeks after their first order, customers who have not ordered again are asked how it was.",
         'exit_on = ["Order Refunded", "Order Cancelled"]\n\n[trigger]\nevent = "Order Completed"\nis_first = true\n',
         (
             _wait_for("Order Completed", 14),
@@ -102,13 +104,13 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         ),
     ),
     "reorder_due": JourneyExample(
-        "Who orders in a rhythm, and has not for as long as usual, is reminded.",
+        "Customers who order regularly are reminded once their usual time between orders is over.",
         'reenter_after_days = 30\n\n[trigger]\nenters = "order is due"\n',
         (_send("Running low?", "it is about the time of your usual order."),),
         ("order is due", 'field = "is_order_due"\nop = "=="\nvalue = true'),
     ),
     "churn_alarm": JourneyExample(
-        "Whose churn probability rises above a half is written to; the most valuable ones first, the others later.",
+        "Customers whose churn probability reaches a half are written to: the most valuable at once, the others later.",
         'reenter_after_days = 90\n\n[trigger]\nenters = "likely to leave"\n',
         (
             '[[steps]]\ndo = "branch"\nrule = { field = "value_decile", op = ">=", value = 8 }\nthen = "message"\n',
@@ -123,7 +125,7 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         (_send("Happy birthday", "we wish you a happy birthday."),),
     ),
     "referral_thanks": JourneyExample(
-        "Who recommended the shop to somebody is thanked.",
+        "Whoever recommended the shop to somebody is thanked.",
         'exit_on = []\nreenter_after_days = 1\n\n[trigger]\nevent = "Customer Referred"\n',
         (_send("Thank you for recommending us", "somebody came to us because of you. Thank you!"),),
     ),
@@ -170,7 +172,7 @@ def write_example(name: str, folder: Path, now: datetime) -> tuple[Path, ...]:
 
     Raises NotFound, and BadJourney where there are such files already.
     """
-    files = {folder / f"{name}.segment.toml": example_of(name).segment_file}
+    files = {folder / f"{name}{SEGMENT_ENDING}": example_of(name).segment_file}
     files |= {folder / f"{name}.toml": journey_text(name, now)}
     files = {path: text for path, text in files.items() if text}
     for path in files:

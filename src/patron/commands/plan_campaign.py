@@ -31,6 +31,15 @@ from patron.storage.workspace_lock import WorkspaceLock
 PLAN_LOCK_FILE = "campaign-plan.lock"
 DAY_SECONDS = 86_400
 EXCLUDED = "excluded"
+REASONS_LEFT_OUT = {
+    EXCLUDED: "in a segment that the campaign excludes",
+    "no_consent": "may not be contacted",
+    "cap_reached": "had as many offers lately as the policy allows",
+    "not_eligible": "no offer of the campaign is for them",
+    "over_budget": "worth it, but the budget ends",
+    "net_value_below_zero": "expected to cost more than they bring, or to bring nothing of the goal",
+}
+"""Why members of the segment are not written to."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +114,12 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     is_holdout = draft.is_held_out[chosen]
     left_out = _left_out(selection, draft.excluded_count)
     if not (~is_holdout).any():
-        reasons = ", ".join(f"{count:,} {name}" for name, count in left_out.items())
+        reasons = "; ".join(f"{count:,} {REASONS_LEFT_OUT.get(name, name)}" for name, count in left_out.items())
         what = f"nobody would be written to ({reasons or 'all of them are in the holdout'})"
-        raise BadCampaign(what, where="campaign", todo="Change segment, offers, goal or budget, and save it again.")
+        todo = (
+            "Change segment, offers, goal or budget, and save it again; [consent] of policy.toml says who may get it."
+        )
+        raise BadCampaign(what, where="campaign", todo=todo)
     selected, audience = selection.rows(chosen), draft.rows.select(["customer_id"]).take(pa.array(chosen))
     shop, offer = draft.shop, _offer_names(selected)
     send_at = send_times(draft.snapshot, audience, draft.window, now=now, quiet=shop.policy.messages.quiet)

@@ -66,7 +66,7 @@ def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> 
     campaign_policy(shop.policy, campaign)
     _require_one_of("topic", campaign.topic, shop.policy.topics, "policy.toml has no topic")
     _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
-    MessageTemplates.of(campaign.template, shop.settings.shop.locale)
+    MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
     with shop.store.begin() as connection:
         saved = save_version(connection, campaign, by, now)
         if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):

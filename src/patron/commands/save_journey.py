@@ -98,6 +98,6 @@ def _require_rule(shop: Shop, snapshot: Snapshot | None, step: Branch, where: st
 
 def _require_templates(shop: Shop, step: Send, where: str) -> None:
     try:
-        MessageTemplates.of(step.template, shop.settings.shop.locale)
+        MessageTemplates.of(step.template, shop.settings.shop.locale).require_known_names()
     except BadTemplate as error:
         raise BadTemplate(error.what, where=f"{where}, {error.where}", todo=error.todo) from error

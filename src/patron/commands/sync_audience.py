@@ -13,7 +13,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from patron.commands.audience_candidates import AudienceCandidates, audience_candidates, forgotten_customers
+from patron.commands.audience_candidates import REASONS, AudienceCandidates, audience_candidates, forgotten_customers
 from patron.engage.audience_destinations import (
     AudienceBatch,
     AudienceDestination,
@@ -201,11 +201,9 @@ def sync_audience(
 def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allowed: bool) -> None:
     count = len(candidates.identifiers)
     if count < FEWEST_MEMBERS and not is_small_allowed:
-        reasons = ", ".join(f"{number} {reason}" for reason, number in candidates.left_out.items())
-        what = f"{name!r} has {count} members, fewer than {FEWEST_MEMBERS}" + (
-            f" (left out: {reasons})" if reasons else ""
-        )
-        todo = "Choose a larger segment, or repeat with --small; whoever was to be removed is removed."
+        left_out = "".join(f"; {number:,} {REASONS[reason]}" for reason, number in candidates.left_out.items())
+        what = f"{name!r} has {count} members, fewer than {FEWEST_MEMBERS}{left_out}"
+        todo = "Choose a larger segment, or repeat with --small. Whoever had to be removed has been."
         raise BadAudience(what, where="segment", todo=todo)
 
 

@@ -23,7 +23,7 @@ MOST_BYTES = 200_000
 INLINER = css_inline.CSSInliner(keep_style_tags=True, keep_link_tags=True, load_remote_stylesheets=False)
 OPTIONS = mrml.RenderOptions(fonts={})
 """No font of somebody else's server: it would learn who reads what."""
-TODO = "Correct the template, then save the campaign again."
+TODO = "Correct the template, then save the file again."
 
 
 def compile_body(body: str, body_format: str, *, where: str) -> tuple[str, str]:

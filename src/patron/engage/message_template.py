@@ -16,10 +16,13 @@ from liquid.exceptions import LiquidError, UndefinedError
 from patron.engage.html_compilation import TODO, compile_body
 from patron.engage.liquid_environment import liquid_environment
 from patron.schema.errors import BadTemplate
+from patron.schema.spelling import did_you_mean
 from patron.storage.campaign_file import Template
 
 HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
 UNSUBSCRIBE_URL, PREFERENCES_URL = "unsubscribe_url", "preferences_url"
+KNOWN_NAMES = ("customer", "shop", "offer", "product", UNSUBSCRIBE_URL, PREFERENCES_URL, "now", "today")
+"""What a template may name: the first part of each variable."""
 LONGEST_SUBJECT = 300
 CONTROLS_TO_SPACE = dict.fromkeys([*range(32), 127, 0x85, 0x2028, 0x2029], " ")
 """A line break in a value must not begin a header of its own."""
@@ -63,6 +66,14 @@ class MessageTemplate:
             raise BadTemplate(what, where=where, todo=todo)
         return cls(language, frozenset[str]().union(*by_part), *parts)
 
+    def require_known_names(self) -> None:
+        """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
+        for variable in sorted(self.variables):
+            name = variable.partition(".")[0]
+            if name not in KNOWN_NAMES:
+                todo = did_you_mean(name, KNOWN_NAMES) or f"It may name {', '.join(KNOWN_NAMES)}."
+                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+
     def render(self, variables: Mapping[str, Any]) -> RenderedMessage:
         """The message for somebody with these values. Raises BadTemplate naming the language and what is missing."""
         where = _where(self.language)
@@ -103,6 +114,11 @@ class MessageTemplates:
         """Compile all of them; `shop_language` is the shop's. Raises BadTemplate."""
         compiled = {language: MessageTemplate.of(one, language) for language, one in templates.items()}
         return cls(compiled, shop_language)
+
+    def require_known_names(self) -> None:
+        """Refuse what no message has a value for. Raises BadTemplate."""
+        for one in self.by_language.values():
+            one.require_known_names()
 
     def template_for(self, locale: str) -> MessageTemplate:
         """The template of a customer's locale, else of its language, else of the shop's own, else the first."""

@@ -29,6 +29,7 @@ PatronError
 │   └── ConflictingConstraints  constraints of an allocation that cannot all hold
 ├── BadSegment           a segment whose rule cannot be read, or names what is not there
 ├── BadCampaign          a campaign file that cannot be used, or a step that its state does not allow
+├── BadJourney           a journey file that cannot be used, or a step that its state does not allow
 ├── BadAudience          an audience file that cannot be used, or an audience that must not be sent as it is
 ├── BadTemplate          a template that cannot be rendered for somebody
 ├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are

@@ -231,9 +231,10 @@ class Journey(_Section):
         if self.start and self.end and self.end <= self.start:
             raise ValueError(f"needs an end after its start ({self.start})")
         ids = [self.step_id(place) for place in range(len(self.steps))]
-        twice = sorted({one for one in ids if ids.count(one) > 1} | ({END} & set(ids)))
-        if twice:
-            raise ValueError(f"needs another id for a step ({', '.join(twice)})")
+        if END in ids:
+            raise ValueError(f"cannot have a step with the id {END!r}, which ends the journey")
+        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+            raise ValueError(f"has two steps with the id {twice[0]!r} (without an id a step has its number)")
         for place, step in enumerate(self.steps):
             targets = (step.then, step.otherwise) if isinstance(step, WaitFor | Branch) else ()
             for target in targets:

@@ -30,14 +30,22 @@ LIMITS = {
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
     "string_too_short": "at least {min_length} character long",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
     "string_pattern_mismatch": "written as {pattern}",
     "literal_error": "one of {expected}",
 }
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
-    """Everything that is wrong, one after the other: "holdout.share must be at most 0.9 (got 7)"."""
-    return "; ".join(_problem(one, model) for one in error.errors(include_url=False))
+    """Everything that is wrong, one after the other: "holdout.share must be at most 0.9 (got 7)".
+
+    A list that is too short only because its items are wrong is not named as well.
+    """
+    errors = error.errors(include_url=False)
+    within = {one["loc"][:-1] for one in errors}
+    causes = [one for one in errors if one["type"] != "too_short" or one["loc"] not in within]
+    return "; ".join(_problem(one, model) for one in causes)
 
 
 def unknown_key(name: str, known: Mapping[str, Any]) -> str:
@@ -76,7 +84,9 @@ def _tag_problem(name: str, one: ErrorDetails, models: Iterable[type[BaseModel]]
 
 def _rule(code: str, one: ErrorDetails) -> str:
     if code in LIMITS:
-        return f"must be {LIMITS[code].format(**one.get('ctx', {}))}"
+        limits = {name: _number(value) for name, value in one.get("ctx", {}).items()}
+        rule = f"must be {LIMITS[code].format(**limits)}"
+        return rule if code != "literal_error" or _choices(one)[1:] else rule.replace("one of ", "")
     kind = next((text for start, text in KINDS.items() if code.startswith(f"{start}_")), None)
     if kind:
         return f"must be {kind}"
@@ -86,9 +96,18 @@ def _rule(code: str, one: ErrorDetails) -> str:
 def _meant(one: ErrorDetails) -> str:
     if one["type"] != "literal_error":
         return ""
-    choices = one.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")
-    meant = did_you_mean(str(one["input"]), [choice.strip("'") for choice in choices])
+    meant = did_you_mean(str(one["input"]), _choices(one))
     return f". {meant}" if meant else ""
+
+
+def _choices(one: ErrorDetails) -> list[str]:
+    choices = one.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")
+    return [choice.strip("'") for choice in choices]
+
+
+def _number(value: Any) -> Any:
+    """A limit as people write it: 366, not 366.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _place(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:

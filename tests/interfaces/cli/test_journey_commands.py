@@ -25,12 +25,16 @@ def test_a_ready_made_journey_is_saved_planned_and_approved_by_another_person(ru
     assert [name for name in EXAMPLES if name not in listed.out] == []
     assert list(json.loads(run_patron("journey", "save", "--example", "--json").out)) == list(EXAMPLES)
     assert 'name = "birthday"' in run_patron("journey", "save", "--example", "birthday").out
-    assert run_patron("journey", "save", "--example", "after_first_order", "--out", tmp_path).code == 0
+    written = run_patron("journey", "save", "--example", "after_first_order", "--out", tmp_path)
+    assert "Next: patron journey save" in written.out
+    assert (
+        "Next: patron segment save" in run_patron("journey", "save", "--example", "churn_alarm", "--out", tmp_path).out
+    )
     file = tmp_path / "after_first_order.toml"
     saved = run("save", file, "--as", "Ann", "--json")
     assert json.loads(saved.out) == {"name": "after first order", "version": 1, "state": "draft"}
     text = run("plan", "after first order").out
-    assert 'patron journey approve "after first order"' in text
+    assert 'patron journey approve "after first order" --as NAME --version 1' in text
     plan = json.loads(run("plan", "after first order", "--json").out)
     assert plan["findings"]
     refused = run("approve", "after first order", "--as", "Ann")

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
-from patron.interfaces.http import campaign_routes, decision_routes, receipt_routes, segment_routes
+from patron.interfaces.http import campaign_routes, decision_routes, journey_routes, receipt_routes, segment_routes
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
@@ -546,7 +546,12 @@ def test_what_the_collector_takes_is_described(server):
 
 PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 SCORES = ["/api/scores", "/api/scores/total"]
-CAMPAIGN_ROUTERS = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, receipt_routes.router)
+CAMPAIGN_ROUTERS = (
+    *segment_routes.ROUTERS,
+    *campaign_routes.ROUTERS,
+    *journey_routes.ROUTERS,
+    receipt_routes.router,
+)
 CAMPAIGNS = [route.path for routes in CAMPAIGN_ROUTERS for route in routes.routes]
 LISTS = ["/api/recommendations", "/api/recommendations/batch", "/api/recommendations/preview"]
 """Whose keys tests/interfaces/http/test_recommendation_routes.py knows."""

@@ -72,8 +72,12 @@ def _example(name: str, out: Path | None, *, json: bool) -> None:
     elif out is None:
         output.say(journey_examples.journey_text(name, now).rstrip())
     else:
-        for path in journey_examples.write_example(name, out, now):
+        paths = journey_examples.write_example(name, out, now)
+        for path in paths:
             output.say(f"Written: {path}")
+        for path in paths:
+            kind = "segment" if path.name.endswith(journey_examples.SEGMENT_ENDING) else "journey"
+            output.say(f"Next: patron {kind} save {path}")
 
 
 @journey.command("list")
@@ -118,7 +122,7 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
     planned = plan_journey(shop, name, by=by, now=datetime.now(UTC))
     show_plan(planned, shop.settings.shop, json=json)
     if not json:
-        output.say(f'Next: patron journey approve "{name}" --as NAME, by another person than its author')
+        output.say(f'Next: patron journey approve "{name}" --as NAME --version {planned.version}, not by its author')
 
 
 @journey.command()

@@ -60,4 +60,4 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
     if detail.result:
         output.say(str(detail.result["learned"]))
     rows = [(one.step, one.version, formats.time(one.taken_at), one.taken_by) for one in detail.steps]
-    output.grid("Steps", ("step", "version", "when", "who"), rows)
+    output.grid("History", ("step", "version", "when", "who"), rows)

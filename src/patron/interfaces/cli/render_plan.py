@@ -9,22 +9,14 @@ if TYPE_CHECKING:
     from patron.commands.plan_campaign import CampaignPlan
     from patron.storage.settings import ShopSettings
 
-REASONS = {
-    "excluded": "in a segment that the campaign excludes",
-    "no_consent": "may not be contacted",
-    "cap_reached": "had as many offers lately as the policy allows",
-    "not_eligible": "no offer of the campaign is for them",
-    "over_budget": "worth it, but the budget ends",
-    "net_value_below_zero": "expected to cost more than they bring, or to bring nothing of the goal",
-}
-"""Why members of the segment are not written to."""
-
 
 def show_plan(plan: "CampaignPlan", shop: "ShopSettings", *, json: bool) -> None:
     """Print a plan."""
     if json:
         output.as_json(plan)
         return
+    from patron.commands.plan_campaign import REASONS_LEFT_OUT
+
     formats = Formats("en", shop.currency, shop.time_zone)
     output.say(f"{plan.campaign}, version {plan.version}: planned by the run {plan.run_id}", style="bold")
     output.say(
@@ -32,7 +24,7 @@ def show_plan(plan: "CampaignPlan", shop: "ShopSettings", *, json: bool) -> None
         f" {plan.holdout_count:,} are held out, so that the effect can be measured"
     )
     for reason, count in plan.left_out.items():
-        output.say(f"  {count:,} left out: {REASONS.get(reason, reason)}")
+        output.say(f"  {count:,} left out: {REASONS_LEFT_OUT.get(reason, reason)}")
     if plan.kept_count:
         output.say(f"  {plan.kept_count:,} of earlier plans are not written to, and analysed all the same")
     rows = [

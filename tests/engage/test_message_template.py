@@ -163,5 +163,8 @@ def test_the_language_is_the_customers_else_the_shops():
 def test_a_name_that_no_message_has_a_value_for_is_refused():
     with pytest.raises(BadTemplate, match=r"names custmer.city, which no message has. Did you mean customer\?"):
         MessageTemplate.of(template("{{ custmer.city }}" + LINK), "en").require_known_names()
+    for wrong in ("firstname", "frist_name", "timezome"):
+        with pytest.raises(BadTemplate, match=rf"names customer.{wrong}, which no message has. Did you mean customer"):
+            MessageTemplate.of(template("{{ customer." + wrong + " }}" + LINK), "en").require_known_names()
     body = "{% for one in customer.cities %}{% assign two = one %}{{ two }}{{ offer.name }}{% endfor %}"
     MessageTemplate.of(template(body + LINK)).require_known_names()

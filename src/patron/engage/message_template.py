@@ -7,12 +7,14 @@ it or asks for it by `if`: no message goes out with a gap.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from html import escape
 from typing import Any, Self
 
 from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, UndefinedError
 
+from patron.engage.customer_names import OF_CUSTOMERS
 from patron.engage.html_compilation import TODO, compile_body
 from patron.engage.liquid_environment import liquid_environment
 from patron.schema.errors import BadTemplate
@@ -23,6 +25,8 @@ HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False
 UNSUBSCRIBE_URL, PREFERENCES_URL = "unsubscribe_url", "preferences_url"
 KNOWN_NAMES = ("customer", "shop", "offer", "product", UNSUBSCRIBE_URL, PREFERENCES_URL, "now", "today")
 """What a template may name: the first part of each variable."""
+MISSPELT = 0.8
+"""How like a name of customers another one must be to be taken for it; shops may declare traits of their own."""
 LONGEST_SUBJECT = 300
 CONTROLS_TO_SPACE = dict.fromkeys([*range(32), 127, 0x85, 0x2028, 0x2029], " ")
 """A line break in a value must not begin a header of its own."""
@@ -69,9 +73,13 @@ class MessageTemplate:
     def require_known_names(self) -> None:
         """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
         for variable in sorted(self.variables):
-            name = variable.partition(".")[0]
+            name, _, leaf = variable.partition(".")
             if name not in KNOWN_NAMES:
                 todo = did_you_mean(name, KNOWN_NAMES) or f"It may name {', '.join(KNOWN_NAMES)}."
+                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+            meant = get_close_matches(leaf, OF_CUSTOMERS, n=1, cutoff=MISSPELT) if name == "customer" else []
+            if meant and leaf not in OF_CUSTOMERS:
+                todo = f"Did you mean customer.{meant[0]}?"
                 raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
 
     def render(self, variables: Mapping[str, Any]) -> RenderedMessage:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from patron.engage.channels.channel import AddressKind
 from patron.engage.channels.mime import one_line
+from patron.engage.customer_names import NAMES
 from patron.engage.customer_time_zones import time_zones
 from patron.engage.phone_numbers import international_number
 from patron.engage.provider_description import sms_country_code
@@ -32,14 +33,6 @@ BATCH = 1_000
 """Most recipients in clear at once."""
 LOOKED_UP = 20_000
 """Customers whose events are looked up by one query."""
-NAMES = {
-    "first_name": ("first_name", "firstname", "given_name"),
-    "last_name": ("last_name", "lastname", "surname", "family_name"),
-    "name": ("name", "full_name"),
-    "city": ("city",),
-    "company": ("company",),
-}
-"""What a template may call customer.first_name ..., and the keys that shops send it under."""
 LOCALES = ("locale", "language")
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose address and name are the customer's own."""

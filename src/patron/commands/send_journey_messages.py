@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from patron.commands.journey_mailing import JourneyMailing
 from patron.commands.mailing import skipped_message
 from patron.commands.message_batch import MessageChecker
+from patron.commands.message_costs import expected_message_cents
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.commands.send_campaign import common_text
 from patron.engage.channels.channel import Channel
@@ -137,7 +138,11 @@ class JourneySend:
         dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         with self.shop.store.begin() as connection:
             rows = self._messages(connection, entries)
-        due = [self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"]) for one in entries]
+        costs = expected_message_cents(self.shop, self.mailing.offer, [one.customer_id for one in entries])
+        due = [
+            self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"], cost)
+            for one, cost in zip(entries, costs.tolist(), strict=True)
+        ]
         channel = self.channel_of(self.mailing.channel)
         for pairs in checker.batches(due):
             handover = MessageHandover(checker, channel, self.clock, dictionary, self.should_stop)

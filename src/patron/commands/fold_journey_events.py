@@ -17,7 +17,6 @@ from patron.engage.journey_entries import (
     active_versions,
     entries_of_customers,
     first_entered_at,
-    holdouts_of,
     write_entries,
 )
 from patron.engage.journey_fold import Hit, Occurrence, by_customer, fold_customer
@@ -27,6 +26,7 @@ from patron.engage.journey_triggers import event_hits, product_changes, product_
 from patron.govern.vault import Vault
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS
+from patron.storage.campaigns import holdouts_of
 from patron.storage.engine import timestamp
 from patron.storage.journey_file import DateTrigger, ProductTrigger, SegmentTrigger
 from patron.storage.shop import Shop
@@ -190,8 +190,9 @@ class JourneyFold:
                 entries[customer_of[entry.customer_id]].append(entry)
             known = holdouts_of(connection, names, customer_of)
         holdouts: dict[tuple[str, str], bool] = {}
-        for (journey, earlier_id), is_holdout in sorted(known.items()):
-            holdouts.setdefault((journey, customer_of[earlier_id]), is_holdout)
+        for (journey, earlier_id), is_holdout in known.items():
+            key = (journey, customer_of[earlier_id])
+            holdouts[key] = is_holdout or holdouts.get(key, False)
 
         def is_holdout_of(hit: Hit) -> bool:
             share = self.live.version(hit.journey, hit.version).holdout_share

@@ -236,7 +236,7 @@ def test_a_first_order_counts_and_no_later_one(open_shop):
 def test_members_of_a_segment_enter_by_the_run_that_finds_them_and_branches_ask_it(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     rule = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
-    save_definition(shop, {"name": "leaving", "rule": rule}, saved_by="Ann", now=START)
+    save_definition(shop, {"name": "leaving", "rule": rule}, saved_by="Ann", now=at_hour(-10))
     steps = ({"do": "branch", "rule": rule, "otherwise": "end"}, send())
     start(shop, journey(steps, {"enters": "leaving"}))
     start(shop, journey(name="all", trigger={"enters": "leaving", "includes_members": True}))

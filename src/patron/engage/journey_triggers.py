@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from patron.engage.customer_events import COUNTS, FRESH, user_tokens
 from patron.engage.journey_fold import Hit
@@ -13,10 +14,13 @@ from patron.engage.journey_steps import event_names
 from patron.schema.segment_rules import SegmentRule
 from patron.schema.segment_sql import END_OF_TIME, segment_query
 from patron.schema.table_definition import TEXT
+from patron.storage.campaign_tables import SEGMENT_DEFINITIONS
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.journey_file import EventTrigger, Journey, ProductTrigger, SegmentTrigger
+from patron.storage.model_decisions import utc
 from patron.storage.segment_query import query_members, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.store import RUNS
 
 PRODUCT_UPDATED = "Product Updated"
 MEMBERS = 20_000
@@ -120,16 +124,29 @@ def segment_hits(
     trigger = one.journey.trigger
     if not isinstance(trigger, SegmentTrigger):
         return [], ""
-    is_new = f" and entered_at > {timestamp(since)}" if since else ""
+    is_new = f" and entered_at > {timestamp(max(since, first_cutoff(snapshot, trigger.enters)))}" if since else ""
     rows = snapshot.query(
-        f"select customer_id from segment_members where segment = $segment and left_at is null{is_new}"
-        f" and customer_id >= $after order by customer_id limit {most}",
+        "select customer_id, entered_at from segment_members where segment = $segment and left_at is null"
+        f"{is_new} and customer_id >= $after order by customer_id limit {most}",
         {"segment": trigger.enters, "after": after},
     )
     ids = rows["customer_id"].to_pylist()
-    tokens, cause = user_tokens(snapshot, ids), f"run {snapshot.run.run_id}"
-    hits = [Hit(one.name, one.version, each, tokens[each], at, cause) for each in ids if each in tokens]
+    tokens, times = user_tokens(snapshot, ids), rows["entered_at"].to_pylist()
+    hits = [
+        Hit(one.name, one.version, each, tokens[each], at, f"member since {entered_at.isoformat()}")
+        for each, entered_at in zip(ids, times, strict=True)
+        if each in tokens
+    ]
     return hits, ids[-1][:PREFIX] if len(ids) == most else ""
+
+
+def first_cutoff(snapshot: Snapshot, segment: str) -> datetime:
+    """Cutoff of the first run that knew a segment: whom it has from then on has not become a member."""
+    definition, run = SEGMENT_DEFINITIONS.c, RUNS.c
+    saved_at = sa.select(sa.func.min(definition.saved_at)).where(definition.name == segment).scalar_subquery()
+    with snapshot.store.begin() as connection:
+        cutoff = connection.scalar(sa.select(sa.func.min(run.as_of)).where(run.finished_at >= saved_at))
+    return snapshot.run.as_of if cutoff is None else utc(cutoff)
 
 
 def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[Hit]:

@@ -242,7 +242,8 @@ def enter(shop, name, entries, *, state="finished", reason="", is_sent=True):
     return len(messages)
 
 
-def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, saved):
+@pytest.mark.parametrize("over", ["ended", "withdrawn"])
+def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, saved, over):
     name = saved(window_days=7, steps=[DAY, SEND | {"offer": "ten"}]).name
     plan_journey(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadJourney, match="nobody has entered"):
@@ -289,7 +290,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
             .where(JOURNEY_ENTRIES.c.journey == name, JOURNEY_ENTRIES.c.state == "active")
             .values(state="left", reason="exit_event", entered_at=early)
         )
-        take_journey_step(connection, name, "ended", 1, "patron", NOW)
+        take_journey_step(connection, name, over, 1, "patron", NOW)
     final = measure_journey(shop, name, by="Ann", now=AS_OF)
     assert (final.state, final.is_final, final.open_count) == ("measured", True, 0)
     assert final.exit_counts == {"exit_event": 6}

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 from tests.support.campaign_shop import Person, ScriptedChannel, add_people, with_policy
 from tests.support.journey_shop import (
@@ -25,6 +26,8 @@ from patron.collect.workspace_inbox import open_inbox
 from patron.commands.advance_journeys import advance_journeys
 from patron.commands.save_segment import save_segment
 from patron.engage.journey_triggers import segment_hits
+from patron.schema.tables import PRODUCTS
+from patron.storage.shop import SETTINGS_FILE, Shop
 
 ANN, BEN = Person("ann"), Person("ben")
 RULE = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
@@ -60,16 +63,25 @@ def test_an_order_that_was_known_before_its_cart_ends_the_journey(open_shop):
 
 
 def test_an_order_that_was_known_before_a_price_of_the_same_morning_ends_the_journey(open_shop):
-    shop, channel = open_shop, ScriptedChannel()
-    tea = {"product_id": "tea"}
+    settings, channel = open_shop.folder / SETTINGS_FILE, ScriptedChannel()
+    settings.write_text(settings.read_text("utf-8").replace("[rates]", "[rates]\nJPY = 0.007"), encoding="utf-8")
+    shop, tea = Shop.open(open_shop.folder), {"product_id": "tea"}
     happen(shop, (None, "Product Updated", at_hour(-200), tea | {"price_cents": 1000}))
     happen(shop, *[(who, "Product Viewed", at_hour(-10), tea) for who in ("ann", "ben")])
-    start(shop, journey((send(),), {"product": "price_drop"}))
+    body = "now {{ product.price }} {{ unsubscribe_url }}"
+    start(shop, journey((send(template={"en": {"subject": "Tea", "body": body}}),), {"product": "price_drop"}))
     happen(shop, ("ann", "Order Completed", at_hour(2), {"order_id": "1"}))
     advance(shop, at_hour(2, 1), channel)
+    in_yen = tea | {"price_cents": 99, "currency": "JPY"}
+    happen(shop, (None, "Product Updated", at_hour(2), in_yen), received_at=at_hour(2, 2))
+    advance(shop, at_hour(2, 2), channel)
+    assert entries(shop) == []
     happen(shop, (None, "Product Updated", at_hour(1), tea | {"price_cents": 900}), received_at=at_hour(3))
+    finish_run(shop, at_hour(-1), [ANN, BEN])
+    shop.lake.replace(PRODUCTS, pa.Table.from_pylist([tea | {"price_cents": 1000}], schema=PRODUCTS.schema()))
     advance(shop, at_hour(3), channel)
     assert channel.addresses == [BEN.address]
+    assert "now 9.0" in channel.taken[0].html
 
 
 def test_who_ordered_after_the_run_s_cutoff_does_not_enter_as_its_member(open_shop):

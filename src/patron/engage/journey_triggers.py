@@ -174,7 +174,8 @@ def product_changes(shop: Shop, relation: str) -> list[dict[str, Any]]:
     """New rows of the catalogue, fresh when they came, with the price and the stock that were known before each."""
     text = "try_cast(json_extract_string(e.properties, '$.stock') as double)"
     times = "least(e.occurred_at, e.received_at) as happened_at"
-    columns = f"e.product_id, {times}, e.source, e.event_id, e.price_cents, {text} as stock"
+    currency = "coalesce(e.currency, '') as currency"
+    columns = f"e.product_id, {times}, e.source, e.event_id, e.price_cents, {currency}, {text} as stock"
     is_update = f"e.name = '{PRODUCT_UPDATED}' and e.product_id is not null"
     is_fresh = f"e.occurred_at >= e.received_at - interval {int(FRESH.total_seconds())} second"
     new = shop.query(f"select {columns} from ({relation}) e where {is_update} and {is_fresh}")
@@ -186,8 +187,8 @@ with catalogue as (
   select {columns} from events e
   where {is_update} and e.product_id in (select product_id from new_rows)
 ), prices as (
-  select product_id, source, event_id, lag(price_cents) over (partition by product_id order by happened_at, source,
-    event_id) as price_before from catalogue where price_cents is not null
+  select product_id, source, event_id, lag(price_cents) over (partition by product_id, currency order by happened_at,
+    source, event_id) as price_before from catalogue where price_cents is not null
 ), stocks as (
   select product_id, source, event_id, lag(stock) over (partition by product_id order by happened_at, source, event_id)
     as stock_before from catalogue where stock is not null

@@ -49,7 +49,7 @@ STEPS: Mapping[str, Step] = {
     "resumed": Step((PAUSED,), BEFORE, "Only a paused one can be resumed."),
     "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, "It is over already."),
     "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, "Only one that was approved can end."),
-    "measured": Step((ENDED, MEASURED), MEASURED, "It is measured once it has ended."),
+    "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, "It is measured once it has ended."),
 }
 """The only transitions there are; a save of the first version makes the draft."""
 

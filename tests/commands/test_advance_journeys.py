@@ -53,13 +53,6 @@ assumed_purchase_uplift = 0.08
 """
 
 
-@pytest.fixture
-def open_shop(shop):
-    shop = with_policy(shop)
-    add_people(shop, [ANN, BEN])
-    return shop
-
-
 def test_an_abandoned_cart_is_reminded_of_once_and_an_order_before_ends_it(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     start(shop, journey())

@@ -4,8 +4,7 @@ import json
 from datetime import timedelta
 
 import pyarrow as pa
-import pytest
-from tests.support.campaign_shop import Person, ScriptedChannel, add_people, with_policy
+from tests.support.campaign_shop import Person, ScriptedChannel, add_people
 from tests.support.journey_shop import (
     CART,
     advance,
@@ -33,13 +32,6 @@ ANN, BEN = Person("ann"), Person("ben")
 RULE = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
 
 
-@pytest.fixture
-def open_shop(shop):
-    shop = with_policy(shop)
-    add_people(shop, [ANN, BEN])
-    return shop
-
-
 def accept(shop, user_id, event, at):
     """Let the collector accept an event, which nobody moves into the lake yet."""
     message = {"type": "track", "event": event, "messageId": f"{user_id}{at}", "userId": user_id}
@@ -64,12 +56,14 @@ def test_an_order_that_was_known_before_its_cart_ends_the_journey(open_shop):
 
 def test_an_order_that_was_known_before_a_price_of_the_same_morning_ends_the_journey(open_shop):
     settings, channel = open_shop.folder / SETTINGS_FILE, ScriptedChannel()
-    settings.write_text(settings.read_text("utf-8").replace("[rates]", "[rates]\nJPY = 0.007"), encoding="utf-8")
+    settings.write_text(
+        settings.read_text("utf-8").replace("\n[rates]\n", "\n[rates]\nJPY = 0.007\n"), encoding="utf-8"
+    )
     shop, tea = Shop.open(open_shop.folder), {"product_id": "tea"}
     happen(shop, (None, "Product Updated", at_hour(-200), tea | {"price_cents": 1000}))
     happen(shop, *[(who, "Product Viewed", at_hour(-10), tea) for who in ("ann", "ben")])
-    body = "now {{ product.price }} {{ unsubscribe_url }}"
-    start(shop, journey((send(template={"en": {"subject": "Tea", "body": body}}),), {"product": "price_drop"}))
+    text = {"subject": "Tea", "body": "now {{ product.price }} {{ unsubscribe_url }}", "format": "html"}
+    start(shop, journey((send(template={"en": text}),), {"product": "price_drop"}))
     happen(shop, ("ann", "Order Completed", at_hour(2), {"order_id": "1"}))
     advance(shop, at_hour(2, 1), channel)
     in_yen = tea | {"price_cents": 99, "currency": "JPY"}
@@ -77,8 +71,8 @@ def test_an_order_that_was_known_before_a_price_of_the_same_morning_ends_the_jou
     advance(shop, at_hour(2, 2), channel)
     assert entries(shop) == []
     happen(shop, (None, "Product Updated", at_hour(1), tea | {"price_cents": 900}), received_at=at_hour(3))
-    finish_run(shop, at_hour(-1), [ANN, BEN])
     shop.lake.replace(PRODUCTS, pa.Table.from_pylist([tea | {"price_cents": 1000}], schema=PRODUCTS.schema()))
+    finish_run(shop, at_hour(-1), [ANN, BEN])
     advance(shop, at_hour(3), channel)
     assert channel.addresses == [BEN.address]
     assert "now 9.0" in channel.taken[0].html

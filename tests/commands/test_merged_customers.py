@@ -34,11 +34,11 @@ def become_one(shop, of, into):
 
 def people_of_arms(shop, share=0.5):
     """Somebody who is held out of a journey, and somebody who is not."""
-    people = [Person(f"p{n}") for n in range(20)]
-    add_people(shop, people)
-    people.sort(key=lambda one: customer_of(shop, one))
+    people = sorted((Person(f"p{n}") for n in range(20)), key=lambda one: customer_of(shop, one))
     held = [arm_of(CART, customer_of(shop, one), share) == "holdout" for one in people]
-    return people[max(n for n, is_held in enumerate(held) if is_held)], people[held.index(False)]
+    chosen = people[max(n for n, is_held in enumerate(held) if is_held)], people[held.index(False)]
+    add_people(shop, chosen)
+    return chosen
 
 
 def test_a_campaign_does_not_write_to_who_was_held_out_under_an_earlier_id(shop):
@@ -77,9 +77,8 @@ def test_who_enters_after_they_became_one_with_who_was_held_out_is_held_out(shop
 
 
 @pytest.mark.parametrize("into", [ANN, BEN])
-def test_two_who_are_on_their_way_and_become_one_get_one_message(shop, into):
-    shop, channel = with_policy(shop), ScriptedChannel()
-    add_people(shop, [ANN, BEN])
+def test_two_who_are_on_their_way_and_become_one_get_one_message(open_shop, into):
+    shop, channel = open_shop, ScriptedChannel()
     start(shop, journey())
     happen(shop, ("ann", "Product Added", at_hour(1)), ("ben", "Product Added", at_hour(1, 30)))
     advance(shop, at_hour(1, 31), channel)

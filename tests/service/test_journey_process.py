@@ -51,7 +51,7 @@ def test_a_store_that_is_away_for_a_while_ends_nothing(shop):
 
 
 def test_no_process_is_started_where_nothing_is_under_way(shop):
-    process = JourneyProcess(with_policy(shop), check_seconds=0.01)
+    process = JourneyProcess(shop, check_seconds=0.01)
     process.start()
     time.sleep(0.1)
     assert process._process is None

@@ -1,7 +1,7 @@
 """A workspace in which one run has finished, made once, and copies of it to break."""
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,8 +57,15 @@ def home_of_two(new_home, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def open_shop(home_of_two, tmp_path, monkeypatch):
-    """A copy of that workspace, opened."""
+def message_events():
+    """Rounds in the `open_shop` of a test with this store events of messages after a minute, as they do in a shop."""
+
+
+@pytest.fixture
+def open_shop(home_of_two, tmp_path, monkeypatch, request):
+    """A copy of that workspace, opened; events of messages are stored in the first round only, as that takes long."""
+    if "message_events" not in request.fixturenames:
+        monkeypatch.setattr("patron.commands.advance_journeys.STORE_EVENTS_AFTER", timedelta(days=365))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shutil.copytree(home_of_two, tmp_path, dirs_exist_ok=True)

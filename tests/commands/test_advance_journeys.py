@@ -321,6 +321,7 @@ def test_quiet_hours_and_the_month_s_budget_keep_back_and_a_message_that_is_too_
     assert campaigns_spent_cents(shop.store, campaign="dear") == 500.0
 
 
+@pytest.mark.usefixtures("message_events")
 def test_a_process_that_ends_between_any_two_commits_sends_nothing_twice_and_loses_nobody(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     people = [Person(f"p{n:02d}") for n in range(25)]
@@ -417,6 +418,7 @@ def test_forgetting_a_person_deletes_their_entries_and_an_export_shows_them(open
     assert channel.addresses == [BEN.address]
 
 
+@pytest.mark.usefixtures("message_events")
 def test_messages_of_journeys_become_events_of_the_lake_once(open_shop):
     shop = open_shop
     start(shop, journey())

@@ -1,16 +1,17 @@
 """A workspace in which one run has finished, made once, and copies of it to break."""
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.support.campaign_shop import POLICY, Person, add_people
 
 from patron.collect.loader import load_events
 from patron.commands.init_workspace import create
 from patron.run import run_loop
-from patron.storage.shop import Shop
+from patron.storage.shop import POLICY_FILE, Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -38,6 +39,39 @@ def finished(tmp_path_factory) -> Path:
         run_loop(shop, AS_OF)
         shop.close()
     return home
+
+
+@pytest.fixture(scope="session")
+def home_of_two(new_home, tmp_path_factory) -> Path:
+    """A home with a workspace that knows ann and ben, and whose policy lets everything be sent."""
+    home = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        shutil.copytree(new_home, home, dirs_exist_ok=True)
+        (home / "w" / POLICY_FILE).write_text(POLICY, encoding="utf-8")
+        shop = Shop.open(home / "w")
+        add_people(shop, [Person("ann"), Person("ben")])
+        shop.close()
+    return home
+
+
+@pytest.fixture
+def message_events():
+    """Rounds in the `open_shop` of a test with this store events of messages after a minute, as they do in a shop."""
+
+
+@pytest.fixture
+def open_shop(home_of_two, tmp_path, monkeypatch, request):
+    """A copy of that workspace, opened; events of messages are stored in the first round only, as that takes long."""
+    if "message_events" not in request.fixturenames:
+        monkeypatch.setattr("patron.commands.advance_journeys.STORE_EVENTS_AFTER", timedelta(days=365))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shutil.copytree(home_of_two, tmp_path, dirs_exist_ok=True)
+    shop = Shop.open(tmp_path / "w")
+    yield shop
+    shop.close()
 
 
 @pytest.fixture

@@ -53,13 +53,6 @@ assumed_purchase_uplift = 0.08
 """
 
 
-@pytest.fixture
-def open_shop(shop):
-    shop = with_policy(shop)
-    add_people(shop, [ANN, BEN])
-    return shop
-
-
 def test_an_abandoned_cart_is_reminded_of_once_and_an_order_before_ends_it(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     start(shop, journey())
@@ -236,7 +229,7 @@ def test_a_first_order_counts_and_no_later_one(open_shop):
 def test_members_of_a_segment_enter_by_the_run_that_finds_them_and_branches_ask_it(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     rule = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
-    save_definition(shop, {"name": "leaving", "rule": rule}, saved_by="Ann", now=START)
+    save_definition(shop, {"name": "leaving", "rule": rule}, saved_by="Ann", now=at_hour(-10))
     steps = ({"do": "branch", "rule": rule, "otherwise": "end"}, send())
     start(shop, journey(steps, {"enters": "leaving"}))
     start(shop, journey(name="all", trigger={"enters": "leaving", "includes_members": True}))
@@ -328,6 +321,7 @@ def test_quiet_hours_and_the_month_s_budget_keep_back_and_a_message_that_is_too_
     assert campaigns_spent_cents(shop.store, campaign="dear") == 500.0
 
 
+@pytest.mark.usefixtures("message_events")
 def test_a_process_that_ends_between_any_two_commits_sends_nothing_twice_and_loses_nobody(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     people = [Person(f"p{n:02d}") for n in range(25)]
@@ -424,6 +418,7 @@ def test_forgetting_a_person_deletes_their_entries_and_an_export_shows_them(open
     assert channel.addresses == [BEN.address]
 
 
+@pytest.mark.usefixtures("message_events")
 def test_messages_of_journeys_become_events_of_the_lake_once(open_shop):
     shop = open_shop
     start(shop, journey())

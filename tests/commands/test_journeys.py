@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.answers.journey_list import list_journeys, show_journey
+from patron.commands.advance_journeys import advance_journeys
 from patron.commands.journey_examples import EXAMPLES, example_of, journey_text, write_example
 from patron.commands.journey_replay import walk
 from patron.commands.journey_steps import approve_journey, pause_journey, resume_journey, withdraw_journey
@@ -175,6 +176,28 @@ def test_a_plan_says_what_cannot_be_known_what_is_too_dear_and_who_may_not_be_co
         plan_journey(shop, over.name, by="Ann", now=NOW)
 
 
+def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
+    policy, coupon = shop.policy, {"id": "off", "kind": "discount", "discount_share": 0.1, "valid_days": 14}
+    offer = coupon | {"contact_cost_cents": 5, "assumed_purchase_uplift": 0.04}
+    shop.policy = Policy.model_validate({"consent": {"unknown": "allow"}, "offers": [offer]})
+    name = saved(steps=[DAY, SEND | {"offer": "off"}], channel="file", holdout_share=0.0).name
+    plan = plan_journey(shop, name, by="Ann", now=NOW).replay
+    approve_journey(shop, name, by="Bo", now=NOW)
+    customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
+    advance_journeys(shop, clock=lambda: NOW)
+    enter(shop, name, [(one, NOW) for one in customers], state="active", is_sent=False)
+    assert advance_journeys(shop, clock=lambda: NOW) == (None, [])
+    table = MESSAGES.c
+    with shop.store.begin() as connection:
+        sent = sa.select(sa.func.count(), sa.func.sum(table.expected_cost_cents)).where(table.campaign == name)
+        count, cents = connection.execute(sent).one()
+    shop.policy = policy
+    assert count == plan.sends[0].message_count == 20
+    assert cents == pytest.approx(plan.sends[0].cost_cents)
+    # why: these customers order about twice in 14 days or less, so that not every message costs a discount
+    assert 20 * 5 < cents < 20 * (5 + 0.1 * 1050)
+
+
 def test_another_person_than_the_author_approves_and_each_step_is_on_record(shop, saved):
     name = saved(by="Ann").name
     with pytest.raises(BadJourney, match="is a draft and cannot be approved"):
@@ -192,8 +215,8 @@ def test_another_person_than_the_author_approves_and_each_step_is_on_record(shop
     assert actions == [f"journey {one}" for one in ("saved", "planned", "approved", "paused", "resumed", "withdrawn")]
 
 
-def enter(shop, name, entries, *, state="finished", reason=""):
-    """Write entries as the engine would; a message for each outside the holdout."""
+def enter(shop, name, entries, *, state="finished", reason="", is_sent=True):
+    """Write entries as the engine would; a message for each outside the holdout where it `is_sent`."""
     rows, assigned, messages = [], [], []
     for customer, at in entries:
         is_holdout = arm_of(name, customer, 0.4) == HOLDOUT
@@ -203,7 +226,7 @@ def enter(shop, name, entries, *, state="finished", reason=""):
         about = {"campaign": name, "customer_id": customer}
         more = {"is_holdout": is_holdout, "assigned_at": at, "version": 1, "is_planned": not is_holdout, "offer": ""}
         assigned.append(about | more)
-        if not is_holdout:
+        if is_sent and not is_holdout:
             message = {
                 "message_id": journey_message_id(name, row["entry_id"], "2", "email"),
                 "channel": "email",
@@ -219,7 +242,8 @@ def enter(shop, name, entries, *, state="finished", reason=""):
     return len(messages)
 
 
-def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, saved):
+@pytest.mark.parametrize("over", ["ended", "withdrawn"])
+def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, saved, over):
     name = saved(window_days=7, steps=[DAY, SEND | {"offer": "ten"}]).name
     plan_journey(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadJourney, match="nobody has entered"):
@@ -228,6 +252,9 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     with pytest.raises(BadJourney, match="knows of nobody who entered"):
         measure_journey(shop, name, by="Ann", now=AS_OF)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
+    # why: ids are random, and the first 14 must be some of either arm
+    customers.sort(key=lambda one: arm_of(name, one, 0.4) != HOLDOUT)
+    customers = customers[::2] + customers[1::2]
     early, late = datetime(2024, 5, 3, tzinfo=UTC), datetime(2024, 5, 28, tzinfo=UTC)
     days = {customer: early + timedelta(days=n) for n, customer in enumerate(customers[:14])}
     sent = enter(shop, name, days.items()) + enter(shop, name, [(one, late) for one in customers[14:]], state="active")
@@ -263,7 +290,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
             .where(JOURNEY_ENTRIES.c.journey == name, JOURNEY_ENTRIES.c.state == "active")
             .values(state="left", reason="exit_event", entered_at=early)
         )
-        take_journey_step(connection, name, "ended", 1, "patron", NOW)
+        take_journey_step(connection, name, over, 1, "patron", NOW)
     final = measure_journey(shop, name, by="Ann", now=AS_OF)
     assert (final.state, final.is_final, final.open_count) == ("measured", True, 0)
     assert final.exit_counts == {"exit_event": 6}

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
 from tests.support.campaign_shop import Person, add_people, with_policy
 from tests.support.journey_shop import CART, approve, happen, journey, message_states, send, step
 
@@ -36,8 +37,21 @@ def test_a_cart_is_reminded_of_a_second_later_and_the_process_ends_once_nothing_
     assert process.trouble == ""
 
 
+def test_a_store_that_is_away_for_a_while_ends_nothing(shop):
+    process, table = JourneyProcess(shop, check_seconds=0.01), sa.table("campaigns")
+    with shop.store.begin() as connection:
+        connection.execute(sa.text("alter table campaigns rename to away"))
+    process.start()
+    wait_for(lambda: "campaigns" in process.trouble)
+    with shop.store.begin() as connection:
+        connection.execute(sa.text("alter table away rename to campaigns"))
+        assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0
+    assert process._thread.is_alive()
+    process.stop()
+
+
 def test_no_process_is_started_where_nothing_is_under_way(shop):
-    process = JourneyProcess(with_policy(shop), check_seconds=0.01)
+    process = JourneyProcess(shop, check_seconds=0.01)
     process.start()
     time.sleep(0.1)
     assert process._process is None

@@ -36,6 +36,8 @@ from patron.storage.workspace_lock import WorkspaceLock
 
 TOGETHER, BATCHES = 5_000, 2
 """Entries whose steps are taken in one transaction, and how many times in a round for each step."""
+HEAR_AFTER = timedelta(seconds=15)
+"""While a round sends for longer than that, it looks again at what came before it goes on with another step."""
 STORE_EVENTS_AFTER = timedelta(minutes=1)
 """How long what was sent waits to become events of the lake: each time is a commit of it."""
 RECEIPTS_COME_FOR = timedelta(days=3)
@@ -59,15 +61,14 @@ def advance_journeys(
         if not live.saved:
             _store_events(shop, now)
             return None, troubles
-        if _is_due(
-            shop, live, now
-        ):  # why: what the collector accepted before something was due decides what becomes of it
-            with shop.commit_lock():
-                drain_inbox(shop)
-        fold = JourneyFold(shop, live, now)
-        has_more = fold.fold()
-        troubles += fold.troubles
+        is_heard = _is_due(shop, live, now)
+        if is_heard:  # why: what the collector accepted before something was due decides what becomes of it
+            _drain(shop)
+        has_more = _fold(shop, live, now, troubles)
         _take_steps(shop, live, now, troubles)
+        if not is_heard and _is_due(shop, live, now):  # why: of who just entered an order may wait there, too
+            _drain(shop)
+            has_more = _fold(shop, live, now, troubles)
         by_name = channel or (lambda name: channel_of(shop, name, clock=clock))
         _send(shop, live, now, (by_name, clock, should_stop), troubles)
         _take_steps(shop, live, now, troubles)
@@ -75,6 +76,19 @@ def advance_journeys(
         with shop.store.begin() as connection:
             due_at = next_due_at(connection, [one.name for one in live.running()])
         return (now if has_more else due_at), troubles
+
+
+def _drain(shop: Shop) -> None:
+    with shop.commit_lock():
+        drain_inbox(shop)
+
+
+def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> bool:
+    """Fold what is new; returns whether more waits."""
+    fold = JourneyFold(shop, live, now)
+    has_more = fold.fold()
+    troubles += fold.troubles
+    return has_more
 
 
 def _is_due(shop: Shop, live: LiveJourneys, now: datetime) -> bool:
@@ -119,10 +133,15 @@ def _send(
     running = {one.name: one.journey for one in live.running()}
     with shop.store.begin() as connection:
         groups = [one for one in due_groups(connection, now) if one[0] in running]
+    heard_at, clock = means[1](), means[1]
     for name, version, place in groups:
         journey = live.version(name, version)
         if not isinstance(journey.steps[place], Send):
             continue
+        if clock() - heard_at > HEAR_AFTER:
+            heard_at = clock()
+            _drain(shop)
+            _fold(shop, live, heard_at, troubles)
         try:
             mailing = JourneyMailing.of(shop, journey, version, place, newest=running[name])
             JourneySend(shop, journey, mailing, *means).send(now)

@@ -12,21 +12,34 @@ from patron.commands.journey_branches import JourneyBranches
 from patron.commands.live_journeys import LiveJourneys
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.engage.birthdays import birthday_hits
-from patron.engage.customer_events import earlier_ids, read_new_events, slices_of_customers, with_customers
+from patron.engage.customer_events import (
+    earlier_ids,
+    events_since,
+    read_new_events,
+    slices_of_customers,
+    with_customers,
+)
 from patron.engage.journey_entries import (
     active_versions,
     entries_of_customers,
     first_entered_at,
-    holdouts_of,
     write_entries,
 )
 from patron.engage.journey_fold import Hit, Occurrence, by_customer, fold_customer
 from patron.engage.journey_position import JourneyPosition, read_position, write_position
-from patron.engage.journey_steps import Entry, listened_events
-from patron.engage.journey_triggers import event_hits, product_changes, product_hits, segment_hits, trigger_events
+from patron.engage.journey_steps import Entry, event_names, listened_events
+from patron.engage.journey_triggers import (
+    OpenJourney,
+    event_hits,
+    product_changes,
+    product_hits,
+    segment_hits,
+    trigger_events,
+)
 from patron.govern.vault import Vault
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS
+from patron.storage.campaigns import holdouts_of
 from patron.storage.engine import timestamp
 from patron.storage.journey_file import DateTrigger, ProductTrigger, SegmentTrigger
 from patron.storage.shop import Shop
@@ -38,6 +51,8 @@ ROWS = 50_000
 NO_VERSION = -1
 LOG_MARGIN = timedelta(minutes=10)
 """Where the lake's log does not name what came since the last round, so much before it is looked at again."""
+PROMPT = timedelta(minutes=1)
+"""What makes enter and is heard of later than that may be older than events that were folded already."""
 DAY = timedelta(days=1)
 
 
@@ -55,14 +70,18 @@ class JourneyFold:
         before = self._position()
         version = _lake_version(self.shop)
         for things in self._of_events(before, version) if version != before.version else ():
-            self._write(things)
+            self._write(self._with_later_events(things))
         hits, after = self._of_runs(replace(before, version=version))
         birthdays, after = self._of_birthdays(after)
         self._write([*hits, *birthdays])
         if after != before:  # why: an idle round writes nothing
             with self.shop.store.begin() as connection:
                 write_position(connection, replace(after, at=self.now.isoformat()))
-        return after.has_more
+        triggers = {one.name: one.journey.trigger for one in self.live.running()}
+        is_looking = after.birthdays_after is not None and any(
+            isinstance(one, DateTrigger) for one in triggers.values()
+        )
+        return is_looking or not triggers.keys().isdisjoint(after.members_after)
 
     def _position(self) -> JourneyPosition:
         """Where the last round ended; the first journey begins with what comes from now on."""
@@ -71,9 +90,7 @@ class JourneyFold:
             if position is None or set(self.live.names) <= self.live.started:
                 position = JourneyPosition(_lake_version(self.shop), self.now.isoformat())
                 write_position(connection, position)
-        # why: whose birthday is today or tomorrow was looked up before there was this journey
-        is_new = any(isinstance(self.live.newest(one).trigger, DateTrigger) for one in self.live.started)
-        return replace(position, birthdays_until="", birthdays_after=None) if is_new else position
+        return position
 
     def _of_events(self, position: JourneyPosition, version: int) -> Iterator[list[Occurrence | Hit]]:
         """What came since a position, some customers at a time: all of one customer's together."""
@@ -102,6 +119,16 @@ class JourneyFold:
                 yield things
         yield [hit for hits in by_product.values() for hit in hits]
 
+    def _with_later_events(self, things: list[Occurrence | Hit]) -> list[Occurrence | Hit]:
+        """These, and what customers did after what is heard of late: it may have been folded before they entered."""
+        late = {one.customer_id: one for one in things if isinstance(one, Hit) and one.at < self.now - PROMPT}
+        names = {name for one in late.values() for name in listened_events(self.live.version(one.journey, one.version))}
+        if not names:
+            return things
+        since = min(one.at for one in late.values())
+        rows = events_since(self.shop, names, since, {one: hit.token for one, hit in late.items()})
+        return things + [Occurrence(row["customer_id"], row["name"], row["happened_at"]) for row in rows]
+
     def _of_products(self, relation: str) -> dict[str, list[Hit]]:
         """Who enters because of a product, by customer."""
         running = [one for one in self.live.running() if isinstance(one.journey.trigger, ProductTrigger)]
@@ -125,32 +152,49 @@ class JourneyFold:
     def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], JourneyPosition]:
         """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
         journeys = {one.name for one in self.live.saved if isinstance(one.journey.trigger, SegmentTrigger)}
-        runs = {name: cutoff for name, cutoff in position.runs.items() if name in journeys}
+        running = self.live.running()
         snapshot, hits, members_after = self.shop.snapshot(), list[Hit](), dict[str, str]()
         cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
-        for one in self.live.running():
+        # why: of a newer run all are looked at, not only those whose ids come after the last one's
+        is_same = position.members_of == cutoff
+        earlier = {name: after if is_same else "" for name, after in position.members_after.items() if name in journeys}
+        runs = {name: before for name, before in position.runs.items() if name in journeys}
+        for one in running:
             trigger = one.journey.trigger
             if not isinstance(trigger, SegmentTrigger):
                 continue
             before = runs.setdefault(one.name, "")
             if snapshot is None or before == cutoff or not (before or trigger.includes_members):
                 continue
-            since, after = datetime.fromisoformat(before) if before else None, position.members_after.get(one.name, "")
+            since, after = datetime.fromisoformat(before) if before else None, earlier.get(one.name, "")
             with self._reported():
                 entering, after = segment_hits(snapshot, one, since, self.now, after=after)
-                hits += entering
+                hits += self._without_leavers(one, snapshot.run.as_of, entering)
                 members_after |= {one.name: after} if after else {}
+        # why: what a pause cut off goes on afterwards
+        members_after |= {name: after for name, after in earlier.items() if name not in {one.name for one in running}}
         runs = {name: before if name in members_after else cutoff for name, before in runs.items()}
-        return hits, replace(position, runs=runs, members_after=members_after)
+        return hits, replace(position, runs=runs, members_after=members_after, members_of=cutoff)
+
+    def _without_leavers(self, one: OpenJourney, cutoff: datetime, hits: list[Hit]) -> list[Hit]:
+        """Members but those who did, after the run's cutoff, what ends the journey: the run did not know it."""
+        names = {name for event in one.journey.exit_on for name in event_names(event)}
+        rows = events_since(self.shop, names, cutoff, {each.customer_id: each.token for each in hits})
+        leavers = {row["customer_id"] for row in rows}
+        return [each for each in hits if each.customer_id not in leavers]
 
     def _of_birthdays(self, position: JourneyPosition) -> tuple[Sequence[Hit], JourneyPosition]:
         """Whose birthday it will be by the end of tomorrow (UTC): looked up once a day, a batch in a round."""
         journeys = [one for one in self.live.running() if isinstance(one.journey.trigger, DateTrigger)]
         if not journeys:
             return [], position
+        names = sorted(f"{one.name}/{one.version}" for one in journeys)
+        if names != list(position.birthdays_of):
+            # why: whose birthday is today or tomorrow was looked up before this journey was under way, or as it is now
+            position = replace(position, birthdays_of=names, birthdays_until="", birthdays_after=None)
         if position.birthdays_after is None:
             midnight = self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            before = datetime.fromisoformat(position.birthdays_until) if position.birthdays_until else self.now
+            before = datetime.fromisoformat(position.birthdays_until) if position.birthdays_until else self.now - DAY
             if position.birthdays_until and before >= midnight + 2 * DAY:
                 return [], position
             since = max(before, self.now - DAY).isoformat()
@@ -190,8 +234,9 @@ class JourneyFold:
                 entries[customer_of[entry.customer_id]].append(entry)
             known = holdouts_of(connection, names, customer_of)
         holdouts: dict[tuple[str, str], bool] = {}
-        for (journey, earlier_id), is_holdout in sorted(known.items()):
-            holdouts.setdefault((journey, customer_of[earlier_id]), is_holdout)
+        for (journey, earlier_id), is_holdout in known.items():
+            key = (journey, customer_of[earlier_id])
+            holdouts[key] = is_holdout or holdouts.get(key, False)
 
         def is_holdout_of(hit: Hit) -> bool:
             share = self.live.version(hit.journey, hit.version).holdout_share

@@ -1,4 +1,4 @@
-"""The messages of one step of a journey: what they cost, how long they may be late, and what the month leaves."""
+"""The messages of one step of a journey: how long they may be late, and what the month leaves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.campaign_spend import message_cents
 from patron.commands.mailing import Mailing, period_allowance
 from patron.engage.journey_entries import entries_at_step
 from patron.engage.journey_steps import Entry, latest_send
@@ -31,7 +30,6 @@ class JourneyMailing(Mailing):
     hours: float
     """How late a message may be."""
     offer: str
-    cost_cents: float
     budget_cents: int
     """What the journey may cost in a month."""
     end: datetime | None
@@ -45,13 +43,13 @@ class JourneyMailing(Mailing):
             raise TypeError(f"step {place} sends nothing")
         return cls(
             *(journey.name, step.channel or journey.channel, journey.topic, step.template, version),
-            *(place, journey.step_id(place), step.within_hours, step.offer, message_cost_cents(shop, step.offer)),
+            *(place, journey.step_id(place), step.within_hours, step.offer),
             *(newest.monthly_budget_cents, newest.end_at(ZoneInfo(shop.settings.shop.time_zone))),
         )
 
-    def due(self, entry: Entry, attempt_count: int) -> DueMessage:
+    def due(self, entry: Entry, attempt_count: int, cost_cents: float = 0.0) -> DueMessage:
         """The message of an entry."""
-        parts = (entry.customer_id, entry.is_holdout, True, self.offer, self.cost_cents, attempt_count)
+        parts = (entry.customer_id, entry.is_holdout, True, self.offer, cost_cents, attempt_count)
         times = (entry.entered_at, entry.reached_at)
         return DueMessage(*parts, entry.entry_id, *times, entry.token or "", entry.product_id or "")
 
@@ -88,17 +86,3 @@ class JourneyMailing(Mailing):
         """Customers whose entry is still at the step."""
         entries = entries_at_step(connection, [one.entry_id for one in due], self.place)
         return {one.customer_id for one in entries}
-
-
-def message_cost_cents(shop: Shop, offer_id: str) -> float:
-    """Most that a message is expected to cost, cents: its contact, and its offer taken on one mean order of the shop.
-
-    An upper bound: not everybody orders, and many would have ordered without it.
-    """
-    offer = next((one for one in shop.policy.offers if one.id == offer_id), None)
-    if offer is None:
-        return message_cents(shop, offer_id)
-    rows = (shop.snapshot() or shop.newest_snapshot()).query("select avg(gross_cents) as cents from orders")
-    mean = rows["cents"][0].as_py() or 0.0
-    share = offer.discount_share + offer.points_share * offer.redeemed_share
-    return float(message_cents(shop, offer_id) + share * mean + offer.amount_off_cents + offer.cost_per_order_cents)

@@ -21,7 +21,7 @@ from patron.engage.journey_steps import (
     reach,
     step_of,
 )
-from patron.engage.journey_triggers import OpenJourney, product_changes, product_hits
+from patron.engage.journey_triggers import OpenJourney, first_cutoff, product_changes, product_hits
 from patron.schema.journey_states import EXIT_EVENT
 from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_sql import END_OF_TIME, segment_query
@@ -131,11 +131,10 @@ def _segment_starts(snapshot: Snapshot, trigger: SegmentTrigger, since: datetime
     starts = []
     if snapshot.table_version(SEGMENT_MEMBERS.name) is not None:
         of_segment = f"from segment_members where segment = {literal(trigger.enters)}"
-        # why: whom the first run of a segment has, has not become a member then
+        after = max(since, first_cutoff(snapshot, trigger.enters))
         sql = (
             f"select customer_id, entered_at as came_at {of_segment}"
-            f" and entered_at > (select min(entered_at) {of_segment})"
-            f" and entered_at > {timestamp(since)} and entered_at <= {timestamp(until)} order by came_at, customer_id"
+            f" and entered_at > {timestamp(after)} and entered_at <= {timestamp(until)} order by came_at, customer_id"
         )
         starts = _pairs(snapshot.query(sql))
     if trigger.includes_members:

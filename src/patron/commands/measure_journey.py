@@ -31,7 +31,8 @@ from patron.schema.errors import BadJourney
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 from patron.storage.campaign_tables import JOURNEY_ENTRIES, MESSAGES
-from patron.storage.campaigns import ENDED, MEASURED, state_in_words
+from patron.storage.campaigns import MEASURED, state_in_words
+from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_counts import entry_counts
 from patron.storage.last_run import last_run
 from patron.storage.model_decisions import utc
@@ -57,7 +58,7 @@ class JourneyResult:
     until: datetime
     """Orders before it count."""
     is_final: bool
-    """Whether it has ended and everybody's time is over; else the interval to read is the sequence."""
+    """Whether it has ended or was withdrawn and everybody's time is over; else the interval to read is the sequence."""
     currency: str
     window_days: int
     """Days from each customer's first entry in which orders count."""
@@ -92,7 +93,7 @@ class JourneyResult:
 
 
 def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyResult:
-    """Measure a journey by the last run; after its end, once everybody's time is over, the result is kept.
+    """Measure a journey by the last run; once it is over, and everybody's time is, the result is kept.
 
     Raises NotFound, NoRunYet, BadJourney where nobody can have entered yet.
     """
@@ -152,7 +153,7 @@ def _result(
     effects, srm = estimates(counted), sample_ratio(people, holdout_shares(shop.store, saved.name))
     entries = entry_counts(shop.store, saved.name)
     open_count = people.num_rows - counted.num_rows
-    is_final = saved.state in {ENDED, MEASURED} and not open_count and not entries.states.get("active", 0)
+    is_final = saved.state in IS_OVER and not open_count and not entries.states.get("active", 0)
     receipts, messages = receipt_counts(shop.store, saved.name), message_counts(shop.store, saved.name)
     handed_over = sum(messages.get(state, 0) for state in HANDED_OVER)
     shares = {kind: receipts.get(kind, 0) / handed_over if handed_over else None for kind in UNWANTED}

@@ -22,10 +22,11 @@ from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_he
 from patron.govern.master_key import Keys, derive_keys
 from patron.govern.suppression_list import channels_alike, suppressed
 from patron.govern.unsubscribe_tokens import Subscription, token_of
-from patron.govern.vault import Vault
+from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadTemplate
 from patron.schema.message_states import MessageState
 from patron.schema.table_definition import TEXT
+from patron.storage.campaigns import holdouts_of
 from patron.storage.engine import timestamp
 from patron.storage.offer_policy import Offer
 from patron.storage.shop import Shop
@@ -131,14 +132,19 @@ class MessageChecker:
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
         mailing, policy, people = self.mailing, self.shop.policy, [person for _, person in pairs]
         contacts = {one.contact for one in people if one.contact}
+        ids_of = {one.customer_id: _ids_until_now(one) for one in people}
+        all_ids = sorted(set[str]().union(*ids_of.values()))
         with self.shop.store.begin() as connection:
             self.consents_until = ledger_head(connection)
             owners = contacts_with_message(connection, mailing.name, contacts)
+            assigned = holdouts_of(connection, [mailing.name], all_ids)
+        # why: who was held out under any of the ids that became one stays without a message
+        held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
         answers = _answers(self.shop, people, mailing)
         listed = {contact for one in people for contact in one.contacts}
         blocked = suppressed(self.shop.store, listed, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
-        times = self._sent_times([one.customer_id for one in people], at, days) if days else {}
+        times = self._sent_times(all_ids, at, days) if days else {}
         shop_zone = self.shop.settings.shop.time_zone
         return {
             person.customer_id: MessageFacts(
@@ -147,10 +153,10 @@ class MessageChecker:
                 not blocked.isdisjoint(person.contacts),
                 _has_message(owners.get(person.contact, {}), due),
                 answers[person.customer_id].is_topic_withdrawn,
-                due.is_holdout,
+                due.is_holdout or not held_out.isdisjoint(ids_of[due.customer_id]),
                 due.is_planned,
                 ZoneInfo(person.time_zone or shop_zone),
-                tuple(times.get(person.customer_id, ())),
+                tuple(at for one in sorted(ids_of[due.customer_id]) for at in times.get(one, ())),
                 due.offer,
                 due.cost_cents,
             )
@@ -224,6 +230,11 @@ class MessageChecker:
             "attempt_count": due.attempt_count,
             "expected_cost_cents": due.cost_cents,
         }
+
+
+def _ids_until_now(person: Recipient) -> set[str]:
+    """Ids that a customer has, or had before they became one with others."""
+    return {person.customer_id, *map(initial_customer_id, person.tokens)}
 
 
 def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:

@@ -1,6 +1,7 @@
 """Plan a journey by replay: what it would have done in the last weeks, what that costs a month, what will be known."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -22,8 +23,8 @@ from patron.commands.campaign_learning import GainFactor
 from patron.commands.campaign_policy_terms import evidence_of
 from patron.commands.campaign_spend import message_cents
 from patron.commands.campaign_steps import require_not_over
-from patron.commands.journey_mailing import message_cost_cents
 from patron.commands.journey_replay import Walk, replay
+from patron.commands.message_costs import expected_message_cents
 from patron.commands.save_journey import require_known_names
 from patron.decide.campaign_selection import message_alone
 from patron.decide.candidates import audience_query
@@ -66,7 +67,7 @@ class SendPlan:
     """Id of the offer; empty for the message alone."""
     message_count: int
     cost_cents: float
-    """What the budget counts: the most that these messages are expected to cost, with their offer."""
+    """What the budget counts: what these messages are expected to cost, with orders that use their offer."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class JourneyReplay:
     monthly_cost_cents: float
     """Expected, of sending and offers in a month of 30 days; of those who are members already, once."""
     monthly_budget_use_cents: float
-    """What the budget of a month counts: the most that these messages are expected to cost."""
+    """What the budget of a month counts: each message for itself, so that an offer sent twice counts twice."""
     forecast: CampaignForecast
     """Of those who would have entered."""
     detectable: Detectable
@@ -167,8 +168,8 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
     findings = []
     if replayed.monthly_budget_use_cents > journey.monthly_budget_cents:
         share = journey.monthly_budget_cents / replayed.monthly_budget_use_cents
-        most = f"{replayed.monthly_budget_use_cents / 100:,.2f} {currency}"
-        findings.append(f"The budget ends after {share:.0%} of a month's messages: they count {most} at most.")
+        cost = f"{replayed.monthly_budget_use_cents / 100:,.2f} {currency}"
+        findings.append(f"The budget ends after {share:.0%} of a month's messages: they are expected to cost {cost}.")
     if not replayed.message_count:
         findings.append("Nobody would have been sent anything.")
     if replayed.forecast.margin_cents < 0:
@@ -190,12 +191,15 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
     customers = audience["customer_id"].to_pylist()
     people = _People(shop, snapshot, journey, audience)
     reached = set(np.array(customers)[people.is_reached].tolist())
-    counts = Counter(place for one in walks if one.customer_id in reached for place, _ in one.sends)
+    sent_to = defaultdict[int, list[str]](list)
+    for one in walks:
+        for place, _ in one.sends if one.customer_id in reached else ():
+            sent_to[place].append(one.customer_id)
     sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sends)
     messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
-    sends = tuple(_sends(shop, journey, counts))
+    sends = tuple(_sends(shop, journey, sent_to))
     is_at_once = isinstance(journey.trigger, SegmentTrigger) and journey.trigger.includes_members
     scale, month = (1.0, 1.0) if is_at_once else (journey.window_days / days, MONTH_DAYS / days)
     arms = {"treated": int((~people.is_holdout).sum()), "holdout": int(people.is_holdout.sum())}
@@ -212,10 +216,10 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         left_count=sum(one.has_left and not one.sends for one in walks),
         not_contactable_count=int((~people.may_contact).sum()),
         holdout_count=arms["holdout"],
-        message_count=sum(counts.values()),
+        message_count=sum(one.message_count for one in sends),
         later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
         sends=sends,
-        monthly_messages=sum(counts.values()) * month,
+        monthly_messages=sum(one.message_count for one in sends) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,
         monthly_budget_use_cents=sum(one.cost_cents for one in sends) * month,
         forecast=expected,
@@ -224,13 +228,13 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
     )
 
 
-def _sends(shop: Shop, journey: Journey, counts: Counter[int]) -> list[SendPlan]:
+def _sends(shop: Shop, journey: Journey, sent_to: Mapping[int, Sequence[str]]) -> list[SendPlan]:
     sends = []
     for place, step in enumerate(journey.steps):
         if isinstance(step, Send):
-            cost = counts[place] * message_cost_cents(shop, step.offer) if counts[place] else 0.0
-            channel = step.channel or journey.channel
-            sends.append(SendPlan(journey.step_id(place), channel, step.offer, counts[place], cost))
+            customers, channel = sent_to.get(place, ()), step.channel or journey.channel
+            cost = float(expected_message_cents(shop, step.offer, customers).sum())
+            sends.append(SendPlan(journey.step_id(place), channel, step.offer, len(customers), cost))
     return sends
 
 

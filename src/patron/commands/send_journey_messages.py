@@ -4,6 +4,7 @@ What became of a message stands in its row; an entry moves on by that row alone,
 moment sends nothing twice and loses nobody.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,21 +15,26 @@ import sqlalchemy as sa
 from patron.commands.journey_mailing import JourneyMailing
 from patron.commands.mailing import skipped_message
 from patron.commands.message_batch import MessageChecker
+from patron.commands.message_costs import expected_message_cents
 from patron.commands.message_handover import Clock, MessageHandover
 from patron.commands.send_campaign import common_text
 from patron.engage.channels.channel import Channel
+from patron.engage.customer_events import earlier_ids
 from patron.engage.journey_entries import (
     customers_of_entries,
     due_entries,
     entries_at_step,
+    entries_of_customers,
     put_off_entries,
     rename_customers,
     write_entries,
 )
-from patron.engage.journey_steps import Entry, reach
+from patron.engage.journey_fold import surplus_entries
+from patron.engage.journey_steps import Entry, leave, reach
 from patron.engage.outbox_messages import put_off
 from patron.govern.sent_messages import store_dictionary
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.journey_states import MERGED
 from patron.schema.message_states import MessageState
 from patron.storage.campaign_tables import MESSAGES
 from patron.storage.journey_file import Journey
@@ -65,7 +71,7 @@ class JourneySend:
         group = (self.mailing.name, self.mailing.version, self.mailing.place)
         with self.shop.store.begin() as connection:
             entries = due_entries(connection, group, now, most=MOST)
-        to_send = self._move_on(self._renamed(entries))
+        to_send = self._move_on(self._without_surplus(self._renamed(entries)))
         if not to_send:
             return
         try:
@@ -86,6 +92,20 @@ class JourneySend:
             with self.shop.store.begin() as connection:
                 rename_customers(connection, changed)
         return renamed
+
+    def _without_surplus(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Entries but those that a customer has too many since they became one with another; these leave."""
+        customer_of = earlier_ids(
+            self.shop.snapshot() or self.shop.newest_snapshot(), {one.customer_id for one in entries}
+        )
+        theirs = defaultdict[str, list[Entry]](list)
+        with self.shop.store.begin() as connection:
+            for one in entries_of_customers(connection, [self.mailing.name], customer_of):
+                theirs[customer_of[one.customer_id]].append(one)
+            surplus = set[str]().union(*(surplus_entries(some, self.journey) for some in theirs.values()))
+            left = [leave(one, MERGED, self.clock()) for one in entries if one.entry_id in surplus]
+            write_entries(connection, left)
+        return [one for one in entries if one.entry_id not in surplus]
 
     def _move_on(self, entries: Sequence[Entry]) -> list[Entry]:
         """Let entries go on whose message is settled or too late, and wait where it waits; returns those to send."""
@@ -137,7 +157,11 @@ class JourneySend:
         dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         with self.shop.store.begin() as connection:
             rows = self._messages(connection, entries)
-        due = [self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"]) for one in entries]
+        costs = expected_message_cents(self.shop, self.mailing.offer, [one.customer_id for one in entries])
+        due = [
+            self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"], cost)
+            for one, cost in zip(entries, costs.tolist(), strict=True)
+        ]
         channel = self.channel_of(self.mailing.channel)
         for pairs in checker.batches(due):
             handover = MessageHandover(checker, channel, self.clock, dictionary, self.should_stop)

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
 from patron.schema.segment_sql import END_OF_TIME
 from patron.schema.table_definition import TEXT
-from patron.storage.engine import sql_list, timestamp
+from patron.storage.engine import literal, sql_list, timestamp
 from patron.storage.shop import Shop, Snapshot
 
 FRESH = timedelta(days=1)
@@ -56,6 +57,32 @@ from linked l left join users t on t.customer_id = l.customer_id
 where coalesce(l.user_token, t.token) is not null order by l.customer_id, l.happened_at, l.source, l.event_id""",
         new_events=events,
     )
+
+
+def events_since(
+    shop: Shop, names: Collection[str], since: datetime, token_of: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """Events of some names that happened to some customers after a time, each customer with one of their user tokens.
+
+    Columns: customer_id, name, happened_at.
+    """
+    if not names or not token_of:
+        return []
+    snapshot = shop.snapshot() or shop.newest_snapshot()
+    rows = snapshot.query(
+        f"""
+with tokens as (
+  select w.customer_id, i.token from wanted w join identities i on i.customer_id = w.customer_id
+  union select customer_id, token from wanted
+)
+select distinct t.customer_id, e.name, least(e.occurred_at, e.received_at) as happened_at from events e
+join tokens t on t.token = coalesce(e.user_token, e.anonymous_token)
+where e.name in {sql_list(sorted(names))} and e.occurred_at > {timestamp(since)} and e.received_at > {timestamp(since)}
+  and e.month >= {literal(since.strftime("%Y-%m"))} and {COUNTS}
+order by t.customer_id, happened_at, e.name""",
+        wanted=pa.table({"customer_id": pa.array(list(token_of), TEXT), "token": pa.array(token_of.values(), TEXT)}),
+    )
+    return rows.to_pylist()
 
 
 def slices_of_customers(events: pa.Table, rows: int) -> Iterator[pa.Table]:

@@ -144,19 +144,6 @@ def _known_ids(connection: sa.Connection, entry_ids: Sequence[str]) -> set[str]:
     return known
 
 
-def holdouts_of(
-    connection: sa.Connection, journeys: Sequence[str], customer_ids: Iterable[str]
-) -> dict[tuple[str, str], bool]:
-    """Whether customers who ever entered a journey are in its holdout."""
-    table, known = ASSIGNMENTS.c, {}
-    for some in _parts(sorted(set(customer_ids))):
-        chosen = sa.select(table.campaign, table.customer_id, table.is_holdout).where(
-            table.customer_id.in_(some), table.campaign.in_(journeys)
-        )
-        known |= {(row[0], row[1]): bool(row[2]) for row in connection.execute(chosen)}
-    return known
-
-
 def _entries(connection: sa.Connection, chosen: sa.Select[Any]) -> list[Entry]:
     return [Entry(**_values(row)) for row in connection.execute(chosen).mappings()]
 

@@ -97,3 +97,14 @@ def by_customer(things: Iterable[Occurrence | Hit]) -> Mapping[str, tuple[list[O
         of_customer = grouped.setdefault(one.customer_id, ([], []))
         (of_customer[1] if isinstance(one, Hit) else of_customer[0]).append(one)  # type: ignore[arg-type]
     return grouped
+
+
+def surplus_entries(entries: Iterable[Entry], journey: Journey) -> set[str]:
+    """Ids of entries of one customer in one journey that they may not have: those of customers who became one."""
+    latest, surplus = None, set[str]()
+    for one in sorted(entries, key=lambda one: (one.entered_at, one.entry_id)):
+        if may_enter(latest, journey, one.entered_at):
+            latest = one
+        else:
+            surplus.add(one.entry_id)
+    return surplus

@@ -4,7 +4,7 @@ It is written after the entries that were led to. What is looked at twice leads 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -27,6 +27,10 @@ class JourneyPosition:
     """Cutoff of the last run whose segments were looked at, by journey; empty: no run yet."""
     members_after: Mapping[str, str] = field(default_factory=dict)
     """Journeys whose members of a newer run are being looked at, and the first characters of the last one's id."""
+    members_of: str = ""
+    """Cutoff of the run whose members are being looked at."""
+    birthdays_of: Sequence[str] = ()
+    """Journeys, with their versions, that birthdays were looked at for."""
     birthdays_until: str = ""
     """Birthdays before this time were looked at, or are being looked at ..."""
     birthdays_since: str = ""
@@ -35,11 +39,6 @@ class JourneyPosition:
     """... for customers whose ids begin with these characters, or come before; None: for all."""
     events_stored_at: str = ""
     """When events of messages were stored last."""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether some members or birthdays are still to be looked at."""
-        return bool(self.members_after) or self.birthdays_after is not None
 
     @property
     def looked_at(self) -> datetime:

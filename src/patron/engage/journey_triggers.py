@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from patron.engage.customer_events import COUNTS, FRESH, user_tokens
 from patron.engage.journey_fold import Hit
@@ -13,10 +14,13 @@ from patron.engage.journey_steps import event_names
 from patron.schema.segment_rules import SegmentRule
 from patron.schema.segment_sql import END_OF_TIME, segment_query
 from patron.schema.table_definition import TEXT
+from patron.storage.campaign_tables import SEGMENT_DEFINITIONS
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.journey_file import EventTrigger, Journey, ProductTrigger, SegmentTrigger
+from patron.storage.model_decisions import utc
 from patron.storage.segment_query import query_members, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.store import RUNS
 
 PRODUCT_UPDATED = "Product Updated"
 MEMBERS = 20_000
@@ -120,16 +124,29 @@ def segment_hits(
     trigger = one.journey.trigger
     if not isinstance(trigger, SegmentTrigger):
         return [], ""
-    is_new = f" and entered_at > {timestamp(since)}" if since else ""
+    is_new = f" and entered_at > {timestamp(max(since, first_cutoff(snapshot, trigger.enters)))}" if since else ""
     rows = snapshot.query(
-        f"select customer_id from segment_members where segment = $segment and left_at is null{is_new}"
-        f" and customer_id >= $after order by customer_id limit {most}",
+        "select customer_id, entered_at from segment_members where segment = $segment and left_at is null"
+        f"{is_new} and customer_id >= $after order by customer_id limit {most}",
         {"segment": trigger.enters, "after": after},
     )
     ids = rows["customer_id"].to_pylist()
-    tokens, cause = user_tokens(snapshot, ids), f"run {snapshot.run.run_id}"
-    hits = [Hit(one.name, one.version, each, tokens[each], at, cause) for each in ids if each in tokens]
+    tokens, times = user_tokens(snapshot, ids), rows["entered_at"].to_pylist()
+    hits = [
+        Hit(one.name, one.version, each, tokens[each], at, f"member since {entered_at.isoformat()}")
+        for each, entered_at in zip(ids, times, strict=True)
+        if each in tokens
+    ]
     return hits, ids[-1][:PREFIX] if len(ids) == most else ""
+
+
+def first_cutoff(snapshot: Snapshot, segment: str) -> datetime:
+    """Cutoff of the first run that knew a segment: whom it has from then on has not become a member."""
+    definition, run = SEGMENT_DEFINITIONS.c, RUNS.c
+    saved_at = sa.select(sa.func.min(definition.saved_at)).where(definition.name == segment).scalar_subquery()
+    with snapshot.store.begin() as connection:
+        cutoff = connection.scalar(sa.select(sa.func.min(run.as_of)).where(run.finished_at >= saved_at))
+    return snapshot.run.as_of if cutoff is None else utc(cutoff)
 
 
 def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[Hit]:
@@ -157,7 +174,8 @@ def product_changes(shop: Shop, relation: str) -> list[dict[str, Any]]:
     """New rows of the catalogue, fresh when they came, with the price and the stock that were known before each."""
     text = "try_cast(json_extract_string(e.properties, '$.stock') as double)"
     times = "least(e.occurred_at, e.received_at) as happened_at"
-    columns = f"e.product_id, {times}, e.source, e.event_id, e.price_cents, {text} as stock"
+    currency = "coalesce(e.currency, '') as currency"
+    columns = f"e.product_id, {times}, e.source, e.event_id, e.price_cents, {currency}, {text} as stock"
     is_update = f"e.name = '{PRODUCT_UPDATED}' and e.product_id is not null"
     is_fresh = f"e.occurred_at >= e.received_at - interval {int(FRESH.total_seconds())} second"
     new = shop.query(f"select {columns} from ({relation}) e where {is_update} and {is_fresh}")
@@ -169,8 +187,8 @@ with catalogue as (
   select {columns} from events e
   where {is_update} and e.product_id in (select product_id from new_rows)
 ), prices as (
-  select product_id, source, event_id, lag(price_cents) over (partition by product_id order by happened_at, source,
-    event_id) as price_before from catalogue where price_cents is not null
+  select product_id, source, event_id, lag(price_cents) over (partition by product_id, currency order by happened_at,
+    source, event_id) as price_before from catalogue where price_cents is not null
 ), stocks as (
   select product_id, source, event_id, lag(stock) over (partition by product_id order by happened_at, source, event_id)
     as stock_before from catalogue where stock is not null

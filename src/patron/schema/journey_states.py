@@ -14,10 +14,11 @@ class EntryState(StrEnum):
     """Ended before, for a reason."""
 
 
-EXIT_STEP, EXIT_EVENT, WITHDRAWN, OVER = "exit_step", "exit_event", "withdrawn", "over"
+EXIT_STEP, EXIT_EVENT, MERGED, WITHDRAWN, OVER = "exit_step", "exit_event", "merged", "withdrawn", "over"
 ENTRY_REASONS = {
     EXIT_STEP: "came to a step that ends the journey",
     EXIT_EVENT: "did what ends the journey",
+    MERGED: "was found to be one with another customer who is or was in the journey",
     WITHDRAWN: "the journey was withdrawn",
     OVER: "the end of the journey came",
 }

@@ -12,7 +12,6 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from patron.schema.errors import PatronError
 from patron.storage.journey_activity import has_journey_work
 from patron.storage.shop import Shop
 
@@ -53,7 +52,7 @@ class JourneyProcess:
             try:
                 if has_journey_work(self.shop.store):
                     self._run()
-            except (PatronError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - such as a database that restarts: it is tried again
                 self._report(str(error))
 
     def _run(self) -> None:

@@ -5,7 +5,7 @@ saved in the same tables and have the same life: SavedKind is what both share, a
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -26,6 +26,7 @@ STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
 BEFORE = ""
 """Stands for the state that a campaign was in before it was paused."""
 MOST_CHARACTERS = 300
+IN_ONE_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ STEPS: Mapping[str, Step] = {
     "resumed": Step((PAUSED,), BEFORE, "Only a paused one can be resumed."),
     "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, "It is over already."),
     "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, "Only one that was approved can end."),
-    "measured": Step((ENDED, MEASURED), MEASURED, "It is measured once it has ended."),
+    "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, "It is measured once it has ended."),
 }
 """The only transitions there are; a save of the first version makes the draft."""
 
@@ -298,6 +299,19 @@ def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[st
     table = ASSIGNMENTS.c
     chosen = sa.select(table.customer_id, table.is_holdout).where(table.campaign == campaign)
     return {row.customer_id: bool(row.is_holdout) for row in connection.execute(chosen)}
+
+
+def holdouts_of(
+    connection: sa.Connection, names: Sequence[str], customer_ids: Iterable[str]
+) -> dict[tuple[str, str], bool]:
+    """Whether customers who were assigned to campaigns or journeys are in their holdouts, by name and customer."""
+    table, ids, known = ASSIGNMENTS.c, sorted(set(customer_ids)), dict[tuple[str, str], bool]()
+    for start in range(0, len(ids), IN_ONE_QUERY):
+        chosen = sa.select(table.campaign, table.customer_id, table.is_holdout).where(
+            table.customer_id.in_(ids[start : start + IN_ONE_QUERY]), table.campaign.in_(names)
+        )
+        known |= {(row[0], row[1]): bool(row[2]) for row in connection.execute(chosen)}
+    return known
 
 
 def lock_campaigns(connection: sa.Connection) -> None:

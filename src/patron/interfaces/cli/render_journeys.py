@@ -89,13 +89,13 @@ def _show_replay(plan: "JourneyPlan", replay: "JourneyReplay", formats: Formats)
         (one.step, one.channel, one.offer or "message alone", f"{one.message_count:,}", formats.money(one.cost_cents))
         for one in replay.sends
     ]
-    output.grid("Messages", ("step", "channel", "offer", "messages", "counts at most"), rows, numbers=2)
+    output.grid("Messages", ("step", "channel", "offer", "messages", "expected cost"), rows, numbers=2)
     if replay.later_count:
         output.say(f"{replay.later_count:,} of the messages are due after the run; some may not be needed by then")
-    cost, most = formats.money(replay.monthly_cost_cents), formats.money(replay.monthly_budget_use_cents)
+    cost, counted = formats.money(replay.monthly_cost_cents), formats.money(replay.monthly_budget_use_cents)
     budget = formats.money(plan.monthly_budget_cents)
     output.say(f"a month: {replay.monthly_messages:,.0f} messages; with their offers they are expected to cost {cost}")
-    output.say(f"the budget counts {most} at most for them, of {budget}")
+    output.say(f"the budget counts {counted} for them, of {budget}")
     low, high = formats.money(replay.forecast.low_cents), formats.money(replay.forecast.high_cents)
     output.say(
         f"incremental margin of these customers: {formats.money(replay.forecast.margin_cents)} (80 %: {low} to {high})"

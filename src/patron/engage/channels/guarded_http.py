@@ -143,7 +143,9 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
             async with asyncio.timeout(timeout):
                 addresses = await self._resolve(host, port)
                 if not self.is_local(host) and not all(map(is_public, addresses)):
-                    raise httpcore.ConnectError("the host has an address that is not public")
+                    raise httpcore.ConnectError(
+                        "the host has an address that is not public; if it is yours, name it in local_hosts"
+                    )
                 return await self._connect(addresses, port, local_address, socket_options)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout("no connection in time") from error

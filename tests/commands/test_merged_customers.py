@@ -1,5 +1,8 @@
 """Customers who turn out to be one: nobody who was held out is written to, and nobody is written to twice."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pyarrow as pa
 import pytest
 from tests.support.campaign_shop import (
@@ -50,6 +53,17 @@ def test_a_campaign_does_not_write_to_who_was_held_out_under_an_earlier_id(shop)
     send_campaign(shop, NAME, now=AT, channel=channel)
     assert channel.addresses == []
     assert sorted(messages(shop).values()) == [("skipped", "holdout"), ("skipped", "no_consent")]
+
+
+def test_a_campaign_writes_once_to_two_who_become_one_between_their_messages(open_shop):
+    shop, channel = open_shop, ScriptedChannel()
+    late = replace(BEN, send_at=AT + timedelta(hours=1))
+    approve(shop, [ANN, late])
+    send_campaign(shop, NAME, now=AT, channel=channel)
+    become_one(shop, [ANN], BEN)
+    send_campaign(shop, NAME, now=AT + timedelta(hours=1), channel=channel)
+    assert channel.addresses == [ANN.address]
+    assert messages(shop)[customer_of(shop, BEN)] == ("skipped", "same_address")
 
 
 def test_a_journey_does_not_write_to_who_was_held_out_under_an_earlier_id(shop):

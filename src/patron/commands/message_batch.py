@@ -15,7 +15,7 @@ from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.message_links import message_links
 from patron.engage.message_template import MessageTemplates, RenderedMessage
-from patron.engage.outbox_messages import DueMessage, contacts_with_message, sent_times
+from patron.engage.outbox_messages import DueMessage, contacts_with_message, customers_with_message, sent_times
 from patron.engage.product_variables import product_variables
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.consent_ledger import Entry, history, latest_entry, ledger_head
@@ -138,6 +138,7 @@ class MessageChecker:
             self.consents_until = ledger_head(connection)
             owners = contacts_with_message(connection, mailing.name, contacts)
             assigned = holdouts_of(connection, [mailing.name], all_ids)
+            written_to = customers_with_message(connection, mailing.name, all_ids)
         # why: who was held out under any of the ids that became one stays without a message
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
         answers = _answers(self.shop, people, mailing)
@@ -151,7 +152,9 @@ class MessageChecker:
                 answers[person.customer_id].marketing,
                 (person.contact or None) if person.token else None,
                 not blocked.isdisjoint(person.contacts),
-                _has_message(owners.get(person.contact, {}), due),
+                _has_message(owners.get(person.contact, {}), due)
+                # why only of a campaign: each step of a journey writes to its customers, who enter once for all ids
+                or (not due.entry_id and not written_to.isdisjoint(ids_of[due.customer_id] - {due.customer_id})),
                 answers[person.customer_id].is_topic_withdrawn,
                 due.is_holdout or not held_out.isdisjoint(ids_of[due.customer_id]),
                 due.is_planned,

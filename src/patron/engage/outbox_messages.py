@@ -210,6 +210,17 @@ def contacts_with_message(
     return customers
 
 
+def customers_with_message(connection: sa.Connection, campaign: str, customer_ids: Iterable[str]) -> set[str]:
+    """Those of some customers who may have had a campaign's message."""
+    table, customers = MESSAGES.c, set[str]()
+    for some in _parts(sorted(customer_ids)):
+        chosen = sa.select(table.customer_id).where(
+            table.customer_id.in_(some), table.campaign == campaign, table.state.in_(MAY_HAVE_ARRIVED)
+        )
+        customers |= set(connection.scalars(chosen))
+    return customers
+
+
 def counts(connection: sa.Connection, campaign: str) -> dict[tuple[str, str], int]:
     """Messages of a campaign by state and reason."""
     table = MESSAGES.c

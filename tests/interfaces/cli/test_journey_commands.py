@@ -10,7 +10,9 @@ from patron.commands.campaign_spend import CampaignSpend
 from patron.commands.journey_examples import EXAMPLES
 from patron.commands.journey_step_results import StepResult
 from patron.commands.measure_journey import JourneyResult
+from patron.interfaces.cli.journey_steps_text import step_lines
 from patron.interfaces.cli.render_journey_result import show_result
+from patron.storage.journey_file import Journey
 from patron.storage.settings import ShopSettings
 from patron_command import run_patron
 
@@ -44,9 +46,9 @@ def test_a_ready_made_journey_is_saved_planned_and_approved_by_another_person(ru
     lines = json.loads(run("list", "--json").out)
     assert ("after first order", "approved") in [(one["name"], one["state"]) for one in lines]
     assert "first Order Completed" in run("list").out
-    shown = run("show", "after first order").out
-    assert "approved" in shown
-    assert "Bo" in shown
+    shown = run("show", "after first order", "--texts").out
+    for part in ("approved", "Bo", "at most 14 days", "{{ unsubscribe_url }}"):
+        assert part in shown
     assert "knows of nobody who entered" in run("result", "after first order").err
     assert "paused" in run("pause", "after first order", "--reason", "typo").out
     assert "approved" in run("resume", "after first order").out
@@ -117,3 +119,27 @@ def test_a_result_is_shown_with_arms_entries_and_messages(capsys):
         "safe",
     ):
         assert words in text
+
+
+def test_steps_are_shown_as_sentences():
+    steps = [
+        {"do": "wait", "minutes": 90},
+        {"do": "wait_for", "event": "Order Completed", "days": 2, "then": "end"},
+        {"do": "branch", "rule": {"segment": "vip"}, "then": "gift"},
+        {"do": "exit"},
+        {
+            "do": "send",
+            "id": "gift",
+            "offer": "ten",
+            "channel": "sms",
+            "template": {"en": {"subject": "Hi", "body": "x"}},
+        },
+    ]
+    content = {"name": "j", "topic": "offers", "monthly_budget": 1, "trigger": {"event": "Product Viewed"}}
+    assert list(step_lines(Journey.of(content | {"steps": steps}, where="test"))) == [
+        ("1", "wait 90 minutes"),
+        ("2", "wait for Order Completed, at most 2 days; if it comes, end the journey, else go on at step 3"),
+        ("3", 'if {"segment": "vip"}, go on at step gift, else go on at step 4'),
+        ("4", "leave the journey"),
+        ("gift", 'send "Hi" (en) by sms, with offer ten, at most 1 day late'),
+    ]

@@ -95,17 +95,23 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 
 @journey.command()
-def show(name: Name, workspace: Workspace = HERE, *, json: AsJson = False) -> None:
-    """Show a journey: its versions and steps with who and when, where customers are, and what was sent.
+def show(
+    name: Name,
+    workspace: Workspace = HERE,
+    *,
+    texts: Annotated[bool, typer.Option("--texts", help="Also print what its messages say, as written.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show a journey: what its steps do, where customers are, what was sent, and its history with who and when.
 
-    Example: patron journey show "abandoned cart" --workspace shop
+    Example: patron journey show "abandoned cart" --texts --workspace shop
     """
     from patron.answers.journey_list import show_journey
     from patron.interfaces.cli.render_journeys import show_detail
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_detail(show_journey(shop, name), shop.settings.shop, json=json)
+    show_detail(show_journey(shop, name), shop.settings.shop, texts=texts, json=json)
 
 
 @journey.command()

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
+from patron.interfaces.cli.journey_steps_text import step_lines, template_texts
 from patron.interfaces.i18n.formats import Formats
 from patron.schema.message_states import MESSAGE_REASONS
+from patron.storage.journey_file import Journey
 
 if TYPE_CHECKING:
     from patron.answers.journey_list import JourneyDetail, JourneyLine
@@ -38,8 +40,8 @@ def show_journeys(lines: "Sequence[JourneyLine]", currency: str, *, json: bool) 
     output.grid("Journeys", head, rows, numbers=4)
 
 
-def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, json: bool) -> None:
-    """Print one journey."""
+def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, texts: bool, json: bool) -> None:
+    """Print one journey, with its templates where `texts` are wanted."""
     if json:
         output.as_json(detail)
         return
@@ -48,6 +50,14 @@ def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, json: bool) ->
     span = f"from {line.start or 'its approval'}" + (f" to {line.end}" if line.end else "")
     output.say(f"trigger: {line.trigger}; {line.step_count} steps, by {line.channel}, {span}")
     output.say(f"budget {formats.money(line.monthly_budget_cents)} a month")
+    journey = Journey.of(dict(detail.content), where=line.name)
+    leaves = ", ".join(journey.exit_on) or "nothing"
+    output.say(f"what ends it at once: {leaves}; {journey.holdout_share:.0%} are held out")
+    output.grid("Steps", ("step", "what it does"), list(step_lines(journey)))
+    if texts:
+        for where, subject, body in template_texts(journey):
+            output.say(f"{where}: {subject}", style="bold")
+            output.say(body.strip())
     if detail.entries.total:
         states = ", ".join(f"{count:,} {state}" for state, count in detail.entries.states.items())
         output.say(f"{detail.assigned_count:,} customers entered, {detail.holdout_count:,} of them in the holdout")

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -49,6 +49,17 @@ class ChannelState:
 def check_channels(shop: Shop, *, clock_at: datetime) -> list[ChannelState]:
     """State of every channel that has settings; connects to its provider, and sends nothing."""
     return [check(shop, clock_at) for check in CHECKS.values()]
+
+
+def set_up_problems(shop: Shop, names: Iterable[str], *, at: datetime) -> tuple[str, ...]:
+    """Why nothing can be sent by some of these channels, and what to do; connects to nobody."""
+    problems = []
+    for name in names:
+        try:
+            channel_of(shop, name, clock=lambda: at)
+        except ChannelUnavailable as error:
+            problems.append(str(error))
+    return tuple(problems)
 
 
 def _check_email(shop: Shop, at: datetime) -> ChannelState:

@@ -263,6 +263,11 @@ class Journey(_Section):
         return frozenset(trigger - {""}).union(*map(segments_of, rules))
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Channels by which it sends, by name."""
+        return tuple(sorted({one.channel or self.channel for one in self.steps if isinstance(one, Send)}))
+
+    @property
     def monthly_budget_cents(self) -> int:
         """The budget of a month in whole cents."""
         return round(self.monthly_budget * 100)

@@ -57,8 +57,8 @@ def read_answer(
     if by_code is not None or status not in described.success_status:
         return by_code or ProviderAnswer(_outcome(described, status, lost), detail)
     if described.success_codes and not _is_in(code, described.success_codes):
-        # why: a code that the description does not know says that it was not taken; no code says nothing
-        return ProviderAnswer(Outcome.DEFERRED if code else lost, detail)
+        # why: an answer that the description does not know may be of one that was taken
+        return ProviderAnswer(lost, detail)
     provider_id = _text_at(content, described.id_field) if described.id_field else ""
     return ProviderAnswer(Outcome.SENT, f"{detail} id {provider_id}" if SHOWN.fullmatch(provider_id) else detail)
 

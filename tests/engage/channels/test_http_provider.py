@@ -152,7 +152,7 @@ def coded(code: object, status: int = 200, **more) -> Answer:
         (coded("unknown_number", 400), "rejected", "rejected"),
         (coded(13), "rejected", "rejected"),
         (coded("busy"), "deferred", "deferred"),
-        (coded("a new code"), "deferred", "deferred"),
+        (coded("a new code"), "unknown", "deferred"),
         (Answer(200, b"OK"), "unknown", "deferred"),
         (Answer(200, b"[" * 9_999), "unknown", "deferred"),
         (Answer(422, b"{}"), "rejected", "rejected"),

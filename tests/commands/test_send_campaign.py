@@ -221,6 +221,8 @@ def test_a_second_sender_is_told_so_and_a_run_is_not_held_up(open_shop):
     def answer(_address, _attempt):
         with pytest.raises(WorkspaceBusy, match="another process is sending the campaign 'win back'"):
             send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+        meanwhile = preview_send(open_shop, NAME, now=AT)
+        assert (meanwhile.waiting_count, meanwhile.unknown_count) == (1, 0)
         with open_shop.lock(timeout_seconds=0):
             return Outcome.SENT
 

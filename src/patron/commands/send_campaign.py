@@ -131,7 +131,8 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
     """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
     saved = campaign_of(shop.store, name)
-    before, checker = summary_of(shop, name), MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
+    before = summary_of(shop, name, is_sent_elsewhere=_is_sent_elsewhere(shop, name))
+    checker = MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
     by_reason: dict[str, int] = {}
     later = {"quiet_hours": 0, "capped": 0}
     for due in _due(shop, saved, lambda: now, is_early=is_early):
@@ -150,8 +151,8 @@ def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False
     )
 
 
-def summary_of(shop: Shop, name: str) -> SendSummary:
-    """Where a campaign's messages stand. Raises NotFound."""
+def summary_of(shop: Shop, name: str, *, is_sent_elsewhere: bool = False) -> SendSummary:
+    """Where a campaign's messages stand; those on their way wait where another process sends it. Raises NotFound."""
     with shop.store.begin() as connection:
         saved = saved_campaign(connection, name)
         rows = counts(connection, name)
@@ -161,7 +162,7 @@ def summary_of(shop: Shop, name: str) -> SendSummary:
         left = (connection.scalar(assigned) or 0) - (connection.scalar(written) or 0)
         due_at = next_due_at(connection, name, saved.campaign.channel)
     by_state = {state: sum(n for (of, _), n in rows.items() if of == state) for state in MessageState}
-    is_over = saved.state in {ENDED, MEASURED}
+    is_over, on_their_way = saved.state in {ENDED, MEASURED}, by_state[MessageState.SENDING]
     by_reason: dict[str, int] = {}
     for (_, reason), n in rows.items():
         if reason:
@@ -170,8 +171,8 @@ def summary_of(shop: Shop, name: str) -> SendSummary:
         name,
         saved.state,
         by_state[MessageState.SENT],
-        by_state[MessageState.WAITING] + max(left, 0),
-        by_state[MessageState.UNKNOWN] + by_state[MessageState.SENDING],
+        by_state[MessageState.WAITING] + max(left, 0) + (on_their_way if is_sent_elsewhere else 0),
+        by_state[MessageState.UNKNOWN] + (0 if is_sent_elsewhere else on_their_way),
         by_state[MessageState.FAILED],
         by_state[MessageState.SKIPPED],
         by_reason,
@@ -307,6 +308,14 @@ def _require_sendable(saved: SavedCampaign) -> None:
 
 def _start(shop: Shop, saved: SavedCampaign) -> datetime:
     return saved.campaign.start_at(ZoneInfo(shop.settings.shop.time_zone)).astimezone(UTC)
+
+
+def _is_sent_elsewhere(shop: Shop, name: str) -> bool:
+    try:
+        with _only_sender(shop, name):
+            return False
+    except WorkspaceBusy:
+        return True
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from patron.storage.last_run import last_run
 from patron.storage.shop import POLICY_FILE, Shop
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 
+pytestmark = pytest.mark.xdist_group("one truth about risk")  # its workspaces take long to make
 COUNT = 12
 DAYS = arrays(float, COUNT, elements=st.integers(0, 700).map(float))
 PROBABILITY = st.floats(0, 1)

@@ -2,8 +2,8 @@
 
     python -m patron.service.compaction_worker WORKSPACE
 
-is what `patron serve` starts next to the collector, so that compaction takes no time from accepting. It works every
-COMPACT_SECONDS, and at once after a line on its standard input. When its input is closed, because the collector ends or
+is what `patron serve` starts next to the collector, so that compaction takes no time from accepting. It works at once,
+every COMPACT_SECONDS, and after a line on its standard input. When its input is closed, because the collector ends or
 was killed, it works once more and ends. After each round it writes its trouble, or null, as a line of JSON.
 """
 
@@ -146,10 +146,10 @@ def main(folder: Path) -> None:
     """Work until the input is closed."""
     for one in (signal.SIGINT, signal.SIGTERM):  # why: they are for the collector, which tells us by closing the input
         signal.signal(one, signal.SIG_IGN)
-    worker, is_last = CompactionWorker(Shop.open(folder)), False
+    worker, is_last, wait = CompactionWorker(Shop.open(folder)), False, 0.0
     while not is_last:
-        ready, _, _ = select.select([INPUT], [], [], COMPACT_SECONDS)
-        is_last = bool(ready) and not os.read(INPUT, READ_BYTES)
+        ready, _, _ = select.select([INPUT], [], [], wait)
+        is_last, wait = bool(ready) and not os.read(INPUT, READ_BYTES), COMPACT_SECONDS
         worker.run_once()
         with suppress(BrokenPipeError):
             os.write(sys.stdout.fileno(), _line_of(worker.trouble))

@@ -23,6 +23,7 @@ from patron.commands.campaign_learning import GainFactor
 from patron.commands.campaign_policy_terms import evidence_of
 from patron.commands.campaign_spend import message_cents
 from patron.commands.campaign_steps import require_not_over
+from patron.commands.channel_checks import set_up_problems
 from patron.commands.journey_replay import Walk, replay
 from patron.commands.message_costs import expected_message_cents
 from patron.commands.save_journey import require_known_names
@@ -145,6 +146,7 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: 
     journey, until = saved.journey, snapshot.run.as_of
     walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
     replayed = _replayed(shop, snapshot, journey, walks) if walks else None
+    closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]
     return JourneyPlan(
         journey=saved.name,
         version=saved.version,
@@ -156,7 +158,7 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: 
         window_days=journey.window_days,
         monthly_budget_cents=float(journey.monthly_budget_cents),
         replay=replayed,
-        findings=tuple(_findings(journey, walks, replayed, shop.settings.shop.currency)),
+        findings=(*_findings(journey, walks, replayed, shop.settings.shop.currency), *closed),
     )
 
 

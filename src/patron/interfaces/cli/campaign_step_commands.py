@@ -27,17 +27,13 @@ def approve(
     Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands import campaign_steps
-    from patron.commands.channel_checks import set_up_problems
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
-    saved = campaign_steps.approve(shop, name, by=by, now=now, version=version)
+    saved = campaign_steps.approve(Shop.open(workspace), name, by=by, now=datetime.now(UTC), version=version)
     _show(saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.campaign.start} on.")
         output.say(f'To send it now: patron campaign send "{name}" (--dry-run counts first)')
-        for problem in set_up_problems(shop, [saved.campaign.channel], at=now):
-            output.say(f"Nothing can be sent yet: {problem}")
 
 
 def pause(

@@ -139,17 +139,13 @@ def approve(
 
     Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
     """
-    from patron.commands.channel_checks import set_up_problems
     from patron.commands.journey_steps import approve_journey
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
-    saved = approve_journey(shop, name, by=by, now=now, version=version)
+    saved = approve_journey(Shop.open(workspace), name, by=by, now=datetime.now(UTC), version=version)
     _show(saved, json=json)
     if not json:
         output.say("`patron serve` takes customers through it from now on.")
-        for problem in set_up_problems(shop, saved.journey.channels, at=now):
-            output.say(f"Nothing can be sent yet: {problem}")
 
 
 @journey.command()

@@ -4,8 +4,8 @@ One round after the other is what `patron serve` does in a process of its own. A
 wrote stands, and the next one goes on there.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,13 +26,11 @@ from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.message_states import MessageState
-from patron.storage.durable_files import make_private_folder
 from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_file import Send
 from patron.storage.saved_journeys import journeys
 from patron.storage.shop import Shop
-from patron.storage.workspace_files import LOCKS_FOLDER
-from patron.storage.workspace_lock import WorkspaceLock
+from patron.storage.work_lock import hold_work_lock
 
 TOGETHER, BATCHES = 5_000, 2
 """Entries whose steps are taken in one transaction, and how many times in a round for each step."""
@@ -42,7 +40,6 @@ STORE_EVENTS_AFTER = timedelta(minutes=1)
 """How long what was sent waits to become events of the lake: each time is a commit of it."""
 RECEIPTS_COME_FOR = timedelta(days=3)
 """Receipts that happened so long before the last look still become events."""
-LOCK_FILE = "journeys.lock"
 ChannelByName = Callable[[str], Channel]
 
 
@@ -54,7 +51,7 @@ def advance_journeys(
     One journey that cannot go on does not keep the others back. Raises WorkspaceBusy where another process is at it,
     or where the inbox cannot be moved now: then nothing is sent, as an order may wait in it.
     """
-    with _only_one(shop):
+    with _hold_journeys_lock(shop):
         now, troubles = clock(), list[PatronError]()
         live = take_up_journeys(shop, now)
         _settle(shop)
@@ -175,15 +172,7 @@ def _store_events(shop: Shop, now: datetime) -> None:
         write_position(connection, replace(position, events_stored_at=now.isoformat()))
 
 
-@contextmanager
-def _only_one(shop: Shop) -> Iterator[None]:
+def _hold_journeys_lock(shop: Shop) -> AbstractContextManager[None]:
     """Be the only process that advances journeys. Raises WorkspaceBusy."""
-    folder = shop.folder / LOCKS_FOLDER
-    make_private_folder(folder)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(WorkspaceLock(folder / LOCK_FILE).hold(timeout_seconds=0))
-        except WorkspaceBusy as error:
-            what, todo = "another process advances the journeys", "Let it, or end it; they go on where they were."
-            raise WorkspaceBusy(what, where="journeys", todo=todo) from error
-        yield
+    what, todo = "another process advances the journeys", "Let it, or end it; they go on where they were."
+    return hold_work_lock(shop.folder, "journeys", "", WorkspaceBusy(what, where="journeys", todo=todo))

@@ -45,7 +45,7 @@ def audience_candidates(shop: Shop, audience: Audience) -> AudienceCandidates:
         others = member_ids(view, name)["customer_id"].combine_chunks()
         members = members.filter(pc.invert(pc.is_in(members["customer_id"], value_set=others)))
     customers = members["customer_id"].to_pylist()
-    agreed = _who_agreed(shop, view, members)
+    agreed = _consenting_customers(shop, view, members)
     chosen = [one for one in customers if one in agreed]
     left_out = Counter({NO_CONSENT: len(customers) - len(chosen)})
     identifiers: dict[str, Mapping[str, str]] = {}
@@ -86,7 +86,7 @@ def _with_addresses(
         yield list(zip(*lists, strict=True))
 
 
-def _who_agreed(shop: Shop, view: Snapshot, members: pa.Table) -> set[str]:
+def _consenting_customers(shop: Shop, view: Snapshot, members: pa.Table) -> set[str]:
     """Members who agreed to advertising, or said nothing where the policy allows that, and did not leave marketing."""
     sql = "select i.token, i.customer_id from identities i join members m on m.customer_id = i.customer_id"
     rows = view.query(f"{sql} where i.is_user", members=members)

@@ -112,7 +112,7 @@ class JourneyFold:
                 ]
                 fresh = [row for row in rows if row["is_fresh"]]
                 for one in running:
-                    with self._reported():
+                    with self._keep_trouble():
                         things += event_hits(self.shop, one, fresh)
                 for customer in {row["customer_id"] for row in rows}:
                     things += by_product.pop(customer, [])
@@ -134,7 +134,7 @@ class JourneyFold:
         running = [one for one in self.live.running() if isinstance(one.journey.trigger, ProductTrigger)]
         changes, hits = product_changes(self.shop, relation) if running else [], defaultdict[str, list[Hit]](list)
         for one in running:
-            with self._reported():
+            with self._keep_trouble():
                 for hit in product_hits(self.shop, one, changes):
                     hits[hit.customer_id].append(hit)
         return dict(hits)
@@ -167,7 +167,7 @@ class JourneyFold:
             if snapshot is None or before == cutoff or not (before or trigger.includes_members):
                 continue
             since, after = datetime.fromisoformat(before) if before else None, earlier.get(one.name, "")
-            with self._reported():
+            with self._keep_trouble():
                 entering, after = segment_hits(snapshot, one, since, self.now, after=after)
                 hits += self._without_leavers(one, snapshot.run.as_of, entering)
                 members_after |= {one.name: after} if after else {}
@@ -260,12 +260,12 @@ class JourneyFold:
         self.troubles += branches.troubles
         return changed
 
-    def _reported(self) -> "_Reported":
-        return _Reported(self.troubles)
+    def _keep_trouble(self) -> "_TroubleKeeper":
+        return _TroubleKeeper(self.troubles)
 
 
 @dataclass(frozen=True)
-class _Reported:
+class _TroubleKeeper:
     """Keeps what goes wrong with one journey, so that the others go on."""
 
     troubles: list[PatronError]

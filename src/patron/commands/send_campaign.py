@@ -6,10 +6,9 @@ or waits. Where a sender was killed, the messages on their way are of unknown ou
 guess, and settled by a receipt or by a person (`settle_message`).
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -48,10 +47,8 @@ from patron.storage.campaigns import (
     state_in_words,
     take_step,
 )
-from patron.storage.durable_files import make_private_folder
 from patron.storage.shop import Shop
-from patron.storage.workspace_files import LOCKS_FOLDER
-from patron.storage.workspace_lock import WorkspaceLock
+from patron.storage.work_lock import hold_work_lock
 
 LOOKED_AHEAD = 10_000
 """Due messages whose recipients are looked up by one query."""
@@ -113,7 +110,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
     """
     times = clock or (lambda: now)
-    with _only_sender(shop, name):
+    with _hold_send_lock(shop, name):
         _load_withdrawals(shop)
         with shop.store.begin() as connection:
             settle_cut_off(connection, name)
@@ -312,23 +309,16 @@ def _start(shop: Shop, saved: SavedCampaign) -> datetime:
 
 def _is_sent_elsewhere(shop: Shop, name: str) -> bool:
     try:
-        with _only_sender(shop, name):
+        with _hold_send_lock(shop, name):
             return False
     except WorkspaceBusy:
         return True
 
 
-@contextmanager
-def _only_sender(shop: Shop, name: str) -> Iterator[None]:
+def _hold_send_lock(shop: Shop, name: str) -> AbstractContextManager[None]:
     """Be the only one who sends a campaign; runs, imports and the collector are not held up. Raises WorkspaceBusy."""
-    folder = shop.folder / LOCKS_FOLDER
-    make_private_folder(folder)
-    lock = WorkspaceLock(folder / f"send-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock")
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock.hold(timeout_seconds=0))
-        except WorkspaceBusy as error:
-            what = f"another process is sending the campaign {name!r}"
-            todo = "Let it finish, or end it; sending goes on where it was."
-            raise WorkspaceBusy(what, where="campaign", todo=todo) from error
-        yield
+    what, todo = (
+        f"another process is sending the campaign {name!r}",
+        "Let it finish, or end it; sending goes on where it was.",
+    )
+    return hold_work_lock(shop.folder, "send", name, WorkspaceBusy(what, where="campaign", todo=todo))

@@ -71,7 +71,7 @@ class JourneySend:
         group = (self.mailing.name, self.mailing.version, self.mailing.place)
         with self.shop.store.begin() as connection:
             entries = due_entries(connection, group, now, most=MOST)
-        to_send = self._move_on(self._without_surplus(self._renamed(entries)))
+        to_send = self._move_on(self._without_surplus(self._with_current_customers(entries)))
         if not to_send:
             return
         try:
@@ -83,7 +83,7 @@ class JourneySend:
             raise
         self._move_on(to_send)
 
-    def _renamed(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _with_current_customers(self, entries: Sequence[Entry]) -> list[Entry]:
         """Entries with the customers as the last run knows them."""
         customer_of = customers_of_entries(self.shop.snapshot() or self.shop.newest_snapshot(), entries)
         renamed = [replace(one, customer_id=customer_of[one.customer_id]) for one in entries]

@@ -5,9 +5,8 @@ open, the next sync repeats it, which changes nothing at the platform. Removals 
 kept until their removal is confirmed, also of who was forgotten meanwhile; then they are deleted.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,10 +36,8 @@ from patron.storage.audience_members import (
     set_state,
 )
 from patron.storage.campaigns import WITHDRAWN, lock_campaigns
-from patron.storage.durable_files import make_private_folder
 from patron.storage.shop import Shop
-from patron.storage.workspace_files import LOCKS_FOLDER
-from patron.storage.workspace_lock import WorkspaceLock
+from patron.storage.work_lock import hold_work_lock
 
 FEWEST_MEMBERS = 20
 """Smaller audiences could single people out, and platforms show ads to none so small."""
@@ -171,7 +168,7 @@ def sync_audience(
     Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done, and for one that is
     saved or withdrawn meanwhile; ChannelUnavailable, WorkspaceBusy.
     """
-    with _only_sync(shop, name):
+    with _hold_sync_lock(shop, name):
         if not is_dry_run:
             with shop.commit_lock():
                 drain_inbox(shop)  # why: a withdrawal that the collector accepted counts at once
@@ -237,16 +234,7 @@ def _summary(
     )
 
 
-@contextmanager
-def _only_sync(shop: Shop, name: str) -> Iterator[None]:
+def _hold_sync_lock(shop: Shop, name: str) -> AbstractContextManager[None]:
     """Be the only one who syncs an audience. Raises WorkspaceBusy."""
-    folder = shop.folder / LOCKS_FOLDER
-    make_private_folder(folder)
-    lock = WorkspaceLock(folder / f"audience-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock")
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(lock.hold(timeout_seconds=0))
-        except WorkspaceBusy as error:
-            what = f"another process syncs the audience {name!r}"
-            raise WorkspaceBusy(what, where="audience", todo="Let it finish, or end it, and try again.") from error
-        yield
+    what, todo = f"another process syncs the audience {name!r}", "Let it finish, or end it, and try again."
+    return hold_work_lock(shop.folder, "audience", name, WorkspaceBusy(what, where="audience", todo=todo))

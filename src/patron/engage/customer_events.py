@@ -101,7 +101,7 @@ def earlier_ids(snapshot: Snapshot, customer_ids: Collection[str]) -> Mapping[st
     rows = snapshot.query(
         "select i.customer_id, md5(i.token) as earlier_id from identities i"
         " join wanted w on w.customer_id = i.customer_id",
-        wanted=_wanted(customer_ids),
+        wanted=_customer_table(customer_ids),
     )
     of_earlier = dict(zip(rows["earlier_id"].to_pylist(), rows["customer_id"].to_pylist(), strict=True))
     return of_earlier | {one: one for one in customer_ids}
@@ -112,10 +112,10 @@ def user_tokens(snapshot: Snapshot, customer_ids: Collection[str]) -> Mapping[st
     rows = snapshot.query(
         "select i.customer_id, min(i.token) as token from identities i join wanted w on w.customer_id = i.customer_id"
         " where i.is_user group by i.customer_id",
-        wanted=_wanted(customer_ids),
+        wanted=_customer_table(customer_ids),
     )
     return dict(zip(rows["customer_id"].to_pylist(), rows["token"].to_pylist(), strict=True))
 
 
-def _wanted(customer_ids: Collection[str]) -> pa.Table:
+def _customer_table(customer_ids: Collection[str]) -> pa.Table:
     return pa.table({"customer_id": pa.array(sorted(set(customer_ids)), TEXT)})

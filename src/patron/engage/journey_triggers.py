@@ -155,7 +155,7 @@ def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, An
     if not isinstance(trigger, ProductTrigger):
         return []
     rows = [row for row in changes if one.is_open_at(row["happened_at"]) and _is_change(row, trigger)]
-    return _interested(shop, one, trigger, rows) if rows else []
+    return _interest_hits(shop, one, trigger, rows) if rows else []
 
 
 def _is_change(row: Mapping[str, Any], trigger: ProductTrigger) -> bool:
@@ -202,7 +202,9 @@ left join stocks s on s.product_id = n.product_id and s.source = n.source and s.
     return rows.to_pylist()
 
 
-def _interested(shop: Shop, one: OpenJourney, trigger: ProductTrigger, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
+def _interest_hits(
+    shop: Shop, one: OpenJourney, trigger: ProductTrigger, rows: Sequence[Mapping[str, Any]]
+) -> list[Hit]:
     """Customers with an event that shows interest in one of the products, lately before its change."""
     names = sorted({name for event in trigger.after for name in event_names(event)})
     keys = ("product_id", "happened_at", "source", "event_id")

@@ -91,7 +91,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     if certificate.erased.get(erasure.AUDIENCES):
         output.say("Next: patron audience sync NAME, for every audience in `patron audience list` with open changes")
     for path in certificate.files_left:
-        output.say(f"Check {path} yourself: Patron did not write it, or cannot say whom it names.")
+        output.say(f"Check {path} yourself: Patron did not write it, or cannot tell who is in it.")
 
 
 def _question(shop: "Shop", identifier: dict[str, str]) -> str:

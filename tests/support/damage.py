@@ -31,6 +31,7 @@ from patron.interfaces.http.application import create_app
 from patron.interfaces.http.collector_protocol import CollectorProtocol
 from patron.interfaces.report import write_report
 from patron.run import run_loop, silent
+from patron.schema.access_rights import VISITOR
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS, TABLES
 from patron.service.collector import Collector
@@ -215,7 +216,7 @@ async def _serve(shop: Shop, key: str) -> Answer:
     collector = Collector(shop, None)
     collector.start()
     try:
-        app = CollectorProtocol(collector, create_app(shop, collector))
+        app = CollectorProtocol(collector, create_app(shop, collector, visitor=VISITOR))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # pyright: ignore[reportArgumentType]
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             body = {"type": "track", "event": "Product Viewed", "userId": "u9", "messageId": "new", "writeKey": key}

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from patron.collect.workspace_inbox import remember_source
 from patron.govern import api_keys
-from patron.schema.errors import BadKey
 from patron.storage.shop import Shop
 
 
@@ -34,17 +33,3 @@ def list_keys(shop: Shop) -> list[api_keys.Key]:
 def revoke_key(shop: Shop, key_id: str, *, now: datetime) -> None:
     """Refuse a key from now on. Raises NotFound."""
     api_keys.revoke_key(shop, key_id, at=now)
-
-
-def require_key(shop: Shop, secret: str, *kinds: api_keys.Kind) -> api_keys.Key:
-    """Let keys of some kinds pass; return the key.
-
-    Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind.
-    """
-    key = api_keys.find_key(shop, secret) if secret else None
-    todo = f"Create one: patron keys create --source SOURCE --kind {kinds[0]}."
-    if key is None:
-        raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
-    if key.kind not in kinds:
-        raise BadKey(403, f"this needs a {' or '.join(kinds)} key, and a {key.kind} key was sent", todo=todo)
-    return key

@@ -5,13 +5,15 @@ A key is 32 random bytes, so its plain SHA-256 is enough to know it again; the k
 
 import hashlib
 import secrets
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from patron.govern import audit_log
+from patron.schema.access_rights import KEY_RIGHTS, Right
 from patron.schema.errors import NotFound, SettingsError
 from patron.storage.shop import Shop
 from patron.storage.store import API_KEYS
@@ -19,6 +21,7 @@ from patron.storage.store import API_KEYS
 Kind = Literal["write", "secret", "read"]
 KEY_PREFIX = "pk"
 KEY_BYTES = 24
+TIMES = ("created_at", "revoked_at", "expires_at", "used_at")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,13 @@ class Key:
     kind: Kind
     created_at: datetime
     revoked_at: datetime | None = None
+    scopes: tuple[str, ...] | None = None
+    """Rights, as `action:area`; None is all that keys of its kind may do."""
+    expires_at: datetime | None = None
+    """None for keys of before they had to expire."""
+    used_at: datetime | None = None
+    """Last request, to the hour."""
+    created_by: str = ""
 
 
 def key_hash(secret: str) -> str:
@@ -53,11 +63,19 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
     return secret, key
 
 
-def find_key(shop: Shop, secret: str) -> Key | None:
-    """The key of a secret, unless it is unknown or revoked."""
+def find_key(shop: Shop, secret: str, *, now: datetime) -> Key | None:
+    """The key of a secret, unless it is unknown, revoked or expired."""
     with shop.store.begin() as connection:
         row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == key_hash(secret))).mappings().first()
-    return Key(**row) if row and row["revoked_at"] is None else None
+    key = _key_of(row) if row else None
+    is_valid = key and key.revoked_at is None and (key.expires_at is None or now < key.expires_at)
+    return key if is_valid else None
+
+
+def key_rights(key: Key) -> frozenset[Right]:
+    """What a key may do: all of its kind, or its scopes among that."""
+    rights = KEY_RIGHTS[key.kind]
+    return rights if key.scopes is None else rights & {Right.parse(one) for one in key.scopes}
 
 
 def keys_by_hash(shop: Shop) -> dict[str, Key]:
@@ -65,14 +83,14 @@ def keys_by_hash(shop: Shop) -> dict[str, Key]:
     chosen = _SHOWN.add_columns(API_KEYS.c.key_hash).where(API_KEYS.c.revoked_at.is_(None))
     with shop.store.begin() as connection:
         rows = [dict(row) for row in connection.execute(chosen).mappings()]
-    return {row.pop("key_hash"): Key(**row) for row in rows}
+    return {row.pop("key_hash"): _key_of(row) for row in rows}
 
 
 def list_keys(shop: Shop) -> list[Key]:
     """All keys, oldest first."""
     with shop.store.begin() as connection:
         rows = connection.execute(_SHOWN.order_by(API_KEYS.c.created_at, API_KEYS.c.key_id)).mappings().all()
-    return [Key(**row) for row in rows]
+    return [_key_of(row) for row in rows]
 
 
 def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
@@ -84,4 +102,10 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
         audit_log.append(shop, connection, "key revoked", {"key_id": key_id}, at=at)
 
 
-_SHOWN = sa.select(*(API_KEYS.c[name] for name in ("key_id", "source", "kind", "created_at", "revoked_at")))
+def _key_of(row: Mapping[Any, Any]) -> Key:
+    """A row as a key; a list of scopes that JSON has becomes a tuple."""
+    times = {name: row[name] and row[name].replace(tzinfo=UTC) for name in TIMES}
+    return Key(**{**row, **times, "scopes": None if row["scopes"] is None else tuple(row["scopes"])})
+
+
+_SHOWN = sa.select(*(API_KEYS.c[one.name] for one in fields(Key)))

@@ -117,6 +117,10 @@ class BadKey(BadRequest):
     """The key of a request is missing, unknown or revoked."""
 
 
+class NotAllowed(BadRequest):
+    """Nobody signed in (401), or the person or key lacks the right (403)."""
+
+
 class TooMany(BadRequest):
     """One key sends more requests than it may."""
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
-from patron.storage import campaign_tables  # noqa: F401 - its tables belong to the store
+from patron.storage import access_tables, campaign_tables, console_tables  # noqa: F401 - their tables belong to it
 from patron.storage.commit_bound import CommitBound
 from patron.storage.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store_metadata import METADATA, UTC_TIME
@@ -94,6 +94,10 @@ API_KEYS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False, comment="write, secret or read"),
     sa.Column("created_at", UTC_TIME, nullable=False),
     sa.Column("revoked_at", UTC_TIME),
+    sa.Column("scopes", sa.JSON, comment="rights as action:area; NULL is all of the kind"),
+    sa.Column("expires_at", UTC_TIME, comment="NULL for keys made before they had to expire"),
+    sa.Column("used_at", UTC_TIME, comment="last request, to the hour"),
+    sa.Column("created_by", sa.Text, nullable=False, server_default=""),
 )
 CONTACTS = sa.Table(
     "contacts",

@@ -19,6 +19,7 @@ from patron.interfaces.http.body_budget import BodyBudget
 from patron.interfaces.http.collector_protocol import CollectorProtocol
 from patron.interfaces.http.connection_limits import ConnectionLimits, OpenConnections
 from patron.interfaces.http.server import server_config
+from patron.schema.access_rights import VISITOR
 from patron.schema.errors import Overloaded
 from patron.service.collector import Collector
 from patron.storage.shop import Shop
@@ -123,7 +124,7 @@ async def with_slow_paths(application, scope, receive, send):
 def serving(shop, limits=QUICK):
     collector = Collector(shop)
     collector.start()
-    application = create_app(shop, collector)
+    application = create_app(shop, collector, visitor=VISITOR)
     protocol = CollectorProtocol(collector, lambda *asgi: with_slow_paths(application, *asgi))
     server = uvicorn.Server(server_config(protocol, shop.settings.collect, limits, lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)

@@ -14,6 +14,7 @@ from patron.govern.consent_ledger import CONTENT, Consent, iso_time, write_conse
 from patron.govern.vault import Vault
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.collector_protocol import CollectorProtocol
+from patron.schema.access_rights import VISITOR
 from patron.service.collector import Collector
 from patron.storage.shop import POLICY_FILE
 from recommending_shop import CUSTOMERS, PRODUCT_COUNT, recommending_shop
@@ -34,7 +35,7 @@ def shop(tmp_path_factory):
 def client(shop):
     collector = Collector(shop)
     collector.start()
-    application = CollectorProtocol(collector, create_app(shop, collector))
+    application = CollectorProtocol(collector, create_app(shop, collector, visitor=VISITOR))
     server = uvicorn.Server(uvicorn.Config(application, log_level="warning", ws="none"))
     with create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -6,13 +6,14 @@ import httpx
 import pytest
 
 from patron.interfaces.http.application import create_app
+from patron.schema.access_rights import VISITOR
 
 REFUSAL = {"error", "what", "where", "todo"}
 
 
 @pytest.mark.parametrize(("path", "is_json"), [("/api/overview", True), ("/", False)])
 def test_a_fault_of_ours_is_told_without_its_inside(made_shop, monkeypatch, path, is_json):
-    app = create_app(made_shop)
+    app = create_app(made_shop, visitor=VISITOR)
 
     def broken(*_args):
         raise RuntimeError("select secret from keys")

@@ -8,14 +8,17 @@ from fastapi.responses import Response
 from patron.answers.decision_ledger import DecisionPage, decision_of
 from patron.answers.decision_ledger import decisions as decisions_of
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.access_control import needs
 from patron.interfaces.http.decision_routes import LONGEST_NAME
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.decision_texts import decision_sentences
+from patron.schema.access_rights import Action, Area
 
 LIST_PARAMETERS = ("run", "reason", "page")
 
 
+@needs(Action.READ, Area.OFFERS)
 def decisions(request: Request) -> Response:
     """The decisions of a run, counted by reason and filtered."""
     console: Console = request.app.state.console
@@ -39,6 +42,7 @@ def decisions(request: Request) -> Response:
     )
 
 
+@needs(Action.READ, Area.OFFERS)
 def decision(request: Request, decision_id: str) -> Response:
     """One decision with its alternatives."""
     console: Console = request.app.state.console

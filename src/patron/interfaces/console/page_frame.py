@@ -64,6 +64,8 @@ class Console:
             "shop_name": self.answers.shop.settings.shop.name,
             "offer_names": self.answers.shop.policy.offer_names,
             "asset_version": asset_version(),
+            "csrf": request.state.csrf,
+            "actor": request.state.actor,
             "languages": {locale: _in_language(request, locale) for locale in LOCALES},
             **facts,
         }

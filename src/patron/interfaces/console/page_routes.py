@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -35,6 +34,7 @@ from patron.interfaces.console.decision_pages import decision, decisions
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
@@ -44,17 +44,16 @@ from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
+from patron.schema.access_rights import Action, Area
 from patron.schema.errors import NotFound, PatronError
 from patron.service.customer_lookup import lookup_customer
 from patron.service.recommendation_preview import PreviewQuery, preview_recommendations
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 LOG = logging.getLogger(__name__)
 REPLAYED = ("read", "stored", "duplicate", "rejected")
 OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
 """Beginning of an opaque customer id that is long enough to search by."""
-MAX_FORM_BYTES = 4_096
-"""Longest form that is read."""
 
 
 def console_of(request: Request) -> Console:
@@ -63,6 +62,7 @@ def console_of(request: Request) -> Console:
 
 
 @router.get("/")
+@needs(Action.READ, Area.OVERVIEW)
 def overview(request: Request) -> Response:
     """The shop at a glance."""
     console = console_of(request)
@@ -82,6 +82,7 @@ def overview(request: Request) -> Response:
 
 
 @router.get("/brief")
+@needs(Action.READ, Area.OVERVIEW)
 def brief(request: Request) -> Response:
     """What offers earned, what to change, what is not known, and which forecasts were wrong."""
     console = console_of(request)
@@ -109,19 +110,17 @@ def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
 
 
 @router.get("/customers")
+@needs(Action.READ, Area.CUSTOMERS)
 def customers(request: Request) -> Response:
     """The customer list."""
     return _list(request, query_of(request))
 
 
 @router.post("/customers/lookup")
-async def lookup(request: Request) -> Response:
+@needs(Action.READ, Area.CUSTOMERS)
+def lookup(request: Request) -> Response:
     """Open the card of a customer named by the shop's own id, e-mail address, phone number or opaque id."""
-    body = await request.body()
-    if len(body) > MAX_FORM_BYTES:
-        return console_of(request).error_page(request, 413)
-    text = parse_qs(body.decode(errors="replace")).get("who", [""])[0].strip()
-    return await run_in_threadpool(_open_customer, request, text)
+    return _open_customer(request, form_of(request).get("who", "").strip())
 
 
 def _open_customer(request: Request, text: str) -> Response:
@@ -143,6 +142,7 @@ def _open_customer(request: Request, text: str) -> Response:
 
 
 @router.get("/customers/{customer_id}")
+@needs(Action.READ, Area.CUSTOMERS)
 def customer(request: Request, customer_id: str) -> Response:
     """One customer."""
     console = console_of(request)
@@ -177,6 +177,7 @@ router.add_api_route("/decisions/{decision_id}", decision)
 
 
 @router.get("/recommendations")
+@needs(Action.READ, Area.RECOMMENDATIONS)
 def recommendations(request: Request) -> Response:
     """A list for a customer or a visitor as it would be now, and why a product is not in it."""
     console, parameters = console_of(request), request.query_params
@@ -197,6 +198,7 @@ def recommendations(request: Request) -> Response:
 
 
 @router.get("/models")
+@needs(Action.READ, Area.MODELS)
 def models(request: Request) -> Response:
     """Questions, champions and how well they do."""
     console = console_of(request)
@@ -235,6 +237,7 @@ def models(request: Request) -> Response:
 
 
 @router.get("/data-quality")
+@needs(Action.READ, Area.DATA)
 def data_quality(request: Request) -> Response:
     """Quality of the data."""
     console = console_of(request)
@@ -246,6 +249,7 @@ def data_quality(request: Request) -> Response:
 
 
 @router.get("/ingestion")
+@needs(Action.READ, Area.DATA)
 def ingestion(request: Request) -> Response:
     """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
     parts = request.query_params.get("replayed", "").split("-")
@@ -255,30 +259,18 @@ def ingestion(request: Request) -> Response:
 
 
 @router.post("/ingestion/replay")
-async def replay(request: Request) -> Response:
+@needs(Action.ACT, Area.DATA)
+def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
-    if not is_same_origin(request):
-        return console_of(request).error_page(request, 403)
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            return console_of(request).error_page(request, 413)
-    import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
+    import_id = form_of(request).get("import_id", "")
     try:
         shop = console_of(request).answers.shop
         shop.reload_settings()  # why: the fix is often a setting, and nobody wants to wait for it to be seen
-        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent, now=datetime.now(UTC))
+        done = try_again(shop, import_id, mapping=None, progress=silent, now=datetime.now(UTC))
     except PatronError as error:
-        return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
+        return _ingestion(request, busy=str(error), status=status_of(error))
     # why: a page that was reloaded would try again
     return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.rejected}", 303)
-
-
-def is_same_origin(request: Request) -> bool:
-    """Whether a form was sent from a page of ours, as browsers say; programs say nothing."""
-    origin = request.headers.get("origin")
-    return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
 
 
 def _ingestion(request: Request, *, status: int = 200, **more: object) -> Response:

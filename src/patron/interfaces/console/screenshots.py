@@ -18,6 +18,7 @@ from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
+from patron.schema.access_rights import VISITOR, Actor
 from patron.schema.errors import MissingExtra
 from patron.storage.shop import Shop
 
@@ -36,13 +37,13 @@ PATIENCE_SECONDS = 20
 
 
 @contextmanager
-def served(shop: Shop) -> Iterator[str]:
-    """Serve a shop on a free port of this machine and give the address."""
+def served(shop: Shop, visitor: Actor | None = VISITOR) -> Iterator[str]:
+    """Serve a shop on a free port of this machine, to whoever visits it as this actor, and give the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(create_app(shop), host="127.0.0.1", port=port, log_level="warning", ws="none")
+        uvicorn.Config(create_app(shop, visitor=visitor), host="127.0.0.1", port=port, log_level="warning", ws="none")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -16,13 +16,14 @@ from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
 from patron.answers.models import Models
 from patron.answers.overview import Overview
+from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.health import Health
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
-from patron.interfaces.http.keyed_routes import ReadKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.prometheus import metrics_text
+from patron.schema.access_rights import Action, Area
 from patron.schema.collector_state import CollectorState
 from patron.service.customer_lookup import CustomerLookup, lookup_customer
 
@@ -32,7 +33,7 @@ def answers_of(request: Request) -> Answers:
     return request.app.state.answers
 
 
-router = APIRouter(tags=["last run"], route_class=ReadKeyRoute, dependencies=[Depends(require_known_parameters)])
+router = APIRouter(tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
 
 
 class LookUp(BaseModel):
@@ -48,18 +49,21 @@ class Version(BaseModel):
 
 
 @router.get("/api/overview")
+@needs(Action.READ, Area.OVERVIEW)
 def overview(request: Request) -> Overview:
     """Key figures, trend, people, risk and decisions of the last run."""
     return answers_of(request).overview()
 
 
 @router.get("/api/brief")
+@needs(Action.READ, Area.OVERVIEW)
 def brief(request: Request) -> Brief:
     """What offers earned, what to change, what is not known, and which forecasts were wrong."""
     return answers_of(request).brief()
 
 
 @router.get("/api/customers")
+@needs(Action.READ, Area.CUSTOMERS)
 def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     request: Request,
     search: Annotated[str, Query(max_length=64)] = "",
@@ -76,42 +80,49 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
 
 
 @router.post("/api/customers/lookup")
+@needs(Action.READ, Area.CUSTOMERS)
 def lookup(request: Request, body: LookUp) -> CustomerLookup:
     """Opaque id and live profile of the customer with one of the shop's own ids, an e-mail address or phone number."""
     return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
 
 
 @router.get("/api/customers/{customer_id}")
+@needs(Action.READ, Area.CUSTOMERS)
 def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
     """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
     return customer_now(answers_of(request).shop, customer_id, now=datetime.now(UTC))
 
 
 @router.get("/api/models")
+@needs(Action.READ, Area.MODELS)
 def models(request: Request) -> Models:
     """Questions, champions, backtests, checked forecasts and drift."""
     return answers_of(request).models()
 
 
 @router.get("/api/data-quality")
+@needs(Action.READ, Area.DATA)
 def data_quality(request: Request) -> DataQuality:
     """Imports, refused rows, cleaning and drift."""
     return answers_of(request).quality()
 
 
 @router.get("/health")
+@needs_nothing
 async def health(request: Request) -> Health:
     """Whether the workspace can be read and the collector accepts; answered however busy the server is."""
     return await request.app.state.health.report()
 
 
 @router.get("/api/collector")
+@needs(Action.READ, Area.DATA)
 def collector(request: Request) -> CollectorState:
     """What became of every message that arrived, by source."""
     return request.app.state.collector_state()
 
 
 @router.get("/api/ingestion")
+@needs(Action.READ, Area.DATA)
 def ingestion(request: Request) -> IngestionStatus:
     """Counters, events and warnings of the last 30 days by source and name, and dead letters by reason."""
     state = request.app.state.collector_state()
@@ -119,12 +130,14 @@ def ingestion(request: Request) -> IngestionStatus:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
+@needs_nothing
 def metrics(request: Request) -> str:
     """Counters of the collector in the text format of Prometheus."""
     return metrics_text(request.app.state.collector_state())
 
 
 @router.get("/version")
+@needs_sign_in
 def version() -> Version:
     """Version of Patron."""
     return Version(version=__version__)

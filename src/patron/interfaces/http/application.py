@@ -36,14 +36,15 @@ from patron.interfaces.http.refusals import (
     refuse_unfinished,
 )
 from patron.interfaces.http.security_headers import protect
+from patron.schema.access_rights import Actor
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
 from patron.service.live_recommendations import LiveRecommendations
 from patron.storage.shop import Shop
 
 
-def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
-    """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
+def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor | None = None) -> FastAPI:
+    """Application over one shop: API and console; `visitor` is what somebody may do who has not signed in."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = Answers(shop)
@@ -69,7 +70,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
     add_console(app)
-    protect(app, lambda: shop.settings.channels.email.public_url)
+    protect(app, shop, visitor)
     return app
 
 

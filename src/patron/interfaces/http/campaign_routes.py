@@ -11,10 +11,11 @@ from patron.answers.campaign_list import CampaignDetail, CampaignLine, list_camp
 from patron.commands.measure_campaign import CampaignResult, measure_campaign
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.save_campaign import save_campaign
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute, actor_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.life_routes import Name, StepBody, VersionState, add_life_routes
+from patron.schema.access_rights import Action, Area
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
 
@@ -28,48 +29,53 @@ class CampaignBody(StepBody):
 router = APIRouter(
     prefix="/api/campaigns",
     tags=["campaigns"],
-    route_class=ReadKeyRoute,
+    route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 steps = APIRouter(
     prefix="/api/campaigns",
     tags=["steps of campaigns"],
-    route_class=SecretKeyRoute,
+    route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 ROUTERS = (router, steps)
 
 
 @router.get("")
+@needs(Action.READ, Area.CAMPAIGNS)
 def campaigns(request: Request) -> tuple[CampaignLine, ...]:
     """Every campaign: its state, messages, forecast and measured effect."""
     return list_campaigns(answers_of(request).shop)
 
 
 @router.get("/{name}")
+@needs(Action.READ, Area.CAMPAIGNS)
 def campaign(request: Request, name: Name) -> CampaignDetail:
     """One campaign: its versions, steps, plan, messages and result."""
     return show_campaign(answers_of(request).shop, name)
 
 
 @steps.post("")
+@needs(Action.ACT, Area.CAMPAIGNS)
 def save(request: Request, body: CampaignBody) -> VersionState:
     """Save a campaign as a draft: a new version, or none where nothing changed."""
     content = Campaign.of(body.campaign, where="campaign")
-    saved = save_campaign(answers_of(request).shop, content, by=actor_of(request, body.by), now=datetime.now(UTC))
+    saved = save_campaign(answers_of(request).shop, content, by=step_actor_of(request, body.by), now=datetime.now(UTC))
     return VersionState.of(saved)
 
 
 @steps.post("/{name}/plan")
+@needs(Action.ACT, Area.CAMPAIGNS)
 def plan(request: Request, name: Name, body: StepBody) -> CampaignPlan:
     """Plan a campaign in money."""
-    return plan_campaign(answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC))
+    return plan_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
 
 
 @steps.post("/{name}/result")
+@needs(Action.ACT, Area.CAMPAIGNS)
 def result(request: Request, name: Name, body: StepBody) -> CampaignResult:
     """Measure against the holdout by the last run; before the end this is the result so far."""
-    return measure_campaign(answers_of(request).shop, name, by=actor_of(request, body.by), now=datetime.now(UTC))
+    return measure_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
 
 
 add_life_routes(steps, CAMPAIGN)

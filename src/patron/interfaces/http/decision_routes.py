@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decision_of, decisions
+from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import LookUp, answers_of
 from patron.interfaces.http.integer_bounds import PageNumber
-from patron.interfaces.http.keyed_routes import ReadKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access_rights import Action, Area
 from patron.service.customer_lookup import lookup_customer
 
 LONGEST_NAME = 40
@@ -26,12 +27,13 @@ class DecisionLookUp(LookUp):
 router = APIRouter(
     prefix="/api/decisions",
     tags=["last run"],
-    route_class=ReadKeyRoute,
+    route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 
 
 @router.get("")
+@needs(Action.READ, Area.OFFERS)
 def ledger(
     request: Request,
     run: RunName = "",
@@ -43,6 +45,7 @@ def ledger(
 
 
 @router.post("/lookup")
+@needs(Action.READ, Area.OFFERS)
 def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
     """The newest decision for the customer with one of the shop's own ids, an e-mail address or phone number."""
     shop = answers_of(request).shop
@@ -51,6 +54,7 @@ def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
 
 
 @router.get("/{decision_id}")
+@needs(Action.READ, Area.OFFERS)
 def decision(request: Request, decision_id: str, run: RunName = "") -> DecisionDetail:
     """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
     return decision_of(answers_of(request).shop, [decision_id], run_id=run)

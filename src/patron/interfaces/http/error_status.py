@@ -18,6 +18,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadEvent: 422,
     errors.BadRequest: 400,
     errors.BadKey: 401,
+    errors.NotAllowed: 403,
     errors.TooMany: 429,
     errors.Overloaded: 503,
     errors.ProfilesBehind: 503,

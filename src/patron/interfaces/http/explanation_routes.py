@@ -8,11 +8,12 @@ from pydantic import BaseModel
 from patron.answers.customer_explanation import customer_explanation
 from patron.commands.resolve_person import PersonIdentifier, find_identifier_tokens
 from patron.interfaces.console.explanation_texts import explanation_sentences
-from patron.interfaces.http.keyed_routes import SecretKeyRoute
+from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.privacy_routes import Person
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
+from patron.schema.access_rights import Action, Area
 from patron.storage.last_run import last_run
 
 
@@ -25,10 +26,11 @@ class Explanation(BaseModel):
     """By language: en, zh-CN."""
 
 
-router = APIRouter(prefix="/api/people", tags=["one person"], route_class=SecretKeyRoute)
+router = APIRouter(prefix="/api/people", tags=["one person"], route_class=GuardedRoute)
 
 
 @router.post("/explanation")
+@needs(Action.EXPORT, Area.PRIVACY)
 def explain_to_person(request: Request, person: Person) -> Explanation:
     """Why one customer got an offer or none, and what the shop expects of them, in words for the customer."""
     shop = request.app.state.answers.shop

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from patron.commands.campaign_steps import approve_version, take_version_step
+from patron.interfaces.http.access_control import needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.keyed_routes import actor_of
+from patron.schema.access_rights import Action, Area
 from patron.storage.campaigns import SavedKind, SavedVersion
 
 Name = Annotated[str, Path(max_length=100, description="Name of the campaign or journey.")]
@@ -53,26 +54,30 @@ def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
     """Add the steps that people take with a planned one: approve, pause, resume, withdraw."""
 
     @routes.post("/{name}/approve")
+    @needs(Action.APPROVE, Area.CAMPAIGNS)
     def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
         """Approve a plan; the author of the version cannot."""
-        shop, by, now = answers_of(request).shop, actor_of(request, body.by), datetime.now(UTC)
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
         return VersionState.of(approve_version(shop, kind, name, by=by, now=now, version=body.version))
 
     @routes.post("/{name}/pause")
+    @needs(Action.ACT, Area.CAMPAIGNS)
     def pause(request: Request, name: Name, body: ReasonBody) -> VersionState:
         """Stop sending for now."""
         return take(request, name, "paused", body, body.reason)
 
     @routes.post("/{name}/resume")
+    @needs(Action.ACT, Area.CAMPAIGNS)
     def resume(request: Request, name: Name, body: StepBody) -> VersionState:
         """Go on where it was stopped."""
         return take(request, name, "resumed", body)
 
     @routes.post("/{name}/withdraw")
+    @needs(Action.ACT, Area.CAMPAIGNS)
     def withdraw(request: Request, name: Name, body: ReasonBody) -> VersionState:
         """Stop for good; what was sent stays on record."""
         return take(request, name, "withdrawn", body, body.reason)
 
     def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
-        shop, by, now = answers_of(request).shop, actor_of(request, body.by), datetime.now(UTC)
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
         return VersionState.of(take_version_step(shop, kind, name, step, by=by, now=now, reason=reason))

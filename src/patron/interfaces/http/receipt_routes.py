@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request
 
 from patron.commands.receive_receipts import ReceiptCounts, receive_webhook, require_signature
-from patron.interfaces.http.keyed_routes import SecretKeyRoute
+from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.schema.access_rights import Action, Area
 
-router = APIRouter(prefix="/api/receipts", tags=["messages"], route_class=SecretKeyRoute)
+router = APIRouter(prefix="/api/receipts", tags=["messages"], route_class=GuardedRoute)
 
 
 async def body_bytes(request: Request) -> bytes:
@@ -17,6 +18,7 @@ async def body_bytes(request: Request) -> bytes:
 
 
 @router.post("")
+@needs(Action.ACT, Area.MESSAGES)
 def receive(
     request: Request,
     content: Annotated[Any, Body(description="What the provider sends; of patron: receipts with message_id, kind ...")],

@@ -5,21 +5,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from starlette.concurrency import run_in_threadpool
 
-from patron.commands.manage_keys import require_key
-from patron.interfaces.http.keyed_routes import Handler, ReadKeyRoute, SecretKeyRoute
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, needs_nothing
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.refusals import refusal, refuse_invalid
-from patron.interfaces.http.request_keys import request_key
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.recommendation_texts import SHOPPER, recommendation_sentence
 from patron.interfaces.i18n.translations import words
-from patron.schema.errors import BadKey, PatronError
+from patron.schema.access_rights import Action, Area
+from patron.schema.errors import BadKey
 from patron.service.live_recommendations import LiveRecommendations
 from patron.service.recommendation_answers import Recommendation, RecommendationQuery
 from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
@@ -32,13 +27,6 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ScenarioName = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Count = Annotated[int, Field(ge=1, le=MOST_ASKED)]
 Share = Annotated[float, Field(ge=0, le=1)]
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "authorization, content-type",
-    "Access-Control-Allow-Methods": "POST",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
-"""A shop's pages are elsewhere; their write key says nothing about any customer."""
 
 
 class ListBody(BaseModel):
@@ -135,36 +123,13 @@ class RecommendationBatch(BaseModel):
     """People who may not be written to: they have no list for messages."""
 
 
-class ShopperKeyRoute(APIRoute):
-    """A secret key for any shopper, or a write key for visitors, must be brought; before the body is read."""
-
-    def get_route_handler(self) -> Handler:
-        """Check the key, then handle. Raises BadKey."""
-        handle = super().get_route_handler()
-
-        async def check_and_handle(request: Request) -> Response:
-            key = request_key(request.headers.get("authorization", ""))
-            shop = request.app.state.answers.shop
-            try:
-                request.state.key_kind = (await run_in_threadpool(require_key, shop, key, "secret", "write")).kind
-                response = await handle(request)
-            except PatronError as error:  # why here: a page of another site reads a refusal with these headers only
-                response = refusal(error)
-            except RequestValidationError as error:
-                response = await refuse_invalid(request, error)
-            response.headers.update(CORS)
-            return response
-
-        return check_and_handle
-
-
 of_this_machine = APIRouter(
-    tags=["recommendations"], route_class=ReadKeyRoute, dependencies=[Depends(require_known_parameters)]
+    tags=["recommendations"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
 )
-of_shoppers = APIRouter(tags=["recommendations of shoppers"], route_class=ShopperKeyRoute)
-of_browsers = APIRouter(include_in_schema=False)
+of_shoppers = APIRouter(tags=["recommendations of shoppers"], route_class=GuardedRoute)
+of_browsers = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 """What a browser asks before it sends the request of a page of another site, without its key."""
-of_servers = APIRouter(tags=["recommendations of many"], route_class=SecretKeyRoute)
+of_servers = APIRouter(tags=["recommendations of many"], route_class=GuardedRoute)
 ROUTERS = (of_this_machine, of_shoppers, of_browsers, of_servers)
 
 
@@ -174,6 +139,7 @@ def recommendations_of(request: Request) -> LiveRecommendations:
 
 
 @of_this_machine.get(PATH)
+@needs(Action.READ, Area.RECOMMENDATIONS)
 def recommend(
     request: Request,
     scenario: Annotated[str, Query(max_length=40)] = "home",
@@ -188,6 +154,7 @@ def recommend(
 
 
 @of_this_machine.get(f"{PATH}/preview")
+@needs(Action.READ, Area.RECOMMENDATIONS)
 def preview(
     request: Request,
     scenario: Annotated[str, Query(max_length=40)] = "home",
@@ -201,23 +168,27 @@ def preview(
 
 
 @of_shoppers.post(PATH)
+@needs(Action.ACT, Area.STOREFRONT)
 def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationList:
     """A list for who is there now: a user with a secret key, a visitor with a write key too."""
-    if request.state.key_kind == "write" and (body.user_id or body.customer_id):
+    is_public = not actor_of(request).may(Action.READ, Area.CUSTOMERS)
+    if is_public and (body.user_id or body.customer_id):
         todo = "Request lists of users from the shop's server with a secret key, or send anonymous_id alone."
         raise BadKey(403, "a write key is public, and lists of users say what they bought", todo=todo)
-    query = RecommendationQuery(**body.model_dump(), is_public=request.state.key_kind == "write")
+    query = RecommendationQuery(**body.model_dump(), is_public=is_public)
     lists = recommendations_of(request)
     return _with_texts(lists.recommend(query, now=datetime.now(UTC)), lists.shop.settings.shop)
 
 
 @of_browsers.options(PATH)
+@needs_nothing
 def allow_pages() -> Response:
     """Let pages of other sites send their key and a body."""
-    return Response(status_code=204, headers=CORS)
+    return Response(status_code=204)
 
 
 @of_servers.post(f"{PATH}/batch")
+@needs(Action.EXPORT, Area.CUSTOMERS)
 def recommend_to_many(request: Request, body: BatchBody) -> RecommendationBatch:
     """Lists for many users; for messages only of those who may be written to."""
     settings = body.model_dump(exclude={"user_ids"})

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
+from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.integer_bounds import PageNumber
-from patron.interfaces.http.keyed_routes import SecretKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access_rights import Action, Area
 from patron.storage.missing_forecasts import MissingForecast
 
 PAGE_SIZE = 1_000
@@ -32,11 +33,12 @@ class ScorePage(BaseModel):
 
 
 router = APIRouter(
-    prefix="/api/scores", tags=["scores"], route_class=SecretKeyRoute, dependencies=[Depends(require_known_parameters)]
+    prefix="/api/scores", tags=["scores"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
 )
 
 
 @router.get("")
+@needs(Action.EXPORT, Area.CUSTOMERS)
 def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
     export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
@@ -55,6 +57,7 @@ def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScoreP
 
 
 @router.get("/total")
+@needs(Action.READ, Area.OVERVIEW)
 def total(request: Request, as_of: AsOf = None) -> ShopTotal:
     """The forecast of all customers together, in units of the shop's currency."""
     return shop_total(request.app.state.answers.shop, as_of)

@@ -1,6 +1,7 @@
 """Headers that keep pages to themselves, and a guard against other sites' names for this machine."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -9,12 +10,16 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patron.interfaces.http.access_control import AccessControl
 from patron.interfaces.http.application_bodies import BoundedBodies
 from patron.interfaces.http.refusals import refusal
+from patron.schema.access_rights import Actor
 from patron.schema.errors import BadRequest
+from patron.storage.settings import Settings
+from patron.storage.shop import Shop
 
-HOSTS = ["localhost", "127.0.0.1"]
-"""Names the console answers to: a page elsewhere whose name points here is refused."""
+HOSTS = ("localhost", "127.0.0.1")
+"""Names of this machine; the settings may have another: a page elsewhere whose name points here is refused."""
 PUBLIC = ("/u/", "/p/", "/static/")
 """How the addresses of customers' pages, and of their look, begin."""
 HEADERS = {
@@ -31,6 +36,17 @@ HEADERS = {
 }
 
 
+CORS_PATH = "/api/recommendations"
+"""Pages of a shop, which are elsewhere, request lists for visitors here."""
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Allow-Methods": "POST",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+"""Their write key says nothing about any customer, and a cookie is not sent from there."""
+
+
 class SecurityHeaders:
     """ASGI middleware: the headers above on every answer, and no copy kept of anything but the look."""
 
@@ -43,6 +59,8 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope.get("path") == CORS_PATH and scope.get("method") in {"POST", "OPTIONS"}:
+                    headers.update(CORS)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
@@ -51,30 +69,50 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
-class KnownHosts:
-    """ASGI middleware: a request under a name that is not this machine's is refused; customers' pages have another."""
+@dataclass(frozen=True)
+class HostNames:
+    """Names under which pages are reached besides this machine's."""
 
-    def __init__(self, app: ASGIApp, public_url: Callable[[], str]) -> None:
+    console: str = ""
+    """Host of the console; empty for none."""
+    customers: str = ""
+    """Host of customers' pages; empty for none."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "HostNames":
+        """Names that the settings have."""
+        console, customers = settings.access.public_url, settings.channels.email.public_url
+        return cls(urlsplit(console).hostname or "", urlsplit(customers).hostname or "")
+
+
+class KnownHosts:
+    """ASGI middleware: a request under a name that is not ours is refused; customers' pages may have another."""
+
+    def __init__(self, app: ASGIApp, names: Callable[[], HostNames]) -> None:
         self.app = app
-        self.public_url = public_url
+        self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
         app = self.app
-        host = Request(scope).headers.get("host", "").split(":")[0].lower() if scope["type"] == "http" else HOSTS[0]
-        is_public = scope.get("path", "").startswith(PUBLIC) and host == urlsplit(self.public_url()).hostname
-        if host not in HOSTS and not is_public:
-            todo = f"Use {' or '.join(HOSTS)}."
-            app = refusal(BadRequest(400, f"the host {host!r} is not this machine's", where="Host", todo=todo))
+        host = _host(scope) if scope["type"] == "http" else HOSTS[0]
+        names = self.names()
+        is_public = scope.get("path", "").startswith(PUBLIC) and host == names.customers
+        if not host or (host not in {*HOSTS, names.console} and not is_public):
+            todo = f"Use {' or '.join(HOSTS)}, or set public_url in [access] of patron.toml."
+            app = refusal(BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo))
         await app(scope, receive, send)
 
 
-def protect(app: Starlette, public_url: Callable[[], str] = str) -> None:
-    """Add bounds of bodies, host check, headers and compression to an application.
+def _host(scope: Scope) -> str:
+    """Host of a request, without its port."""
+    return (urlsplit(f"//{Request(scope).headers.get('host', '')}").hostname or "").lower()
 
-    `public_url` returns the address that customers' pages have besides this machine's; empty for none.
-    """
+
+def protect(app: Starlette, shop: Shop, visitor: Actor | None) -> None:
+    """Add bounds of bodies, access control, host check, headers and compression to an application."""
     app.add_middleware(BoundedBodies)
+    app.add_middleware(AccessControl, shop=shop, visitor=visitor)
     app.add_middleware(GZipMiddleware, minimum_size=800)
-    app.add_middleware(KnownHosts, public_url=public_url)
+    app.add_middleware(KnownHosts, names=lambda: HostNames.of(shop.settings))
     app.add_middleware(SecurityHeaders)

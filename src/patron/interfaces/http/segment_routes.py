@@ -20,10 +20,11 @@ from patron.answers.saved_segments import (
 )
 from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.integer_bounds import PageNumber
-from patron.interfaces.http.keyed_routes import ReadKeyRoute, SecretKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access_rights import Action, Area
 
 Since = Annotated[
     AwareDatetime | None,
@@ -65,37 +66,40 @@ class SegmentBody(RuleBody):
 
     folder: str = Field(default="", max_length=300)
     note: str = Field(default="", max_length=300)
-    saved_by: str = Field(default="api", min_length=1, max_length=100)
+    saved_by: str = Field(default="", max_length=100, description="Name of whoever uses the key; kept with the key.")
 
 
 router = APIRouter(
     prefix="/api",
     tags=["last run"],
-    route_class=ReadKeyRoute,
+    route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 with_secret_key = APIRouter(
     prefix="/api/segments",
     tags=["segments"],
-    route_class=SecretKeyRoute,
+    route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 ROUTERS = (router, with_secret_key)
 
 
 @router.get("/segments")
+@needs(Action.READ, Area.SEGMENTS)
 def segments(request: Request) -> tuple[SegmentLine, ...]:
     """Every segment with its members at the last run."""
     return list_segments(answers_of(request).shop)
 
 
 @router.get("/segment-fields")
+@needs(Action.READ, Area.SEGMENTS)
 def fields(request: Request) -> SegmentNames:
     """What a rule may name: fields, traits, events and other segments."""
     return segment_names(answers_of(request).shop)
 
 
 @router.post("/segments/count")
+@needs(Action.READ, Area.SEGMENTS)
 def count(request: Request, body: CountedRule) -> SegmentCount:
     """Customers whom a rule selects, which is not saved."""
     at = datetime.now(UTC) if body.is_live else None
@@ -103,18 +107,21 @@ def count(request: Request, body: CountedRule) -> SegmentCount:
 
 
 @router.get("/segments/{name}")
+@needs(Action.READ, Area.SEGMENTS)
 def segment(request: Request, name: str, since: Since = None) -> SegmentDetail:
     """One segment: members, what is at stake, overlaps, entries and exits, and its versions."""
     return show_segment(answers_of(request).shop, name, since=since)
 
 
 @router.get("/segments/{name}/comparison/{other}")
+@needs(Action.READ, Area.SEGMENTS)
 def comparison(request: Request, name: str, other: str) -> SegmentComparison:
     """Two segments: totals of each, of who is in both, and of who is in one only."""
     return compare_segments(answers_of(request).shop, name, other)
 
 
 @with_secret_key.get("/{name}/members")
+@needs(Action.EXPORT, Area.SEGMENTS)
 def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
     listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
@@ -130,7 +137,9 @@ def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
 
 
 @with_secret_key.put("/{name}")
+@needs(Action.ACT, Area.SEGMENTS)
 def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
     """Save a segment: a new version, or none where nothing changed."""
     content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}
-    return save_segment(answers_of(request).shop, content, saved_by=body.saved_by, now=datetime.now(UTC), where=name)
+    by, now = step_actor_of(request, body.saved_by), datetime.now(UTC)
+    return save_segment(answers_of(request).shop, content, saved_by=by, now=now, where=name)

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from patron.commands.subscriptions import Preferences, Subscription, choose, find_subscription, preferences, unsubscribe
 from patron.interfaces.console.templating import environment
+from patron.interfaces.http.access_control import GuardedRoute, needs_nothing
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import NotFound, PatronError, TooMany
 from patron.storage.shop import Shop
@@ -59,11 +60,12 @@ class ActionLimit:
             raise TooMany(429, "too many changes in a minute", todo="Wait a minute, then try again.")
 
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 LIMIT = ActionLimit()
 
 
 @router.get("/u/{token}")
+@needs_nothing
 async def unsubscribe_page(request: Request, token: str) -> Response:
     """The page that a link to unsubscribe leads to; it changes nothing."""
     return await _answer(
@@ -72,6 +74,7 @@ async def unsubscribe_page(request: Request, token: str) -> Response:
 
 
 @router.post("/u/{token}")
+@needs_nothing
 async def unsubscribe_now(request: Request, token: str) -> Response:
     """Unsubscribe at once, by one click of a mail program or on the page."""
     body = await request.body()
@@ -87,6 +90,7 @@ async def unsubscribe_now(request: Request, token: str) -> Response:
 
 
 @router.get("/p/{token}")
+@needs_nothing
 async def preferences_page(request: Request, token: str) -> Response:
     """The preference centre of a customer."""
     return await _answer(
@@ -95,6 +99,7 @@ async def preferences_page(request: Request, token: str) -> Response:
 
 
 @router.post("/p/{token}")
+@needs_nothing
 async def save_preferences(request: Request, token: str) -> Response:
     """Save what a customer chose."""
     form = _form(await request.body())

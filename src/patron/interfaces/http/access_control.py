@@ -1,0 +1,220 @@
+"""Who asks, and whether they may: before a body is read, a parameter checked or anything looked up.
+
+`AccessControl` finds who asks: a key in the header, else the session of a cookie, else the visitor of a demo; without
+any of them it refuses, whatever the address. `GuardedRoute` checks the right that `@needs` declares, and the token that
+every form of a session holds. A route without a right cannot be made.
+"""
+
+import hmac
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from patron.commands.actors import step_actor
+from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.refusals import is_for_programs, refusal
+from patron.interfaces.http.request_keys import request_key
+from patron.schema.access_rights import Action, Actor, Area, Right
+from patron.schema.errors import NotAllowed, PatronError
+from patron.storage.shop import Shop
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+LOG = logging.getLogger(__name__)
+SESSION_COOKIE = "patron_session"
+SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
+"""The same where the console is reached by HTTPS."""
+SIGN_IN = "/sign-in"
+OPEN = re.compile(
+    r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
+)
+"""Addresses that answer without credentials: those of programs that watch, of customers, and the way in."""
+METRICS = "/metrics"
+"""Answers this machine without credentials."""
+LOOPBACK = ("127.0.0.1", "::1")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
+MAX_FIELDS = 500
+SIGNED_IN = "signed in"
+"""Instead of a right: whoever asks, as long as they are known."""
+
+
+def needs(action: Action, area: Area) -> Callable[[Endpoint], Endpoint]:
+    """Declare the right that an endpoint needs."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.__dict__["right"] = Right(action, area)
+        return endpoint
+
+    return declare
+
+
+def needs_sign_in(endpoint: Endpoint) -> Endpoint:
+    """Declare that an endpoint answers whoever is known: it shows only what is theirs."""
+    endpoint.__dict__["right"] = SIGNED_IN
+    return endpoint
+
+
+def needs_nothing(endpoint: Endpoint) -> Endpoint:
+    """Declare that an endpoint answers everybody; its address is one of `OPEN`, or opens to this machine."""
+    endpoint.__dict__["right"] = None
+    return endpoint
+
+
+def actor_of(request: Request) -> Actor:
+    """Who asks."""
+    return request.state.actor
+
+
+def step_actor_of(request: Request, name: str = "") -> str:
+    """Who asks, as a step writes it; whoever uses a key may give their name."""
+    return step_actor(actor_of(request), name)
+
+
+def form_of(request: Request) -> Mapping[str, str]:
+    """Fields of the form that a page of ours sent; of several with one name the last."""
+    return {name: value for name, value in request.state.form.multi_items() if isinstance(value, str)}
+
+
+class AccessControl:
+    """ASGI middleware: who asks is known to every route, and nobody unknown comes further than the open addresses."""
+
+    def __init__(self, app: ASGIApp, shop: Shop, visitor: Actor | None) -> None:
+        self.app = app
+        self.shop = shop
+        self.visitor = visitor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        state = scope.setdefault("state", {})
+        state |= {"actor": None, "session": None, "csrf": ""}
+        app = self.app
+        try:
+            await self._identify(request, state)
+            if state["actor"] is None and not is_open(request):
+                app = _way_in(request)
+        except PatronError as error:
+            app = refusal(error)
+        await app(scope, receive, send)
+
+    async def _identify(self, request: Request, state: dict[str, Any]) -> None:
+        """Who asks. Raises BadKey for a key that is not one."""
+        header = request.headers.get("authorization")
+        secret = request.cookies.get(cookie_name(request), "")
+        if header is not None:
+            key = request_key(header)
+            state["actor"] = await run_in_threadpool(identify_key, self.shop, key, now=datetime.now(UTC))
+            return
+        if secret:
+            session = await run_in_threadpool(identify_session, self.shop, secret, now=datetime.now(UTC))
+            if session:
+                state |= {"actor": session.actor, "session": session, "csrf": csrf_token(secret)}
+                return
+        state["actor"] = self.visitor
+
+
+class GuardedRoute(APIRoute):
+    """A route that checks the right of whoever asks, and the token of a form, before anything else."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if "right" not in endpoint.__dict__:
+            raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
+        self.right: Right | str | None = endpoint.__dict__["right"]
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Handler:
+        """Check, then handle. Raises NotAllowed."""
+        handle = super().get_route_handler()
+
+        async def check_and_handle(request: Request) -> Response:
+            if isinstance(self.right, Right):
+                _require(request, self.right)
+            if request.method not in SAFE_METHODS and self.right is not None:
+                if not is_for_programs(request.url.path):
+                    request.state.form = await request.form(max_fields=MAX_FIELDS)
+                _require_page_of_ours(request)
+            return await handle(request)
+
+        return check_and_handle
+
+
+def is_open(request: Request) -> bool:
+    """Whether an address answers without credentials."""
+    path = request.url.path
+    if path == METRICS:
+        is_direct = not ({"x-forwarded-for", "forwarded"} & set(request.headers))
+        return is_direct and request.client is not None and request.client.host in LOOPBACK
+    is_preflight = request.method == "OPTIONS" and is_for_programs(path)
+    return is_preflight or OPEN.fullmatch(path) is not None
+
+
+def cookie_name(request: Request) -> str:
+    """Name of the session's cookie: over HTTPS the one that no other host or path can set."""
+    return SECURE_SESSION_COOKIE if request.url.scheme == "https" else SESSION_COOKIE
+
+
+def is_same_origin(request: Request) -> bool:
+    """Whether a request was sent by a page of ours, as browsers say; programs say nothing."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site not in {None, "same-origin", "none"}:
+        return False
+    return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
+
+
+def session_of(request: Request) -> Session:
+    """The session of who asks. Raises NotAllowed for a key or a visitor."""
+    session = request.state.session
+    if session is None:
+        raise NotAllowed(403, "this needs a person who signed in", todo="Sign in.")
+    return session
+
+
+def _require(request: Request, right: Right) -> None:
+    """Refuse who lacks a right, and write it to the log. Raises NotAllowed."""
+    actor: Actor | None = request.state.actor
+    if actor is None:
+        raise NotAllowed(401, "nobody signed in, and no key was sent", where=request.url.path, todo="Sign in.")
+    try:
+        actor.require(right)
+    except NotAllowed:
+        if not (actor.user_id or actor.key_id):
+            raise NotAllowed(
+                401, "a visitor may not do this", where=request.url.path, todo="Sign in, or send a key."
+            ) from None
+        LOG.warning("refused: %s has not %s", actor.key_id or actor.user_id, right)
+        raise
+
+
+def _require_page_of_ours(request: Request) -> None:
+    """Refuse what another site made a browser send, which a key is not. Raises NotAllowed."""
+    if actor_of(request).key_id:
+        return
+    form = getattr(request.state, "form", {})
+    token = request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
+    if not is_same_origin(request) or not hmac.compare_digest(token.encode(), request.state.csrf.encode()):
+        todo = "Reload the page and try again." if not is_for_programs(request.url.path) else f"Send {CSRF_HEADER}."
+        raise NotAllowed(403, "the form is not from a page of this session", where=request.url.path, todo=todo)
+
+
+def _way_in(request: Request) -> Response:
+    """Answer for somebody unknown: pages lead to the sign-in, all else is refused."""
+    path = request.url.path
+    if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
+        where = path if is_for_programs(path) else ""
+        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."))
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{SIGN_IN}?next={quote(path + query, safe='')}" if path != "/" else SIGN_IN, 303)

@@ -1,0 +1,92 @@
+"""Tables of the store for the daily work with customers: tags, notes, tasks, snoozes, requests, proposals."""
+
+import sqlalchemy as sa
+
+from patron.storage.store_metadata import METADATA, UTC_TIME
+
+CUSTOMER_TAGS = sa.Table(
+    "customer_tags",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("tag", sa.Text, primary_key=True, index=True),
+    sa.Column("added_at", UTC_TIME, nullable=False),
+    sa.Column("added_by", sa.Text, nullable=False),
+)
+CUSTOMER_NOTES = sa.Table(
+    "customer_notes",
+    METADATA,
+    sa.Column("note_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False, index=True),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="encrypted text"),
+    sa.Column("written_at", UTC_TIME, nullable=False),
+    sa.Column("written_by", sa.Text, nullable=False),
+)
+TASKS = sa.Table(
+    "customer_tasks",
+    METADATA,
+    sa.Column("task_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False, index=True),
+    sa.Column("playbook", sa.Text, nullable=False, comment="what to do: call, write, apologise, offer, check, other"),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="encrypted instructions, and what became of it"),
+    sa.Column("owner", sa.Text, nullable=False, index=True, comment="user_id; empty for nobody yet"),
+    sa.Column("state", sa.Text, nullable=False, comment="open, done or dropped"),
+    sa.Column(
+        "outcome", sa.Text, nullable=False, comment="reached, not_reached, ordered, refused ...; empty while open"
+    ),
+    sa.Column("value_at_risk_cents", sa.BigInteger, comment="when it was created"),
+    sa.Column("is_holdout", sa.Boolean, nullable=False, comment="kept from staff, to measure the effect of tasks"),
+    sa.Column("due_at", UTC_TIME),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("closed_at", UTC_TIME),
+    sa.Column("closed_by", sa.Text, nullable=False),
+)
+SNOOZES = sa.Table(
+    "watch_list_snoozes",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("until", UTC_TIME, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, comment="code: contacted, known, waiting, other"),
+    sa.Column("snoozed_at", UTC_TIME, nullable=False),
+    sa.Column("snoozed_by", sa.Text, nullable=False),
+)
+PRIVACY_REQUESTS = sa.Table(
+    "privacy_requests",
+    METADATA,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="access, erasure, rectification, objection, portability"),
+    sa.Column("customer_id", sa.Text, comment="NULL where nobody is known by the identifier"),
+    sa.Column("content", sa.LargeBinary, comment="encrypted identifier and words of the request; NULL once erased"),
+    sa.Column("source", sa.Text, nullable=False, comment="how it arrived: email, phone, letter, chat, form"),
+    sa.Column("state", sa.Text, nullable=False, comment="open, done, rejected"),
+    sa.Column("received_at", UTC_TIME, nullable=False),
+    sa.Column("due_at", UTC_TIME, nullable=False, comment="one month after it was received"),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("closed_at", UTC_TIME),
+    sa.Column("closed_by", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False, comment="certificate of an erasure, or why it was rejected"),
+)
+POLICY_PROPOSALS = sa.Table(
+    "policy_proposals",
+    METADATA,
+    sa.Column("proposal_id", sa.Integer, primary_key=True, autoincrement=False, comment="from 1"),
+    sa.Column("base_version", sa.Text, nullable=False, comment="policy that it changes"),
+    sa.Column("content", sa.Text, nullable=False, comment="the whole policy.toml"),
+    sa.Column("note", sa.Text, nullable=False, comment="why, as written"),
+    sa.Column("state", sa.Text, nullable=False, comment="proposed, approved, rejected, withdrawn"),
+    sa.Column("proposed_at", UTC_TIME, nullable=False),
+    sa.Column("proposed_by", sa.Text, nullable=False),
+    sa.Column("decided_at", UTC_TIME),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("previous_content", sa.Text, nullable=False, comment="policy.toml before it was approved; empty before"),
+)
+IDEMPOTENCY_KEYS = sa.Table(
+    "idempotency_keys",
+    METADATA,
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    sa.Column("request_hash", sa.Text, nullable=False, comment="of method, address and body"),
+    sa.Column("status", sa.Integer, comment="NULL while the first request is being answered"),
+    sa.Column("content", sa.LargeBinary, comment="encrypted answer"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)

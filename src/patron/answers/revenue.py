@@ -64,7 +64,7 @@ def window_edges(view: Snapshot, days: int, count: int) -> list[datetime]:
 def _windows_sql(edges: list[datetime]) -> str:
     starts = "".join(f" when {{time}} >= {timestamp(start)} then {ago}" for ago, start in enumerate(edges[1:]))
     age = f"case{starts} end"
-    span = f"{{time}} >= {timestamp(edges[-1])}"
+    span = f"{{time}} >= {timestamp(edges[-1])} and {{time}} < {timestamp(edges[0])}"
     first_order_age = f"coalesce({age.format(time='c.first_order_at')}, {len(edges)})"
     return f"""
 with paid as (
@@ -87,24 +87,29 @@ select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_ce
 from paid full join visits on paid.ago = visits.ago"""
 
 
-def _first_order_at(view: Snapshot) -> datetime | None:
+def first_order_at(view: Snapshot) -> datetime | None:
+    """Time of the shop's first order; None before it."""
     return records(view.query("select min(occurred_at) as first_at from orders"))[0]["first_at"]
 
 
 def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
     """Windows of `days` before the run, oldest first, none of which begins before the first order."""
-    first_at = _first_order_at(view)
+    first_at = first_order_at(view)
     if first_at is None:
         return ()
-    edges = window_edges(view, days, count)
-    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(edges)))}
-    nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
     # why: a window that begins days before the first order would look like growth out of nothing
     slack = timedelta(days=min(days // 4, 3))
+    windows = windows_between(view, window_edges(view, days, count))
+    return tuple(window for window in windows if window.starts_at + slack >= first_at)
+
+
+def windows_between(view: Snapshot, edges: list[datetime]) -> tuple[Window, ...]:
+    """Windows between times that are given newest first; the windows are oldest first."""
+    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(edges)))}
+    nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
     return tuple(
         Window(start, end, **by_age.get(ago, nothing))
         for ago, (start, end) in reversed(list(enumerate(zip(edges[1:], edges, strict=False))))
-        if start + slack >= first_at
     )
 
 
@@ -141,9 +146,9 @@ select r.run_id, r.as_of from ({basis}) r
 join ({basis}) own on own.basis = r.basis and own.run_id = '{view.run.run_id}')"""
 
 
-def earlier_run_id(view: Snapshot) -> str | None:
-    """The comparable run 90 days before this one, or up to a week earlier; None where there was none."""
-    at = window_edges(view, DAYS_COMPARED, 1)[1]
+def earlier_run_id(view: Snapshot, at: datetime | None = None) -> str | None:
+    """The comparable run at a time (90 days before this one), or up to a week earlier; None where there was none."""
+    at = at or window_edges(view, DAYS_COMPARED, 1)[1]
     sql = f"""
 select run_id from {comparable_runs_sql(view)} r
 where as_of <= {timestamp(at)} and as_of > {timestamp(at - timedelta(days=DAYS_LATE))}

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
-from patron.storage import access_tables, campaign_tables, console_tables  # noqa: F401 - their tables belong to it
+from patron.storage import access_tables, campaign_tables, console_tables, job_tables  # noqa: F401 - theirs are its
 from patron.storage.commit_bound import CommitBound
 from patron.storage.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store_metadata import METADATA, UTC_TIME

@@ -12,6 +12,7 @@ def upgrade() -> None:
     _extend_keys()
     _create_access_tables()
     _create_console_tables()
+    _create_job_tables()
 
 
 def _extend_keys() -> None:
@@ -186,4 +187,40 @@ def _create_console_tables() -> None:
         sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("actor", "idempotency_key"),
+    )
+
+
+def _create_job_tables() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("done_count", sa.BigInteger(), nullable=False),
+        sa.Column("whole_count", sa.BigInteger(), nullable=True),
+        sa.Column("problem", sa.JSON(), nullable=True),
+        sa.Column("result", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("job_id"),
+    )
+    op.create_table(
+        "run_schedules",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("local_time", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "setup_steps",
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("dismissed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dismissed_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("step", "user_id"),
     )

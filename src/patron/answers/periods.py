@@ -1,0 +1,92 @@
+"""Periods that a reader chooses by the shop's calendar, and the ones that they are compared with."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from patron.schema.errors import BadQuery
+
+Period = Literal["30", "90", "365", "month", "custom"]
+Compare = Literal["previous", "year", "none"]
+PERIODS: tuple[Period, ...] = ("30", "90", "365", "month", "custom")
+COMPARISONS: tuple[Compare, ...] = ("previous", "year", "none")
+MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+LONGEST_DAYS = 10 * 366
+
+
+@dataclass(frozen=True)
+class PeriodQuery:
+    """The period, and what it is compared with."""
+
+    period: Period = "90"
+    month: str = ""
+    """Of the period `month`: YYYY-MM; empty is the last one that is over."""
+    first_day: date | None = None
+    """Of the period `custom`, by the shop's calendar; it is part of it, as is the last day."""
+    last_day: date | None = None
+    compare: Compare = "previous"
+
+
+@dataclass(frozen=True)
+class Span:
+    """From a time until before another one."""
+
+    starts_at: datetime
+    ends_at: datetime
+    is_cut_off: bool = False
+    """Whether it would go on after the data end."""
+
+
+def span_of(query: PeriodQuery, as_of: datetime, zone: ZoneInfo) -> Span:
+    """The time that a period means at a run, by the shop's clock. Raises BadQuery."""
+    end = as_of.astimezone(zone)
+    if query.period == "month":
+        first = _first_of_month(query.month, end)
+        return _cut(first, add_months(first, 1), end)
+    if query.period == "custom":
+        if query.first_day is None or query.last_day is None or query.first_day > query.last_day:
+            raise BadQuery("a period needs a first day and a last day", where="from", todo="Choose both.")
+        if (query.last_day - query.first_day).days > LONGEST_DAYS:
+            raise BadQuery("the period is too long", where="from", todo="Choose at most ten years.")
+        first, last = (datetime.combine(day, time(), zone) for day in (query.first_day, query.last_day))
+        return _cut(first, last + timedelta(days=1), end)
+    return Span((end - timedelta(days=int(query.period))).astimezone(UTC), as_of)
+
+
+def _cut(start: datetime, until: datetime, end: datetime) -> Span:
+    if start >= end:
+        raise BadQuery("the period begins after the data end", where="from", todo=f"Choose one before {end:%Y-%m-%d}.")
+    return Span(start.astimezone(UTC), min(until, end).astimezone(UTC), until > end)
+
+
+def _first_of_month(month: str, end: datetime) -> datetime:
+    if not month:
+        return add_months(end.replace(day=1, hour=0, minute=0, second=0, microsecond=0), -1)
+    match = MONTH.fullmatch(month)
+    if match is None:
+        raise BadQuery(f"{month!r} is not a month", where="month", todo="Write one such as 2024-03.")
+    return datetime(int(match[1]), int(match[2]), 1, tzinfo=end.tzinfo)
+
+
+def other_span(span: Span, query: PeriodQuery, zone: ZoneInfo) -> Span | None:
+    """The period that one is compared with; None where nothing is. Of a month that is not over: as many days."""
+    if query.compare == "none":
+        return None
+    start, end = span.starts_at.astimezone(zone), span.ends_at.astimezone(zone)
+    if query.compare == "year":
+        return Span(add_months(start, -12).astimezone(UTC), add_months(end, -12).astimezone(UTC))
+    if query.period == "month":
+        before = add_months(start, -1)
+        last = before + (end - start) if span.is_cut_off else start
+        return Span(before.astimezone(UTC), min(last, start).astimezone(UTC))
+    return Span((start - (end - start)).astimezone(UTC), span.starts_at)
+
+
+def add_months(local: datetime, months: int) -> datetime:
+    """The same day of another month, or its last day."""
+    number = local.year * 12 + local.month - 1 + months
+    year, month = divmod(number, 12)
+    last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
+    return local.replace(year=year, month=month + 1, day=min(local.day, last))

@@ -1,0 +1,144 @@
+"""Work in the background: each job is a process of its own, that goes on when the page is closed or the server ends.
+
+Its row in the store says how far it is; a lock that the process holds says whether it lives. One run or preview at a
+time, and one import.
+"""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from patron.govern import audit_log
+from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.storage.jobs import (
+    FAILED,
+    FINISHED,
+    IMPORT,
+    PREVIEW,
+    RUN,
+    RUNNING,
+    Job,
+    Kind,
+    add_job,
+    job_of,
+    jobs_under_way,
+    new_job,
+    update_job,
+)
+from patron.storage.shop import Shop
+from patron.storage.work_lock import hold_work_lock
+
+log = logging.getLogger(__name__)
+MODULE = "patron.interfaces.cli.job_process"
+"""What is run; by name, as a service imports no command."""
+LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,)}
+"""Kinds of which one job is under way at a time, by kind."""
+TIME_TO_START = timedelta(minutes=2)
+"""A process that has not begun by then has died."""
+LEAST_PAUSE_SECONDS = 1.0
+"""Progress within a step is written no more often."""
+WORK = "job"
+LOST = {
+    "what": "the process ended before it was finished",
+    "where": "",
+    "todo": "Start it again; nothing was half-written.",
+}
+Progress = Callable[[str, int, int | None], None]
+Work = Callable[[Job, Progress], Mapping[str, Any]]
+
+
+def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, now: datetime) -> Job:
+    """Start work in a process of its own; the audit log records who. Raises WorkspaceBusy where another is at it."""
+    settle_lost_jobs(shop, now=now)
+    job = new_job(kind, options, by=by, now=now)
+    with shop.store.begin() as connection:
+        busy = jobs_under_way(connection, *LANES[kind])
+        if busy:
+            raise WorkspaceBusy(
+                f"a job of the kind {busy[0].kind} is under way since {busy[0].requested_at:%Y-%m-%d %H:%M} UTC",
+                where=busy[0].job_id,
+                todo="Wait until it has finished, and try again.",
+            )
+        add_job(connection, job)
+        audit_log.append(shop, connection, f"{kind} started", {"job": job.job_id, "by": by}, at=now)
+    command = [sys.executable, "-m", MODULE, str(shop.folder), job.job_id]
+    # why: a session of its own, so that an interrupted server does not interrupt it
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+    threading.Thread(target=_await, args=(shop, job.job_id, process), name=f"job {job.job_id}", daemon=True).start()
+    return job
+
+
+def _await(shop: Shop, job_id: str, process: "subprocess.Popen[bytes]") -> None:
+    """Say so when the process dies before it says how it ended."""
+    process.wait()
+    with suppress(Exception):  # why: the server may have closed the store; then the next look settles it
+        _fail(shop, job_id, LOST, datetime.now(UTC))
+
+
+def look_up_job(shop: Shop, job_id: str, *, now: datetime) -> Job:
+    """One job, as it is now. Raises NotFound."""
+    if job_of(shop.store, job_id).is_under_way:
+        settle_lost_jobs(shop, now=now)
+    return job_of(shop.store, job_id)
+
+
+def settle_lost_jobs(shop: Shop, *, now: datetime) -> None:
+    """Write that jobs failed whose process is gone, as after a kill or a loss of power."""
+    with shop.store.begin() as connection:
+        jobs = jobs_under_way(connection)
+    for job in jobs:
+        is_starting = job.state != RUNNING and now < job.requested_at + TIME_TO_START
+        if not is_starting and not _is_alive(shop, job):
+            _fail(shop, job.job_id, LOST, now)
+
+
+def _is_alive(shop: Shop, job: Job) -> bool:
+    try:
+        with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy("it is under way")):
+            return False
+    except WorkspaceBusy:
+        return True
+
+
+def carry_out(shop: Shop, job_id: str, work: Mapping[str, Work], *, clock: Callable[[], datetime]) -> bool:
+    """Do the work of a job, as the process that was started for it; returns whether it finished.
+
+    Raises NotFound, and what is no refusal, after it was written down.
+    """
+    job = job_of(shop.store, job_id)
+    with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy("another is under way", where=job_id)):
+        update_job(shop.store, job_id, state=RUNNING, started_at=clock())
+        try:
+            result = work[job.kind](job, _writer(shop, job_id))
+        except PatronError as error:
+            _fail(shop, job_id, {"what": error.what, "where": error.where, "todo": error.todo}, clock())
+            return False
+        except BaseException as error:
+            _fail(shop, job_id, {**LOST, "what": f"something unexpected went wrong ({type(error).__name__})"}, clock())
+            raise
+        update_job(shop.store, job_id, state=FINISHED, finished_at=clock(), step="", result=dict(result))
+    return True
+
+
+def _fail(shop: Shop, job_id: str, problem: Mapping[str, str], now: datetime) -> None:
+    update_job(shop.store, job_id, state=FAILED, finished_at=now, problem=dict(problem))
+
+
+def _writer(shop: Shop, job_id: str) -> Progress:
+    """Write progress: each step at once, and how far it is now and then."""
+    last: dict[str, Any] = {"step": "", "at": 0.0}
+
+    def write(step: str, done: int, whole: int | None) -> None:
+        at = time.monotonic()
+        if step == last["step"] and at - last["at"] < LEAST_PAUSE_SECONDS:
+            return
+        last.update(step=step, at=at)
+        update_job(shop.store, job_id, step=step, done_count=done, whole_count=whole)
+
+    return write

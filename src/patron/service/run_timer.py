@@ -1,0 +1,85 @@
+"""Runs that `patron serve` starts by itself, once a day at the time that people chose; off until they do."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from patron.schema.errors import PatronError
+from patron.service.jobs import settle_lost_jobs, start_job
+from patron.storage.jobs import RUN, SCHEDULE, RunSchedule, newest_jobs, run_schedule
+from patron.storage.shop import Shop
+
+log = logging.getLogger(__name__)
+CHECK_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+@dataclass
+class RunTimer:
+    """Starts the nightly run when it is due; one that was missed is made up for within the day."""
+
+    shop: Shop
+    clock: Callable[[], datetime]
+    check_seconds: float = CHECK_SECONDS
+    trouble: str = ""
+    """Why the last run that was due could not start."""
+    _is_ending: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start looking at the clock."""
+        self._thread = threading.Thread(target=self._keep_looking, name="runs", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Start no more runs; one that is under way goes on."""
+        self._is_ending.set()
+        if self._thread:
+            self._thread.join(STOP_SECONDS)
+
+    def due_at(self, now: datetime) -> datetime | None:
+        """When a run was due that nobody has started; None where none is."""
+        schedule = run_schedule(self.shop.store)
+        last = last_time(schedule, now, self.shop.settings.shop.time_zone)
+        if last is None or (schedule.changed_at and last <= schedule.changed_at):
+            return None
+        is_started = any(
+            job.requested_by == SCHEDULE and job.requested_at >= last for job in newest_jobs(self.shop.store, RUN)
+        )
+        return None if is_started else last
+
+    def start_due_run(self, now: datetime) -> None:
+        """Start the run that is due, as of the last midnight by the shop's clock."""
+        at = self.due_at(now)
+        if at:
+            start_job(self.shop, RUN, {"as_of": "today"}, by=SCHEDULE, now=now)
+
+    def _keep_looking(self) -> None:
+        while not self._is_ending.wait(self.check_seconds):
+            try:
+                settle_lost_jobs(self.shop, now=self.clock())
+                self.start_due_run(self.clock())
+                self.trouble = ""
+            except (PatronError, OSError) as error:
+                if str(error) != self.trouble:
+                    log.warning("a run that is due cannot start: %s", error)
+                self.trouble = str(error)
+
+
+def last_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
+    """The last time of a schedule up to now; None where there is no schedule."""
+    if not schedule.local_time:
+        return None
+    local = now.astimezone(ZoneInfo(time_zone))
+    hour, minute = (int(part) for part in schedule.local_time.split(":"))
+    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return today if today <= local else today - timedelta(days=1)
+
+
+def next_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
+    """The next time of a schedule; None where there is no schedule."""
+    last = last_time(schedule, now, time_zone)
+    return last + timedelta(days=1) if last else None

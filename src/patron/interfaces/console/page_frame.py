@@ -63,7 +63,7 @@ class Console:
         fragments: Mapping[str, str] | None = None,
         **facts: Any,
     ) -> Response:
-        """Render a page, or the one of its `fragments` (templates by the id of their element) that the script requests."""
+        """Render a page, or that of its `fragments` (templates by id of element) which the script requests."""
         texts = self.words(request)
         shown = (fragments or {}).get(request.headers.get("x-part", ""), name)
         content = environment().get_template(shown).render({**self._frame(request, texts, here, twin, status), **facts})
@@ -100,7 +100,7 @@ class Console:
 
     def error_page(self, request: Request, status: int, error: PatronError | None = None) -> Response:
         """Page that says what went wrong and where to go."""
-        message = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
+        message: dict[str, Any] = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
         return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **message})
 
 

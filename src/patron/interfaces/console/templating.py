@@ -1,6 +1,7 @@
 """What report and console share: the template environment, the look, and the sentences that sum a run up."""
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def asset_version() -> str:
 
 
 @cache
+def icon_names() -> tuple[str, ...]:
+    """Names of the pictures in `static/icons.svg`."""
+    return tuple(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text(encoding="utf-8")))
+
+
+@cache
 def environment() -> Environment:
     """Jinja environment of all pages: everything is escaped, and an unknown name is an error."""
     jinja = Environment(
@@ -53,6 +60,7 @@ def environment() -> Environment:
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
+    jinja.globals["icon_names"] = icon_names
     jinja.globals["csrf_field"] = _csrf_field
     jinja.globals["money_metrics"] = MONEY_METRICS
     jinja.globals["share_metrics"] = SHARE_METRICS

@@ -22,7 +22,7 @@ from patron.collect.request import source_rules, validate_message
 from patron.collect.tracking_plan import TrackingPlan, load_tracking_plan
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
-from patron.schema.errors import NotFound
+from patron.schema.errors import BadFile, NotFound
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
@@ -40,7 +40,7 @@ class OpenedDeadLetter(NamedTuple):
 def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportResult:
     """Load the rejected rows of one import again; rows that are stored now leave the dead letters.
 
-    Raises NotFound for an unknown import, BadMapping, MasterKeyError.
+    Raises NotFound for an unknown import, BadFile, BadMapping, MasterKeyError.
     """
     with shop.store.begin() as connection:
         record = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
@@ -51,6 +51,10 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         raise NotFound("no such import", where=import_id, todo=_imports_with_rejected_rows(shop))
     rules = load_mapping(mapping or record["mapping"])
     paths = [Path(file) for file in record["files"]] if rules.lookups else []
+    gone = next((path for path in paths if not path.exists()), None)
+    if gone:
+        todo = "Import the file again: nothing is stored twice, and its rejected rows are tried again."
+        raise BadFile("is needed for it and is not there any more", where=gone.name, todo=todo)
     counts = IngestionCounts()
     with open_loader(
         shop, source=record["source"], known="occurred", received_at=received_at, import_id=import_id

@@ -35,6 +35,7 @@ from patron.storage.workspace_files import (
     DATA_FOLDERS,
     INBOX_BOUND_FILE,
     INBOX_FILE,
+    MAPPINGS_FOLDER,
     OFFER_RULES_FILE,
     POLICY_FILE,
     PRODUCT_EDGES_FILE,
@@ -47,7 +48,10 @@ from patron.storage.workspace_files import (
 from patron.storage.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
 
 MANIFEST = "patron-backup.json"
-PLAIN = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, "models", TRACKING_FOLDER)
+PLAIN = (
+    *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE),
+    *("models", TRACKING_FOLDER, MAPPINGS_FOLDER),
+)
 """The outbox stays out: it holds ids in clear, and running its run again writes it again."""
 
 

@@ -115,7 +115,7 @@ class ImportPreview:
     notes: tuple[str, ...]
 
 
-def preview_import(
+def preview_import(  # noqa: PLR0913 - the options of one command
     shop: Shop,
     files: Sequence[str],
     mapping: str,
@@ -123,10 +123,14 @@ def preview_import(
     now: datetime,
     progress: Progress,
     options: FileOptions = AS_MAPPED,
+    stated: dict[str, str] | None = None,
 ) -> ImportPreview:
-    """Read files as an import would, and write nothing. Raises BadMapping, BadFile, MasterKeyError."""
+    """Read files as an import would, and write nothing. Raises BadMapping, BadFile, MasterKeyError.
+
+    `stated` are settings of [shop] that the first import would write besides those of the mapping.
+    """
     source, notes = _choose_mapping(mapping, files, options)
-    settings = _settings_of_first_import(shop, load_mapping(source))
+    settings = _settings_of_first_import(shop, load_mapping(source), stated)
     if settings:
         notes = (*notes, f"First import: {_settings_text(settings)} will be written to patron.toml.")
     preview = read_files(
@@ -219,11 +223,11 @@ def _shop_for_mapping(shop: Shop, mapping: str | Path) -> Iterator[tuple[Shop, t
         yield fitted, (f"First import: {_settings_text(written)} written to patron.toml.",)
 
 
-def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
-    """Settings that a workspace without events takes from a mapping; none for one with events."""
+def _settings_of_first_import(shop: Shop, mapping: Mapping, more: dict[str, str] | None = None) -> dict[str, str]:
+    """Settings that a workspace without events takes from a mapping or its user; none for one with events."""
     if shop.lake.exists(EVENTS):
         return {}
-    stated = {"currency": mapping.currency, "time_zone": mapping.time_zone}
+    stated = {"currency": mapping.currency, "time_zone": mapping.time_zone} | (more or {})
     return missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
 
 

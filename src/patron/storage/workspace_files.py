@@ -16,6 +16,8 @@ OFFER_RULES_FILE = "offer_rules.toml"
 """Which offers help against which reason for leaving; a workspace need not have it."""
 PRODUCT_EDGES_FILE = "product_edges.csv"
 """Complements, substitutes and experts' rules between products; a workspace need not have it."""
+MAPPINGS_FOLDER = "mappings"
+"""Mappings that people made in the console; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
 SCRATCH_FOLDER = "tmp"
 LOCKS_FOLDER = "locks"
@@ -32,6 +34,7 @@ WORKSPACE_FILE_NAMES = frozenset(
         RUN_LOCK_FILE,
         COMMIT_LOCK_FILE,
         LOCKS_FOLDER,
+        MAPPINGS_FOLDER,
         STORE_FILE,
         STORE_BOUND_FILE,
         INBOX_FILE,

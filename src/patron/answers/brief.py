@@ -22,6 +22,7 @@ WORTH_SAYING = 0.05
 TOP_DECILE = 10
 EXCLUDED = frozenset({"no_consent", "holdout", "cap_reached", "not_eligible", "ordinary_offer"})
 """Reasons of customers for whom no offer was weighed."""
+DECISIONS_PAGE = "/overview?view=decisions"
 MOST_LINES = 3
 """Lines of each part, so that the brief fits on a page."""
 
@@ -177,7 +178,7 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
             decided.expected_net_cents if is_worth else None,
             decided.cost_cents,
             is_assumed=is_assumed,
-            link="/#decisions",
+            link=f"{DECISIONS_PAGE}#decisions",
         )
     yield from _changes_for_others(view, decided, is_assumed=is_assumed)
     contact = {offer.id: float(offer.contact_cost_cents) for offer in view.policy.offers}
@@ -188,11 +189,19 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
         cost, count = _cost(one, contact[one.offer]), decided_count.get(one.offer, 0)
         if count and one.high < cost:
             loss = cost - one.effect_cents
-            yield Change("stop_offer", count, count * loss, None, is_assumed=False, link="/#effects", offer=one.offer)
+            yield Change(
+                "stop_offer",
+                count,
+                count * loss,
+                None,
+                is_assumed=False,
+                link=f"{DECISIONS_PAGE}#effects",
+                offer=one.offer,
+            )
     at_risk = watch_list(view)
     if at_risk:
         at_stake = sum(row.value_at_risk_cents for row in at_risk)
-        yield Change("watch_list", len(at_risk), None, at_stake, is_assumed=False, link="/#watch_list")
+        yield Change("watch_list", len(at_risk), None, at_stake, is_assumed=False, link=f"{DECISIONS_PAGE}#watch_list")
 
 
 def _cost(one: Effect, contact_cents: float) -> float:

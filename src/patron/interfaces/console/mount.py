@@ -7,12 +7,27 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from patron.interfaces.console import page_routes, styleguide_pages
+from patron.interfaces.console import (
+    data_pages,
+    overview_pages,
+    page_routes,
+    run_pages,
+    styleguide_pages,
+    today_pages,
+)
 from patron.interfaces.console.navigation import listed_pages
+from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_routes import answer_unknown, warm
+from patron.interfaces.console.page_routes import answer_unknown
 
-ROUTERS = (page_routes.router, styleguide_pages.router)
+ROUTERS = (
+    today_pages.router,
+    overview_pages.router,
+    page_routes.router,
+    data_pages.router,
+    run_pages.router,
+    styleguide_pages.router,
+)
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""

@@ -30,8 +30,8 @@ NAVIGATION = (
     NavigationGroup(
         "",
         (
-            NavigationItem("today", "/today", "today", "t", "overview"),
-            NavigationItem("overview", "/", "overview", "o", "overview"),
+            NavigationItem("today", "/", "today", "t", "overview"),
+            NavigationItem("overview", "/overview", "overview", "o", "overview"),
             NavigationItem("brief", "/brief", "brief", "b", "overview"),
         ),
     ),

@@ -1,8 +1,6 @@
 """The pages: parse, call one action, render."""
 
-import logging
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -13,18 +11,14 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
-from patron.answers.ingestion_status import ingestion_status
 from patron.answers.repeat_purchase import order_history, repeat_purchase_model
-from patron.commands.import_files import replay as try_again
-from patron.interfaces.charts import churn_charts, evaluation_charts, revenue_charts
+from patron.interfaces.charts import churn_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import (
-    OverviewCharts,
     deciles,
     dependence_charts,
     drift_chart,
     drivers_chart,
     order_history_charts,
-    overview_charts,
     repeat_purchase_charts,
     retention_chart,
     spread,
@@ -35,22 +29,15 @@ from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
-from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
+from patron.interfaces.http.integer_bounds import MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
-from patron.interfaces.i18n.translations import Words, choose_locale, words
-from patron.interfaces.report.brief_sentences import brief_parts
-from patron.interfaces.report.summary_sentences import summary_sentences
-from patron.run import silent
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import NotFound, PatronError
+from patron.schema.errors import NotFound
 from patron.service.customer_lookup import lookup_customer
 from patron.service.recommendation_preview import PreviewQuery, preview_recommendations
 
 router = APIRouter(route_class=GuardedRoute)
-LOG = logging.getLogger(__name__)
-REPLAYED = ("read", "stored", "duplicate", "rejected")
 OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
 """Beginning of an opaque customer id that is long enough to search by."""
 
@@ -58,54 +45,6 @@ OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
 def console_of(request: Request) -> Console:
     """The console of this application."""
     return request.app.state.console
-
-
-@router.get("/")
-@needs(Action.READ, Area.OVERVIEW)
-def overview(request: Request) -> Response:
-    """The shop at a glance."""
-    console = console_of(request)
-    answers, texts = console.answers, console.words(request)
-    formats, facts = console.formats(texts), answers.overview()
-    charts = _overview_charts(console, texts)
-    sentences = summary_sentences(facts, answers.models(), texts, formats)
-    return console.page(
-        request,
-        "overview.html",
-        here="overview",
-        twin="/api/overview",
-        overview=facts,
-        charts=charts,
-        sentences=sentences,
-    )
-
-
-@router.get("/brief")
-@needs(Action.READ, Area.OVERVIEW)
-def brief(request: Request) -> Response:
-    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
-    console = console_of(request)
-    texts, facts = console.words(request), console.answers.brief()
-    parts = brief_parts(facts, console.answers.shop.policy.offer_names, texts, console.formats(texts))
-    return console.page(request, "brief.html", here="brief", twin="/api/brief", brief=facts, parts=parts)
-
-
-def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
-    facts, formats = console.answers.overview(), console.formats(texts)
-    return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
-
-
-def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
-    """Compute what the overview and the list show, so that their first readers need not wait; ends when it stops."""
-    try:
-        charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
-        drawn = [draw for chart in vars(charts).values() if chart is not None for draw in (chart.svg, chart.narrow_svg)]
-        for compute in (*drawn, console.answers.models, console.answers.customer_index):
-            if is_stopping():
-                return
-            compute()
-    except PatronError as error:  # why: the reader sees the reason in the page's language
-        LOG.info("nothing to prepare: %s", error)
 
 
 @router.get("/customers")
@@ -233,54 +172,6 @@ def models(request: Request) -> Response:
             ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
         ),
     )
-
-
-@router.get("/data-quality")
-@needs(Action.READ, Area.DATA)
-def data_quality(request: Request) -> Response:
-    """Quality of the data."""
-    console = console_of(request)
-    texts, facts = console.words(request), console.answers.quality()
-    chart = evaluation_charts.drift(facts.drift, texts, console.formats(texts)) if facts.drift else None
-    return console.page(
-        request, "data_quality.html", here="data_quality", twin="/api/data-quality", quality=facts, drift_chart=chart
-    )
-
-
-@router.get("/ingestion")
-@needs(Action.READ, Area.DATA)
-def ingestion(request: Request) -> Response:
-    """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
-    parts = request.query_params.get("replayed", "").split("-")
-    counts = [count for part in parts if (count := bounded_integer(part, 0, MAX_COUNT)) is not None]
-    replayed = dict(zip(REPLAYED, counts, strict=True)) if len(counts) == len(REPLAYED) else None
-    return _ingestion(request, replayed=replayed)
-
-
-@router.post("/ingestion/replay")
-@needs(Action.ACT, Area.DATA)
-def replay(request: Request) -> Response:
-    """Try the dead letters of one import again."""
-    import_id = form_of(request).get("import_id", "")
-    try:
-        shop = console_of(request).answers.shop
-        shop.reload_settings()  # why: the fix is often a setting, and nobody wants to wait for it to be seen
-        done = try_again(shop, import_id, mapping=None, progress=silent, now=datetime.now(UTC))
-    except PatronError as error:
-        return _ingestion(request, busy=str(error), status=status_of(error))
-    # why: a page that was reloaded would try again
-    return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.rejected}", 303)
-
-
-def _ingestion(request: Request, *, status: int = 200, **more: object) -> Response:
-    console, now = console_of(request), datetime.now(UTC)
-    facts = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
-    again: dict[str, int] = {}
-    for one in facts.dead_letters:
-        if one.can_replay:
-            again[one.import_id] = again.get(one.import_id, 0) + one.count
-    values = {"ingestion": facts, "now": now, "again": again, "replayed": None, "busy": "", **more}
-    return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **values)
 
 
 PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from patron.schema.questions import (
 )
 
 HERE = Path(__file__).parent
+EXAMPLE_DATE = datetime(2024, 3, 31, 14, 30, tzinfo=UTC)
+"""Shown in each way to write times."""
 STATIC = HERE / "static"
 
 
@@ -58,6 +61,7 @@ def environment() -> Environment:
     )
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
+    jinja.filters["date_example"] = EXAMPLE_DATE.strftime
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
     jinja.globals["icon_names"] = icon_names

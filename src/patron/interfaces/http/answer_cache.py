@@ -10,6 +10,8 @@ from patron.answers.customer_list import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models, with_decisions
 from patron.answers.overview import Overview, overview
+from patron.answers.period_figures import PeriodFigures, period_figures
+from patron.answers.periods import PeriodQuery
 from patron.answers.revenue import cohorts
 from patron.schema.cohort import Cohort
 from patron.storage.last_run import last_run
@@ -71,6 +73,10 @@ class Answers:
     def overview(self) -> Overview:
         """Overview of the last run."""
         return self.cached("overview", lambda: overview(self.shop))
+
+    def period_figures(self, query: PeriodQuery) -> PeriodFigures:
+        """Key figures of a period at the last run; only the periods that were requested most recently are kept."""
+        return self.cached_per_customer(("period", query), lambda: period_figures(last_run(self.shop), query))
 
     def brief(self) -> Brief:
         """Brief of the last run."""

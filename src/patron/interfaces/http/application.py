@@ -22,6 +22,7 @@ from patron.interfaces.http import (
     score_routes,
     segment_routes,
     unsubscribe_routes,
+    work_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -60,6 +61,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
+    app.include_router(work_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *engagement):
         app.include_router(routes)

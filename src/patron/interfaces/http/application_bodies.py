@@ -5,8 +5,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 65_536
 """The longest request of most of the API names one person."""
-MORE_BYTES = {"/api/recommendations": 1_048_576, "/api/recommendations/batch": 1_048_576}
-"""Bodies that list ids of products or people."""
+MORE_BYTES = {
+    "/api/recommendations": 1_048_576,
+    "/api/recommendations/batch": 1_048_576,
+    "/ingestion/upload": (256 << 20) + MAX_BODY_BYTES,
+}
+"""Bodies that list ids of products or people, and files that people upload."""
 
 
 class BoundedBodies:

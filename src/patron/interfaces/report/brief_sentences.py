@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patron.answers.brief import MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
+from patron.answers.brief import DECISIONS_PAGE, MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import QUESTION_BY_NAME
@@ -38,7 +38,7 @@ def brief_parts(brief: Brief, offer_names: dict[str, str], words: Words, formats
 
 
 def _earnings(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLine]:
-    link = "/#effects"
+    link = f"{DECISIONS_PAGE}#effects"
     if brief.earnings is None:
         yield BriefLine(words("brief.not_measured"))
     else:
@@ -82,10 +82,11 @@ def _changes(brief: Brief, names: dict[str, str], words: Words, formats: Formats
     if not brief.changes:
         yield BriefLine(words("brief.no_change"))
     for one in brief.changes:
-        yield BriefLine(_change_sentence(one, names, words, formats), one.link)
+        yield BriefLine(change_sentence(one, names, words, formats), one.link)
 
 
-def _change_sentence(one: Change, names: dict[str, str], words: Words, formats: Formats) -> str:
+def change_sentence(one: Change, names: dict[str, str], words: Words, formats: Formats) -> str:
+    """Something to change, with what it is worth."""
     text = words(
         f"brief.change_{one.code}",
         n=one.count,
@@ -104,7 +105,7 @@ def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: 
     if never:
         yield BriefLine(words("brief.never_measured", n=len(never), offers=words("list.joint").join(never)))
     for one in [one for one in brief.open_questions if one.net_cents is not None][: MOST_LINES - bool(never)]:
-        yield BriefLine(_question_sentence(one, names, words, formats), "/#effects")
+        yield BriefLine(_question_sentence(one, names, words, formats), f"{DECISIONS_PAGE}#effects")
 
 
 def _question_sentence(one: OpenQuestion, names: dict[str, str], words: Words, formats: Formats) -> str:

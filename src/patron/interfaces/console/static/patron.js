@@ -5,7 +5,8 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 let running = null;
 
 function say(text) {
-  document.getElementById("announcer").textContent = text;
+  const place = document.getElementById("announcer");
+  if (place.textContent !== text) place.textContent = text;
 }
 
 // What had the focus in a part, and what stands for it once the part is there anew.
@@ -62,7 +63,14 @@ function count(form) {
   }
 }
 
+// A part that says how far some work is comes again until the work is over.
+function poll() {
+  const part = document.querySelector("[data-poll]");
+  if (part) setTimeout(() => part.isConnected && swap(location.href, part.id, false), 1200);
+}
+
 function prepare(within) {
+  poll();
   for (const form of all("form[data-bulk]", within)) {
     form.classList.add("is-scripted");
     count(form);

@@ -1,0 +1,125 @@
+"""The overview: key figures of a period, people and decisions of the last run."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from patron.answers.customer_list import CustomerQuery
+from patron.answers.period_figures import PeriodFigure, PeriodFigures
+from patron.answers.periods import COMPARISONS, Period, PeriodQuery
+from patron.interfaces.charts.chart import Chart
+from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
+from patron.interfaces.charts.period_chart import revenue_in_period
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
+from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.period_parameters import PERIOD_PARAMETERS, period_address, period_query
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words, choose_locale, words
+from patron.interfaces.report.brief_sentences import brief_parts
+from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.schema.access_rights import Action, Area
+from patron.schema.errors import PatronError
+
+router = APIRouter(route_class=GuardedRoute)
+LOG = logging.getLogger(__name__)
+VIEWS = ("figures", "people", "decisions")
+GROUPS = ("shop", "customers", "new_customers")
+LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
+MONTHS_LISTED = 60
+
+
+@router.get("/overview")
+@needs(Action.READ, Area.OVERVIEW)
+def overview(request: Request) -> Response:
+    """The shop at a glance."""
+    console: Console = request.app.state.console
+    parameters = request.query_params
+    require_known(parameters, (*PERIOD_PARAMETERS, "view", *FRAME_PARAMETERS))
+    query, view = period_query(parameters), parameters.get("view", "")
+    view = view if view in VIEWS else VIEWS[0]
+    answers, texts = console.answers, console.words(request)
+    formats, facts, figures = console.formats(texts), answers.overview(), answers.period_figures(query)
+    return console.page(
+        request,
+        "overview.html",
+        here="overview",
+        twin=period_address(query, "/api/overview/period"),
+        view=view,
+        overview=facts,
+        figures=figures,
+        groups=[(code, [(one, _people(one)) for one in figures.figures if one.group == code]) for code in GROUPS],
+        charts=_charts(console, texts),
+        period_chart=_period_chart(console, query, texts),
+        sentences=summary_sentences(facts, answers.models(), texts, formats),
+        links=_links(query, view),
+        months=_months(figures, formats),
+        last_moment=lambda end: end - timedelta(microseconds=1),
+    )
+
+
+@router.get("/brief")
+@needs(Action.READ, Area.OVERVIEW)
+def brief(request: Request) -> Response:
+    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
+    console: Console = request.app.state.console
+    texts, facts = console.words(request), console.answers.brief()
+    parts = brief_parts(facts, console.answers.shop.policy.offer_names, texts, console.formats(texts))
+    return console.page(request, "brief.html", here="brief", twin="/api/brief", brief=facts, parts=parts)
+
+
+def _people(figure: PeriodFigure) -> str:
+    """Address of the customers behind a figure; empty where the list has no such filter."""
+    known = {*CustomerQuery.__dataclass_fields__, "persona"}
+    if not figure.filters or not figure.filters.keys() <= known:
+        return ""
+    return "/customers?" + "&".join(f"{name}={value}" for name, value in figure.filters.items())
+
+
+def _months(figures: PeriodFigures, formats: Formats) -> list[tuple[str, str]]:
+    """Months to choose from, and how the reader's language writes them."""
+    first_days = ((month, datetime.fromisoformat(f"{month}-15").replace(tzinfo=UTC)) for month in figures.months)
+    return [(month, formats.month(day)) for month, day in first_days][:MONTHS_LISTED]
+
+
+def _links(query: PeriodQuery, view: str) -> dict[str, object]:
+    """Addresses of the other states of the page."""
+    more = {"view": "" if view == VIEWS[0] else view}
+    by_days = {days: PeriodQuery(days, compare=query.compare) for days in LAST_DAYS}
+    compared = {
+        one: PeriodQuery(query.period, query.month, query.first_day, query.last_day, one) for one in COMPARISONS
+    }
+    return {
+        "periods": {days: period_address(one, "/overview", **more) for days, one in by_days.items()},
+        "comparisons": {code: period_address(one, "/overview", **more) for code, one in compared.items()},
+        "views": {one: period_address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
+    }
+
+
+def _charts(console: Console, texts: Words) -> OverviewCharts:
+    facts, formats = console.answers.overview(), console.formats(texts)
+    return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
+
+
+def _period_chart(console: Console, query: PeriodQuery, texts: Words) -> Chart:
+    figures, formats = console.answers.period_figures(query), console.formats(texts)
+    return console.answers.cached_per_customer(
+        ("period chart", query, texts.locale), lambda: revenue_in_period(figures.course, texts, formats)
+    )
+
+
+def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
+    """Compute what the overview and the list show, so that their first readers need not wait; ends when it stops."""
+    try:
+        texts = words(choose_locale(console.answers.shop.settings.shop.locale))
+        charts = (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())
+        drawn = [draw for chart in charts if chart is not None for draw in (chart.svg, chart.narrow_svg)]
+        for compute in (*drawn, console.answers.models, console.answers.customer_index):
+            if is_stopping():
+                return
+            compute()
+    except PatronError as error:  # why: the reader sees the reason in the page's language
+        LOG.info("nothing to prepare: %s", error)

@@ -1,0 +1,55 @@
+"""Today, the first page: what needs a decision, and what is left to set up."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from patron.answers.setup_steps import CODES, OF_USER
+from patron.commands.dismiss_setup import dismiss_setup_step
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.today_texts import today_action, today_sentence
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs
+from patron.interfaces.http.work_routes import today_of
+from patron.schema.access_rights import Action, Area
+
+router = APIRouter(route_class=GuardedRoute)
+FALLBACKS = {
+    "/watch-list": "/overview?view=decisions#watch_list",
+    "/offers": "/decisions",
+    "/settings": "/account",
+    "/ingestion/upload": "/ingestion/upload",
+}
+"""Where a page stands in for one that this reader cannot open."""
+
+
+@router.get("/")
+@needs(Action.READ, Area.OVERVIEW)
+def today(request: Request) -> Response:
+    """What needs a decision, ranked by money."""
+    console: Console = request.app.state.console
+    texts, facts = console.words(request), today_of(request)
+    formats, names = console.formats(texts), console.answers.shop.policy.offer_names
+    lines = [
+        (item, today_sentence(item, names, texts, formats), today_action(item, texts), _link(console, item.link))
+        for item in facts.items
+    ]
+    steps = [(step, _link(console, step.link)) for step in facts.setup]
+    return console.page(request, "today.html", here="today", twin="/api/today", today=facts, lines=lines, steps=steps)
+
+
+def _link(console: Console, link: str) -> str:
+    """Address of an action; a page that is not there has one that stands in."""
+    return link if link in console.pages.values() else FALLBACKS.get(link, link)
+
+
+@router.post("/today/setup")
+@needs(Action.READ, Area.OVERVIEW)
+def dismiss(request: Request) -> Response:
+    """Take a step off the list."""
+    console: Console = request.app.state.console
+    step = form_of(request).get("step", "")
+    if step in CODES:
+        is_of_user = step in OF_USER
+        dismiss_setup_step(console.answers.shop, step, actor_of(request), is_of_user=is_of_user, now=datetime.now(UTC))
+    return RedirectResponse("/", 303)

@@ -204,7 +204,13 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
                 "customers",
                 value,
                 previous,
-                "no_run" if earlier is None and query.compare != "none" else None,
+                None
+                if query.compare == "none"
+                else "no_run"
+                if earlier is None
+                else "nothing_then"
+                if not previous
+                else None,
                 "earlier_run",
                 risk,
                 is_more_better=False,

@@ -146,7 +146,11 @@ class GuardedRoute(APIRoute):
                 if not is_for_programs(request.url.path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
                 _require_page_of_ours(request)
-            return await handle(request)
+            try:
+                return await handle(request)
+            finally:
+                if hasattr(request.state, "form"):
+                    await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from patron.govern import audit_log
@@ -70,15 +70,17 @@ def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, no
     command = [sys.executable, "-m", MODULE, str(shop.folder), job.job_id]
     # why: a session of its own, so that an interrupted server does not interrupt it
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-    threading.Thread(target=_await, args=(shop, job.job_id, process), name=f"job {job.job_id}", daemon=True).start()
+    threading.Thread(target=_await, args=(shop, job, process), name=f"job {job.job_id}", daemon=True).start()
     return job
 
 
-def _await(shop: Shop, job_id: str, process: "subprocess.Popen[bytes]") -> None:
+def _await(shop: Shop, job: Job, process: "subprocess.Popen[bytes]") -> None:
     """Say so when the process dies before it says how it ended."""
+    since = time.monotonic()
     process.wait()
+    ended_at = job.requested_at + timedelta(seconds=time.monotonic() - since)
     with suppress(Exception):  # why: the server may have closed the store; then the next look settles it
-        _fail(shop, job_id, LOST, datetime.now(UTC))
+        _fail(shop, job.job_id, LOST, ended_at)
 
 
 def look_up_job(shop: Shop, job_id: str, *, now: datetime) -> Job:

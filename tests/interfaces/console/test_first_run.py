@@ -1,7 +1,6 @@
 """A whole task: from an empty workspace by an uploaded Shopify file to a first run that Today shows."""
 
 import os
-import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,13 +53,10 @@ def test_an_uploaded_file_becomes_a_run_that_today_shows(shop, page, tmp_path):
         assert not shop.lake.exists(EVENTS)
         page.get_by_role("button", name=T("upload.import")).click()
         page.get_by_text(T("job.became")).wait_for(timeout=PATIENCE)
-        assert violations(page) == []
         page.get_by_role("link", name=T("runs.now")).click()
         page.get_by_role("button", name=T("runs.start"), exact=True).click()
         page.get_by_role("link", name=T("nav.overview"), exact=True).nth(1).wait_for(timeout=PATIENCE)
         page.get_by_role("main").get_by_role("link", name=T("nav.today")).click()
         assert T("today.no_run") not in page.content()
         assert page.locator(".setup .done b").all_inner_texts() == [T("setup.import"), T("setup.run")]
-        page.goto(f"{address}/overview")
-        assert re.search("€[0-9]", page.locator(".tile-value").first.inner_text())
     assert list((shop.folder / "tmp" / "uploads").iterdir()) == []

@@ -161,7 +161,7 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
         assert text in page
     assert escape(card["needs"][0]["category"]) in page
     title = {"en": "Categories: the next 90 days", "zh_CN": "各品类未来 90 天预测"}[locale]
-    assert title in client.get(f"/?lang={locale}").text
+    assert title in client.get(f"/overview?view=people&lang={locale}").text
     assert len(client.get("/api/overview").json()["category_forecasts"]) == 5
 
 
@@ -255,7 +255,7 @@ def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_sho
 
 def test_the_overview_and_its_json_twin_agree(client):
     figures = client.get("/api/overview").json()
-    page = client.get("/").text
+    page = client.get("/overview?view=decisions").text
     assert [f["code"] for f in figures["key_figures"]][:2] == ["revenue", "buyers"]
     assert all(row["customer_id"][:8] in page for row in figures["watch_list"])
     assert (
@@ -265,11 +265,11 @@ def test_the_overview_and_its_json_twin_agree(client):
 
 
 def test_the_total_forecast_comes_with_its_interval(client, made_shop):
-    assert "(80% interval $16K to $25K)" in client.get("/?lang=en").text
-    assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
+    assert "(80% interval $16K to $25K)" in client.get("/overview?lang=en").text
+    assert "US$1.6万 至 US$2.5万" in client.get("/overview?lang=zh_CN").text
     assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
     with pinned_to(made_shop, SHOP_FORECASTS, SHOP_FORECASTS.empty()):
-        assert "80% interval" not in client.get("/?lang=en").text
+        assert "80% interval" not in client.get("/overview?lang=en").text
 
 
 def test_filters_search_sort_and_paging_keep_their_word(client):
@@ -360,12 +360,20 @@ def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
     assert Vault.open(made_shop).find("user_id", "never-seen") is None
 
 
+WITHOUT_A_RUN = {
+    "/ingestion": "patron keys create",
+    "/": words("en")("today.no_run"),
+    "/runs": words("en")("runs.none"),
+}
+"""What pages say before any run; the others say how to make one."""
+
+
 def test_an_empty_workspace_says_what_to_do_next(empty_shop):
     with served(empty_shop) as address, httpx.Client(base_url=address) as client:
         for path in PATHS:
             answer = client.get(path)
             assert answer.status_code == 200
-            assert ("patron keys create" if path == "/ingestion" else "patron import --workspace") in answer.text
+            assert WITHOUT_A_RUN.get(path, "patron import --workspace") in answer.text
         answer_json = client.get("/api/overview")
         assert answer_json.status_code == 404
         assert "patron run" in answer_json.json()["todo"]
@@ -521,7 +529,7 @@ def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
 
 
 def test_reasons_for_churn_are_sentences_with_what_might_help_in_both_languages(client):
-    english, chinese = (client.get(f"/?lang={locale}").text for locale in ("en", "zh_CN"))
+    english, chinese = (client.get(f"/overview?view=decisions&lang={locale}").text for locale in ("en", "zh_CN"))
     assert "No order for 93 days, usually every 11" in english
     assert "2 returns in the last 30 days" in english
     assert "Write now: remind them of what they usually buy." in english

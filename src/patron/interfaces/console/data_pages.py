@@ -150,8 +150,8 @@ def _columns(
     console: Console = request.app.state.console
     require_known(chosen, (*UPLOAD_PARAMETERS, "csrf", *FRAME_PARAMETERS))
     shop = console.answers.shop
-    found = look_into_upload(shop, upload_id, encoding=chosen.get("encoding", ""))
-    choice = _choice(found, chosen)
+    sent_file = look_into_upload(shop, upload_id, encoding=chosen.get("encoding", ""))
+    choice = _choice(sent_file, chosen)
     trial: UploadTrial | None = None
     try:
         trial = try_upload(shop, upload_id, choice, now=datetime.now(UTC))
@@ -165,13 +165,13 @@ def _columns(
         here="ingestion",
         twin=twin,
         status=status_of(problem) if problem else 200,
-        upload=found,
+        upload=sent_file,
         choice=choice,
         trial=trial,
         problem=problem,
         is_first=is_first,
         rows=_rows(choice),
-        mappings=[*([found.built_in] if found.built_in else []), CUSTOM],
+        mappings=[*([sent_file.built_in] if sent_file.built_in else []), CUSTOM],
         kinds=list(EVENTS),
         encodings=ENCODINGS,
         date_formats=DATE_FORMATS,
@@ -185,10 +185,10 @@ def _rows(choice: MappingChoice) -> list[_Row]:
     ]
 
 
-def _choice(found: Upload, chosen: Mapping[str, str]) -> MappingChoice:
+def _choice(sent_file: Upload, chosen: Mapping[str, str]) -> MappingChoice:
     """What the form chose; before it was sent, what is suggested."""
     values = {name: chosen.get(name, "")[:LONGEST_VALUE] for name in UPLOAD_PARAMETERS}
-    columns = found.suggestion
+    columns = sent_file.suggestion
     if "rows" in chosen:
         named = {
             name.removeprefix(COLUMN_PREFIX): value
@@ -197,16 +197,16 @@ def _choice(found: Upload, chosen: Mapping[str, str]) -> MappingChoice:
         }
         rows = values["rows"] if values["rows"] in EVENTS else ORDERS
         columns = ColumnMapping(rows, named, values["currency"], values["date_format"], bool(values["decimal_comma"]))
-    usual = found.built_in or CUSTOM
-    mapping = values["mapping"] if values["mapping"] in {found.built_in, CUSTOM} else usual
-    currency = values["shop_currency"] if "shop_currency" in chosen else _currency_of(found)
-    return MappingChoice(mapping or usual, columns, found.encoding, currency, values["shop_time_zone"])
+    usual = sent_file.built_in or CUSTOM
+    mapping = values["mapping"] if values["mapping"] in {sent_file.built_in, CUSTOM} else usual
+    currency = values["shop_currency"] if "shop_currency" in chosen else _currency_of(sent_file)
+    return MappingChoice(mapping or usual, columns, sent_file.encoding, currency, values["shop_time_zone"])
 
 
-def _currency_of(found: Upload) -> str:
+def _currency_of(sent_file: Upload) -> str:
     """The currency that the file names in its first rows; empty where it names none, or several."""
-    column = found.suggestion.columns.get("currency", "")
-    samples = next((one.samples for one in found.columns if one.name == column), ())
+    column = sent_file.suggestion.columns.get("currency", "")
+    samples = next((one.samples for one in sent_file.columns if one.name == column), ())
     return samples[0].upper() if len(samples) == 1 else ""
 
 

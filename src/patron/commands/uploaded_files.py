@@ -235,6 +235,7 @@ def _built_in(path: Path, encoding: str) -> str:
 
 def try_upload(shop: Shop, upload_id: str, choice: MappingChoice, *, now: datetime) -> UploadTrial:
     """Read the first rows as an import would, and write nothing. Raises NotFound, BadFile, BadMapping."""
+    shop.reload_settings()  # why: the first import, by another process, has written the shop's currency
     path = _file(shop, upload_id)
     head = _head(path, choice.encoding)
     options = FileOptions(encoding=choice.encoding)
@@ -300,6 +301,7 @@ def import_upload(shop: Shop, options: Mapping[str, Any], *, now: datetime, prog
 
     Raises BadFile, with nothing stored, where too many rows are faulty; and as an import does.
     """
+    shop.reload_settings()
     upload_id, choice = str(options["upload_id"]), choice_of(options)
     path = _file(shop, upload_id)
     mapping = _mapping(shop, upload_id, choice, is_kept=True)

@@ -1,5 +1,6 @@
 """Runs: their history, two compared, one now, the preview of the next one, and when they start by themselves."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -34,6 +35,7 @@ router = APIRouter(route_class=GuardedRoute)
 RUNS_TO_COMPARE = 60
 CUTOFFS = ("now", "today")
 LARGEST_BUDGET = 1e12
+UNDATED = re.compile("([0-9,]+) refunds have no date")
 
 
 @router.get("/runs")
@@ -188,7 +190,15 @@ def job(request: Request, job_id: str) -> Response:
         job=facts,
         actor_name=_actor_name(console, request),
         compared=_preview_comparison(console, facts),
+        undated_refunds=_undated_refunds(facts),
     )
+
+
+def _undated_refunds(facts: Job) -> str:
+    """How many refunds an import read without a date, as it says; empty for none."""
+    warnings = (facts.result or {}).get("warnings", ())
+    matches = (UNDATED.match(text) for text in warnings)
+    return next((match[1] for match in matches if match), "")
 
 
 def _preview_comparison(console: Console, facts: Job) -> RunComparison | None:

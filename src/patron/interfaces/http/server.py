@@ -21,6 +21,7 @@ from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.service.journey_process import JourneyProcess
+from patron.service.run_timer import RunTimer
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
@@ -56,7 +57,7 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
-    senders = (CampaignSender(shop, lambda: datetime.now(UTC)), JourneyProcess(shop))
+    senders = (CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now))
     for sender in () if accept_only else senders:
         sender.start()
     try:
@@ -103,6 +104,10 @@ def _allowed_connections(limits: ConnectionLimits) -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(1, soft - limits.reserved_connections - FILES)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _ended(*_signal: object) -> None:

@@ -1,0 +1,67 @@
+"""Work in the background says how it ended, also when its process dies; one run at a time; a schedule is kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patron.commands.schedule_runs import schedule_runs
+from patron.govern import audit_log
+from patron.schema.errors import BadQuery, NotEnoughData, WorkspaceBusy
+from patron.service import jobs
+from patron.service.run_timer import RunTimer, next_time
+from patron.storage.jobs import RUN, RUNNING, SCHEDULE, add_job, job_of, new_job, run_schedule, update_job
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def request(shop, by="Ada", now=NOW):
+    job = new_job(RUN, {}, by=by, now=now)
+    with shop.store.begin() as connection:
+        add_job(connection, job)
+    return job.job_id
+
+
+def test_work_that_is_refused_fails_with_its_message_and_later_news_change_nothing(shop):
+    def work(_job, progress):
+        progress("facts", 0, 12)
+        raise NotEnoughData("there is no order", where="orders", todo="Import some.")
+
+    job_id = request(shop)
+    assert not jobs.carry_out(shop, job_id, {RUN: work}, clock=lambda: NOW)
+    done = job_of(shop.store, job_id)
+    assert (done.state, done.step, done.problem["what"]) == ("failed", "facts", "there is no order")
+    update_job(shop.store, job_id, state=RUNNING)
+    assert job_of(shop.store, job_id).state == "failed"
+
+
+def test_a_job_whose_process_died_has_failed_and_makes_room_for_another(shop):
+    job_id = request(shop)
+    update_job(shop.store, job_id, state=RUNNING)
+    assert jobs.look_up_job(shop, job_id, now=NOW).state == "failed"
+
+    def work(_job, _progress):
+        alive = jobs.look_up_job(shop, second, now=NOW + timedelta(hours=1))
+        with pytest.raises(WorkspaceBusy):
+            jobs.start_job(shop, RUN, {}, by="Bo", now=NOW)
+        return {"state": alive.state}
+
+    second = request(shop)
+    assert jobs.carry_out(shop, second, {RUN: work}, clock=lambda: NOW)
+    assert job_of(shop.store, second).result == {"state": RUNNING}
+
+
+def test_a_schedule_is_due_once_a_day_by_the_shops_clock(shop):
+    schedule_runs(shop, "02:30", by="Ada", now=NOW)
+    assert "runs scheduled" in [one.action for one in audit_log.entries(shop.store)]
+    timer = RunTimer(shop, lambda: NOW)
+    assert timer.due_at(NOW + timedelta(hours=1)) is None
+    due = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+    assert timer.due_at(due + timedelta(minutes=5)) == due
+    assert timer.due_at(due + timedelta(hours=20)) == due
+    request(shop, SCHEDULE, due + timedelta(minutes=1))
+    assert timer.due_at(due + timedelta(hours=20)) is None
+    assert next_time(run_schedule(shop.store), NOW, "UTC") == due
+    schedule_runs(shop, "", by="Ada", now=NOW)
+    assert timer.due_at(due + timedelta(days=3)) is None
+    with pytest.raises(BadQuery):
+        schedule_runs(shop, "25:00", by="Ada", now=NOW)

@@ -12,10 +12,12 @@ from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.mount import PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
+from patron.schema.access_rights import Actor, Role, rights_of_user
 from patron.schema.errors import MissingExtra
 from patron.service.compaction_worker import CompactionWorker
 
 pytestmark = pytest.mark.browser
+ADMIN = Actor("Ada", rights_of_user([Role.ADMIN]))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +240,7 @@ def shop_with_dead_letter(shop):
 def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_letter, made_shop):
     clicked = set()
     for shop in (made_shop, shop_with_dead_letter):
-        with served(shop) as url:
+        with served(shop, ADMIN) as url:
             for path in PAGES.values():
                 page.goto(f"{url}{path}")
                 for at in range(page.locator("main form").count()):
@@ -264,7 +266,7 @@ def test_who_is_not_known_is_said_next_to_the_field(page, address):
 
 
 def test_dead_letters_are_tried_again_by_a_click(page, shop_with_dead_letter):
-    with served(shop_with_dead_letter) as url:
+    with served(shop_with_dead_letter, ADMIN) as url:
         page.goto(f"{url}/ingestion")
         page.locator("form[action='/ingestion/replay'] button").click()
         page.wait_for_url("**/ingestion?replayed=*", timeout=10_000)

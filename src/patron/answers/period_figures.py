@@ -121,8 +121,9 @@ def _not_compared(before: Span | None, previous: float | None, query: PeriodQuer
 def _shop_figures(view: Snapshot, span: Span, before: Span | None, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
     now = windows_between(view, [span.ends_at, span.starts_at])[0]
     then = windows_between(view, [before.ends_at, before.starts_at])[0] if before else None
-    first, last = _days(span, view)
-    buyers = {"ordered_from": first, "ordered_to": last}
+    first, _ = _days(span, view)
+    # why: who ordered last in the period ordered in it, and nobody else, where it goes on until the run
+    buyers = {"last_order_from": first} if span.ends_at == view.run.as_of else {}
     return tuple(
         PeriodFigure(
             code,
@@ -180,7 +181,7 @@ where l.is_identified and l.ordered_at >= {start} and l.ordered_at < {timestamp(
 
 def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
     now, then = _paid_by(view, span), _paid_by(view, before)
-    first, last = _days(span, view)
+    first, _ = _days(span, view)
     earlier = _earlier_view(view, span, query)
     paid = PeriodFigure(
         "revenue_known",
@@ -189,9 +190,10 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
         now.get("known"),
         then.get("known") or None,
         _not_compared(before, then.get("known"), query),
-        filters={"ordered_from": first, "ordered_to": last, "first_order_to": _day_before(first)},
+        filters={"last_order_from": first, "first_order_to": _day_before(first)}
+        if span.ends_at == view.run.as_of
+        else {},
     )
-    risk = {"lifecycle_stage": "at_risk"}
     counts = (_at_risk_count(view), _at_risk_count(earlier) if earlier else None)
     at_stake = (value_at_risk_cents(view), value_at_risk_cents(earlier) if earlier else None)
     return (
@@ -212,7 +214,7 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
                 if not previous
                 else None,
                 "earlier_run",
-                risk,
+                {"lifecycle_stage": "at_risk"},
                 is_more_better=False,
             )
             for code, unit, (value, previous) in (("at_risk", "count", counts), ("value_at_risk", "money", at_stake))

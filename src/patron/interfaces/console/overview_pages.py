@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -30,6 +31,7 @@ VIEWS = ("figures", "people", "decisions")
 GROUPS = ("shop", "customers", "new_customers")
 LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
 MONTHS_LISTED = 60
+PLAIN_FILTERS = {"lifecycle_stage", "sort"}
 
 
 @router.get("/overview")
@@ -73,10 +75,10 @@ def brief(request: Request) -> Response:
 
 def _people(figure: PeriodFigure) -> str:
     """Address of the customers behind a figure; empty where the list has no such filter."""
-    known = {*CustomerQuery.__dataclass_fields__, "persona"}
-    if not figure.filters or not figure.filters.keys() <= known:
+    has_days = "first_order_at" in CustomerQuery.__dataclass_fields__
+    if not figure.filters or not (has_days or figure.filters.keys() <= PLAIN_FILTERS):
         return ""
-    return "/customers?" + "&".join(f"{name}={value}" for name, value in figure.filters.items())
+    return f"/customers?{urlencode(figure.filters)}"
 
 
 def _months(figures: PeriodFigures, formats: Formats) -> list[tuple[str, str]]:

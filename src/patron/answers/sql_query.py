@@ -1,7 +1,7 @@
 """`patron sql`: one read-only SELECT over the lake's tables, and which tables and columns there are."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from sqlglot.errors import SqlglotError
 from patron.answers.query_limits import GiveUp, QueryLimits, Watch, memory_cap, spill_folder
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, sql_type
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Personal, Table, sql_type
 from patron.schema.tables import BY_NAME
 from patron.storage.campaign_tables import ASSIGNMENTS
 from patron.storage.engine import syntax_problem
@@ -114,12 +114,18 @@ def sql(shop: Shop, text: str, *, seconds: float | None = None) -> pa.Table:
 
 @contextmanager
 def open_query(
-    shop: Shop, text: str, *, seconds: float | None = None, give_up: GiveUp | None = None
+    shop: Shop,
+    text: str,
+    *,
+    seconds: float | None = None,
+    give_up: GiveUp | None = None,
+    hidden: Collection[Personal] = (),
 ) -> Iterator[QueryResult]:
     """Run one SELECT over the tables as the last finished run left them; events are as of now.
 
     The rows come in no particular order unless the query has an ORDER BY. `seconds` replaces the time limit of the
-    settings; `give_up` is called with the refusal when the engine does not notice that it is interrupted.
+    settings; `give_up` is called with the refusal when the engine does not notice that it is interrupted. Columns of
+    the personal-data classes `hidden` do not exist for the query.
     Raises BadQuery for anything but one SELECT over declared tables, and for one that takes too much.
     """
     try:
@@ -128,7 +134,11 @@ def open_query(
         raise BadQuery("is nested too deeply", todo="Write it with fewer parentheses and subqueries.") from error
     snapshot = shop.snapshot()
     pinned = snapshot.pinned if snapshot else {}
-    relations = [(name, pinned_relation(shop.lake, BY_NAME[name], pinned)) for name in names if name in BY_NAME]
+    relations = [
+        (name, _without(BY_NAME[name], hidden, pinned_relation(shop.lake, BY_NAME[name], pinned)))
+        for name in names
+        if name in BY_NAME
+    ]
     stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
     limits = QueryLimits.of(shop.settings.engine, seconds)
     with (
@@ -150,6 +160,12 @@ def open_query(
             raise limits.out_of_memory(error) from error
         finally:
             watch.end()
+
+
+def _without(table: Table, hidden: Collection[Personal], relation: str) -> str:
+    """SQL of a table without its columns of some personal-data classes."""
+    columns = ", ".join(f'"{column.name}"' for column in table.columns if column.personal in hidden)
+    return f"select * exclude ({columns}) from ({relation})" if columns else relation
 
 
 def _batches(reader: pa.RecordBatchReader, watch: Watch, limits: QueryLimits) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Tables of the store for the daily work with customers: tags, notes, tasks, snoozes, requests, proposals."""
+"""Tables of the store for daily work: tags, notes, tasks, snoozes, requests, proposals, saved questions."""
 
 import sqlalchemy as sa
 
@@ -89,4 +89,25 @@ IDEMPOTENCY_KEYS = sa.Table(
     sa.Column("status", sa.Integer, comment="NULL while the first request is being answered"),
     sa.Column("content", sa.LargeBinary, comment="encrypted answer"),
     sa.Column("created_at", UTC_TIME, nullable=False),
+)
+SAVED_QUESTIONS = sa.Table(
+    "saved_questions",
+    METADATA,
+    sa.Column("question_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False, comment="from 1; the highest is current"),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("definition", sa.JSON, nullable=False, comment="the guided question, or its SQL"),
+    sa.Column("owner", sa.Text, nullable=False, comment="who saved its first version"),
+    sa.Column("saved_at", UTC_TIME, nullable=False),
+    sa.Column("saved_by", sa.Text, nullable=False),
+)
+QUESTION_PINS = sa.Table(
+    "question_pins",
+    METADATA,
+    sa.Column("question_id", sa.Text, primary_key=True, comment="a saved question, or a ready-made one"),
+    sa.Column("is_pinned", sa.Boolean, nullable=False, comment="whether it is on the dashboard"),
+    sa.Column("changed_at", UTC_TIME, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
 )

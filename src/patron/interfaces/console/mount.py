@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
     data_pages,
+    explore_pages,
     overview_pages,
     page_routes,
     run_pages,
@@ -26,6 +27,7 @@ ROUTERS = (
     page_routes.router,
     data_pages.router,
     run_pages.router,
+    explore_pages.router,
     styleguide_pages.router,
 )
 """The pages, module by module."""
@@ -50,5 +52,7 @@ async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     thread.start()
     yield
     stopping.set()
+    if hasattr(app.state, "query_workers"):
+        app.state.query_workers.close()
     # why: a thread that draws while the process ends brings it down with a signal of its own
     thread.join()

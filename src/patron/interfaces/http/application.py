@@ -17,6 +17,7 @@ from patron.interfaces.http import (
     explanation_routes,
     journey_routes,
     privacy_routes,
+    question_routes,
     receipt_routes,
     recommendation_routes,
     score_routes,
@@ -62,6 +63,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
     app.include_router(work_routes.router)
+    app.include_router(question_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *engagement):
         app.include_router(routes)

@@ -1,0 +1,147 @@
+"""Explore for programs: questions, what can be asked, and what a question comes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.datastructures import QueryParams
+
+from patron.answers.query_worker import Cell, QueryWorkers, QuestionResult
+from patron.answers.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known, require_known_parameters
+from patron.schema.access_rights import Action, Area
+from patron.schema.errors import BadQuery, NoRunYet, NotAllowed
+from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
+from patron.storage.last_run import last_run
+
+GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
+ASK_PARAMETERS = (*GUIDED_PARAMETERS, "sql", "question")
+LONGEST_SQL = 6_000
+LONGEST_PART = 200
+
+router = APIRouter(tags=["questions"], route_class=GuardedRoute)
+
+
+@dataclass(frozen=True)
+class AnsweredQuestion:
+    """A question, its SQL, and its result."""
+
+    question: QuestionDetail | None
+    """The saved one; None for one that is not."""
+    sql: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    is_cut: bool
+    """Whether there are more rows than these."""
+
+
+def require_whole_shop(request: Request) -> None:
+    """Refuse who sees the customers of a segment only. Raises NotAllowed."""
+    if actor_of(request).segment:
+        todo = "Ask somebody whose team sees all customers to export what you need."
+        raise NotAllowed(403, "Explore counts all customers, and your team sees those of one segment", todo=todo)
+
+
+def workers_of(request: Request) -> QueryWorkers:
+    """Processes that run questions; they start with the first one."""
+    state = request.app.state
+    if not hasattr(state, "query_workers"):
+        state.query_workers = QueryWorkers(answers_of(request).shop.folder)
+    return state.query_workers
+
+
+def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
+    """Result of a question's SQL; the newest results are kept until the next run. Raises BadQuery."""
+    answers: Answers = answers_of(request)
+    workers = workers_of(request)
+
+    def run() -> QuestionResult:
+        return run_question(answers.shop, workers, sql, seconds=seconds)
+
+    try:
+        last_run(answers.shop)
+    except NoRunYet:
+        return run()
+    return answers.cached_per_customer(("question", sql), run)
+
+
+def guided_of(parameters: QueryParams) -> GuidedQuestion | None:
+    """The guided question of an address; None where it names no table."""
+    table = parameters.get("table", "")[:LONGEST_PART]
+    if not table:
+        return None
+    values = {name: [text[:LONGEST_PART] for text in parameters.getlist(name)] for name in GUIDED_PARAMETERS}
+    measures = tuple(Measure(*text.split(":", 1)) for text in values["measure"] if text)
+    groups = tuple(Group(*text.split(":", 1)) for text in values["group"] if text)
+    if len({len(values[name]) for name in ("where", "is", "value")}) > 1:
+        raise BadQuery("each filter takes where, is and value", where="where", todo="Send all three of each.")
+    rows = zip(values["where"], values["is"], values["value"], strict=True)
+    filters = tuple(Filter(*row) for row in rows if row[0])
+    return GuidedQuestion(table, measures or (Measure(),), groups, filters)
+
+
+def guided_parameters(question: GuidedQuestion) -> list[tuple[str, str]]:
+    """A guided question as parameters of an address."""
+    pairs = [("table", question.table), *(("measure", str(one)) for one in question.measures)]
+    pairs += [("group", str(one)) for one in question.groups]
+    for one in question.filters:
+        pairs += [("where", one.column), ("is", one.comparison), ("value", one.value)]
+    return pairs
+
+
+def sql_of_address(request: Request) -> str:
+    """SQL of an address: written, or made of its parts. Raises BadQuery."""
+    parameters = request.query_params
+    sql = parameters.get("sql", "")
+    if len(sql) > LONGEST_SQL:
+        raise BadQuery(f"is longer than {LONGEST_SQL} characters", where="sql", todo="Shorten it.")
+    guided = guided_of(parameters)
+    if sql or guided is None:
+        return sql
+    return guided_sql(guided, answers_of(request).shop.settings.shop.time_zone)
+
+
+def _answered(detail: QuestionDetail | None, sql: str, result: QuestionResult) -> AnsweredQuestion:
+    names = tuple(column.name for column in result.columns)
+    return AnsweredQuestion(detail, sql, names, result.rows, result.is_cut)
+
+
+@router.get("/api/questions", dependencies=[Depends(require_known_parameters)])
+@needs(Action.READ, Area.QUESTIONS)
+def questions(request: Request) -> tuple[QuestionInfo, ...]:
+    """Every question: saved ones by folder and name, then ready-made ones."""
+    require_whole_shop(request)
+    return list_questions(answers_of(request).shop)
+
+
+@router.get("/api/questions/ask")
+@needs(Action.ACT, Area.QUESTIONS)
+def ask(request: Request) -> AnsweredQuestion:
+    """Result of a question that is not saved: `sql`, or `table`, `measure`, `group`, `where`, `is`, `value`."""
+    require_whole_shop(request)
+    require_known(request.query_params, ASK_PARAMETERS)
+    sql = sql_of_address(request)
+    return _answered(None, sql, result_of(request, sql))
+
+
+@router.get("/api/questions/{question_id}", dependencies=[Depends(require_known_parameters)])
+@needs(Action.READ, Area.QUESTIONS)
+def question(request: Request, question_id: str, version: Annotated[int, Query(ge=0, le=1000)] = 0) -> AnsweredQuestion:
+    """One question and its result."""
+    require_whole_shop(request)
+    detail = question_detail(answers_of(request).shop, question_id[:80], version)
+    return _answered(detail, detail.question.sql, result_of(request, detail.question.sql))
+
+
+def definition_of(fields: Mapping[str, str], parameters: QueryParams) -> Mapping[str, object]:
+    """Definition of the question that a form saves. Raises BadQuery."""
+    if fields.get("sql", "").strip():
+        return {"sql": fields["sql"]}
+    guided = guided_of(parameters)
+    if guided is None:
+        raise BadQuery("there is no question to save", where="table", todo="Choose a table, or write SQL.")
+    return {"guided": guided}

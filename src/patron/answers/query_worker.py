@@ -1,7 +1,8 @@
 """Queries of the console: each runs in a process of its own, so that none of them holds up or fells the server.
 
 The server writes a request as a line of JSON to the process, and the process writes one answer; it ends with the
-server. What may be taken is what `patron sql` may take; a process that goes past it is ended, and the next query has another.
+server. What may be taken is what `patron sql` may take; a process that goes past it is ended, and the next query has
+another.
 """
 
 import os

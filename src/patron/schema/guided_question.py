@@ -128,9 +128,10 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
     groups = [f"{_group_sql(group, time_zone)} as {group.alias}" for group in question.groups]
     measures = [f"{_measure_sql(measure)} as {measure.alias}" for measure in question.measures]
     where = [_filter_sql(table, one) for one in question.filters]
-    if RUN_COLUMN in columns_of(table) and not any(one.column == RUN_COLUMN for one in question.filters):
-        if not any(group.column == RUN_COLUMN for group in question.groups):
-            where.append(f"{RUN_COLUMN} = (select max({RUN_COLUMN}) from {table})")
+    if RUN_COLUMN in columns_of(table) and all(
+        one.column != RUN_COLUMN for one in (*question.filters, *question.groups)
+    ):
+        where.append(f"{RUN_COLUMN} = (select max({RUN_COLUMN}) from {table})")
     lines = ["select", ",\n".join(f"  {one}" for one in (*groups, *measures)), f"from {table}"]
     lines += ["where " + "\n  and ".join(where)] if where else []
     if groups:

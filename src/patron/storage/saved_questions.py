@@ -52,7 +52,7 @@ def pin_choices(store: Store) -> dict[str, bool]:
     """Whether questions are on the dashboard, of those about which somebody decided."""
     with store.begin() as connection:
         rows = connection.execute(sa.select(QUESTION_PINS.c.question_id, QUESTION_PINS.c.is_pinned)).all()
-    return {question_id: is_pinned for question_id, is_pinned in rows}
+    return {row.question_id: row.is_pinned for row in rows}
 
 
 def _saved(row: sa.RowMapping) -> SavedQuestion:

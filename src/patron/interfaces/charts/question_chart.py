@@ -1,5 +1,6 @@
 """The chart of a question's result, chosen from its shape: lines over time, columns, bars, or none."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,12 +31,13 @@ MOST_DOTS = 60
 TILE_BARS = 6
 DRILLS = {"lifecycle_stage": "lifecycle_stage", "persona_id": "persona", "action": "action"}
 """Filters of the customer list, by the column whose values they take."""
+CODE = re.compile(r"\w{1,40}")
 
 
 def drill_address(column: ResultColumn, value: Cell) -> str:
     """Address of the customers behind a value; empty where the list has no such filter."""
     name = DRILLS.get(column.name)
-    return f"/customers?{name}={value}" if name and isinstance(value, str | int) and str(value).isidentifier() else ""
+    return f"/customers?{name}={value}" if name and CODE.fullmatch(str(value)) else ""
 
 
 def question_chart(
@@ -118,7 +120,7 @@ def _lines(pick: _Picked, group: int | None, *, is_tile: bool) -> dict[str, Any]
     days = [p["at"] for p in points] or [0.0, 1.0]
     start, end = (datetime.fromtimestamp(day * 86_400, UTC) for day in (min(days), max(days)))
     width = HALF if is_tile else WIDE
-    legend = None if group is None else alt.Legend(symbolSize=200, columnPadding=18, columns=3 if is_tile else 6)
+    legend = None if group is None else alt.Legend(symbolSize=80, columnPadding=18, columns=3 if is_tile else 6)
     base = alt.Chart(alt.Data(values=points)).encode(
         x=alt.X("at:Q", axis=date_axis(start, end, pick.formats, width=width), scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)),

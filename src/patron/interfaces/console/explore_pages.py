@@ -77,7 +77,7 @@ MAIN_TABLES = (
     "products",
 )
 """Tables that are named first, in the reader's language."""
-ROWS_SHOWN = 200
+ROWS_SHOWN = 50
 MOST_VERSION = 1_000
 YEAR_SECONDS = 31_536_000
 
@@ -251,7 +251,7 @@ def question(request: Request, question_id: str) -> Response:
         twin=f"/api/questions/{quote(question_id)}" + (f"?version={version}" if version else ""),
         status=status_of(problem) if problem else 200,
         question=shown,
-        name=name,
+        title=name,
         versions=detail.versions,
         problem=problem,
         edit=f"/explore/ask?{urlencode(kept)}",
@@ -333,12 +333,12 @@ def _shown(request: Request, console: Console, result: QuestionResult | None, ti
     return {"result": result, "chart": question_chart(title, result, texts, formats), "head": head, "rows": rows}
 
 
-def _page(request: Request, name: str, **facts: object) -> Response:
+def _page(request: Request, template: str, **facts: object) -> Response:
     console: Console = request.app.state.console
     texts = console.words(request)
     return console.page(
         request,
-        name,
+        template,
         here="explore",
         vega=f"/explore/vega.js?v={VERSION}",
         name_of=lambda one: question_name(one, texts),

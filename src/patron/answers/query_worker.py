@@ -113,7 +113,10 @@ class QueryWorkers:
 
     def _ask(self, number: int, request: Request) -> Answer:
         process = self._processes[number]
-        if process is None or process.poll() is not None:
+        if process is not None and process.poll() is not None:
+            _end(process)
+            process = None
+        if process is None:
             process = self._processes[number] = _start(self._folder)
         # why: what the process itself does not notice
         timer = threading.Timer(request.seconds + PATIENCE_SECONDS, process.kill)

@@ -16,8 +16,8 @@ from patron.storage.shop import Shop
 
 READY = "ready-"
 """How ids of ready-made questions begin."""
-MOST_ROWS = 5_000
-"""Rows of a result that the console keeps."""
+MOST_ROWS = 1_000
+"""Rows of a result that pages and programs get; a file has more."""
 MOST_EXPORTED_ROWS = 100_000
 TILE_SECONDS = 5.0
 """How long a question on the dashboard may take."""

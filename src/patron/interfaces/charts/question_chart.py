@@ -102,18 +102,17 @@ def _measure(result: QuestionResult) -> int | None:
 
 
 def _lines(pick: _Picked, group: int | None, *, is_tile: bool) -> dict[str, Any]:
-    rows = [row for row in pick.result.rows if isinstance(row[pick.key], datetime)]
+    rows = [(at, row) for row in pick.result.rows if isinstance(at := row[pick.key], datetime)]
     totals: dict[str, float] = {}
-    for row in rows:
+    for _, row in rows:
         name = pick.text(row, group) if group is not None else ""
         totals[name] = totals.get(name, 0.0) + abs(pick.number(row))
     names = sorted(totals, key=lambda name: -totals[name])[: len(COLOURS)]
     points = []
-    for row in rows:
+    for at, row in rows:
         name = pick.text(row, group) if group is not None else ""
         if name in names and row[pick.measure] is not None:
-            at = row[pick.key]
-            day = at.replace(tzinfo=UTC) if at.tzinfo is None else at  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+            day = at.replace(tzinfo=UTC) if at.tzinfo is None else at
             label = " · ".join(part for part in (name, pick.text(row, pick.key)) if part)
             points.append({"at": day_of(day), "name": name, **pick.facts(row, label)})
     ticks = nice_ticks(min([0.0, *(p["n"] for p in points)]), max([*(p["n"] for p in points)] or [1.0]), most=4)

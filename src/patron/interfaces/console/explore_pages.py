@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -314,7 +315,7 @@ def question_name(one: QuestionInfo, texts: Words) -> str:
     return texts(f"ready_question.{one.code}") if one.code else one.name
 
 
-def _shown(request: Request, console: Console, result: QuestionResult | None, title: str) -> dict[str, object]:
+def _shown(request: Request, console: Console, result: QuestionResult | None, title: str) -> dict[str, Any]:
     """What a page shows of a result: the chart and the table."""
     if result is None:
         return {"result": None, "chart": None, "head": (), "rows": ()}
@@ -333,7 +334,7 @@ def _shown(request: Request, console: Console, result: QuestionResult | None, ti
     return {"result": result, "chart": question_chart(title, result, texts, formats), "head": head, "rows": rows}
 
 
-def _page(request: Request, template: str, **facts: object) -> Response:
+def _page(request: Request, template: str, **facts: Any) -> Response:
     console: Console = request.app.state.console
     texts = console.words(request)
     return console.page(

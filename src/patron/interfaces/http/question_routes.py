@@ -1,5 +1,7 @@
 """Explore for programs: questions, what can be asked, and what a question comes to."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,18 +12,19 @@ from starlette.datastructures import QueryParams
 from patron.answers.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
-from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadQuery, NoRunYet, NotAllowed
 from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.storage.last_run import last_run
+from patron.storage.shop import Shop
 
 GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
 ASK_PARAMETERS = (*GUIDED_PARAMETERS, "sql", "question")
 LONGEST_SQL = 6_000
 LONGEST_PART = 200
+MOST_RESULTS = 40
 
 router = APIRouter(tags=["questions"], route_class=GuardedRoute)
 
@@ -56,17 +59,47 @@ def workers_of(request: Request) -> QueryWorkers:
 
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
     """Result of a question's SQL; the newest results are kept until the next run. Raises BadQuery."""
-    answers: Answers = answers_of(request)
-    workers = workers_of(request)
+    shop, state = answers_of(request).shop, request.app.state
+    if not hasattr(state, "question_results"):
+        state.question_results = RecentResults()
+    kept: RecentResults = state.question_results
+    key = (_run_of(shop), sql)
+    result = kept.result(key)
+    if result is None:
+        result = run_question(shop, workers_of(request), sql, seconds=seconds)
+        kept.keep(key, result)
+    return result
 
-    def run() -> QuestionResult:
-        return run_question(answers.shop, workers, sql, seconds=seconds)
 
+class RecentResults:
+    """Results of the questions that were asked most recently."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._results: OrderedDict[object, QuestionResult] = OrderedDict()
+
+    def result(self, key: object) -> QuestionResult | None:
+        """Result of a key; None where it is not kept."""
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+            return self._results.get(key)
+
+    def keep(self, key: object, result: QuestionResult) -> None:
+        """Keep a result, and forget the oldest ones."""
+        with self._lock:
+            self._results[key] = result
+            while len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+
+
+def _run_of(shop: Shop) -> object:
+    """What tells one run's tables from another's."""
     try:
-        last_run(answers.shop)
+        view = last_run(shop)
     except NoRunYet:
-        return run()
-    return answers.cached_per_customer(("question", sql), run)
+        return None
+    return (view.run.run_id, tuple(sorted(view.pinned.items())), view.withdrawn)
 
 
 def guided_of(parameters: QueryParams) -> GuidedQuestion | None:

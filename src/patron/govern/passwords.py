@@ -29,7 +29,7 @@ AT_ONCE = threading.BoundedSemaphore(4)
 
 
 def require_good_password(password: str, context: Iterable[str]) -> None:
-    """Refuse a password that is too short or easy to guess, with words an attacker tries first. Raises AccessProblem."""
+    """Refuse a password that is too short, or easy to guess by whoever knows some words. Raises AccessProblem."""
     text = _plain(password)
     if len(text) < SHORTEST:
         raise AccessProblem("password_short", f"the password has fewer than {SHORTEST} characters")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
@@ -16,6 +16,7 @@ from patron.storage.access_tables import TEAMS, USERS
 
 ID_BYTES = 6
 LONGEST_NAME = 80
+Choice = TypeVar("Choice", Role, Grant)
 
 
 class UserState(StrEnum):
@@ -127,7 +128,8 @@ def change_user(connection: sa.Connection, user_id: str, **values: object) -> No
 
 def has_users(connection: sa.Connection) -> bool:
     """Whether anybody has set up an account."""
-    return connection.execute(sa.select(USERS.c.user_id).limit(1)).first() is not None
+    chosen = sa.select(USERS.c.user_id).where(USERS.c.state != UserState.INVITED.value)
+    return connection.execute(chosen.limit(1)).first() is not None
 
 
 def access_columns(connection: sa.Connection, access: Access) -> dict[str, Any]:
@@ -178,11 +180,11 @@ def lock_users(connection: sa.Connection) -> None:
         connection.execute(sa.text("lock table users in share row exclusive mode"))
 
 
-def _parse(kind: type[Any], text: str) -> Any:
+def _parse(kind: type[Choice], text: str) -> Choice:
     try:
         return kind(text.strip().lower().replace("-", "_"))
     except ValueError:
-        todo = f"One of {', '.join(kind)}."
+        todo = f"One of {', '.join(one.value for one in kind)}."
         raise AccessProblem("no_role", f"{text[:LONGEST_NAME]!r} is not one of them", todo=todo) from None
 
 

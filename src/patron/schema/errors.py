@@ -125,9 +125,13 @@ class NotAllowed(BadRequest):
 class AccessProblem(BadRequest):
     """What somebody entered to sign in, or a change of users, cannot be accepted; `problem` is its code."""
 
-    def __init__(self, problem: str, what: str, *, status: int = 422, where: str = "", todo: str = "") -> None:
+    def __init__(
+        self, problem: str, what: str, *, status: int = 422, where: str = "", todo: str = "", retry_seconds: int = 0
+    ) -> None:
         super().__init__(status, what, where=where, todo=todo)
         self.problem = problem
+        self.retry_seconds = retry_seconds
+        """When to try again; 0 where waiting does not help."""
 
 
 class TooMany(BadRequest):

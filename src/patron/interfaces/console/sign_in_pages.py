@@ -108,7 +108,7 @@ def set_up_page(request: Request, link: str) -> Response:
         require_link(_console(request).answers.shop, LinkKind.SETUP, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=True, name="", email="")
+    return _page(request, "join.html", is_first=True, person="", email="")
 
 
 @router.post("/set-up/{link}")
@@ -121,7 +121,7 @@ def set_up_first(request: Request, link: str, form: FormBeforeSignIn) -> Respons
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=True, name=account.name, email=account.email)
+        return _page(request, "join.html", problem, is_first=True, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 
@@ -133,7 +133,7 @@ def join_page(request: Request, link: str) -> Response:
         user = invited_user(_console(request).answers.shop, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=False, name=user.name, email=user.email)
+    return _page(request, "join.html", is_first=False, person=user.name, email=user.email)
 
 
 @router.post("/join/{link}")
@@ -146,7 +146,7 @@ def join_now(request: Request, link: str, form: FormBeforeSignIn) -> Response:
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=False, name=account.name, email=account.email)
+        return _page(request, "join.html", problem, is_first=False, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 

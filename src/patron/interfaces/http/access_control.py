@@ -150,6 +150,8 @@ class GuardedRoute(APIRoute):
             if request.method not in SAFE_METHODS and self.right is not None:
                 if not is_for_programs(request.url.path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
+                    if not request.headers.get("content-type", "").startswith(FORM_TYPES):
+                        await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
             return await handle(request)
 

@@ -164,7 +164,7 @@ def request_new_password(request: Request, form: FormBeforeSignIn) -> Response:
     """Mail a link to a user; the answer is the same for everybody, and comes before anything is looked up."""
     shop, email = _console(request).answers.shop, form.get("email", "")
     try:
-        count_reset_request(limits_of(request), email, browser_of(request).address)
+        count_reset_request(limits_of(request), email, browser_of(request).address, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _page(request, "reset.html", problem, has_mail=can_send_mail(shop), is_sent=False)
     answer = _page(request, "reset.html", has_mail=can_send_mail(shop), is_sent=True)

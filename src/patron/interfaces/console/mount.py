@@ -14,9 +14,10 @@ from patron.interfaces.console import (
     styleguide_pages,
     user_pages,
 )
-from patron.interfaces.console.navigation import listed_pages
+from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown, warm
+from patron.schema.access_rights import VISITOR
 
 ROUTERS = (
     page_routes.router,
@@ -28,6 +29,12 @@ ROUTERS = (
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""
+VISITOR_PAGES = {
+    item.code: item.path
+    for group in open_groups(PAGES.values(), lambda item: VISITOR.may(item.action, item.area))
+    for item in group.items
+}
+"""Those of them that a visitor of a demo may open."""
 
 
 def add_console(app: FastAPI) -> None:

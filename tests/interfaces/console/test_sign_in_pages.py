@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from datetime import UTC, datetime
 
 import httpx
@@ -16,29 +15,34 @@ from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access_rights import Role
 from patron.schema.errors import MissingExtra
 from patron.storage.settings import Settings
+from patron.storage.shop import Shop
 
 PASSWORD = "copper lantern drifts seaward"  # noqa: S105 - of nobody
 ADDRESS, STRANGER = "ada@example.com", "no@body.example"
 CSRF = re.compile('name="csrf" value="([0-9a-f]+)"')
 
 
-@pytest.fixture
-def at(shop):
-    with served(shop, visitor=None) as url:
-        yield url
+@pytest.fixture(scope="module")
+def team(new_home, tmp_path_factory):
+    """A shop, its address, and a client with the session of its first administrator."""
+    folder = tmp_path_factory.mktemp("team")
+    shutil.copytree(new_home, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        shop = Shop.open(folder / "w")
+        with served(shop, visitor=None) as at, httpx.Client(base_url=at, timeout=30) as admin:
+            set_up(shop, admin)
+            yield shop, at, admin
+        shop.close()
 
 
-@contextmanager
-def set_up(shop, at) -> Iterator[httpx.Client]:
-    """A client that holds the session of the first administrator."""
+def set_up(shop, client) -> None:
     path = setup_path(shop, now=datetime.now(UTC))
-    with httpx.Client(base_url=at) as client:
-        assert client.get(path).status_code == 200, "and looking changes nothing"
-        answer = client.post(path, data={"name": "Ada", "email": ADDRESS, "password": PASSWORD})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/account/second-factor?first=1")
-        cookie = answer.headers["set-cookie"]
-        assert all(part in cookie for part in ("patron_session=", "HttpOnly", "Path=/", "SameSite=lax"))
-        yield client
+    assert client.get(path).status_code == 200, "and looking changes nothing"
+    answer = client.post(path, data={"name": "Ada", "email": ADDRESS, "password": PASSWORD})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account/second-factor?first=1")
+    cookie = answer.headers["set-cookie"]
+    assert all(part in cookie for part in ("patron_session=", "HttpOnly", "Path=/", "SameSite=lax"))
 
 
 def token(client, path="/account") -> str:
@@ -49,8 +53,9 @@ def sign_in(client, **fields):
     return client.post("/sign-in", data={"email": ADDRESS, "password": PASSWORD, **fields})
 
 
-def test_only_forms_of_this_console_sign_in_and_lead_to_its_pages_only(shop, at):
-    with set_up(shop, at) as admin, httpx.Client(base_url=at) as client:
+def test_only_forms_of_this_console_sign_in_and_lead_to_its_pages_only(team):
+    _, at, admin = team
+    with httpx.Client(base_url=at, timeout=30) as client:
         for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
             fields = {"email": ADDRESS, "password": PASSWORD}
             assert client.post("/sign-in", data=fields, headers=headers).status_code == 403
@@ -71,8 +76,8 @@ def test_only_forms_of_this_console_sign_in_and_lead_to_its_pages_only(shop, at)
         assert "secret" not in str(twin)
 
 
-def test_answers_to_strangers_are_the_same_whether_somebody_has_an_account(shop, at):
-    with set_up(shop, at), httpx.Client(base_url=at) as client:
+def test_answers_to_strangers_are_the_same_whether_somebody_has_an_account(team):
+    with httpx.Client(base_url=team[1], timeout=30) as client:
         both = (ADDRESS, STRANGER)
         answers = [client.post("/sign-in", data={"email": who, "password": "x"}) for who in both]
         assert {answer.status_code for answer in answers} == {401}
@@ -81,7 +86,7 @@ def test_answers_to_strangers_are_the_same_whether_somebody_has_an_account(shop,
         resets = {client.post("/reset", data={"email": who}).text for who in both}
         assert len(resets) == 1
         for number in range(6):
-            answer = client.post("/sign-in", data={"email": ADDRESS, "password": f"x{number}"})
+            answer = client.post("/sign-in", data={"email": STRANGER, "password": f"x{number}"})
         assert answer.status_code == 429
         assert 0 < int(answer.headers["retry-after"]) <= 300
         for path in ("/join/nonsense", "/set-up/nonsense", "/reset/nonsense"):
@@ -91,8 +96,10 @@ def test_answers_to_strangers_are_the_same_whether_somebody_has_an_account(shop,
         assert client.get("/api/users").status_code == 401
 
 
-def test_who_must_have_a_second_factor_comes_to_it_and_no_further(shop, at):
-    with set_up(shop, at) as admin:
+def test_who_must_have_a_second_factor_comes_to_it_and_no_further(team):
+    shop, _, admin = team
+    settings = shop.settings
+    try:
         access = shop.settings.access.model_copy(update={"needs_second_factor": True})
         shop.settings = Settings.model_copy(shop.settings, update={"access": access})
         for path in ("/", "/customers", "/settings/users"):
@@ -108,10 +115,13 @@ def test_who_must_have_a_second_factor_comes_to_it_and_no_further(shop, at):
         assert admin.get("/settings/users").status_code == 200
         off = {"csrf": form["csrf"], "password": PASSWORD}
         assert admin.post("/account/second-factor/off", data=off).status_code == 409
+    finally:
+        shop.settings = settings
 
 
-def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(shop, at):
-    with set_up(shop, at) as admin, httpx.Client(base_url=at) as ben:
+def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):
+    shop, at, admin = team
+    with httpx.Client(base_url=at, timeout=30) as ben:
         compose, now = invitation_mail(shop, at), datetime.now(UTC)
         link = invite(shop, "ben@example.com", Access((Role.MARKETER,)), by="x", compose=compose, now=now)
         assert ben.post(link.path, data={"name": "Ben", "password": "seven quiet herons at dusk"}).status_code == 303
@@ -130,7 +140,7 @@ def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(shop, at):
 
 
 @pytest.mark.browser
-def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop, at):
+def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop):
     opening = browser()
     try:
         chromium = opening.__enter__()
@@ -138,7 +148,12 @@ def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop, at):
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))
-    page = chromium.new_page(locale="en")
+    with served(shop, visitor=None) as at:
+        walk_in(chromium.new_page(locale="en"), shop, at)
+    opening.__exit__(None, None, None)
+
+
+def walk_in(page, shop, at):
     page.goto(at + setup_path(shop, now=datetime.now(UTC)))
     for label, text in (("Name", "Ada Lee"), ("E-mail", ADDRESS), ("Password", PASSWORD)):
         page.get_by_label(label, exact=True).fill(text)
@@ -161,7 +176,6 @@ def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop, at):
     page.wait_for_url("**/settings/users")
     assert page.locator("tbody tr").count() == 1
     assert violations(page) == []
-    opening.__exit__(None, None, None)
 
 
 def violations(page) -> list[str]:

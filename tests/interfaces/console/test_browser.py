@@ -9,7 +9,7 @@ from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.interfaces.charts.chart import NARROW
-from patron.interfaces.console.mount import PAGES
+from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
 from patron.schema.access_rights import Actor, Role, rights_of_user
@@ -57,7 +57,7 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
-@pytest.mark.parametrize("path", PAGES.values())
+@pytest.mark.parametrize("path", VISITOR_PAGES.values())
 def test_pages_are_accessible_and_quiet(page, address, path, locale):
     page.goto(f"{address}{path}?lang={locale}")
     assert violations(page) == []
@@ -120,7 +120,7 @@ def test_every_page_is_reached_from_the_menu_of_a_phone_without_scripts(chromium
     links = page.locator("#nav a")
     assert not links.first.is_visible()
     page.locator("[popovertarget=nav]").click()
-    assert {link.get_attribute("href") for link in links.all() if link.is_visible()} == {*PAGES.values()}
+    assert {link.get_attribute("href") for link in links.all() if link.is_visible()} == {*VISITOR_PAGES.values()}
     page.locator("#nav a[href='/models']").click()
     page.wait_for_url("**/models")
     page.locator(".languages summary").click()
@@ -180,7 +180,7 @@ DRAWN = """() => [...document.querySelectorAll('svg.chart')].map(e => e.getBound
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
-@pytest.mark.parametrize("path", [*PAGES.values(), "customer"])
+@pytest.mark.parametrize("path", [*VISITOR_PAGES.values(), "customer"])
 def test_pages_fit_a_phone(chromium, address, path, locale, made_shop):
     if path == "customer":
         path = f"/customers/{find_customers(made_shop, CustomerQuery()).rows[0].customer_id}"
@@ -241,7 +241,7 @@ def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_le
     clicked = set()
     for shop in (made_shop, shop_with_dead_letter):
         with served(shop, ADMIN) as url:
-            for path in PAGES.values():
+            for path in VISITOR_PAGES.values():
                 page.goto(f"{url}{path}")
                 for at in range(page.locator("main form").count()):
                     page.goto(f"{url}{path}")

@@ -23,7 +23,7 @@ from patron.govern.vault import Vault
 from patron.interfaces import http
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
-from patron.interfaces.console.mount import PAGES
+from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
@@ -58,7 +58,7 @@ def pinned_to(shop, table, rows):
 
 
 ADMIN = Actor("Ada", rights_of_user([Role.ADMIN]))
-PATHS = tuple(PAGES.values())
+PATHS = tuple(VISITOR_PAGES.values())
 DOCUMENTED = {
     "/api/overview",
     "/api/customers",
@@ -98,16 +98,16 @@ def somebody(made_shop):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", VISITOR_PAGES)
 def test_every_page_renders_in_every_language(client, page, locale):
-    answer = client.get(PAGES[page], params={"lang": locale})
+    answer = client.get(VISITOR_PAGES[page], params={"lang": locale})
     assert answer.status_code == 200
     assert f'<html lang="{locale.replace("_", "-")}">' in answer.text
     title = words(locale)(f"nav.{page}")
     assert f"<h1>{title}</h1>" in answer.text
     current = re.search(r'<a href="([^"]+)"[^>]* aria-current="page">.*?<span>([^<]+)</span>', answer.text)
     assert current
-    assert current.groups() == (PAGES[page], title)
+    assert current.groups() == (VISITOR_PAGES[page], title)
 
 
 def test_the_language_chosen_once_stays(client):

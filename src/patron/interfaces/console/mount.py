@@ -8,29 +8,42 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
+    account_pages,
     data_pages,
     overview_pages,
     page_routes,
     run_pages,
+    sign_in_pages,
     styleguide_pages,
     today_pages,
+    user_pages,
 )
-from patron.interfaces.console.navigation import listed_pages
+from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown
+from patron.schema.access_rights import VISITOR
 
 ROUTERS = (
+    sign_in_pages.router,
+    account_pages.router,
     today_pages.router,
     overview_pages.router,
     page_routes.router,
     data_pages.router,
     run_pages.router,
+    user_pages.router,
     styleguide_pages.router,
 )
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""
+VISITOR_PAGES = {
+    item.code: item.path
+    for group in open_groups(PAGES.values(), lambda item: VISITOR.may(item.action, item.area))
+    for item in group.items
+}
+"""Those of them that a visitor of a demo may open."""
 
 
 def add_console(app: FastAPI) -> None:

@@ -35,6 +35,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
 }
 KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
+    "access": [],
     "last run": [{}, {"ReadKey": []}],
     "one person": [{"SecretKey": []}],
     "scores": [{"SecretKey": []}],

@@ -16,6 +16,7 @@ PatronError
 ├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
 ├── BadRequest           a request to the collector or the API that cannot be read as it should
 │   ├── BadKey           the key of a request is missing, unknown or revoked
+│   ├── AccessProblem    a password, code, link or change of users that cannot be accepted
 │   └── TooMany          one key sends more requests than it may
 ├── Overloaded           requests arrive faster than they can be written
 ├── ProfilesBehind       live profiles cannot be written now
@@ -119,6 +120,18 @@ class BadKey(BadRequest):
 
 class NotAllowed(BadRequest):
     """Nobody signed in (401), or the person or key lacks the right (403)."""
+
+
+class AccessProblem(BadRequest):
+    """What somebody entered to sign in, or a change of users, cannot be accepted; `problem` is its code."""
+
+    def __init__(
+        self, problem: str, what: str, *, status: int = 422, where: str = "", todo: str = "", retry_seconds: int = 0
+    ) -> None:
+        super().__init__(status, what, where=where, todo=todo)
+        self.problem = problem
+        self.retry_seconds = retry_seconds
+        """When to try again; 0 where waiting does not help."""
 
 
 class TooMany(BadRequest):

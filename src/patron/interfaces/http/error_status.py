@@ -19,6 +19,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadRequest: 400,
     errors.BadKey: 401,
     errors.NotAllowed: 403,
+    errors.AccessProblem: 422,
     errors.TooMany: 429,
     errors.Overloaded: 503,
     errors.ProfilesBehind: 503,

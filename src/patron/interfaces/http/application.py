@@ -16,6 +16,7 @@ from patron.interfaces.http import (
     decision_routes,
     explanation_routes,
     journey_routes,
+    key_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
@@ -59,6 +60,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)
+    app.include_router(key_routes.router)
     app.include_router(unsubscribe_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *engagement):

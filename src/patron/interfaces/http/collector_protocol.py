@@ -130,7 +130,7 @@ class CollectorProtocol:
         kind, headers = BODY_KIND_BY_PATH[path], reading.headers
         encoding = check_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
         key, is_in_address = _key(scope, path, headers)
-        sender = self.collector.admit(key, kind, is_in_address=is_in_address)
+        sender = self.collector.admit(key, kind, now=datetime.now(UTC), is_in_address=is_in_address)
         client = scope.get("client")
         reservation = (self.senders if sender else self.strangers).reserve(client[0] if client else "")
         try:
@@ -162,7 +162,7 @@ class CollectorProtocol:
     async def _settings(self, path: str, host: str) -> Answer:
         """The settings that Segment's browser client requests before it starts. Raises NotFound for an unknown key."""
         secret = path.removeprefix(SETTINGS_PATH[0]).removesuffix(SETTINGS_PATH[1])
-        key = self.collector.find_key(secret)
+        key = self.collector.find_key(secret, now=datetime.now(UTC))
         if key is None or key.kind != "write":
             raise NotFound("this is not a write key", where="/".join(SETTINGS_PATH), todo="Use the key of the source.")
         settings = {"apiKey": secret, "apiHost": f"{host}/v1", "version": __version__}

@@ -17,7 +17,7 @@ from patron.storage.access_tables import TEAMS, USERS
 from patron.storage.segment_definitions import definition
 from patron.storage.shop import Shop
 
-__all__ = ["Access", "User", "parse_grants", "parse_roles"]
+__all__ = ["Access", "User", "UserState", "can_send_mail", "parse_grants", "parse_roles"]
 SETUP_LASTS = timedelta(hours=24)
 RESET_LASTS = timedelta(hours=1)
 LONGEST_TEAM = 60
@@ -66,6 +66,14 @@ def invite(  # noqa: PLR0913 - what an invitation says
         _log(shop, connection, "user invited", user_id, by, now, **_access_details(access))
         user = users.find_user(connection, user_id)
     return UserLink(user, path, send_user_mail(shop, user, compose(user, path), now=now))
+
+
+def invite_again(shop: Shop, name: str, *, by: str, compose: Compose, now: datetime) -> UserLink:
+    """A new link for somebody who has not joined; the one before ends. Raises NotFound, AccessProblem."""
+    with shop.store.begin() as connection:
+        user = users.resolve_user(connection, name)
+    access = Access(user.roles, user.grants, user.team)
+    return invite(shop, user.email, access, by=by, compose=compose, now=now)
 
 
 def set_access(shop: Shop, name: str, access: Access, *, by: str, now: datetime) -> User:

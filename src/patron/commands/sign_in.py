@@ -26,7 +26,7 @@ from patron.schema.errors import AccessProblem, WorkspaceError
 from patron.storage.access_tables import SESSIONS, USERS
 from patron.storage.shop import Shop
 
-__all__ = ["Browser", "SignInLimits"]
+__all__ = ["Browser", "LinkKind", "SignInLimits"]
 TICKET = "ticket between password and second factor"
 TICKET_LASTS = timedelta(minutes=5)
 WELL_KNOWN = timedelta(days=60)

@@ -13,6 +13,7 @@ from patron.govern.users import User
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.shop import Shop
 
+__all__ = ["User"]
 LOG = logging.getLogger(__name__)
 
 

@@ -34,6 +34,8 @@ SESSION_COOKIE = "patron_session"
 SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 """The same where the console is reached by HTTPS."""
 SIGN_IN = "/sign-in"
+SECOND_FACTOR = "/account/second-factor"
+"""Where somebody sets it up who must, before anything else."""
 OPEN = re.compile(
     r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
 )
@@ -107,6 +109,8 @@ class AccessControl:
             await self._identify(request, state)
             if state["actor"] is None and not is_open(request):
                 app = _way_in(request)
+            elif _lacks_factor(state["session"], self.shop) and not _is_way_to_factor(request):
+                app = RedirectResponse(SECOND_FACTOR, 303)
         except PatronError as error:
             app = refusal(error)
         await app(scope, receive, send)
@@ -213,9 +217,22 @@ def _require_page_of_ours(request: Request) -> None:
         raise NotAllowed(403, "the form is not from a page of this session", where=request.url.path, todo=todo)
 
 
+def _lacks_factor(session: Session | None, shop: Shop) -> bool:
+    """Whether somebody signed in without the second factor that everybody must have."""
+    return session is not None and shop.settings.access.needs_second_factor and not session.has_second_factor
+
+
+def _is_way_to_factor(request: Request) -> bool:
+    path = request.url.path
+    return path.startswith(("/account", "/sign-out")) or is_for_programs(path) or is_open(request)
+
+
 def _way_in(request: Request) -> Response:
     """Answer for somebody unknown: pages lead to the sign-in, all else is refused."""
     path = request.url.path
+    is_form = request.headers.get("content-type", "").startswith(FORM_TYPES)
+    if is_form and not is_for_programs(path) and "x-part" not in request.headers:
+        return RedirectResponse(SIGN_IN, 303)  # why: the session of a page that stayed open has ended
     if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
         where = path if is_for_programs(path) else ""
         return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."))

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
+from patron.commands.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
@@ -23,6 +24,7 @@ from patron.interfaces.http import (
     score_routes,
     segment_routes,
     unsubscribe_routes,
+    user_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -53,6 +55,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     if collector:
         collector.on_accepted = app.state.recommendations.observe
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
+    app.state.sign_in_limits = SignInLimits()
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
     app.include_router(privacy_routes.router)
@@ -62,6 +65,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(receipt_routes.router)
     app.include_router(key_routes.router)
     app.include_router(unsubscribe_routes.router)
+    app.include_router(user_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *engagement):
         app.include_router(routes)

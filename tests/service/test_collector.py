@@ -376,7 +376,8 @@ def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
         collector, count = Collector(in_shop), 0
         collector.start()
         for kind in kinds:
-            sender = collector.admit(create_key(in_shop, "web", kind=kind, now=datetime.now(UTC)).key, "batch")
+            key = create_key(in_shop, "web", kind=kind, now=NOW).key
+            sender = collector.admit(key, "batch", now=NOW)
             body = json.dumps({"batch": [message | {"messageId": kind}]}).encode()
             count += collector.receive(body, "batch", sender=sender, received_at=NOW).counts.result(10).stored
         collector.stop()

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
     account_pages,
+    key_pages,
     page_routes,
     sign_in_pages,
     styleguide_pages,
@@ -23,6 +24,7 @@ ROUTERS = (
     sign_in_pages.router,
     account_pages.router,
     user_pages.router,
+    key_pages.router,
     styleguide_pages.router,
 )
 """The pages, module by module."""

@@ -22,6 +22,7 @@ from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area
 
 KeyId = Annotated[str, Path(max_length=40, description="Id of the key, as the list has it.")]
+KeyKind = Literal["write", "read", "secret"]
 MOST_SCOPES = max(len(rights) for rights in KEY_RIGHTS.values())
 MAX_OVERLAP_HOURS = 168
 
@@ -32,7 +33,7 @@ class KeyBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: str = Field(min_length=1, max_length=LONGEST_SOURCE, description="Source of the events sent with it.")
-    kind: Literal["write", "secret", "read"] = "write"
+    kind: KeyKind = "write"
     scopes: list[str] | None = Field(
         default=None, max_length=MOST_SCOPES, description="Rights, such as read:segments (default: all of the kind)."
     )

@@ -311,10 +311,16 @@ def test_a_path_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
     assert "/proc/x" in ran.err
 
 
-def test_serve_refuses_another_host(patron, home):
+def test_serve_refuses_another_host_before_anybody_can_sign_in(patron, home):
     ran = patron("serve", "--workspace", home / "w", "--host", "0.0.0.0")  # noqa: S104 - that it is refused is the test
     assert ran.code == 1
-    assert "there is no access control yet" in ran.err
+    assert "there is no user yet" in ran.err
+
+
+def test_only_a_demo_is_served_without_a_sign_in(patron, home):
+    ran = patron("serve", "--workspace", home / "w", "--demo")
+    assert ran.code == 1
+    assert "is not a demo" in ran.err
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -112,7 +112,7 @@ class AccessControl:
             elif _lacks_factor(state["session"], self.shop) and not _is_way_to_factor(request):
                 app = RedirectResponse(SECOND_FACTOR, 303)
         except PatronError as error:
-            app = refusal(error)
+            app = refusal(error, request.url.path)
         await app(scope, receive, send)
 
     async def _identify(self, request: Request, state: dict[str, Any]) -> None:
@@ -138,6 +138,8 @@ class GuardedRoute(APIRoute):
         if "right" not in endpoint.__dict__:
             raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
         self.right: Right | str | None = endpoint.__dict__["right"]
+        text = "" if self.right is None else str(self.right)
+        options["openapi_extra"] = {"x-right": text, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
@@ -235,6 +237,6 @@ def _way_in(request: Request) -> Response:
         return RedirectResponse(SIGN_IN, 303)  # why: the session of a page that stayed open has ended
     if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
         where = path if is_for_programs(path) else ""
-        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."))
+        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."), where)
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{SIGN_IN}?next={quote(path + query, safe='')}" if path != "/" else SIGN_IN, 303)

@@ -84,5 +84,5 @@ async def _refusal_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
     if is_for_programs(request.url.path):
-        return refusal(error)
+        return refusal(error, request.url.path)
     return request.app.state.console.refusal_page(request, error, status_of(error))

@@ -107,7 +107,8 @@ class KnownHosts:
         is_public = scope.get("path", "").startswith(PUBLIC) and host == names.customers
         if not host or (host not in {*HOSTS, names.console} and not is_public):
             todo = f"Use {' or '.join(HOSTS)}, or set public_url in [access] of patron.toml."
-            app = refusal(BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo))
+            error = BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo)
+            app = refusal(error, scope.get("path", ""))
         await app(scope, receive, send)
 
 

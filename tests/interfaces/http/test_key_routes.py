@@ -6,11 +6,12 @@ import httpx
 import jsonschema
 import pytest
 
+from patron.commands.idempotency import StoredAnswer, claim
 from patron.commands.manage_keys import create_key, list_keys, rotate_key
 from patron.interfaces.console.screenshots import served
-from patron.interfaces.http.openapi_examples import ANSWERS, BODIES
+from patron.interfaces.http.openapi_examples import ANSWERS, BODIES, RULE
 from patron.schema.access_rights import KEY_RIGHTS, Actor, Role, rights_of_user
-from patron.schema.errors import BadKeyTerms, NotFound
+from patron.schema.errors import BadKeyTerms, BadRequest, NotFound
 from patron.storage.shop import Shop
 
 NOW = datetime.now(UTC)
@@ -131,3 +132,38 @@ def test_every_refusal_of_the_document_is_a_problem(client):
             for status, answer in operation["responses"].items():
                 if status not in {"200", "204"}:
                     assert list(answer["content"]) == ["application/problem+json"], f"{method} {path} {status}"
+
+
+def test_a_request_that_is_sent_again_is_answered_as_before_and_done_once(client, shop):
+    secret, other = (create_key(shop, name, "secret", now=NOW) for name in ("once", "twice"))
+
+    def save(key, idempotency_key, body, name="sent again"):
+        headers = {"authorization": f"Bearer {key.key}", "idempotency-key": idempotency_key}
+        return client.put(f"/api/segments/{name}", json=body, headers=headers)
+
+    rule = RULE
+    first, again = (save(secret, "k1", {"rule": rule}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200), first.text
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert "idempotency-replayed" not in first.headers
+    assert save(secret, "k1", {"rule": rule, "note": "changed"}).status_code == 422
+    assert save(secret, "k1", {"rule": rule}, name="another").status_code == 422
+    assert "idempotency-replayed" not in save(other, "k1", {"rule": rule}).headers, "each key has its own"
+    assert save(secret, "k2", {"rule": {"field": "no such"}}).status_code == 422
+    assert save(secret, "k2", {"rule": rule}).status_code == 200, "what was refused may be sent again, corrected"
+    assert save(secret, "x" * 201, {"rule": rule}).status_code == 400
+
+
+def test_a_request_under_way_is_not_begun_twice_and_is_kept_for_a_day(shop):
+    actor = Actor("", frozenset(), key_id="0a1b2c3d4e5f")
+    held = claim(shop, actor, "k", b"request")
+    assert held.begin(shop, now=NOW) is None
+    with pytest.raises(BadRequest) as raised:
+        held.begin(shop, now=NOW)
+    assert raised.value.status == 409
+    held.keep(shop, StoredAnswer(200, b'{"name": "x"}'))
+    assert held.begin(shop, now=NOW + timedelta(hours=23)) == StoredAnswer(200, b'{"name": "x"}')
+    assert held.begin(shop, now=NOW + timedelta(hours=25)) is None
+    assert held.begin(shop, now=NOW + timedelta(hours=26)) is None, (
+        "a server that stopped under way holds nothing for ever"
+    )

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.actors import step_actor
 from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.idempotency_keys import HEADER as IDEMPOTENCY_KEY
+from patron.interfaces.http.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
@@ -147,14 +149,17 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
+            path = request.url.path
             if isinstance(self.right, Right):
                 _require(request, self.right)
             if request.method not in SAFE_METHODS and self.right is not None:
-                if not is_for_programs(request.url.path):
+                if not is_for_programs(path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
                     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
                         await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
+            if IDEMPOTENCY_KEY in request.headers and is_for_programs(path) and takes_key(self.right, request.method):
+                return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
             return await handle(request)
 
         return check_and_handle

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from patron.interfaces.http.access_control import CSRF_HEADER, SESSION_COOKIE, SIGNED_IN
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
+from patron.interfaces.http.idempotency_keys import takes_key
 from patron.interfaces.http.openapi_examples import ANSWERS, BODIES
 from patron.interfaces.http.refusals import PROBLEM_JSON, Refusal
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area, Grant, Right, Role, rights_of_user
@@ -50,6 +51,13 @@ SCHEMES: dict[str, dict[str, str]] = {
     },
 }
 SCHEME_OF_KIND = {"read": READ, "secret": SECRET, "write": WRITE}
+IDEMPOTENCY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A random id; the same request with the same id is answered as the first was, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
 RIGHTS_OF_PEOPLE = rights_of_user(Role, Grant)
 """Rights that some person can have."""
 SEND = Right(Action.ACT, Area.STOREFRONT)
@@ -174,6 +182,9 @@ def _describe(operation: dict[str, Any], name: str) -> None:
     if "422" in answers:
         answers["422"] = _refusal_schema("A parameter or the body is not what is taken here.")
     answers["default"] = _refusal_schema("Any other refusal.")
+    if takes_key(None if right in {"", SIGNED_IN} else Right.parse(right), name.partition(" ")[0]):
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
+        answers["409"] = _refusal_schema("The first request with this Idempotency-Key is being answered.")
     _add_example(operation, name)
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 AT = "2026-03-01T12:00:00Z"
 CUSTOMER = "7f3a9c0b5d2e4f6188a1c3e5b7d90f24"
-RULE = {"all": [{"field": "lifecycle_stage", "is": ["at_risk"]}, {"field": "value", "at_least": 200}]}
+AT_RISK = {"field": "lifecycle_stage", "op": "in", "value": ["at_risk", "lapsed"]}
+RULE = {"all": [AT_RISK, {"field": "value_decile", "op": ">=", "value": 8}]}
 PRODUCT_VIEWED = {
     "type": "track",
     "event": "Product Viewed",

@@ -134,9 +134,9 @@ def request_reset(shop: Shop, email: str, *, compose: Compose, now: datetime) ->
     send_user_mail(shop, user, compose(user, path), now=now)
 
 
-def count_reset_request(limits: SignInLimits, email: str, address: str) -> None:
+def count_reset_request(limits: SignInLimits, email: str, address: str, *, now: datetime) -> None:
     """Count a request for a link. Raises AccessProblem (429) where there were too many."""
-    limits.count_reset(email, address)
+    limits.count_reset(email, address, now=now)
 
 
 def remove_second_factor(shop: Shop, name: str, *, by: str, now: datetime) -> User:

@@ -61,7 +61,7 @@ def sign_in(
     Raises AccessProblem.
     """
     is_known = _is_known_address(shop, entered.email, browser.address, now=now)
-    limits.count_attempt(entered.email, browser.address, is_known=is_known)
+    limits.count_attempt(entered.email, browser.address, is_known=is_known, now=now)
     with shop.store.begin() as connection:
         user = users.find_user_by_email(connection, entered.email)
         stored = users.secret_of(connection, user.user_id)["password_hash"] if user else ""
@@ -86,7 +86,7 @@ def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
 ) -> SignIn:
     """Sign somebody in who proved the password and has a code. Raises AccessProblem."""
     user_id = _ticket_user(shop, ticket, now=now)
-    limits.count_code(user_id)
+    limits.count_code(user_id, now=now)
     with shop.store.begin() as connection:
         user = users.find_user(connection, user_id)
         kind = use_code(shop, connection, user_id, code, at=now)

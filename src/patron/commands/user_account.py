@@ -91,7 +91,7 @@ def turn_factor_on(
 ) -> tuple[str, ...]:
     """Turn the offered second factor on; return recovery codes; other sessions end. Raises AccessProblem."""
     user_id = session.actor.user_id
-    limits.count_code(user_id)
+    limits.count_code(user_id, now=now)
     secret = offered_secret(shop, session, sealed)
     step = matching_step(secret, code, at=now)
     if step is None:
@@ -164,7 +164,7 @@ def end_my_sessions(shop: Shop, session: Session, *, session_id: str = "", now: 
 def _require_password(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> User:
     """The user of a session whose password this is; a wrong one is in the audit log. Raises AccessProblem."""
     user_id = session.actor.user_id
-    limits.count_code(user_id)
+    limits.count_code(user_id, now=now)
     with shop.store.begin() as connection:
         user, stored = users.find_user(connection, user_id), users.secret_of(connection, user_id)["password_hash"]
     if not is_password(stored, password):

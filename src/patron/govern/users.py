@@ -114,10 +114,9 @@ def add_user(connection: sa.Connection, email: str, name: str, access: Access, *
 def change_user(connection: sa.Connection, user_id: str, **values: object) -> None:
     """Change columns of a user. Raises NotFound, and AccessProblem where no active administrator would be left."""
     lock_users(connection)
-    changed = connection.execute(sa.update(USERS).where(USERS.c.user_id == user_id).values(values)).rowcount
-    if not changed:
-        raise NotFound("no such user", where=user_id[:40], todo="List them with `patron users list`.")
-    if {"roles", "state"} & set(values) and not any(_is_admin(user) for user in list_users(connection)):
+    was_admin = _is_admin(find_user(connection, user_id))
+    connection.execute(sa.update(USERS).where(USERS.c.user_id == user_id).values(values))
+    if was_admin and not any(_is_admin(user) for user in list_users(connection)):
         raise AccessProblem(
             "last_admin",
             "this is the last administrator",

@@ -108,7 +108,7 @@ def set_up_page(request: Request, link: str) -> Response:
         require_link(_console(request).answers.shop, LinkKind.SETUP, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=True, name="", email="")
+    return _page(request, "join.html", is_first=True, person="", email="")
 
 
 @router.post("/set-up/{link}")
@@ -121,7 +121,7 @@ def set_up_first(request: Request, link: str, form: FormBeforeSignIn) -> Respons
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=True, name=account.name, email=account.email)
+        return _page(request, "join.html", problem, is_first=True, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 
@@ -133,7 +133,7 @@ def join_page(request: Request, link: str) -> Response:
         user = invited_user(_console(request).answers.shop, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=False, name=user.name, email=user.email)
+    return _page(request, "join.html", is_first=False, person=user.name, email=user.email)
 
 
 @router.post("/join/{link}")
@@ -146,7 +146,7 @@ def join_now(request: Request, link: str, form: FormBeforeSignIn) -> Response:
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=False, name=account.name, email=account.email)
+        return _page(request, "join.html", problem, is_first=False, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 
@@ -164,7 +164,7 @@ def request_new_password(request: Request, form: FormBeforeSignIn) -> Response:
     """Mail a link to a user; the answer is the same for everybody, and comes before anything is looked up."""
     shop, email = _console(request).answers.shop, form.get("email", "")
     try:
-        count_reset_request(limits_of(request), email, browser_of(request).address)
+        count_reset_request(limits_of(request), email, browser_of(request).address, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _page(request, "reset.html", problem, has_mail=can_send_mail(shop), is_sent=False)
     answer = _page(request, "reset.html", has_mail=can_send_mail(shop), is_sent=True)

@@ -232,7 +232,7 @@ def _choices(request: Request, access: Access) -> dict[str, Any]:
 
 def _invite(request: Request, access: Access, problem: AccessProblem | None = None) -> Response:
     form = form_of(request) if problem else {}
-    values = {"email": form.get("email", ""), "name": form.get("name", ""), **_choices(request, access)}
+    values = {"email": form.get("email", ""), "person": form.get("name", ""), **_choices(request, access)}
     values["hours"] = _console(request).answers.shop.settings.access.invitation_hours
     status = problem.status if problem else 200
     return _console(request).page(

@@ -67,7 +67,9 @@ def serve(
         if not is_demo and (path := setup_path(shop, now=datetime.now(UTC))):
             output.say(f"Set up the first account, within 24 hours: {at}{path}")
         application = CollectorProtocol(collector, create_app(shop, collector, visitor=VISITOR if is_demo else None))
-        files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key} if certificate else {}
+        files: dict[str, Any] = {}
+        if certificate:
+            files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}
         run_server(server_config(application, shop.settings.collect, **files), listener)
     finally:
         for sender in senders:

@@ -58,6 +58,10 @@ class SettingsError(PatronError):
     """patron.toml, policy.toml or an environment variable cannot be used."""
 
 
+class BadKeyTerms(SettingsError):
+    """An API key cannot be made with this name, kind, scopes or lifetime."""
+
+
 class WorkspaceError(PatronError):
     """The workspace is missing, older than it can be, or damaged."""
 

@@ -34,6 +34,8 @@ class ShopSettings(_Section):
     """Contribution margin as a share of the price before discounts, 0 to 1."""
     locale: Literal["en", "zh_CN"] = "en"
     """Language of reports, and of the console before a person chooses."""
+    is_demo: bool = False
+    """Whether its customers are nobody, as in the workspace of `patron demo`; for `patron serve --demo`."""
 
     @field_validator("currency")
     @classmethod

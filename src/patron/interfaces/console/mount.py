@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from patron.interfaces.console import (
     account_pages,
     data_pages,
+    key_pages,
     overview_pages,
     page_routes,
     run_pages,
@@ -33,6 +34,7 @@ ROUTERS = (
     data_pages.router,
     run_pages.router,
     user_pages.router,
+    key_pages.router,
     styleguide_pages.router,
 )
 """The pages, module by module."""

@@ -242,5 +242,5 @@ async def answer_unknown(request: Request, error: Exception) -> Response:
     """Answer for an address that is not there: JSON under /api, a page elsewhere."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     if is_for_programs(request.url.path):
-        return refusal(http_refusal(request, error))
+        return refusal(http_refusal(request, error), request.url.path)
     return console_of(request).error_page(request, status)

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.actors import step_actor
 from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.idempotency_keys import HEADER as IDEMPOTENCY_KEY
+from patron.interfaces.http.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
@@ -112,7 +114,7 @@ class AccessControl:
             elif _lacks_factor(state["session"], self.shop) and not _is_way_to_factor(request):
                 app = RedirectResponse(SECOND_FACTOR, 303)
         except PatronError as error:
-            app = refusal(error)
+            app = refusal(error, request.url.path)
         await app(scope, receive, send)
 
     async def _identify(self, request: Request, state: dict[str, Any]) -> None:
@@ -138,6 +140,8 @@ class GuardedRoute(APIRoute):
         if "right" not in endpoint.__dict__:
             raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
         self.right: Right | str | None = endpoint.__dict__["right"]
+        text = "" if self.right is None else str(self.right)
+        options["openapi_extra"] = {"x-right": text, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
@@ -145,15 +149,23 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
+            path = request.url.path
             if isinstance(self.right, Right):
                 _require(request, self.right)
             if request.method not in SAFE_METHODS and self.right is not None:
-                if not is_for_programs(request.url.path):
+                if not is_for_programs(path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
                     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
                         await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
             try:
+                if (
+                    IDEMPOTENCY_KEY in request.headers
+                    and is_for_programs(path)
+                    and takes_key(self.right, request.method)
+                ):
+                    shop = request.app.state.answers.shop
+                    return await answer_once(request, shop, actor_of(request), handle)
                 return await handle(request)
             finally:
                 if hasattr(request.state, "form"):
@@ -239,6 +251,6 @@ def _way_in(request: Request) -> Response:
         return RedirectResponse(SIGN_IN, 303)  # why: the session of a page that stayed open has ended
     if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
         where = path if is_for_programs(path) else ""
-        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."))
+        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."), where)
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{SIGN_IN}?next={quote(path + query, safe='')}" if path != "/" else SIGN_IN, 303)

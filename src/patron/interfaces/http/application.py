@@ -17,14 +17,15 @@ from patron.interfaces.http import (
     decision_routes,
     explanation_routes,
     journey_routes,
+    key_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
     score_routes,
     segment_routes,
     unsubscribe_routes,
-    work_routes,
     user_routes,
+    work_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
@@ -63,6 +64,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)
+    app.include_router(key_routes.router)
     app.include_router(unsubscribe_routes.router)
     app.include_router(work_routes.router)
     app.include_router(user_routes.router)
@@ -84,5 +86,5 @@ async def _refusal_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
     if is_for_programs(request.url.path):
-        return refusal(error)
+        return refusal(error, request.url.path)
     return request.app.state.console.refusal_page(request, error, status_of(error))

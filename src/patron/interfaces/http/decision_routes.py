@@ -1,5 +1,6 @@
 """The decision ledger for programs."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +10,8 @@ from pydantic import Field
 from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decision_of, decisions
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import LookUp, answers_of
-from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.cursors import Cursor, CursorText
+from patron.interfaces.http.integer_bounds import MAX_PAGE, PageNumber, bounded_integer
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
 from patron.service.customer_lookup import lookup_customer
@@ -22,6 +24,14 @@ class DecisionLookUp(LookUp):
     """A customer by the shop's own id, in a body only, and a run."""
 
     run: str = Field(default="", max_length=LONGEST_NAME)
+
+
+@dataclass(frozen=True)
+class DecisionCursorPage(DecisionPage):
+    """A page of the ledger, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
 
 
 router = APIRouter(
@@ -39,9 +49,15 @@ def ledger(
     run: RunName = "",
     reason: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
     page: PageNumber = 1,
-) -> DecisionPage:
-    """Decisions of a run, counted by reason, filtered and paged; offers first."""
-    return decisions(answers_of(request).shop, run_id=run, reason=reason, page=page)
+    cursor: CursorText = "",
+) -> DecisionCursorPage:
+    """Decisions of a run, counted by reason, filtered and paged; offers first. A cursor stays in its run."""
+    if cursor:
+        before = Cursor.parse(cursor)
+        run, page = before.run_id, bounded_integer(before.after, 1, MAX_PAGE) or 1
+    listed = decisions(answers_of(request).shop, run_id=run, reason=reason, page=page)
+    following = str(Cursor(listed.run_id, str(listed.page + 1))) if listed.page < listed.page_count else None
+    return DecisionCursorPage(**vars(listed), next_cursor=following)
 
 
 @router.post("/lookup")

@@ -4,6 +4,7 @@ from patron.schema import errors
 
 STATUS: dict[type[errors.PatronError], int] = {
     errors.SettingsError: 500,
+    errors.BadKeyTerms: 422,
     errors.WorkspaceError: 500,
     errors.OlderWorkspace: 500,
     errors.WorkspaceBusy: 409,

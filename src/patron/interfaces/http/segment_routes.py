@@ -22,6 +22,7 @@ from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.cursors import CursorText, Limit, page_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -44,6 +45,8 @@ class MemberPage(BaseModel):
     page_count: int
     customer_count: int
     rows: list[dict[str, Any]]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
 
 
 class RuleBody(BaseModel):
@@ -122,17 +125,21 @@ def comparison(request: Request, name: str, other: str) -> SegmentComparison:
 
 @with_secret_key.get("/{name}/members")
 @needs(Action.EXPORT, Area.SEGMENTS)
-def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
+def members(
+    request: Request, name: str, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
+) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
     listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
-    count = listed.rows.num_rows
+    count, size = listed.rows.num_rows, limit or PAGE_SIZE
+    shown = page_of(listed.rows, listed.run_id, page=page, size=size, cursor=cursor)
     return MemberPage(
         segment=name,
         run_id=listed.run_id,
         page=page,
-        page_count=max(1, -(-count // PAGE_SIZE)),
+        page_count=max(1, -(-count // size)),
         customer_count=count,
-        rows=listed.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+        rows=shown.rows,
+        next_cursor=shown.next_cursor,
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.segment_message import is_placeholder_id
+from patron.govern.contact_cards import Fields, newest
 from patron.govern.contact_values import KEYS
 from patron.govern.vault import Vault
 from patron.schema.customer_contacts import NAME_KEYS
@@ -36,21 +37,19 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     }
 
 
-def card_changes(rows: pa.Table, user_tokens: pa.Array) -> dict[str, dict[str, tuple[str, float]]]:
+def card_changes(rows: pa.Table, user_tokens: pa.Array) -> dict[str, Fields]:
     """Names and contacts that users sent of themselves, by their token; of several values of a field the latest."""
     user_tokens = user_tokens.combine_chunks() if isinstance(user_tokens, pa.ChunkedArray) else user_tokens
     speaks = pc.is_in(rows["name"], value_set=pa.array(CUSTOMER_EVENTS)).combine_chunks()
     chosen = pc.and_(pc.and_(speaks, pc.is_valid(rows["personal"]).combine_chunks()), pc.is_valid(user_tokens))
     some = rows.select(["occurred_at", "personal"]).append_column("token", user_tokens).filter(chosen)
-    changes: dict[str, dict[str, tuple[str, float]]] = defaultdict(dict)
+    changes: dict[str, Fields] = defaultdict(dict)
     times = pc.cast(some["occurred_at"].cast(pa.timestamp("us", "UTC")), pa.int64()).to_pylist()
     for token, personal, microseconds in zip(
         some["token"].to_pylist(), some["personal"].to_pylist(), times, strict=True
     ):
-        fields = changes[token]
-        for name, text in contact_fields(personal).items():
-            if name not in fields or microseconds / MICROSECONDS >= fields[name][1]:
-                fields[name] = (text, microseconds / MICROSECONDS)
+        fields = {name: (text, microseconds / MICROSECONDS) for name, text in contact_fields(personal).items()}
+        changes[token] = newest(changes[token], fields)
     return {token: fields for token, fields in changes.items() if fields}
 
 

@@ -1,13 +1,12 @@
 """Write the contact cards and the index of names anew from vault and lake: for workspaces of older versions."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from patron.collect.contact_tokens import CUSTOMER_EVENTS, contact_fields
-from patron.govern.contact_cards import delete_all_cards, update_cards
+from patron.collect.contact_tokens import CUSTOMER_EVENTS, MICROSECONDS, contact_fields
+from patron.govern.contact_cards import Fields, delete_all_cards, newest, update_cards
 from patron.govern.vault import Vault
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
@@ -26,7 +25,7 @@ class ReindexedContacts:
     """Users with a name, an address or a number."""
 
 
-def reindex_contacts(shop: Shop, *, progress: Callable[[float], None] | None = None) -> ReindexedContacts:
+def reindex_contacts(shop: Shop) -> ReindexedContacts:
     """Write every contact card and the index of names anew; nothing is stored meanwhile.
 
     Raises WorkspaceBusy, MasterKeyError, NoSpace.
@@ -42,8 +41,6 @@ def reindex_contacts(shop: Shop, *, progress: Callable[[float], None] | None = N
         count = 0
         for start in range(0, len(tokens), BATCH):
             count += _write_cards(shop, vault, view, tokens[start : start + BATCH], names)
-            if progress:
-                progress(min(1.0, (start + BATCH) / len(tokens)))
     return ReindexedContacts(count)
 
 
@@ -54,11 +51,10 @@ join wanted w on w.token = e.user_token where e.name in ({names})"""
     rows = view.query(sql, wanted=pa.table({"token": pa.array(tokens, TEXT)}))
     columns = (rows[name].to_pylist() for name in ("user_token", "source", "event_id", "at"))
     times = {(token, source, event_id): at for token, source, event_id, at in zip(*columns, strict=True)}
-    changes: dict[str, dict[str, tuple[str, float]]] = defaultdict(dict)
+    changes: dict[str, Fields] = defaultdict(dict)
     for text in vault.texts(tokens, ("personal",)):
-        at = times.get((text["token"], text["source"], text["event_id"]))
-        for name, value in contact_fields(text["text"]).items() if at is not None else ():
-            known = changes[text["token"]].get(name)
-            if known is None or at / 1_000_000 >= known[1]:
-                changes[text["token"]][name] = (value, at / 1_000_000)
+        token, at = text["token"], times.get((text["token"], text["source"], text["event_id"]))
+        if at is not None:
+            fields = {name: (value, at / MICROSECONDS) for name, value in contact_fields(text["text"]).items()}
+            changes[token] = newest(changes[token], fields)
     return update_cards(shop.store, vault, changes)

@@ -48,7 +48,7 @@ def update_cards(store: Store, vault: Vault, changes: Mapping[str, Fields]) -> i
     count = 0
     for some in _batches(sorted(changes)):
         before = _fields(store, vault, some)
-        after = {token: _newest(before.get(token, {}), changes[token]) for token in some}
+        after = {token: newest(before.get(token, {}), changes[token]) for token in some}
         after = {token: fields for token, fields in after.items() if fields != before.get(token, {})}
         sealed = vault.encrypt_under_tokens({token: json.dumps(fields) for token, fields in after.items()}, PLACE)
         rows = [{"card_id": mark_of_token(one), "token": one, "ciphertext": text} for one, text in sealed.items()]
@@ -110,7 +110,8 @@ def _fields(store: Store, vault: Vault, tokens: Sequence[str]) -> dict[str, Fiel
     return {token: {name: (one[0], one[1]) for name, one in json.loads(text).items()} for token, text in texts.items()}
 
 
-def _newest(before: Fields, change: Fields) -> Fields:
+def newest(before: Fields, change: Fields) -> Fields:
+    """Fields with what a change has that is as new or newer."""
     newer = {name: one for name, one in change.items() if name not in before or one[1] >= before[name][1]}
     return {**before, **newer}
 

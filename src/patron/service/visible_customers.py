@@ -34,8 +34,8 @@ class VisibleCustomers:
     def __contains__(self, customer_id: str) -> bool:
         """Whether the actor sees a customer."""
         wanted = np.bytes_(customer_id.encode()[: ID_BYTES + 1])
-        place = int(np.searchsorted(self._sorted_ids, wanted))
-        return place < len(self._sorted_ids) and bool(self._sorted_ids[place] == wanted)
+        place = int(np.searchsorted(self.sorted_ids, wanted))
+        return place < len(self.sorted_ids) and bool(self.sorted_ids[place] == wanted)
 
     def __len__(self) -> int:
         """How many they are."""
@@ -50,7 +50,8 @@ class VisibleCustomers:
         return rows.filter(pc.is_in(rows["customer_id"], value_set=self.rows["customer_id"].combine_chunks()))
 
     @cached_property
-    def _sorted_ids(self) -> np.ndarray:
+    def sorted_ids(self) -> np.ndarray:
+        """Their ids as bytes, ascending."""
         return np.sort(self.rows["customer_id"].to_numpy().astype(f"S{ID_BYTES}"))
 
 

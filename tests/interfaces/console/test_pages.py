@@ -23,7 +23,7 @@ from patron.govern.vault import Vault
 from patron.interfaces import http
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
-from patron.interfaces.console.page_routes import PAGES
+from patron.interfaces.console.mount import PAGES
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
@@ -103,7 +103,9 @@ def test_every_page_renders_in_every_language(client, page, locale):
     assert f'<html lang="{locale.replace("_", "-")}">' in answer.text
     title = words(locale)(f"nav.{page}")
     assert f"<h1>{title}</h1>" in answer.text
-    assert f'<a href="{PAGES[page]}" aria-current="page">{title}</a>' in answer.text
+    current = re.search(r'<a href="([^"]+)"[^>]* aria-current="page">.*?<span>([^<]+)</span>', answer.text)
+    assert current
+    assert current.groups() == (PAGES[page], title)
 
 
 def test_the_language_chosen_once_stays(client):
@@ -408,12 +410,39 @@ def test_many_readers_at_once_get_the_same_card(made_shop, somebody):
     assert all(card == cards[0] for card in cards)
 
 
+def test_a_theme_chosen_once_stays_and_follows_the_system_again(client):
+    assert "data-theme" not in client.get("/data-quality").text
+    assert '<html lang="en" data-theme="dark">' in client.get("/data-quality?theme=dark").text
+    assert 'data-theme="dark"' in client.get("/customers?sort=paid").text
+    assert 'href="/customers?sort=paid&amp;theme=light"' in client.get("/customers?sort=paid&theme=dark").text
+    assert "data-theme" not in client.get("/data-quality?theme=system").text
+    assert "data-theme" not in client.get("/data-quality?theme=pink").text
+
+
+@pytest.fixture(scope="module")
+def frame_bytes(connected):
+    """Compressed bytes of what every page needs once: look, script and icons."""
+    page = connected.get("/data-quality").text
+    links = {*re.findall(r'(?:href|src)="(/static/[^"#]+)', page)}
+    assert {link.partition("?")[0] for link in links} == {
+        "/static/patron.css",
+        "/static/patron.js",
+        "/static/icons.svg",
+    }
+    return sum(len(gzip.compress(connected.get(link).content)) for link in links)
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_pages_keep_to_their_budget_and_the_security_policy(client, path):
+def test_pages_keep_to_their_budget_and_the_security_policy(client, path, frame_bytes):
     content = client.get(path).text
-    assert len(gzip.compress(content.encode())) < 100_000
+    assert len(gzip.compress(content.encode())) + frame_bytes < 60_000
     assert " style=" not in content
     assert "onclick" not in content
+
+
+def test_the_script_and_the_look_stay_small(client):
+    assert len(client.get("/static/patron.js").content) <= 8_192
+    assert len(gzip.compress(client.get("/static/patron.css").content)) <= 8_192
 
 
 def subclasses(kind):

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
@@ -33,8 +32,9 @@ from patron.interfaces.charts.chart_sets import (
 from patron.interfaces.console.decision_pages import decision, decisions
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
-from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
@@ -67,7 +67,7 @@ def overview(request: Request) -> Response:
     """The shop at a glance."""
     console = console_of(request)
     answers, texts = console.answers, console.words(request)
-    formats, facts = console.formats(texts), answers.overview()
+    formats, facts = console.formats(texts), answers.overview(visible_of(request))
     charts = _overview_charts(console, texts)
     sentences = summary_sentences(facts, answers.models(), texts, formats)
     return console.page(
@@ -127,11 +127,15 @@ def _open_customer(request: Request, text: str) -> Response:
     """The one customer that a text names, or several to choose from, or the list of ids that begin with it."""
     console = console_of(request)
     try:
-        match = lookup_customer(console.answers.shop, text, now=datetime.now(UTC))
+        match = lookup_customer(console.answers.shop, text, now=datetime.now(UTC), visible=visible_of(request))
     except NotFound:
         prefix = text.lower() if OPAQUE_ID.fullmatch(text.lower()) else ""
         query = CustomerQuery(search=prefix)
-        ids = find_customers(console.answers.shop, query, index=console.answers.customer_index()) if prefix else None
+        ids = (
+            find_customers(console.answers.shop, query, index=console.answers.customer_index(visible_of(request)))
+            if prefix
+            else None
+        )
         if ids is None or not ids.total_count:
             return _list(request, CustomerQuery(), is_unknown=True)
         one = ids.rows[0].customer_id
@@ -181,10 +185,10 @@ router.add_api_route("/decisions/{decision_id}", decision)
 def recommendations(request: Request) -> Response:
     """A list for a customer or a visitor as it would be now, and why a product is not in it."""
     console, parameters = console_of(request), request.query_params
-    require_known(parameters, (*PREVIEW_PARAMETERS, "lang"))
+    require_known(parameters, (*PREVIEW_PARAMETERS, *FRAME_PARAMETERS))
     values = {name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:200])}
     lists, now = request.app.state.recommendations, datetime.now(UTC)
-    facts = preview_recommendations(lists, PreviewQuery(**values), now=now)
+    facts = preview_recommendations(lists, PreviewQuery(**values), now=now, only=rows_of(visible_of(request)))
     twin = f"/api/recommendations/preview?{urlencode(values)}".rstrip("?")
     return console.page(
         request,
@@ -285,7 +289,7 @@ def _ingestion(request: Request, *, status: int = 200, **more: object) -> Respon
 
 
 PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")
-LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", "lang")
+LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", *FRAME_PARAMETERS)
 
 
 def query_of(request: Request) -> CustomerQuery:
@@ -323,13 +327,14 @@ def _list(
     request: Request, query: CustomerQuery, *, is_unknown: bool = False, matches: tuple[str, ...] = ()
 ) -> Response:
     console = console_of(request)
-    listing = find_customers(console.answers.shop, query, index=console.answers.customer_index())
+    listing = find_customers(console.answers.shop, query, index=console.answers.customer_index(visible_of(request)))
     return console.page(
         request,
         "customers.html",
         here="customers",
         twin=address(listing.query, "/api/customers"),
         status=404 if is_unknown else 200,
+        fragments={"results": "_results.html"},
         listing=listing,
         sorts=SORTS,
         links=_links(listing),
@@ -345,14 +350,6 @@ def _links(listing: CustomerPage) -> dict[str, object]:
         "previous": address(replace(listing.query, page=page - 1)) if page > 1 else "",
         "next": address(replace(listing.query, page=page + 1)) if page < listing.page_count else "",
     }
-
-
-PAGES = {
-    route.name: route.path
-    for route in router.routes
-    if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and not route.param_convertors
-}
-"""Addresses of the pages that the navigation names, by the name of the function that answers there."""
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:

@@ -1,9 +1,12 @@
 """What report and console share: the template environment, the look, and the sentences that sum a run up."""
 
+import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from patron.answers.customer_profile import TIMELINE_LENGTH
@@ -19,6 +22,8 @@ from patron.interfaces.console.survival_texts import later_sentences, verdict_se
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
+from patron.interfaces.i18n.translations import Words
+from patron.schema.customer_contacts import REVEAL_REASONS
 from patron.schema.questions import (
     FEWEST_ENDED_CONTRACTS,
     FEWEST_LOST_CONTRACTS,
@@ -28,6 +33,19 @@ from patron.schema.questions import (
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+
+
+@cache
+def asset_version() -> str:
+    """Changes with the look and the script, so that browsers fetch them anew."""
+    content = b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()) if path.is_file())
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+@cache
+def icon_names() -> tuple[str, ...]:
+    """Names of the pictures in `static/icons.svg`."""
+    return tuple(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text(encoding="utf-8")))
 
 
 @cache
@@ -43,6 +61,9 @@ def environment() -> Environment:
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.globals["sparkline"] = _sparkline
+    jinja.globals["asset_version"] = asset_version
+    jinja.globals["icon_names"] = icon_names
+    jinja.globals["csrf_field"] = _csrf_field
     jinja.globals["money_metrics"] = MONEY_METRICS
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
@@ -67,6 +88,7 @@ def environment() -> Environment:
     jinja.globals["verdict_sentence"] = verdict_sentence
     jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
+    jinja.globals["reveal_reason_options"] = _reveal_reason_options
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 
@@ -77,6 +99,16 @@ def _svg(chart: Chart) -> Markup:
 
 def _narrow_svg(chart: Chart) -> Markup:
     return Markup(chart.narrow_svg())  # noqa: S704 - as above
+
+
+@pass_context
+def _csrf_field(context: Context) -> Markup:
+    """Hidden field that every form of ours posts, so that a form of another site is refused."""
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
+
+
+def _reveal_reason_options(texts: Words) -> list[tuple[str, str]]:
+    return [(code, texts.code("reveal_reason", code)) for code in REVEAL_REASONS]
 
 
 def _sparkline(values: tuple[float, ...]) -> Markup:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.actors import step_actor
 from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.customer_scope import is_restricted, require_visible_customers
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
@@ -127,7 +128,7 @@ class AccessControl:
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the right of whoever asks, and the token of a form, before anything else."""
+    """A route that checks the right of whoever asks, the token of a form, and whom it is about, before all else."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "right" not in endpoint.__dict__:
@@ -146,6 +147,8 @@ class GuardedRoute(APIRoute):
                 if not is_for_programs(request.url.path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
                 _require_page_of_ours(request)
+            if is_restricted(request):
+                await run_in_threadpool(require_visible_customers, request)
             return await handle(request)
 
         return check_and_handle

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -42,7 +43,9 @@ router = APIRouter(
 def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
     export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
-    count = export.rows.num_rows
+    visible = visible_of(request)
+    rows = export.rows if visible is None else visible.restrict(export.rows)
+    count = rows.num_rows
     return ScorePage(
         run_id=export.run_id,
         as_of=export.as_of,
@@ -52,7 +55,7 @@ def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScoreP
         objecting_count=export.objecting_count,
         erased_count=export.erased_count,
         missing_forecasts=list(export.missing_forecasts),
-        rows=export.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+        rows=rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
     )
 
 

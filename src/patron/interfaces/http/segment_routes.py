@@ -22,6 +22,7 @@ from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -125,14 +126,16 @@ def comparison(request: Request, name: str, other: str) -> SegmentComparison:
 def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
     listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
-    count = listed.rows.num_rows
+    visible = visible_of(request)
+    rows = listed.rows if visible is None else visible.restrict(listed.rows)
+    count = rows.num_rows
     return MemberPage(
         segment=name,
         run_id=listed.run_id,
         page=page,
         page_count=max(1, -(-count // PAGE_SIZE)),
         customer_count=count,
-        rows=listed.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+        rows=rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
     )
 
 

@@ -1,0 +1,50 @@
+"""Who a customer is: masked for whoever reads customers, and in clear for who may see it and says why."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from patron.commands.customer_contacts import CustomerContacts, RevealReason, masked_contacts, reveal_contacts
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access_rights import Action, Area
+from patron.schema.customer_contacts import REVEAL_REASONS, unknown_customer
+
+
+class ReasonBody(BaseModel):
+    """Why somebody sees who a customer is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=40, description=f"One of {', '.join(REVEAL_REASONS)}.")
+    note: str = Field(default="", max_length=300, description="A line of your own; kept encrypted in the audit log.")
+
+
+router = APIRouter(
+    prefix="/api/customers/{customer_id}",
+    tags=["one person"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+
+
+@router.get("/contacts")
+@needs(Action.READ, Area.CUSTOMERS)
+def contacts(request: Request, customer_id: str) -> CustomerContacts:
+    """Name, addresses, numbers and the shop's own ids of a customer, masked."""
+    masked = masked_contacts(answers_of(request).shop, [customer_id]).get(customer_id)
+    if masked is None:
+        raise unknown_customer(customer_id)
+    return masked
+
+
+@router.post("/reveal")
+@needs(Action.REVEAL, Area.CUSTOMERS)
+def reveal(request: Request, response: Response, customer_id: str, body: ReasonBody) -> CustomerContacts:
+    """The same in clear; the audit log records who sees it, and why."""
+    response.headers["Cache-Control"] = "no-store"
+    reason = RevealReason(body.reason, body.note)
+    shop = answers_of(request).shop
+    return reveal_contacts(shop, customer_id, actor=actor_of(request), reason=reason, now=datetime.now(UTC))

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patron.govern.contact_cards import tokens_with_name
-from patron.govern.customer_contacts import customers_of, run_or_none, user_tokens
+from patron.govern.customer_contacts import customers_of, read_contacts, run_or_none, user_tokens
 from patron.govern.vault import PREFIXES, Vault, normal_form
+from patron.schema.customer_contacts import CustomerContacts, masked
 from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
 
 MOST_CUSTOMERS = 200
+MOST_SUGGESTED = 8
 MOST_CHARACTERS = 200
 MIN_DIGITS = 5
 """Digits that a text needs to be looked up as a telephone number."""
@@ -37,6 +39,18 @@ def find_by_text(
         if len(customer_ids) >= limit:
             break
     return tuple(customer_ids)[:limit]
+
+
+def suggest_customers(
+    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MOST_SUGGESTED
+) -> tuple[CustomerContacts, ...]:
+    """The first customers whom a text names, masked: which of them is meant shows, who they are does not.
+
+    Raises MasterKeyError.
+    """
+    customer_ids = find_by_text(shop, text, visible=visible, limit=limit)
+    contacts = read_contacts(shop, customer_ids)
+    return tuple(masked(contacts.get(one) or CustomerContacts(one)) for one in customer_ids)
 
 
 def _matches(shop: Shop, text: str, limit: int) -> Iterator[Iterable[str]]:

@@ -60,6 +60,7 @@ def lookups(client, text):
         client.post("/api/customers/lookup", json={"shop_id": text}),
         client.post("/api/decisions/lookup", json={"shop_id": text}),
         client.post("/customers/lookup", data={"who": text}),
+        client.post("/api/customers/search", json={"text": text}),
     ]
 
 
@@ -67,7 +68,7 @@ def test_what_is_hidden_is_in_no_answer_page_report_or_log_for_who_may_not_revea
     person = people.visible
     answers = {path: masked.get(path) for path in addresses(masked, people, person)}
     assert sum(answer.status_code == 200 for answer in answers.values()) > len(answers) / 2
-    answers |= {f"look up {n} {text}": one for text in (person.user_id, person.email, person.phone)
+    answers |= {f"look up {n} {text}": one for text in (person.user_id, person.email, person.phone, person.name)
                 for n, one in enumerate(lookups(masked, text))}  # fmt: skip
     answers |= {
         f"{path} {body}": masked.post(path, json=body)
@@ -123,10 +124,11 @@ def test_a_team_learns_nothing_of_other_customers(team, admin, people):
     echoed = {path for path, some in ids.items() if some and answers[path].status_code == 200}
     assert {path for path in echoed if people.hidden.customer_id not in path} == set()
     assert answers[f"/customers/{people.visible.customer_id}"].status_code == 200
-    for text in (people.hidden.user_id, people.hidden.email, people.hidden.phone):
-        unknown = [one.text for one in lookups(team, "nobody has this")]
-        assert [one.status_code for one in lookups(team, text)] == [404] * 3
-        assert [one.text for one in lookups(team, text)] == unknown
+    unknown = [(one.status_code, one.text) for one in lookups(team, "nobody has this")]
+    assert [status for status, _ in unknown] == [404, 404, 404, 200]
+    for text in (people.hidden.user_id, people.hidden.email, people.hidden.phone, people.hidden.name):
+        assert [(one.status_code, one.text) for one in lookups(team, text)] == unknown
+    assert people.visible.customer_id in lookups(team, people.visible.name.upper())[-1].text
 
 
 def test_a_customer_outside_of_a_team_is_answered_as_one_who_does_not_exist(team, people):

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from patron.commands.customer_contacts import CustomerContacts, RevealReason, masked_contacts, reveal_contacts
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
 from patron.schema.customer_contacts import REVEAL_REASONS, unknown_customer
+from patron.service.customer_search import suggest_customers
 
 
 class ReasonBody(BaseModel):
@@ -22,15 +24,30 @@ class ReasonBody(BaseModel):
     note: str = Field(default="", max_length=300, description="A line of your own; kept encrypted in the audit log.")
 
 
+class SearchBody(BaseModel):
+    """What somebody typed: in a body only, never in an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(max_length=200, description="Name, e-mail address, phone number, the shop's id or an opaque id.")
+
+
 router = APIRouter(
-    prefix="/api/customers/{customer_id}",
+    prefix="/api/customers",
     tags=["one person"],
     route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )
 
 
-@router.get("/contacts")
+@router.post("/search")
+@needs(Action.READ, Area.CUSTOMERS)
+def search(request: Request, body: SearchBody) -> tuple[CustomerContacts, ...]:
+    """The first customers whom a text names, masked."""
+    return suggest_customers(answers_of(request).shop, body.text, visible=visible_of(request))
+
+
+@router.get("/{customer_id}/contacts")
 @needs(Action.READ, Area.CUSTOMERS)
 def contacts(request: Request, customer_id: str) -> CustomerContacts:
     """Name, addresses, numbers and the shop's own ids of a customer, masked."""
@@ -40,7 +57,7 @@ def contacts(request: Request, customer_id: str) -> CustomerContacts:
     return masked
 
 
-@router.post("/reveal")
+@router.post("/{customer_id}/reveal")
 @needs(Action.REVEAL, Area.CUSTOMERS)
 def reveal(request: Request, response: Response, customer_id: str, body: ReasonBody) -> CustomerContacts:
     """The same in clear; the audit log records who sees it, and why."""

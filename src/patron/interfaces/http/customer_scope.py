@@ -8,6 +8,7 @@ from fastapi import Request
 from patron.commands.resolve_person import PersonIdentifier, customer_ids_of_person, unknown_person
 from patron.schema.access_rights import Actor
 from patron.schema.customer_contacts import unknown_customer
+from patron.schema.errors import NotAllowed
 from patron.service.visible_customers import VisibleCustomers, visible_customers
 
 PARAMETER = "customer_id"
@@ -29,6 +30,13 @@ def is_restricted(request: Request) -> bool:
     """Whether the reader sees some customers only."""
     actor: Actor | None = request.state.actor
     return actor is not None and bool(actor.segment)
+
+
+def require_unrestricted(request: Request) -> None:
+    """Refuse a reader who sees some customers only, where an answer cannot leave the others out. Raises NotAllowed."""
+    if is_restricted(request):
+        todo = "Ask somebody whose team is not restricted to a segment."
+        raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
 
 
 def require_visible_customers(request: Request) -> None:

@@ -7,13 +7,23 @@ from datetime import datetime
 
 from patron.govern import audit_log
 from patron.govern.customer_contacts import read_contacts, user_tokens
+from patron.govern.user_tokens import known_user_tokens
 from patron.govern.vault import Vault
 from patron.schema.access_rights import Action, Actor, Area, Right
 from patron.schema.customer_contacts import REVEAL_REASONS, CustomerContacts, masked, unknown_customer
 from patron.schema.errors import BadQuery
 from patron.storage.shop import Shop
 
-__all__ = ["CustomerContacts", "RevealReason", "contacts_of", "masked", "masked_contacts", "reveal_contacts"]
+__all__ = [
+    "CustomerContacts",
+    "RevealReason",
+    "contacts_of",
+    "masked",
+    "masked_contacts",
+    "prepare_contacts",
+    "read_note",
+    "reveal_contacts",
+]
 
 REVEALED = "contacts revealed"
 """Action in the audit log."""
@@ -39,6 +49,11 @@ def contacts_of(shop: Shop, customer_ids: Iterable[str]) -> dict[str, CustomerCo
     Raises MasterKeyError.
     """
     return read_contacts(shop, customer_ids)
+
+
+def prepare_contacts(shop: Shop) -> None:
+    """Read what contacts are looked up by, so that the first reader need not wait; once a run."""
+    known_user_tokens(shop)
 
 
 def masked_contacts(shop: Shop, customer_ids: Iterable[str]) -> dict[str, CustomerContacts]:

@@ -7,6 +7,7 @@ would take seconds. So a card of each user is kept up to date with what arrives,
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -18,8 +19,9 @@ from patron.storage.store import Store, insert_many, upsert
 
 PLACE = "contact card"
 BATCH = 500
-MOST_CANDIDATES = 1_000
+MOST_CANDIDATES = 500
 """Cards that a search looks at."""
+Item = TypeVar("Item")
 Fields = Mapping[str, tuple[str, float]]
 """Value of each field, and when it was current: seconds since 1970."""
 
@@ -45,28 +47,30 @@ class Card:
 
 def update_cards(store: Store, vault: Vault, changes: Mapping[str, Fields]) -> int:
     """Enter what users sent, by user token, and index their names; older values change nothing. Return how many."""
-    count = 0
+    rows: list[dict[str, object]] = []
+    codes: list[tuple[int, int]] = []
+    outdated: list[int] = []
     for some in _batches(sorted(changes)):
         before = _fields(store, vault, some)
         after = {token: newest(before.get(token, {}), changes[token]) for token in some}
         after = {token: fields for token, fields in after.items() if fields != before.get(token, {})}
         sealed = vault.encrypt_under_tokens({token: json.dumps(fields) for token, fields in after.items()}, PLACE)
-        rows = [{"card_id": mark_of_token(one), "token": one, "ciphertext": text} for one, text in sealed.items()]
-        renamed = [token for token in sealed if Card.of(after[token]).name != Card.of(before.get(token, {})).name]
-        codes = [
-            (code, mark_of_token(token))
-            for token in renamed
-            for code in sorted(index_codes(vault.name_key, Card.of(after[token]).name))
-        ]
-        if rows:
-            with store.begin() as connection:
-                upsert(connection, CONTACT_CARDS, rows, update=("ciphertext",))
-                marks = [mark_of_token(token) for token in renamed if token in before]
-                connection.execute(sa.delete(NAME_WORDS).where(NAME_WORDS.c.card_id.in_(marks)))
-                if codes:
-                    insert_many(connection, NAME_WORDS, codes)
-        count += len(rows)
-    return count
+        rows += [{"card_id": mark_of_token(one), "token": one, "ciphertext": text} for one, text in sealed.items()]
+        for token in sealed:
+            name, mark = Card.of(after[token]).name, mark_of_token(token)
+            if name != Card.of(before.get(token, {})).name:
+                codes += [(code, mark) for code in index_codes(vault.name_key, name)]
+                outdated += [mark] if token in before else []
+    # why: in one go and in the order of the index, as its places are random and each page is encrypted
+    if not rows:
+        return 0
+    with store.begin() as connection:
+        upsert(connection, CONTACT_CARDS, rows, update=("ciphertext",))
+        for marks in _batches(outdated):
+            connection.execute(sa.delete(NAME_WORDS).where(NAME_WORDS.c.card_id.in_(marks)))
+        if codes:
+            insert_many(connection, NAME_WORDS, sorted(codes))
+    return len(rows)
 
 
 def read_cards(store: Store, vault: Vault, tokens: Iterable[str]) -> dict[str, Card]:
@@ -116,5 +120,5 @@ def newest(before: Fields, change: Fields) -> Fields:
     return {**before, **newer}
 
 
-def _batches(tokens: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (tokens[start : start + BATCH] for start in range(0, len(tokens), BATCH))
+def _batches(items: Sequence[Item]) -> Iterable[Sequence[Item]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

@@ -59,8 +59,8 @@ def search_terms(key: bytes, text: str) -> list[Term]:
 
 def has_words(name: str, text: str) -> bool:
     """Whether a name has every word of a search: whole, or from its beginning on."""
-    own_words = words_of(name)
-    return all(any(_fits(word, one) for one in own_words) for word in words_of(text))
+    words = words_of(name)
+    return all(any(_fits(word, one) for one in words) for word in words_of(text))
 
 
 def words_of(text: str) -> list[str]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patron.govern.contact_cards import tokens_with_name
-from patron.govern.customer_contacts import customers_of, read_contacts, run_or_none, user_tokens
+from patron.govern.customer_contacts import customers_of, read_contacts, user_tokens
+from patron.govern.user_tokens import run_or_none
 from patron.govern.vault import PREFIXES, Vault, normal_form
 from patron.schema.customer_contacts import CustomerContacts, masked
 from patron.service.visible_customers import VisibleCustomers

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 from urllib.parse import quote, urlencode
 
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
 from patron.answers.ingestion_status import ingestion_status
 from patron.answers.repeat_purchase import order_history, repeat_purchase_model
+from patron.commands.customer_contacts import prepare_contacts
 from patron.commands.import_files import replay as try_again
 from patron.interfaces.charts import churn_charts, evaluation_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import (
@@ -101,7 +103,8 @@ def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
     try:
         charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
         drawn = [draw for chart in vars(charts).values() if chart is not None for draw in (chart.svg, chart.narrow_svg)]
-        for compute in (*drawn, console.answers.models, console.answers.customer_index):
+        contacts = partial(prepare_contacts, console.answers.shop)
+        for compute in (*drawn, console.answers.models, console.answers.customer_index, contacts):
             if is_stopping():
                 return
             compute()

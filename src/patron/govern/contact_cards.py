@@ -7,7 +7,6 @@ would take seconds. So a card of each user is kept up to date with what arrives,
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -21,7 +20,6 @@ PLACE = "contact card"
 BATCH = 500
 MOST_CANDIDATES = 500
 """Cards that a search looks at."""
-Item = TypeVar("Item")
 Fields = Mapping[str, tuple[str, float]]
 """Value of each field, and when it was current: seconds since 1970."""
 
@@ -49,7 +47,7 @@ def update_cards(store: Store, vault: Vault, changes: Mapping[str, Fields]) -> i
     """Enter what users sent, by user token, and index their names; older values change nothing. Return how many."""
     rows: list[dict[str, object]] = []
     codes: list[tuple[int, int]] = []
-    outdated: list[int] = []
+    outdated: list[dict[str, int]] = []
     for some in _batches(sorted(changes)):
         before = _fields(store, vault, some)
         after = {token: newest(before.get(token, {}), changes[token]) for token in some}
@@ -57,17 +55,19 @@ def update_cards(store: Store, vault: Vault, changes: Mapping[str, Fields]) -> i
         sealed = vault.encrypt_under_tokens({token: json.dumps(fields) for token, fields in after.items()}, PLACE)
         rows += [{"card_id": mark_of_token(one), "token": one, "ciphertext": text} for one, text in sealed.items()]
         for token in sealed:
-            name, mark = Card.of(after[token]).name, mark_of_token(token)
-            if name != Card.of(before.get(token, {})).name:
-                codes += [(code, mark) for code in index_codes(vault.name_key, name)]
-                outdated += [mark] if token in before else []
+            mark = mark_of_token(token)
+            old, new = (index_codes(vault.name_key, Card.of(one.get(token, {})).name) for one in (before, after))
+            codes += [(code, mark) for code in new - old]
+            outdated += [{"old_word": code, "old_card": mark} for code in old - new]
     # why: in one go and in the order of the index, as its places are random and each page is encrypted
     if not rows:
         return 0
     with store.begin() as connection:
         upsert(connection, CONTACT_CARDS, rows, update=("ciphertext",))
-        for marks in _batches(outdated):
-            connection.execute(sa.delete(NAME_WORDS).where(NAME_WORDS.c.card_id.in_(marks)))
+        if outdated:
+            word = NAME_WORDS.c
+            is_outdated = sa.and_(word.word == sa.bindparam("old_word"), word.card_id == sa.bindparam("old_card"))
+            connection.execute(sa.delete(NAME_WORDS).where(is_outdated), outdated)
         if codes:
             insert_many(connection, NAME_WORDS, sorted(codes))
     return len(rows)
@@ -120,5 +120,5 @@ def newest(before: Fields, change: Fields) -> Fields:
     return {**before, **newer}
 
 
-def _batches(items: Sequence[Item]) -> Iterable[Sequence[Item]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+def _batches(tokens: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (tokens[start : start + BATCH] for start in range(0, len(tokens), BATCH))

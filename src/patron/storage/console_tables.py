@@ -101,7 +101,10 @@ NAME_WORDS = sa.Table(
     "name_words",
     METADATA,
     sa.Column("word", sa.BigInteger, primary_key=True, autoincrement=False, comment="code of a part of a name"),
-    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False, index=True),
+    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
-"""The blind index of names: whose name has a word, or begins with some letters, to who knows the key."""
+"""The blind index of names: whose name has a word, or begins with some letters, to who knows the key.
+
+It has no index by card: that would double what an import writes, and only an erasure deletes by card.
+"""

@@ -205,4 +205,3 @@ def _create_contact_tables() -> None:
         sa.PrimaryKeyConstraint("word", "card_id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_name_words_card_id", "name_words", ["card_id"])

@@ -31,9 +31,13 @@ class CustomerAtRisk:
     """Offer decided on at this run, 'none', or None when nothing was decided."""
 
 
-def watch_list(view: Snapshot, *, limit: int = 12) -> tuple[CustomerAtRisk, ...]:
-    """Customers in the stage at_risk who paid in the last 180 days, the most value at risk first."""
+def watch_list(view: Snapshot, *, limit: int = 12, only: pa.Table | None = None) -> tuple[CustomerAtRisk, ...]:
+    """Customers in the stage at_risk who paid in the last 180 days, the most value at risk first.
+
+    `only` lists those of these customers (a table with customer_id).
+    """
     run_id = view.run.run_id
+    is_visible = "" if only is None else " and v.customer_id in (select customer_id from visible)"
     sql = f"""
 with churn as (
   select customer_id, reasons from {scores_sql(view, "churn")} s where run_id = '{run_id}'
@@ -45,10 +49,10 @@ join churn r on r.customer_id = v.customer_id
 join segments s on s.customer_id = v.customer_id and s.run_id = '{run_id}'
 left join customers c on c.customer_id = v.customer_id
 left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
-where v.run_id = '{run_id}' and s.lifecycle_stage = 'at_risk'
+where v.run_id = '{run_id}' and s.lifecycle_stage = 'at_risk'{is_visible}
 order by v.value_at_risk_cents desc, v.customer_id limit {int(limit)}"""
     mean = mean_by_recency(view, "churn")
-    rows = records(view.query(sql))
+    rows = records(view.query(sql, **({} if only is None else {"visible": only})))
     why = churn_reasons(view, pa.table({"customer_id": pa.array([row["customer_id"] for row in rows], pa.string())}))
     for row in rows:
         row["reasons"] = score_reasons(row["churn_probability"], row["reasons"], mean)

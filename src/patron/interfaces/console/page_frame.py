@@ -81,6 +81,7 @@ class Console:
             "here": here,
             "navigation": groups,
             "twin": twin,
+            "needs_reveal_reason": self.answers.shop.settings.access.needs_reveal_reason,
             "status": status,
             "shop_name": self.answers.shop.settings.shop.name,
             "offer_names": self.answers.shop.policy.offer_names,

@@ -28,6 +28,7 @@ from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -65,11 +66,15 @@ def _open_customer(request: Request, text: str) -> Response:
     """The one customer that a text names, or several to choose from, or the list of ids that begin with it."""
     console = console_of(request)
     try:
-        match = lookup_customer(console.answers.shop, text, now=datetime.now(UTC))
+        match = lookup_customer(console.answers.shop, text, now=datetime.now(UTC), visible=visible_of(request))
     except NotFound:
         prefix = text.lower() if OPAQUE_ID.fullmatch(text.lower()) else ""
         query = CustomerQuery(search=prefix)
-        ids = find_customers(console.answers.shop, query, index=console.answers.customer_index()) if prefix else None
+        ids = (
+            find_customers(console.answers.shop, query, index=console.answers.customer_index(visible_of(request)))
+            if prefix
+            else None
+        )
         if ids is None or not ids.total_count:
             return _list(request, CustomerQuery(), is_unknown=True)
         one = ids.rows[0].customer_id
@@ -122,7 +127,7 @@ def recommendations(request: Request) -> Response:
     require_known(parameters, (*PREVIEW_PARAMETERS, *FRAME_PARAMETERS))
     values = {name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:200])}
     lists, now = request.app.state.recommendations, datetime.now(UTC)
-    facts = preview_recommendations(lists, PreviewQuery(**values), now=now)
+    facts = preview_recommendations(lists, PreviewQuery(**values), now=now, only=rows_of(visible_of(request)))
     twin = f"/api/recommendations/preview?{urlencode(values)}".rstrip("?")
     return console.page(
         request,
@@ -213,7 +218,7 @@ def _list(
     request: Request, query: CustomerQuery, *, is_unknown: bool = False, matches: tuple[str, ...] = ()
 ) -> Response:
     console = console_of(request)
-    listing = find_customers(console.answers.shop, query, index=console.answers.customer_index())
+    listing = find_customers(console.answers.shop, query, index=console.answers.customer_index(visible_of(request)))
     return console.page(
         request,
         "customers.html",

@@ -23,6 +23,8 @@ from patron.interfaces.console.survival_texts import later_sentences, verdict_se
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
+from patron.interfaces.i18n.translations import Words
+from patron.schema.customer_contacts import REVEAL_REASONS
 from patron.schema.questions import (
     FEWEST_ENDED_CONTRACTS,
     FEWEST_LOST_CONTRACTS,
@@ -90,6 +92,7 @@ def environment() -> Environment:
     jinja.globals["verdict_sentence"] = verdict_sentence
     jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
+    jinja.globals["reveal_reason_options"] = _reveal_reason_options
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 
@@ -106,6 +109,10 @@ def _narrow_svg(chart: Chart) -> Markup:
 def _csrf_field(context: Context) -> Markup:
     """Hidden field that every form of ours posts, so that a form of another site is refused."""
     return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
+
+
+def _reveal_reason_options(texts: Words) -> list[tuple[str, str]]:
+    return [(code, texts.code("reveal_reason", code)) for code in REVEAL_REASONS]
 
 
 def _sparkline(values: tuple[float, ...]) -> Markup:

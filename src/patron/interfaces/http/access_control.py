@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.actors import step_actor
 from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.customer_scope import is_restricted, require_visible_customers
 from patron.interfaces.http.idempotency_keys import HEADER as IDEMPOTENCY_KEY
 from patron.interfaces.http.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.refusals import is_for_programs, refusal
@@ -134,7 +135,7 @@ class AccessControl:
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the right of whoever asks, and the token of a form, before anything else."""
+    """A route that checks the right of whoever asks, the token of a form, and whom it is about, before all else."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "right" not in endpoint.__dict__:
@@ -158,20 +159,22 @@ class GuardedRoute(APIRoute):
                     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
                         await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
+            if is_restricted(request):
+                await run_in_threadpool(require_visible_customers, request)
             try:
-                if (
-                    IDEMPOTENCY_KEY in request.headers
-                    and is_for_programs(path)
-                    and takes_key(self.right, request.method)
-                ):
-                    shop = request.app.state.answers.shop
-                    return await answer_once(request, shop, actor_of(request), handle)
-                return await handle(request)
+                return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
                     await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
+
+    async def _answer(self, request: Request, handle: Handler) -> Response:
+        """Answer, once only where the request has an idempotency key."""
+        is_once = IDEMPOTENCY_KEY in request.headers and is_for_programs(request.url.path)
+        if is_once and takes_key(self.right, request.method):
+            return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
+        return await handle(request)
 
 
 def is_open(request: Request) -> bool:

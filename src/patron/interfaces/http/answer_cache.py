@@ -3,6 +3,8 @@
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from patron.answers.brief import Brief, brief
@@ -13,7 +15,9 @@ from patron.answers.overview import Overview, overview
 from patron.answers.period_figures import PeriodFigures, period_figures
 from patron.answers.periods import PeriodQuery
 from patron.answers.revenue import cohorts
+from patron.answers.watch_list import watch_list
 from patron.schema.cohort import Cohort
+from patron.service.visible_customers import VisibleCustomers
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -70,9 +74,14 @@ class Answers:
             self._version, self._cached, self._making = version, {}, defaultdict(threading.Lock)
             self._cached_per_customer = OrderedDict()
 
-    def overview(self) -> Overview:
-        """Overview of the last run."""
-        return self.cached("overview", lambda: overview(self.shop))
+    def overview(self, visible: VisibleCustomers | None = None) -> Overview:
+        """Overview of the last run; its watch list has customers whom the reader sees."""
+        facts = self.cached("overview", lambda: overview(self.shop))
+        if visible is None:
+            return facts
+        name = ("watch list", visible)
+        listed = self.cached_per_customer(name, lambda: watch_list(last_run(self.shop), only=visible.rows))
+        return replace(facts, watch_list=listed)
 
     def period_figures(self, query: PeriodQuery) -> PeriodFigures:
         """Key figures of a period at the last run; only the periods that were requested most recently are kept."""
@@ -94,6 +103,10 @@ class Answers:
         """Data quality; imports may come between runs, so it is read afresh."""
         return data_quality(self.shop)
 
-    def customer_index(self) -> CustomerIndex:
-        """Index of the last run's customers, for the list."""
-        return self.cached("customer_index", lambda: customer_index(last_run(self.shop)))
+    def customer_index(self, visible: VisibleCustomers | None = None) -> CustomerIndex:
+        """Index of the last run's customers whom the reader sees, for the list."""
+        index = self.cached("customer_index", lambda: customer_index(last_run(self.shop)))
+        if visible is None:
+            return index
+        restrict = partial(visible.restrict, index.rows)
+        return replace(index, rows=self.cached_per_customer(("customer_index", visible), restrict))

@@ -18,6 +18,7 @@ from patron.answers.models import Models
 from patron.answers.overview import Overview
 from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in
 from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.health import Health
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
@@ -52,7 +53,7 @@ class Version(BaseModel):
 @needs(Action.READ, Area.OVERVIEW)
 def overview(request: Request) -> Overview:
     """Key figures, trend, people, risk and decisions of the last run."""
-    return answers_of(request).overview()
+    return answers_of(request).overview(visible_of(request))
 
 
 @router.get("/api/brief")
@@ -76,14 +77,14 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)
     query = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
-    return find_customers(answers.shop, query, index=answers.customer_index())
+    return find_customers(answers.shop, query, index=answers.customer_index(visible_of(request)))
 
 
 @router.post("/api/customers/lookup")
 @needs(Action.READ, Area.CUSTOMERS)
 def lookup(request: Request, body: LookUp) -> CustomerLookup:
     """Opaque id and live profile of the customer with one of the shop's own ids, an e-mail address or phone number."""
-    return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
+    return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC), visible=visible_of(request))
 
 
 @router.get("/api/customers/{customer_id}")

@@ -14,6 +14,7 @@ from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
     campaign_routes,
+    contact_routes,
     decision_routes,
     explanation_routes,
     journey_routes,
@@ -59,6 +60,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.state.sign_in_limits = SignInLimits()
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
+    app.include_router(contact_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)

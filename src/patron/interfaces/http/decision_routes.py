@@ -11,6 +11,7 @@ from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decisio
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import LookUp, answers_of
 from patron.interfaces.http.cursors import Cursor, CursorText
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, PageNumber, bounded_integer
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -55,7 +56,8 @@ def ledger(
     if cursor:
         before = Cursor.parse(cursor)
         run, page = before.run_id, bounded_integer(before.after, 1, MAX_PAGE) or 1
-    listed = decisions(answers_of(request).shop, run_id=run, reason=reason, page=page)
+    only = rows_of(visible_of(request))
+    listed = decisions(answers_of(request).shop, run_id=run, reason=reason, page=page, only=only)
     following = str(Cursor(listed.run_id, str(listed.page + 1))) if listed.page < listed.page_count else None
     return DecisionCursorPage(**vars(listed), next_cursor=following)
 
@@ -65,12 +67,14 @@ def ledger(
 def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
     """The newest decision for the customer with one of the shop's own ids, an e-mail address or phone number."""
     shop = answers_of(request).shop
-    match = lookup_customer(shop, body.shop_id, now=datetime.now(UTC))
-    return decision_of(shop, [match.customer_id, *match.other_customer_ids], run_id=body.run)
+    match = lookup_customer(shop, body.shop_id, now=datetime.now(UTC), visible=visible_of(request))
+    return decision_of(
+        shop, [match.customer_id, *match.other_customer_ids], run_id=body.run, only=rows_of(visible_of(request))
+    )
 
 
 @router.get("/{decision_id}")
 @needs(Action.READ, Area.OFFERS)
 def decision(request: Request, decision_id: str, run: RunName = "") -> DecisionDetail:
     """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
-    return decision_of(answers_of(request).shop, [decision_id], run_id=run)
+    return decision_of(answers_of(request).shop, [decision_id], run_id=run, only=rows_of(visible_of(request)))

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from patron.commands.export import export_customer
 from patron.commands.forget import ErasureCertificate, forget
+from patron.commands.resolve_person import PersonIdentifier
 from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.customer_scope import require_visible_person
 from patron.schema.access_rights import Action, Area
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
@@ -44,6 +46,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Guarde
 @needs(Action.ACT, Area.PRIVACY)
 def forget_person(request: Request, person: Person) -> ErasureCertificate:
     """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
+    require_visible_person(request, PersonIdentifier(**person.identifier))
     return forget(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))
 
 
@@ -51,4 +54,5 @@ def forget_person(request: Request, person: Person) -> ErasureCertificate:
 @needs(Action.EXPORT, Area.PRIVACY)
 def export_person(request: Request, person: Person) -> dict[str, Any]:
     """Everything that is known of a person, with identifiers and texts in clear."""
+    require_visible_person(request, PersonIdentifier(**person.identifier))
     return export_customer(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))

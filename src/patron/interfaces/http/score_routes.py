@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -47,8 +48,10 @@ def scores(
 ) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
     export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
-    count, size = export.rows.num_rows, limit or PAGE_SIZE
-    shown = page_of(export.rows, export.run_id, page=page, size=size, cursor=cursor)
+    visible = visible_of(request)
+    rows = export.rows if visible is None else visible.restrict(export.rows)
+    count, size = rows.num_rows, limit or PAGE_SIZE
+    shown = page_of(rows, export.run_id, page=page, size=size, cursor=cursor)
     return ScorePage(
         run_id=export.run_id,
         as_of=export.as_of,

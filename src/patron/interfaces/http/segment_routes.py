@@ -23,6 +23,7 @@ from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -130,8 +131,10 @@ def members(
 ) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
     listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
-    count, size = listed.rows.num_rows, limit or PAGE_SIZE
-    shown = page_of(listed.rows, listed.run_id, page=page, size=size, cursor=cursor)
+    visible = visible_of(request)
+    rows = listed.rows if visible is None else visible.restrict(listed.rows)
+    count, size = rows.num_rows, limit or PAGE_SIZE
+    shown = page_of(rows, listed.run_id, page=page, size=size, cursor=cursor)
     return MemberPage(
         segment=name,
         run_id=listed.run_id,

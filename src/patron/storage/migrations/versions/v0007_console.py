@@ -188,6 +188,20 @@ def _create_console_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("actor", "idempotency_key"),
     )
+    op.create_table(
+        "contact_cards",
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("card_id"),
+    )
+    op.create_table(
+        "name_words",
+        sa.Column("word", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("word", "card_id"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _create_job_tables() -> None:

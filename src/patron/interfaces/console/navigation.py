@@ -20,7 +20,7 @@ class NavigationItem:
 
 @dataclass(frozen=True)
 class NavigationGroup:
-    """Pages under one heading, which is `nav.group.` and the code; without a code there is none."""
+    """Pages under one heading, which is `nav_group.` and the code; without a code there is none."""
 
     code: str
     items: tuple[NavigationItem, ...]
@@ -47,10 +47,10 @@ NAVIGATION = (
         "engage",
         (
             NavigationItem("campaigns", "/campaigns", "campaigns", "m", "campaigns"),
-            NavigationItem("journeys", "/journeys", "journeys", "j", "journeys"),
-            NavigationItem("offers", "/offers", "offers", "f", "policy"),
+            NavigationItem("journeys", "/journeys", "journeys", "j", "campaigns"),
+            NavigationItem("offers", "/offers", "offers", "f", "offers"),
             NavigationItem("recommendations", "/recommendations", "recommendations", "r", "recommendations"),
-            NavigationItem("decisions", "/decisions", "decisions", "d", "decisions"),
+            NavigationItem("decisions", "/decisions", "decisions", "d", "offers"),
         ),
     ),
     NavigationGroup(
@@ -64,7 +64,7 @@ NAVIGATION = (
     NavigationGroup(
         "data",
         (
-            NavigationItem("explore", "/explore", "explore", "e", "explore"),
+            NavigationItem("explore", "/explore", "explore", "e", "questions"),
             NavigationItem("data_quality", "/data-quality", "quality", "q", "data"),
             NavigationItem("ingestion", "/ingestion", "ingestion", "i", "data"),
             NavigationItem("runs", "/runs", "runs", "u", "runs"),

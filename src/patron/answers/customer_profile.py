@@ -16,7 +16,7 @@ from patron.answers.response_forecasts import ResponseForecast, customer_respons
 from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.answers.survival import CustomerSurvival, customer_survival
 from patron.answers.value_parts import ValueParts, value_parts
-from patron.schema.errors import NotFound
+from patron.schema.customer_contacts import unknown_customer
 from patron.schema.live_profile import LiveProfile
 from patron.schema.questions import CHURN
 from patron.storage.engine import timestamp
@@ -245,11 +245,7 @@ from c cross join i left join s on true
 left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
     rows = records(view.query(sql, customer=customer))
     if not rows:
-        raise NotFound(
-            "no customer has this id at the last run",
-            where=str(customer["customer_id"][0])[:64],
-            todo="Search the list, or look up the shop's customer id.",
-        )
+        raise unknown_customer(str(customer["customer_id"][0]))
     last, zone = rows[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
     return {**rows[0], "days_since_last_order": days}

@@ -98,3 +98,18 @@ IDEMPOTENCY_KEYS = sa.Table(
     sa.Column("content", sa.LargeBinary, comment="encrypted answer"),
     sa.Column("created_at", UTC_TIME, nullable=False),
 )
+CONTACT_CARDS = sa.Table(
+    "contact_cards",
+    METADATA,
+    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="beginning of the token"),
+    sa.Column("token", sa.Text, nullable=False, comment="user token whose key encrypts the card"),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False, comment="latest name, e-mail address and telephone number"),
+)
+NAME_WORDS = sa.Table(
+    "name_words",
+    METADATA,
+    sa.Column("word", sa.BigInteger, primary_key=True, autoincrement=False, comment="code of a part of a name"),
+    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False, index=True),
+    sqlite_with_rowid=False,
+)
+"""The blind index of names: whose name has a word, or begins with some letters, to who knows the key."""

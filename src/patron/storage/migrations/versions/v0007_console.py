@@ -12,6 +12,7 @@ def upgrade() -> None:
     _extend_keys()
     _create_access_tables()
     _create_console_tables()
+    _create_contact_tables()
 
 
 def _extend_keys() -> None:
@@ -196,3 +197,21 @@ def _create_console_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("actor", "idempotency_key"),
     )
+
+
+def _create_contact_tables() -> None:
+    op.create_table(
+        "contact_cards",
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("card_id"),
+    )
+    op.create_table(
+        "name_words",
+        sa.Column("word", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("word", "card_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_name_words_card_id", "name_words", ["card_id"])

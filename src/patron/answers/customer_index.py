@@ -91,6 +91,12 @@ class CustomerIndex:
         places = np.minimum(np.searchsorted(self.customer_ids, wanted), len(self) - 1)
         return places[self.customer_ids[places] == wanted]
 
+    def mask(self, positions: np.ndarray | slice) -> np.ndarray:
+        """Mask of these positions."""
+        mask = np.zeros(len(self), bool)
+        mask[positions] = True
+        return mask
+
     def beginning_with(self, prefix: str) -> slice:
         """Positions of the customers whose ids begin with a text."""
         start = np.searchsorted(self.customer_ids, np.bytes_(prefix.encode()))

@@ -192,7 +192,7 @@ class MatchingCustomers:
 
 
 Bought = Callable[[str, str], np.ndarray]
-"""Positions of who bought something: `category` or `product`, and which."""
+"""Mask of who bought something: `category` or `product`, and which."""
 
 
 def find_customers(
@@ -200,12 +200,12 @@ def find_customers(
     query: CustomerQuery,
     *,
     index: CustomerIndex | None = None,
-    among: Iterable[str] | None = None,
+    among: np.ndarray | None = None,
     bought: Bought | None = None,
 ) -> CustomerPage:
     """Search, filter, sort and page the customers of the last run; `index` saves a query where it is cached.
 
-    `among` restricts to these customers. Raises NoRunYet, and BadQuery for a value that no filter has.
+    `among`, a mask, restricts to some customers. Raises NoRunYet, and BadQuery for a value that no filter has.
     """
     view = last_run(shop)
     index = customer_index(view) if index is None else index
@@ -236,7 +236,7 @@ def match_customers(
     query: CustomerQuery,
     *,
     index: CustomerIndex | None = None,
-    among: Iterable[str] | None = None,
+    among: np.ndarray | None = None,
     bought: Bought | None = None,
 ) -> MatchingCustomers:
     """Everybody whom a query finds. Raises NoRunYet, BadQuery as `find_customers` does."""
@@ -244,7 +244,7 @@ def match_customers(
     index = customer_index(view) if index is None else index
     _require_known_values(view, query, index)
     buyers = bought or (lambda kind, of: find_buyers(view, index, kind, of))
-    mask = np.ones(len(index), bool) if among is None else _mask(index, index.positions(among))
+    mask = np.ones(len(index), bool) if among is None else among.copy()
     for part in (*_conditions(query, index), *_memberships(shop, query, index, buyers)):
         mask &= part
     order = index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
@@ -252,14 +252,14 @@ def match_customers(
 
 
 def find_buyers(view: Snapshot, index: CustomerIndex, kind: str, name: str) -> np.ndarray:
-    """Positions of the customers who bought of a category, or a product by its number or name."""
+    """Mask of the customers who bought of a category, or a product by its number or name."""
     condition = {
         "category": "l.category = $name",
         "product": "l.product_id in (select product_id from products where product_id = $name"
         " or lower(product_name) = lower($name))",
     }[kind]
     sql = f"select distinct l.customer_id from order_lines l where {condition} and l.is_identified and not l.is_refund"
-    return index.positions(view.query(sql, {"name": name})["customer_id"].to_pylist())
+    return index.mask(index.positions(view.query(sql, {"name": name})["customer_id"].to_pylist()))
 
 
 def customer_table(shop: Shop, query: CustomerQuery, **how: Any) -> pa.Table:
@@ -300,15 +300,15 @@ def _conditions(query: CustomerQuery, index: CustomerIndex) -> Iterator[np.ndarr
 def _memberships(shop: Shop, query: CustomerQuery, index: CustomerIndex, bought: Bought) -> Iterator[np.ndarray]:
     """Masks of what is looked up: ids, purchases, tags, owners."""
     if prefix := query.search.strip().lower():
-        yield _mask(index, index.beginning_with(prefix))
+        yield index.mask(index.beginning_with(prefix))
     for kind in ("category", "product"):
         if name := getattr(query, kind):
-            yield _mask(index, bought(kind, name))
+            yield bought(kind, name)
     if query.tag:
-        yield _mask(index, index.positions(customers_with_tag(shop, query.tag)))
+        yield index.mask(index.positions(customers_with_tag(shop, query.tag)))
     if query.owner:
         is_free = query.owner == NOBODY
-        owned = _mask(index, index.positions(customers_of_owner(shop, None if is_free else query.owner)))
+        owned = index.mask(index.positions(customers_of_owner(shop, None if is_free else query.owner)))
         yield ~owned if is_free else owned
 
 
@@ -317,12 +317,6 @@ def _within(values: np.ndarray, low: float | None, high: float | None) -> Iterat
         yield values >= low
     if high is not None:
         yield values <= high
-
-
-def _mask(index: CustomerIndex, positions: np.ndarray | slice) -> np.ndarray:
-    mask = np.zeros(len(index), bool)
-    mask[positions] = True
-    return mask
 
 
 def _require_known_values(view: Snapshot, query: CustomerQuery, index: CustomerIndex) -> None:

@@ -7,12 +7,24 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from patron.interfaces.console import page_routes, styleguide_pages
+from patron.interfaces.console import (
+    customer_actions,
+    customer_card_pages,
+    customer_identity_pages,
+    customer_pages,
+    page_routes,
+    styleguide_pages,
+    task_pages,
+    watch_list_pages,
+)
 from patron.interfaces.console.navigation import listed_pages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown, warm
 
-ROUTERS = (page_routes.router, styleguide_pages.router)
+CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, customer_card_pages)
+"""Fixed addresses come before those that begin as they do and have an id."""
+MODULES = (page_routes, *CUSTOMER_PAGES, watch_list_pages, task_pages, styleguide_pages)
+ROUTERS = tuple(module.router for module in MODULES)
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""

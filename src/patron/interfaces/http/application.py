@@ -13,6 +13,7 @@ from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
     campaign_routes,
+    customer_routes,
     decision_routes,
     explanation_routes,
     journey_routes,
@@ -54,6 +55,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
+    app.include_router(customer_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)

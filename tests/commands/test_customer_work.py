@@ -116,6 +116,7 @@ def test_a_task_is_assigned_done_once_and_counted(made_shop, ids):
     late, other = create_tasks(made_shop, ids[:2], draft, values_at_risk={ids[0]: 1234.4}, **BY)
     before = list_tasks(made_shop, "overdue", reader=OTHER, now=NOW)
     assert {one.task_id for one in before.tasks} == {late, other}
+    assert {one.due_at for one in before.tasks} == {NOW - timedelta(days=1)}
     assert [one.text for one in before.tasks] == [None, None]
     assert find_task(made_shop, late, reader=ADA).value_at_risk_cents == 1234
     assert assign_tasks(made_shop, [late], "0a1b", **BY) == 1

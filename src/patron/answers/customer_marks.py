@@ -11,6 +11,7 @@ from patron.schema.errors import NotFound
 from patron.storage.access_tables import USERS
 from patron.storage.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
 from patron.storage.shop import Shop
+from patron.storage.store_metadata import in_utc
 
 BATCH = 500
 """Ids in one statement."""
@@ -185,7 +186,7 @@ def customer_work(shop: Shop, customer_id: str, *, reader: Reader, now: datetime
         customer_id,
         marks.tags,
         marks.owner,
-        Snooze(**snooze) if snooze else None,
+        Snooze(**in_utc(snooze)) if snooze else None,
         tuple(_note(shop, row, reader) for row in notes),
         tuple(task_of(shop, row, reader) for row in tasks),
     )
@@ -204,9 +205,10 @@ def task_of(shop: Shop, row: sa.RowMapping, reader: Reader) -> Task:
     """A task from its row, with its text where the reader may read it."""
     may_read = reader.may_read(row["created_by"], row["owner"])
     text = unseal(shop, row["task_id"], row["content"]) if may_read else None
-    return Task(**{name: row[name] for name in Task.__dataclass_fields__ if name != "text"}, text=text)
+    facts = in_utc({name: row[name] for name in Task.__dataclass_fields__ if name != "text"})
+    return Task(**facts, text=text)
 
 
 def _note(shop: Shop, row: sa.RowMapping, reader: Reader) -> Note:
     text = unseal(shop, row["note_id"], row["content"]) if reader.may_read(row["written_by"]) else None
-    return Note(row["note_id"], row["written_at"], row["written_by"], text)
+    return Note(row["note_id"], in_utc(row)["written_at"], row["written_by"], text)

@@ -16,6 +16,7 @@ from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import RUNS
+from patron.storage.store_metadata import in_utc
 
 HISTORY_RUNS = 8
 """Runs in the history of the list."""
@@ -103,8 +104,9 @@ def watch_list_history(view: Snapshot) -> tuple[WatchListRun, ...]:
     """The list of the last runs: its customers and their value at risk, who came and who went; the newest first."""
     with view.store.begin() as connection:
         query = sa.select(RUNS.c.run_id, RUNS.c.as_of).where(RUNS.c.as_of <= view.run.as_of)
-        runs = connection.execute(query.order_by(RUNS.c.as_of.desc()).limit(HISTORY_RUNS + 1)).all()
-    numbers = ", ".join(f"({place}, '{run.run_id}')" for place, run in enumerate(runs))
+        listed = connection.execute(query.order_by(RUNS.c.as_of.desc()).limit(HISTORY_RUNS + 1)).mappings()
+        runs = [in_utc(row) for row in listed]
+    numbers = ", ".join(f"({place}, '{run['run_id']}')" for place, run in enumerate(runs))
     sql = f"""
 with numbered(place, run_id) as (values {numbers}),
 listed as (
@@ -112,7 +114,7 @@ listed as (
   from value_at_risk v
   join segments s on s.customer_id = v.customer_id and s.run_id = v.run_id
   join numbered n on n.run_id = v.run_id
-  where v.run_id in {sql_list(run.run_id for run in runs)} and s.lifecycle_stage = 'at_risk'
+  where v.run_id in {sql_list(run["run_id"] for run in runs)} and s.lifecycle_stage = 'at_risk'
 ),
 paired as (
   select l.place, l.value_at_risk_cents, case when b.customer_id is null then 1 end as entered
@@ -129,7 +131,7 @@ from paired p left join gone g on g.place = p.place group by p.place order by p.
     counted = {row.pop("place"): row for row in records(view.query(sql))}
     nothing = {"customer_count": 0, "cents": 0.0, "entered_count": 0, "left_count": 0}
     history = [
-        WatchListRun(run.run_id, run.as_of, *counted.get(place, nothing).values())
+        WatchListRun(run["run_id"], run["as_of"], *counted.get(place, nothing).values())
         for place, run in enumerate(runs[:HISTORY_RUNS])
     ]
     if len(runs) <= HISTORY_RUNS:
@@ -141,7 +143,8 @@ def snoozed_customers(shop: Shop, *, now: datetime) -> dict[str, tuple[datetime,
     """Customers who are kept off the list: until when, and why."""
     query = sa.select(SNOOZES.c.customer_id, SNOOZES.c.until, SNOOZES.c.reason).where(SNOOZES.c.until > now)
     with shop.store.begin() as connection:
-        return {row.customer_id: (row.until, row.reason) for row in connection.execute(query)}
+        rows = [in_utc(row) for row in connection.execute(query).mappings()]
+    return {row["customer_id"]: (row["until"], row["reason"]) for row in rows}
 
 
 def task_outcomes(shop: Shop) -> tuple[TaskOutcome, ...]:

@@ -23,6 +23,7 @@ from patron.commands.customer_work import (
 from patron.interfaces.charts import churn_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import order_history_charts
 from patron.interfaces.console.customer_actions import SNOOZE_DAYS, carry_out, with_done
+from patron.interfaces.console.customer_options import OPTIONS
 from patron.interfaces.console.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.portrait_texts import portrait_sentences
@@ -111,6 +112,7 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
         "until": (now + timedelta(days=SNOOZE_DAYS)).date().isoformat(),
         "key_facts": _key_facts(request, customer_id),
         "is_revealed": is_revealed,
+        **OPTIONS,
         **_of_view(request, console, card, view),
     }
     return console.page(

@@ -60,6 +60,11 @@ def staff_names(staff: Iterable[StaffMember]) -> dict[str, str]:
     return {one.user_id: one.name for one in staff}
 
 
+def author(actor: str) -> str:
+    """Name of who did something, as colleagues know them: without the id of their account."""
+    return actor.rpartition(" (user ")[0] or actor
+
+
 def task_tabs(views: Sequence[str], listing: TaskPage, t: Words, fmt: Formats) -> list[tuple[str, str, bool]]:
     """Views of the tasks with how many each has."""
     return [
@@ -80,6 +85,7 @@ OPTIONS: dict[str, Any] = {
         column_options,
         table_columns,
         staff_names,
+        author,
         task_tabs,
     )
 }

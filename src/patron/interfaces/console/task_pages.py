@@ -18,6 +18,7 @@ from patron.interfaces.http.customer_scope import reader_of, require_visible
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.task_view import task_page
 from patron.schema.access_rights import Action, Area
+from patron.storage.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
 DONE = ("task_closed", "tasks_assigned")
@@ -31,6 +32,7 @@ def tasks(request: Request) -> Response:
     require_known(parameters, ("view", "page", "done", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     shop, now = console.answers.shop, datetime.now(UTC)
+    last_run(shop)  # why: before a run there is nobody to do anything for, and the page says what to do first
     reader = reader_of(request)
     usual = "mine" if reader.user_id else "open"
     view = parameters.get("view", "") if parameters.get("view", "") in VIEWS else usual

@@ -49,8 +49,8 @@ def list_tasks(
         page_count = max(1, -(-len(chosen) // PAGE_SIZE))
         page = min(max(page, 1), page_count)
         of_page = chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-        found = connection.execute(sa.select(TASKS).where(TASKS.c.task_id.in_(of_page))).mappings()
-        rows = {row["task_id"]: row for row in found}
+        selected = connection.execute(sa.select(TASKS).where(TASKS.c.task_id.in_(of_page))).mappings()
+        rows = {row["task_id"]: row for row in selected}
         done = (TASKS.c.state == "done", ~TASKS.c.is_holdout)
         by_outcome = sa.select(TASKS.c.outcome, sa.func.count().label("n")).where(*done).group_by(TASKS.c.outcome)
         counted = {row.outcome: row.n for row in connection.execute(by_outcome.order_by(TASKS.c.outcome))}

@@ -10,9 +10,9 @@ METADATA = sa.MetaData()
 UTC_TIME = sa.DateTime(timezone=True)
 
 
-def in_utc(row: Mapping[str, Any]) -> dict[str, Any]:
+def in_utc(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
     """A row with its times in UTC: SQLite keeps them without their zone."""
-    return {name: _in_utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return {str(name): _in_utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _in_utc(at: datetime) -> datetime:

@@ -34,6 +34,8 @@ def _names(route: APIRoute) -> list[str]:
     names: list[str] = []
     for field in route.dependant.query_params:
         kind = field.field_info.annotation
-        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-        names += kind.model_fields if is_model else [field.alias]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += kind.model_fields
+        else:
+            names.append(field.alias)
     return names

@@ -17,7 +17,7 @@ FIELDS = {
     "paid_cents": "paid_cents_lifetime",
 }
 DAYS = {"first_order_at": "days_since_first_order", "last_order_at": "days_since_last_order"}
-NOT_IN_RULES = ("search", "action", "channel", "tag", "owner", "value_at_risk_cents")
+NOT_IN_RULES = ("search", "action", "channel", "tag", "owner", "is_at_risk", "value_at_risk_cents")
 """Filters that no rule can have."""
 
 
@@ -29,7 +29,7 @@ def segment_link(query: CustomerQuery, as_of: datetime, time_zone: str) -> str:
 
 def segment_rule(query: CustomerQuery, as_of: datetime, time_zone: str) -> dict[str, Any] | None:
     """The rule that selects who a query finds, as a segment's file writes it; None without one."""
-    if any(getattr(query, name) not in {"", Range()} for name in NOT_IN_RULES):
+    if any(getattr(query, name) not in {"", False, Range()} for name in NOT_IN_RULES):
         return None
     parts = [*_plain_parts(query)]
     for name, field in FIELDS.items():
@@ -40,9 +40,8 @@ def segment_rule(query: CustomerQuery, as_of: datetime, time_zone: str) -> dict[
 
 
 def _plain_parts(query: CustomerQuery) -> Iterator[dict[str, Any]]:
-    stage = query.lifecycle_stage or ("at_risk" if query.is_at_risk else "")
-    if stage:
-        yield {"field": "lifecycle_stage", "op": "==", "value": stage}
+    if query.lifecycle_stage:
+        yield {"field": "lifecycle_stage", "op": "==", "value": query.lifecycle_stage}
     if query.persona_id is not None:
         yield {"field": "persona_id", "op": "==", "value": query.persona_id}
     if query.country:

@@ -88,7 +88,7 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
     parameters, console, now = request.query_params, request.app.state.console, datetime.now(UTC)
     require_known(parameters, ("view", "kind", "page", "done", "unlink", "merge", *FRAME_PARAMETERS))
     shop = console.answers.shop
-    card = customer_now(shop, customer_id, now=now)
+    card = customer_now(console.answers, customer_id, now=now)
     twin = f"/api{_path(customer_id)}"
     contacts = names_of(request, [customer_id]).get(customer_id)
     if isinstance(card, NewCustomer):

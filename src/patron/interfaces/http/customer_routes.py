@@ -59,7 +59,7 @@ def customers(request: Request, filters: Annotated[CustomerFilters, Query()]) ->
 def customer(request: Request, customer_id: CustomerId) -> CustomerCard | NewCustomer:
     """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
     require_visible(request, customer_id)
-    return customer_now(answers_of(request).shop, customer_id, now=datetime.now(UTC))
+    return customer_now(answers_of(request), customer_id, now=datetime.now(UTC))
 
 
 @router.get("/customers/{customer_id}/timeline")

@@ -41,6 +41,14 @@ TASKS = sa.Table(
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
 )
+CUSTOMER_OWNERS = sa.Table(
+    "customer_owners",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True, comment="user_id of who looks after the customer"),
+    sa.Column("assigned_at", UTC_TIME, nullable=False),
+    sa.Column("assigned_by", sa.Text, nullable=False),
+)
 SNOOZES = sa.Table(
     "watch_list_snoozes",
     METADATA,

@@ -243,25 +243,25 @@ def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_le
         with served(shop, ADMIN) as url:
             for path in VISITOR_PAGES.values():
                 page.goto(f"{url}{path}")
-                for at in range(page.locator("main form").count()):
+                for at in range(page.locator("main form:not(.bulk)").count()):
                     page.goto(f"{url}{path}")
-                    form = page.locator("main form").nth(at)
+                    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+                    form = page.locator("main form:not(.bulk)").nth(at)
                     for field in form.locator("input[required]").all():
                         field.fill("nobody at all")
                     action = form.get_attribute("action")
                     with page.expect_response(lambda one, action=action: action in one.url) as answered:
                         form.locator("button").click()
-                    expected = {200, 303} | ({404} if action == "/customers/lookup" else set())
-                    assert answered.value.status in expected, action
+                    assert answered.value.status in {200, 303}, action
                     clicked.add(action)
-    assert clicked == {"/customers", "/customers/lookup", "/decisions", "/ingestion/replay", "/recommendations"}
+    assert clicked == {"/customers", "/decisions", "/ingestion/replay", "/recommendations", "/watch-list"}
 
 
-def test_who_is_not_known_is_said_next_to_the_field(page, address):
+def test_who_is_not_known_is_said_on_the_list(page, address):
     page.goto(f"{address}/customers")
-    page.locator("main form[action='/customers/lookup'] input:visible").fill("nobody at all")
-    page.locator("main form[action='/customers/lookup'] button").click()
-    page.locator(".lookup [role=alert]").wait_for(timeout=10_000)
+    page.locator("#find").fill("nobody at all")
+    page.keyboard.press("Enter")
+    page.locator("main [role=alert]").wait_for(timeout=10_000)
     assert page.url.endswith("/customers/lookup")
 
 

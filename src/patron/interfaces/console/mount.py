@@ -9,6 +9,10 @@ from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
     account_pages,
+    customer_actions,
+    customer_card_pages,
+    customer_identity_pages,
+    customer_pages,
     data_pages,
     key_pages,
     overview_pages,
@@ -17,8 +21,10 @@ from patron.interfaces.console import (
     run_pages,
     sign_in_pages,
     styleguide_pages,
+    task_pages,
     today_pages,
     user_pages,
+    watch_list_pages,
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
@@ -26,19 +32,24 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown
 from patron.schema.access_rights import VISITOR
 
-ROUTERS = (
-    sign_in_pages.router,
-    account_pages.router,
-    today_pages.router,
-    overview_pages.router,
-    page_routes.router,
-    reveal_pages.router,
-    data_pages.router,
-    run_pages.router,
-    user_pages.router,
-    key_pages.router,
-    styleguide_pages.router,
+CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
+"""Fixed addresses come before those that begin as they do and have an id."""
+MODULES = (
+    sign_in_pages,
+    account_pages,
+    today_pages,
+    overview_pages,
+    page_routes,
+    *CUSTOMER_PAGES,
+    watch_list_pages,
+    task_pages,
+    data_pages,
+    run_pages,
+    user_pages,
+    key_pages,
+    styleguide_pages,
 )
+ROUTERS = tuple(module.router for module in MODULES)
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""

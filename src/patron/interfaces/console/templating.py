@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from patron.answers.customer_profile import TIMELINE_LENGTH
 from patron.answers.forecast_ledger import INTERVAL_SHARE
 from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
@@ -93,7 +92,6 @@ def environment() -> Environment:
     jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
     jinja.globals["reveal_reason_options"] = _reveal_reason_options
-    jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 
 

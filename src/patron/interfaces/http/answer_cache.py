@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from patron.answers.brief import Brief, brief
-from patron.answers.customer_list import CustomerIndex, customer_index
+from patron.answers.customer_index import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models, with_decisions
 from patron.answers.overview import Overview, overview

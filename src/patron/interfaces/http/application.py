@@ -15,6 +15,7 @@ from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
     campaign_routes,
     contact_routes,
+    customer_routes,
     decision_routes,
     explanation_routes,
     journey_routes,
@@ -61,6 +62,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
     app.include_router(contact_routes.router)
+    app.include_router(customer_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)

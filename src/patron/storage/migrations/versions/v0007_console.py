@@ -140,6 +140,15 @@ def _create_console_tables() -> None:
     op.create_index("ix_customer_tasks_customer_id", "customer_tasks", ["customer_id"])
     op.create_index("ix_customer_tasks_owner", "customer_tasks", ["owner"])
     op.create_table(
+        "customer_owners",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("assigned_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id"),
+    )
+    op.create_index("ix_customer_owners_owner", "customer_owners", ["owner"])
+    op.create_table(
         "watch_list_snoozes",
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from patron.answers.decision_ledger import DecisionPage, decision_of
 from patron.answers.decision_ledger import decisions as decisions_of
-from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import needs
 from patron.interfaces.http.decision_routes import LONGEST_NAME
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
@@ -23,7 +23,7 @@ def decisions(request: Request) -> Response:
     """The decisions of a run, counted by reason and filtered."""
     console: Console = request.app.state.console
     parameters = request.query_params
-    require_known(parameters, (*LIST_PARAMETERS, "lang"))
+    require_known(parameters, (*LIST_PARAMETERS, *FRAME_PARAMETERS))
     listing = decisions_of(
         console.answers.shop,
         run_id=parameters.get("run", "")[:LONGEST_NAME],

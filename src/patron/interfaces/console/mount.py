@@ -5,15 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
+from patron.interfaces.console import page_routes, styleguide_pages
+from patron.interfaces.console.navigation import listed_pages
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_routes import PAGES, answer_unknown, router, warm
+from patron.interfaces.console.page_routes import answer_unknown, warm
+
+ROUTERS = (page_routes.router, styleguide_pages.router)
+"""The pages, module by module."""
+PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
+"""Addresses of the pages that the navigation lists, by their code."""
 
 
 def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers, PAGES)
-    app.include_router(router, include_in_schema=False)
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
     for status in (400, 404, 405, 413):
         app.add_exception_handler(status, answer_unknown)
 

@@ -1,32 +1,25 @@
 """What every page of the console shares: language, formats, frame, and the part of a page that is asked for."""
 
-import hashlib
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from patron.interfaces.console.templating import STATIC, environment
+from patron.interfaces.console.navigation import open_groups
+from patron.interfaces.console.templating import environment
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.errors import NoRunYet, PatronError
 
-COOKIE = "lang"
-PARTS = {"results": "_results.html"}
-"""Parts of pages that the script swaps, by the id of their element."""
+COOKIE, THEME_COOKIE = "lang", "theme"
+THEMES = ("system", "light", "dark")
+FRAME_PARAMETERS = ("lang", "theme")
+"""What the address of every page takes: the choices of its top bar, which become cookies."""
 YEAR_SECONDS = 365 * 86_400
-
-
-@cache
-def asset_version() -> str:
-    """Changes with the look and the script, so that browsers fetch them anew."""
-    content = b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()) if path.is_file())
-    return hashlib.sha256(content).hexdigest()[:8]
 
 
 class Console:
@@ -49,32 +42,55 @@ class Console:
         shop = self.answers.shop.settings.shop
         return Formats(texts.locale, shop.currency, shop.time_zone)
 
+    def theme(self, request: Request) -> str:
+        """Light, dark, or as the reader's system has it: from the address, then the cookie."""
+        chosen = request.query_params.get("theme") or request.cookies.get(THEME_COOKIE, "")
+        return chosen if chosen in THEMES else THEMES[0]
+
+    def may(self, request: Request, action: str, area: str) -> bool:
+        """Whether the reader has a right; where nobody signs in, everybody has it."""
+        actor = getattr(request.state, "actor", None)
+        return actor is None or actor.may(action, area)
+
     def page(
-        self, request: Request, name: str, *, here: str = "", twin: str = "", status: int = 200, **facts: Any
+        self,
+        request: Request,
+        name: str,
+        *,
+        here: str = "",
+        twin: str = "",
+        status: int = 200,
+        fragments: Mapping[str, str] | None = None,
+        **facts: Any,
     ) -> Response:
-        """Render a page, or only the part of it that the script asked for."""
+        """Render a page, or that of its `fragments` (templates by id of element) which the script requests."""
         texts = self.words(request)
-        values = {
+        shown = (fragments or {}).get(request.headers.get("x-part", ""), name)
+        content = environment().get_template(shown).render({**self._frame(request, texts, here, twin, status), **facts})
+        answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
+        for cookie, choice in ((COOKIE, texts.locale), (THEME_COOKIE, self.theme(request))):
+            if request.query_params.get(cookie):
+                answer.set_cookie(cookie, choice, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
+        return answer
+
+    def _frame(self, request: Request, texts: Words, here: str, twin: str, status: int) -> dict[str, Any]:
+        groups = open_groups(self.pages.values(), lambda item: self.may(request, item.action, item.area))
+        return {
             "t": texts,
             "fmt": self.formats(texts),
             "here": here,
-            "pages": self.pages,
+            "navigation": groups,
             "twin": twin,
             "status": status,
             "shop_name": self.answers.shop.settings.shop.name,
             "offer_names": self.answers.shop.policy.offer_names,
-            "asset_version": asset_version(),
-            "csrf": request.state.csrf,
-            "actor": request.state.actor,
-            "languages": {locale: _in_language(request, locale) for locale in LOCALES},
-            **facts,
+            "languages": {locale: _with_choice(request, COOKIE, locale) for locale in LOCALES},
+            "theme": self.theme(request),
+            "themes": {theme: _with_choice(request, THEME_COOKIE, theme) for theme in THEMES},
+            "actor": getattr(request.state, "actor", None),
+            "csrf": getattr(request.state, "csrf", ""),
+            "may": lambda action, area: self.may(request, action, area),
         }
-        shown = PARTS.get(request.headers.get("x-part", ""), name)
-        content = environment().get_template(shown).render(values)
-        answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
-        if request.query_params.get("lang"):
-            answer.set_cookie(COOKIE, texts.locale, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
-        return answer
 
     def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""
@@ -84,12 +100,12 @@ class Console:
 
     def error_page(self, request: Request, status: int, error: PatronError | None = None) -> Response:
         """Page that says what went wrong and where to go."""
-        message = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
+        message: dict[str, Any] = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
         return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **message})
 
 
-def _in_language(request: Request, locale: str) -> str:
-    """Address of the same page in another language; a page that was posted to has none, so the list stands in."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+def _with_choice(request: Request, parameter: str, choice: str) -> str:
+    """Address of the same page with another choice; a page that was posted to has none, so the list stands in."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in FRAME_PARAMETERS]
     path = request.url.path if request.method in {"GET", "HEAD"} else "/customers"
-    return f"{path}?{urlencode([*kept, ('lang', locale)])}"
+    return f"{path}?{urlencode([*kept, (parameter, choice)])}"

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
@@ -33,7 +32,7 @@ from patron.interfaces.charts.chart_sets import (
 from patron.interfaces.console.decision_pages import decision, decisions
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.fairness_texts import notes as fairness_notes
-from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
@@ -181,7 +180,7 @@ router.add_api_route("/decisions/{decision_id}", decision)
 def recommendations(request: Request) -> Response:
     """A list for a customer or a visitor as it would be now, and why a product is not in it."""
     console, parameters = console_of(request), request.query_params
-    require_known(parameters, (*PREVIEW_PARAMETERS, "lang"))
+    require_known(parameters, (*PREVIEW_PARAMETERS, *FRAME_PARAMETERS))
     values = {name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:200])}
     lists, now = request.app.state.recommendations, datetime.now(UTC)
     facts = preview_recommendations(lists, PreviewQuery(**values), now=now)
@@ -285,7 +284,7 @@ def _ingestion(request: Request, *, status: int = 200, **more: object) -> Respon
 
 
 PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")
-LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", "lang")
+LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", *FRAME_PARAMETERS)
 
 
 def query_of(request: Request) -> CustomerQuery:
@@ -330,6 +329,7 @@ def _list(
         here="customers",
         twin=address(listing.query, "/api/customers"),
         status=404 if is_unknown else 200,
+        fragments={"results": "_results.html"},
         listing=listing,
         sorts=SORTS,
         links=_links(listing),
@@ -345,14 +345,6 @@ def _links(listing: CustomerPage) -> dict[str, object]:
         "previous": address(replace(listing.query, page=page - 1)) if page > 1 else "",
         "next": address(replace(listing.query, page=page + 1)) if page < listing.page_count else "",
     }
-
-
-PAGES = {
-    route.name: route.path
-    for route in router.routes
-    if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and not route.param_convertors
-}
-"""Addresses of the pages that the navigation names, by the name of the function that answers there."""
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:

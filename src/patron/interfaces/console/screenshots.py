@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from patron.answers.watch_list import watch_list
-from patron.interfaces.console.page_routes import PAGES
+from patron.interfaces.console.mount import PAGES
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report

@@ -1,9 +1,12 @@
 """What report and console share: the template environment, the look, and the sentences that sum a run up."""
 
+import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from patron.answers.customer_profile import TIMELINE_LENGTH
@@ -31,6 +34,19 @@ STATIC = HERE / "static"
 
 
 @cache
+def asset_version() -> str:
+    """Changes with the look and the script, so that browsers fetch them anew."""
+    content = b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()) if path.is_file())
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+@cache
+def icon_names() -> tuple[str, ...]:
+    """Names of the pictures in `static/icons.svg`."""
+    return tuple(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text(encoding="utf-8")))
+
+
+@cache
 def environment() -> Environment:
     """Jinja environment of all pages: everything is escaped, and an unknown name is an error."""
     jinja = Environment(
@@ -43,6 +59,9 @@ def environment() -> Environment:
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.globals["sparkline"] = _sparkline
+    jinja.globals["asset_version"] = asset_version
+    jinja.globals["icon_names"] = icon_names
+    jinja.globals["csrf_field"] = _csrf_field
     jinja.globals["money_metrics"] = MONEY_METRICS
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
@@ -77,6 +96,12 @@ def _svg(chart: Chart) -> Markup:
 
 def _narrow_svg(chart: Chart) -> Markup:
     return Markup(chart.narrow_svg())  # noqa: S704 - as above
+
+
+@pass_context
+def _csrf_field(context: Context) -> Markup:
+    """Hidden field that every form of ours posts, so that a form of another site is refused."""
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
 
 
 def _sparkline(values: tuple[float, ...]) -> Markup:

@@ -20,7 +20,7 @@ class NavigationItem:
 
 @dataclass(frozen=True)
 class NavigationGroup:
-    """Pages under one heading, which is `nav.group.` and the code; without a code there is none."""
+    """Pages under one heading, which is `nav_group.` and the code; without a code there is none."""
 
     code: str
     items: tuple[NavigationItem, ...]
@@ -47,7 +47,7 @@ NAVIGATION = (
         "engage",
         (
             NavigationItem("campaigns", "/campaigns", "campaigns", "m", "campaigns"),
-            NavigationItem("journeys", "/journeys", "journeys", "j", "journeys"),
+            NavigationItem("journeys", "/journeys", "journeys", "j", "campaigns"),
             NavigationItem("offers", "/offers", "offers", "f", "offers"),
             NavigationItem("recommendations", "/recommendations", "recommendations", "r", "recommendations"),
             NavigationItem("decisions", "/decisions", "decisions", "d", "offers"),

@@ -87,8 +87,8 @@ class Console:
             "languages": {locale: _with_choice(request, COOKIE, locale) for locale in LOCALES},
             "theme": self.theme(request),
             "themes": {theme: _with_choice(request, THEME_COOKIE, theme) for theme in THEMES},
-            "actor": getattr(request.state, "actor", None),
-            "csrf": getattr(request.state, "csrf", ""),
+            "actor": request.state.actor,
+            "csrf": request.state.csrf,
             "may": lambda action, area: self.may(request, action, area),
         }
 

@@ -7,7 +7,15 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from patron.interfaces.console import campaign_form_pages, campaign_pages, page_routes, segment_pages, styleguide_pages
+from patron.interfaces.console import (
+    campaign_form_pages,
+    campaign_pages,
+    journey_form_pages,
+    journey_pages,
+    page_routes,
+    segment_pages,
+    styleguide_pages,
+)
 from patron.interfaces.console.navigation import listed_pages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown, warm
@@ -17,6 +25,8 @@ ROUTERS = (
     segment_pages.router,
     campaign_form_pages.router,  # why: `new` and `draft` are its own, before the names of campaigns
     campaign_pages.router,
+    journey_form_pages.router,
+    journey_pages.router,
     styleguide_pages.router,
 )
 """The pages, module by module."""

@@ -40,7 +40,7 @@ class SegmentBuilder extends HTMLElement {
   connectedCallback() {
     if (this.root) return;
     this.area = this.querySelector("textarea");
-    this.o = JSON.parse(this.querySelector("script").textContent);
+    this.o = JSON.parse((this.querySelector("script") || document.getElementById("rule-options")).textContent);
     this.t = this.o.texts;
     this.items = new Map(this.o.groups.flatMap((group) => group.items.map((item) => [item.id, item])));
     let node;
@@ -66,6 +66,7 @@ class SegmentBuilder extends HTMLElement {
 
   changed(redraw) {
     this.internals.setFormValue(JSON.stringify(this.value));
+    this.dispatchEvent(new Event("change", { bubbles: true }));
     if (redraw) this.draw();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.count(), 350);

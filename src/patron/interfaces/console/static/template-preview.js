@@ -13,6 +13,7 @@ document.addEventListener("input", (event) => {
   clearTimeout(pauses.get(part));
   pauses.set(part, setTimeout(preview, 700, part));
 });
-for (const part of document.querySelectorAll(".template")) {
+[...document.querySelectorAll(".template")].forEach((part, place) => {
   part.closest("details").addEventListener("toggle", () => preview(part));
-}
+  setTimeout(preview, 300 * place, part); // why: a form that is sent again at once forgets the first time
+});

@@ -491,7 +491,7 @@ def replay_from_the_page(client, form):
     assert (replayed.status_code, replayed.headers["location"]) == (303, "/ingestion?replayed=0-0-0-0")
     assert "0 rejected again" in client.get(replayed.headers["location"]).text
     assert client.get("/ingestion?replayed=1-<b>-3-4").status_code == 200
-    assert client.post("/ingestion/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
+    assert client.post("/ingestion/replay", data={"import_id": "x" * 70_000}, headers=ours).status_code == 413
 
 
 @pytest.fixture

@@ -59,8 +59,8 @@ class StepLine:
     waiting_count: int
     result: StepResult | None
     """What it sent; None for a step that sends nothing, or did not yet."""
-    languages: tuple[str, ...]
-    """Of the message of a step that sends."""
+    languages: dict[str, str]
+    """Of the message of a step that sends, each with its format."""
 
 
 def journey_texts(request: Request) -> JourneyTexts:
@@ -77,7 +77,7 @@ def step_lines(detail: JourneyDetail, results: tuple[StepResult, ...], write: Jo
     sent = {one.step: one for one in results if one.version == version}
     for place, step in enumerate(journey.steps):
         step_id = journey.step_id(place)
-        languages = tuple(step.template) if isinstance(step, Send) else ()
+        languages = {code: one.format for code, one in step.template.items()} if isinstance(step, Send) else {}
         text = write.step(journey, place)
         yield StepLine(place + 1, step_id, step.do, text, waiting.get(place, 0), sent.get(step_id), languages)
 

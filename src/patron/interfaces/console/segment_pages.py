@@ -1,18 +1,20 @@
 """The pages of segments: the list, one segment, and the builder."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import pyarrow as pa
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.saved_segments import (
     RuleCount,
+    SegmentLine,
     SegmentVersion,
     compare_segments,
     count_rule,
@@ -21,16 +23,18 @@ from patron.answers.saved_segments import (
     segment_names,
     show_segment,
 )
+from patron.commands.export_segment import read_members
 from patron.commands.save_segment import delete_segment, restore_segment, save_segment
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options, rule_texts
-from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts
-from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadSegment, NoRunYet, PatronError
+from patron.schema.access_rights import Action, Area, Right
+from patron.schema.errors import BadSegment, NoRunYet, NotAllowed, PatronError
 
 router = APIRouter(route_class=GuardedRoute)
 EVERYBODY = {"all": []}
@@ -61,8 +65,10 @@ class VersionChanges:
 def segments(request: Request) -> Response:
     """Every segment by folder."""
     console: Console = request.app.state.console
-    require_known(request.query_params, ("done", *FRAME_PARAMETERS))
+    require_known(request.query_params, ("done", "format", *FRAME_PARAMETERS))
     lines = list_segments(console.answers.shop)
+    if request.query_params.get("format") == "csv" and lines:
+        return _list_file(request, lines)
     folders = sorted({line.folder for line in lines}, key=lambda name: (not name, name))
     return console.page(
         request,
@@ -73,6 +79,24 @@ def segments(request: Request) -> Response:
         start=f"/segments/new?{urlencode({'rule': json.dumps(START)})}",
         done=done_of(request),
     )
+
+
+def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
+    """The list as CSV: numbers of segments, and nothing of anybody. Raises NotAllowed without the right to export."""
+    actor_of(request).require(Right(Action.EXPORT, Area.SEGMENTS))
+    names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
+    rows = [{name: getattr(line, name) for name in names} for line in lines]
+    money = [None if one.expected_cents is None else round(one.expected_cents) / 100 for one in lines]
+    return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
+
+
+@router.get("/segments/{name}/members.csv")
+@needs(Action.EXPORT, Area.SEGMENTS)
+def members_file(request: Request, name: str) -> Response:
+    """Members with the shop's own ids; the audit log records it. Raises NotAllowed for who sees some customers only."""
+    if actor_of(request).segment:
+        raise NotAllowed(403, "you see some customers only", todo="Ask somebody who sees all of them.")
+    return csv_response(read_members(_shop(request), name, now=datetime.now(UTC)).rows, "members")
 
 
 @router.get("/segments/new")
@@ -94,7 +118,11 @@ def save(request: Request) -> Response:
         rule = parsed_rule(request, form.get("rule", ""))
         if form.get("action") == "count":
             return _builder(request, form, counted=count_rule(_shop(request), rule, with_overlaps=True))
-        content = {"name": form.get("name", "").strip(), "folder": form.get("folder", "").strip()}
+        name, texts = form.get("name", "").strip(), request.app.state.console.words(request)
+        if name != form.get("of") and name in {line.name for line in list_segments(_shop(request))}:
+            what, todo = texts("campaigns.form.exists", name=name), texts("campaigns.form.exists_todo")
+            raise BadSegment(what, where="name", todo=todo)
+        content = {"name": name, "folder": form.get("folder", "").strip()}
         content |= {"note": form.get("note", "").strip(), "rule": rule}
         saved = save_segment(_shop(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
     except PatronError as error:

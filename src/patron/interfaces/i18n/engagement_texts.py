@@ -13,7 +13,7 @@ from patron.interfaces.i18n.translations import Words, words
 
 FINDINGS = (
     *("not_sent", "ratio", "wrong_arm", "merged", "open", "complaints", "not_replayed", "nobody", "no_history"),
-    *("budget_ends", "no_message", "loss", "too_few"),
+    *("budget_ends", "no_message", "loss", "too_few", "not_set_up"),
 )
 """Findings whose wording is known; `finding.` and each of them is the English sentence, with what it fills in."""
 DAYS_OF_YEARS = 730

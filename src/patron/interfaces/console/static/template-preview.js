@@ -13,7 +13,9 @@ document.addEventListener("input", (event) => {
   clearTimeout(pauses.get(part));
   pauses.set(part, setTimeout(preview, 700, part));
 });
-[...document.querySelectorAll(".template")].forEach((part, place) => {
-  part.closest("details").addEventListener("toggle", () => preview(part));
-  setTimeout(preview, 300 * place, part); // why: a form that is sent again at once forgets the first time
-});
+document.addEventListener("toggle", (event) => {
+  const part = event.target.open && event.target.querySelector(":scope > .template");
+  if (part) preview(part);
+}, true);
+// why one after the other: a form that is sent again at once forgets the first time
+[...document.querySelectorAll("details[open] > .template")].forEach((part, place) => setTimeout(preview, 300 * place, part));

@@ -215,12 +215,12 @@ def result(request: Request, name: str) -> Response:
 def measure(request: Request, name: str) -> Response:
     """Measure it by the last run, and show that."""
     try:
-        found = measure_campaign(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+        measured = measure_campaign(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
     except PatronError as error:
         detail = show_campaign(shop_of(request), name)
         return _show(request, detail, "campaign_result.html", "result", error=error, result=detail.result)
     detail = show_campaign(shop_of(request), name)
-    return _show(request, detail, "campaign_result.html", "result", result=msgspec.to_builtins(found))
+    return _show(request, detail, "campaign_result.html", "result", result=msgspec.to_builtins(measured))
 
 
 @router.get("/campaigns/{name}/history")

@@ -41,6 +41,7 @@ EDITOR_TEXTS = (
     *("same_channel", "within_hours", "subject", "format", "body", "preview", "frame", "rule"),
 )
 LONGEST_STEPS = 2_000_000
+TRIGGER_FIELDS = ("event", "segment", "enters", "product", "after", "within_days", "least_share", "days_before", "hour")
 Fields = dict[str, Any]
 
 
@@ -233,7 +234,8 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         twin="/api/journeys",
         status=status_of(error) if error else 200,
         form={"of": "", **fields},
-        trigger={name.removeprefix("trigger_"): value for name, value in fields["trigger"].items()},
+        trigger=dict.fromkeys(TRIGGER_FIELDS, "")
+        | {name.removeprefix("trigger_"): value for name, value in fields["trigger"].items()},
         kinds=KINDS,
         segments=segments,
         missing_segment=needed if needed not in segments else "",

@@ -160,10 +160,10 @@ def result(request: Request, name: str) -> Response:
 def measure(request: Request, name: str) -> Response:
     """Measure it by the last run, and show that."""
     try:
-        found = measure_journey(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+        measured = measure_journey(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
     except PatronError as error:
         return _show(request, name, "campaign_result.html", "result", error=error)
-    return _show(request, name, "campaign_result.html", "result", result=msgspec.to_builtins(found))
+    return _show(request, name, "campaign_result.html", "result", result=msgspec.to_builtins(measured))
 
 
 @router.get("/journeys/{name}/history")

@@ -69,8 +69,8 @@ class RuleTexts:
 
     def field_name(self, name: str) -> str:
         """Name of a field."""
-        own = self.texts.texts.get(f"segment_field.{name}")
-        return own if isinstance(own, str) else self.texts.feature(name)
+        text = self.texts.texts.get(f"segment_field.{name}")
+        return text if isinstance(text, str) else self.texts.feature(name)
 
     def value(self, field: str, value: Any) -> str:
         """A value of a field in its unit."""

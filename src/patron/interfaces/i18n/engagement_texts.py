@@ -82,7 +82,7 @@ class EngagementTexts:
         """A finding in this language; one whose wording is not known stays as it was written."""
         english = words("en")
         for code in FINDINGS:
-            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(english.texts[f"finding.{code}"]))
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(str(english.texts[f"finding.{code}"])))
             match = re.fullmatch(str(pattern), sentence, re.DOTALL)
             if match:
                 return self.texts(f"finding.{code}", **match.groupdict())

@@ -21,7 +21,6 @@ from patron.commands.campaign_effect import (
 )
 from patron.commands.campaign_findings import AgainstForecast, findings, lesson
 from patron.commands.campaign_spend import CampaignSpend, other_cents, sending_cents
-from patron.commands.message_counts import message_counts, receipt_counts
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
@@ -38,6 +37,7 @@ from patron.storage.campaigns import (
     take_step,
 )
 from patron.storage.last_run import last_run
+from patron.storage.message_counts import message_counts, receipt_counts
 from patron.storage.shop import Shop, Snapshot
 
 NOT_SENT_YET = "Approve and send it first; see `patron campaign show`."

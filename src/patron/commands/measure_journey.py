@@ -23,7 +23,6 @@ from patron.commands.campaign_effect import (
 from patron.commands.campaign_findings import findings, lesson
 from patron.commands.campaign_spend import CampaignSpend, message_cents, other_cents
 from patron.commands.journey_step_results import StepResult, step_results
-from patron.commands.message_counts import message_counts, receipt_counts
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import entry_outcomes_query
 from patron.measure.decision_outcomes import BEFORE_DAYS
@@ -35,6 +34,7 @@ from patron.storage.campaigns import MEASURED, state_in_words
 from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_counts import entry_counts
 from patron.storage.last_run import last_run
+from patron.storage.message_counts import message_counts, receipt_counts
 from patron.storage.model_decisions import utc
 from patron.storage.saved_journeys import SavedJourney, journey_of, take_journey_step
 from patron.storage.shop import Shop, Snapshot

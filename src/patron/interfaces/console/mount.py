@@ -9,16 +9,21 @@ from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
     account_pages,
+    campaign_form_pages,
+    campaign_pages,
     customer_actions,
     customer_card_pages,
     customer_identity_pages,
     customer_pages,
     data_pages,
+    journey_form_pages,
+    journey_pages,
     key_pages,
     overview_pages,
     page_routes,
     reveal_pages,
     run_pages,
+    segment_pages,
     sign_in_pages,
     styleguide_pages,
     task_pages,
@@ -33,7 +38,8 @@ from patron.interfaces.console.page_routes import answer_unknown
 from patron.schema.access_rights import VISITOR
 
 CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
-"""Fixed addresses come before those that begin as they do and have an id."""
+CAMPAIGN_PAGES = (campaign_form_pages, campaign_pages, journey_form_pages, journey_pages)
+"""Fixed addresses come before those that begin as they do and have a name."""
 MODULES = (
     sign_in_pages,
     account_pages,
@@ -43,6 +49,8 @@ MODULES = (
     *CUSTOMER_PAGES,
     watch_list_pages,
     task_pages,
+    segment_pages,
+    *CAMPAIGN_PAGES,
     data_pages,
     run_pages,
     user_pages,

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from patron.answers.saved_segments import (
+    RuleCount,
     SegmentComparison,
-    SegmentCount,
     SegmentDetail,
     SegmentLine,
     SegmentNames,
@@ -63,6 +63,8 @@ class CountedRule(RuleBody):
 
     is_live: bool = False
     """Whether events count that were stored since the last run; all else is of that run."""
+    with_overlaps: bool = False
+    """Whether saved segments with members in common are listed, too."""
 
 
 class SegmentBody(RuleBody):
@@ -104,10 +106,10 @@ def fields(request: Request) -> SegmentNames:
 
 @router.post("/segments/count")
 @needs(Action.READ, Area.SEGMENTS)
-def count(request: Request, body: CountedRule) -> SegmentCount:
-    """Customers whom a rule selects, which is not saved."""
+def count(request: Request, body: CountedRule) -> RuleCount:
+    """Customers whom a rule selects, which is not saved, and what they are expected to bring."""
     at = datetime.now(UTC) if body.is_live else None
-    return count_rule(answers_of(request).shop, body.rule, at=at)
+    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps)
 
 
 @router.get("/segments/{name}")

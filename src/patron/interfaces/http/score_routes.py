@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -41,7 +41,7 @@ router = APIRouter(
 @needs(Action.EXPORT, Area.CUSTOMERS)
 def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
-    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
+    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC), by=step_actor_of(request))
     count = export.rows.num_rows
     return ScorePage(
         run_id=export.run_id,

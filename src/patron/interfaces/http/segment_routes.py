@@ -124,7 +124,7 @@ def comparison(request: Request, name: str, other: str) -> SegmentComparison:
 @needs(Action.EXPORT, Area.SEGMENTS)
 def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
-    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
+    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC), by=step_actor_of(request))
     count = listed.rows.num_rows
     return MemberPage(
         segment=name,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from patron.govern.consent_ledger import first_damaged_entry, size, words_place
 from patron.govern.vault import Vault
+from patron.schema.log_check import LogCheck
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop
 from patron.storage.store import CONSENT_LEDGER, WORDINGS
@@ -48,14 +49,6 @@ class ConsentPage:
     total_count: int
 
 
-@dataclass(frozen=True)
-class LedgerCheck:
-    """Whether the chain of the ledger is intact."""
-
-    entry_count: int
-    first_damaged: int | None
-
-
 def consent_trail(shop: Shop, *, customer_id: str = "", before: int | None = None) -> ConsentPage:
     """Entries of the ledger, of one customer or of all, newest first."""
     chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(
@@ -76,9 +69,11 @@ def consent_trail(shop: Shop, *, customer_id: str = "", before: int | None = Non
     return ConsentPage(customer_id, entries, entries[-1].entry if len(rows) > PAGE_LENGTH else None, total)
 
 
-def verify_consents(shop: Shop) -> LedgerCheck:
+def verify_consents(shop: Shop) -> LogCheck:
     """Whether every entry of the ledger is as it was written, up to the last."""
-    return LedgerCheck(size(shop.store), first_damaged_entry(shop.store))
+    damaged = first_damaged_entry(shop.store)
+    problem = "" if damaged is None else f"entry {damaged} was changed, or one before it is missing"
+    return LogCheck(size(shop.store), damaged, problem)
 
 
 def _tokens_of(shop: Shop, customer_id: str) -> list[str]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.schema.errors import PatronError
+from patron.schema.log_check import LogCheck
 from patron.storage.audit_head import BEFORE_THE_FIRST, AuditHead
 from patron.storage.shop import Shop
 from patron.storage.store import AUDIT, WORKSPACE, Store, after_commit
@@ -88,17 +89,6 @@ def first_damaged_entry(log: list[Entry], key: bytes, keyed_from: int = 1) -> in
             return number
         previous = one.hash
     return None
-
-
-@dataclass(frozen=True)
-class LogCheck:
-    """Whether a log is as it was written, up to its last entry."""
-
-    entry_count: int
-    first_damaged: int | None = None
-    """First entry that is not as it was written, or that is missing; None without one."""
-    problem: str = ""
-    """What is wrong; empty for an intact log."""
 
 
 def check_log(shop: Shop) -> LogCheck:

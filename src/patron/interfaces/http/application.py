@@ -12,10 +12,13 @@ from patron import __version__
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
+    audit_routes,
     campaign_routes,
     decision_routes,
     explanation_routes,
     journey_routes,
+    policy_routes,
+    privacy_desk_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
@@ -56,6 +59,8 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
+    for module in (privacy_desk_routes, audit_routes, policy_routes):
+        app.include_router(module.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)

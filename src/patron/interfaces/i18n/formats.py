@@ -80,6 +80,10 @@ class Formats:
             return MISSING
         return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
 
+    def day(self, day: date) -> str:
+        """Day of a calendar."""
+        return dates.format_date(day, "medium", locale=self.locale)
+
     def short_date(self, moment: datetime) -> str:
         """Day and month in the shop's time zone."""
         return dates.format_skeleton("MMMd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)

@@ -1,5 +1,6 @@
 """`patron audit`: who did what, and whether the log is as it was written."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -41,13 +42,7 @@ def list_(
         output.as_json(listed.entries)
         return
     rows = [
-        (
-            f"{one.entry}",
-            f"{one.at:%Y-%m-%d %H:%M}",
-            one.action,
-            one.by,
-            ", ".join(f"{name}={value}" for name, value in one.details.items()),
-        )
+        (f"{one.entry}", f"{one.at:%Y-%m-%d %H:%M}", one.action, one.by, _details(one.details))
         for one in listed.entries
     ]
     output.grid("", ("entry", "time (UTC)", "action", "by", "details"), rows)
@@ -73,6 +68,10 @@ def verify(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         output.say(f"The audit log is intact: {check.entry_count:,} entries.")
     if check.problem:
         raise typer.Exit(1)
+
+
+def _details(details: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in details.items())
 
 
 COMMANDS = (audit,)

@@ -26,7 +26,7 @@ router = APIRouter(
 
 @router.get("", response_model=AuditPage)
 @needs(Action.READ, Area.AUDIT)
-def entries(  # noqa: PLR0913 - one argument for each parameter
+def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     request: Request,
     action: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
     by: Annotated[str, Query(max_length=LONGEST_NAME, description="Part of the name of who did it.")] = "",

@@ -64,7 +64,7 @@ def _change_row(
         return label, old, new
     label = key_text(change.section, change.key, texts)
     if change.offer:
-        label = texts("policy_change.of_offer", offer=texts.offer(change.offer, names), key=label)
+        label = texts("policy_change.of_offer", offer=texts.offer(change.offer, names), setting=label)
     old, new = (value_text(change.key, one, texts, formats) for one in (change.old, change.new))
     return label, old, new
 
@@ -79,18 +79,23 @@ def value_text(key: str, value: Any, texts: Words, formats: Formats) -> str:
     """A value of the policy as people write it."""
     if isinstance(value, bool):
         return texts("policy_value.yes" if value else "policy_value.no")
-    if value is None or value in ("", [], {}):
+    if isinstance(value, int | float):
+        return _number_text(key, value, formats)
+    if not value:
         return texts("policy_value.none")
     if isinstance(value, list):
         return texts("list.joint").join(value_text(key, one, texts, formats) for one in value)
-    if isinstance(value, int | float):
-        return _number_text(key, value, formats)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {one}" for name, one in value.items())
+    return _word_text(key, str(value), texts, formats)
+
+
+def _word_text(key: str, value: str, texts: Words, formats: Formats) -> str:
     if key.startswith("available_"):
         return formats.day(date.fromisoformat(value))
-    if isinstance(value, str):
-        family = {"lifecycle_stages": "stage", "reasons": "reason_code", "channels": "channel"}.get(key, "policy_value")
-        return texts.code(family, value) if f"{family}.{value}" in texts.texts else value
-    return ", ".join(f"{name} = {one}" for name, one in value.items()) if isinstance(value, dict) else str(value)
+    family = {"lifecycle_stages": "stage", "reasons": "reason_code", "channels": "channel"}.get(key, "policy_value")
+    text = texts.texts.get(f"{family}.{value}")
+    return text if isinstance(text, str) else value
 
 
 def _number_text(key: str, value: float, formats: Formats) -> str:

@@ -12,10 +12,12 @@ from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.mount import PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
+from patron.schema.access_rights import Actor, Role, rights_of_user
 from patron.schema.errors import MissingExtra
 from patron.service.compaction_worker import CompactionWorker
 
 pytestmark = pytest.mark.browser
+ADMIN = Actor("Ada", rights_of_user([Role.ADMIN]))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,71 @@ def test_pages_are_accessible_and_quiet(page, address, path, locale):
     page.goto(f"{address}{path}?lang={locale}")
     assert violations(page) == []
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_every_component_is_accessible_in_every_language_and_theme(page, address, locale, theme):
+    page.goto(f"{address}/styleguide?lang={locale}&theme={theme}")
+    assert violations(page) == []
+    assert page.complaints == []
+
+
+def test_keys_open_pages_find_customers_and_list_themselves_until_they_are_switched_off(page, address):
+    page.goto(f"{address}/")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    page.locator("#keys [data-keys]").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") != "find"
+    page.evaluate("localStorage.clear()")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    page.wait_for_url("**/customers")
+    page.locator("#results tbody a").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/customers/*")
+    assert page.complaints == []
+
+
+def test_rows_are_picked_counted_and_acted_on_only_after_the_question_was_answered(page, address):
+    page.goto(f"{address}/styleguide")
+    bar = page.locator(".bulk-bar")
+    assert not bar.is_visible()
+    page.locator("[data-pick-all]").check()
+    assert bar.locator("output").inner_text() == "3 selected"
+    page.locator("[data-pick]").first.uncheck()
+    assert bar.locator("output").inner_text() == "2 selected"
+    assert page.evaluate("document.querySelector('[data-pick-all]').indeterminate")
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    erase = page.locator("form:has([data-confirm]) button").first
+    erase.click()
+    page.locator("#confirm button").first.click()
+    assert posted == []
+    erase.click()
+    with page.expect_request(lambda request: request.method == "POST"):
+        page.locator("#confirm button[value=yes]").click()
+
+
+def test_every_page_is_reached_from_the_menu_of_a_phone_without_scripts(chromium, address):
+    context = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto(f"{address}/")
+    links = page.locator("#nav a")
+    assert not links.first.is_visible()
+    page.locator("[popovertarget=nav]").click()
+    assert {link.get_attribute("href") for link in links.all() if link.is_visible()} == {*PAGES.values()}
+    page.locator("#nav a[href='/models']").click()
+    page.wait_for_url("**/models")
+    page.locator(".languages summary").click()
+    page.locator(".languages a[lang=zh-CN]").click()
+    page.wait_for_url("**/models?lang=zh_CN")
+    context.close()
 
 
 def test_a_customers_page_is_accessible_and_reached_by_a_click(page, address):
@@ -173,7 +240,7 @@ def shop_with_dead_letter(shop):
 def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_letter, made_shop):
     clicked = set()
     for shop in (made_shop, shop_with_dead_letter):
-        with served(shop) as url:
+        with served(shop, ADMIN) as url:
             for path in PAGES.values():
                 page.goto(f"{url}{path}")
                 for at in range(page.locator("main form").count()):
@@ -199,7 +266,7 @@ def test_who_is_not_known_is_said_next_to_the_field(page, address):
 
 
 def test_dead_letters_are_tried_again_by_a_click(page, shop_with_dead_letter):
-    with served(shop_with_dead_letter) as url:
+    with served(shop_with_dead_letter, ADMIN) as url:
         page.goto(f"{url}/ingestion")
         page.locator("form[action='/ingestion/replay'] button").click()
         page.wait_for_url("**/ingestion?replayed=*", timeout=10_000)

@@ -45,6 +45,9 @@ class Server:
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.address, timeout=30)
+        self.reader = httpx.Client(base_url=self.address, timeout=30)
+        """Sends a read key."""
+        self.reader.headers["authorization"] = f"Bearer {made_key(self, 'reader', 'read')}"
         self.start()
 
     def start(self):
@@ -84,6 +87,7 @@ def server(tmp_path_factory):
     running = Server(home / "shop")
     yield running
     running.client.close()
+    running.reader.close()
     running.stop()
     if before is None:
         del os.environ["XDG_CONFIG_HOME"]
@@ -218,7 +222,7 @@ def test_a_broken_message_costs_no_other_one_of_its_batch(server, shared_key, wh
 
 
 def counters_of(server, source):
-    counters = {one["source"]: one for one in server.client.get("/api/collector").json()["counters"]}
+    counters = {one["source"]: one for one in server.reader.get("/api/collector").json()["counters"]}
     return counters.get(source, {"stored": 0, "rejected": 0})
 
 
@@ -402,7 +406,7 @@ def test_a_browser_may_send_a_preflight_and_gets_its_settings(server, key):
 def test_the_counters_add_up_and_can_be_scraped(server, key, request):
     source = request.node.name[:60]
     server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
-    (counted,) = [one for one in server.client.get("/api/collector").json()["counters"] if one["source"] == source]
+    (counted,) = [one for one in server.reader.get("/api/collector").json()["counters"] if one["source"] == source]
     assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["rejected"] == 3
     text = server.client.get("/metrics").text
     assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
@@ -433,7 +437,7 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
     customer = server.client.get(f"/api/customers/{customer_json['customer_id']}", headers=bearer).json()
     assert customer.keys() == {"customer_id", "live"}
     assert customer["live"]["event_count"] == 4
-    page = server.client.get(f"/customers/{customer_json['customer_id']}")
+    page = server.reader.get(f"/customers/{customer_json['customer_id']}")
     assert page.status_code == 200
     assert "p7" in page.text
     assert live_profile(server, "device 1", 4)[0]["customer_id"] == customer_json["customer_id"]
@@ -446,6 +450,7 @@ READ = [
     if "GET" in route.methods
 ]
 LOOKUPS = ["/api/customers/lookup", "/api/decisions/lookup"]
+OPEN_TO_ANY_KEY = {"/health", "/metrics", "/version"}
 
 
 def status_of(server, path, header):
@@ -456,13 +461,13 @@ def status_of(server, path, header):
 
 
 @pytest.mark.parametrize("path", [*READ, *LOOKUPS])
-def test_a_key_that_is_brought_must_be_a_read_key(server, path):
+def test_what_is_read_is_read_with_a_read_or_secret_key(server, path):
     read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
     basic = "Basic " + b64encode(f"{read}:".encode()).decode()
-    without = status_of(server, path, f"Bearer {read}")
-    assert without in {200, 404}
-    assert status_of(server, path, basic) == without
-    assert status_of(server, path, f"Bearer {write}") == status_of(server, path, f"Bearer {secret}") == 403
+    answered = status_of(server, path, f"Bearer {read}")
+    assert answered in {200, 404}
+    assert status_of(server, path, basic) == status_of(server, path, f"Bearer {secret}") == answered
+    assert status_of(server, path, f"Bearer {write}") == (answered if path in OPEN_TO_ANY_KEY else 403)
     assert [status_of(server, path, header) for header in ("Bearer pk_read_wrong", "Bearer", "Basic !", "")] == [
         401
     ] * 4
@@ -509,7 +514,8 @@ def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
 )
 def test_every_refusal_has_one_shape_in_our_own_words(server, method, path, body, status):
     headers = {"content-type": "application/json"}
-    answer = server.client.request(method, path, content=body, headers=headers)
+    client = server.client if path.startswith("/v1/") or status == 401 else server.reader
+    answer = client.request(method, path, content=body, headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.json().keys() == REFUSAL
     assert answer.json()["what"]
@@ -518,7 +524,7 @@ def test_every_refusal_has_one_shape_in_our_own_words(server, method, path, body
 
 
 def test_a_refusal_names_every_parameter_that_is_wrong(server):
-    refused = server.client.get("/api/customers", params={"page": 0, "sort": "colour", "search": "x" * 65}).json()
+    refused = server.reader.get("/api/customers", params={"page": 0, "sort": "colour", "search": "x" * 65}).json()
     assert refused["what"].split("; ") == [
         "search is longer than 64 characters",
         "sort is not one of 'value', 'churn_probability', 'paid' or 'last_order'",
@@ -589,7 +595,7 @@ def test_a_person_is_exported_and_forgotten_over_http(server):
     assert len(done["audit_hash"]) == 64
     export = server.client.post("/api/people/export", json={"user_id": "forget me"}, headers=headers)
     assert export.status_code == 404
-    lookup = server.client.post("/api/customers/lookup", json={"shop_id": "forget me"})
+    lookup = server.client.post("/api/customers/lookup", json={"shop_id": "forget me"}, headers=headers)
     assert lookup.status_code == 404
 
 
@@ -633,7 +639,7 @@ def test_a_node_client_delivers_every_event_unchanged(server, client):
 
 
 def assert_delivered(server, source):
-    counters = {one["source"]: one for one in server.client.get("/api/collector").json()["counters"]}
+    counters = {one["source"]: one for one in server.reader.get("/api/collector").json()["counters"]}
     assert counters[source]["stored"] == EACH
     assert counters[source]["rejected"] == 0
     for _ in range(100):

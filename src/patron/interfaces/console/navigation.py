@@ -20,7 +20,7 @@ class NavigationItem:
 
 @dataclass(frozen=True)
 class NavigationGroup:
-    """Pages under one heading, which is `nav.group.` and the code; without a code there is none."""
+    """Pages under one heading, which is `nav_group.` and the code; without a code there is none."""
 
     code: str
     items: tuple[NavigationItem, ...]

@@ -1,4 +1,4 @@
-"""Photographs of report and console in both languages, by a headless Chromium."""
+"""Photographs of report and console in both languages and themes, by a headless Chromium."""
 
 import os
 import socket
@@ -32,7 +32,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WIDTHS = {"": 1280, "-narrow": 390}
+WIDTHS = {"": 1400, "-wide": 1920, "-narrow": 390}
+"""Widths that pages are photographed at, pixels, by what their names end in."""
+THEMES = ("light", "dark")
 PATIENCE_SECONDS = 20
 
 
@@ -77,36 +79,40 @@ def browser() -> Iterator[Any]:
 
 
 def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
-    """Photograph every page, in every language, wide and narrow. Raises NoRunYet, MissingExtra."""
+    """Photograph every page, in every language and theme, at every width. Raises NoRunYet, MissingExtra."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
         pages = {name: f"{address}{path}" for name, path in _paths(shop).items()}
-        taken = []
+        taken: list[Path] = []
         for locale in LOCALES:
             report = write_report(shop, Path(scratch) / f"{locale}.html", locale).path
             localised = {name: f"{url}{'&' if '?' in url else '?'}lang={locale}" for name, url in pages.items()}
             for name, url in {"report": report.as_uri(), **localised}.items():
-                for suffix, width in WIDTHS.items():
-                    path = folder / f"{name}-{locale}{suffix}.png"
-                    _shoot(opened, url, path, width)
-                    taken.append(path)
+                for theme in THEMES:
+                    taken += _shoot(opened, url, folder / f"{name}-{locale}-{theme}", theme)
     return taken
 
 
 def _paths(shop: Shop) -> dict[str, str]:
     paths = {name.replace("_", "-"): path for name, path in PAGES.items()} | {
-        "customers": "/customers?sort=churn_probability"
+        "customers": "/customers?sort=churn_probability",
+        "styleguide": "/styleguide",
     }
     view = shop.snapshot()
     watched = watch_list(view, limit=1) if view else ()
     return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths
 
 
-def _shoot(opened: Any, url: str, path: Path, width: int) -> None:
-    page = opened.new_page(viewport={"width": width, "height": 900})
+def _shoot(opened: Any, url: str, path: Path, theme: str) -> list[Path]:
+    page = opened.new_page(viewport={"width": 1400, "height": 900}, color_scheme=theme)
     page.goto(url)
-    page.screenshot(path=str(path), full_page=True)
+    taken = []
+    for suffix, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        taken.append(path.with_name(f"{path.name}{suffix}.png"))
+        page.screenshot(path=str(taken[-1]), full_page=True)
     page.close()
+    return taken
 
 
 if __name__ == "__main__":

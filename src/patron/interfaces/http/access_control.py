@@ -44,6 +44,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 MAX_FIELDS = 500
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 SIGNED_IN = "signed in"
 """Instead of a right: whoever asks, as long as they are known."""
 
@@ -145,6 +146,8 @@ class GuardedRoute(APIRoute):
             if request.method not in SAFE_METHODS and self.right is not None:
                 if not is_for_programs(request.url.path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
+                    if not request.headers.get("content-type", "").startswith(FORM_TYPES):
+                        await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
             return await handle(request)
 

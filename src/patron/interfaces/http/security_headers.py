@@ -111,8 +111,8 @@ def _host(scope: Scope) -> str:
 
 def protect(app: Starlette, shop: Shop, visitor: Actor | None) -> None:
     """Add bounds of bodies, access control, host check, headers and compression to an application."""
-    app.add_middleware(BoundedBodies)
     app.add_middleware(AccessControl, shop=shop, visitor=visitor)
+    app.add_middleware(BoundedBodies)  # why: around access control, so that the body of what it refuses is not read on
     app.add_middleware(GZipMiddleware, minimum_size=800)
     app.add_middleware(KnownHosts, names=lambda: HostNames.of(shop.settings))
     app.add_middleware(SecurityHeaders)

@@ -38,7 +38,7 @@ def report_html(answer: facts.Report, locale: str) -> str:
         .render(
             t=texts,
             fmt=formats,
-            css=Markup((STATIC / "patron.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            css=_css(),
             overview=overview,
             brief=brief_parts(answer.brief, overview.offer_names, texts, formats),
             models=answer.models,
@@ -49,6 +49,11 @@ def report_html(answer: facts.Report, locale: str) -> str:
             sentences=summary_sentences(overview, answer.models, texts, formats),
         )
     )
+
+
+def _css() -> Markup:
+    css = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("patron.css", "report.css"))
+    return Markup(css)  # noqa: S704 - our own files
 
 
 def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenReport:

@@ -31,7 +31,8 @@ async function swap(url, part, push, options = {}) {
     const answer = await fetch(url, { ...options, headers: { "X-Part": part }, signal: running.signal });
     const text = await answer.text();
     const fresh = new DOMParser().parseFromString(text, "text/html").getElementById(part);
-    if (!answer.ok || !fresh) throw new Error(String(answer.status));
+    // why: a form that is refused says why in its part
+    if (!fresh || !(answer.ok || options.body)) throw new Error(String(answer.status));
     const back = focused(target);
     target.replaceWith(fresh);
     if (push) history.pushState({ part }, "", url);

@@ -15,6 +15,7 @@ from patron.storage.console_tables import POLICY_PROPOSALS
 from patron.storage.durable_files import write_durably
 from patron.storage.policy import Policy
 from patron.storage.shop import Shop
+from patron.storage.toml_edit import Place, set_values
 from patron.storage.workspace_files import POLICY_FILE
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
@@ -54,6 +55,33 @@ def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: da
         details = {"proposal_id": number, "policy_version": policy.version}
         audit_log.append(shop, connection, "policy proposed", details, at=now, by=by)
     return number
+
+
+def propose_changes(
+    shop: Shop, changes: Mapping[Place, object], *, base_version: str, note: str = "", by: str, now: datetime
+) -> int:
+    """Propose other values for the policy in force, whose text stays as it is in all else. Returns the number.
+
+    `base_version` is the policy that the values were chosen on. Raises BadProposal.
+    """
+    shop.reload_settings()
+    if base_version != shop.policy.version:
+        raise _refusal("policy.toml was changed while you edited it", "Check the values, and propose them again.")
+    text = (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
+    try:
+        content = set_values(text, changes)
+    except SettingsError as error:
+        raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
+    return propose_policy(shop, content, note=note, by=by, now=now)
+
+
+def propose_restore(shop: Shop, number: int, *, is_before: bool, by: str, now: datetime) -> int:
+    """Propose what an earlier proposal held again, or what was in force before it was approved. Returns the number."""
+    row = _row(shop, number)
+    content = row["previous_content"] if is_before else row["content"]
+    if not content:
+        raise _refusal(f"the proposal {number} was not approved", "Choose another one.")
+    return propose_policy(shop, content, note=f"#{number}", by=by, now=now)
 
 
 def approve_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> Policy:
@@ -104,7 +132,7 @@ def preview_proposal(shop: Shop, number: int, *, now: datetime, progress: Progre
 
     `progress` may raise a PatronError to end it.
     """
-    result: dict[str, Any]
+    result: dict[str, Any] = {"state": FAILED, "what": "it ended unexpectedly"}
     try:
         policy = Policy.parse(_proposal(shop, number)["content"])
         cutoff = now.replace(microsecond=0)
@@ -113,7 +141,8 @@ def preview_proposal(shop: Shop, number: int, *, now: datetime, progress: Progre
         result = {"state": DONE, "as_of": cutoff.isoformat(), "candidate": candidate, "today": today}
     except PatronError as error:
         result = {"state": FAILED, "what": str(error)}
-    _keep_preview(shop, number, {"started_at": now.isoformat(), **result})
+    finally:
+        _keep_preview(shop, number, {"started_at": now.isoformat(), **result})
 
 
 def _outcome(
@@ -165,13 +194,18 @@ def _decide(
 
 def _proposal(shop: Shop, number: int) -> sa.RowMapping:
     """A proposal that is open. Raises NotFound, BadProposal."""
+    row = _row(shop, number)
+    if row["state"] != PROPOSED:
+        raise _refusal(f"the proposal {number} is {row['state']}", "Make another one.")
+    return row
+
+
+def _row(shop: Shop, number: int) -> sa.RowMapping:
     chosen = sa.select(POLICY_PROPOSALS).where(POLICY_PROPOSALS.c.proposal_id == number)
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
         raise NotFound("no such proposal", where=str(number), todo="List them with `patron policy history`.")
-    if row["state"] != PROPOSED:
-        raise _refusal(f"the proposal {number} is {row['state']}", "Make another one.")
     return row
 
 

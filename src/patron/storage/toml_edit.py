@@ -81,7 +81,7 @@ def _set_line(lines: list[str], place: Place, value: object) -> list[str]:
 def _section(lines: Sequence[str], section: Place) -> tuple[int, int] | None:
     """First line of a section, its header, and the one after its last."""
     headers = [(number, match[1]) for number, line in enumerate(lines) if (match := HEADER.fullmatch(line))]
-    ends = [*(number for number, _ in headers[1:]), len(lines)]
+    ends = [*(number for number, _ in headers), len(lines)][1:]
     spans = [(start, end) for (start, name), end in zip(headers, ends, strict=True) if name == section[0]]
     index = int(section[1]) if len(section) > 1 else 0
     return spans[index] if index < len(spans) else None

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date as Day  # noqa: N812 - a method has the name
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -80,7 +81,7 @@ class Formats:
             return MISSING
         return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
 
-    def day(self, day: date) -> str:
+    def day(self, day: Day) -> str:
         """Day of a calendar."""
         return dates.format_date(day, "medium", locale=self.locale)
 

@@ -12,6 +12,8 @@ HREFS = {
     "proposal_id": "/offers/proposals/{}",
 }
 """Details that have a page."""
+FAMILIES = {"kind": ("privacy_kind",), "result": ("privacy_rejection", "privacy_result")}
+"""Details that are codes, and where their names are."""
 
 
 def action_name(action: str, texts: Words) -> str:
@@ -41,4 +43,8 @@ def _text(name: str, value: Any, texts: Words) -> str:
         return texts("list.joint").join(f"{key}: {one}" for key, one in value.items() if one)
     if isinstance(value, list):
         return texts("list.joint").join(str(one) for one in value)
+    for family in FAMILIES.get(name, ()):
+        text = texts.texts.get(f"{family}.{value}")
+        if isinstance(text, str):
+            return text
     return str(value)[:OPAQUE_ID_SHOWN] if name == CUSTOMER else str(value)

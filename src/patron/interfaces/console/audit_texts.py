@@ -40,7 +40,7 @@ def _text(name: str, value: Any, texts: Words) -> str:
     if isinstance(value, bool):
         return texts("policy_value.yes" if value else "policy_value.no")
     if isinstance(value, dict):
-        return texts("list.joint").join(f"{key}: {one}" for key, one in value.items() if one)
+        return texts("audit.things_erased", count=f"{sum(one for one in value.values() if isinstance(one, int)):,}")
     if isinstance(value, list):
         return texts("list.joint").join(str(one) for one in value)
     for family in FAMILIES.get(name, ()):

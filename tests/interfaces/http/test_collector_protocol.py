@@ -23,7 +23,16 @@ import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
-from patron.interfaces.http import campaign_routes, decision_routes, journey_routes, receipt_routes, segment_routes
+from patron.interfaces.http import (
+    audit_routes,
+    campaign_routes,
+    decision_routes,
+    journey_routes,
+    policy_routes,
+    privacy_desk_routes,
+    receipt_routes,
+    segment_routes,
+)
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
@@ -484,7 +493,7 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    expected = {*READ, *LOOKUPS, *PEOPLE, *SCORES, *LISTS, *CAMPAIGNS}
+    expected = {*READ, *LOOKUPS, *PEOPLE, *SCORES, *LISTS, *CAMPAIGNS, *GOVERN}
     collector = {path for path, operations in paths.items() if "collector" in next(iter(operations.values()))["tags"]}
     assert {re.sub(r"\{\w+_id\}", "x", path) for path in paths.keys() - collector} == expected
     assert collector == {*BODY_KIND_BY_PATH, "/v1/projects/{write_key}/settings"}
@@ -558,6 +567,9 @@ CAMPAIGN_ROUTERS = (
     *journey_routes.ROUTERS,
     receipt_routes.router,
 )
+GOVERN_ROUTERS = (privacy_desk_routes.router, audit_routes.router, policy_routes.router)
+GOVERN = [re.sub(r"\{\w+_id\}", "x", route.path) for routes in GOVERN_ROUTERS for route in routes.routes]
+"""What people read who signed in: `tests/interfaces/console/test_govern_pages.py`."""
 CAMPAIGNS = [route.path for routes in CAMPAIGN_ROUTERS for route in routes.routes]
 LISTS = ["/api/recommendations", "/api/recommendations/batch", "/api/recommendations/preview"]
 """Whose keys tests/interfaces/http/test_recommendation_routes.py knows."""

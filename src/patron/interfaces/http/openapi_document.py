@@ -21,6 +21,7 @@ KEYS: dict[str, dict[str, str]] = {
         "scheme": "bearer",
         "description": "A read key. Without a key this machine alone is answered.",
     },
+    "Session": {"type": "apiKey", "in": "cookie", "name": "patron_session", "description": "A person who signed in."},
     "WriteKeyInAddress": {
         "type": "apiKey",
         "in": "query",
@@ -47,6 +48,9 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "recommendations": [{}, {"ReadKey": []}],
     "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],
     "recommendations of many": [{"SecretKey": []}],
+    "privacy": [{"Session": []}],
+    "audit": [{"Session": []}],
+    "policy": [{"Session": []}, {"ReadKey": []}],
     "collector": [{"WriteKey": []}, {"SecretKey": []}],
 }
 """Keys of the endpoints of each tag, one of which is needed; {} is none."""

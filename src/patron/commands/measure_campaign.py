@@ -109,7 +109,7 @@ def _keep(shop: Shop, saved: SavedCampaign, result: CampaignResult, *, by: str, 
         if saved.state not in {ENDED, MEASURED}:
             take_step(connection, saved.name, "ended", saved.version, by, now)
         take_step(connection, saved.name, "measured", saved.version, by, now, msgspec.to_builtins(result))
-        audit_log.append(shop, connection, "campaign measured", {"campaign": saved.name}, at=now)
+        audit_log.append(shop, connection, "campaign measured", {"campaign": saved.name}, at=now, by=by)
 
 
 def _result(  # noqa: PLR0913 - what it depends on

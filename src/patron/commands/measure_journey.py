@@ -112,7 +112,7 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
     if result.is_final:
         with shop.store.begin() as connection:
             take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
-            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now)
+            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now, by=by)
         return replace(result, state=MEASURED)
     return result
 

@@ -33,6 +33,8 @@ PatronError
 ├── BadJourney           a journey file that cannot be used, or a step that its state does not allow
 ├── BadAudience          an audience file that cannot be used, or an audience that must not be sent as it is
 ├── BadTemplate          a template that cannot be rendered for somebody
+├── BadPrivacyRequest    a request about a person's data that cannot be worked on as asked
+├── BadProposal          a proposed policy that cannot be used, or a step that its state does not allow
 ├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
 ├── ChannelUnavailable   a channel is not configured as it must be, or its provider does not answer
 ├── NotEnoughData        too little history for the question
@@ -200,6 +202,14 @@ class BadAudience(PatronError):
 
 class BadTemplate(PatronError):
     """A template that cannot be rendered for somebody."""
+
+
+class BadPrivacyRequest(PatronError):
+    """A request about a person's data that cannot be worked on as asked."""
+
+
+class BadProposal(PatronError):
+    """A proposed policy that cannot be used, or a step that its state does not allow."""
 
 
 class BadTrial(PatronError, ValueError):

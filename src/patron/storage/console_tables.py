@@ -64,7 +64,7 @@ PRIVACY_REQUESTS = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False, comment="access, erasure, rectification, objection, portability"),
     sa.Column("customer_id", sa.Text, comment="NULL where nobody is known by the identifier"),
-    sa.Column("content", sa.LargeBinary, comment="encrypted identifier and words of the request; NULL once erased"),
+    sa.Column("content", sa.LargeBinary, comment="encrypted: identifier and words; NULL once erased"),
     sa.Column("source", sa.Text, nullable=False, comment="how it arrived: email, phone, letter, chat, form"),
     sa.Column("state", sa.Text, nullable=False, comment="open, done, rejected"),
     sa.Column("received_at", UTC_TIME, nullable=False),
@@ -72,7 +72,7 @@ PRIVACY_REQUESTS = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
-    sa.Column("result", sa.Text, nullable=False, comment="certificate of an erasure, or why it was rejected"),
+    sa.Column("result", sa.Text, nullable=False, comment="id of a certificate, purposes withdrawn, or a code of why"),
 )
 POLICY_PROPOSALS = sa.Table(
     "policy_proposals",
@@ -87,6 +87,7 @@ POLICY_PROPOSALS = sa.Table(
     sa.Column("decided_at", UTC_TIME),
     sa.Column("decided_by", sa.Text, nullable=False),
     sa.Column("previous_content", sa.Text, nullable=False, comment="policy.toml before it was approved; empty before"),
+    sa.Column("preview", sa.JSON, comment="what the next run would do with it; NULL before it was computed"),
 )
 IDEMPOTENCY_KEYS = sa.Table(
     "idempotency_keys",

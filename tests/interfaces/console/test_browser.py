@@ -35,7 +35,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def address(made_shop):
-    with served(made_shop) as url:
+    with served(made_shop, ADMIN) as url:
         yield url
 
 

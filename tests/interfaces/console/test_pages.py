@@ -82,7 +82,7 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module")
 def connected(made_shop):
-    with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
+    with served(made_shop, ADMIN) as address, httpx.Client(base_url=address, timeout=30) as opened:
         yield opened
 
 

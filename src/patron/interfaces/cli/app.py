@@ -8,6 +8,7 @@ import typer
 from patron import __version__
 from patron.interfaces.cli import (
     audience_commands,
+    audit_commands,
     campaign_commands,
     channel_commands,
     compare_commands,
@@ -41,6 +42,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         *user_commands.COMMANDS,
         *key_commands.COMMANDS,
         *channel_commands.COMMANDS,
+        *audit_commands.COMMANDS,
     ),
     "Campaigns": (
         *segment_commands.COMMANDS,

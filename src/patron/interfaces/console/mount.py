@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
     account_pages,
+    audit_pages,
     campaign_form_pages,
     campaign_pages,
     customer_actions,
@@ -21,6 +22,8 @@ from patron.interfaces.console import (
     key_pages,
     overview_pages,
     page_routes,
+    policy_pages,
+    privacy_pages,
     reveal_pages,
     run_pages,
     segment_pages,
@@ -53,6 +56,9 @@ MODULES = (
     *CAMPAIGN_PAGES,
     data_pages,
     run_pages,
+    policy_pages,
+    privacy_pages,
+    audit_pages,
     user_pages,
     key_pages,
     styleguide_pages,

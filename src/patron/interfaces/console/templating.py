@@ -15,8 +15,17 @@ from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
+from patron.interfaces.console.audit_texts import action_name, audit_options, detail_rows
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
+from patron.interfaces.console.policy_page_texts import (
+    offer_rules,
+    offer_terms,
+    policy_choices,
+    preview_rows,
+    preview_time,
+)
+from patron.interfaces.console.privacy_texts import code_options, data_class, erased_place, purpose_name
 from patron.interfaces.console.reason_texts import driver_sentence, help_sentence, reason_sentence
 from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
@@ -63,6 +72,11 @@ def environment() -> Environment:
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.filters["date_example"] = EXAMPLE_DATE.strftime
+    jinja.filters["purpose_name"], jinja.filters["data_class"] = purpose_name, data_class
+    jinja.globals["options"], jinja.globals["erased_place"] = code_options, erased_place
+    for helper in (audit_options, offer_terms, offer_rules, policy_choices, preview_rows, preview_time):
+        jinja.globals[helper.__name__] = helper
+    jinja.globals["audit_action"], jinja.globals["audit_details"] = action_name, detail_rows
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
     jinja.globals["icon_names"] = icon_names

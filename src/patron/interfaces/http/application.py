@@ -13,6 +13,7 @@ from patron.commands.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
+    audit_routes,
     campaign_routes,
     contact_routes,
     customer_routes,
@@ -20,6 +21,8 @@ from patron.interfaces.http import (
     explanation_routes,
     journey_routes,
     key_routes,
+    policy_routes,
+    privacy_desk_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
@@ -65,6 +68,8 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(customer_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
+    for module in (privacy_desk_routes, audit_routes, policy_routes):
+        app.include_router(module.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
     app.include_router(receipt_routes.router)

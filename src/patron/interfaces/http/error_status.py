@@ -32,6 +32,8 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadLog: 422,
     errors.BadAllocation: 422,
     errors.ConflictingConstraints: 422,
+    errors.BadPrivacyRequest: 422,
+    errors.BadProposal: 422,
     errors.BadTrial: 422,
     errors.BadSegment: 422,
     errors.BadCampaign: 422,

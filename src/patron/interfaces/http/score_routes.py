@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
@@ -47,7 +47,7 @@ def scores(
     request: Request, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None, as_of: AsOf = None
 ) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
-    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
+    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC), by=step_actor_of(request))
     visible = visible_of(request)
     rows = export.rows if visible is None else visible.restrict(export.rows)
     count, size = rows.num_rows, limit or PAGE_SIZE

@@ -132,7 +132,7 @@ def members(
     request: Request, name: str, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
 ) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
-    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
+    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC), by=step_actor_of(request))
     visible = visible_of(request)
     rows = listed.rows if visible is None else visible.restrict(listed.rows)
     count, size = rows.num_rows, limit or PAGE_SIZE

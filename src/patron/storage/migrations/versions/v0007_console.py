@@ -185,6 +185,7 @@ def _create_console_tables() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("decided_by", sa.Text(), nullable=False),
         sa.Column("previous_content", sa.Text(), nullable=False),
+        sa.Column("preview", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("proposal_id"),
     )
     op.create_table(

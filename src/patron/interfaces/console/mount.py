@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from patron.interfaces.console import page_routes, styleguide_pages
+from patron.interfaces.console import experiment_pages, page_routes, retention_pages, styleguide_pages
 from patron.interfaces.console.navigation import listed_pages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown, warm
 
-ROUTERS = (page_routes.router, styleguide_pages.router)
+ROUTERS = (page_routes.router, retention_pages.router, experiment_pages.router, styleguide_pages.router)
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""

@@ -14,11 +14,13 @@ from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
     campaign_routes,
     decision_routes,
+    experiment_routes,
     explanation_routes,
     journey_routes,
     privacy_routes,
     receipt_routes,
     recommendation_routes,
+    retention_routes,
     score_routes,
     segment_routes,
     unsubscribe_routes,
@@ -58,6 +60,8 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
+    app.include_router(retention_routes.router)
+    app.include_router(experiment_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)

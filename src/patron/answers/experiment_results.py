@@ -12,6 +12,7 @@ DETECTABLE_ERRORS = REACH_95 + 0.8416212335729143
 """Standard errors from which an effect is detected with a probability of 80 %, at a level of 5 %."""
 MOST_COMPLAINTS = 0.003
 """Share of messages that may be complained about: mailbox providers refuse those of a sender with more."""
+ARMS = ("treated", "holdout")
 Unit = Literal["count", "money", "share"]
 
 
@@ -100,7 +101,8 @@ def arms(result: Mapping[str, Any]) -> tuple[Arm, ...]:
             one["refund_cents"],
             one["margin_cents"],
         )
-        for name, one in result["arms"].items()
+        for name in ARMS
+        if (one := result["arms"].get(name))
     )
 
 

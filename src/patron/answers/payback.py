@@ -26,13 +26,11 @@ class PaybackMonth:
     low: float
     high: float
     """Ends of its 95 % interval."""
-    cost_cents: float
-    """What it cost to win one of these customers."""
 
 
 @dataclass(frozen=True)
 class Payback:
-    """Customers who came by one channel in the months of which the cost is known."""
+    """Customers who came by one channel in the months of which the cost is known; months that are not over are not."""
 
     channel: str
     """Empty for all channels together."""
@@ -61,44 +59,44 @@ def acquisition_costs(store: Store) -> dict[tuple[str, int], int]:
 def paybacks(sums: CohortSums, costs: Costs) -> tuple[Payback, ...]:
     """Payback of all channels with a cost together, then of each; `sums` are those by channel."""
     counted = [one for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month]
-    if not counted:
-        return ()
     channels = sorted({one.group for one in counted})
-    each = tuple(_payback(sums, name, [one for one in counted if one.group == name], costs) for name in channels)
-    return (_payback(sums, "", counted, costs), *each) if len(each) > 1 else each
+    # why: what was spent in a month in which nobody came was spent on those who came in others
+    spent = {key: cents for key, cents in costs.items() if key[0] in channels and key[1] < sums.run_month}
+    each = tuple(_payback(sums, name, [one for one in counted if one.group == name], spent) for name in channels)
+    return (_payback(sums, "", counted, spent), *each) if len(each) > 1 else each
 
 
 def unused_costs(sums: CohortSums, costs: Costs) -> tuple[tuple[str, str], ...]:
-    """Channels and months with a cost in which nobody came: they count in no payback."""
-    known = {(one.group, one.month) for one in sums.cohorts}
-    return tuple((channel, month_text(month)) for channel, month in sorted(costs.keys() - known))
+    """Channels and months with a cost that count in no payback: nobody came by them, or the month is not over."""
+    channels = {one.group for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month}
+    unused = [key for key in costs if key[0] not in channels or key[1] >= sums.run_month]
+    return tuple((channel, month_text(month)) for channel, month in sorted(unused))
 
 
-def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], costs: Costs) -> Payback:
-    first, last = min(one.month for one in cohorts), max(one.month for one in cohorts)
+def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], spent: Costs) -> Payback:
     months = []
-    for age in range(sums.run_month - first):
-        old_enough = [one for one in cohorts if one.month + age < sums.run_month]
-        cell, cost = margin_cell(sums, old_enough, age), sum(costs[one.group, one.month] for one in old_enough)
+    for age in range(sums.run_month - min(one.month for one in cohorts)):
+        cell = margin_cell(sums, [one for one in cohorts if one.month + age < sums.run_month], age)
         if cell.low is not None and cell.high is not None:
-            cost_each = cost / cell.customer_count
-            months.append(PaybackMonth(age, cell.customer_count, cell.value, cell.low, cell.high, cost_each))
-    customers, cost = sum(one.customer_count for one in cohorts), sum(costs[one.group, one.month] for one in cohorts)
+            months.append(PaybackMonth(age, cell.customer_count, cell.value, cell.low, cell.high))
+    of_channel = {key: cents for key, cents in spent.items() if channel in {"", key[0]}}
+    customers, cost = sum(one.customer_count for one in cohorts), sum(of_channel.values())
+    each = cost / customers
     return Payback(
         channel,
-        month_text(first),
-        month_text(last),
+        month_text(min(month for _, month in of_channel)),
+        month_text(max(month for _, month in of_channel)),
         customers,
         cost,
-        cost / customers,
+        each,
         tuple(months),
-        paid_back=_first(months, [one.margin_cents for one in months]),
-        earliest=_first(months, [one.high for one in months]),
-        latest=_first(months, [one.low for one in months]),
+        paid_back=_first(months, [one.margin_cents for one in months], each),
+        earliest=_first(months, [one.high for one in months], each),
+        latest=_first(months, [one.low for one in months], each),
     )
 
 
-def _first(months: Sequence[PaybackMonth], earned: Sequence[float]) -> int | None:
+def _first(months: Sequence[PaybackMonth], earned: Sequence[float], cost: float) -> int | None:
     """The first month by whose end what was earned covers the cost."""
     pairs = zip(months, earned, strict=True)
-    return next((one.month for one, cents in pairs if cents >= one.cost_cents), None)
+    return next((one.month for one, cents in pairs if cents >= cost), None)

@@ -111,7 +111,7 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
             "margin": month.margin_cents / 100,
             "low": month.low / 100,
             "high": month.high / 100,
-            "cost": month.cost_cents / 100,
+            "cost": one.cost_per_customer_cents / 100,
         }
         for month in one.months
     ]
@@ -120,9 +120,11 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
     )
     band = base.mark_area(color=BLUE, opacity=0.18).encode(y=alt.Y("low:Q", title=formats.currency), y2="high:Q")
     scale = alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE])
+    legend = alt.Legend(columnPadding=36)  # why: the reader's font may be wider than the one that was measured
     lines = [
         base.mark_line(strokeWidth=2.5, strokeDash=[6, 4] if column == "cost" else [1, 0]).encode(
-            y=alt.Y(f"{column}:Q", title=formats.currency), color=alt.ColorDatum(name, scale=scale)
+            y=alt.Y(f"{column}:Q", title=formats.currency),
+            color=alt.ColorDatum(name, scale=scale, legend=legend),
         )
         for column, name in names.items()
     ]
@@ -136,14 +138,12 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
             words("chart.retention.months"),
             words("column.customers"),
             words("payback.margin"),
-            words("payback.cost_each"),
         ),
         rows=tuple(
             (
                 str(month.month),
                 formats.count(month.customer_count),
                 f"{formats.money(month.margin_cents)} ({formats.money(month.low)} … {formats.money(month.high)})",
-                formats.money(month.cost_cents),
             )
             for month in one.months
         ),

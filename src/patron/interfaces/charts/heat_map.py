@@ -17,6 +17,8 @@ INCOMPLETE = "#64748b"
 SMALL = 9
 """Size of the letters in the squares on a telephone, pixels."""
 ROW_PIXELS, HEAD_PIXELS = 28, 60
+LETTER, WIDE_LETTER, LAST_NARROW = 7.2, 12.5, 0x2000
+"""Width of a letter of a row's name, and of one after that code point, such as a Chinese one, pixels."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def _layers(
         for cell in cells
     ]
     columns = alt.X("column:O", title=column_title, axis=alt.Axis(labelAngle=0, orient="top", domain=False))
-    base = alt.Chart(alt.Data(values=values)).encode(x=columns, y=alt.Y("row:N", sort=list(rows), title=None))
+    # why: the reader's font may be wider than the one that the drawing library measures
+    room = max((sum(WIDE_LETTER if ord(letter) > LAST_NARROW else LETTER for letter in row) for row in rows), default=0)
+    names = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(minExtent=room, labelLimit=room))
+    base = alt.Chart(alt.Data(values=values)).encode(x=columns, y=names)
     squares = base.mark_rect(stroke="white", strokeWidth=2).encode(color=alt.Color("shade:N", scale=None))
     dashed = base.transform_filter("!datum.is_complete").mark_rect(
         fill=None, stroke=INCOMPLETE, strokeWidth=1.5, strokeDash=[3, 3]

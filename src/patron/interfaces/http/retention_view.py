@@ -11,7 +11,7 @@ from patron.answers.retention import MEASURES, SPANS, Measure, Retention, retent
 from patron.interfaces.http.answer_cache import Answers
 from patron.storage.last_run import last_run
 
-Choice = TypeVar("Choice")
+Choice = TypeVar("Choice", bound=str | int)
 PARAMETERS = ("measure", "by", "group", "months")
 LONGEST_GROUP = 200
 
@@ -64,7 +64,8 @@ def payback_of(answers: Answers) -> PaybackView:
 def retention_in(request: Request, answers: Answers) -> Retention:
     """Retention as the address of a page names it; a value that is none of the choices is the first of them."""
     parameters = request.query_params
-    measure, grouping = _choice(MEASURES, parameters.get("measure")), _choice(GROUPINGS, parameters.get("by"))
+    measure: Measure = _choice(MEASURES, parameters.get("measure"))
+    grouping: Grouping = _choice(GROUPINGS, parameters.get("by"))
     group = parameters.get("group") if grouping != "month" else None
     months = _choice(SPANS, parameters.get("months"))
     return retention_of(answers, measure, grouping, None if group is None else group[:LONGEST_GROUP], months)

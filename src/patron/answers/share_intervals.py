@@ -13,4 +13,6 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     share, square = count / total, REACH_95**2
     centre = share + square / (2 * total)
     reach = REACH_95 * sqrt(share * (1 - share) / total + square / (4 * total**2))
-    return max((centre - reach) / (1 + square / total), 0.0), min((centre + reach) / (1 + square / total), 1.0)
+    low, high = ((centre + sign * reach) / (1 + square / total) for sign in (-1, 1))
+    # why: rounding errors may put an end of an interval that reaches 0 or 1 on the other side of the share
+    return min(max(low, 0.0), share), max(min(high, 1.0), share)

@@ -60,12 +60,11 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
-    app.include_router(retention_routes.router)
     app.include_router(experiment_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(unsubscribe_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
-    for routes in (*recommendation_routes.ROUTERS, *engagement):
+    for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)

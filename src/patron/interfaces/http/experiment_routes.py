@@ -17,7 +17,7 @@ Year = Annotated[int | None, Query(ge=1970, le=9999, description="Year of the su
 
 router = APIRouter(
     prefix="/api/experiments",
-    tags=["experiments"],
+    tags=["last run"],
     route_class=GuardedRoute,
     dependencies=[Depends(require_known_parameters)],
 )

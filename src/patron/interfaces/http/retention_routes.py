@@ -33,6 +33,14 @@ router = APIRouter(
     dependencies=[Depends(require_known_parameters)],
 )
 
+entries = APIRouter(
+    prefix="/api/retention",
+    tags=["steps of campaigns"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+ROUTERS = (router, entries)
+
 
 @router.get("")
 @needs(Action.READ, Area.OVERVIEW)
@@ -50,7 +58,7 @@ def payback(request: Request) -> PaybackView:
     return payback_of(answers_of(request))
 
 
-@router.post("/costs")
+@entries.post("/costs")
 @needs(Action.ACT, Area.CAMPAIGNS)
 def costs(request: Request, body: CostLines) -> EnteredCosts:
     """Enter what was spent on winning customers, by channel and month; all lines, or none."""

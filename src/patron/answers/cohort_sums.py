@@ -136,9 +136,13 @@ def _firsts_sql(grouping: Grouping) -> str:
         "channel": "",
         "category": """
 left join (
-  select customer_id, category as grp, row_number() over (
-    partition by customer_id order by ordered_at, order_id, gross_cents desc, category, line_id) as place
-  from order_lines where not is_refund and category is not null
+  select customer_id, category as grp,
+    row_number() over (partition by customer_id order by gross desc, category) as place
+  from (
+    select l.customer_id, l.category, cast(sum(l.gross_cents) as bigint) as gross
+    from order_lines l join customers f on f.customer_id = l.customer_id and f.first_order_at = l.ordered_at
+    where not l.is_refund and l.category is not null group by l.customer_id, l.category
+  ) first_orders
 ) g on g.customer_id = c.customer_id and g.place = 1""",
         "country": """
 left join (

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 from urllib.parse import quote, urlencode
 
@@ -38,6 +39,7 @@ from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
+from patron.interfaces.http.retention_view import retention_of
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
@@ -99,7 +101,8 @@ def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
     try:
         charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
         drawn = [draw for chart in vars(charts).values() if chart is not None for draw in (chart.svg, chart.narrow_svg)]
-        for compute in (*drawn, console.answers.models, console.answers.customer_index):
+        cohorts = partial(retention_of, console.answers, "share", "month", None, 12)
+        for compute in (*drawn, console.answers.models, console.answers.customer_index, cohorts):
             if is_stopping():
                 return
             compute()

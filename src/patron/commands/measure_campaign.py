@@ -79,16 +79,25 @@ def measure_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> Campai
 
     Raises NotFound, NoRunYet, BadCampaign where nothing can have happened yet.
     """
+    saved, result = _measure(shop, name, now)
+    if result.is_final and saved.state in {APPROVED, RUNNING, PAUSED, ENDED, MEASURED}:
+        _keep(shop, saved, result, by=by, now=now)
+        return replace(result, state=MEASURED)
+    return result
+
+
+def campaign_result(shop: Shop, name: str, *, now: datetime) -> CampaignResult:
+    """What measuring a campaign would say now; nothing is kept. Raises as `measure_campaign`."""
+    return _measure(shop, name, now)[1]
+
+
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedCampaign, CampaignResult]:
     saved, snapshot = campaign_of(shop.store, name), last_run(shop)
     zone = ZoneInfo(shop.settings.shop.time_zone)
     start, end = saved.campaign.start_at(zone), saved.campaign.end_at(zone)
     _require_begun(saved, snapshot, start)
     until = min(end, snapshot.run.as_of)
-    result = _result(shop, saved, snapshot, start=start, until=until, is_final=until == end, now=now)
-    if result.is_final and saved.state in {APPROVED, RUNNING, PAUSED, ENDED, MEASURED}:
-        _keep(shop, saved, result, by=by, now=now)
-        return replace(result, state=MEASURED)
-    return result
+    return saved, _result(shop, saved, snapshot, start=start, until=until, is_final=until == end, now=now)
 
 
 def _require_begun(saved: SavedCampaign, snapshot: Snapshot, start: datetime) -> None:

@@ -97,9 +97,34 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
 
     Raises NotFound, NoRunYet, BadJourney where nobody can have entered yet.
     """
+    saved, result = _measure(shop, name, now)
+    if result.is_final:
+        with shop.store.begin() as connection:
+            take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
+            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now, by=by)
+        return replace(result, state=MEASURED)
+    return result
+
+
+def journey_result(shop: Shop, name: str, *, now: datetime) -> JourneyResult:
+    """What measuring a journey would say now; nothing is kept. Raises as `measure_journey`."""
+    return _measure(shop, name, now)[1]
+
+
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedJourney, JourneyResult]:
     saved, snapshot = journey_of(shop.store, name), last_run(shop)
+    arms, people = journey_people(shop, saved, snapshot)
+    return saved, _result(shop, saved, snapshot, arms=arms, people=people, now=now)
+
+
+def journey_people(shop: Shop, saved: SavedJourney, snapshot: Snapshot) -> tuple[CampaignArms, pa.Table]:
+    """Everybody who entered a journey before a run, with their arm and their window.
+
+    Raises BadJourney where nobody can have entered.
+    """
+    name = saved.name
     if saved.last("approved") is None:
-        what = f"{saved.name!r} is {state_in_words(saved.state)}: nobody has entered"
+        what = f"{name!r} is {state_in_words(saved.state)}: nobody has entered"
         raise BadJourney(what, where="journey", todo=NOT_SENT_YET)
     arms, entered_at = campaign_arms(shop.store, snapshot, name), _first_entries(shop.store, name)
     people = _people(arms, entered_at, saved.journey.window_days, snapshot.run.as_of)
@@ -108,13 +133,7 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
             f"the last run, as of {snapshot.run.as_of:%Y-%m-%d %H:%M} UTC, knows of nobody who entered {name!r} before"
         )
         raise BadJourney(what, where="journey", todo="Run the loop with `patron run` once somebody has entered.")
-    result = _result(shop, saved, snapshot, arms=arms, people=people, now=now)
-    if result.is_final:
-        with shop.store.begin() as connection:
-            take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
-            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now, by=by)
-        return replace(result, state=MEASURED)
-    return result
+    return arms, people
 
 
 def _people(arms: CampaignArms, entered_at: Mapping[str, datetime], days: int, until: datetime) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Tables of the store for the daily work with customers: tags, notes, tasks, snoozes, requests, proposals."""
+"""Tables of the store for daily work: tags, notes, tasks, snoozes, requests, proposals, acquisition costs."""
 
 import sqlalchemy as sa
 
@@ -117,3 +117,12 @@ NAME_WORDS = sa.Table(
 
 It has no index by card: that would double what an import writes, and only an erasure deletes by card.
 """
+ACQUISITION_COSTS = sa.Table(
+    "acquisition_costs",
+    METADATA,
+    sa.Column("channel", sa.Text, primary_key=True, comment="channel of a customer's first event"),
+    sa.Column("month", sa.Text, primary_key=True, comment="YYYY-MM"),
+    sa.Column("cost_cents", sa.BigInteger, nullable=False, comment="spent on winning customers, cents"),
+    sa.Column("entered_at", UTC_TIME, nullable=False),
+    sa.Column("entered_by", sa.Text, nullable=False),
+)

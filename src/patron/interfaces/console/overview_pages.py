@@ -21,6 +21,7 @@ from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.period_parameters import PERIOD_PARAMETERS, period_address, period_query
+from patron.interfaces.http.retention_view import retention_of
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.brief_sentences import brief_parts
@@ -126,8 +127,9 @@ def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
         texts = words(choose_locale(console.answers.shop.settings.shop.locale))
         charts = (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())
         drawn = [draw for chart in charts if chart is not None for draw in (chart.svg, chart.narrow_svg)]
+        cohorts = partial(retention_of, console.answers, "share", "month", None, 12)
         contacts = partial(prepare_contacts, console.answers.shop)
-        for compute in (*drawn, console.answers.models, console.answers.customer_index, contacts):
+        for compute in (*drawn, console.answers.models, console.answers.customer_index, contacts, cohorts):
             if is_stopping():
                 return
             compute()

@@ -15,7 +15,6 @@ from patron.interfaces.charts.chart_sets import (
     drift_chart,
     drivers_chart,
     repeat_purchase_charts,
-    retention_chart,
     spread,
 )
 from patron.interfaces.console.decision_pages import decision, decisions
@@ -96,9 +95,6 @@ def models(request: Request) -> Response:
         repeat_charts=answers.cached(
             ("repeat purchase charts", texts.locale),
             lambda: repeat_purchase_charts(facts.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
-        ),
-        retention=answers.cached(
-            ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
         ),
     )
 

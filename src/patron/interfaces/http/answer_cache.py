@@ -14,9 +14,7 @@ from patron.answers.models import Models, models, with_decisions
 from patron.answers.overview import Overview, overview
 from patron.answers.period_figures import PeriodFigures, period_figures
 from patron.answers.periods import PeriodQuery
-from patron.answers.revenue import cohorts
 from patron.answers.watch_list import watch_list
-from patron.schema.cohort import Cohort
 from patron.service.visible_customers import VisibleCustomers
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
@@ -94,10 +92,6 @@ class Answers:
     def models(self) -> Models:
         """Models of the last run; people may decide about them between runs, which is read afresh."""
         return with_decisions(self.cached("models", lambda: models(self.shop)), self.shop.store)
-
-    def cohorts(self) -> tuple[Cohort, ...]:
-        """Retention by month of the first order, at the last run."""
-        return self.cached("cohorts", lambda: cohorts(last_run(self.shop)))
 
     def quality(self) -> DataQuality:
         """Data quality; imports may come between runs, so it is read afresh."""

@@ -18,6 +18,7 @@ from patron.interfaces.http import (
     contact_routes,
     customer_routes,
     decision_routes,
+    experiment_routes,
     explanation_routes,
     journey_routes,
     key_routes,
@@ -26,6 +27,7 @@ from patron.interfaces.http import (
     privacy_routes,
     receipt_routes,
     recommendation_routes,
+    retention_routes,
     score_routes,
     segment_routes,
     unsubscribe_routes,
@@ -72,13 +74,14 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
         app.include_router(module.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
+    app.include_router(experiment_routes.router)
     app.include_router(receipt_routes.router)
     app.include_router(key_routes.router)
     app.include_router(unsubscribe_routes.router)
     app.include_router(work_routes.router)
     app.include_router(user_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
-    for routes in (*recommendation_routes.ROUTERS, *engagement):
+    for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)

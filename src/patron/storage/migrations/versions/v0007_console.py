@@ -212,6 +212,15 @@ def _create_console_tables() -> None:
         sa.PrimaryKeyConstraint("word", "card_id"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "acquisition_costs",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("cost_cents", sa.BigInteger(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "month"),
+    )
 
 
 def _create_job_tables() -> None:

@@ -222,13 +222,6 @@ def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetim
     return count
 
 
-def record_list_export(shop: Shop, name: str, *, row_count: int, query: str, by: str, now: datetime) -> None:
-    """Record that somebody takes a list out as a file, before they get it; `query` holds no personal value."""
-    details = {"list": name, "row_count": row_count, "query": query, "by": by}
-    with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "list exported", details, at=now)
-
-
 def tag_name(text: str) -> str:
     """A tag as it is kept: trimmed, blanks as one. Raises BadRequest for one that is empty, long or personal."""
     tag = " ".join(unicodedata.normalize("NFC", text).split())

@@ -13,6 +13,7 @@ from patron.engage.recipients import recipients
 from patron.engage.sms_segments import SmsLength, sms_length
 from patron.govern import audit_log
 from patron.govern.vault import CUSTOMER_ID, Vault
+from patron.schema.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.storage.campaigns import campaign_of
 from patron.storage.durable_files import make_private
@@ -45,11 +46,6 @@ def sample_links(shop: Shop) -> dict[str, str]:
     return {UNSUBSCRIBE_URL: f"{base}/u/{SAMPLE_TOKEN}", PREFERENCES_URL: f"{base}/p/{SAMPLE_TOKEN}"}
 
 
-def masked(text: str) -> str:
-    """A name or another text of a customer, of which the first letter of each word stays."""
-    return " ".join(f"{word[:1]}•••" for word in text.split())
-
-
 def preview_message(
     shop: Shop, campaign: str, customer: str, *, now: datetime, is_masked: bool = False
 ) -> MessagePreview:
@@ -66,7 +62,7 @@ def preview_message(
     local = now.astimezone(ZoneInfo(shop.settings.shop.time_zone))
     values = {**recipient.variables, **sample_links(shop)}
     if is_masked:
-        values |= {"customer": {name: masked(text) for name, text in recipient.variables["customer"].items()}}
+        values |= {"customer": {name: mask_name(text) for name, text in recipient.variables["customer"].items()}}
     message = template.render(values | ({"offer": offer_variables(offer, local)} if offer else {}))
     with shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from patron.answers.customer_list import COLUMNS, customer_table
 from patron.answers.customer_marks import Marks, list_staff, marks_of
-from patron.commands.customer_work import record_list_export
+from patron.commands.record_list_export import record_list_export
 from patron.interfaces.http.access_control import actor_of, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customer_filters import CustomerFilters

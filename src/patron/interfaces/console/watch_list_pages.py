@@ -11,7 +11,8 @@ from fastapi.responses import Response
 from patron.answers.customer_list import NOBODY
 from patron.answers.customer_marks import list_staff
 from patron.answers.watch_list import watch_list_history
-from patron.commands.customer_work import SNOOZE_REASONS, record_list_export
+from patron.commands.customer_work import SNOOZE_REASONS
+from patron.commands.record_list_export import record_list_export
 from patron.interfaces.console.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of

@@ -5,6 +5,7 @@ has 100,000 customers. Answers come through the whole application, without a net
 """
 
 import gzip
+import os
 import statistics
 import sys
 import tempfile
@@ -19,13 +20,14 @@ from tests.conftest import fill
 
 from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.interfaces.http.application import create_app
+from patron.schema.access_rights import VISITOR
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
-CUSTOMERS = 100_000
+CUSTOMERS = int(os.environ.get("PATRON_BENCHMARK_CUSTOMERS", "100000"))
 ROUNDS = 20
 OTHER_KEYS = ("line_id", "event_id", "decision_id", "token")
 """Keys that must differ between copies of a row."""
@@ -87,12 +89,20 @@ def main() -> None:
         pages = {
             "overview": ["/"] * (ROUNDS + 1),
             "customers": ["/customers", *listed],
+            "customers, filtered": [
+                f"/customers?churn_min={low}&value_min=1&orders_min=2&sort=value_at_risk&columns=value,value_at_risk,tags"
+                for low in range(ROUNDS + 1)
+            ],
+            "customers of a category": ["/customers?category=Bakery"] * (ROUNDS + 1),
+            "watch list": [f"/watch-list?page={page}" for page in range(1, ROUNDS + 2)],
+            "timeline": [f"/customers/{who}?view=timeline" for who in ids[: ROUNDS + 1]],
+            "forecasts": [f"/customers/{who}?view=forecasts" for who in ids[: ROUNDS + 1]],
             "customer, another each time": [f"/customers/{who}" for who in ids[: ROUNDS + 1]],
             "customer, the same": [f"/customers/{ids[0]}"] * (ROUNDS + 1),
             "models": ["/models"] * (ROUNDS + 1),
             "quality": ["/data-quality"] * (ROUNDS + 1),
         }
-        with TestClient(create_app(shop), base_url="http://localhost") as client:
+        with TestClient(create_app(shop, visitor=VISITOR), base_url="http://localhost") as client:
             start, busy = time.perf_counter(), time.process_time()
             for thread in threading.enumerate():
                 if thread.name == "warm":

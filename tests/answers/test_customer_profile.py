@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from patron.answers.customer_profile import MONTHS, TIMELINE_LENGTH, customer_card
+from patron.answers.customer_profile import MONTHS, customer_card
+from patron.answers.customer_timeline import KINDS, TIMELINE_LENGTH, customer_timeline
 from patron.answers.models import UNITS
 from patron.schema.errors import NotFound
 from patron.storage.store import RUNS
@@ -85,19 +86,23 @@ def test_decisions_are_those_of_this_run_and_earlier_ones_the_latest_first(card,
     assert card.decisions[0].run_id == last.run.run_id
 
 
-def test_the_timeline_ends_with_the_latest_and_holds_orders_refunds_and_messages(card, rows_of):
-    times = [entry.occurred_at for entry in card.timeline]
+def test_the_timeline_ends_with_the_latest_and_holds_orders_refunds_and_messages(made_shop, card, rows_of):
+    first = customer_timeline(made_shop, card.customer_id)
+    pages = [customer_timeline(made_shop, card.customer_id, page=page + 1) for page in range(first.page_count)]
+    timeline = [entry for page in pages for entry in page.entries]
+    assert tuple(timeline[:TIMELINE_LENGTH]) == card.timeline
+    times = [entry.occurred_at for entry in timeline]
     assert times == sorted(times, reverse=True)
-    assert len(times) <= TIMELINE_LENGTH
+    assert len(times) == first.total_count == sum(first.counts[kind] for kind in KINDS[1:])
     lines = rows_of("order_lines")
-    refunds = [entry for entry in card.timeline if entry.kind == "refund"]
+    refunds = [entry for entry in timeline if entry.kind == "refund"]
     refunded = {row["order_id"] for row in lines if row["is_refund"]}
     assert len(refunds) == len(refunded) > 0
     by_order = {}
     for row in lines:
         if not row["is_refund"]:
             by_order[row["order_id"]] = by_order.get(row["order_id"], 0) + row["paid_cents"]
-    orders = [entry for entry in card.timeline if entry.kind == "order"]
+    orders = [entry for entry in timeline if entry.kind == "order"]
     assert len(orders) > 3
     assert all(entry.paid_cents in by_order.values() for entry in orders)
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.answers.campaign_list import list_campaigns, show_campaign
+from patron.answers.experiments import list_experiments, show_experiment
 from patron.collect.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
@@ -18,7 +19,8 @@ from patron.commands.campaign_arms import campaign_arms
 from patron.commands.campaign_assignments import draw_holdout, stored_assignments
 from patron.commands.campaign_learning import MeasuredFactor, expected_factor, measured_factors
 from patron.commands.campaign_steps import approve, pause, resume, withdraw
-from patron.commands.measure_campaign import measure_campaign
+from patron.commands.effect_by_day import effect_by_day
+from patron.commands.measure_campaign import campaign_result, measure_campaign
 from patron.commands.plan_campaign import plan_campaign
 from patron.commands.save_campaign import example_file, save_campaign, write_example
 from patron.govern import audit_log
@@ -281,6 +283,16 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     line = next(one for one in list_campaigns(shop) if one.name == name)
     assert line.effect_cents == pytest.approx(result.effects[-1].total_cents)
     assert show_campaign(shop, name).result["gain_factor"] == result.gain_factor
+    experiment = next(one for one in list_experiments(shop).rows if one.name == name)
+    assert (experiment.gain.total_cents, experiment.is_final) == (pytest.approx(result.effects[-1].total_cents), True)
+    assert experiment.detectable_cents == pytest.approx(2.8 * result.effects[-1].standard_error, rel=0.001)
+    assert experiment.verdict in {"won", "lost", "inconclusive"}
+    each = {arm: one.margin_cents / one.customers for arm, one in result.arms.items()}
+    days = effect_by_day(shop, "campaign", name)
+    assert days[-1].effect_cents == pytest.approx(each["treated"] - each["holdout"])
+    assert all(one.low <= one.effect_cents <= one.high for one in days)
+    whole = show_experiment(shop, "campaign", name)
+    assert sum(one.treated_count + one.control_count for one in whole.composition) == plan.assigned_count
     following = saved(name=f"{name[:80]} again", offers=["other"], goal="orders")
     measured = measured_factors(following, campaigns(shop.store))
     assert [(one.campaign, one.factor) for one in measured] == [(name, result.gain_factor)]
@@ -298,6 +310,7 @@ def test_before_the_end_the_result_is_one_so_far(shop, saved):
     assert (result.state, result.is_final, result.until) == ("approved", False, AS_OF)
     assert result.learned.startswith("So far")
     assert result.gain_factor is None
+    assert campaign_result(shop, name, now=AS_OF) == result
     assert any("No message" in one for one in result.findings)
     best = result.effects[-1]
     assert best.sequence_low_cents < best.low_cents < best.high_cents < best.sequence_high_cents

@@ -257,7 +257,7 @@ def test_a_body_that_is_not_the_providers_is_refused_or_empty(provider, content)
 
 
 def test_a_webhook_needs_a_secret_key(sent_shop):
-    secret = create_key(sent_shop, "esp", "secret", now=NOW).key
+    secret = create_key(sent_shop, "esp", "secret", now=datetime.now(UTC)).key
     with served(sent_shop) as address, httpx.Client(base_url=address, timeout=30) as client:
         body = WEBHOOKS["sendgrid"]
         assert client.post("/api/receipts?provider=sendgrid", json=body).status_code == 401
@@ -269,7 +269,7 @@ def test_a_webhook_needs_a_secret_key(sent_shop):
 
 
 def test_where_a_secret_is_named_receipts_of_our_own_format_must_be_signed(sent_shop):
-    text, secret = new_secret(), create_key(sent_shop, "relay", "secret", now=NOW).key
+    text, secret = new_secret(), create_key(sent_shop, "relay", "secret", now=datetime.now(UTC)).key
     (sent_shop.folder / "receipts.secret").write_text(f"{new_secret()}\n{text}\n")
     path = sent_shop.folder / SETTINGS_FILE
     section = '[channels.receipts]\nsecret_file = "receipts.secret"'

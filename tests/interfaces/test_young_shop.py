@@ -101,8 +101,8 @@ def test_stages_go_by_rhythm_and_say_overdue_not_at_risk(young):
 def test_pages_say_what_a_forecast_of_responses_needs(young, locale):
     somebody = find_customers(young.shop, CustomerQuery()).rows[0].customer_id
     text = words(locale)("responses.missing", messages="300", responses="50")
-    for path in (f"/customers/{somebody}", "/models"):
-        assert text in young.client.get(f"{path}?lang={locale}").text
+    for path in (f"/customers/{somebody}?view=forecasts", "/models?"):
+        assert text in young.client.get(f"{path}&lang={locale}").text
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
@@ -111,8 +111,8 @@ def test_pages_say_what_a_forecast_of_renewals_needs(young, locale):
     [card] = [one for one in cards if one.contracts]
     assert [(one.contract_id, one.ends_soon, one.probability) for one in card.contracts] == [("CLUB", True, None)]
     text = words(locale)("contracts.missing", ended="100", lost="20")
-    for path in (f"/customers/{card.customer_id}", "/models"):
-        assert text in young.client.get(f"{path}?lang={locale}").text
+    for path in (f"/customers/{card.customer_id}?view=forecasts", "/models?"):
+        assert text in young.client.get(f"{path}&lang={locale}").text
 
 
 def test_no_answer_gives_a_value(young):

@@ -327,10 +327,10 @@ def test_a_key_that_sends_too_often_must_wait(shop):
     collector.start()
     body = json.dumps({"batch": []}).encode()
     for _ in range(5):
-        collector.receive(body, "batch", sender=collector.admit(key, "batch"), received_at=NOW)
+        collector.receive(body, "batch", sender=collector.admit(key, "batch", now=NOW), received_at=NOW)
     with pytest.raises(TooMany):
-        collector.receive(body, "batch", sender=collector.admit(key, "batch"), received_at=NOW)
-    collector.receive(body, "batch", sender=collector.admit(other, "batch"), received_at=NOW)
+        collector.receive(body, "batch", sender=collector.admit(key, "batch", now=NOW), received_at=NOW)
+    collector.receive(body, "batch", sender=collector.admit(other, "batch", now=NOW), received_at=NOW)
     collector.stop()
     slow.close()
 
@@ -347,7 +347,9 @@ def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_r
 
     def accepted(event_id):
         body = json.dumps({"batch": [order | {"messageId": event_id, "timestamp": NOW.isoformat()}]}).encode()
-        return collector.receive(body, "batch", sender=collector.admit(key, "batch"), received_at=NOW).counts.result(10)
+        return collector.receive(
+            body, "batch", sender=collector.admit(key, "batch", now=NOW), received_at=NOW
+        ).counts.result(10)
 
     assert accepted("a").stored == 1
     path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
@@ -374,7 +376,8 @@ def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
         collector, count = Collector(in_shop), 0
         collector.start()
         for kind in kinds:
-            sender = collector.admit(create_key(in_shop, "web", kind=kind, now=datetime.now(UTC)).key, "batch")
+            key = create_key(in_shop, "web", kind=kind, now=NOW).key
+            sender = collector.admit(key, "batch", now=NOW)
             body = json.dumps({"batch": [message | {"messageId": kind}]}).encode()
             count += collector.receive(body, "batch", sender=sender, received_at=NOW).counts.result(10).stored
         collector.stop()
@@ -389,17 +392,17 @@ def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
 
 def test_a_key_longer_than_any_is_not_looked_up(shop, monkeypatch):
     monkeypatch.setattr("patron.service.collector.keys_by_hash", lambda *_: pytest.fail("was looked up"))
-    assert Collector(shop).find_key("x" * 101) is None
+    assert Collector(shop).find_key("x" * 101, now=NOW) is None
 
 
 def test_a_flood_of_unknown_keys_reads_the_store_now_and_then_and_a_new_key_works_at_once(shop, monkeypatch):
     reads, collector = [], Collector(shop)
     monkeypatch.setattr("patron.service.collector.keys_by_hash", lambda of: reads.append(1) or keys_by_hash(of))
-    assert [one for one in range(500) if collector.find_key(f"pk_write_{one}")] == []
+    assert [one for one in range(500) if collector.find_key(f"pk_write_{one}", now=NOW)] == []
     assert len(reads) < 50
     time.sleep(0.02)
     key = create_key(shop, "web", now=datetime.now(UTC)).key
-    assert collector.find_key(key).source == "web"
+    assert collector.find_key(key, now=NOW).source == "web"
 
 
 def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
@@ -410,7 +413,7 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
     for how in ("import", "batch"):
         message = base | {"messageId": how, "properties": {"product_id": "p1"}}
         body = json.dumps({"batch": [message]}).encode()
-        collector.receive(body, how, sender=collector.admit(key, how), received_at=NOW).counts.result(10)
+        collector.receive(body, how, sender=collector.admit(key, how, now=NOW), received_at=NOW).counts.result(10)
     collector.stop()
     drain_inbox(shop)
     rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}

@@ -98,7 +98,7 @@ def finish(shop: Shop, seed: int, *, now: datetime, cutoff: datetime) -> None:
     collector.start()
     for n in range(5):
         body = {"batch": [{"type": "track", "event": "Product Viewed", "userId": f"u{n}", "messageId": f"s{seed}m{n}"}]}
-        sender = collector.admit(key, "batch")
+        sender = collector.admit(key, "batch", now=now)
         collector.receive(json.dumps(body).encode(), "batch", sender=sender, received_at=now).counts.result(30)
         if n == 2:
             CompactionWorker(shop).run_once()

@@ -72,7 +72,7 @@ def send_batches(shop: Shop, messages: Messages, kind: str, secret: str) -> None
     collector.start()
     for start in range(0, len(messages), BATCH_MESSAGES):
         body = json.dumps({"batch": messages[start : start + BATCH_MESSAGES]}).encode()
-        collector.receive(body, kind, sender=collector.admit(secret, kind), received_at=NOW).counts.result()
+        collector.receive(body, kind, sender=collector.admit(secret, kind, now=NOW), received_at=NOW).counts.result()
     collector.stop()
 
 
@@ -84,7 +84,9 @@ def send_sensors(shop: Shop, messages: Messages, secret: str) -> None:
     for start in range(0, len(listed), BATCH_MESSAGES):
         packed = gzip.compress(json.dumps(listed[start : start + BATCH_MESSAGES]).encode())
         body = sensors_json(urlencode({"data_list": b64encode(packed).decode(), "gzip": "1"}).encode())
-        collector.receive(body, SENSORS, sender=collector.admit(secret, SENSORS), received_at=NOW).counts.result()
+        collector.receive(
+            body, SENSORS, sender=collector.admit(secret, SENSORS, now=NOW), received_at=NOW
+        ).counts.result()
     collector.stop()
 
 

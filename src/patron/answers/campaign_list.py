@@ -1,5 +1,6 @@
 """Campaigns as people look at them: the list, and one with its versions, plan, steps and messages."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.storage.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
-from patron.storage.campaigns import SavedCampaign, TakenStep, campaign_of, campaigns
+from patron.storage.campaigns import SavedCampaign, SavedKind, TakenStep, campaign_of, campaigns
+from patron.storage.message_counts import receipt_counts
 from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
 
@@ -55,6 +57,14 @@ class CampaignVersion:
 
 
 @dataclass(frozen=True)
+class VersionContent(CampaignVersion):
+    """One saved version with all that it holds."""
+
+    content: Mapping[str, Any]
+    """As it was saved, with the texts of its templates."""
+
+
+@dataclass(frozen=True)
 class CampaignStep:
     """One step of its life."""
 
@@ -80,6 +90,8 @@ class CampaignDetail:
     """Messages by state."""
     skipped: Mapping[str, int]
     """Messages that were not sent, by reason."""
+    receipts: Mapping[str, int]
+    """Messages by what became of them; opened and clicked are no success: machines open and click, too."""
     plan: Mapping[str, Any] | None
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
@@ -107,6 +119,7 @@ def show_campaign(shop: Shop, name: str) -> CampaignDetail:
         holdout_count=assigned.get(True, 0),
         messages=messages,
         skipped=skipped,
+        receipts=receipt_counts(shop.store, name),
         plan=details_of(saved.last("planned")),
         result=details_of(saved.last("measured")),
     )
@@ -152,6 +165,28 @@ def versions_of(shop: Shop, name: str) -> tuple[CampaignVersion, ...]:
     chosen = sa.select(table.version, table.saved_at, table.saved_by).where(table.name == name).order_by(table.version)
     with shop.store.begin() as connection:
         return tuple(CampaignVersion(row[0], utc(row[1]), row[2]) for row in connection.execute(chosen))
+
+
+def planned_recipients(shop: Shop, name: str, *, limit: int) -> tuple[str, ...]:
+    """Some customers whom the plan of a campaign writes to, in order of their ids."""
+    table = ASSIGNMENTS.c
+    planned = sa.select(table.customer_id).where(table.campaign == name, table.is_planned, ~table.is_holdout)
+    with shop.store.begin() as connection:
+        return tuple(connection.scalars(planned.order_by(table.customer_id).limit(limit)))
+
+
+def version_contents(shop: Shop, kind: SavedKind[Any, Any], name: str) -> tuple[VersionContent, ...]:
+    """Every version of a campaign or a journey with its content, the newest first. Raises NotFound."""
+    kind.saved_in(shop.store, name)
+    table = CAMPAIGNS.c
+    columns = (table.version, table.saved_at, table.saved_by, table.content)
+    chosen = sa.select(*columns).where(table.name == name).order_by(table.version.desc())
+    with shop.store.begin() as connection:
+        rows = connection.execute(chosen).all()
+    return tuple(
+        VersionContent(row[0], utc(row[1]), row[2], kind.parse(json.loads(row[3]), name).model_dump(mode="json"))
+        for row in rows
+    )
 
 
 def sent_counts(shop: Shop) -> dict[str, int]:

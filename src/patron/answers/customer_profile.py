@@ -10,13 +10,14 @@ import pyarrow as pa
 from patron.answers.category_needs import CategoryNeed, customer_needs
 from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.contract_forecasts import CustomerContract, customer_contracts
+from patron.answers.customer_timeline import TimelineEntry, timeline_page
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.response_forecasts import ResponseForecast, customer_responses
 from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.answers.survival import CustomerSurvival, customer_survival
 from patron.answers.value_parts import ValueParts, value_parts
-from patron.schema.errors import NotFound
+from patron.schema.customer_contacts import unknown_customer
 from patron.schema.live_profile import LiveProfile
 from patron.schema.questions import CHURN
 from patron.storage.engine import timestamp
@@ -24,20 +25,7 @@ from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.shop import Shop, Snapshot
 
-TIMELINE_LENGTH = 40
 MONTHS = 12
-
-
-@dataclass(frozen=True)
-class TimelineEntry:
-    """An order, the refunds of an order, an offer, or all other events of one kind on one day."""
-
-    occurred_at: datetime
-    kind: str
-    detail: str | None
-    """Category or campaign, where all of the entry's lines or events have the same."""
-    count: int
-    paid_cents: int | None
 
 
 @dataclass(frozen=True)
@@ -192,7 +180,7 @@ class CustomerCard:
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[TimelineEntry, ...]
-    """The latest 40 entries."""
+    """The latest entries; `customer_timeline` has the others."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
     """What the run has too little history for."""
     survival: CustomerSurvival | None = None
@@ -223,7 +211,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         repeat_purchase=customer_repeat_purchase(view, customer),
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),
-        timeline=_timeline(view, customer, lines),
+        timeline=timeline_page(view, customer_id).entries,
         missing_forecasts=missing_forecasts(view),
         survival=customer_survival(view, customer, facts["last_order_at"]),
     )
@@ -245,11 +233,7 @@ from c cross join i left join s on true
 left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
     rows = records(view.query(sql, customer=customer))
     if not rows:
-        raise NotFound(
-            "no customer has this id at the last run",
-            where=str(customer["customer_id"][0])[:64],
-            todo="Search the list, or look up the shop's customer id.",
-        )
+        raise unknown_customer(str(customer["customer_id"][0]))
     last, zone = rows[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
     return {**rows[0], "days_since_last_order": days}
@@ -351,27 +335,3 @@ where r.run_id = '{view.run.run_id}' order by r.rank"""
     facts = ("code", "because", "days_since", "usual_days", "offer_starts_at", "offer_ends_at")
     reasons = [RecommendationReason(*(row.pop(name) for name in facts)) for row in rows]
     return tuple(Recommendation(**row, reason=reason) for row, reason in zip(rows, reasons, strict=True))
-
-
-def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[TimelineEntry, ...]:
-    """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
-    sql = f"""
-select * from (
-  select max(occurred_at) as occurred_at, case when is_refund then 'refund' else 'order' end as kind,
-    case when count(distinct category) = 1 then max(category) end as detail,
-    count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
-  from lines group by order_id, is_refund
-  union all
-  select max(i.occurred_at) as occurred_at, i.kind,
-    case when count(distinct coalesce(i.category, i.campaign_id, '')) = 1
-      then max(coalesce(i.category, i.campaign_id)) end as detail,
-    count(*) as count,
-    cast(null as bigint) as paid_cents
-  from interactions i join customer a on a.customer_id = i.customer_id group by i.local_day, i.kind
-  union all
-  select x.exposed_at as occurred_at, 'offer' as kind, x.action as detail, 1 as count,
-    cast(null as bigint) as paid_cents
-  from exposures x join customer a on a.customer_id = x.customer_id
-) entries order by occurred_at desc, kind, detail limit {TIMELINE_LENGTH}"""
-    rows = records(view.query(sql, customer=customer, lines=lines))
-    return tuple(TimelineEntry(**{**row, "detail": row["detail"] or None}) for row in rows)

@@ -25,6 +25,9 @@ IN_A_ROW = """d.decision_id, d.run_id, d.as_of, d.customer_id, d.action, d.reaso
   d.effect_cents, d.cost_cents, d.propensity"""
 
 
+IS_VISIBLE = " and d.customer_id in (select customer_id from visible)"
+
+
 @dataclass(frozen=True)
 class DecisionRow:
     """One decision in the list."""
@@ -91,8 +94,13 @@ class DecisionDetail(DecisionRow):
     """Who withdrew the run's offers before they were sent; None without that."""
 
 
-def decisions(shop: Shop, *, run_id: str = "", reason: str = "", page: int = 1) -> DecisionPage:
-    """Decisions of the last run, or of a run by its name, finished or not. Raises NoRunYet, NotFound, BadQuery."""
+def decisions(
+    shop: Shop, *, run_id: str = "", reason: str = "", page: int = 1, only: pa.Table | None = None
+) -> DecisionPage:
+    """Decisions of the last run, or of a run by its name, finished or not; `only` lists those of these customers.
+
+    Reasons are counted over all customers all the same. Raises NoRunYet, NotFound, BadQuery.
+    """
     view, runs = _view(shop, run_id)
     run = run_id or view.run.run_id
     reasons = reason_counts(view, run)
@@ -102,10 +110,14 @@ def decisions(shop: Shop, *, run_id: str = "", reason: str = "", page: int = 1) 
     if reason and reason not in counts:
         todo = " ".join(filter(None, [did_you_mean(reason, counts), f"The run has {', '.join(counts) or 'none'}."]))
         raise BadQuery(f"no decision of the run has the reason {reason!r}", where="reason", todo=todo)
+    condition = f"d.run_id = {literal(run)}" + (f" and d.reason = {literal(reason)}" if reason else "")
     total = counts[reason] if reason else sum(counts.values())
+    tables = {} if only is None else {"visible": only}
+    if only is not None:
+        condition += IS_VISIBLE
+        total = view.query(f"select count(*) as n from decisions d where {condition}", **tables)["n"][0].as_py()
     page_count = max(1, -(-total // PAGE_SIZE))
     page = min(max(page, 1), page_count)
-    condition = f"d.run_id = {literal(run)}" + (f" and d.reason = {literal(reason)}" if reason else "")
     sql = f"""
 select {IN_A_ROW} from decisions d where {condition}
 order by case when d.action = 'none' then 1 else 0 end, d.expected_net_value_cents desc, d.customer_id
@@ -119,21 +131,26 @@ limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"""
         total_count=total,
         page=page,
         page_count=page_count,
-        rows=tuple(DecisionRow(**row) for row in records(view.query(sql))),
+        rows=tuple(DecisionRow(**row) for row in records(view.query(sql, **tables))),
         runs=tuple(runs)[:MOST_RUNS],
     )
 
 
-def decision_of(shop: Shop, ids: Sequence[str], *, run_id: str = "") -> DecisionDetail:
-    """The decision with one of these ids, or the newest for a customer with one. Raises NoRunYet, NotFound."""
+def decision_of(shop: Shop, ids: Sequence[str], *, run_id: str = "", only: pa.Table | None = None) -> DecisionDetail:
+    """The decision with one of these ids, or the newest for a customer with one, of these customers only.
+
+    Raises NoRunYet, NotFound.
+    """
     view, _ = _view(shop, run_id)
     wanted = pa.table({"id": pa.array(list(ids), TEXT)})
     in_run = f" and d.run_id = {literal(run_id)}" if run_id else ""
+    in_run += "" if only is None else IS_VISIBLE
+    tables = {"wanted": wanted} if only is None else {"wanted": wanted, "visible": only}
     sql = f"""
 select {IN_A_ROW}, d.stratum, d.effect_source, d.is_holdout, d.consent_basis, d.policy_version, d.budget_price
 from decisions d join wanted w on w.id = d.decision_id or w.id = d.customer_id
 where true{in_run} order by d.as_of desc, d.decision_id limit 1"""
-    rows = records(view.query(sql, wanted=wanted))
+    rows = records(view.query(sql, **tables))
     if not rows:
         within = f" in the run {run_id}" if run_id else ""
         raise NotFound(

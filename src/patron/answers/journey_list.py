@@ -16,8 +16,9 @@ from patron.answers.campaign_list import (
     versions_of,
 )
 from patron.storage.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
-from patron.storage.journey_counts import EntryCounts, entry_counts
+from patron.storage.journey_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
 from patron.storage.journey_file import DateTrigger, EventTrigger, ProductTrigger, SegmentTrigger, Trigger
+from patron.storage.message_counts import receipt_counts
 from patron.storage.saved_journeys import SavedJourney, journey_of, journeys
 from patron.storage.shop import Shop
 
@@ -65,6 +66,10 @@ class JourneyDetail:
     """Messages by state."""
     skipped: Mapping[str, int]
     """Messages that were not sent, by reason."""
+    receipts: Mapping[str, int]
+    """Messages by what became of them."""
+    waiting: tuple[WaitingCount, ...]
+    """Customers on their way, by version and step that is next."""
     plan: Mapping[str, Any] | None
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
@@ -98,6 +103,8 @@ def show_journey(shop: Shop, name: str) -> JourneyDetail:
         holdout_count=assigned.get(True, 0),
         messages=messages,
         skipped=skipped,
+        receipts=receipt_counts(shop.store, name),
+        waiting=waiting_counts(shop.store, name),
         plan=details_of(saved.last("planned")),
         result=details_of(saved.last("measured")),
     )

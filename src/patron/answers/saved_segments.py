@@ -1,6 +1,6 @@
 """Saved segments: who is in them now, what is at stake, how they overlap, and how they came to be as they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +29,12 @@ class SegmentLine:
     saved_by: str
     customer_count: int | None
     """Members by the newest rule and the last run; None before any run, and for a rule with a problem."""
+    expected_cents: float | None
+    """Net revenue that they are expected to bring in 90 days; None without a forecast."""
+    entered_count: int
+    """Members whom the last run found and the one before had not."""
+    left_count: int
+    """Members of the run before whom the last one did not find."""
     problem: str
     """Why it has no members, such as a field that the run does not have; empty where nothing is wrong."""
 
@@ -38,6 +44,18 @@ class SegmentCount:
     """How many customers a rule selects."""
 
     count: int
+
+
+@dataclass(frozen=True)
+class RuleCount(SegmentCount):
+    """Whom a rule selects, and what they are worth."""
+
+    share: float
+    """Of all customers of the run."""
+    expected_cents: float | None
+    """Net revenue that they are expected to bring in 90 days; None without a forecast."""
+    overlaps: tuple["Overlap", ...]
+    """Saved segments with members in common, the largest overlap first; empty unless wanted."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +135,8 @@ class SegmentNames:
 def list_segments(shop: Shop) -> tuple[SegmentLine, ...]:
     """Every segment in order of folder and name, each with its members at the last run."""
     saved, view = definitions(shop.store), shop.snapshot()
-    counts, problems = _counts(last_run(shop), saved) if view else ({}, {})
+    sizes, problems = _sizes(last_run(shop), saved) if view else ({}, {})
+    moves = _moves_of_run(last_run(shop)) if view else {}
     lines = (
         SegmentLine(
             one.name,
@@ -125,7 +144,8 @@ def list_segments(shop: Shop) -> tuple[SegmentLine, ...]:
             one.version,
             one.saved_at,
             one.saved_by,
-            counts.get(one.name),
+            *sizes.get(one.name, (None, None)),
+            *moves.get(one.name, (0, 0)),
             problems.get(one.name, "" if view else "no run has completed yet"),
         )
         for one in saved.values()
@@ -143,13 +163,20 @@ def count_segment(shop: Shop, name: str, *, at: datetime | None = None) -> Segme
     return SegmentCount(_count(view, SegmentRule(name), at))
 
 
-def count_rule(shop: Shop, content: object, *, at: datetime | None = None) -> SegmentCount:
-    """Customers whom a rule selects that need not be saved; events count as in count_segment.
+def count_rule(shop: Shop, content: object, *, at: datetime | None = None, with_overlaps: bool = False) -> RuleCount:
+    """Customers whom a rule selects that need not be saved, and what is at stake; events count as in count_segment.
 
     Raises NoRunYet, BadSegment.
     """
     view = last_run(shop)
-    return SegmentCount(_count(view, read_rule(content, view, shop.store), at))
+    rule = read_rule(content, view, shop.store)
+    scope = snapshot_scope(view, at=at)
+    groups = {"members": "m0", "customers": "true"}
+    totals = _totals(view.with_newest_events() if at else view, scope, [rule], groups)
+    members, customers = totals["members"], totals["customers"].customer_count
+    share = members.customer_count / customers if customers else 0.0
+    overlaps = _overlaps(view, scope, rule) if with_overlaps else ()
+    return RuleCount(members.customer_count, share, members.expected_cents, overlaps)
 
 
 def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
@@ -174,7 +201,7 @@ def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> Seg
         as_of=view.run.as_of,
         share=totals["members"].customer_count / customers if customers else 0.0,
         totals=totals["members"],
-        overlaps=_overlaps(view, scope, name),
+        overlaps=_overlaps(view, scope, SegmentRule(name)),
         since=since,
         entered_count=entered,
         left_count=left,
@@ -235,24 +262,23 @@ def _problems(scope: SegmentScope, names: Iterable[str]) -> dict[str, str]:
     return problems
 
 
-def _counts(view: Snapshot, names: Iterable[str]) -> tuple[dict[str, int], dict[str, str]]:
-    """Members of each segment in one pass over the customers, and what is wrong with the others."""
+def _sizes(view: Snapshot, names: Iterable[str]) -> tuple[dict[str, tuple[int, float | None]], dict[str, str]]:
+    """Members of each segment and what they are expected to bring, and what is wrong with the others."""
     scope, listed = snapshot_scope(view), list(names)
     problems = _problems(scope, listed)
-    usable: list[Rule] = [SegmentRule(name) for name in listed if name not in problems]
+    usable = [SegmentRule(name) for name in listed if name not in problems]
     if not usable:
         return {}, problems
-    query = memberships_query(usable, scope, ["customer_id"])
-    sums = ", ".join(f"count(case when m{place} then 1 end) as n{place}" for place in range(len(usable)))
-    [row] = records(query_members(view, query, f"select {sums} from members"))
-    return dict(zip((name for name in listed if name not in problems), row.values(), strict=True)), problems
+    totals = _totals(view, scope, usable, {f"g{place}": f"m{place}" for place in range(len(usable))})
+    of_rule = zip(usable, totals.values(), strict=True)
+    return {rule.segment: (one.customer_count, one.expected_cents) for rule, one in of_rule}, problems
 
 
-def _overlaps(view: Snapshot, scope: SegmentScope, name: str) -> tuple[Overlap, ...]:
-    others = [one for one in scope.rules if one != name]
+def _overlaps(view: Snapshot, scope: SegmentScope, rule: Rule) -> tuple[Overlap, ...]:
+    others = [one for one in scope.rules if SegmentRule(one) != rule]
     problems = _problems(scope, others)
     others = [one for one in others if one not in problems]
-    query = memberships_query([SegmentRule(one) for one in [name, *others]], scope, ["customer_id"])
+    query = memberships_query([rule, *map(SegmentRule, others)], scope, ["customer_id"])
     sums = ", ".join(f"count(case when m0 and m{place} then 1 end) as n{place}" for place in range(len(others) + 1))
     [row] = records(query_members(view, query, f"select {sums} from members"))
     total, *counts = row.values()
@@ -261,7 +287,7 @@ def _overlaps(view: Snapshot, scope: SegmentScope, name: str) -> tuple[Overlap, 
 
 
 def _totals(
-    view: Snapshot, scope: SegmentScope, rules: list[SegmentRule], groups: dict[str, str]
+    view: Snapshot, scope: SegmentScope, rules: Sequence[Rule], groups: Mapping[str, str]
 ) -> dict[str, SegmentTotals]:
     """Totals of groups of customers, each a condition over m0, m1 ..."""
     query = memberships_query(rules, scope, ["customer_id", "value", "churn_probability"])
@@ -284,3 +310,12 @@ select count(case when entered_at >= $since then 1 end) as entered,
 from segment_members where segment = $segment"""
     [row] = records(view.query(sql, {"since": since, "segment": name}))
     return row["entered"], row["gone"]
+
+
+def _moves_of_run(view: Snapshot) -> dict[str, tuple[int, int]]:
+    """Stays that the last run began, and that it ended, by segment."""
+    sql = """
+select segment, count(case when entered_at = $at then 1 end) as entered,
+  count(case when left_at = $at then 1 end) as gone
+from segment_members where entered_at = $at or left_at = $at group by segment"""
+    return {row["segment"]: (row["entered"], row["gone"]) for row in records(view.query(sql, {"at": view.run.as_of}))}

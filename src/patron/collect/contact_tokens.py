@@ -1,20 +1,27 @@
 """Tokens of customers' e-mail addresses and phone numbers, from the personal values that go to the vault."""
 
 import re
+from collections import defaultdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.segment_message import is_placeholder_id
+from patron.govern.contact_cards import Fields, newest
 from patron.govern.contact_values import KEYS
 from patron.govern.vault import Vault
+from patron.schema.customer_contacts import NAME_KEYS
 from patron.schema.personal_data import json_object, text_of
 from patron.schema.personal_keys import snake_case
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's; in others they may be a recipient's."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+FIELDS = tuple(NAME_KEYS.items())
+MOST_CHARACTERS = 200
+"""Of a name; what is longer is none."""
+MICROSECONDS = 1_000_000
 MIN_DIGITS, MAX_DIGITS = 7, 15
 """Digits of a phone number that can be dialled from elsewhere."""
 
@@ -28,6 +35,31 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
         f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts])
         for kind in KEYS
     }
+
+
+def card_changes(rows: pa.Table, user_tokens: pa.Array) -> dict[str, Fields]:
+    """Names and contacts that users sent of themselves, by their token; of several values of a field the latest."""
+    user_tokens = user_tokens.combine_chunks() if isinstance(user_tokens, pa.ChunkedArray) else user_tokens
+    speaks = pc.is_in(rows["name"], value_set=pa.array(CUSTOMER_EVENTS)).combine_chunks()
+    chosen = pc.and_(pc.and_(speaks, pc.is_valid(rows["personal"]).combine_chunks()), pc.is_valid(user_tokens))
+    some = rows.select(["occurred_at", "personal"]).append_column("token", user_tokens).filter(chosen)
+    changes: dict[str, Fields] = defaultdict(dict)
+    times = pc.cast(some["occurred_at"].cast(pa.timestamp("us", "UTC")), pa.int64()).to_pylist()
+    for token, personal, microseconds in zip(
+        some["token"].to_pylist(), some["personal"].to_pylist(), times, strict=True
+    ):
+        fields = {name: (text, microseconds / MICROSECONDS) for name, text in contact_fields(personal).items()}
+        changes[token] = newest(changes[token], fields)
+    return {token: fields for token, fields in changes.items() if fields}
+
+
+def contact_fields(personal: str) -> dict[str, str]:
+    """Names and contacts in JSON of personal values, as a contact card has them."""
+    values: dict[str, Any] = {snake_case(key): value for key, value in json_object(personal).items()}
+    texts = {name: next((text for key in keys if (text := text_of(values.get(key)))), "") for name, keys in FIELDS}
+    # why: a text may hold half a character, which nothing is encoded from
+    names = {name: text.encode(errors="replace").decode()[:MOST_CHARACTERS] for name, text in texts.items() if text}
+    return names | contacts_of(personal)
 
 
 def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:

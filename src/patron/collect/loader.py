@@ -22,13 +22,14 @@ import pyarrow.compute as pc
 
 from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
-from patron.collect.contact_tokens import contact_tokens, scatter
+from patron.collect.contact_tokens import card_changes, contact_tokens, scatter
 from patron.collect.event_flags import TEST, add_flag
 from patron.collect.personal_columns import replace_personal_values, replaced_identifiers
 from patron.collect.raw_objects import split_objects
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
 from patron.govern.consent_ledger import seal_clear_words, write_consents
+from patron.govern.contact_cards import update_cards
 from patron.govern.vault import Vault
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
@@ -126,6 +127,7 @@ class EventLoader:
         """Store personal values in the vault; return rows of `events`. A row's own times win over the loader's."""
         tokens = self._tokens(rows)
         self._store_texts(rows, tokens)
+        update_cards(self.shop.store, self.vault, card_changes(rows, tokens["user_id"]))
         return self._events(rows, tokens)
 
     def without_stored(self, rows: pa.Table) -> pa.Table:

@@ -47,6 +47,9 @@ class GuardRailResult:
     """safe, harmed or unclear."""
     effect: float
     """Per customer: orders, or cents refunded."""
+    low: float | None = None
+    high: float | None = None
+    """It is between them at 90 %: beyond each end at 5 %. None in results of an older Patron."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def guard_rails(people: pa.Table) -> tuple[GuardRailResult, ...]:
             row = guard_rail(table, group="arm", outcome="value", control=HOLDOUT, margin=GUARD_MARGIN * mean).rows[0]
         except (BadExperiment, NotEnoughData):
             continue
-        results.append(GuardRailResult(metric, row.verdict, row.effect if metric == "orders" else -row.effect))
+        ends = (row.effect, row.low, row.high) if metric == "orders" else (-row.effect, -row.high, -row.low)
+        results.append(GuardRailResult(metric, row.verdict, *ends))
     return tuple(results)
 
 

@@ -95,7 +95,7 @@ def _take(  # noqa: PLR0913 - what a step consists of
     with shop.store.begin() as connection:
         after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
         entry = {kind.kind: after.name, "version": after.version}
-        audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now)
+        audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now, by=by)
     return after
 
 

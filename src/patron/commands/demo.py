@@ -1,7 +1,7 @@
 """`patron demo`: the whole loop on a year of real purchases, or on a simulated shop where offers act."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,7 +94,8 @@ def demo(folder: Path, *, now: datetime, progress: Progress) -> Demo:
 
     Raises MissingExtra without the `demo` extra; an interrupted demo is simply run again.
     """
-    shop = _workspace(folder, {"name": "Complete Journey", "currency": "USD", "time_zone": ZONE})
+    settings = {"name": "Complete Journey", "currency": "USD", "time_zone": ZONE, "is_demo": True}
+    shop = _workspace(folder, settings)
     policy = folder / POLICY_FILE
     # Visible in the workspace: the demo assumes that customers may be written to. Nothing is ever sent.
     promised = policy.read_text(encoding="utf-8")
@@ -123,7 +124,7 @@ class SimulatedDemo:
 
 def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
     """Run the loop in a simulated shop for some months; the true effect of its offers is known."""
-    settings = {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"}
+    settings = {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC", "is_demo": True}
     shop = Shop.open(folder) if (folder / SETTINGS_FILE).exists() else seeded_workspace(folder, SEED, settings)
     write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
     shop = _reopen(shop)
@@ -197,7 +198,7 @@ def _true_profit(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, 
     )
 
 
-def _workspace(folder: Path, settings: dict[str, str]) -> Shop:
+def _workspace(folder: Path, settings: Mapping[str, str | bool]) -> Shop:
     if not (folder / SETTINGS_FILE).exists():
         create(folder, settings)
     return Shop.open(folder)

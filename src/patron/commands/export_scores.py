@@ -84,7 +84,7 @@ class ScoresExport:
     """What the run has too little history for: these columns are empty."""
 
 
-def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime) -> ScoresExport:
+def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime, by: str = "") -> ScoresExport:
     """Gather the scores of the last completed run, or of that of a cutoff; the audit log records it.
 
     Raises NoRunYet, NotFound for a cutoff without a run, MasterKeyError.
@@ -105,7 +105,7 @@ def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime) -
     with shop.store.begin() as connection:
         erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == audit_log.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, "scores exported", details, at=now)
+        audit_log.append(shop, connection, "scores exported", details, at=now, by=by)
     return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
 
 

@@ -50,10 +50,10 @@ class SegmentMembers:
     rows: pa.Table
 
 
-def export_members(shop: Shop, name: str, path: Path, *, now: datetime) -> MembersFile:
+def export_members(shop: Shop, name: str, path: Path, *, now: datetime, by: str = "") -> MembersFile:
     """Write the members of a segment to a CSV file. Raises BadFile, and as `read_members` does."""
     _require_csv(path)
-    members = read_members(shop, name, now=now)
+    members = read_members(shop, name, now=now, by=by)
     lines = zip(*(members.rows[column].to_pylist() for column in HEADER), strict=True)
     with private_file(path) as out:
         for text in _csv_texts(lines):
@@ -62,7 +62,7 @@ def export_members(shop: Shop, name: str, path: Path, *, now: datetime) -> Membe
     return MembersFile(name, members.run_id, members.rows.num_rows, contactable_count, str(path))
 
 
-def read_members(shop: Shop, name: str, *, now: datetime) -> SegmentMembers:
+def read_members(shop: Shop, name: str, *, now: datetime, by: str = "") -> SegmentMembers:
     """Gather the members of a segment; the audit log records it.
 
     Consent is shown, not applied: who may not be contacted is among them, too. `user_id` is the one known last; it is
@@ -82,7 +82,7 @@ def read_members(shop: Shop, name: str, *, now: datetime) -> SegmentMembers:
     }
     with shop.store.begin() as connection:  # why: before anybody gets them, so that none leaves without an entry
         details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, "segment exported", details, at=now)
+        audit_log.append(shop, connection, "segment exported", details, at=now, by=by)
     return SegmentMembers(name, view.run.run_id, pa.table(columns))
 
 

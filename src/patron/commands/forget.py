@@ -27,12 +27,14 @@ from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
 from patron.govern.person_mentions import mentions_any
+from patron.govern.sealed_texts import unseal
 from patron.govern.vault import IDENTIFIER, Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
 from patron.storage.audience_members import forget_members
 from patron.storage.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.console_tables import PRIVACY_REQUESTS
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
@@ -65,6 +67,8 @@ class Erasure:
     vault: Vault
     certificate_id: str
     person: Person
+    at: datetime
+    by: str
     shared_devices: frozenset[str] = frozenset()
     """Devices of theirs that others use too."""
     was_current: bool = False
@@ -90,9 +94,10 @@ def identify_person(shop: Shop, **identifier: str | None) -> Person:
     return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier))
 
 
-def forget(shop: Shop, *, now: datetime, **identifier: str | None) -> ErasureCertificate:
+def forget(shop: Shop, *, now: datetime, by: str = "", **identifier: str | None) -> ErasureCertificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 
+    `by` is who did it. Privacy requests of the person are emptied, and end with the certificate.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
     """
     name = PersonIdentifier(**identifier)
@@ -101,15 +106,15 @@ def forget(shop: Shop, *, now: datetime, **identifier: str | None) -> ErasureCer
         if has_inbox(shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
                 update_profiles(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begin_erasure(shop, name, now)
+        erasure = _begin_erasure(shop, name, now, by)
         erasure.shared_devices = shared_devices(shop, erasure.person)
         erasure.was_current = are_profiles_current(shop)
         for step in STEPS:
             step(erasure)
-        return _certify(erasure, now)
+        return _certify(erasure)
 
 
-def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime) -> Erasure:
+def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime, by: str) -> Erasure:
     """Record the tokens to erase, and refuse them from now on; an interrupted erasure of the person is continued."""
     vault = Vault.open(shop)
     tokens = set(find_person(shop, vault, identifier).tokens)
@@ -122,6 +127,8 @@ def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime) -> Er
             vault,
             earlier.certificate_id if earlier else secrets.token_hex(8),
             Person(tuple(sorted(tokens))),
+            at,
+            by,
             counts=dict(earlier.counts) if earlier else {},
         )
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
@@ -182,6 +189,7 @@ def _erase_store_rows(erasure: Erasure) -> None:
         # why: what an ad platform has of them can only be removed there by whoever still knows it
         count = forget_members(connection, erasure.person.customer_ids)
         erased[AUDIENCES] = count
+        erased["privacy requests emptied"] = _empty_requests(erasure, connection)
         for table in BY_CUSTOMER:
             matching = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(matching)).rowcount
@@ -192,6 +200,26 @@ def _erase_store_rows(erasure: Erasure) -> None:
     erased["words shown to nobody else"] = erase_wordings(erasure.shop.store, tokens)
     erased["keys of identifiers"] = erasure.vault.shred(tokens)
     erasure.count(erased.items())
+
+
+def _empty_requests(erasure: Erasure, connection: sa.Connection) -> int:
+    """Empty the privacy requests of the person; their rows stay, and open ones end with the certificate."""
+    table, ids = PRIVACY_REQUESTS.c, erasure.person.customer_ids
+    theirs = list(connection.scalars(sa.select(table.request_id).where(table.customer_id.in_(ids))))
+    tokens = frozenset(erasure.person.tokens)
+    of_nobody = sa.select(table.request_id, table.content).where(
+        table.customer_id.is_(None), table.content.is_not(None)
+    )
+    theirs += [
+        request_id
+        for request_id, content in connection.execute(of_nobody)
+        if mentions_any(erasure.vault, tokens, unseal(erasure.shop, request_id, content))
+    ]
+    chosen = sa.update(PRIVACY_REQUESTS).where(table.request_id.in_(theirs))
+    end = {"state": "done", "closed_at": erasure.at, "closed_by": erasure.by, "result": erasure.certificate_id}
+    connection.execute(chosen.where(table.state == "open").values(end))
+    connection.execute(chosen.values(content=None, customer_id=None))
+    return len(theirs)
 
 
 def _erase_profiles(erasure: Erasure) -> None:
@@ -229,10 +257,11 @@ STEPS: tuple[Callable[[Erasure], None], ...] = (
 """What is done, in this order; each may be repeated."""
 
 
-def _certify(erasure: Erasure, at: datetime) -> ErasureCertificate:
+def _certify(erasure: Erasure) -> ErasureCertificate:
+    at = erasure.at
     left = files_left(erasure.shop, erasure.vault, erasure.person)
     facts = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
     with erasure.shop.store.begin() as connection:
-        entry = audit_log.append(erasure.shop, connection, audit_log.FORGOTTEN, facts, at=at)
+        entry = audit_log.append(erasure.shop, connection, audit_log.FORGOTTEN, facts, at=at, by=erasure.by)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
     return ErasureCertificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)

@@ -139,7 +139,7 @@ def preview_import(  # noqa: PLR0913 - the options of one command
         mapping=source,
         received_at=now,
         options=options,
-        currencies=frozenset({settings["currency"]} if "currency" in settings else ()),
+        currencies=frozenset({str(settings["currency"])} if "currency" in settings else ()),
         progress=lambda n, m: progress("reading rows", n, m),
     )
     return ImportPreview(str(source), preview, notes)
@@ -223,7 +223,9 @@ def _shop_for_mapping(shop: Shop, mapping: str | Path) -> Iterator[tuple[Shop, t
         yield fitted, (f"First import: {_settings_text(written)} written to patron.toml.",)
 
 
-def _settings_of_first_import(shop: Shop, mapping: Mapping, more: dict[str, str] | None = None) -> dict[str, str]:
+def _settings_of_first_import(
+    shop: Shop, mapping: Mapping, more: dict[str, str] | None = None
+) -> dict[str, str | bool]:
     """Settings that a workspace without events takes from a mapping or its user; none for one with events."""
     if shop.lake.exists(EVENTS):
         return {}
@@ -231,7 +233,7 @@ def _settings_of_first_import(shop: Shop, mapping: Mapping, more: dict[str, str]
     return missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
 
 
-def _settings_text(settings: dict[str, str]) -> str:
+def _settings_text(settings: dict[str, str | bool]) -> str:
     """Settings of [shop] as people read them."""
     return ", ".join(f"shop.{key} = {value}" for key, value in settings.items())
 

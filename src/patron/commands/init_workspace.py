@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,12 @@ class Workspace:
 
     folder: Path
     workspace_id: str
-    settings: dict[str, str]
+    settings: dict[str, str | bool]
     master_key: str
     """Where its master key is: a file outside, or an environment variable."""
 
 
-def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
+def create(folder: Path, settings: Mapping[str, str | bool] | None = None) -> Workspace:
     """Make a workspace with its master key. `settings` holds keys of [shop], such as currency.
 
     Raises WorkspaceError when the folder holds one already, SettingsError for a value that cannot be used.
@@ -44,7 +45,7 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
         shop.close()
 
 
-def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+def write_missing_settings(folder: Path, settings: Mapping[str, str | bool]) -> dict[str, str | bool]:
     """Write [shop] settings that nobody has set yet into patron.toml; return those that were written."""
     path = folder / SETTINGS_FILE
     text = path.read_text(encoding="utf-8")
@@ -60,7 +61,7 @@ def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, 
     return new
 
 
-def missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+def missing_settings(folder: Path, settings: Mapping[str, str | bool]) -> dict[str, str | bool]:
     """Those of these [shop] settings that nobody has set yet in patron.toml."""
     already = tomllib.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")).get("shop", {})
     return {key: value for key, value in settings.items() if key not in already}

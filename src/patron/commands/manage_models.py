@@ -78,11 +78,13 @@ def approve(shop: Shop, model: str, *, name: str, note: str = "", now: datetime)
 
 
 def _record(shop: Shop, decision: ModelDecision) -> None:
-    """Record a decision, and in the audit log without what people wrote: that log keeps everything for ever."""
+    """Record a decision, and in the audit log without notes and reasons: that log keeps everything for ever."""
     with shop.store.begin() as connection:
         append_decision(connection, decision)
         details = {"model_version": decision.model_version}
-        audit_log.append(shop, connection, f"model {decision.decision}", details, at=decision.decided_at)
+        audit_log.append(
+            shop, connection, f"model {decision.decision}", details, at=decision.decided_at, by=decision.name
+        )
 
 
 def _before(shop: Shop, model_version: str) -> str:

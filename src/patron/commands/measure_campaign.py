@@ -21,7 +21,6 @@ from patron.commands.campaign_effect import (
 )
 from patron.commands.campaign_findings import AgainstForecast, findings, lesson
 from patron.commands.campaign_spend import CampaignSpend, other_cents, sending_cents
-from patron.commands.message_counts import message_counts, receipt_counts
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
@@ -38,6 +37,7 @@ from patron.storage.campaigns import (
     take_step,
 )
 from patron.storage.last_run import last_run
+from patron.storage.message_counts import message_counts, receipt_counts
 from patron.storage.shop import Shop, Snapshot
 
 NOT_SENT_YET = "Approve and send it first; see `patron campaign show`."
@@ -79,16 +79,25 @@ def measure_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> Campai
 
     Raises NotFound, NoRunYet, BadCampaign where nothing can have happened yet.
     """
+    saved, result = _measure(shop, name, now)
+    if result.is_final and saved.state in {APPROVED, RUNNING, PAUSED, ENDED, MEASURED}:
+        _keep(shop, saved, result, by=by, now=now)
+        return replace(result, state=MEASURED)
+    return result
+
+
+def campaign_result(shop: Shop, name: str, *, now: datetime) -> CampaignResult:
+    """What measuring a campaign would say now; nothing is kept. Raises as `measure_campaign`."""
+    return _measure(shop, name, now)[1]
+
+
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedCampaign, CampaignResult]:
     saved, snapshot = campaign_of(shop.store, name), last_run(shop)
     zone = ZoneInfo(shop.settings.shop.time_zone)
     start, end = saved.campaign.start_at(zone), saved.campaign.end_at(zone)
     _require_begun(saved, snapshot, start)
     until = min(end, snapshot.run.as_of)
-    result = _result(shop, saved, snapshot, start=start, until=until, is_final=until == end, now=now)
-    if result.is_final and saved.state in {APPROVED, RUNNING, PAUSED, ENDED, MEASURED}:
-        _keep(shop, saved, result, by=by, now=now)
-        return replace(result, state=MEASURED)
-    return result
+    return saved, _result(shop, saved, snapshot, start=start, until=until, is_final=until == end, now=now)
 
 
 def _require_begun(saved: SavedCampaign, snapshot: Snapshot, start: datetime) -> None:
@@ -109,7 +118,7 @@ def _keep(shop: Shop, saved: SavedCampaign, result: CampaignResult, *, by: str, 
         if saved.state not in {ENDED, MEASURED}:
             take_step(connection, saved.name, "ended", saved.version, by, now)
         take_step(connection, saved.name, "measured", saved.version, by, now, msgspec.to_builtins(result))
-        audit_log.append(shop, connection, "campaign measured", {"campaign": saved.name}, at=now)
+        audit_log.append(shop, connection, "campaign measured", {"campaign": saved.name}, at=now, by=by)
 
 
 def _result(  # noqa: PLR0913 - what it depends on

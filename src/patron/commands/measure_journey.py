@@ -23,7 +23,6 @@ from patron.commands.campaign_effect import (
 from patron.commands.campaign_findings import findings, lesson
 from patron.commands.campaign_spend import CampaignSpend, message_cents, other_cents
 from patron.commands.journey_step_results import StepResult, step_results
-from patron.commands.message_counts import message_counts, receipt_counts
 from patron.govern import audit_log
 from patron.measure.campaign_outcomes import entry_outcomes_query
 from patron.measure.decision_outcomes import BEFORE_DAYS
@@ -35,6 +34,7 @@ from patron.storage.campaigns import MEASURED, state_in_words
 from patron.storage.journey_activity import IS_OVER
 from patron.storage.journey_counts import entry_counts
 from patron.storage.last_run import last_run
+from patron.storage.message_counts import message_counts, receipt_counts
 from patron.storage.model_decisions import utc
 from patron.storage.saved_journeys import SavedJourney, journey_of, take_journey_step
 from patron.storage.shop import Shop, Snapshot
@@ -97,9 +97,34 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
 
     Raises NotFound, NoRunYet, BadJourney where nobody can have entered yet.
     """
+    saved, result = _measure(shop, name, now)
+    if result.is_final:
+        with shop.store.begin() as connection:
+            take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
+            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now, by=by)
+        return replace(result, state=MEASURED)
+    return result
+
+
+def journey_result(shop: Shop, name: str, *, now: datetime) -> JourneyResult:
+    """What measuring a journey would say now; nothing is kept. Raises as `measure_journey`."""
+    return _measure(shop, name, now)[1]
+
+
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedJourney, JourneyResult]:
     saved, snapshot = journey_of(shop.store, name), last_run(shop)
+    arms, people = journey_people(shop, saved, snapshot)
+    return saved, _result(shop, saved, snapshot, arms=arms, people=people, now=now)
+
+
+def journey_people(shop: Shop, saved: SavedJourney, snapshot: Snapshot) -> tuple[CampaignArms, pa.Table]:
+    """Everybody who entered a journey before a run, with their arm and their window.
+
+    Raises BadJourney where nobody can have entered.
+    """
+    name = saved.name
     if saved.last("approved") is None:
-        what = f"{saved.name!r} is {state_in_words(saved.state)}: nobody has entered"
+        what = f"{name!r} is {state_in_words(saved.state)}: nobody has entered"
         raise BadJourney(what, where="journey", todo=NOT_SENT_YET)
     arms, entered_at = campaign_arms(shop.store, snapshot, name), _first_entries(shop.store, name)
     people = _people(arms, entered_at, saved.journey.window_days, snapshot.run.as_of)
@@ -108,13 +133,7 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
             f"the last run, as of {snapshot.run.as_of:%Y-%m-%d %H:%M} UTC, knows of nobody who entered {name!r} before"
         )
         raise BadJourney(what, where="journey", todo="Run the loop with `patron run` once somebody has entered.")
-    result = _result(shop, saved, snapshot, arms=arms, people=people, now=now)
-    if result.is_final:
-        with shop.store.begin() as connection:
-            take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
-            audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now)
-        return replace(result, state=MEASURED)
-    return result
+    return arms, people
 
 
 def _people(arms: CampaignArms, entered_at: Mapping[str, datetime], days: int, until: datetime) -> pa.Table:

@@ -104,7 +104,7 @@ def plan_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignP
         with shop.store.begin() as connection:
             take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
             details = {"campaign": name, "version": saved.version, "messages": plan.message_count}
-            audit_log.append(shop, connection, "campaign planned", details, at=now)
+            audit_log.append(shop, connection, "campaign planned", details, at=now, by=by)
     return plan
 
 

@@ -138,7 +138,8 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
     plan = _plan(shop, snapshot, saved, by=by, now=now)
     with shop.store.begin() as connection:
         take_journey_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
-        audit_log.append(shop, connection, "journey planned", {"journey": name, "version": saved.version}, at=now)
+        details = {"journey": name, "version": saved.version}
+        audit_log.append(shop, connection, "journey planned", details, at=now, by=by)
     return plan
 
 

@@ -13,6 +13,7 @@ from patron.engage.recipients import recipients
 from patron.engage.sms_segments import SmsLength, sms_length
 from patron.govern import audit_log
 from patron.govern.vault import CUSTOMER_ID, Vault
+from patron.schema.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.storage.campaigns import campaign_of
 from patron.storage.durable_files import make_private
@@ -39,8 +40,16 @@ class MessagePreview:
     """What the template may name, of which something must be known of each customer or have a default."""
 
 
-def preview_message(shop: Shop, campaign: str, customer: str, *, now: datetime) -> MessagePreview:
-    """Render a campaign for a customer, with its first offer where it has some.
+def sample_links(shop: Shop) -> dict[str, str]:
+    """Links to unsubscribe and to the topics, which lead nowhere."""
+    base = shop.settings.channels.email.public_url or LOCAL
+    return {UNSUBSCRIBE_URL: f"{base}/u/{SAMPLE_TOKEN}", PREFERENCES_URL: f"{base}/p/{SAMPLE_TOKEN}"}
+
+
+def preview_message(
+    shop: Shop, campaign: str, customer: str, *, now: datetime, is_masked: bool = False
+) -> MessagePreview:
+    """Render a campaign for a customer, with its first offer where it has some; masked, what is known of them is not.
 
     The customer is named by the shop's own id or the opaque one. Raises NotFound, and BadTemplate for what is missing.
     """
@@ -49,13 +58,12 @@ def preview_message(shop: Shop, campaign: str, customer: str, *, now: datetime) 
     [[recipient]] = recipients(shop, [person], address=ADDRESS_KINDS[saved.channel])
     templates = MessageTemplates.of(saved.template, shop.settings.shop.locale)
     template = templates.template_for(recipient.locale)
-    base = shop.settings.channels.email.public_url or LOCAL
-    links = {UNSUBSCRIBE_URL: f"{base}/u/{SAMPLE_TOKEN}", PREFERENCES_URL: f"{base}/p/{SAMPLE_TOKEN}"}
     offer = next((one for one in shop.policy.offers if one.id in saved.offers), None)
     local = now.astimezone(ZoneInfo(shop.settings.shop.time_zone))
-    message = template.render(
-        {**recipient.variables, **links, **({"offer": offer_variables(offer, local)} if offer else {})}
-    )
+    values = {**recipient.variables, **sample_links(shop)}
+    if is_masked:
+        values |= {"customer": {name: mask_name(text) for name, text in recipient.variables["customer"].items()}}
+    message = template.render(values | ({"offer": offer_variables(offer, local)} if offer else {}))
     with shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}
         audit_log.append(shop, connection, "message previewed", details, at=now)

@@ -36,16 +36,24 @@ LOG_FOLDER = "_delta_log"
 
 @contextmanager
 def preview_run(
-    shop: Shop, as_of: datetime, *, now: datetime, budget: float | None = None, progress: Progress = silent
+    shop: Shop,
+    as_of: datetime,
+    *,
+    now: datetime,
+    budget: float | None = None,
+    policy: Policy | None = None,
+    progress: Progress = silent,
 ) -> Iterator[tuple[Shop, FinishedRun]]:
     """Run the loop in a copy of the workspace, and give the copy and the run; nothing else is written.
 
-    `budget` is an amount of the budget's period to decide with instead of the policy's. The copy is deleted at the end,
-    or by the next command after a kill. No other run, erasure or backup works meanwhile; events are still stored.
+    `policy` is used instead of the policy in force, and `budget`, an amount of its period, instead of its own. The copy
+    is deleted at the end, or by the next command after a kill. No other run, erasure or backup works meanwhile; events
+    are still stored.
     Raises as `run_loop`, SettingsError for a budget that is none, and WorkspaceError where store or inbox are servers.
     """
     _require_files(shop)
-    policy = shop.policy if budget is None else _with_budget(shop.policy, budget)
+    policy = policy or shop.policy
+    policy = policy if budget is None else _with_budget(policy, budget)
     with shop.run_lock():
         require_open(shop, Run.at(as_of, zone=shop.settings.shop.time_zone))
         place = shop.folder / SCRATCH_FOLDER

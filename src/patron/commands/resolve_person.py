@@ -69,12 +69,22 @@ def find_person(shop: Shop, vault: Vault, identifier: PersonIdentifier) -> Perso
     starts = _named_tokens(vault, identifier)
     tokens = starts | _customer_tokens(shop, starts, identifier.customer_id)
     if not tokens:
-        [(how, value)] = [(how, value) for how, value in vars(identifier).items() if value is not None]
-        raise NotFound(
-            f"no customer with {how.replace('_', ' ')} {value!r} is known",
-            todo="Check it, or look the customer up in the console.",
-        )
+        raise unknown_person(identifier)
     return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
+
+
+def unknown_person(identifier: PersonIdentifier) -> NotFound:
+    """Refusal for an identifier that nobody has, and for that of somebody whom the reader may not see."""
+    [(how, value)] = [(how, value) for how, value in vars(identifier).items() if value is not None]
+    return NotFound(
+        f"no customer with {how.replace('_', ' ')} {value!r} is known",
+        todo="Check it, or look the customer up in the console.",
+    )
+
+
+def customer_ids_of_person(shop: Shop, identifier: PersonIdentifier) -> tuple[str, ...]:
+    """Every opaque id of a person. Raises NotFound."""
+    return find_person(shop, Vault.open(shop), identifier).customer_ids
 
 
 def customer_ids_of(shop: Shop, user_id: str) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> 
         saved = AUDIENCE.save(connection, audience, audience.name, by, now)
         if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
             details = {"audience": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "audience saved", details, at=now)
+            audit_log.append(shop, connection, "audience saved", details, at=now, by=by)
     return saved
 
 
@@ -58,7 +58,8 @@ def withdraw_audience(shop: Shop, name: str, *, by: str, now: datetime) -> Saved
     with shop.store.begin() as connection:
         version = AUDIENCE.saved(connection, name).version
         after = AUDIENCE.take_step(connection, name, "withdrawn", version, by, now)
-        audit_log.append(shop, connection, "audience withdrawn", {"audience": name, "version": version}, at=now)
+        details = {"audience": name, "version": version}
+        audit_log.append(shop, connection, "audience withdrawn", details, at=now, by=by)
     return after
 
 

@@ -71,7 +71,7 @@ def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> 
         saved = save_version(connection, campaign, by, now)
         if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
             details = {"campaign": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "campaign saved", details, at=now)
+            audit_log.append(shop, connection, "campaign saved", details, at=now, by=by)
     return saved
 
 

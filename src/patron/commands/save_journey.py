@@ -36,7 +36,7 @@ def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> Sav
         saved = save_version(connection, journey, by, now)
         if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
             details = {"journey": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "journey saved", details, at=now)
+            audit_log.append(shop, connection, "journey saved", details, at=now, by=by)
     return saved
 
 

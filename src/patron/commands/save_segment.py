@@ -100,4 +100,4 @@ def delete_segment(shop: Shop, name: str, *, deleted_by: str, now: datetime) -> 
     """Delete a segment with its history. Raises NotFound, BadSegment while a campaign or another segment uses it."""
     with shop.store.begin() as connection:
         delete_definition(connection, name)
-        audit_log.append(shop, connection, "segment deleted", {"segment": name, "by": deleted_by}, at=now)
+        audit_log.append(shop, connection, "segment deleted", {"segment": name}, at=now, by=deleted_by)

@@ -1,4 +1,4 @@
-"""Save, pin and delete questions of Explore, and record the export of one; each is in the audit log."""
+"""Save, pin and delete questions of Explore; each is in the audit log."""
 
 import secrets
 from collections.abc import Mapping
@@ -76,12 +76,6 @@ def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> 
             raise NotFound("no such question", where=question_id[:40], todo="See /explore/questions.")
         connection.execute(sa.delete(QUESTION_PINS).where(QUESTION_PINS.c.question_id == question_id))
         _log(shop, connection, "question deleted", question_id, by, now)
-
-
-def record_question_export(shop: Shop, question_id: str, *, row_count: int, by: str, now: datetime) -> None:
-    """Write to the audit log that somebody takes the rows of a question out as a file."""
-    with shop.store.begin() as connection:
-        _log(shop, connection, "question exported", question_id, by, now, rows=row_count)
 
 
 def _require_short(draft: QuestionDraft) -> None:

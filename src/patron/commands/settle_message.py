@@ -39,8 +39,8 @@ def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool,
         if not is_sent:
             change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
         update_messages(connection, [change])
-        details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent, "by": by}
-        audit_log.append(shop, connection, "message settled", details, at=at)
+        details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent}
+        audit_log.append(shop, connection, "message settled", details, at=at, by=by)
     load_message_events(shop, campaign, now=at)
 
 

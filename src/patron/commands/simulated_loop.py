@@ -63,7 +63,7 @@ assumed_purchase_uplift = 0.05
 """
 
 
-def seeded_workspace(folder: Path, seed: int, settings: Mapping[str, str]) -> Shop:
+def seeded_workspace(folder: Path, seed: int, settings: Mapping[str, str | bool]) -> Shop:
     """Make and open a workspace whose master key comes from a seed, so that ids, holdout and random draws reproduce.
 
     For simulated shops alone: such a key protects nobody.
@@ -72,7 +72,7 @@ def seeded_workspace(folder: Path, seed: int, settings: Mapping[str, str]) -> Sh
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = key  # why: a new workspace takes the key from there, or makes a random one
     try:
-        workspace = create(folder, dict(settings))
+        workspace = create(folder, settings)
     finally:
         os.environ.pop(VARIABLE)
         if before is not None:

@@ -12,18 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.collect.loader import load_events
+from patron.commands.consent_events import write_consent_events
 from patron.govern.consent_ledger import GRANTED, WITHDRAWN, history, latest_answer
 from patron.govern.master_key import derive_keys
 from patron.govern.suppression_list import ALL_TOPICS, UNSUBSCRIBED, channels_alike, lift, reasons_of, suppress
 from patron.govern.unsubscribe_tokens import Subscription, subscription_of
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
-from patron.schema.raw_events import RAW_EVENTS
-from patron.schema.table_definition import TIME
 from patron.storage.campaign_tables import RECEIPTS
 from patron.storage.shop import Shop
 from patron.storage.store import upsert
@@ -224,13 +221,7 @@ def _write_consents(
         for purpose, is_granted in consents.items()
         if known[purpose] is not is_granted
     ]
-    if rows:
-        columns = {
-            field.name: pa.array([row.get(field.name) for row in rows], TIME if field.type == TIME else field.type)
-            for field in RAW_EVENTS
-        }
-        with shop.commit_lock():
-            load_events(shop, pa.table(columns), source=SOURCE, known="received", received_at=now)
+    write_consent_events(shop, rows, source=SOURCE, now=now)
 
 
 def _event(

@@ -41,7 +41,9 @@ def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now
             with shop.store.begin() as connection:
                 connection.execute(sa.insert(WITHDRAWALS).values(vars(withdrawal)))
                 drop_outbox_files(connection, run_id=run_id, pattern=OFFERS)
-                audit_log.append(shop, connection, "offers withdrawn", {"run_id": run_id}, at=now)
+                audit_log.append(
+                    shop, connection, "offers withdrawn", {"run_id": run_id}, at=now, by=withdrawal.withdrawn_by
+                )
         remove_offers(folder)
     return earlier or withdrawal
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.schema.errors import PatronError
+from patron.schema.log_check import LogCheck
 from patron.storage.audit_head import BEFORE_THE_FIRST, AuditHead
 from patron.storage.shop import Shop
 from patron.storage.store import AUDIT, WORKSPACE, Store, after_commit
@@ -36,8 +37,14 @@ class Entry:
     hash: str
 
 
-def append(shop: Shop, connection: sa.Connection, action: str, details: Mapping[str, object], *, at: datetime) -> Entry:
-    """Append an entry within a transaction; details may hold opaque ids and numbers, no personal value."""
+def append(
+    shop: Shop, connection: sa.Connection, action: str, details: Mapping[str, object], *, at: datetime, by: str = ""
+) -> Entry:
+    """Append an entry within a transaction; details may hold opaque ids and numbers, no personal value of customers.
+
+    `by` is who did it, as steps write an actor; empty where nobody is known.
+    """
+    details = {**details, "by": by} if by else details
     _lock_log(connection)
     newest = sa.select(AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.entry.desc()).limit(1)
     number, previous = connection.execute(newest).first() or (0, BEFORE_THE_FIRST)
@@ -84,22 +91,30 @@ def first_damaged_entry(log: list[Entry], key: bytes, keyed_from: int = 1) -> in
     return None
 
 
-def log_problem(shop: Shop) -> str:
-    """What is wrong with the log; empty when every entry is as it was written, up to the last."""
+def check_log(shop: Shop) -> LogCheck:
+    """Check every entry of the log, and that none is missing at its end."""
     try:
         head = shop.audit_head.read()  # why: before the log, which may grow meanwhile
     except PatronError as damaged:
-        return f"{damaged.where}: {damaged.what}"
+        return LogCheck(size(shop.store), None, f"{damaged.where}: {damaged.what}")
     log = entries(shop.store)
     broken = first_damaged_entry(log, shop.audit_head.key, head.keyed_from if head else _keyed_from(shop, log))
     if broken is not None:
-        return f"entry {broken} was changed, or one before it is missing"
+        return LogCheck(len(log), broken, f"entry {broken} was changed, or one before it is missing")
     if head is None:
-        return f"its head is missing: {shop.audit_head.path}"
+        return LogCheck(len(log), None, f"its head is missing: {shop.audit_head.path}")
     last = log[head.entry - 1].hash if 0 < head.entry <= len(log) else BEFORE_THE_FIRST
     if head.entry > len(log):
-        return f"it ends with entry {len(log)}, but {head.entry} were written"
-    return "" if last == head.hash else f"entry {head.entry} is not the one that was written"
+        what = f"it ends with entry {len(log)}, but {head.entry} were written"
+        return LogCheck(len(log), len(log) + 1, what)
+    if last != head.hash:
+        return LogCheck(len(log), head.entry, f"entry {head.entry} is not the one that was written")
+    return LogCheck(len(log))
+
+
+def log_problem(shop: Shop) -> str:
+    """What is wrong with the log; empty when every entry is as it was written, up to the last."""
+    return check_log(shop).problem
 
 
 def renew_head(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""The keys of the vault, the inbox and of links in messages, derived from the workspace's master key."""
+"""The keys of the vault, the inbox, of links in messages and of names, derived from the workspace's master key."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ class Keys:
     letters: bytes
     inbox: bytes
     unsubscribe: bytes
+    names: bytes
 
 
 def derive_keys(master: bytes) -> Keys:

@@ -9,7 +9,7 @@ import hmac
 import os
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
@@ -24,6 +24,7 @@ from patron.govern.contact_values import contacts_in
 from patron.govern.master_key import Keys, derive_keys
 from patron.schema.errors import MasterKeyError
 from patron.schema.personal_data import json_object
+from patron.storage.console_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
@@ -76,6 +77,11 @@ class Vault:
     def row_key(self) -> str:
         """Secret that ids of imported rows are hashed with, so that a row's id does not give its values away."""
         return self._keys.rows.hex()
+
+    @property
+    def name_key(self) -> bytes:
+        """Key of the blind index of names."""
+        return self._keys.names
 
     def token(self, kind: str, value: str) -> str:
         """Token of one value; stores nothing."""
@@ -201,6 +207,16 @@ class Vault:
                 del texts[-1]["ciphertext"]
         return texts
 
+    def encrypt_under_tokens(self, texts: Mapping[str, str], place: str) -> dict[str, bytes]:
+        """Encrypt texts, each under the key of its token and bound to a place; of an unknown token none."""
+        ciphers = self._ciphers_of(set(texts))
+        return {token: _encrypt(one, texts[token].encode(), f"{place} {token}") for token, one in ciphers.items()}
+
+    def decrypt_under_tokens(self, sealed: Mapping[str, bytes], place: str) -> dict[str, str]:
+        """Decrypt such texts; those of forgotten tokens are left out. Raises MasterKeyError for a changed one."""
+        ciphers = self._ciphers_of(set(sealed))
+        return {token: self._decrypt(one, sealed[token], f"{place} {token}").decode() for token, one in ciphers.items()}
+
     def shred(self, tokens: Sequence[str]) -> int:
         """Destroy the keys of tokens, which makes their values and texts unreadable; return how many there were."""
         count = 0
@@ -210,6 +226,9 @@ class Vault:
             with self._store.begin() as connection:
                 connection.execute(sa.delete(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch)))
                 connection.execute(sa.delete(CONTACTS).where(CONTACTS.c.token.in_(batch)))
+                marks = [mark_of_token(token) for token in batch]
+                connection.execute(sa.delete(NAME_WORDS).where(NAME_WORDS.c.card_id.in_(marks)))
+                connection.execute(sa.delete(CONTACT_CARDS).where(CONTACT_CARDS.c.card_id.in_(marks)))
                 count += connection.execute(sa.delete(VAULT_TOKENS).where(VAULT_TOKENS.c.token.in_(batch))).rowcount
         return count
 
@@ -280,6 +299,11 @@ class Vault:
                 where=f"vault {place.rsplit(maxsplit=1)[-1]}",
                 todo="Put the right key back; if it is the right one, restore the store from a backup.",
             ) from None
+
+
+def mark_of_token(token: str) -> int:
+    """Short number of a token: of the 2^63 hardly two in a shop are the same."""
+    return int(token.rpartition("_")[2][: 2 * MARK_BYTES], 16) >> 1
 
 
 def initial_customer_id(token: str) -> str:

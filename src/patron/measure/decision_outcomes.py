@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT, TIME
 from patron.storage.engine import timestamp
+from patron.storage.margin import margin_sum
 
 NONE = "none"
 BEFORE_DAYS = 84
@@ -122,15 +123,6 @@ left join used u on u.decision_id = d.decision_id
 left join forecast f on f.run_id = d.run_id and f.customer_id = d.customer_id
 order by d.run_id, d.customer_id
 """
-
-
-def margin_sum(condition: str, margin_share: float) -> str:
-    """SQL of the margin of the lines that meet a condition; sums of integers are the same in any order of the rows."""
-    gross, discount = (
-        f"cast(sum(case when {condition} then l.{name} else 0 end) as bigint)"
-        for name in ("gross_cents", "discount_cents")
-    )
-    return f"{margin_share} * {gross} - {discount}"
 
 
 PROPENSITIES_QUERY = """

@@ -117,7 +117,15 @@ TABLE: dict[Area, tuple[str, ...]] = {
     Area.STOREFRONT: ("", "", "", "", "", "", ""),
 }
 """Actions of each role by area, by their letters above; the columns are the roles in their order."""
-EXPORTABLE = (Area.CUSTOMERS, Area.SEGMENTS, Area.OFFERS, Area.QUESTIONS, Area.DATA)
+EXPORTABLE = (
+    Area.OVERVIEW,
+    Area.CUSTOMERS,
+    Area.SEGMENTS,
+    Area.OFFERS,
+    Area.EXPERIMENTS,
+    Area.QUESTIONS,
+    Area.DATA,
+)
 """Areas whose rows the right to export takes out, where the person may read them."""
 
 

@@ -16,6 +16,7 @@ PatronError
 ├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
 ├── BadRequest           a request to the collector or the API that cannot be read as it should
 │   ├── BadKey           the key of a request is missing, unknown or revoked
+│   ├── AccessProblem    a password, code, link or change of users that cannot be accepted
 │   └── TooMany          one key sends more requests than it may
 ├── Overloaded           requests arrive faster than they can be written
 ├── ProfilesBehind       live profiles cannot be written now
@@ -32,6 +33,8 @@ PatronError
 ├── BadJourney           a journey file that cannot be used, or a step that its state does not allow
 ├── BadAudience          an audience file that cannot be used, or an audience that must not be sent as it is
 ├── BadTemplate          a template that cannot be rendered for somebody
+├── BadPrivacyRequest    a request about a person's data that cannot be worked on as asked
+├── BadProposal          a proposed policy that cannot be used, or a step that its state does not allow
 ├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
 ├── ChannelUnavailable   a channel is not configured as it must be, or its provider does not answer
 ├── NotEnoughData        too little history for the question
@@ -55,6 +58,10 @@ class PatronError(Exception):
 
 class SettingsError(PatronError):
     """patron.toml, policy.toml or an environment variable cannot be used."""
+
+
+class BadKeyTerms(SettingsError):
+    """An API key cannot be made with this name, kind, scopes or lifetime."""
 
 
 class WorkspaceError(PatronError):
@@ -121,6 +128,18 @@ class NotAllowed(BadRequest):
     """Nobody signed in (401), or the person or key lacks the right (403)."""
 
 
+class AccessProblem(BadRequest):
+    """What somebody entered to sign in, or a change of users, cannot be accepted; `problem` is its code."""
+
+    def __init__(
+        self, problem: str, what: str, *, status: int = 422, where: str = "", todo: str = "", retry_seconds: int = 0
+    ) -> None:
+        super().__init__(status, what, where=where, todo=todo)
+        self.problem = problem
+        self.retry_seconds = retry_seconds
+        """When to try again; 0 where waiting does not help."""
+
+
 class TooMany(BadRequest):
     """One key sends more requests than it may."""
 
@@ -183,6 +202,14 @@ class BadAudience(PatronError):
 
 class BadTemplate(PatronError):
     """A template that cannot be rendered for somebody."""
+
+
+class BadPrivacyRequest(PatronError):
+    """A request about a person's data that cannot be worked on as asked."""
+
+
+class BadProposal(PatronError):
+    """A proposed policy that cannot be used, or a step that its state does not allow."""
 
 
 class BadTrial(PatronError, ValueError):

@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from patron.collect.inbox import Inbox
 from patron.collect.inbox_writer import InboxWriter
@@ -23,7 +26,8 @@ from patron.collect.request import (
 from patron.collect.sensors_data import sensors_json, validate_sensors
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan, load_tracking_plan
 from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.govern.api_keys import KEY_PREFIX, Key, key_hash, keys_by_hash
+from patron.govern.api_keys import KEY_PREFIX, USED_EVERY, Key, key_hash, keys_by_hash, mark_used
+from patron.schema.access_rights import Action, Area, Right
 from patron.schema.collector_state import CollectorState
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
@@ -41,6 +45,8 @@ COMPACT_AFTER_MESSAGES = 5_000
 CACHE_SECONDS = 1.0
 """How long keys, settings and the tracking plan are cached."""
 CREATE_KEY = "Make one: patron keys create --source SOURCE."
+SEND = Right(Action.ACT, Area.STOREFRONT)
+"""What a key needs to send events."""
 RELOAD_SECONDS = 0.01
 """How long an unknown key is unknown before the store is read again: a new key works at once, and a flood of unknown
 keys does not read it each time."""
@@ -85,6 +91,9 @@ class Collector:
     _keys_in_use: dict[str, Key] = field(default_factory=dict)
     """Valid keys by their secrets, which need not be hashed again."""
     _keys_loaded_at: float = float("-inf")
+    _next_use_marks: dict[str, datetime] = field(default_factory=dict)
+    """When the use of a key is written next."""
+    _marks: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "key use"))
     _rules: dict[tuple[str, bool], SourceRules] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _buckets_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -150,11 +159,25 @@ class Collector:
     def stop(self) -> None:
         """Write what waits, run compaction a last time, and end."""
         self.writer.stop()
+        self._marks.shutdown()
         if self.compaction:
             self.compaction.stop()
 
-    def find_key(self, secret: str) -> Key | None:
-        """The key of a secret. Valid keys are kept for CACHE_SECONDS."""
+    def find_key(self, secret: str, *, now: datetime) -> Key | None:
+        """The key of a secret, unless it is unknown, revoked or expired. Keys are kept for CACHE_SECONDS."""
+        key = self._cached_key(secret)
+        if key is None or not key.is_valid(now):
+            return None
+        if key.is_use_due(now) and now >= self._next_use_marks.get(key.key_id, now):
+            self._next_use_marks[key.key_id] = now + USED_EVERY
+            self._marks.submit(self._mark_used, key.key_id, now)  # why: no request waits for it
+        return key
+
+    def _mark_used(self, key_id: str, now: datetime) -> None:
+        with suppress(PatronError, SQLAlchemyError):  # why: events are taken whether or not this can be written
+            mark_used(self.shop, [key_id], at=now)
+
+    def _cached_key(self, secret: str) -> Key | None:
         if not 0 < len(secret) <= MAX_KEY_LENGTH:
             return None
         age = time.monotonic() - self._keys_loaded_at
@@ -169,15 +192,15 @@ class Collector:
             self._keys_in_use[secret] = key
         return key
 
-    def admit(self, key: str, body_kind: str, *, is_in_address: bool = False) -> Key | None:
+    def admit(self, key: str, body_kind: str, *, now: datetime, is_in_address: bool = False) -> Key | None:
         """The sender of a request before its body is read; None when only its body can contain the key.
 
         Addresses are kept in logs and histories, so a secret key in one is refused where the client can send it in
         another way. Raises BadKey, TooMany, Overloaded, NoSpace, InboxDamaged.
         """
-        sender = self.find_key(key)
+        sender = self.find_key(key, now=now)
         if sender is None and (key or body_kind == SENSORS):
-            raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
+            raise BadKey(401, "the write key is missing, unknown, revoked or expired", todo=CREATE_KEY)
         if sender is not None:
             if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
                 raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
@@ -192,9 +215,9 @@ class Collector:
         """
         self._reload_settings()
         if sender is None:
-            sender = self.find_key(key_in_body(body))
+            sender = self.find_key(key_in_body(body), now=received_at)
             if sender is None:
-                raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
+                raise BadKey(401, "the write key is missing, unknown, revoked or expired", todo=CREATE_KEY)
             self._check_sender(sender)
         rules = self._rules_of(sender, is_history=body_kind == HISTORY)
         if body_kind == SENSORS:
@@ -216,8 +239,8 @@ class Collector:
 
     def _check_sender(self, sender: Key) -> None:
         """Let a key pass that may send. Raises BadKey, TooMany."""
-        if sender.kind == "read":
-            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=CREATE_KEY)
+        if not sender.may(SEND):
+            raise BadKey(401, f"this {sender.kind} key may not send events: it lacks {SEND}", todo=CREATE_KEY)
         self._limit(sender)
 
     def _limit(self, key: Key) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
 from patron.service.live_profiles import find_live_profiles
+from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
 
 
@@ -19,12 +20,14 @@ class CustomerLookup:
     """Further customers with it, such as those who share a telephone number; at most nine."""
 
 
-def lookup_customer(shop: Shop, text: str, *, now: datetime) -> CustomerLookup:
+def lookup_customer(shop: Shop, text: str, *, now: datetime, visible: VisibleCustomers | None = None) -> CustomerLookup:
     """Customer with one of the shop's own user or visitor ids, an e-mail address or a telephone number.
 
-    Upper and lower case are the same, and so are the ways to write a number; nothing new is stored. Raises NotFound.
+    Upper and lower case are the same, and so are the ways to write a number; nothing new is stored. Raises NotFound,
+    also for customers whom the reader does not see.
     """
     profiles = find_live_profiles(shop, text, now=now)
+    profiles = {one: live for one, live in profiles.items() if visible is None or one in visible}
     if not profiles:
         raise NotFound(
             "no customer has this id, e-mail address or phone number", todo="Check it, or search the customer list."

@@ -100,13 +100,15 @@ class RecommendationPreview:
     """Why this product is not in the list; None where it is, or where it is not one product."""
 
 
-def preview_recommendations(live: LiveRecommendations, query: PreviewQuery, *, now: datetime) -> RecommendationPreview:
-    """One list, and why a product is not in it.
+def preview_recommendations(
+    live: LiveRecommendations, query: PreviewQuery, *, now: datetime, only: pa.Table | None = None
+) -> RecommendationPreview:
+    """One list, and why a product is not in it; `only` knows no other customers than these.
 
     Raises NoRunYet before the first run, BadRequest for a scenario that does not exist.
     """
     view = last_run(live.shop)
-    customer = _customer(live, view, query) if query.customer else None
+    customer = _customer(live, view, query, only) if query.customer else None
     page_product = _product(view, query.product) if query.product else None
     why_not_product = _product(view, query.why_not) if query.why_not else None
     list_query = RecommendationQuery(
@@ -144,14 +146,18 @@ def _exclusion(
         return NOT_IN_RUN
 
 
-def _customer(live: LiveRecommendations, view: Snapshot, query: PreviewQuery) -> CustomerMatch:
+def _customer(live: LiveRecommendations, view: Snapshot, query: PreviewQuery, only: pa.Table | None) -> CustomerMatch:
     """The customer of the last run whose id this is, or the only one whose id begins like this."""
     start = query.customer.strip().lower()
     if not CUSTOMER_ID.fullmatch(start):
         return CustomerMatch()
-    ids = view.query(f"""
-select customer_id from customers where customer_id like '{start}%'
-union select customer_id from identities where customer_id like '{start}%' order by customer_id limit 2""")
+    is_visible = "" if only is None else " where customer_id in (select customer_id from visible)"
+    sql = f"""
+select customer_id from (
+  select customer_id from customers where customer_id like '{start}%'
+  union select customer_id from identities where customer_id like '{start}%') known{is_visible}
+order by customer_id limit 2"""
+    ids = view.query(sql, **({} if only is None else {"visible": only}))
     if ids.num_rows != 1:
         return CustomerMatch(is_ambiguous=ids.num_rows > 1)
     customer_id = ids["customer_id"][0].as_py()

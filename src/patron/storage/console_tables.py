@@ -1,4 +1,4 @@
-"""Tables of the store for daily work: tags, notes, tasks, snoozes, requests, proposals, saved questions."""
+"""Tables of the store for daily work: tags, notes, tasks, requests, proposals, acquisition costs, questions."""
 
 import sqlalchemy as sa
 
@@ -41,6 +41,14 @@ TASKS = sa.Table(
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
 )
+CUSTOMER_OWNERS = sa.Table(
+    "customer_owners",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True, comment="user_id of who looks after the customer"),
+    sa.Column("assigned_at", UTC_TIME, nullable=False),
+    sa.Column("assigned_by", sa.Text, nullable=False),
+)
 SNOOZES = sa.Table(
     "watch_list_snoozes",
     METADATA,
@@ -56,7 +64,7 @@ PRIVACY_REQUESTS = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False, comment="access, erasure, rectification, objection, portability"),
     sa.Column("customer_id", sa.Text, comment="NULL where nobody is known by the identifier"),
-    sa.Column("content", sa.LargeBinary, comment="encrypted identifier and words of the request; NULL once erased"),
+    sa.Column("content", sa.LargeBinary, comment="encrypted: identifier and words; NULL once erased"),
     sa.Column("source", sa.Text, nullable=False, comment="how it arrived: email, phone, letter, chat, form"),
     sa.Column("state", sa.Text, nullable=False, comment="open, done, rejected"),
     sa.Column("received_at", UTC_TIME, nullable=False),
@@ -64,7 +72,7 @@ PRIVACY_REQUESTS = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
-    sa.Column("result", sa.Text, nullable=False, comment="certificate of an erasure, or why it was rejected"),
+    sa.Column("result", sa.Text, nullable=False, comment="id of a certificate, purposes withdrawn, or a code of why"),
 )
 POLICY_PROPOSALS = sa.Table(
     "policy_proposals",
@@ -79,6 +87,7 @@ POLICY_PROPOSALS = sa.Table(
     sa.Column("decided_at", UTC_TIME),
     sa.Column("decided_by", sa.Text, nullable=False),
     sa.Column("previous_content", sa.Text, nullable=False, comment="policy.toml before it was approved; empty before"),
+    sa.Column("preview", sa.JSON, comment="what the next run would do with it; NULL before it was computed"),
 )
 IDEMPOTENCY_KEYS = sa.Table(
     "idempotency_keys",
@@ -110,4 +119,31 @@ QUESTION_PINS = sa.Table(
     sa.Column("is_pinned", sa.Boolean, nullable=False, comment="whether it is on the dashboard"),
     sa.Column("changed_at", UTC_TIME, nullable=False),
     sa.Column("changed_by", sa.Text, nullable=False),
+)
+CONTACT_CARDS = sa.Table(
+    "contact_cards",
+    METADATA,
+    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="beginning of the token"),
+    sa.Column("token", sa.Text, nullable=False, comment="user token whose key encrypts the card"),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False, comment="latest name, e-mail address and telephone number"),
+)
+NAME_WORDS = sa.Table(
+    "name_words",
+    METADATA,
+    sa.Column("word", sa.BigInteger, primary_key=True, autoincrement=False, comment="code of a part of a name"),
+    sa.Column("card_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""The blind index of names: whose name has a word, or begins with some letters, to who knows the key.
+
+It has no index by card: that would double what an import writes, and only an erasure deletes by card.
+"""
+ACQUISITION_COSTS = sa.Table(
+    "acquisition_costs",
+    METADATA,
+    sa.Column("channel", sa.Text, primary_key=True, comment="channel of a customer's first event"),
+    sa.Column("month", sa.Text, primary_key=True, comment="YYYY-MM"),
+    sa.Column("cost_cents", sa.BigInteger, nullable=False, comment="spent on winning customers, cents"),
+    sa.Column("entered_at", UTC_TIME, nullable=False),
+    sa.Column("entered_by", sa.Text, nullable=False),
 )

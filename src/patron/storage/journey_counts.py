@@ -25,6 +25,26 @@ class EntryCounts:
         return sum(self.states.values())
 
 
+@dataclass(frozen=True)
+class WaitingCount:
+    """Entries on their way at one step of a version."""
+
+    version: int
+    place: int
+    """Of the step that is next, from 0."""
+    count: int
+
+
+def waiting_counts(store: Store, journey: str) -> tuple[WaitingCount, ...]:
+    """Entries of a journey that are on their way, by version and step."""
+    table = JOURNEY_ENTRIES.c
+    columns = (table.version, table.step)
+    chosen = sa.select(*columns, sa.func.count()).where(table.journey == journey, table.state == "active")
+    with store.begin() as connection:
+        rows = connection.execute(chosen.group_by(*columns).order_by(*columns)).all()
+    return tuple(WaitingCount(*row) for row in rows)
+
+
 def entry_counts(store: Store, journey: str) -> EntryCounts:
     """Entries of a journey by state, reason and step."""
     table, counts = JOURNEY_ENTRIES.c, EntryCounts()

@@ -73,6 +73,8 @@ class Offer(BaseModel):
     """Assumed until measured: added probability of an order while it is valid."""
     stock: int | None = Field(default=None, ge=0, le=LARGEST)
     """The most of it that a period may give; without it there is no limit."""
+    is_active: bool = True
+    """False: it stays in the catalogue, and nobody gets it."""
     is_ordinary: bool = False
     """Whether it is what customers get who refuse personal offers; one offer may be."""
     channels: tuple[ChannelName, ...] = ()
@@ -112,7 +114,7 @@ class Offer(BaseModel):
 
     def is_available(self, day: date) -> bool:
         """Whether it is given on a day of the shop's clock."""
-        return (self.available_from or day) <= day <= (self.available_until or day)
+        return self.is_active and (self.available_from or day) <= day <= (self.available_until or day)
 
     def margin(self, shop_margin_share: float) -> float:
         """Margin of what it is used for, as a share of the price."""

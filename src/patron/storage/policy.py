@@ -15,7 +15,7 @@ from patron.storage.campaign_policy import CampaignPolicy
 from patron.storage.message_policy import MessagePolicy
 from patron.storage.offer_policy import LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
-from patron.storage.settings import TODO, read_toml
+from patron.storage.settings import TODO, parse_toml, read_toml
 from patron.storage.settings_problems import problems_of
 from patron.storage.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
 
@@ -284,7 +284,16 @@ class Policy(_Section):
     @classmethod
     def load(cls, path: Path) -> "Policy":
         """Read policy.toml. Raises SettingsError naming file, key, value and what is expected."""
-        content, _ = translate(read_toml(path), path)
+        return cls._of(read_toml(path), path)
+
+    @classmethod
+    def parse(cls, text: str, path: Path = Path("policy.toml")) -> "Policy":
+        """Read the text of a policy.toml. Raises SettingsError as `load` does."""
+        return cls._of(parse_toml(text, str(path)), path)
+
+    @classmethod
+    def _of(cls, read: dict[str, Any], path: Path) -> "Policy":
+        content, _ = translate(read, path)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -34,6 +34,8 @@ class ShopSettings(_Section):
     """Contribution margin as a share of the price before discounts, 0 to 1."""
     locale: Literal["en", "zh_CN"] = "en"
     """Language of reports, and of the console before a person chooses."""
+    is_demo: bool = False
+    """Whether its customers are nobody, as in the workspace of `patron demo`; for `patron serve --demo`."""
 
     @field_validator("currency")
     @classmethod
@@ -151,19 +153,28 @@ TODO = "Correct it, and try again."
 def read_toml(path: Path) -> dict[str, object]:
     """Parse a TOML file of the workspace. Raises SettingsError naming the file and line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise SettingsError(
             f"cannot be read ({error.strerror})",
             where=str(path),
             todo="Restore it from a backup, or copy the default from a new workspace.",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"is not valid TOML ({error})",
-            where=str(path),
-            todo="Fix the line, or copy the default from a new workspace.",
-        ) from error
+    except UnicodeDecodeError as error:
+        raise _not_toml(error, str(path)) from error
+
+
+def parse_toml(text: str, where: str) -> dict[str, object]:
+    """Parse the text of a TOML file. Raises SettingsError naming the line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _not_toml(error, where) from error
+
+
+def _not_toml(error: ValueError, where: str) -> SettingsError:
+    todo = "Fix the line, or copy the default from a new workspace."
+    return SettingsError(f"is not valid TOML ({error})", where=where, todo=todo)
 
 
 def load_settings(path: Path) -> Settings:

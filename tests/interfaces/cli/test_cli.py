@@ -16,6 +16,7 @@ import pytest
 import typer
 
 from patron.answers.prospects import Prospect, Prospects
+from patron.commands.manage_keys import create_key
 from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.render import show_prospects
 from patron.interfaces.cli.run_commands import parse_time
@@ -310,10 +311,16 @@ def test_a_path_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
     assert "/proc/x" in ran.err
 
 
-def test_serve_refuses_another_host(patron, home):
+def test_serve_refuses_another_host_before_anybody_can_sign_in(patron, home):
     ran = patron("serve", "--workspace", home / "w", "--host", "0.0.0.0")  # noqa: S104 - that it is refused is the test
     assert ran.code == 1
-    assert "there is no access control yet" in ran.err
+    assert "there is no user yet" in ran.err
+
+
+def test_only_a_demo_is_served_without_a_sign_in(patron, home):
+    ran = patron("serve", "--workspace", home / "w", "--demo")
+    assert ran.code == 1
+    assert "is not a demo" in ran.err
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
@@ -322,10 +329,12 @@ def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import patron.__main__ as patron"
     command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with closing(Shop.open(home / "w")) as shop:
+        key = create_key(shop, "crm", "read", now=datetime.now(UTC)).key
     server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
     try:
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
-        answers = {path: fetched(address + path) for path in ("/health", "/api/overview")}
+        answers = {path: fetched(address + path, key) for path in ("/health", "/api/overview")}
     finally:
         server.send_signal(how)
         _, err = server.communicate(timeout=60)
@@ -335,8 +344,9 @@ def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
     assert server.returncode == code, err
 
 
-def fetched(address: str):
-    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - our own loopback address
+def fetched(address: str, key: str):
+    request = urllib.request.Request(address, headers={"authorization": f"Bearer {key}"})  # noqa: S310 - our own
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
         return json.loads(answer.read())
 
 

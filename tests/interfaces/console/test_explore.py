@@ -60,8 +60,9 @@ def test_a_question_is_saved_in_versions_exported_safely_and_deleted(made_shop, 
         rows = list(csv.reader(io.StringIO(one.get(f"/explore/questions/{question_id}/csv").text)))
         assert rows == [["name", "paid_cents"], ["'=1+1", "-5"]]
         entry = audit_log.entries(made_shop.store)[-1]
-        assert entry.action == "question exported"
-        assert json.loads(entry.details)["by"].startswith("Ann")
+        details = json.loads(entry.details)
+        assert (entry.action, details["query"], details["row_count"]) == ("list exported", question_id, 1)
+        assert details["by"].startswith("Ann")
         assert one.post(f"/explore/questions/{question_id}/delete").status_code == 303
         assert one.get(f"/explore/questions/{question_id}").status_code == 404
 

@@ -23,7 +23,7 @@ from patron.govern.vault import Vault
 from patron.interfaces import http
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
-from patron.interfaces.console.mount import PAGES
+from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
@@ -58,7 +58,7 @@ def pinned_to(shop, table, rows):
 
 
 ADMIN = Actor("Ada", rights_of_user([Role.ADMIN]))
-PATHS = tuple(PAGES.values())
+PATHS = tuple(VISITOR_PAGES.values())
 DOCUMENTED = {
     "/api/overview",
     "/api/customers",
@@ -82,7 +82,7 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module")
 def connected(made_shop):
-    with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
+    with served(made_shop, ADMIN) as address, httpx.Client(base_url=address, timeout=30) as opened:
         yield opened
 
 
@@ -98,16 +98,16 @@ def somebody(made_shop):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", VISITOR_PAGES)
 def test_every_page_renders_in_every_language(client, page, locale):
-    answer = client.get(PAGES[page], params={"lang": locale})
+    answer = client.get(VISITOR_PAGES[page], params={"lang": locale})
     assert answer.status_code == 200
     assert f'<html lang="{locale.replace("_", "-")}">' in answer.text
     title = words(locale)(f"nav.{page}")
     assert f"<h1>{title}</h1>" in answer.text
     current = re.search(r'<a href="([^"]+)"[^>]* aria-current="page">.*?<span>([^<]+)</span>', answer.text)
     assert current
-    assert current.groups() == (PAGES[page], title)
+    assert current.groups() == (VISITOR_PAGES[page], title)
 
 
 def test_the_language_chosen_once_stays(client):
@@ -134,16 +134,38 @@ def test_the_list_and_its_twin_show_the_same_customers(client):
 
 def test_a_card_and_its_twin_say_the_same(client, somebody):
     card = client.get(f"/api/customers/{somebody}").json()
-    page = client.get(f"/customers/{somebody}").text
-    assert f"${card['paid_cents'] / 100:,.2f}" in page
-    assert len(re.findall(r"<time ", page)) == len(card["timeline"])
+    summary, forecasts = (client.get(f"/customers/{somebody}{view}").text for view in ("", "?view=forecasts"))
+    assert f"${card['paid_cents'] / 100:,.2f}" in summary
+    timeline = client.get(f"/customers/{somebody}?view=timeline").text
+    assert len(re.findall(r"<time ", timeline)) == len(card["timeline"])
+    lines = [line for entry in card["timeline"] for line in entry["lines"]]
+    assert sum(line["paid_cents"] for line in lines) == sum(one["paid_cents"] or 0 for one in card["timeline"])
     assert len(card["recommendations"]) == 10
     for score in card["scores"]:
-        assert score["model_version"] in page
+        assert score["model_version"] in forecasts
     parts = card["value_parts"]
     assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
-    assert f"${parts['total_cents'] / 100:,.2f}" in page
+    assert f"${parts['total_cents'] / 100:,.2f}" in summary
     assert parts["first_order_cents"] + parts["repeat_cents"] == card["paid_cents"] + card["refunded_cents"]
+
+
+def test_a_number_is_the_same_on_the_list_the_watch_list_the_page_and_their_twins(client):
+    [watched, *_] = client.get("/api/watch-list").json()["rows"]
+    who = watched["customer"]["customer_id"]
+    row = client.get("/api/customers", params={"search": who}).json()["rows"][0]
+    scores = {one["question"]: one for one in client.get(f"/api/customers/{who}").json()["scores"]}
+    assert row["value_at_risk_cents"] == watched["customer"]["value_at_risk_cents"]
+    assert row["churn_probability"] == watched["customer"]["churn_probability"] == scores["churn"]["value"]
+    assert (row["value_cents"], row["value_low_cents"]) == (scores["value"]["value"], scores["value"]["low"])
+    formats = Formats("en", "USD", "UTC")
+    page = client.get(f"/customers/{who}").text
+    assert formats.money(row["value_cents"]) in page
+    assert formats.money(row["value_at_risk_cents"]) in page
+    columns = "value,churn_probability,value_at_risk"
+    assert formats.whole_money(row["value_at_risk_cents"]) in client.get("/watch-list").text
+    listed = client.get("/customers", params={"search": who, "columns": columns}).text
+    for shown in (formats.whole_money(row["value_at_risk_cents"]), formats.share(row["churn_probability"], 0)):
+        assert shown in listed
 
 
 @pytest.mark.parametrize(
@@ -158,7 +180,7 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
 ):
     card = client.get(f"/api/customers/{somebody}").json()
     assert [need["rank"] for need in card["needs"]] == [1, 2]
-    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    page = client.get(f"/customers/{somebody}?view=forecasts&lang={locale}").text
     for text in texts:
         assert text in page
     assert escape(card["needs"][0]["category"]) in page
@@ -177,7 +199,7 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
 def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_uplift(client, somebody, locale, texts):
     card = client.get(f"/api/customers/{somebody}").json()
     assert [one["probability"] for one in card["responses"]] == [0.271, 0.052]
-    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    page = client.get(f"/customers/{somebody}?view=forecasts&lang={locale}").text
     assert [text for text in texts if text not in page] == []
 
 
@@ -191,17 +213,17 @@ def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_up
 def test_the_customer_page_says_when_contracts_end_and_how_likely_they_are_not_renewed(client, somebody, locale, texts):
     card = client.get(f"/api/customers/{somebody}").json()
     assert [(one["contract_id"], one["probability"]) for one in card["contracts"]] == [("COFFEE", 0.23), ("CLUB", None)]
-    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    page = client.get(f"/customers/{somebody}?view=forecasts&lang={locale}").text
     assert [text for text in texts if text not in page] == []
 
 
 def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
-    page = client.get(f"/customers/{somebody}").text
+    page = client.get(f"/customers/{somebody}?view=forecasts").text
     assert words("en")("chart.alive.title") in page
     assert f"{rhythm['probability_active']:.0%} on" in page
     assert f"{rhythm['expected_orders_90_days']:.1f} more orders" in page
-    assert client.get(f"/customers/{somebody}").text == page
+    assert client.get(f"/customers/{somebody}?view=forecasts").text == page
 
 
 def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(made_shop):
@@ -236,7 +258,7 @@ def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client
         REPEAT_PURCHASE_MODELS,
         pa.Table.from_pylist([{**row, "dropout_check": "inactive_returned"}], REPEAT_PURCHASE_MODELS.schema()),
     ):
-        page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
+        page, models = client.get(f"/customers/{somebody}?view=forecasts").text, client.get("/models").text
         assert client.get(f"/api/customers/{somebody}").json()["repeat_purchase"] is None
     assert escape(words("en")("dropout_check.inactive_returned")) in models
     assert words("en")("chart.tracking.weekly") in models
@@ -251,7 +273,7 @@ def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client
 
 def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
     with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
-        assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}").text
+        assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}?view=forecasts").text
         assert words("en")("repeat_purchase.too_little_data") in client.get("/models").text
 
 
@@ -559,7 +581,7 @@ def test_the_page_of_a_decision_shows_what_else_was_possible_and_the_price_of_th
     of_customer = client.get(f"/api/decisions/{row['customer_id']}").json()
     assert of_customer["decision_id"] == row["decision_id"]
     assert [one["forbidden_by"] for one in of_customer["alternatives"]] == ["holdout", "holdout"]
-    assert f"/decisions/{row['decision_id']}" in client.get(f"/customers/{row['customer_id']}").text
+    assert f"/decisions/{row['decision_id']}" in client.get(f"/customers/{row['customer_id']}?view=forecasts").text
 
 
 def test_a_run_or_reason_or_decision_that_there_is_not_is_refused(client):

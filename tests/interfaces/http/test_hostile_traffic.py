@@ -36,7 +36,7 @@ QUICK = ConnectionLimits(
 PATIENCE = 5.0
 OTHER = "127.0.0.2"
 """A second peer on this machine."""
-REFUSAL = {"error", "what", "where", "todo"}
+REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
 EVENT = {"type": "track", "event": "Product Viewed", "userId": "u1", "properties": {"product_id": "p1"}}
 
 

@@ -17,7 +17,7 @@ def client(made_shop):
     [
         ("stage=foo", "stage", "Did you mean lifecycle_stage?"),
         ("lifecycle_stag=new", "lifecycle_stag", "Did you mean lifecycle_stage?"),
-        ("colour=red", "colour", "Parameters are action, lifecycle_stage, page, persona, search, sort."),
+        ("colour=red", "colour", "Did you mean country?"),
         ("lifecycle_stage=foo", "lifecycle_stage", "It is one of new, active, at_risk, lapsed, reactivated."),
     ],
 )

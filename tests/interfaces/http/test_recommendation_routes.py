@@ -268,6 +268,6 @@ def test_what_the_shopper_hides_goes_and_forged_feedback_teaches_nothing(client,
 
 def test_the_schema_says_which_key_each_path_takes(client):
     paths = client.get("/openapi.json").json()["paths"]
-    assert paths[PATH]["get"]["security"] == [{}, {"ReadKey": []}]
+    assert paths[PATH]["get"]["security"] == [{"Session": []}, {"ReadKey": []}, {"SecretKey": []}]
     assert paths[PATH]["post"]["security"] == [{"WriteKey": []}, {"SecretKey": []}]
-    assert paths[f"{PATH}/batch"]["post"]["security"] == [{"SecretKey": []}]
+    assert paths[f"{PATH}/batch"]["post"]["security"] == [{"Session": []}, {"SecretKey": []}]

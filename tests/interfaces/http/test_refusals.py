@@ -8,7 +8,7 @@ import pytest
 from patron.interfaces.http.application import create_app
 from patron.schema.access_rights import VISITOR
 
-REFUSAL = {"error", "what", "where", "todo"}
+REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
 
 
 @pytest.mark.parametrize(("path", "is_json"), [("/api/overview", True), ("/", False)])
@@ -28,6 +28,6 @@ def test_a_fault_of_ours_is_told_without_its_inside(made_shop, monkeypatch, path
     answer = asyncio.run(ask())
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    assert (answer.headers["content-type"] == "application/json") == is_json
+    assert (answer.headers["content-type"] == "application/problem+json") == is_json
     if is_json:
         assert answer.json().keys() == REFUSAL

@@ -9,6 +9,7 @@ from patron.commands.export_scores import COLUMNS, export_scores
 from patron.commands.manage_keys import create_key
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http import score_routes
+from patron.interfaces.http.cursors import Cursor
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,25 @@ def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
     assert {page["customer_count"] for page in pages} == {len(rows)}
     assert list(rows[0]) == COLUMNS.names
     assert client.get("/api/scores", params={"page": 9_999}, headers=secret).json()["rows"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/scores", "/api/decisions"])
+def test_cursors_lead_through_every_row_once(client, secret, path):
+    limit = {"limit": 70} if path == "/api/scores" else {}
+    pages = [client.get(path, params=limit, headers=secret).json()]
+    while cursor := pages[-1]["next_cursor"]:
+        pages.append(client.get(path, params={"cursor": cursor, **limit}, headers=secret).json())
+    ids = [row["customer_id"] for page in pages for row in page["rows"]]
+    assert len(pages) > 1
+    assert len(set(ids)) == len(ids) == pages[0].get("customer_count", pages[0].get("total_count"))
+
+
+def test_a_cursor_of_another_run_or_of_nothing_is_refused(client, secret):
+    other = str(Cursor("1999-01-01", "0" * 32))
+    assert client.get("/api/scores", params={"cursor": other}, headers=secret).status_code == 409
+    for cursor in ("x", "bnVsbA", "W10", "\u00e9", "=" * 9):
+        assert client.get("/api/scores", params={"cursor": cursor}, headers=secret).status_code == 422
+    assert client.get("/api/scores", params={"limit": 1_001}, headers=secret).status_code == 422
 
 
 def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):

@@ -1,8 +1,8 @@
 """The chart of a question's result, chosen from its shape: lines over time, columns, bars, or none."""
 
-import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import altair as alt
 
@@ -29,15 +29,35 @@ MOST_BARS = 20
 MOST_COLUMNS = 31
 MOST_DOTS = 60
 TILE_BARS = 6
-DRILLS = {"lifecycle_stage": "lifecycle_stage", "persona_id": "persona", "action": "action"}
+DRILLS = {
+    "lifecycle_stage": "lifecycle_stage",
+    "persona_id": "persona",
+    "action": "action",
+    "acquisition_channel": "channel",
+    "category": "category",
+    "product_name": "product",
+}
 """Filters of the customer list, by the column whose values they take."""
-CODE = re.compile(r"\w{1,40}")
+PERIODS = {"first_order_at": "first_order", "last_order_at": "last_order"}
+"""The same of times, whose days, weeks and months are filters."""
+LONGEST_FILTER = 200
+DAYS = {"day": 1, "week": 7, "month": 31}
 
 
 def drill_address(column: ResultColumn, value: Cell) -> str:
     """Address of the customers behind a value; empty where the list has no such filter."""
-    name = DRILLS.get(column.name)
-    return f"/customers?{name}={value}" if name and CODE.fullmatch(str(value)) else ""
+    if isinstance(value, datetime):
+        of, _, bucket = column.name.rpartition("_")
+        if of not in PERIODS or bucket not in DAYS:
+            return ""
+        after = value + timedelta(days=DAYS[bucket])
+        last = (after.replace(day=1) if bucket == "month" else after) - timedelta(days=1)
+        days = {f"{PERIODS[of]}_from": f"{value:%Y-%m-%d}", f"{PERIODS[of]}_to": f"{last:%Y-%m-%d}"}
+        return f"/customers?{urlencode(days)}"
+    text = "" if value is None else str(value)
+    if column.name not in DRILLS or not 0 < len(text) <= LONGEST_FILTER:
+        return ""
+    return f"/customers?{urlencode({DRILLS[column.name]: text})}"
 
 
 def question_chart(

@@ -8,6 +8,7 @@ import typer
 from patron import __version__
 from patron.interfaces.cli import (
     audience_commands,
+    audit_commands,
     campaign_commands,
     channel_commands,
     compare_commands,
@@ -26,6 +27,7 @@ from patron.interfaces.cli import (
     run_commands,
     segment_commands,
     start_commands,
+    user_commands,
 )
 
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
@@ -35,7 +37,13 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Look": result_commands.COMMANDS,
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
-    "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS, *channel_commands.COMMANDS),
+    "Operate": (
+        *operate_commands.COMMANDS,
+        *user_commands.COMMANDS,
+        *key_commands.COMMANDS,
+        *channel_commands.COMMANDS,
+        *audit_commands.COMMANDS,
+    ),
     "Campaigns": (
         *segment_commands.COMMANDS,
         *campaign_commands.COMMANDS,

@@ -1,4 +1,4 @@
-"""`patron identity`: corrections of which ids are one customer."""
+"""`patron identity`: corrections of which ids are one customer, and the index that finds customers by name."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,13 +9,16 @@ from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AnonymousId, AsJson, UserId, Workspace, one_identifier
 
 identity = typer.Typer(
-    name="identity", help="Correct which ids belong to one customer.", no_args_is_help=True, rich_markup_mode="rich"
+    name="identity",
+    help="Correct which ids belong to one customer, and rebuild the index of names.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 
 @identity.callback()
 def group() -> None:
-    """Keep `unlink` a command with its own name although it is the only one."""
+    """Commands about who customers are."""
 
 
 @identity.command()
@@ -42,6 +45,24 @@ def unlink(
         output.as_json(unlinked)
     else:
         output.say(f"Unlinked {unlinked.token}: from the next run on it is a separate customer.")
+
+
+@identity.command()
+def reindex(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+    """Rebuild the names, addresses and numbers that the console shows masked, and the index that finds them.
+
+    Needed once for a workspace with customers from before Patron had a search by name; later events keep it current.
+
+    Example: patron identity reindex --workspace shop
+    """
+    from patron.commands.reindex_contacts import reindex_contacts
+    from patron.storage.shop import Shop
+
+    reindexed = reindex_contacts(Shop.open(workspace))
+    if json:
+        output.as_json(reindexed)
+    else:
+        output.say(f"Indexed {reindexed.customer_count:,} customers with a name, an address or a number.")
 
 
 COMMANDS = (identity,)

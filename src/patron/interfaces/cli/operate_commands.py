@@ -10,24 +10,36 @@ from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 
-def serve(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8321,
-    host: Annotated[str, typer.Option(help="127.0.0.1 only, until access control exists.")] = "127.0.0.1",
+def serve(  # noqa: PLR0913 - one argument for each option
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8321,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine only with users and TLS.")
+    ] = "127.0.0.1",
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificate chain (PEM), to speak HTTPS without a proxy.")
+    ] = None,
+    certificate_key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).")] = None,
     *,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Show the workspace of `patron demo` without a sign-in; nothing can be changed."),
+    ] = False,
     accept_only: Annotated[
         bool,
         typer.Option("--accept-only", help="Only accept events into the inbox; another `patron serve` loads them."),
     ] = False,
     workspace: Workspace = HERE,
 ) -> None:
-    """Start collector, console and API on this machine.
+    """Start collector, console and API; the first start prints a link for the first account.
 
     Example: patron serve --workspace shop --port 8321
     """
     from patron.interfaces.http import server
+    from patron.interfaces.http.listening import Certificate
     from patron.storage.shop import Shop
 
-    server.serve(Shop.open(workspace), host=host, port=port, accept_only=accept_only)
+    tls = Certificate.of(certificate, certificate_key)
+    server.serve(Shop.open(workspace), host=host, port=port, accept_only=accept_only, is_demo=demo, certificate=tls)
 
 
 def doctor(

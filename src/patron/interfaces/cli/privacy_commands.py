@@ -18,6 +18,7 @@ from patron.interfaces.cli.options import (
     Wait,
     Workspace,
     one_identifier,
+    system_user,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def export(  # noqa: PLR0913 - one argument for each option
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    exported = exports.export_customer(Shop.open(workspace), **identifier, now=datetime.now(UTC))
+    exported = exports.export_customer(Shop.open(workspace), **identifier, now=datetime.now(UTC), by=system_user(""))
     if out is None:
         output.as_json(exported)
     else:
@@ -80,7 +81,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
-    certificate = erasure.forget(shop, **identifier, now=datetime.now(UTC))
+    certificate = erasure.forget(shop, **identifier, now=datetime.now(UTC), by=system_user(""))
     if json:
         output.as_json(certificate)
         return

@@ -177,7 +177,7 @@ def show_demo(result: Demo, workspace: Path) -> None:
         output.say(f"  - {line}")
     output.say()
     output.say(f"Report, open it in a browser: {reports[0]} (Chinese: {reports[1].name})")
-    output.say(f"Console: patron serve --workspace {workspace}   (in this checkout: .venv/bin/patron)")
+    output.say(f"Console: patron serve --demo --workspace {workspace}   (in this checkout: .venv/bin/patron)")
 
 
 def is_primary_metric(row: Backtest) -> bool:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.policy_texts import policy_sentences
 from patron.interfaces.i18n.translations import Words, words
 
 if TYPE_CHECKING:
     from patron.commands.check_policy import CheckedPolicy
     from patron.commands.logged_policy_value import LoggedValue, ValuePerDecision
     from patron.commands.try_policy import PolicyTrial
-    from patron.storage.policy import Offer, Policy
+    from patron.storage.policy import Policy
     from patron.storage.settings import ShopSettings
 
 
@@ -60,39 +61,6 @@ def show_trial(trial: "PolicyTrial", shop: "ShopSettings", locale: str | None, *
         values = {"gain": formats.money(one.gain_cents), "spent": formats.money(one.spent_cents)}
         offers = formats.count(one.offer_count)
         output.say(texts("policy.dry_value", policy=texts(f"policy.{name}"), offers=offers, **values))
-
-
-def policy_sentences(policy: "Policy", texts: Words, formats: Formats) -> Iterator[str]:
-    """What the policy says about offers, the most important first."""
-    yield texts("policy.version", version=policy.version)
-    yield texts(f"policy.budget_{policy.budget.period}", amount=formats.money(policy.budget.cents))
-    yield texts("policy.exploration", share=formats.share(policy.exploration.share))
-    yield texts("policy.holdout", share=formats.share(policy.holdout.share))
-    stages = texts("list.joint").join(texts.code("stage", stage) for stage in policy.at_risk.lifecycle_stages)
-    days = policy.at_risk.active_within_days
-    yield texts("policy.considered_active" if days else "policy.considered", stages=stages, days=days)
-    yield texts("policy.cap", count=policy.caps.offers_per_customer, days=policy.caps.within_days)
-    yield texts("policy.unknown_allowed" if policy.consent.unknown == "allow" else "policy.unknown_refused")
-    yield texts("policy.delivered" if policy.channel.is_delivered else "policy.not_delivered")
-    if not policy.offers:
-        yield texts("policy.no_offers")
-    names = {offer.id: offer.name for offer in policy.offers}
-    for offer in policy.offers:
-        yield _offer_sentence(offer, texts.offer(offer.id, names), texts, formats)
-
-
-def _offer_sentence(offer: "Offer", name: str, texts: Words, formats: Formats) -> str:
-    return texts(
-        f"policy.offer_{offer.kind}",
-        offer=name,
-        days=offer.valid_days,
-        contact=formats.money(offer.contact_cost_cents),
-        order=formats.money(offer.cost_per_order_cents),
-        share=formats.share(offer.points_share if offer.kind == "points" else offer.discount_share, 0),
-        redeemed=formats.share(offer.redeemed_share, 0),
-        amount=formats.money(offer.amount_off_cents),
-        least=formats.money(offer.least_order_cents),
-    )
 
 
 def logged_sentences(logged: "LoggedValue", texts: Words, formats: Formats) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Locale, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Locale, Workspace, system_user
 from patron.interfaces.cli.run_commands import parse_time
 
 MAX_PROSPECTS = 20
@@ -83,7 +83,7 @@ def scores(
         show_shop_total(shop_total(shop, cutoff), shop.settings.shop.time_zone, json=json)
     else:
         require_format(out)
-        exported = export_scores(shop, cutoff, now=datetime.now(UTC))
+        exported = export_scores(shop, cutoff, now=datetime.now(UTC), by=system_user(""))
         show_scores_export(exported, write_scores(exported, out), json=json)
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, system_user
 
 segment = typer.Typer(
     name="segment",
@@ -125,7 +125,7 @@ def members(
     from patron.commands.export_segment import export_members
     from patron.storage.shop import Shop
 
-    written = export_members(Shop.open(workspace), name, out, now=datetime.now(UTC))
+    written = export_members(Shop.open(workspace), name, out, now=datetime.now(UTC), by=system_user(""))
     if json:
         output.as_json(written)
     else:

@@ -9,6 +9,7 @@ from patron.answers.decision_ledger import DecisionPage, decision_of
 from patron.answers.decision_ledger import decisions as decisions_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import needs
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.decision_routes import LONGEST_NAME
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -29,6 +30,7 @@ def decisions(request: Request) -> Response:
         run_id=parameters.get("run", "")[:LONGEST_NAME],
         reason=parameters.get("reason", "")[:LONGEST_NAME],
         page=bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1,
+        only=rows_of(visible_of(request)),
     )
     page, run = listing.page, parameters.get("run", "")[:LONGEST_NAME]
     return console.page(
@@ -47,7 +49,8 @@ def decision(request: Request, decision_id: str) -> Response:
     """One decision with its alternatives."""
     console: Console = request.app.state.console
     texts = console.words(request)
-    detail = decision_of(console.answers.shop, [decision_id], run_id=request.query_params.get("run", "")[:LONGEST_NAME])
+    run_id, only = request.query_params.get("run", "")[:LONGEST_NAME], rows_of(visible_of(request))
+    detail = decision_of(console.answers.shop, [decision_id], run_id=run_id, only=only)
     names = {offer.id: offer.name for offer in console.answers.shop.policy.offers if offer.name}
     return console.page(
         request,

@@ -1,15 +1,14 @@
 """Explore: a dashboard of pinned questions, all questions, and asking another one by parts or as SQL."""
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+import pyarrow as pa
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.query_worker import QuestionResult
 from patron.answers.questions import (
@@ -20,11 +19,11 @@ from patron.answers.questions import (
     question_detail,
     run_question,
 )
+from patron.commands.record_list_export import record_list_export
 from patron.commands.saved_questions import (
     QuestionDraft,
     delete_question,
     pin_question,
-    record_question_export,
     save_question,
 )
 from patron.interfaces.charts.chart import Chart
@@ -32,6 +31,7 @@ from patron.interfaces.charts.question_chart import drill_address, question_char
 from patron.interfaces.charts.vega_bundle import VERSION, vega_bundle
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -64,7 +64,6 @@ from patron.schema.guided_question import (
     measures_of,
 )
 from patron.schema.tables import TABLES
-from patron.storage.safe_csv import safe_cell
 
 router = APIRouter(route_class=GuardedRoute)
 MAIN_TABLES = (
@@ -289,16 +288,17 @@ def export(request: Request, question_id: str) -> Response:
     shop = request.app.state.console.answers.shop
     shown = question_detail(shop, question_id[:80]).question
     result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS)
-    by, now = step_actor_of(request), datetime.now(UTC)
-    record_question_export(shop, shown.question_id, row_count=len(result.rows), by=by, now=now)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([safe_cell(column.name) for column in result.columns])
-    # why: a number below zero is none that a spreadsheet would compute
-    writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in result.rows)
-    name = f"{quote(shown.question_id)}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return PlainTextResponse(out.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
+    record_list_export(
+        shop,
+        "question",
+        row_count=len(result.rows),
+        query=shown.question_id,
+        by=step_actor_of(request),
+        now=datetime.now(UTC),
+    )
+    columns = [pa.array([row[n] for row in result.rows]) for n in range(len(result.columns))]
+    names = [column.name for column in result.columns]
+    return csv_response(pa.Table.from_arrays(columns, names), f"question-{quote(shown.question_id)}")
 
 
 @router.get("/explore/vega.js")

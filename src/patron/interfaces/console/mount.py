@@ -8,31 +8,77 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from patron.interfaces.console import (
+    account_pages,
+    audit_pages,
+    campaign_form_pages,
+    campaign_pages,
+    customer_actions,
+    customer_card_pages,
+    customer_identity_pages,
+    customer_pages,
     data_pages,
+    experiment_pages,
     explore_pages,
+    journey_form_pages,
+    journey_pages,
+    key_pages,
     overview_pages,
     page_routes,
+    policy_pages,
+    privacy_pages,
+    retention_pages,
+    reveal_pages,
     run_pages,
+    segment_pages,
+    sign_in_pages,
     styleguide_pages,
+    task_pages,
     today_pages,
+    user_pages,
+    watch_list_pages,
 )
-from patron.interfaces.console.navigation import listed_pages
+from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown
+from patron.schema.access_rights import VISITOR
 
-ROUTERS = (
-    today_pages.router,
-    overview_pages.router,
-    page_routes.router,
-    data_pages.router,
-    run_pages.router,
-    explore_pages.router,
-    styleguide_pages.router,
+CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
+CAMPAIGN_PAGES = (campaign_form_pages, campaign_pages, journey_form_pages, journey_pages)
+"""Fixed addresses come before those that begin as they do and have a name."""
+MODULES = (
+    sign_in_pages,
+    account_pages,
+    today_pages,
+    overview_pages,
+    page_routes,
+    *CUSTOMER_PAGES,
+    watch_list_pages,
+    task_pages,
+    segment_pages,
+    *CAMPAIGN_PAGES,
+    retention_pages,
+    experiment_pages,
+    data_pages,
+    run_pages,
+    explore_pages,
+    policy_pages,
+    privacy_pages,
+    audit_pages,
+    user_pages,
+    key_pages,
+    styleguide_pages,
 )
+ROUTERS = tuple(module.router for module in MODULES)
 """The pages, module by module."""
 PAGES = listed_pages({route.path for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)})
 """Addresses of the pages that the navigation lists, by their code."""
+VISITOR_PAGES = {
+    item.code: item.path
+    for group in open_groups(PAGES.values(), lambda item: VISITOR.may(item.action, item.area))
+    for item in group.items
+}
+"""Those of them that a visitor of a demo may open."""
 
 
 def add_console(app: FastAPI) -> None:

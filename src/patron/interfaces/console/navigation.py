@@ -40,6 +40,7 @@ NAVIGATION = (
         (
             NavigationItem("customers", "/customers", "customers", "c", "customers"),
             NavigationItem("watch_list", "/watch-list", "watch", "w", "customers"),
+            NavigationItem("tasks", "/tasks", "task", "k", "customers"),
             NavigationItem("segments", "/segments", "segments", "s", "segments"),
         ),
     ),

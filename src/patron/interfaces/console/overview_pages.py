@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -11,13 +12,16 @@ from fastapi.responses import Response
 from patron.answers.customer_list import CustomerQuery
 from patron.answers.period_figures import PeriodFigure, PeriodFigures
 from patron.answers.periods import COMPARISONS, Period, PeriodQuery
+from patron.commands.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
 from patron.interfaces.charts.period_chart import revenue_in_period
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.period_parameters import PERIOD_PARAMETERS, period_address, period_query
+from patron.interfaces.http.retention_view import retention_of
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.brief_sentences import brief_parts
@@ -44,7 +48,11 @@ def overview(request: Request) -> Response:
     query, view = period_query(parameters), parameters.get("view", "")
     view = view if view in VIEWS else VIEWS[0]
     answers, texts = console.answers, console.words(request)
-    formats, facts, figures = console.formats(texts), answers.overview(), answers.period_figures(query)
+    formats, facts, figures = (
+        console.formats(texts),
+        answers.overview(visible_of(request)),
+        answers.period_figures(query),
+    )
     return console.page(
         request,
         "overview.html",
@@ -119,7 +127,9 @@ def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
         texts = words(choose_locale(console.answers.shop.settings.shop.locale))
         charts = (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())
         drawn = [draw for chart in charts if chart is not None for draw in (chart.svg, chart.narrow_svg)]
-        for compute in (*drawn, console.answers.models, console.answers.customer_index):
+        cohorts = partial(retention_of, console.answers, "share", "month", None, 12)
+        contacts = partial(prepare_contacts, console.answers.shop)
+        for compute in (*drawn, console.answers.models, console.answers.customer_index, contacts, cohorts):
             if is_stopping():
                 return
             compute()

@@ -48,9 +48,9 @@ class Console:
         return chosen if chosen in THEMES else THEMES[0]
 
     def may(self, request: Request, action: str, area: str) -> bool:
-        """Whether the reader has a right; where nobody signs in, everybody has it."""
+        """Whether the reader has a right; who has not signed in has none."""
         actor = getattr(request.state, "actor", None)
-        return actor is None or actor.may(action, area)
+        return actor is not None and actor.may(action, area)
 
     def page(
         self,
@@ -81,6 +81,7 @@ class Console:
             "here": here,
             "navigation": groups,
             "twin": twin,
+            "needs_reveal_reason": self.answers.shop.settings.access.needs_reveal_reason,
             "status": status,
             "shop_name": self.answers.shop.settings.shop.name,
             "offer_names": self.answers.shop.policy.offer_names,

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from patron.answers.watch_list import watch_list
-from patron.interfaces.console.mount import PAGES
+from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
@@ -94,7 +94,7 @@ def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
 
 
 def _paths(shop: Shop) -> dict[str, str]:
-    paths = {name.replace("_", "-"): path for name, path in PAGES.items()} | {
+    paths = {name.replace("_", "-"): path for name, path in VISITOR_PAGES.items()} | {
         "customers": "/customers?sort=churn_probability",
         "styleguide": "/styleguide",
     }

@@ -10,19 +10,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from patron.answers.customer_profile import TIMELINE_LENGTH
 from patron.answers.forecast_ledger import INTERVAL_SHARE
 from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
+from patron.interfaces.console.audit_texts import action_name, audit_options, detail_rows
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
+from patron.interfaces.console.policy_page_texts import (
+    offer_rules,
+    offer_terms,
+    policy_choices,
+    preview_rows,
+    preview_time,
+)
+from patron.interfaces.console.privacy_texts import code_options, data_class, erased_place, purpose_name
 from patron.interfaces.console.reason_texts import driver_sentence, help_sentence, reason_sentence
 from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
+from patron.interfaces.i18n.translations import Words
+from patron.schema.customer_contacts import REVEAL_REASONS
 from patron.schema.questions import (
     FEWEST_ENDED_CONTRACTS,
     FEWEST_LOST_CONTRACTS,
@@ -62,6 +72,11 @@ def environment() -> Environment:
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.filters["date_example"] = EXAMPLE_DATE.strftime
+    jinja.filters["purpose_name"], jinja.filters["data_class"] = purpose_name, data_class
+    jinja.globals["options"], jinja.globals["erased_place"] = code_options, erased_place
+    for helper in (audit_options, offer_terms, offer_rules, policy_choices, preview_rows, preview_time):
+        jinja.globals[helper.__name__] = helper
+    jinja.globals["audit_action"], jinja.globals["audit_details"] = action_name, detail_rows
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
     jinja.globals["icon_names"] = icon_names
@@ -90,7 +105,7 @@ def environment() -> Environment:
     jinja.globals["verdict_sentence"] = verdict_sentence
     jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
-    jinja.globals["timeline_length"] = TIMELINE_LENGTH
+    jinja.globals["reveal_reason_options"] = _reveal_reason_options
     return jinja
 
 
@@ -106,6 +121,10 @@ def _narrow_svg(chart: Chart) -> Markup:
 def _csrf_field(context: Context) -> Markup:
     """Hidden field that every form of ours posts, so that a form of another site is refused."""
     return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
+
+
+def _reveal_reason_options(texts: Words) -> list[tuple[str, str]]:
+    return [(code, texts.code("reveal_reason", code)) for code in REVEAL_REASONS]
 
 
 def _sparkline(values: tuple[float, ...]) -> Markup:

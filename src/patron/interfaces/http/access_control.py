@@ -21,6 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.actors import step_actor
 from patron.commands.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.interfaces.http.customer_scope import is_restricted, require_visible_customers
+from patron.interfaces.http.idempotency_keys import HEADER as IDEMPOTENCY_KEY
+from patron.interfaces.http.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
@@ -34,6 +37,8 @@ SESSION_COOKIE = "patron_session"
 SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 """The same where the console is reached by HTTPS."""
 SIGN_IN = "/sign-in"
+SECOND_FACTOR = "/account/second-factor"
+"""Where somebody sets it up who must, before anything else."""
 OPEN = re.compile(
     r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
 )
@@ -107,8 +112,10 @@ class AccessControl:
             await self._identify(request, state)
             if state["actor"] is None and not is_open(request):
                 app = _way_in(request)
+            elif _lacks_factor(state["session"], self.shop) and not _is_way_to_factor(request):
+                app = RedirectResponse(SECOND_FACTOR, 303)
         except PatronError as error:
-            app = refusal(error)
+            app = refusal(error, request.url.path)
         await app(scope, receive, send)
 
     async def _identify(self, request: Request, state: dict[str, Any]) -> None:
@@ -128,12 +135,14 @@ class AccessControl:
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the right of whoever asks, and the token of a form, before anything else."""
+    """A route that checks the right of whoever asks, the token of a form, and whom it is about, before all else."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "right" not in endpoint.__dict__:
             raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
         self.right: Right | str | None = endpoint.__dict__["right"]
+        text = "" if self.right is None else str(self.right)
+        options["openapi_extra"] = {"x-right": text, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
@@ -141,21 +150,31 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
+            path = request.url.path
             if isinstance(self.right, Right):
                 _require(request, self.right)
             if request.method not in SAFE_METHODS and self.right is not None:
-                if not is_for_programs(request.url.path):
+                if not is_for_programs(path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
                     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
                         await request.body()  # why: bounds it too
                 _require_page_of_ours(request)
+            if is_restricted(request):
+                await run_in_threadpool(require_visible_customers, request)
             try:
-                return await handle(request)
+                return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
                     await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
+
+    async def _answer(self, request: Request, handle: Handler) -> Response:
+        """Answer, once only where the request has an idempotency key."""
+        is_once = IDEMPOTENCY_KEY in request.headers and is_for_programs(request.url.path)
+        if is_once and takes_key(self.right, request.method):
+            return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
+        return await handle(request)
 
 
 def is_open(request: Request) -> bool:
@@ -217,11 +236,24 @@ def _require_page_of_ours(request: Request) -> None:
         raise NotAllowed(403, "the form is not from a page of this session", where=request.url.path, todo=todo)
 
 
+def _lacks_factor(session: Session | None, shop: Shop) -> bool:
+    """Whether somebody signed in without the second factor that everybody must have."""
+    return session is not None and shop.settings.access.needs_second_factor and not session.has_second_factor
+
+
+def _is_way_to_factor(request: Request) -> bool:
+    path = request.url.path
+    return path.startswith(("/account", "/sign-out")) or is_for_programs(path) or is_open(request)
+
+
 def _way_in(request: Request) -> Response:
     """Answer for somebody unknown: pages lead to the sign-in, all else is refused."""
     path = request.url.path
+    is_form = request.headers.get("content-type", "").startswith(FORM_TYPES)
+    if is_form and not is_for_programs(path) and "x-part" not in request.headers:
+        return RedirectResponse(SIGN_IN, 303)  # why: the session of a page that stayed open has ended
     if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
         where = path if is_for_programs(path) else ""
-        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."))
+        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."), where)
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{SIGN_IN}?next={quote(path + query, safe='')}" if path != "/" else SIGN_IN, 303)

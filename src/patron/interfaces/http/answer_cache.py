@@ -3,17 +3,19 @@
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from patron.answers.brief import Brief, brief
-from patron.answers.customer_list import CustomerIndex, customer_index
+from patron.answers.customer_index import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models, with_decisions
 from patron.answers.overview import Overview, overview
 from patron.answers.period_figures import PeriodFigures, period_figures
 from patron.answers.periods import PeriodQuery
-from patron.answers.revenue import cohorts
-from patron.schema.cohort import Cohort
+from patron.answers.watch_list import watch_list
+from patron.service.visible_customers import VisibleCustomers
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -70,9 +72,14 @@ class Answers:
             self._version, self._cached, self._making = version, {}, defaultdict(threading.Lock)
             self._cached_per_customer = OrderedDict()
 
-    def overview(self) -> Overview:
-        """Overview of the last run."""
-        return self.cached("overview", lambda: overview(self.shop))
+    def overview(self, visible: VisibleCustomers | None = None) -> Overview:
+        """Overview of the last run; its watch list has customers whom the reader sees."""
+        facts = self.cached("overview", lambda: overview(self.shop))
+        if visible is None:
+            return facts
+        name = ("watch list", visible)
+        listed = self.cached_per_customer(name, lambda: watch_list(last_run(self.shop), only=visible.rows))
+        return replace(facts, watch_list=listed)
 
     def period_figures(self, query: PeriodQuery) -> PeriodFigures:
         """Key figures of a period at the last run; only the periods that were requested most recently are kept."""
@@ -86,14 +93,14 @@ class Answers:
         """Models of the last run; people may decide about them between runs, which is read afresh."""
         return with_decisions(self.cached("models", lambda: models(self.shop)), self.shop.store)
 
-    def cohorts(self) -> tuple[Cohort, ...]:
-        """Retention by month of the first order, at the last run."""
-        return self.cached("cohorts", lambda: cohorts(last_run(self.shop)))
-
     def quality(self) -> DataQuality:
         """Data quality; imports may come between runs, so it is read afresh."""
         return data_quality(self.shop)
 
-    def customer_index(self) -> CustomerIndex:
-        """Index of the last run's customers, for the list."""
-        return self.cached("customer_index", lambda: customer_index(last_run(self.shop)))
+    def customer_index(self, visible: VisibleCustomers | None = None) -> CustomerIndex:
+        """Index of the last run's customers whom the reader sees, for the list."""
+        index = self.cached("customer_index", lambda: customer_index(last_run(self.shop)))
+        if visible is None:
+            return index
+        restrict = partial(visible.restrict, index.rows)
+        return replace(index, rows=self.cached_per_customer(("customer_index", visible), restrict))

@@ -1,16 +1,13 @@
 """The JSON interface: parse, call one action, answer."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
 from patron.answers.brief import Brief
-from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find_customers
-from patron.answers.customer_profile import CustomerCard
 from patron.answers.data_quality import DataQuality
 from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
@@ -18,9 +15,8 @@ from patron.answers.models import Models
 from patron.answers.overview import Overview
 from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in
 from patron.interfaces.http.answer_cache import Answers
-from patron.interfaces.http.customer_view import NewCustomer, customer_now
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.health import Health
-from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.prometheus import metrics_text
 from patron.schema.access_rights import Action, Area
@@ -52,7 +48,7 @@ class Version(BaseModel):
 @needs(Action.READ, Area.OVERVIEW)
 def overview(request: Request) -> Overview:
     """Key figures, trend, people, risk and decisions of the last run."""
-    return answers_of(request).overview()
+    return answers_of(request).overview(visible_of(request))
 
 
 @router.get("/api/brief")
@@ -62,35 +58,11 @@ def brief(request: Request) -> Brief:
     return answers_of(request).brief()
 
 
-@router.get("/api/customers")
-@needs(Action.READ, Area.CUSTOMERS)
-def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
-    request: Request,
-    search: Annotated[str, Query(max_length=64)] = "",
-    lifecycle_stage: Annotated[str, Query(max_length=40)] = "",
-    persona: PersonaId | None = None,
-    action: Annotated[str, Query(max_length=60)] = "",
-    sort: Sort = "value",
-    page: PageNumber = 1,
-) -> CustomerPage:
-    """Customers of the last run, searched, filtered, sorted and paged."""
-    answers = answers_of(request)
-    query = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
-    return find_customers(answers.shop, query, index=answers.customer_index())
-
-
 @router.post("/api/customers/lookup")
 @needs(Action.READ, Area.CUSTOMERS)
 def lookup(request: Request, body: LookUp) -> CustomerLookup:
     """Opaque id and live profile of the customer with one of the shop's own ids, an e-mail address or phone number."""
-    return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
-
-
-@router.get("/api/customers/{customer_id}")
-@needs(Action.READ, Area.CUSTOMERS)
-def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
-    """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
-    return customer_now(answers_of(request).shop, customer_id, now=datetime.now(UTC))
+    return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC), visible=visible_of(request))
 
 
 @router.get("/api/models")

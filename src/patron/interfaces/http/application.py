@@ -9,20 +9,30 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
+from patron.commands.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import (
+    audit_routes,
     campaign_routes,
+    contact_routes,
+    customer_routes,
     decision_routes,
+    experiment_routes,
     explanation_routes,
     journey_routes,
+    key_routes,
+    policy_routes,
+    privacy_desk_routes,
     privacy_routes,
     question_routes,
     receipt_routes,
     recommendation_routes,
+    retention_routes,
     score_routes,
     segment_routes,
     unsubscribe_routes,
+    user_routes,
     work_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
@@ -54,18 +64,26 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     if collector:
         collector.on_accepted = app.state.recommendations.observe
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
+    app.state.sign_in_limits = SignInLimits()
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
+    app.include_router(contact_routes.router)
+    app.include_router(customer_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
+    for module in (privacy_desk_routes, audit_routes, policy_routes):
+        app.include_router(module.router)
     app.include_router(explanation_routes.router)
     app.include_router(decision_routes.router)
+    app.include_router(experiment_routes.router)
     app.include_router(receipt_routes.router)
+    app.include_router(key_routes.router)
     app.include_router(unsubscribe_routes.router)
     app.include_router(work_routes.router)
     app.include_router(question_routes.router)
+    app.include_router(user_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
-    for routes in (*recommendation_routes.ROUTERS, *engagement):
+    for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
@@ -82,5 +100,5 @@ async def _refusal_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
     if is_for_programs(request.url.path):
-        return refusal(error)
+        return refusal(error, request.url.path)
     return request.app.state.console.refusal_page(request, error, status_of(error))

@@ -8,7 +8,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from patron.interfaces.http.connection_limits import OpenConnections
-from patron.interfaces.http.refusals import refusal_content
+from patron.interfaces.http.refusals import PROBLEM_JSON, refusal_content
 from patron.schema.errors import BadRequest, Overloaded, PatronError
 
 PIECE_BYTES = 65_536
@@ -198,7 +198,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self.is_lingering or self.raw_transport.is_closing():
             return
         self.is_lingering, self.since = True, self.loop.time()
-        self.raw_transport.write_eof()
+        if self.raw_transport.can_write_eof():  # why: TLS has no half of a connection
+            self.raw_transport.write_eof()
         self.flow.resume_reading()
 
     def shutdown(self) -> None:
@@ -234,9 +235,9 @@ class LingeringTransport:
 
 def _answer(error: PatronError) -> bytes:
     status = error.status if isinstance(error, BadRequest) else 503
-    body = msgspec.json.encode(refusal_content(error))
+    body = msgspec.json.encode(refusal_content(error, status=status))
     head = (
-        b"content-type: application/json\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
+        b"content-type: application/problem+json\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
         b"content-length: %d\r\n%s\r\n" % (len(body), b"retry-after: 1\r\n" if status == 503 else b"")
     )
     return STATUS_LINE[status] + head + body
@@ -249,9 +250,9 @@ def _only_health(app: Any) -> Any:
         if scope["path"] == HEALTH:
             await app(scope, receive, send)
             return
-        body = msgspec.json.encode(refusal_content(OVERLOADED))
+        body = msgspec.json.encode(refusal_content(OVERLOADED, scope["path"]))
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", PROBLEM_JSON.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-length", str(len(body)).encode()),
             (b"retry-after", b"1"),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ import msgspec
 from patron import __version__
 from patron.interfaces.http.body_budget import BodyBudget, BodyReservation
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.refusals import is_collector_path, refusal_content
+from patron.interfaces.http.refusals import PROBLEM_JSON, is_collector_path, refusal_content
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.errors import BadRequest, NotFound, Overloaded, PatronError
 from patron.service.collector import (
@@ -67,7 +68,7 @@ MAX_LENGTH_DIGITS = 15
 RETRY_AFTER = b"1"
 ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
 LOG = logging.getLogger(__name__)
-JSON = (b"content-type", b"application/json")
+JSON, PROBLEM = (b"content-type", b"application/json"), (b"content-type", PROBLEM_JSON.encode())
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 CLOSE = (b"connection", b"close")
 
@@ -105,10 +106,10 @@ class CollectorProtocol:
             )
         elif path not in BODY_KIND_BY_PATH:
             todo = f"Events are sent to {', '.join(sorted(BODY_KIND_BY_PATH))}."
-            status, content = 404, refusal_content(NotFound("nothing is here", where=path, todo=todo))
+            status, content = 404, refusal_content(NotFound("nothing is here", where=path, todo=todo), path)
         elif scope["method"] != "POST":
             error = BadRequest(405, f"{scope['method']} is not served here", where=path, todo="Send it with POST.")
-            status, content = 405, refusal_content(error)
+            status, content = 405, refusal_content(error, path)
         else:
             status, content = await self._refusing(path, self._post(scope, path, reading, receive))
         await _answer(send, status, content, headers.get(b"origin", b"*"), is_last=reading.is_due)
@@ -118,19 +119,20 @@ class CollectorProtocol:
         try:
             return await answer
         except (BadRequest, NotFound) as error:
-            return status_of(error), refusal_content(error)
+            return status_of(error), refusal_content(error, path)
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
-            return 503, {**refusal_content(error), "where": path}  # why: where it happened is our inside
+            return 503, {**refusal_content(error, path, status=503), "where": path}  # why: the rest is our inside
         except Exception:  # why: the same, and the client learns nothing of our inside
             LOG.exception("a request could not be taken")
-            return 503, refusal_content(PatronError("the request could not be taken", todo="Try again in a second."))
+            error = PatronError("the request could not be taken", todo="Try again in a second.")
+            return 503, refusal_content(error, path, status=503)
 
     async def _post(self, scope: Scope, path: str, reading: "BodyReading", receive: Receive) -> Answer:
         """Check encoding and key, then read the body and hand it to the collector."""
         kind, headers = BODY_KIND_BY_PATH[path], reading.headers
         encoding = check_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
         key, is_in_address = _key(scope, path, headers)
-        sender = self.collector.admit(key, kind, is_in_address=is_in_address)
+        sender = self.collector.admit(key, kind, now=datetime.now(UTC), is_in_address=is_in_address)
         client = scope.get("client")
         reservation = (self.senders if sender else self.strangers).reserve(client[0] if client else "")
         try:
@@ -162,7 +164,7 @@ class CollectorProtocol:
     async def _settings(self, path: str, host: str) -> Answer:
         """The settings that Segment's browser client requests before it starts. Raises NotFound for an unknown key."""
         secret = path.removeprefix(SETTINGS_PATH[0]).removesuffix(SETTINGS_PATH[1])
-        key = self.collector.find_key(secret)
+        key = self.collector.find_key(secret, now=datetime.now(UTC))
         if key is None or key.kind != "write":
             raise NotFound("this is not a write key", where="/".join(SETTINGS_PATH), todo="Use the key of the source.")
         settings = {"apiKey": secret, "apiHost": f"{host}/v1", "version": __version__}
@@ -221,7 +223,7 @@ def _key(scope: Scope, path: str, headers: Headers) -> tuple[str, bool]:
 async def _answer(send: Send, status: int, content: dict[str, Any] | None, origin: bytes, *, is_last: bool) -> None:
     body = b"" if content is None else msgspec.json.encode(content)
     headers = [
-        JSON,
+        PROBLEM if status >= HTTPStatus.BAD_REQUEST else JSON,
         NOSNIFF,
         (b"content-length", str(len(body)).encode()),
         (b"access-control-allow-origin", origin),

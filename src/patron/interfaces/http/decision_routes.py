@@ -1,5 +1,6 @@
 """The decision ledger for programs."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +10,9 @@ from pydantic import Field
 from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decision_of, decisions
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import LookUp, answers_of
-from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.cursors import Cursor, CursorText
+from patron.interfaces.http.customer_scope import rows_of, visible_of
+from patron.interfaces.http.integer_bounds import MAX_PAGE, PageNumber, bounded_integer
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
 from patron.service.customer_lookup import lookup_customer
@@ -22,6 +25,14 @@ class DecisionLookUp(LookUp):
     """A customer by the shop's own id, in a body only, and a run."""
 
     run: str = Field(default="", max_length=LONGEST_NAME)
+
+
+@dataclass(frozen=True)
+class DecisionCursorPage(DecisionPage):
+    """A page of the ledger, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
 
 
 router = APIRouter(
@@ -39,9 +50,16 @@ def ledger(
     run: RunName = "",
     reason: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
     page: PageNumber = 1,
-) -> DecisionPage:
-    """Decisions of a run, counted by reason, filtered and paged; offers first."""
-    return decisions(answers_of(request).shop, run_id=run, reason=reason, page=page)
+    cursor: CursorText = "",
+) -> DecisionCursorPage:
+    """Decisions of a run, counted by reason, filtered and paged; offers first. A cursor stays in its run."""
+    if cursor:
+        before = Cursor.parse(cursor)
+        run, page = before.run_id, bounded_integer(before.after, 1, MAX_PAGE) or 1
+    only = rows_of(visible_of(request))
+    listed = decisions(answers_of(request).shop, run_id=run, reason=reason, page=page, only=only)
+    following = str(Cursor(listed.run_id, str(listed.page + 1))) if listed.page < listed.page_count else None
+    return DecisionCursorPage(**vars(listed), next_cursor=following)
 
 
 @router.post("/lookup")
@@ -49,12 +67,14 @@ def ledger(
 def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
     """The newest decision for the customer with one of the shop's own ids, an e-mail address or phone number."""
     shop = answers_of(request).shop
-    match = lookup_customer(shop, body.shop_id, now=datetime.now(UTC))
-    return decision_of(shop, [match.customer_id, *match.other_customer_ids], run_id=body.run)
+    match = lookup_customer(shop, body.shop_id, now=datetime.now(UTC), visible=visible_of(request))
+    return decision_of(
+        shop, [match.customer_id, *match.other_customer_ids], run_id=body.run, only=rows_of(visible_of(request))
+    )
 
 
 @router.get("/{decision_id}")
 @needs(Action.READ, Area.OFFERS)
 def decision(request: Request, decision_id: str, run: RunName = "") -> DecisionDetail:
     """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
-    return decision_of(answers_of(request).shop, [decision_id], run_id=run)
+    return decision_of(answers_of(request).shop, [decision_id], run_id=run, only=rows_of(visible_of(request)))

@@ -4,6 +4,7 @@ from patron.schema import errors
 
 STATUS: dict[type[errors.PatronError], int] = {
     errors.SettingsError: 500,
+    errors.BadKeyTerms: 422,
     errors.WorkspaceError: 500,
     errors.OlderWorkspace: 500,
     errors.WorkspaceBusy: 409,
@@ -19,6 +20,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadRequest: 400,
     errors.BadKey: 401,
     errors.NotAllowed: 403,
+    errors.AccessProblem: 422,
     errors.TooMany: 429,
     errors.Overloaded: 503,
     errors.ProfilesBehind: 503,
@@ -30,6 +32,8 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadLog: 422,
     errors.BadAllocation: 422,
     errors.ConflictingConstraints: 422,
+    errors.BadPrivacyRequest: 422,
+    errors.BadProposal: 422,
     errors.BadTrial: 422,
     errors.BadSegment: 422,
     errors.BadCampaign: 422,

@@ -9,6 +9,7 @@ from patron.answers.customer_explanation import customer_explanation
 from patron.commands.resolve_person import PersonIdentifier, find_identifier_tokens
 from patron.interfaces.console.explanation_texts import explanation_sentences
 from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.customer_scope import require_visible_person
 from patron.interfaces.http.privacy_routes import Person
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -34,6 +35,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Guarde
 def explain_to_person(request: Request, person: Person) -> Explanation:
     """Why one customer got an offer or none, and what the shop expects of them, in words for the customer."""
     shop = request.app.state.answers.shop
+    require_visible_person(request, PersonIdentifier(**person.identifier))
     tokens = find_identifier_tokens(shop, PersonIdentifier(**person.identifier))
     explained = customer_explanation(last_run(shop), tokens, person.customer_id)
     names = {offer.id: offer.name for offer in shop.policy.offers}

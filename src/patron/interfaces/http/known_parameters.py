@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from fastapi import Request
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
@@ -25,4 +26,16 @@ async def require_known_parameters(request: Request) -> None:
     """
     route = request.scope.get("route")
     if isinstance(route, APIRoute):
-        require_known(request.query_params, [field.alias for field in route.dependant.query_params])
+        require_known(request.query_params, _names(route))
+
+
+def _names(route: APIRoute) -> list[str]:
+    """Names that a route takes; a model stands for those of its fields."""
+    names: list[str] = []
+    for field in route.dependant.query_params:
+        kind = field.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += kind.model_fields
+        else:
+            names.append(field.alias)
+    return names

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from patron.answers.campaign_list import VersionContent, version_contents
 from patron.commands.campaign_steps import approve_version, take_version_step
 from patron.interfaces.http.access_control import needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
@@ -52,6 +53,12 @@ class VersionState(BaseModel):
 
 def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
     """Add the steps that people take with a planned one: approve, pause, resume, withdraw."""
+
+    @routes.get("/{name}/versions")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def versions(request: Request, name: Name) -> tuple[VersionContent, ...]:
+        """Every version with its content, the newest first."""
+        return version_contents(answers_of(request).shop, kind, name)
 
     @routes.post("/{name}/approve")
     @needs(Action.APPROVE, Area.CAMPAIGNS)

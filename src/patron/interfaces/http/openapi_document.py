@@ -1,26 +1,42 @@
-"""The OpenAPI document: API and collector, the keys that each path takes, and the one shape of every refusal."""
+"""The OpenAPI document: API and collector, the right that each path needs and who has it, one shape of refusals."""
 
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from patron.interfaces.http.access_control import CSRF_HEADER, SESSION_COOKIE, SIGNED_IN
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
-from patron.interfaces.http.refusals import Refusal
+from patron.interfaces.http.idempotency_keys import takes_key
+from patron.interfaces.http.openapi_examples import ANSWERS, BODIES
+from patron.interfaces.http.refusals import PROBLEM_JSON, Refusal
+from patron.schema.access_rights import KEY_RIGHTS, Action, Area, Grant, Right, Role, rights_of_user
 from patron.service.collector import BATCH, HISTORY, SENSORS
 
 DESCRIPTION = (
-    "Make a key with `patron keys create --kind write|secret|read`. Send it as `Authorization: Bearer KEY`, or as "
-    "`Authorization: Basic` with the key as user name and no password. Every refusal has one shape."
+    "Make a key with `patron keys create --kind write|secret|read`, or in Settings. Send it as `Authorization: Bearer "
+    "KEY`, or as `Authorization: Basic` with the key as user name and no password. `x-right` is the right that an "
+    "operation needs: a key has those of its kind, or the scopes among them that it was made with. Every refusal has "
+    "one shape (RFC 9457). Without a key or a session the answer is 401, whatever the address."
 )
-KEYS: dict[str, dict[str, str]] = {
-    "WriteKey": {"type": "http", "scheme": "basic", "description": "A write key as user name: it can send events."},
-    "SecretKey": {"type": "http", "scheme": "bearer", "description": "A secret key, which stays on the shop's server."},
-    "ReadKey": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A read key. Without a key this machine alone is answered.",
+SECRET, READ, WRITE, SESSION = "SecretKey", "ReadKey", "WriteKey", "Session"
+SCHEMES: dict[str, dict[str, str]] = {
+    SESSION: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": (
+            f"The session of a person who signed in; over HTTPS the cookie is __Host-{SESSION_COOKIE}. What changes "
+            f"something needs the token of the session's pages in {CSRF_HEADER}."
+        ),
     },
+    WRITE: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A write key as user name: public, it can send events and get lists for visitors.",
+    },
+    SECRET: {"type": "http", "scheme": "bearer", "description": "A secret key, which stays on the shop's server."},
+    READ: {"type": "http", "scheme": "bearer", "description": "A read key: results without personal data."},
     "WriteKeyInAddress": {
         "type": "apiKey",
         "in": "query",
@@ -34,22 +50,17 @@ KEYS: dict[str, dict[str, str]] = {
         "description": "A write or secret key, of Sensors Data's clients.",
     },
 }
-KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
-    "last run": [{}, {"ReadKey": []}],
-    "one person": [{"SecretKey": []}],
-    "scores": [{"SecretKey": []}],
-    "segments": [{"SecretKey": []}],
-    "campaigns": [{}, {"ReadKey": []}],
-    "steps of campaigns": [{"SecretKey": []}],
-    "journeys": [{}, {"ReadKey": []}],
-    "steps of journeys": [{"SecretKey": []}],
-    "messages": [{"SecretKey": []}],
-    "recommendations": [{}, {"ReadKey": []}],
-    "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],
-    "recommendations of many": [{"SecretKey": []}],
-    "collector": [{"WriteKey": []}, {"SecretKey": []}],
+SCHEME_OF_KIND = {"read": READ, "secret": SECRET, "write": WRITE}
+IDEMPOTENCY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A random id; the same request with the same id is answered as the first was, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
-"""Keys of the endpoints of each tag, one of which is needed; {} is none."""
+RIGHTS_OF_PEOPLE = rights_of_user(Role, Grant)
+"""Rights that some person can have."""
+SEND = Right(Action.ACT, Area.STOREFRONT)
 ADDRESS_KEYS = {"/beacon/v1/batch": "WriteKeyInAddress", "/sa": "TokenInAddress"}
 SUMMARIES = {
     BATCH: "Accept a batch of messages",
@@ -58,7 +69,7 @@ SUMMARIES = {
 }
 REFUSALS = {
     "400": "The body cannot be read.",
-    "401": "The key is missing, unknown or revoked.",
+    "401": "The key is missing, unknown, revoked or expired, or may not send events.",
     "408": "The request did not arrive in time; try again.",
     "413": "The body is larger than 4 MB, or has more than 20,000 messages.",
     "415": "The Content-Encoding is not read here.",
@@ -120,10 +131,14 @@ BROWSER_SETTINGS = {
     "summary": "Settings that Segment's browser client asks for before it starts",
     "operationId": "collect_settings",
     "security": [{}],
+    "x-right": "",
     "parameters": [{"name": "write_key", "in": "path", "required": True, "schema": {"type": "string"}}],
     "responses": {
         "200": {"description": "Where to send.", "content": {"application/json": {"schema": {"type": "object"}}}},
-        "404": {"description": "This is not a write key."},
+        "404": {
+            "description": "This is not a write key.",
+            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+        },
     },
 }
 
@@ -138,27 +153,47 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             schemas.pop(unused, None)
         schemas |= {"Refusal": Refusal.model_json_schema(), "Message": MESSAGE, "Messages": MESSAGES}
         schemas |= {"Accepted": ACCEPTED}
-        components["securitySchemes"] = KEYS
-        for path in document["paths"].values():
-            for operation in path.values():
-                _describe_refusals(operation)
+        components["securitySchemes"] = SCHEMES
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                _describe(operation, f"{method.upper()} {path}")
         document["paths"] |= {path: {"post": _collector_operation(path)} for path in BODY_KIND_BY_PATH}
         document["paths"]["{write_key}".join(SETTINGS_PATH)] = {"get": BROWSER_SETTINGS}
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _describe_refusals(operation: dict[str, Any]) -> None:
-    """Say which keys an endpoint of the API takes, and how it refuses."""
-    operation["security"] = KEYS_OF_TAG[operation["tags"][0]]
-    answers = operation["responses"]
-    answers |= {
-        "401": _refusal_schema("The key is missing, unknown or revoked."),
-        "403": _refusal_schema("The key is of another kind."),
-    }
+def security_of(right: str) -> list[dict[str, list[str]]]:
+    """Credentials of which one is needed for a right, as x-right names it; an empty one is none at all."""
+    if not right:
+        return [{}]
+    is_for_people = right == SIGNED_IN or Right.parse(right) in RIGHTS_OF_PEOPLE
+    kinds = [kind for kind, rights in KEY_RIGHTS.items() if right == SIGNED_IN or Right.parse(right) in rights]
+    return [{name: []} for name in ([SESSION] if is_for_people else []) + [SCHEME_OF_KIND[kind] for kind in kinds]]
+
+
+def _describe(operation: dict[str, Any], name: str) -> None:
+    """Say who can have the right that an endpoint needs, how it refuses, and what it looks like."""
+    right, answers = operation["x-right"], operation["responses"]
+    operation["security"] = security_of(right)
+    if right:
+        answers["401"] = _refusal_schema("No session and no key, or a key that is unknown, revoked or expired.")
+        answers["403"] = _refusal_schema(f"Whoever asks has not the right {right}.")
     if "422" in answers:
         answers["422"] = _refusal_schema("A parameter or the body is not what is taken here.")
     answers["default"] = _refusal_schema("Any other refusal.")
+    if takes_key(None if right in {"", SIGNED_IN} else Right.parse(right), name.partition(" ")[0]):
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
+        answers["409"] = _refusal_schema("The first request with this Idempotency-Key is being answered.")
+    _add_example(operation, name)
+
+
+def _add_example(operation: dict[str, Any], name: str) -> None:
+    """Show a request and its answer, of the operations that have them."""
+    if name in BODIES:
+        operation["requestBody"]["content"]["application/json"]["example"] = BODIES[name]
+    if name in ANSWERS:
+        operation["responses"]["200"]["content"]["application/json"]["example"] = ANSWERS[name]
 
 
 def _collector_operation(path: str) -> dict[str, Any]:
@@ -168,11 +203,12 @@ def _collector_operation(path: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
     if kind == SENSORS:
         content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "additionalProperties": True}}}
-    return {
+    operation = {
         "tags": ["collector"],
         "summary": SUMMARIES.get(kind, f"Accept one message of type {kind}"),
         "operationId": f"collect{path.replace('/', '_')}",
-        "security": [*KEYS_OF_TAG["collector"], *in_address],
+        "security": [*security_of(str(SEND)), *in_address],
+        "x-right": str(SEND),
         "requestBody": {"required": True, "content": content},
         "responses": {
             "200": {
@@ -182,8 +218,10 @@ def _collector_operation(path: str) -> dict[str, Any]:
             **{status: _refusal_schema(what) for status, what in REFUSALS.items()},
         },
     }
+    _add_example(operation, f"POST {path}")
+    return operation
 
 
 def _refusal_schema(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Refusal"}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": schema}}}

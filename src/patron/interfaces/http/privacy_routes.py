@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from patron.commands.export import export_customer
 from patron.commands.forget import ErasureCertificate, forget
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.commands.resolve_person import PersonIdentifier
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.customer_scope import require_visible_person
 from patron.schema.access_rights import Action, Area
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
@@ -44,11 +46,15 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Guarde
 @needs(Action.ACT, Area.PRIVACY)
 def forget_person(request: Request, person: Person) -> ErasureCertificate:
     """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
-    return forget(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))
+    require_visible_person(request, PersonIdentifier(**person.identifier))
+    return forget(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC), by=step_actor_of(request))
 
 
 @router.post("/export")
 @needs(Action.EXPORT, Area.PRIVACY)
 def export_person(request: Request, person: Person) -> dict[str, Any]:
     """Everything that is known of a person, with identifiers and texts in clear."""
-    return export_customer(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))
+    require_visible_person(request, PersonIdentifier(**person.identifier))
+    return export_customer(
+        request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC), by=step_actor_of(request)
+    )

@@ -15,7 +15,7 @@ from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadQuery, NoRunYet, NotAllowed
+from patron.schema.errors import BadQuery, NotAllowed
 from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
@@ -58,7 +58,7 @@ def workers_of(request: Request) -> QueryWorkers:
 
 
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
-    """Result of a question's SQL; the newest results are kept until the next run. Raises BadQuery."""
+    """Result of a question's SQL; the newest results are kept until the next run. Raises NoRunYet, BadQuery."""
     shop, state = answers_of(request).shop, request.app.state
     if not hasattr(state, "question_results"):
         state.question_results = RecentResults()
@@ -94,11 +94,8 @@ class RecentResults:
 
 
 def _run_of(shop: Shop) -> object:
-    """What tells one run's tables from another's."""
-    try:
-        view = last_run(shop)
-    except NoRunYet:
-        return None
+    """What tells one run's tables from another's. Raises NoRunYet."""
+    view = last_run(shop)
     return (view.run.run_id, tuple(sorted(view.pinned.items())), view.withdrawn)
 
 

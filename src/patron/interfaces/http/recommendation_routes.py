@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, needs_nothing
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -164,7 +165,9 @@ def preview(
 ) -> RecommendationPreview:
     """A list for staff: nothing is tried and nothing remembered; and why a product is not in it."""
     query = PreviewQuery(scenario, customer, product, why_not)
-    return preview_recommendations(recommendations_of(request), query, now=datetime.now(UTC))
+    return preview_recommendations(
+        recommendations_of(request), query, now=datetime.now(UTC), only=rows_of(visible_of(request))
+    )
 
 
 @of_shoppers.post(PATH)

@@ -48,14 +48,32 @@ DATE = "is not a time with its zone, such as 2024-06-30T00:00:00Z"
 SEE = "See /openapi.json."
 
 
-class Refusal(BaseModel):
-    """What was wrong, where, and what to do."""
+PROBLEM_JSON = "application/problem+json"
+"""Type of every refusal (RFC 9457)."""
+TYPE = "urn:patron:refusal:"
 
+
+class Refusal(BaseModel):
+    """A refusal (RFC 9457), with where it was and what to do."""
+
+    type: str
+    """urn:patron:refusal: and the name of the kind of refusal."""
+    title: str
+    """What kind of refusal it is."""
+    status: int
+    """The status of the answer."""
+    detail: str
+    """What was wrong."""
+    instance: str
+    """Address that refused; empty where none was read."""
     error: str
     """Name of the kind of refusal, as in the reference of errors."""
     what: str
-    where: str = ""
-    todo: str = ""
+    """The same as the detail."""
+    where: str
+    """Field, parameter or part that was wrong."""
+    todo: str
+    """What to do."""
 
 
 def is_for_programs(path: str) -> bool:
@@ -73,14 +91,24 @@ def _plain(path: str) -> str:
     return SLASHES.sub("/", path).lower()
 
 
-def refusal_content(error: PatronError) -> dict[str, str]:
-    """A refusal as JSON."""
-    return {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
+def refusal_content(error: PatronError, path: str = "", *, status: int | None = None) -> dict[str, str | int]:
+    """A refusal as JSON, of a path."""
+    return {
+        "type": f"{TYPE}{type(error).__name__}",
+        "title": (type(error).__doc__ or "").partition("\n")[0].rstrip("."),
+        "status": status or status_of(error),
+        "detail": error.what,
+        "instance": path,
+        "error": type(error).__name__,
+        "what": error.what,
+        "where": error.where,
+        "todo": error.todo,
+    }
 
 
-def refusal(error: PatronError) -> JSONResponse:
+def refusal(error: PatronError, path: str) -> JSONResponse:
     """Answer of a refusal."""
-    return JSONResponse(refusal_content(error), status_of(error))
+    return JSONResponse(refusal_content(error, path), status_of(error), media_type=PROBLEM_JSON)
 
 
 async def refuse_invalid(request: Request, error: Exception) -> Response:
@@ -88,18 +116,21 @@ async def refuse_invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     problems = dict.fromkeys(f"{_name(one['loc'])} {_words(one)}" for one in error.errors())
-    return refusal(BadRequest(422, "; ".join(problems), where=request.url.path, todo=SEE))
+    path = request.url.path
+    return refusal(BadRequest(422, "; ".join(problems), where=path, todo=SEE), path)
 
 
 async def refuse_unfinished(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
     """Give up a request that ended before its body did: nobody reads the answer, and nothing failed."""
-    return refusal(BadRequest(400, "the request ended early", where=request.url.path))
+    path = request.url.path
+    return refusal(BadRequest(400, "the request ended early", where=path), path)
 
 
 async def refuse_fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
     """Answer for a fault of ours, which the log has; the reader learns nothing of our inside."""
-    if is_for_programs(request.url.path):
-        return refusal(PatronError("the request failed", where=request.url.path, todo="See the log of the server."))
+    path = request.url.path
+    if is_for_programs(path):
+        return refusal(PatronError("the request failed", where=path, todo="See the log of the server."), path)
     return Response("Internal Server Error", 500, media_type="text/plain")
 
 

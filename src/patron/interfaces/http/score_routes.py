@@ -7,7 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.cursors import CursorText, Limit, page_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -30,6 +32,8 @@ class ScorePage(BaseModel):
     missing_forecasts: list[MissingForecast]
     """What the run has too little history for: these columns are null."""
     rows: list[dict[str, Any]]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
 
 
 router = APIRouter(
@@ -39,20 +43,26 @@ router = APIRouter(
 
 @router.get("")
 @needs(Action.EXPORT, Area.CUSTOMERS)
-def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
+def scores(
+    request: Request, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None, as_of: AsOf = None
+) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
-    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
-    count = export.rows.num_rows
+    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC), by=step_actor_of(request))
+    visible = visible_of(request)
+    rows = export.rows if visible is None else visible.restrict(export.rows)
+    count, size = rows.num_rows, limit or PAGE_SIZE
+    shown = page_of(rows, export.run_id, page=page, size=size, cursor=cursor)
     return ScorePage(
         run_id=export.run_id,
         as_of=export.as_of,
         page=page,
-        page_count=max(1, -(-count // PAGE_SIZE)),
+        page_count=max(1, -(-count // size)),
         customer_count=count,
         objecting_count=export.objecting_count,
         erased_count=export.erased_count,
         missing_forecasts=list(export.missing_forecasts),
-        rows=export.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+        rows=shown.rows,
+        next_cursor=shown.next_cursor,
     )
 
 

@@ -36,6 +36,9 @@ HEADERS = {
 }
 
 
+HSTS = "max-age=31536000"
+"""Browsers that came by HTTPS use nothing else for a year."""
+HSTS_OF_CONSOLE = f"{HSTS}; includeSubDomains"
 CORS_PATH = "/api/recommendations"
 """Pages of a shop, which are elsewhere, request lists for visitors here."""
 CORS = {
@@ -50,8 +53,9 @@ CORS = {
 class SecurityHeaders:
     """ASGI middleware: the headers above on every answer, and no copy kept of anything but the look."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: "Callable[[], HostNames]") -> None:
         self.app = app
+        self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the headers added."""
@@ -64,6 +68,9 @@ class SecurityHeaders:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                if scope.get("scheme") == "https":
+                    is_console = _host(scope) == self.names().console
+                    headers["Strict-Transport-Security"] = HSTS_OF_CONSOLE if is_console else HSTS
             await send(message)
 
         await self.app(scope, receive, with_headers)
@@ -100,7 +107,8 @@ class KnownHosts:
         is_public = scope.get("path", "").startswith(PUBLIC) and host == names.customers
         if not host or (host not in {*HOSTS, names.console} and not is_public):
             todo = f"Use {' or '.join(HOSTS)}, or set public_url in [access] of patron.toml."
-            app = refusal(BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo))
+            error = BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo)
+            app = refusal(error, scope.get("path", ""))
         await app(scope, receive, send)
 
 
@@ -115,4 +123,4 @@ def protect(app: Starlette, shop: Shop, visitor: Actor | None) -> None:
     app.add_middleware(BoundedBodies)  # why: around access control, so that the body of what it refuses is not read on
     app.add_middleware(GZipMiddleware, minimum_size=800)
     app.add_middleware(KnownHosts, names=lambda: HostNames.of(shop.settings))
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, names=lambda: HostNames.of(shop.settings))

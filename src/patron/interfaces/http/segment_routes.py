@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from patron.answers.saved_segments import (
+    RuleCount,
     SegmentComparison,
-    SegmentCount,
     SegmentDetail,
     SegmentLine,
     SegmentNames,
@@ -22,6 +22,8 @@ from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.cursors import CursorText, Limit, page_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -44,6 +46,8 @@ class MemberPage(BaseModel):
     page_count: int
     customer_count: int
     rows: list[dict[str, Any]]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
 
 
 class RuleBody(BaseModel):
@@ -59,6 +63,8 @@ class CountedRule(RuleBody):
 
     is_live: bool = False
     """Whether events count that were stored since the last run; all else is of that run."""
+    with_overlaps: bool = False
+    """Whether saved segments with members in common are listed, too."""
 
 
 class SegmentBody(RuleBody):
@@ -100,10 +106,10 @@ def fields(request: Request) -> SegmentNames:
 
 @router.post("/segments/count")
 @needs(Action.READ, Area.SEGMENTS)
-def count(request: Request, body: CountedRule) -> SegmentCount:
-    """Customers whom a rule selects, which is not saved."""
+def count(request: Request, body: CountedRule) -> RuleCount:
+    """Customers whom a rule selects, which is not saved, and what they are expected to bring."""
     at = datetime.now(UTC) if body.is_live else None
-    return count_rule(answers_of(request).shop, body.rule, at=at)
+    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps)
 
 
 @router.get("/segments/{name}")
@@ -122,17 +128,23 @@ def comparison(request: Request, name: str, other: str) -> SegmentComparison:
 
 @with_secret_key.get("/{name}/members")
 @needs(Action.EXPORT, Area.SEGMENTS)
-def members(request: Request, name: str, page: PageNumber = 1) -> MemberPage:
+def members(
+    request: Request, name: str, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
+) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
-    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC))
-    count = listed.rows.num_rows
+    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC), by=step_actor_of(request))
+    visible = visible_of(request)
+    rows = listed.rows if visible is None else visible.restrict(listed.rows)
+    count, size = rows.num_rows, limit or PAGE_SIZE
+    shown = page_of(rows, listed.run_id, page=page, size=size, cursor=cursor)
     return MemberPage(
         segment=name,
         run_id=listed.run_id,
         page=page,
-        page_count=max(1, -(-count // PAGE_SIZE)),
+        page_count=max(1, -(-count // size)),
         customer_count=count,
-        rows=listed.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+        rows=shown.rows,
+        next_cursor=shown.next_cursor,
     )
 
 

@@ -1,5 +1,6 @@
-"""`patron serve`: collector, API and console on this machine only."""
+"""`patron serve`: collector, API and console, on this machine or behind TLS."""
 
+import errno
 import gc
 import resource
 import signal
@@ -11,11 +12,14 @@ from typing import Any, cast
 
 import uvicorn
 
+from patron.commands.manage_users import setup_path
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.bounded_connection import BoundedConnection
 from patron.interfaces.http.collector_protocol import App, CollectorProtocol
 from patron.interfaces.http.connection_limits import ConnectionLimits, OpenConnections
+from patron.interfaces.http.listening import LOOPBACK, Certificate, require_place
+from patron.schema.access_rights import VISITOR
 from patron.schema.errors import SettingsError
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
@@ -25,34 +29,32 @@ from patron.service.run_timer import RunTimer
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
-LOOPBACK = "127.0.0.1"
 LIMITS = ConnectionLimits()
 FILES = 256
 """Files that the server opens besides connections: the lake, the inbox, the store."""
 
 
-def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> None:
-    """Serve until interrupted or terminated (SIGTERM). Raises SettingsError for another host or a port in use.
+def serve(
+    shop: Shop,
+    *,
+    host: str,
+    port: int,
+    accept_only: bool = False,
+    is_demo: bool = False,
+    certificate: Certificate | None = None,
+) -> None:
+    """Serve until interrupted or terminated (SIGTERM).
 
-    With `accept_only` another process moves what was accepted, which only an inbox on a server makes sense of.
+    With `accept_only` another process moves what was accepted, which only an inbox on a server makes sense of; a demo
+    is read without a sign-in. Raises SettingsError for a place that is not safe or in use.
     """
-    if host != LOOPBACK:
-        raise SettingsError(
-            f"cannot listen on {host}", where="--host", todo=f"Use {LOOPBACK}: there is no access control yet."
-        )
+    require_place(shop, host, certificate, is_demo=is_demo)
     if accept_only and not shop.settings.inbox_url:
         raise SettingsError(
             "there is no inbox that others share", where="--accept-only", todo="Set inbox_url to a PostgreSQL database."
         )
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()  # why: the address that is said next answers at once
-    except OSError as error:
-        listener.close()
-        raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
-    at = f"http://{host}:{listener.getsockname()[1]}"
+    listener = _listen(host, port)
+    at = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
@@ -61,13 +63,36 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     for sender in () if accept_only else senders:
         sender.start()
     try:
+        at = shop.settings.access.public_url if host != LOOPBACK else at
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
-        application = CollectorProtocol(collector, create_app(shop, collector))
-        run_server(server_config(application, shop.settings.collect), listener)
+        if not is_demo and (path := setup_path(shop, now=datetime.now(UTC))):
+            output.say(f"Set up the first account, within 24 hours: {at}{path}")
+        application = CollectorProtocol(collector, create_app(shop, collector, visitor=VISITOR if is_demo else None))
+        files: dict[str, Any] = {}
+        if certificate:
+            files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}
+        run_server(server_config(application, shop.settings.collect, **files), listener)
     finally:
         for sender in senders:
             sender.stop()
         collector.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()  # why: the address that is said next answers at once
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
+        what = f"cannot listen on {host} ({error.strerror or error})"
+        raise SettingsError(what, where="--host", todo="Name an address of this machine, or 0.0.0.0.") from error
+    return listener
 
 
 def run_server(config: uvicorn.Config, listener: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date as Day  # noqa: N812 - a method has the name
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -79,6 +80,10 @@ class Formats:
         if moment is None:
             return MISSING
         return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
+
+    def day(self, day: Day) -> str:
+        """Day of a calendar."""
+        return dates.format_date(day, "medium", locale=self.locale)
 
     def short_date(self, moment: datetime) -> str:
         """Day and month in the shop's time zone."""

@@ -141,6 +141,15 @@ def _create_console_tables() -> None:
     op.create_index("ix_customer_tasks_customer_id", "customer_tasks", ["customer_id"])
     op.create_index("ix_customer_tasks_owner", "customer_tasks", ["owner"])
     op.create_table(
+        "customer_owners",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("assigned_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id"),
+    )
+    op.create_index("ix_customer_owners_owner", "customer_owners", ["owner"])
+    op.create_table(
         "watch_list_snoozes",
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
@@ -177,6 +186,7 @@ def _create_console_tables() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("decided_by", sa.Text(), nullable=False),
         sa.Column("previous_content", sa.Text(), nullable=False),
+        sa.Column("preview", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("proposal_id"),
     )
     op.create_table(
@@ -188,6 +198,29 @@ def _create_console_tables() -> None:
         sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("actor", "idempotency_key"),
+    )
+    op.create_table(
+        "contact_cards",
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("card_id"),
+    )
+    op.create_table(
+        "name_words",
+        sa.Column("word", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("word", "card_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "acquisition_costs",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("cost_cents", sa.BigInteger(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "month"),
     )
 
 

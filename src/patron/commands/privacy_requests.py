@@ -1,0 +1,300 @@
+"""Requests of people about their data: entered by a privacy officer, and worked off.
+
+What identifies the person, and the words of the request, are sealed under the id of the request. They are deleted when
+the person is erased, and when a request ends about whom nothing is known.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.commands.consent_events import write_consent_events
+from patron.commands.export import archive_of, export_customer, rows_of_person
+from patron.commands.forget import ErasureCertificate, forget
+from patron.commands.resolve_person import Person, PersonIdentifier, find_identifier_tokens, find_person
+from patron.govern import audit_log
+from patron.govern.consent_ledger import WITHDRAWN
+from patron.govern.sealed_texts import seal, unseal
+from patron.govern.vault import CUSTOMER_ID, PREFIXES, Vault
+from patron.schema.errors import BadPrivacyRequest, NotFound
+from patron.schema.privacy_requests import (
+    KINDS,
+    MOST_CHARACTERS,
+    REJECTIONS,
+    SOURCES,
+    RequestContent,
+    due_time,
+)
+from patron.storage.console_tables import PRIVACY_REQUESTS
+from patron.storage.shop import Shop
+
+EVENT_SOURCE = "patron-privacy-desk"
+"""Source of the consent events."""
+CHANNEL = "privacy_desk"
+PHONE = re.compile(r"\+?[\d\s()/.-]{6,}")
+
+
+@dataclass(frozen=True)
+class ErasurePreview:
+    """What an erasure would erase."""
+
+    account_count: int
+    device_count: int
+    address_count: int
+    """E-mail addresses and telephone numbers that nobody else has."""
+    rows: Mapping[str, int]
+    """Rows by table, the most first."""
+
+
+@dataclass(frozen=True)
+class _OpenRequest:
+    """A request that is worked off."""
+
+    request_id: str
+    kind: str
+    customer_id: str | None
+    content: RequestContent
+
+    @property
+    def identifier(self) -> dict[str, str]:
+        """The identifier, as commands about a person take it. Raises BadPrivacyRequest where nobody is known."""
+        if self.customer_id is None:
+            raise _refusal("nobody is known by this identifier", "Search again, or close the request.")
+        return {self.content.how: self.content.identifier}
+
+
+def open_request(  # noqa: PLR0913 - the fields of the form
+    shop: Shop,
+    kind: str,
+    identifier: str,
+    *,
+    words: str = "",
+    source: str = "email",
+    received_at: datetime,
+    by: str,
+    now: datetime,
+) -> str:
+    """Enter a request, due one month after it was received; look for the person. Returns its id.
+
+    Raises BadPrivacyRequest.
+    """
+    identifier, words = identifier.strip(), words.strip()
+    if kind not in KINDS or source not in SOURCES:
+        raise _refusal("the kind or the source is not one of the list", f"Use one of {', '.join((*KINDS, *SOURCES))}.")
+    if not identifier or max(len(identifier) * 10, len(words)) > MOST_CHARACTERS:
+        raise _refusal("the identifier is missing, or a text is too long", "Enter an e-mail address, phone or id.")
+    if received_at > now:
+        raise _refusal("it was received in the future", "Enter the day on which it was received.")
+    request_id = secrets.token_hex(6)
+    content, customer_id = _identify(shop, identifier)
+    row = {
+        "request_id": request_id,
+        "kind": kind,
+        "customer_id": customer_id,
+        "content": _seal(shop, request_id, {**asdict(content), "words": words}),
+        "source": source,
+        "state": "open",
+        "received_at": received_at,
+        "due_at": due_time(received_at),
+        "created_by": by,
+        "closed_by": "",
+        "result": "",
+    }
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(PRIVACY_REQUESTS).values(row))
+        details = {"request_id": request_id, "kind": kind}
+        audit_log.append(shop, connection, "privacy request received", details, at=now, by=by)
+    return request_id
+
+
+def identify_again(shop: Shop, request_id: str) -> bool:
+    """Look for the person of an open request again; whether somebody is known now."""
+    request = _open_request(shop, request_id)
+    fresh, customer_id = _identify(shop, request.content.identifier)
+    content = {**asdict(request.content), "how": fresh.how, "match": fresh.match}
+    values = {"customer_id": customer_id, "content": _seal(shop, request_id, content)}
+    with shop.store.begin() as connection:
+        connection.execute(_chosen(request_id).values(values))
+    return customer_id is not None
+
+
+def export_archive(shop: Shop, request_id: str, *, by: str, now: datetime) -> bytes:
+    """Everything that is known of the person as a ZIP archive; the audit log records it.
+
+    Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
+    """
+    request = _open_request(shop, request_id)
+    return archive_of(export_customer(shop, now=now, by=by, **request.identifier))
+
+
+def preview_erasure(shop: Shop, request_id: str) -> ErasurePreview:
+    """What the erasure of the person would erase from tables. Raises BadPrivacyRequest, NotFound."""
+    request = _open_request(shop, request_id)
+    person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
+    rows = rows_of_person(shop, shop.snapshot() or shop.newest_snapshot(), person)
+    counts = {name: len(listed) for name, listed in rows.items() if listed}
+    return ErasurePreview(
+        person.token_count("user_id"),
+        person.token_count("anonymous_id"),
+        person.token_count("email") + person.token_count("phone"),
+        dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))),
+    )
+
+
+def erase_person(shop: Shop, request_id: str, *, by: str, now: datetime) -> ErasureCertificate:
+    """Erase the person of a request, which ends with the certificate; repeatable until it has ended.
+
+    Raises BadPrivacyRequest for a request of another kind, and as `forget` does.
+    """
+    request = _open_request(shop, request_id)
+    if request.kind != "erasure":
+        raise _refusal("the request is not for an erasure", "Enter a request for an erasure.")
+    certificate = forget(shop, now=now, by=by, **request.identifier)
+    if certificate.files_left:
+        content = _seal(shop, request_id, {"files_left": certificate.files_left})
+        with shop.store.begin() as connection:
+            connection.execute(_chosen(request_id).values(content=content))
+    return certificate
+
+
+def confirm_files(shop: Shop, request_id: str, *, by: str, now: datetime) -> None:
+    """Confirm that the files which an erasure left were looked at; their names are deleted."""
+    with shop.store.begin() as connection:
+        connection.execute(_chosen(request_id).where(PRIVACY_REQUESTS.c.state == "done").values(content=None))
+        details = {"request_id": request_id}
+        audit_log.append(shop, connection, "files of an erasure checked", details, at=now, by=by)
+
+
+def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *, by: str, now: datetime) -> None:
+    """End the processing for some purposes, as the person requests: entries of the consent ledger; closes the request.
+
+    Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
+    """
+    request = _open_request(shop, request_id)
+    if not purposes:
+        raise _refusal("no purpose was chosen", "Choose what the person objects to.")
+    person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
+    rows = [
+        {
+            "event_id": f"privacy-{request_id}-{purpose}-{number}"[:64],
+            "name": WITHDRAWN,
+            "occurred_at": now,
+            kind: value,
+            "channel": CHANNEL,
+            "properties": json.dumps({"purpose": purpose}),
+        }
+        for purpose in sorted(purposes)
+        for number, (kind, value) in enumerate(_names(shop, person))
+    ]
+    write_consent_events(shop, rows, source=EVENT_SOURCE, now=now)
+    _close(shop, request, "done", ",".join(sorted(purposes)), by=by, now=now)
+
+
+def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: datetime) -> None:
+    """Close a request that was answered, or about whom nothing is known. Raises BadPrivacyRequest for an erasure."""
+    request = _open_request(shop, request_id)
+    if request.kind == "erasure" and request.customer_id is not None:
+        raise _refusal("the person is known, and not erased yet", "Erase the person, or reject the request.")
+    result = request.content.match if request.customer_id is None else "answered"
+    _close(shop, request, "done", result, note=note, by=by, now=now)
+
+
+def reject_request(shop: Shop, request_id: str, reason: str, *, note: str = "", by: str, now: datetime) -> None:
+    """Reject a request, for a reason of the list. Raises BadPrivacyRequest."""
+    if reason not in REJECTIONS:
+        raise _refusal("no reason was chosen", f"Use one of {', '.join(REJECTIONS)}.")
+    _close(shop, _open_request(shop, request_id), "rejected", reason, note=note, by=by, now=now)
+
+
+def find_customer_id(shop: Shop, identifier: str) -> str | None:
+    """Opaque id of whoever an identifier of any kind names; None for nobody."""
+    return _identify(shop, identifier.strip())[1]
+
+
+def _close(  # noqa: PLR0913 - what closing consists of
+    shop: Shop, request: _OpenRequest, state: str, result: str, *, note: str = "", by: str, now: datetime
+) -> None:
+    content = None
+    if request.customer_id is not None:  # why: of whom nothing is known, nothing is kept
+        note = note.strip()[:MOST_CHARACTERS]
+        content = _seal(shop, request.request_id, {**asdict(request.content), "note": note})
+    values = {"state": state, "result": result, "closed_at": now, "closed_by": by, "content": content}
+    with shop.store.begin() as connection:
+        still_open = _chosen(request.request_id).where(PRIVACY_REQUESTS.c.state == "open")
+        if not connection.execute(still_open.values(values)).rowcount:
+            raise _closed()
+        details = {"request_id": request.request_id, "kind": request.kind, "result": result}
+        audit_log.append(shop, connection, f"privacy request {state}", details, at=now, by=by)
+
+
+def _open_request(shop: Shop, request_id: str) -> _OpenRequest:
+    chosen = sa.select(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
+    with shop.store.begin() as connection:
+        row = connection.execute(chosen).mappings().first()
+    if row is None:
+        raise NotFound("no such request", where=request_id, todo="Open it from the privacy desk.")
+    if row["state"] != "open" or row["content"] is None:
+        raise _closed()
+    content = RequestContent.of(json.loads(unseal(shop, request_id, row["content"])))
+    return _OpenRequest(request_id, row["kind"], row["customer_id"], content)
+
+
+def _identify(shop: Shop, identifier: str) -> tuple[RequestContent, str | None]:
+    """How an identifier names somebody, and whom; a person who was erased is nobody's customer."""
+    vault = Vault.open(shop)
+    for how in _ways(identifier):
+        name = PersonIdentifier(**{how: identifier})
+        if how != "customer_id" and not find_identifier_tokens(shop, name):
+            continue
+        try:
+            person = find_person(shop, vault, name)
+        except NotFound:
+            continue
+        if vault.forgotten.issuperset(person.tokens):
+            return RequestContent(how, identifier, match="erased"), None
+        return RequestContent(how, identifier, match="customer"), person.customer_id
+    return RequestContent(next(_ways(identifier)), identifier, match="nobody"), None
+
+
+def _ways(identifier: str) -> Iterator[str]:
+    """What kinds of identifiers a text may be, the likeliest first."""
+    if "@" in identifier:
+        yield "email"
+    yield "user_id"
+    if PHONE.fullmatch(identifier):
+        yield "phone"
+    if CUSTOMER_ID.fullmatch(identifier):
+        yield "customer_id"
+    yield "anonymous_id"
+
+
+def _names(shop: Shop, person: Person) -> list[tuple[str, str]]:
+    """Every user id of a person, or every device of one who has none, as events name them."""
+    for kind in ("user_id", "anonymous_id"):
+        tokens = [token for token in person.tokens if token.startswith(PREFIXES[kind])]
+        names = [(kind, value) for value in Vault.open(shop).reveal(tokens) if value is not None]
+        if names:
+            return names
+    return []
+
+
+def _chosen(request_id: str) -> sa.Update:
+    return sa.update(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
+
+
+def _seal(shop: Shop, request_id: str, content: Mapping[str, Any]) -> bytes:
+    return seal(shop, request_id, json.dumps(content, ensure_ascii=False))
+
+
+def _closed() -> BadPrivacyRequest:
+    return _refusal("the request is closed", "Enter it again if it has to be worked on.")
+
+
+def _refusal(what: str, todo: str) -> BadPrivacyRequest:
+    return BadPrivacyRequest(what, where="privacy request", todo=todo)

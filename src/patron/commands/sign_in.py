@@ -1,0 +1,243 @@
+"""Signing in: password, then the second factor of whoever has one; the first sign-in by a link; signing out.
+
+Somebody unknown gets the same answer as somebody who is mistaken, after about the same time: a password is hashed and
+an entry is written either way.
+"""
+
+import base64
+import hashlib
+import json
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from patron.commands.sign_in_limits import SignInLimits
+from patron.govern import audit_log, users
+from patron.govern.passwords import hash_password, is_outdated, is_password, require_good_password
+from patron.govern.sealed_texts import seal, unseal
+from patron.govern.second_factor import use_code
+from patron.govern.user_links import LinkKind, end_links, find_link, use_link
+from patron.govern.user_sessions import Browser, Session, create_session, end_sessions, session_hash
+from patron.govern.users import Access, User, UserState
+from patron.schema.access_rights import Grant, Role
+from patron.schema.errors import AccessProblem, WorkspaceError
+from patron.storage.access_tables import SESSIONS, USERS
+from patron.storage.shop import Shop
+
+__all__ = ["Browser", "LinkKind", "SignInLimits"]
+TICKET = "ticket between password and second factor"
+TICKET_LASTS = timedelta(minutes=5)
+WELL_KNOWN = timedelta(days=60)
+"""How long an address counts as one of a user's."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What somebody enters to sign in."""
+
+    email: str
+    password: str
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """What a right password leads to: a session, or the question for a second factor."""
+
+    locale: str
+    """Language of the user; empty is the shop's."""
+    secret: str = ""
+    """Of the new session's cookie."""
+    ticket: str = ""
+    """Proves the password while the second factor is entered."""
+
+
+def sign_in(
+    shop: Shop, entered: Credentials, browser: Browser, *, limits: SignInLimits, replaces: str = "", now: datetime
+) -> SignIn:
+    """Sign somebody in who knows the password; the session of the cookie that it replaces ends.
+
+    Raises AccessProblem.
+    """
+    is_known = _is_known_address(shop, entered.email, browser.address, now=now)
+    limits.count_attempt(entered.email, browser.address, is_known=is_known, now=now)
+    with shop.store.begin() as connection:
+        user = users.find_user_by_email(connection, entered.email)
+        stored = users.secret_of(connection, user.user_id)["password_hash"] if user else ""
+    is_right = is_password(stored, entered.password)
+    if user is None or not is_right or user.state != UserState.ACTIVE:
+        with shop.store.begin() as connection:
+            _log(shop, connection, "sign-in failed", user.user_id if user else "", now, step="password")
+        raise AccessProblem("sign_in_wrong", "e-mail address or password is wrong", status=401)
+    limits.forget_attempts(entered.email, browser.address)
+    if is_outdated(stored):
+        stored = hash_password(entered.password)
+        with shop.store.begin() as connection:
+            users.change_user(connection, user.user_id, password_hash=stored)
+    if user.has_second_factor:
+        return SignIn(user.locale, ticket=_ticket(shop, user.user_id, stored, now))
+    with shop.store.begin() as connection:
+        return _begin(shop, connection, user, browser, replaces=replaces, now=now)
+
+
+def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
+    shop: Shop, ticket: str, code: str, browser: Browser, *, limits: SignInLimits, replaces: str = "", now: datetime
+) -> SignIn:
+    """Sign somebody in who proved the password and has a code. Raises AccessProblem."""
+    user_id = _ticket_user(shop, ticket, now=now)
+    limits.count_code(user_id, now=now)
+    with shop.store.begin() as connection:
+        user = users.find_user(connection, user_id)
+        kind = use_code(shop, connection, user_id, code, at=now)
+        if kind and user.state == UserState.ACTIVE:
+            limits.forget_codes(user_id)
+            if kind == "recovery":
+                _log(shop, connection, "recovery code used", user_id, now)
+            return _begin(shop, connection, user, browser, replaces=replaces, now=now)
+        _log(shop, connection, "sign-in failed", user_id, now, step="second factor")
+    raise AccessProblem("code_wrong", "the code is wrong, was used, or is too old", status=401)
+
+
+def _ticket_user(shop: Shop, ticket: str, *, now: datetime) -> str:
+    """The user who proved the password a moment ago. Raises AccessProblem."""
+    again = AccessProblem("sign_in_again", "the sign-in took too long", status=401, todo="Sign in again.")
+    try:
+        content = json.loads(unseal(shop, TICKET, base64.urlsafe_b64decode(ticket.encode())))
+    except (WorkspaceError, Base64Error, UnicodeEncodeError, ValueError):
+        raise again from None
+    with shop.store.begin() as connection:
+        stored = connection.scalar(sa.select(USERS.c.password_hash).where(USERS.c.user_id == content["user_id"]))
+    if now >= datetime.fromisoformat(content["until"]) or content["password"] != _mark(stored or ""):
+        raise again
+    return content["user_id"]
+
+
+def _is_known_address(shop: Shop, email: str, address: str, *, now: datetime) -> bool:
+    """Whether the user of an e-mail address signed in from this address of the network lately."""
+    chosen = (
+        sa.select(SESSIONS.c.session_id)
+        .join(USERS, USERS.c.user_id == SESSIONS.c.user_id)
+        .where(USERS.c.email == email.strip().lower(), SESSIONS.c.address == address)
+        .where(SESSIONS.c.created_at > now - WELL_KNOWN)
+    )
+    with shop.store.begin() as connection:
+        return connection.execute(chosen.limit(1)).first() is not None
+
+
+def sign_out(shop: Shop, session: Session, *, now: datetime) -> None:
+    """End a session."""
+    with shop.store.begin() as connection:
+        end_sessions(connection, session.actor.user_id, at=now, session_id=session.session_id)
+        _log(shop, connection, "signed out", session.actor.user_id, now)
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """What somebody enters at the first sign-in."""
+
+    name: str
+    password: str
+    email: str = ""
+    """Of the first administrator; who is invited has one."""
+    locale: str = ""
+
+
+def set_up(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now: datetime) -> SignIn:
+    """Make the first administrator, who may reveal and export. Raises AccessProblem, also once there are users."""
+    name, email = users.normal_name(account.name), users.normal_email(account.email)
+    require_link(shop, LinkKind.SETUP, link, now=now)
+    require_good_password(account.password, (name, email, shop.settings.shop.name))
+    password_hash = hash_password(account.password)
+    with shop.store.begin() as connection:
+        users.lock_users(connection)
+        use_link(connection, LinkKind.SETUP, link, now=now)
+        if users.has_users(connection):
+            raise AccessProblem("link_spent", "there are users already", status=410, todo="Sign in.")
+        everything = Access((Role.ADMIN,), tuple(Grant))
+        user_id = users.add_user(connection, email, name, everything, by="set-up link", at=now)
+        return _activate(shop, connection, user_id, account, password_hash, browser, now)
+
+
+def join(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now: datetime) -> SignIn:
+    """Accept an invitation. Raises AccessProblem."""
+    name = users.normal_name(account.name)
+    user = invited_user(shop, link, now=now)
+    require_good_password(account.password, (name, user.email, shop.settings.shop.name))
+    password_hash = hash_password(account.password)
+    with shop.store.begin() as connection:
+        user_id = use_link(connection, LinkKind.INVITATION, link, now=now)
+        users.change_user(connection, user_id, name=name)
+        return _activate(shop, connection, user_id, account, password_hash, browser, now)
+
+
+def invited_user(shop: Shop, link: str, *, now: datetime) -> User:
+    """Who an invitation is for. Raises AccessProblem."""
+    return _link_user(shop, LinkKind.INVITATION, link, now=now)
+
+
+def reset_password(shop: Shop, link: str, password: str, *, now: datetime) -> None:
+    """Set a password by a link; all sessions end, the second factor stays. Raises AccessProblem."""
+    user = _link_user(shop, LinkKind.RESET, link, now=now)
+    require_good_password(password, (user.name, user.email, shop.settings.shop.name))
+    password_hash = hash_password(password)
+    with shop.store.begin() as connection:
+        use_link(connection, LinkKind.RESET, link, now=now)
+        users.change_user(connection, user.user_id, password_hash=password_hash)
+        end_sessions(connection, user.user_id, at=now)
+        _log(shop, connection, "password reset", user.user_id, now)
+
+
+def require_link(shop: Shop, kind: LinkKind, link: str, *, now: datetime) -> None:
+    """Refuse a link that does not work (any more). Raises AccessProblem."""
+    with shop.store.begin() as connection:
+        find_link(connection, kind, link, now=now)
+
+
+def _link_user(shop: Shop, kind: LinkKind, link: str, *, now: datetime) -> User:
+    with shop.store.begin() as connection:
+        return users.find_user(connection, find_link(connection, kind, link, now=now))
+
+
+def _activate(  # noqa: PLR0913, PLR0917 - one transaction
+    shop: Shop,
+    connection: sa.Connection,
+    user_id: str,
+    account: NewAccount,
+    password_hash: str,
+    browser: Browser,
+    now: datetime,
+) -> SignIn:
+    values = {"password_hash": password_hash, "state": UserState.ACTIVE.value, "locale": account.locale}
+    users.change_user(connection, user_id, **values)
+    _log(shop, connection, "user joined", user_id, now)
+    return _begin(shop, connection, users.find_user(connection, user_id), browser, now=now)
+
+
+def _begin(
+    shop: Shop, connection: sa.Connection, user: User, browser: Browser, *, replaces: str = "", now: datetime
+) -> SignIn:
+    """Begin a session; the one that this browser had ends."""
+    if replaces:
+        earlier = sa.update(SESSIONS).where(SESSIONS.c.session_hash == session_hash(replaces))
+        connection.execute(earlier.where(SESSIONS.c.ended_at.is_(None)).values(ended_at=now))
+    end_links(connection, user.user_id, LinkKind.RESET)
+    secret = create_session(connection, user.user_id, browser, has_second_factor=user.has_second_factor, at=now)
+    users.change_user(connection, user.user_id, signed_in_at=now)
+    factors = "password and second factor" if user.has_second_factor else "password"
+    _log(shop, connection, "signed in", user.user_id, now, factors=factors)
+    return SignIn(user.locale, secret)
+
+
+def _ticket(shop: Shop, user_id: str, password_hash: str, now: datetime) -> str:
+    content = {"user_id": user_id, "until": (now + TICKET_LASTS).isoformat(), "password": _mark(password_hash)}
+    return base64.urlsafe_b64encode(seal(shop, TICKET, json.dumps(content))).decode()
+
+
+def _mark(password_hash: str) -> str:
+    """Changes with the password."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
+
+
+def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: str) -> None:
+    audit_log.append(shop, connection, action, {"user_id": user_id, **details}, at=at)

@@ -1,0 +1,89 @@
+"""Passwords of people who sign in: what is a good one (OWASP ASVS 5, 6.2), and how it is stored (argon2id).
+
+Length and how hard it is to guess count, not the kinds of characters; nobody must change a password that nobody knows.
+"""
+
+import threading
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
+
+from patron.schema.errors import AccessProblem
+
+SHORTEST, LONGEST = 12, 128
+"""Characters of a password."""
+LOWEST_SCORE = 3
+"""Of zxcvbn, 0 to 4: about 10^8 guesses or more."""
+MOST_SCORED = 72
+"""Characters that zxcvbn looks at."""
+HASHER = PasswordHasher(time_cost=2, memory_cost=47_104, parallelism=1)
+"""46 MiB and two passes: more than OWASP asks for, 0.08 s of a processor."""
+CODE_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""For recovery codes, which are random: 19 MiB."""
+AT_ONCE = threading.BoundedSemaphore(4)
+"""Bounds the memory that many people who sign in at once take."""
+
+
+def require_good_password(password: str, context: Iterable[str]) -> None:
+    """Refuse a password that is too short, or easy to guess by whoever knows some words. Raises AccessProblem."""
+    text = _plain(password)
+    if len(text) < SHORTEST:
+        raise AccessProblem("password_short", f"the password has fewer than {SHORTEST} characters")
+    if len(text) > LONGEST:
+        raise AccessProblem("password_long", f"the password has more than {LONGEST} characters")
+    words = sorted({part for word in context for part in (word, *_parts(word)) if len(part) > 2})
+    if zxcvbn(text[:MOST_SCORED], user_inputs=words)["score"] < LOWEST_SCORE:
+        raise AccessProblem("password_guessable", "the password is easy to guess", todo="Take four words or more.")
+
+
+def hash_password(password: str) -> str:
+    """The password as it is stored."""
+    with AT_ONCE:
+        return HASHER.hash(_plain(password))
+
+
+def is_password(stored: str, password: str) -> bool:
+    """Whether a password is the stored one; takes as long where none is stored."""
+    with AT_ONCE:
+        try:
+            return HASHER.verify(stored or _nobody(), _plain(password)[:LONGEST]) and bool(stored)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether a password should be hashed anew as the costs have changed."""
+    return HASHER.check_needs_rehash(stored)
+
+
+def hash_code(code: str) -> str:
+    """A recovery code as it is stored."""
+    return CODE_HASHER.hash(code)
+
+
+def is_code(stored: str, code: str) -> bool:
+    """Whether a recovery code is the stored one."""
+    with AT_ONCE:
+        try:
+            return CODE_HASHER.verify(stored, code)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+@cache
+def _nobody() -> str:
+    """Hash that stands for the password of somebody unknown."""
+    return HASHER.hash("nobody has this password")
+
+
+def _plain(password: str) -> str:
+    """The same password from every keyboard."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _parts(word: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in word).split()

@@ -1,0 +1,162 @@
+"""Actions for several customers at once: what is about to happen, and then that it happens."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from patron.answers.customer_list import CustomerQuery, find_customers, match_customers
+from patron.answers.customer_marks import list_staff, list_tags
+from patron.commands.customer_work import (
+    MOST_CUSTOMERS,
+    PLAYBOOKS,
+    SNOOZE_REASONS,
+    TaskDraft,
+    add_tag,
+    assign_owner,
+    create_tasks,
+    end_snooze,
+    remove_tag,
+    snooze,
+)
+from patron.interfaces.console.customer_options import OPTIONS
+from patron.interfaces.console.customer_pages import filters_of, names_of
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.customer_filters import CustomerFilters, read_filters
+from patron.interfaces.http.customer_scope import require_visible
+from patron.interfaces.http.list_access import ListAccess
+from patron.schema.access_rights import Action, Area
+from patron.schema.errors import BadRequest
+
+router = APIRouter(route_class=GuardedRoute)
+ACTIONS = ("tag", "untag", "owner", "task", "snooze", "unsnooze")
+BACK = ("/customers", "/watch-list", "/tasks")
+"""Pages that an action returns to."""
+SNOOZE_DAYS = 30
+"""How long a snooze lasts unless another day is chosen."""
+NAMED = 5
+"""Customers whom the page names."""
+
+
+@router.get("/customers/act")
+@needs(Action.ACT, Area.CUSTOMERS)
+def prepare(request: Request) -> Response:
+    """What is about to happen, and to whom."""
+    parameters = request.query_params
+    filters = filters_of(request, "do", "id", "everything", "back")
+    action, back = parameters.get("do", ""), parameters.get("back", "")
+    if action not in ACTIONS:
+        raise BadRequest(422, "is not an action", where="do", todo=f"It is one of {', '.join(ACTIONS)}.")
+    chosen = [] if parameters.get("everything") else parameters.getlist("id")
+    if not chosen and not parameters.get("everything"):
+        return RedirectResponse(_back(back), 303)
+    console: Console = request.app.state.console
+    shop, access = console.answers.shop, ListAccess(request)
+    among = access.chosen(chosen) if chosen else access.among
+    query = CustomerQuery() if chosen else filters.query(shop.settings.shop.time_zone)
+    listing = find_customers(shop, query, index=access.index, among=among, bought=access.bought)
+    first = [row.customer_id for row in listing.rows[:NAMED]]
+    return console.page(
+        request,
+        "customer_action.html",
+        here="watch_list" if back.startswith("/watch-list") else "customers",
+        action=action,
+        count=min(listing.total_count, MOST_CUSTOMERS),
+        total=listing.total_count,
+        listing=listing,
+        first=first,
+        contacts=names_of(request, first),
+        chosen=chosen,
+        kept="" if chosen else filters.address(""),
+        back=_back(back),
+        tags=list_tags(shop),
+        staff=list_staff(shop),
+        playbooks=PLAYBOOKS,
+        snooze_reasons=SNOOZE_REASONS,
+        until=(datetime.now(UTC) + timedelta(days=SNOOZE_DAYS)).date().isoformat(),
+        **OPTIONS,
+    )
+
+
+@router.post("/customers/act")
+@needs(Action.ACT, Area.CUSTOMERS)
+def act(request: Request) -> Response:
+    """Do it, and return to the list."""
+    form = form_of(request)
+    chosen = [str(value) for value in request.state.form.getlist("id")]
+    access = ListAccess(request)
+    if not chosen:
+        filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
+        chosen = _everybody(access, filters)
+    for customer_id in chosen:
+        require_visible(request, [customer_id])
+    code, count = carry_out(request, form, chosen, access)
+    return RedirectResponse(with_done(_back(form.get("back", "")), code, count), 303)
+
+
+def carry_out(request: Request, form: Mapping[str, str], ids: Sequence[str], access: ListAccess) -> tuple[str, int]:
+    """Take one action for customers: what was done, and to how many. Raises BadRequest, NotFound."""
+    shop, by, now = access.answers.shop, step_actor_of(request), datetime.now(UTC)
+    match form.get("do", ""):
+        case "tag":
+            return "tagged", add_tag(shop, ids, form.get("tag", ""), by=by, now=now)
+        case "untag":
+            return "untagged", remove_tag(shop, ids, form.get("tag", ""), by=by, now=now)
+        case "owner":
+            return "assigned", assign_owner(shop, ids, form.get("owner", ""), by=by, now=now)
+        case "task":
+            zone = shop.settings.shop.time_zone
+            due_at = day_end(form.get("due", ""), zone)
+            draft = TaskDraft(form.get("playbook", ""), form.get("text", ""), form.get("owner", ""), due_at)
+            values = values_at_risk(access, ids)
+            return "tasks", len(create_tasks(shop, ids, draft, values_at_risk=values, by=by, now=now))
+        case "snooze":
+            until = day_end(form.get("until", ""), shop.settings.shop.time_zone)
+            if until is None:
+                raise BadRequest(422, "is not a day", where="until", todo="Choose a day.")
+            return "snoozed", snooze(shop, ids, until=until, reason=form.get("reason", ""), by=by, now=now)
+        case "unsnooze":
+            return "unsnoozed", end_snooze(shop, ids, by=by, now=now)
+        case other:
+            raise BadRequest(422, f"{other[:40]!r} is not an action", where="do", todo="Reload the page.")
+
+
+def day_end(text: str, time_zone: str) -> datetime | None:
+    """The end of a day in the shop's time zone; None for what is no day."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time(23, 59, 59), ZoneInfo(time_zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def values_at_risk(access: ListAccess, ids: Sequence[str]) -> dict[str, float | None]:
+    """Values at risk of customers at the last run, as the watch list has them."""
+    index = access.index
+    rows = (index.row(position) for position in index.positions(ids).tolist())
+    return {row["customer_id"]: row["value_at_risk_cents"] for row in rows}
+
+
+def with_done(path: str, code: str, count: int) -> str:
+    """Address of the page that says what was done."""
+    return f"{path}{'&' if '?' in path else '?'}done={code}-{count}"
+
+
+def _back(path: str) -> str:
+    """A page of ours to return to, without what was done before."""
+    parts = urlsplit(path)
+    is_ours = not parts.scheme and not parts.netloc and parts.path in BACK
+    if not is_ours:
+        return BACK[0]
+    kept = "&".join(part for part in parts.query.split("&") if part and not part.startswith("done="))
+    return f"{parts.path}?{kept}" if kept else parts.path
+
+
+def _everybody(access: ListAccess, filters: CustomerFilters) -> list[str]:
+    shop = access.answers.shop
+    query = filters.query(shop.settings.shop.time_zone)
+    matching = match_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
+    return list(matching.customer_ids(MOST_CUSTOMERS))

@@ -1,0 +1,149 @@
+"""What the pages of campaigns and journeys share: steps of their life, versions, and messages in frames."""
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from patron.answers.campaign_list import VersionContent
+from patron.commands.actors import is_same_actor
+from patron.commands.campaign_steps import approve_version, take_version_step
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.access_control import actor_of, form_of, step_actor_of
+from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.i18n.rule_texts import Change
+from patron.schema.access_rights import Action, Area
+from patron.schema.errors import PatronError
+from patron.storage.campaigns import SavedKind
+from patron.storage.shop import Shop
+
+STEPS = ("paused", "resumed", "withdrawn")
+DONE = ("saved", "planned", "approved", *STEPS)
+LIFE = ("draft", "planned", "approved", "running", "ended", "measured")
+"""States that a campaign or journey passes in order; paused and withdrawn may come between."""
+TONES = {"planned": "info", "approved": "info", "running": "good", "paused": "warn", "withdrawn": "bad"}
+FRAMED = {
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'self'"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+"""Headers of a message: a page of nobody, that runs nothing, loads nothing and is shown only in a frame of ours."""
+FRAMING = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'"
+)
+"""Policy of a page that shows messages in frames: that of every page, and frames of this server."""
+
+
+@dataclass(frozen=True)
+class VersionStep:
+    """A version, and what it changed of an earlier one."""
+
+    version: VersionContent
+    before: VersionContent | None
+    changes: tuple[Change, ...]
+
+
+def shop_of(request: Request) -> Shop:
+    """The shop that is served."""
+    return request.app.state.console.answers.shop
+
+
+def done_of(request: Request) -> str:
+    """What was done before this page; empty for nothing that is known."""
+    done = request.query_params.get("done", "")
+    return done if done in DONE else ""
+
+
+def path_of(kind: SavedKind[Any, Any], name: str) -> str:
+    """Address of the page of a campaign or a journey."""
+    return f"/{kind.kind}s/{quote(name, safe='')}"
+
+
+def after(kind: SavedKind[Any, Any], name: str, done: str) -> Response:
+    """Lead to the page of a campaign or a journey after something was done."""
+    return RedirectResponse(f"{path_of(kind, name)}?done={done}", 303)
+
+
+def take_step(request: Request, kind: SavedKind[Any, Any], name: str, step: str) -> Response:
+    """Pause, resume or withdraw. Raises the kind's problem, NotFound."""
+    reason = form_of(request).get("reason", "")
+    take_version_step(
+        shop_of(request), kind, name, step, by=step_actor_of(request), now=datetime.now(UTC), reason=reason
+    )
+    return after(kind, name, step)
+
+
+def approve(request: Request, kind: SavedKind[Any, Any], name: str) -> Response:
+    """Approve the version that the form names. Raises the kind's problem, NotFound."""
+    version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
+    now = datetime.now(UTC)
+    approve_version(shop_of(request), kind, name, by=step_actor_of(request), now=now, version=version)
+    return after(kind, name, "approved")
+
+
+def needs_other(request: Request, saved_by: str, budget_cents: float) -> bool:
+    """Whether the reader wrote the version, so that somebody else has to approve it."""
+    free_below = shop_of(request).policy.campaigns.approval_free_below
+    return is_same_actor(actor_of(request).name, saved_by) and budget_cents / 100 >= free_below
+
+
+def may_approve(request: Request) -> bool:
+    """Whether the reader has the right to approve at all."""
+    return actor_of(request).may(Action.APPROVE, Area.CAMPAIGNS)
+
+
+def version_steps(versions: Sequence[VersionContent], changes: Any) -> Iterator[VersionStep]:
+    """Versions, the newest first, each with what it changed of the one before."""
+    for one, before in pairwise((*versions, None)):
+        if one is not None:
+            yield VersionStep(one, before, changes(before.content, one.content) if before else ())
+
+
+def since_approval(versions: Sequence[VersionContent], steps: Sequence[Any], changes: Any) -> VersionStep:
+    """The newest version, and what it changed of the one that was approved last."""
+    approved = next((one.version for one in reversed(steps) if one.step == "approved"), 0)
+    before = next((one for one in versions if one.version == approved), None)
+    return VersionStep(versions[0], before, changes(before.content, versions[0].content) if before else ())
+
+
+def message_page(message: Any, *, is_text: bool, subject: str) -> Response:
+    """A message alone, for a frame: nothing in it runs, is loaded or leads anywhere."""
+    head = f'<p style="font:14px sans-serif;margin:0;padding:8px 12px"><b>{html.escape(subject)}</b></p>'
+    if is_text or not message.html:
+        style = "font:14px/1.5 monospace;white-space:pre-wrap;margin:0;padding:8px 12px"
+        return HTMLResponse(f'{head}<pre style="{style}">{html.escape(message.text)}</pre>', headers=FRAMED)
+    start = message.html.find(">", message.html.find("<body")) + 1 if "<body" in message.html else 0
+    return HTMLResponse(message.html[:start] + head + message.html[start:], headers=FRAMED)
+
+
+def refused_message(error: PatronError) -> Response:
+    """What stands in the frame of a message that cannot be rendered."""
+    text = html.escape(
+        " ".join(filter(None, [f"{error.what} ({error.where})" if error.where else error.what, error.todo]))
+    )
+    return HTMLResponse(f'<p style="font:14px sans-serif;padding:8px 12px">{text}</p>', 200, headers=FRAMED)
+
+
+def framing(answer: Response) -> Response:
+    """A page that shows messages in frames."""
+    answer.headers["Content-Security-Policy"] = FRAMING
+    return answer
+
+
+def life_of(state: str, console: Console, request: Request) -> Mapping[str, Any]:
+    """What a page shows of a state: its tone, and the states before and after it."""
+    texts = console.words(request)
+    return {
+        "life": [(code, texts(f"state.{code}")) for code in LIFE],
+        "tone": TONES.get(state, "neutral"),
+        "done": done_of(request),
+    }

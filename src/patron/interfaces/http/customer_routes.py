@@ -1,0 +1,114 @@
+"""Customers for programs: the list, one customer, what staff do about them, the watch list and tasks."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel
+
+from patron.answers.customer_list import CustomerPage, find_customers
+from patron.answers.customer_marks import CustomerWork, customer_work
+from patron.answers.customer_profile import CustomerCard
+from patron.answers.customer_timeline import Kind, TimelinePage, customer_timeline
+from patron.answers.identity_preview import (
+    IdentityPreview,
+    LinkedIdentity,
+    linked_identities,
+    preview_merge,
+    preview_unlink,
+)
+from patron.answers.task_list import TaskPage, View
+from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.customer_filters import CustomerFilters
+from patron.interfaces.http.customer_scope import require_visible
+from patron.interfaces.http.customer_view import NewCustomer, customer_now
+from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.list_access import ListAccess, reader_of
+from patron.interfaces.http.task_view import task_page
+from patron.interfaces.http.watch_list_view import WatchListPage, watch_list_page
+from patron.schema.access_rights import Action, Area
+
+router = APIRouter(
+    prefix="/api", tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
+)
+CustomerId = Annotated[str, Path(max_length=200, description="Patron's opaque id of the customer.")]
+Token = Annotated[str, Query(max_length=200)]
+
+
+class CustomerIdentity(BaseModel):
+    """The ids of a customer, and what a correction would do."""
+
+    customer_id: str
+    identities: tuple[LinkedIdentity, ...]
+    preview: IdentityPreview | None
+
+
+@router.get("/customers")
+@needs(Action.READ, Area.CUSTOMERS)
+def customers(request: Request, filters: Annotated[CustomerFilters, Query()]) -> CustomerPage:
+    """Customers of the last run, searched, filtered, sorted and paged."""
+    access = ListAccess(request)
+    shop = access.answers.shop
+    query = filters.query(shop.settings.shop.time_zone)
+    return find_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
+
+
+@router.get("/customers/{customer_id}")
+@needs(Action.READ, Area.CUSTOMERS)
+def customer(request: Request, customer_id: CustomerId) -> CustomerCard | NewCustomer:
+    """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
+    require_visible(request, [customer_id])
+    return customer_now(answers_of(request), customer_id, now=datetime.now(UTC))
+
+
+@router.get("/customers/{customer_id}/timeline")
+@needs(Action.READ, Area.CUSTOMERS)
+def timeline(request: Request, customer_id: CustomerId, kind: Kind = "", page: PageNumber = 1) -> TimelinePage:
+    """What happened with a customer, the latest first: orders with their lines, messages, offers and visits."""
+    require_visible(request, [customer_id])
+    return customer_timeline(answers_of(request).shop, customer_id, kind=kind, page=page)
+
+
+@router.get("/customers/{customer_id}/work")
+@needs(Action.READ, Area.CUSTOMERS)
+def work(request: Request, customer_id: CustomerId) -> CustomerWork:
+    """Tags, owner, notes, tasks and snooze; texts of others are left out."""
+    require_visible(request, [customer_id])
+    shop = answers_of(request).shop
+    return customer_work(shop, customer_id, reader=reader_of(request), now=datetime.now(UTC))
+
+
+@router.get("/customers/{customer_id}/identity")
+@needs(Action.READ, Area.CUSTOMERS)
+def identity(request: Request, customer_id: CustomerId, unlink: Token = "", merge: Token = "") -> CustomerIdentity:
+    """The ids of a customer; with `unlink` (a token) or `merge` (another customer), what that would do."""
+    require_visible(request, [customer_id])
+    access, preview = ListAccess(request), None
+    shop = access.answers.shop
+    if merge:
+        require_visible(request, [merge])
+        preview = preview_merge(shop, customer_id, merge, index=access.index)
+    elif unlink:
+        preview = preview_unlink(shop, customer_id, unlink, index=access.index)
+    return CustomerIdentity(customer_id=customer_id, identities=linked_identities(shop, customer_id), preview=preview)
+
+
+@router.get("/watch-list")
+@needs(Action.READ, Area.CUSTOMERS)
+def watch_list(
+    request: Request,
+    owner: Annotated[str, Query(max_length=64, description="User id, or nobody.")] = "",  # noqa: ARG001 - read from the address
+    show: Literal["watched", "snoozed"] = "watched",  # noqa: ARG001 - as above
+    page: PageNumber = 1,  # noqa: ARG001 - as above
+) -> WatchListPage:
+    """Customers at risk of leaving with value to lose, the most first, and what staff do about them."""
+    return watch_list_page(request, now=datetime.now(UTC))
+
+
+@router.get("/tasks")
+@needs(Action.READ, Area.CUSTOMERS)
+def tasks(request: Request, view: View = "open", page: PageNumber = 1) -> TaskPage:  # noqa: ARG001 - read from the address
+    """Tasks of staff; texts of others are left out."""
+    return task_page(request, view, now=datetime.now(UTC))

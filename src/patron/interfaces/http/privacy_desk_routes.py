@@ -1,0 +1,87 @@
+"""The privacy desk for programs: requests without what identifies people, certificates, consents, the register."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from patron.answers.consent_trail import ConsentPage, consent_trail, verify_consents
+from patron.answers.privacy_desk import (
+    Certificate,
+    PrivacyDesk,
+    PrivacyRequest,
+    erasure_certificate,
+    privacy_desk,
+    privacy_request,
+    request_rows,
+)
+from patron.answers.processing_register import ProcessingRegister, processing_register
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.csv_answers import csv_answer
+from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access_rights import Action, Area, Right
+from patron.schema.log_check import LogCheck
+
+router = APIRouter(
+    prefix="/api/privacy",
+    tags=["privacy"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+
+
+@router.get("/requests", response_model=PrivacyDesk)
+@needs(Action.READ, Area.PRIVACY)
+def requests(
+    request: Request,
+    state: Literal["open", "closed"] = "open",
+    page: PageNumber = 1,
+    format: Literal["json", "csv"] = "json",  # noqa: A002 - the name in the address
+) -> PrivacyDesk | Response:
+    """Requests of people about their data: open ones by their deadline, closed ones the newest first."""
+    if format == "csv":
+        actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
+    desk = privacy_desk(answers_of(request).shop, state=state, page=page, now=datetime.now(UTC))
+    return csv_answer(request_rows(desk), "privacy-requests.csv") if format == "csv" else desk
+
+
+@router.get("/requests/{request_id}")
+@needs(Action.READ, Area.PRIVACY)
+def one_request(request: Request, request_id: str) -> PrivacyRequest:
+    """One request."""
+    return privacy_request(answers_of(request).shop, request_id, now=datetime.now(UTC))
+
+
+@router.get("/requests/{request_id}/certificate")
+@needs(Action.READ, Area.PRIVACY)
+def certificate(request: Request, request_id: str) -> Certificate:
+    """The certificate of an erasure, from the audit log."""
+    return erasure_certificate(answers_of(request).shop, request_id)
+
+
+@router.get("/consents")
+@needs(Action.READ, Area.PRIVACY)
+def consents(
+    request: Request,
+    customer: Annotated[str, Query(max_length=64, description="Opaque id; empty: everybody.")] = "",
+    before: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Entries before this number.")] = None,
+) -> ConsentPage:
+    """The ledger of consents, newest first."""
+    return consent_trail(answers_of(request).shop, customer_id=customer, before=before)
+
+
+@router.get("/consents/verification")
+@needs(Action.READ, Area.PRIVACY)
+def consent_check(request: Request) -> LogCheck:
+    """Whether the chain of the ledger is intact."""
+    return verify_consents(answers_of(request).shop)
+
+
+@router.get("/processing")
+@needs(Action.READ, Area.PRIVACY)
+def processing(request: Request) -> ProcessingRegister:
+    """The register of processing activities."""
+    return processing_register(answers_of(request).shop)

@@ -1,0 +1,86 @@
+"""The watch list for a page or the API: who is at risk at the last run and not snoozed, and who looks after them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fastapi import Request
+
+from patron.answers.customer_list import CustomerQuery, match_customers
+from patron.answers.customer_marks import Marks, marks_of
+from patron.answers.watch_list import CustomerAtRisk, snoozed_customers, task_outcomes, watched_customers
+from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.list_access import ListAccess
+from patron.storage.last_run import last_run
+
+PAGE_SIZE = 25
+WATCH_PARAMETERS = ("owner", "show", "page")
+SHOWN = ("watched", "snoozed")
+
+
+@dataclass(frozen=True)
+class WatchedRow:
+    """One customer of the list with what staff do about them."""
+
+    customer: CustomerAtRisk
+    marks: Marks
+    snoozed_until: datetime | None
+    snooze_reason: str
+
+
+@dataclass(frozen=True)
+class WatchListPage:
+    """One page of the list."""
+
+    run_id: str
+    as_of: datetime
+    owner: str
+    """User id, `nobody`, or empty for all."""
+    show: str
+    """watched, or snoozed for those who are kept off it."""
+    page: int
+    page_count: int
+    total_count: int
+    value_at_risk_cents: float | None
+    """Of everybody listed, on all pages."""
+    snoozed_count: int
+    outcomes: dict[str, int]
+    """Tasks by what became of them; '' are open ones."""
+    rows: tuple[WatchedRow, ...]
+
+
+def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SIZE) -> WatchListPage:
+    """The page that an address names, the most value at risk first. Raises NoRunYet."""
+    parameters, access = request.query_params, ListAccess(request)
+    shop, index = access.answers.shop, access.index
+    show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
+    query = CustomerQuery(is_at_risk=True, sort="value_at_risk", owner=parameters.get("owner", "")[:64])
+    matching = match_customers(shop, query, index=index, among=access.among)
+    snoozed = snoozed_customers(shop, now=now)
+    is_snoozed = index.mask(index.positions(snoozed))
+    chosen = is_snoozed if show == "snoozed" else ~is_snoozed
+    listed = replace(matching, mask=matching.mask & chosen, positions=matching.positions[chosen[matching.positions]])
+    count = len(listed.positions)
+    page_count = max(1, -(-count // page_size))
+    page = min(bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1, page_count)
+    start = (page - 1) * page_size
+    ids = list(replace(listed, positions=listed.positions[start : start + page_size]).customer_ids(page_size))
+    view, marks = last_run(shop), marks_of(shop, ids)
+    customers = {one.customer_id: one for one in watched_customers(view, ids)}
+    nothing = (None, "")
+    return WatchListPage(
+        view.run.run_id,
+        view.run.as_of,
+        query.owner,
+        show,
+        page,
+        page_count,
+        count,
+        index.total("value_at_risk_cents", listed.mask),
+        int((matching.mask & is_snoozed).sum()),
+        {one.outcome: one.task_count for one in task_outcomes(shop)},
+        tuple(
+            WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing))
+            for one in ids
+            if one in customers
+        ),
+    )

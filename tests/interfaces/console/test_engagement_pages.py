@@ -1,0 +1,129 @@
+"""Pages of segments, campaigns and journeys over HTTP: forms without a script, rights, frames and refusals."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+from patron.interfaces.console.screenshots import served
+from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
+
+RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
+BODY = "<h1>Hello</h1><script>alert(1)</script><a href='{{ unsubscribe_url }}'>no more</a>"
+
+
+@pytest.fixture(scope="module")
+def client(made_shop):
+    rights = rights_of_user([Role.MARKETER, Role.APPROVER], [Grant.EXPORT])
+    with served(made_shop, Actor("Cy", rights)) as url, httpx.Client(base_url=url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def viewer(made_shop):
+    reader = Actor("Vi", rights_of_user([Role.VIEWER]))
+    with served(made_shop, reader) as url, httpx.Client(base_url=url, timeout=60) as opened:
+        yield opened
+
+
+def campaign_form(**changes):
+    fields = {"name": "pages", "goal": "profit", "segment": "top of pages", "channel": "email", "topic": "offers"}
+    fields |= {"budget": "50", "holdout": "20", "start": "2017-09-01T09:00", "end": "2099-01-01T00:00"}
+    return fields | {"subject_en": "Hi {{ customer.first_name }}", "format_en": "html", "body_en": BODY} | changes
+
+
+def save_segment(client, **changes):
+    form = {"name": "top of pages", "folder": "pages", "note": "first", "rule": json.dumps(RULE), "of": ""}
+    return client.post("/segments", data=form | changes)
+
+
+def test_a_segment_is_made_changed_compared_and_restored_by_forms_alone(client):
+    assert "expected to bring" in save_segment(client, action="count").text
+    assert save_segment(client).headers["location"] == "/segments/top%20of%20pages?done=saved"
+    taken = save_segment(client)
+    assert (taken.status_code, "There is one with this name" in taken.text) == (422, True)
+    wrong = save_segment(client, name="other", rule="{")
+    assert (wrong.status_code, "not JSON" in wrong.text, 'value="other"' in wrong.text) == (422, True, True)
+    changed = {"all": [*RULE["all"], {"field": "churn_probability", "op": ">=", "value": 0.2}]}
+    save_segment(client, of="top of pages", rule=json.dumps(changed), note="narrower")
+    page = client.get("/segments/top of pages?with=top of pages").text
+    assert "Churn probability, 90 days is at least 20%" in page
+    assert "narrower" in page
+    assert "In both" in page
+    client.post("/segments/top of pages/restore", data={"version": "1"})
+    newest, *earlier = client.get("/api/segments/top of pages").json()["versions"]
+    assert (newest["rule"], len(earlier)) == (RULE, 2)
+    listed = client.get("/segments?format=csv")
+    assert (listed.headers["content-type"], "top of pages" in listed.text) == ("text/csv; charset=utf-8", True)
+
+
+def test_a_viewer_reads_and_changes_nothing(client, viewer):
+    save_segment(client)
+    client.post("/campaigns", data=campaign_form(name="of a viewer"))
+    pages = ("/segments", "/segments/top of pages", "/campaigns", "/campaigns/calendar", "/journeys")
+    for path in (*pages, "/campaigns/of a viewer", "/campaigns/of a viewer/history"):
+        answer = viewer.get(path)
+        assert answer.status_code == 200
+        assert 'method="post"' not in answer.text.partition("<main")[2], path
+    for path in ("/segments/new", "/campaigns/new", "/journeys/new", "/segments/top of pages/members.csv"):
+        assert viewer.get(path).status_code in {401, 403}
+    assert viewer.get("/segments?format=csv").status_code in {401, 403}
+    for path in (
+        "/segments",
+        "/campaigns/of a viewer/plan",
+        "/campaigns/of a viewer/approve",
+        "/campaigns/draft/message",
+    ):
+        assert viewer.post(path, data={}).status_code in {401, 403}
+
+
+def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_message_in_a_sandbox(client):
+    save_segment(client)
+    refused = client.post("/campaigns", data=campaign_form(budget="much"))
+    assert refused.status_code == 422
+    assert "budget" in refused.text.partition('role="alert"')[2][:300]
+    assert "Hi {{ customer.first_name }}" in refused.text
+    assert client.post("/campaigns", data=campaign_form()).headers["location"] == "/campaigns/pages?done=saved"
+    again = client.post("/campaigns", data=campaign_form(name="pages", of=""))
+    assert "There is one with this name" in again.text
+    client.post("/campaigns", data=campaign_form(of="pages", budget="80"))
+    history = client.get("/campaigns/pages/history").text
+    assert re.search(r"<del>\$50.00</del>.*<ins>\$80.00</ins>", history, re.DOTALL)
+    approval = client.get("/campaigns/pages/approval")
+    assert "frame-src 'self'" in approval.headers["content-security-policy"]
+    assert "frame-src" not in client.get("/campaigns/pages").headers["content-security-policy"]
+    message = client.get("/campaigns/pages/message/en")
+    assert "Hi [first_name]" in message.text
+    policy = message.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "script-src" not in policy
+    draft = client.post("/campaigns/draft/message", data=campaign_form(name="", preview="en:text"))
+    assert "no more" in draft.text
+    assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
+
+
+def test_a_ready_made_journey_is_taken_changed_and_planned(client):
+    form = {"example": "churn_alarm"}
+    assert "likely to leave" in client.get("/journeys/new?example=churn_alarm").text
+    client.post("/journeys/new/segment", data=form)
+    fields = {"name": "pages alarm", "channel": "email", "topic": "offers", "monthly_budget": "10", "window_days": "30"}
+    fields |= {"holdout": "10", "exit_on": "Order Completed\r\n", "kind": "enters", "trigger_enters": "likely to leave"}
+    template = {"en": {"subject": "Still there?", "format": "text", "body": "Come back. {{ unsubscribe_url }}"}}
+    steps = [{"do": "wait", "days": 2}, {"do": "send", "template": template}]
+    saved = client.post("/journeys", data=fields | {"steps": json.dumps(steps)})
+    assert saved.headers["location"] == "/journeys/pages%20alarm?done=saved"
+    steps[0]["days"] = 5
+    client.post("/journeys", data=fields | {"steps": json.dumps(steps), "of": "pages alarm"})
+    assert client.post("/journeys/pages alarm/plan").status_code == 303
+    page = client.get("/journeys/pages alarm?lang=en").text
+    assert "Wait 5 days" in page
+    assert "A changed wait does not move those who are waiting" in page
+    approval = client.get("/journeys/pages alarm/approval").text
+    assert "No version was approved yet" in approval
+    assert "somebody else has to approve it" in approval
+    assert "Come back." in client.get("/journeys/pages alarm/message/2/en?as=text").text
+    back = client.post("/journeys", data=fields | {"steps": '[{"do": "wait"}]', "name": "pages wrong"})
+    assert (back.status_code, "needs days, hours or minutes" in back.text) == (422, True)
+    chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
+    assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)

@@ -33,6 +33,7 @@ MOST_SECONDS = 30.0
 HIDDEN = ("token", "trait")
 """Personal-data classes whose columns do not exist for the console's queries."""
 LONGEST_TEXT = 500
+NARROWER = "Read fewer rows or columns, or aggregate earlier."
 Cell = str | int | float | bool | datetime | None
 
 
@@ -126,8 +127,7 @@ class QueryWorkers:
         except (OSError, msgspec.DecodeError):
             _end(process)
             self._processes[number] = None
-            todo = "Read fewer rows or aggregate earlier."
-            return Answer(refusal=("the query took more than there is, and was stopped", todo))
+            return Answer(refusal=("the query took more than there is, and was stopped", NARROWER))
         finally:
             timer.cancel()
 
@@ -163,7 +163,7 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
     from patron.answers.sql_query import open_query  # noqa: PLC0415 - why: the server needs none of it
 
     def give_up(refusal: BadQuery) -> None:
-        write(Answer(refusal=(refusal.what, refusal.todo)))
+        write(Answer(refusal=(refusal.what, _todo(refusal))))
         os._exit(1)
 
     batches, count = [], 0
@@ -176,12 +176,19 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
                 if count > request.most_rows:
                     break
     except BadQuery as error:
-        return Answer(refusal=(error.what, error.todo))
+        return Answer(refusal=(error.what, _todo(error)))
     table = pa.Table.from_batches(batches, schema).slice(0, request.most_rows)
     columns = tuple(ResultColumn(field.name, _kind(field.type)) for field in schema)
     cells = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
     rows = tuple(zip(*cells, strict=True)) if cells else ()
     return Answer(columns, rows, count > request.most_rows)
+
+
+def _todo(refusal: BadQuery) -> str:
+    """What to do, for who has no command line."""
+    if "stopped after" in refusal.what:
+        return NARROWER
+    return refusal.todo.partition("`patron sql` alone")[0].strip() or "The page lists all tables and columns."
 
 
 class Writer:

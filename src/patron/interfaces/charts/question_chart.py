@@ -13,6 +13,7 @@ from patron.interfaces.charts.chart import (
     GREEN,
     GREY,
     HALF,
+    NARROW,
     ORANGE,
     SKY,
     VERMILION,
@@ -29,6 +30,9 @@ MOST_BARS = 20
 MOST_COLUMNS = 31
 MOST_DOTS = 60
 TILE_BARS = 6
+HEIGHT, TILE_HEIGHT = 260, 170
+LABEL_PIXELS = 56
+"""Room that a label under a column takes."""
 DRILLS = {
     "lifecycle_stage": "lifecycle_stage",
     "persona_id": "persona",
@@ -68,19 +72,21 @@ def question_chart(
     if measure is None or len(result.rows) < 2:
         return None
     first, *others = [n for n in range(len(result.columns)) if n != measure] or [measure]
+    sizes = ((HALF, TILE_HEIGHT), (NARROW, TILE_HEIGHT)) if is_tile else ((WIDE, HEIGHT), (NARROW, TILE_HEIGHT))
     pick = _Picked(result, first, measure, words, formats)
     if result.columns[first].kind == "time":
         group = next((n for n in others if result.columns[n].kind == "text"), None)
-        spec = _lines(pick, group, is_tile=is_tile)
+        spec, narrow = (_lines(pick, group, size) for size in sizes)
     elif result.columns[first].kind == "number" and len(result.rows) <= MOST_COLUMNS:
-        spec = _columns(pick, is_tile=is_tile)
+        spec, narrow = (_columns(pick, size) for size in sizes)
     elif first != measure:
         spec = _bars(pick, [n for n in others if result.columns[n].kind == "text"][:1], is_tile=is_tile)
+        narrow = None
     else:
         return None
     measured = column_name(result.columns[measure].name, words)
     by = column_name(result.columns[first].name, words)
-    return Chart(title, words("explore.chart_description", measure=measured, by=by), spec, (), ())
+    return Chart(title, words("explore.chart_description", measure=measured, by=by), spec, (), (), narrow)
 
 
 class _Picked:
@@ -121,7 +127,8 @@ def _measure(result: QuestionResult) -> int | None:
     return next((n for n in numbers if any(row[n] is not None for row in result.rows)), None)
 
 
-def _lines(pick: _Picked, group: int | None, *, is_tile: bool) -> dict[str, Any]:
+def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str, Any]:
+    width, height = size
     rows = [(at, row) for row in pick.result.rows if isinstance(at := row[pick.key], datetime)]
     totals: dict[str, float] = {}
     for _, row in rows:
@@ -138,8 +145,7 @@ def _lines(pick: _Picked, group: int | None, *, is_tile: bool) -> dict[str, Any]
     ticks = nice_ticks(min([0.0, *(p["n"] for p in points)]), max([*(p["n"] for p in points)] or [1.0]), most=4)
     days = [p["at"] for p in points] or [0.0, 1.0]
     start, end = (datetime.fromtimestamp(day * 86_400, UTC) for day in (min(days), max(days)))
-    width = HALF if is_tile else WIDE
-    legend = None if group is None else alt.Legend(symbolSize=80, columnPadding=18, columns=3 if is_tile else 6)
+    legend = None if group is None else alt.Legend(symbolSize=80, columnPadding=18, columns=6 if width == WIDE else 3)
     base = alt.Chart(alt.Data(values=points)).encode(
         x=alt.X("at:Q", axis=date_axis(start, end, pick.formats, width=width), scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)),
@@ -148,23 +154,23 @@ def _lines(pick: _Picked, group: int | None, *, is_tile: bool) -> dict[str, Any]
     chart = base.mark_line(strokeWidth=2)
     if len(points) <= MOST_DOTS * len(names):
         chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(tooltip="tip:N")
-    return specification(chart, width=width, height=170 if is_tile else 260)
+    return specification(chart, width=width, height=height)
 
 
-def _columns(pick: _Picked, *, is_tile: bool) -> dict[str, Any]:
+def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
+    width, height = size
     rows = [{"at": n, **pick.facts(row, pick.text(row, pick.key))} for n, row in enumerate(pick.result.rows)]
     names = {float(n): pick.text(row, pick.key) for n, row in enumerate(pick.result.rows)}
     ticks = nice_ticks(min([0.0, *(row["n"] for row in rows)]), max([0.0, *(row["n"] for row in rows)]), most=4)
-    step = -(-len(rows) // (8 if is_tile else 16)) or 1
+    step = -(-len(rows) // (width // LABEL_PIXELS)) or 1
     x = alt.X(
         "at:Q",
         axis=labelled_axis(list(names)[::step], lambda v: names[v], is_gridded=False),
         scale=alt.Scale(domain=[-0.6, len(rows) - 0.4], nice=False),
     )
-    width = HALF if is_tile else WIDE
     bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE, size=min(36, width * 0.6 / len(rows)))
     chart = bars.encode(x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip="tip:N")
-    return specification(chart, width=width, height=170 if is_tile else 260)
+    return specification(chart, width=width, height=height)
 
 
 def _bars(pick: _Picked, others: list[int], *, is_tile: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.query_worker import QuestionResult
+from patron.answers.query_worker import HIDDEN, QuestionResult
 from patron.answers.questions import (
     MOST_EXPORTED_ROWS,
     TILE_SECONDS,
@@ -78,6 +78,7 @@ MAIN_TABLES = (
 )
 """Tables that are named first, in the reader's language."""
 ROWS_SHOWN = 50
+TILE_ROWS, TILE_COLUMNS = 5, 4
 MOST_VERSION = 1_000
 YEAR_SECONDS = 31_536_000
 
@@ -91,6 +92,9 @@ class Tile:
     result: QuestionResult | None
     chart: Chart | None
     problem: PatronError | None = None
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    """Its first rows, where it is no chart."""
 
 
 @router.get("/explore")
@@ -112,8 +116,17 @@ def _tile(request: Request, console: Console, question: QuestionInfo) -> Tile:
         result = result_of(request, question.sql, seconds=TILE_SECONDS)
     except BadQuery as problem:
         return Tile(question, name, None, None, problem)
-    chart = question_chart(name, result, texts, console.formats(texts), is_tile=True)
-    return Tile(question, name, result, chart)
+    formats = console.formats(texts)
+    chart = question_chart(name, result, texts, formats, is_tile=True)
+    if chart:
+        return Tile(question, name, result, chart)
+    columns = result.columns[:TILE_COLUMNS]
+    rows = (
+        tuple(cell_text(column, cell, texts, formats) for column, cell in zip(columns, row, strict=False))
+        for row in result.rows[:TILE_ROWS]
+    )
+    head = tuple(column_name(column.name, texts) for column in columns)
+    return Tile(question, name, result, None, None, head, tuple(rows))
 
 
 @router.get("/explore/questions")
@@ -165,10 +178,19 @@ def _ask(request: Request, problem: PatronError | None = None) -> Response:
         sql=sql,
         saved=saved,
         kept=kept,
+        listed=_listed_tables(),
         sql_address=f"/explore/ask?{urlencode({'sql': sql, **_of(question_id)})}" if sql else "/explore/ask?as=sql",
         **_builder(console.words(request), guided),
         **_shown(request, console, result, console.words(request)("explore.result")),
     )
+
+
+def _listed_tables() -> list[tuple[str, str, list[str]]]:
+    """Names, rows and columns of the tables that SQL may name."""
+    return [
+        (table.name, table.row, [column.name for column in table.columns if column.personal not in HIDDEN])
+        for table in sorted(TABLES, key=lambda one: one.name)
+    ]
 
 
 def _of(question_id: str) -> dict[str, str]:

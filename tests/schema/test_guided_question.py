@@ -8,10 +8,10 @@ from patron.schema.guided_question import (
     Group,
     GuidedQuestion,
     Measure,
-    can_be_asked,
     columns_of,
     groups_of,
     guided_sql,
+    has_plain_columns,
     measures_of,
 )
 from patron.schema.tables import TABLES
@@ -42,7 +42,7 @@ def test_of_a_table_of_runs_the_last_one_counts_unless_the_question_names_anothe
 
 
 def test_no_table_offers_a_column_with_personal_data_to_show():
-    for table in filter(can_be_asked, TABLES):
+    for table in filter(has_plain_columns, TABLES):
         personal = {column.name for column in table.columns if column.personal != "none"}
         hidden = {column.name for column in table.columns if column.personal in {"token", "trait"}}
         assert not personal & columns_of(table.name).keys()

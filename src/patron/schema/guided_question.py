@@ -80,7 +80,7 @@ class GuidedQuestion:
     filters: tuple[Filter, ...] = ()
 
 
-def can_be_asked(table: Table) -> bool:
+def has_plain_columns(table: Table) -> bool:
     """Whether a table has columns that tell nobody's identity."""
     return bool(columns_of(table.name))
 

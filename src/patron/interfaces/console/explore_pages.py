@@ -40,11 +40,13 @@ from patron.interfaces.http.question_routes import (
     definition_of,
     guided_of,
     guided_parameters,
+    kept_for_run,
     require_whole_shop,
     result_of,
     sql_of_address,
     workers_of,
 )
+from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name
 from patron.interfaces.i18n.translations import Words
 from patron.schema.access_rights import Action, Area
@@ -58,9 +60,9 @@ from patron.schema.guided_question import (
     Group,
     GuidedQuestion,
     Measure,
-    can_be_asked,
     columns_of,
     groups_of,
+    has_plain_columns,
     measures_of,
 )
 from patron.schema.tables import TABLES
@@ -117,6 +119,10 @@ def _tile(request: Request, console: Console, question: QuestionInfo) -> Tile:
     except BadQuery as problem:
         return Tile(question, name, None, None, problem)
     formats = console.formats(texts)
+    return kept_for_run(request, (question, texts.locale), lambda: _drawn(question, name, result, texts, formats))
+
+
+def _drawn(question: QuestionInfo, name: str, result: QuestionResult, texts: Words, formats: Formats) -> Tile:
     chart = question_chart(name, result, texts, formats, is_tile=True)
     if chart:
         return Tile(question, name, result, chart)
@@ -205,7 +211,7 @@ def _askable(guided: GuidedQuestion | None) -> GuidedQuestion | None:
 
 def _builder(texts: Words, guided: GuidedQuestion | None) -> dict[str, object]:
     """What the form of a guided question offers."""
-    others = sorted(table.name for table in TABLES if can_be_asked(table) and table.name not in MAIN_TABLES)
+    others = sorted(table.name for table in TABLES if has_plain_columns(table) and table.name not in MAIN_TABLES)
     offered: dict[str, object] = {
         "tables": [(name, texts.code("data_table", name)) for name in MAIN_TABLES],
         "other_tables": [(name, texts.code("data_table", name)) for name in others],

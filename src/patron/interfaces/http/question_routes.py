@@ -2,9 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
@@ -20,11 +20,12 @@ from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
+Value = TypeVar("Value")
 GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
 ASK_PARAMETERS = (*GUIDED_PARAMETERS, "sql", "question")
 LONGEST_SQL = 6_000
 LONGEST_PART = 200
-MOST_RESULTS = 40
+MOST_RESULTS = 80
 
 router = APIRouter(tags=["questions"], route_class=GuardedRoute)
 
@@ -59,38 +60,44 @@ def workers_of(request: Request) -> QueryWorkers:
 
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
     """Result of a question's SQL; the newest results are kept until the next run. Raises NoRunYet, BadQuery."""
-    shop, state = answers_of(request).shop, request.app.state
-    if not hasattr(state, "question_results"):
-        state.question_results = RecentResults()
-    kept: RecentResults = state.question_results
-    key = (_run_of(shop), sql)
-    result = kept.result(key)
-    if result is None:
-        result = run_question(shop, workers_of(request), sql, seconds=seconds)
-        kept.keep(key, result)
-    return result
+    shop = answers_of(request).shop
+    return kept_for_run(request, sql, lambda: run_question(shop, workers_of(request), sql, seconds=seconds))
+
+
+def kept_for_run(request: Request, key: object, make: Callable[[], Value]) -> Value:
+    """What was made for a key since the last run, of the keys that were requested most recently. Raises NoRunYet."""
+    state = request.app.state
+    if not hasattr(state, "recent_results"):
+        state.recent_results = RecentResults()
+    kept: RecentResults = state.recent_results
+    key = (_run_of(answers_of(request).shop), key)
+    value = kept.value(key)
+    if value is None:
+        value = make()
+        kept.keep(key, value)
+    return value
 
 
 class RecentResults:
-    """Results of the questions that were asked most recently."""
+    """What was requested most recently."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._results: OrderedDict[object, QuestionResult] = OrderedDict()
+        self._values: OrderedDict[object, Any] = OrderedDict()
 
-    def result(self, key: object) -> QuestionResult | None:
-        """Result of a key; None where it is not kept."""
+    def value(self, key: object) -> Any:
+        """Value of a key; None where it is not kept."""
         with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-            return self._results.get(key)
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
 
-    def keep(self, key: object, result: QuestionResult) -> None:
-        """Keep a result, and forget the oldest ones."""
+    def keep(self, key: object, value: object) -> None:
+        """Keep a value, and forget the oldest ones."""
         with self._lock:
-            self._results[key] = result
-            while len(self._results) > MOST_RESULTS:
-                self._results.popitem(last=False)
+            self._values[key] = value
+            while len(self._values) > MOST_RESULTS:
+                self._values.popitem(last=False)
 
 
 def _run_of(shop: Shop) -> object:

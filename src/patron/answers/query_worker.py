@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class QueryWorkers:
         self._free: Queue[int] = Queue()
         for number in range(WORKERS):
             self._free.put(number)
+        # why: an application may be gone without having been shut down
+        self._finalizer = weakref.finalize(self, _end_all, self._processes)
 
     def run(self, sql: str, *, seconds: float, most_rows: int) -> QuestionResult:
         """Run one SELECT over the declared tables. Raises BadQuery."""
@@ -96,9 +99,7 @@ class QueryWorkers:
 
     def close(self) -> None:
         """End the processes."""
-        for process in self._processes:
-            if process is not None:
-                _end(process)
+        self._finalizer()
 
     @contextmanager
     def _turn(self) -> Iterator[int]:
@@ -144,6 +145,12 @@ def _start(folder: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", MODULE, str(folder)]
     # why: a session of its own, so that Ctrl-C ends the server, which then ends it
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603
+
+
+def _end_all(processes: "list[subprocess.Popen[bytes] | None]") -> None:
+    for process in processes:
+        if process is not None:
+            _end(process)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -91,4 +91,4 @@ def _require_short(draft: QuestionDraft) -> None:
 def _log(
     shop: Shop, connection: sa.Connection, action: str, question_id: str, by: str, now: datetime, **more: object
 ) -> None:
-    audit_log.append(shop, connection, action, {"question": question_id, "by": by, **more}, at=now)
+    audit_log.append(shop, connection, action, {"question": question_id, **more}, at=now, by=by)

@@ -13,7 +13,6 @@ def upgrade() -> None:
     _create_access_tables()
     _create_console_tables()
     _create_job_tables()
-    _create_question_tables()
 
 
 def _extend_keys() -> None:
@@ -200,6 +199,27 @@ def _create_console_tables() -> None:
         sa.PrimaryKeyConstraint("actor", "idempotency_key"),
     )
     op.create_table(
+        "saved_questions",
+        sa.Column("question_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("saved_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("question_id", "version"),
+    )
+    op.create_table(
+        "question_pins",
+        sa.Column("question_id", sa.Text(), nullable=False),
+        sa.Column("is_pinned", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("question_id"),
+    )
+    op.create_table(
         "contact_cards",
         sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
@@ -257,28 +277,4 @@ def _create_job_tables() -> None:
         sa.Column("dismissed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("dismissed_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("step", "user_id"),
-    )
-
-
-def _create_question_tables() -> None:
-    op.create_table(
-        "saved_questions",
-        sa.Column("question_id", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("folder", sa.Text(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
-        sa.Column("definition", sa.JSON(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("saved_by", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("question_id", "version"),
-    )
-    op.create_table(
-        "question_pins",
-        sa.Column("question_id", sa.Text(), nullable=False),
-        sa.Column("is_pinned", sa.Boolean(), nullable=False),
-        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("changed_by", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("question_id"),
     )

@@ -11,7 +11,7 @@ from patron.schema.access_rights import VISITOR
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
 
 
-@pytest.mark.parametrize(("path", "is_json"), [("/api/overview", True), ("/", False)])
+@pytest.mark.parametrize(("path", "is_json"), [("/api/overview", True), ("/overview", False)])
 def test_a_fault_of_ours_is_told_without_its_inside(made_shop, monkeypatch, path, is_json):
     app = create_app(made_shop, visitor=VISITOR)
 

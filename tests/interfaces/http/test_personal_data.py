@@ -131,6 +131,19 @@ def test_a_team_learns_nothing_of_other_customers(team, admin, people):
     assert people.visible.customer_id in lookups(team, people.visible.name.upper())[-1].text
 
 
+def test_who_sees_nobody_reads_of_nobody(people):
+    client = DirectClient(people.shop, Actor("Tim", EVERYTHING, segment="a deleted one"))
+    for path in ("/", "/overview", "/brief", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
+        answer = client.get(path)
+        assert (answer.status_code, OPAQUE_ID.findall(answer.text)) == (200, []), path
+
+
+def test_the_privacy_desk_is_of_all_customers_and_thus_not_of_a_team(team, admin):
+    for path in ("/privacy", "/privacy/consents", "/api/privacy/requests", "/api/privacy/consents"):
+        assert (team.get(path).status_code, admin.get(path).status_code) == (403, 200)
+    assert team.post("/privacy/new", data={"kind": "access", "identifier": "x"}).status_code == 403
+
+
 def test_a_customer_outside_of_a_team_is_answered_as_one_who_does_not_exist(team, people):
     routes = [one for one in team.routes if "{customer_id}" in one.path]
     assert routes

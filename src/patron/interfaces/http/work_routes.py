@@ -16,6 +16,7 @@ from patron.commands.uploaded_files import Upload, look_into_upload
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.period_parameters import period_query
 from patron.schema.access_rights import Action, Area
@@ -96,7 +97,7 @@ def overview_of_period(
     """The last run with the key figures of a period, next to those of another one."""
     answers = answers_of(request)
     named = {"period": period, "month": month, "from": first_day, "to": last_day, "compare": compare}
-    return PeriodOverview(answers.overview(), answers.period_figures(period_query(named)))
+    return PeriodOverview(answers.overview(visible_of(request)), answers.period_figures(period_query(named)))
 
 
 @router.get("/api/runs")

@@ -4,13 +4,15 @@ import re
 from itertools import product
 
 import pytest
+import sqlalchemy as sa
 
 from direct_client import DirectClient
 from known_people import OPAQUE_ID, TEAM, add_known_people
 from patron.answers.decision_ledger import decision_of
 from patron.govern import audit_log
 from patron.interfaces.report import write_report
-from patron.schema.access_rights import Action, Actor, Area, Grant, Right, Role, rights_of_user
+from patron.schema.access_rights import VISITOR, Action, Actor, Area, Grant, Right, Role, rights_of_user
+from patron.storage.job_tables import SETUP_STEPS
 
 NOBODY = "e" * 32
 EVERYTHING = frozenset(Right(action, area) for action, area in product(Action, Area))
@@ -136,6 +138,14 @@ def test_who_sees_nobody_reads_of_nobody(people):
     for path in ("/", "/overview", "/brief", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
         answer = client.get(path)
         assert (answer.status_code, OPAQUE_ID.findall(answer.text)) == (200, []), path
+
+
+def test_who_cannot_set_the_shop_up_takes_no_step_off_the_list(people):
+    viewer = Actor("Vic", rights_of_user([Role.VIEWER]), user_id="0c")
+    for actor, step in ((VISITOR, "run"), (VISITOR, "policy"), (viewer, "run"), (viewer, "team")):
+        assert DirectClient(people.shop, actor).post("/today/setup", data={"step": step}).status_code == 303
+    with people.shop.store.begin() as connection:
+        assert connection.execute(sa.select(SETUP_STEPS)).all() == []
 
 
 def test_the_privacy_desk_is_of_all_customers_and_thus_not_of_a_team(team, admin):

@@ -30,7 +30,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options, rule_texts
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.customer_scope import require_own_scope_unchanged
+from patron.interfaces.http.customer_scope import refuse_scope_change
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -128,7 +128,7 @@ def save(request: Request) -> Response:
         if name != form.get("of") and name in {line.name for line in list_segments(_shop(request))}:
             what, todo = texts("campaigns.form.exists", name=name), texts("campaigns.form.exists_todo")
             raise BadSegment(what, where="name", todo=todo)
-        require_own_scope_unchanged(request, name)
+        refuse_scope_change(request, name)
         content = {"name": name, "folder": form.get("folder", "").strip()}
         content |= {"note": form.get("note", "").strip(), "rule": rule}
         saved = save_segment(_shop(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
@@ -174,7 +174,7 @@ def edit(request: Request, name: str) -> Response:
 @needs(Action.ACT, Area.SEGMENTS)
 def restore(request: Request, name: str) -> Response:
     """Make the rule of an earlier version the newest."""
-    require_own_scope_unchanged(request, name)
+    refuse_scope_change(request, name)
     version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or 1
     restore_segment(_shop(request), name, version, saved_by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse(f"{path_of(name)}?done=saved", 303)
@@ -184,7 +184,7 @@ def restore(request: Request, name: str) -> Response:
 @needs(Action.ACT, Area.SEGMENTS)
 def delete(request: Request, name: str) -> Response:
     """Delete a segment."""
-    require_own_scope_unchanged(request, name)
+    refuse_scope_change(request, name)
     delete_segment(_shop(request), name, deleted_by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse("/segments?done=deleted", 303)
 

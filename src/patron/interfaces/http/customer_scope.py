@@ -40,7 +40,7 @@ def require_unrestricted(request: Request) -> None:
         raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
 
 
-def require_own_scope_unchanged(request: Request, segment: str) -> None:
+def refuse_scope_change(request: Request, segment: str) -> None:
     """Refuse a reader who sees some customers only to change the segment that says which. Raises NotAllowed."""
     actor: Actor | None = request.state.actor
     if actor and actor.segment and segment in segments_within(request.app.state.answers.shop.store, actor.segment):

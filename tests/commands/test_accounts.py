@@ -187,6 +187,16 @@ def test_nobody_elsewhere_keeps_a_user_out_where_they_signed_in_before():
     limits.count_attempt(**network, now=later)
 
 
+def test_what_is_refused_for_its_address_counts_for_no_account_and_takes_no_memory():
+    limits = SignInLimits()
+    for number in range(60):
+        limits.count_attempt(f"{number}@example.com", "10.0.0.1", is_known=False, now=NOW)
+    mine = {"email": "ada@example.com", "address": "10.0.0.1", "is_known": False}
+    for _ in range(5):
+        assert problem_of(limits.count_attempt, **mine, now=NOW + timedelta(minutes=1)).status == 429
+    limits.count_attempt(**mine, now=NOW + timedelta(minutes=5))
+
+
 @pytest.mark.parametrize(
     ("password", "problem"),
     [

@@ -84,7 +84,6 @@ STEPS = (
     _Step("channel", "/settings", Action.ADMINISTER, Area.SETTINGS, _has_channel),
     _Step("campaign", "/campaigns", Action.ACT, Area.CAMPAIGNS, _has_campaign),
 )
-CODES = tuple(step.code for step in STEPS)
 OF_USER = frozenset({"second_factor"})
 """Steps that each user has of their own."""
 

@@ -273,7 +273,7 @@ def _tasks(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
 
 def _requests(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
     """Requests of customers that are not answered, for those who answer them."""
-    if not actor.may(Action.ACT, Area.PRIVACY):
+    if not actor.may(Action.ACT, Area.PRIVACY) or actor.segment:
         return
     column = PRIVACY_REQUESTS.c
     chosen = sa.select(sa.func.count(), sa.func.min(column.due_at), sa.func.min(column.received_at))

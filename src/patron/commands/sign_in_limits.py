@@ -49,8 +49,8 @@ class SignInLimits:
     def count_attempt(self, email: str, address: str, *, is_known: bool, now: datetime) -> None:
         """Count an attempt to sign in. Raises AccessProblem (429) where there were too many."""
         account, network = _mark(email), _network(address)
+        self._count(OF_THE_ADDRESS, network, now=now)  # why first: what it refuses takes no memory
         self._count(AT_THE_ADDRESS, account, network, now=now)
-        self._count(OF_THE_ADDRESS, network, now=now)
         if not is_known:
             self._count(OF_THE_ACCOUNT, account, now=now)
 

@@ -56,6 +56,19 @@ def history(store: Store, name: str) -> tuple[SegmentDefinition, ...]:
     return tuple(_definition(row) for row in rows)
 
 
+def segments_within(store: Store, name: str) -> frozenset[str]:
+    """A segment and those that it is made of, by their newest rules."""
+    with store.begin() as connection:
+        rules = _rules(connection)
+    within, waiting = {name}, [name]
+    while waiting:
+        rule = rules.get(waiting.pop())
+        more = segments_of(rule) - within if rule else frozenset()
+        within |= more
+        waiting += more
+    return frozenset(within)
+
+
 def no_segment(name: str, known: Iterable[str]) -> NotFound:
     """Refusal of a name that no segment has."""
     meant = did_you_mean(name, known)

@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from pyotp.totp import TOTP
 
 from patron.commands.manage_users import Access, invite, setup_path
@@ -14,6 +15,7 @@ from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access_rights import Role
 from patron.schema.errors import MissingExtra
+from patron.storage.access_tables import SESSIONS
 from patron.storage.settings import Settings
 from patron.storage.shop import Shop
 
@@ -117,6 +119,19 @@ def test_who_must_have_a_second_factor_comes_to_it_and_no_further(team):
         assert admin.post("/account/second-factor/off", data=off).status_code == 409
     finally:
         shop.settings = settings
+
+
+def test_who_left_the_console_open_makes_no_key_without_the_password(team):
+    shop, _, admin = team
+    headers, body = {"x-csrf-token": token(admin)}, {"source": "erp", "kind": "secret"}
+    earlier = sa.update(SESSIONS).values(confirmed_at=datetime.now(UTC) - timedelta(minutes=16))
+    with shop.store.begin() as connection:
+        connection.execute(earlier)
+    assert admin.get("/settings/keys/new").headers["location"].startswith("/account/confirm")
+    assert admin.post("/api/keys", json=body, headers=headers).status_code == 403
+    form = {"csrf": headers["x-csrf-token"], "password": PASSWORD}
+    assert admin.post("/account/confirm", data=form).status_code == 303
+    assert admin.post("/api/keys", json=body, headers=headers).status_code == 200
 
 
 def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):

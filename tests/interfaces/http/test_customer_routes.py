@@ -4,6 +4,7 @@ import csv
 from datetime import UTC, datetime
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from patron.answers.customer_list import CustomerQuery, Range, match_customers
@@ -13,6 +14,7 @@ from patron.commands.save_segment import delete_segment, save_segment
 from patron.govern import audit_log
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.console.segment_links import segment_rule
+from patron.interfaces.http.csv_response import safe_column
 from patron.interfaces.http.customer_filters import CustomerFilters
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
 
@@ -57,6 +59,11 @@ def test_what_a_colleague_wrote_is_shown_after_it_is_recorded(made_shop):
     assert audit_log.entries(made_shop.store)[-2].action == "notes revealed"
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_no_cell_of_a_file_is_a_formula(kind):
+    assert safe_column(pa.chunked_array([pa.array(["=1+1", "a", None]).cast(kind)])).to_pylist() == ["'=1+1", "a", None]
+
+
 def test_outside_the_teams_segment_nobody_exists(made_shop):
     name = "work team"
     rule = {"field": "lifecycle_stage", "op": "==", "value": "at_risk"}
@@ -72,12 +79,24 @@ def test_outside_the_teams_segment_nobody_exists(made_shop):
                 refused, unknown = (client.get(f"/api/customers/{one}{path}") for one in (outside, "f" * 32))
                 assert refused.status_code == 404
                 if not path:
-                    assert refused.json() == {**unknown.json(), "where": outside}
+                    assert refused.json() == {
+                        **unknown.json(),
+                        "where": outside,
+                        "instance": f"/api/customers/{outside}",
+                    }
             for path in ("act", "notes", "texts", "identity", "identity/find"):
                 answer = client.post(f"/customers/{outside}/{path}", data={"do": "tag", "tag": "x", "text": "x"})
                 assert answer.status_code == 404, path
             answer = client.post("/customers/act", data={"do": "tag", "tag": "x", "id": [inside[0], outside]})
             assert answer.status_code == 404
+            everybody = {"name": name, "of": name, "rule": '{"all": []}', "version": "1"}
+            widened = [
+                client.put(f"/api/segments/{name}", json={"rule": {"all": []}, "saved_by": "Tim"}),
+                *(client.post(f"/segments{path}", data=everybody) for path in ("", f"/{name}/restore")),
+                client.post(f"/segments/{name}/delete", data=everybody),
+            ]
+            assert {one.status_code for one in widened} == {403}, "nobody changes whom they see"
+            assert client.get("/api/customers").json()["total_count"] == len(inside)
     finally:
         delete_segment(made_shop, name, deleted_by="x", now=NOW)
 

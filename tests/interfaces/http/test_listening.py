@@ -131,7 +131,8 @@ def test_over_https_browsers_stay_with_it_and_the_cookie_is_one_that_no_other_si
         assert (status, account["user"]["email"]) == (200, "ada@example.com")
         assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
         assert ask(port, "/api/account", tls=trusting, cookie=f"patron_session={secret}")[0] == 401
-        assert ask(port, "/health", tls=trusting, cookie="", host="other.example")[0] == 400
+        for host in ("other.example", "other.example\\@crm.example", "ada@crm.example", "crm.example:x", ""):
+            assert ask(port, "/health", tls=trusting, cookie="", host=host)[0] == 400, host
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

@@ -4,13 +4,15 @@ import re
 from itertools import product
 
 import pytest
+import sqlalchemy as sa
 
 from direct_client import DirectClient
 from known_people import OPAQUE_ID, TEAM, add_known_people
 from patron.answers.decision_ledger import decision_of
 from patron.govern import audit_log
 from patron.interfaces.report import write_report
-from patron.schema.access_rights import Action, Actor, Area, Grant, Right, Role, rights_of_user
+from patron.schema.access_rights import VISITOR, Action, Actor, Area, Grant, Right, Role, rights_of_user
+from patron.storage.job_tables import SETUP_STEPS
 
 NOBODY = "e" * 32
 EVERYTHING = frozenset(Right(action, area) for action, area in product(Action, Area))
@@ -129,6 +131,27 @@ def test_a_team_learns_nothing_of_other_customers(team, admin, people):
     for text in (people.hidden.user_id, people.hidden.email, people.hidden.phone, people.hidden.name):
         assert [(one.status_code, one.text) for one in lookups(team, text)] == unknown
     assert people.visible.customer_id in lookups(team, people.visible.name.upper())[-1].text
+
+
+def test_who_sees_nobody_reads_of_nobody(people):
+    client = DirectClient(people.shop, Actor("Tim", EVERYTHING, segment="a deleted one"))
+    for path in ("/", "/overview", "/brief", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
+        answer = client.get(path)
+        assert (answer.status_code, OPAQUE_ID.findall(answer.text)) == (200, []), path
+
+
+def test_who_cannot_set_the_shop_up_takes_no_step_off_the_list(people):
+    viewer = Actor("Vic", rights_of_user([Role.VIEWER]), user_id="0c")
+    for actor, step in ((VISITOR, "run"), (VISITOR, "policy"), (viewer, "run"), (viewer, "team")):
+        assert DirectClient(people.shop, actor).post("/today/setup", data={"step": step}).status_code == 303
+    with people.shop.store.begin() as connection:
+        assert connection.execute(sa.select(SETUP_STEPS)).all() == []
+
+
+def test_the_privacy_desk_is_of_all_customers_and_thus_not_of_a_team(team, admin):
+    for path in ("/privacy", "/privacy/consents", "/api/privacy/requests", "/api/privacy/consents"):
+        assert (team.get(path).status_code, admin.get(path).status_code) == (403, 200)
+    assert team.post("/privacy/new", data={"kind": "access", "identifier": "x"}).status_code == 403
 
 
 def test_a_customer_outside_of_a_team_is_answered_as_one_who_does_not_exist(team, people):

@@ -20,6 +20,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.console.segment_pages import EVERYBODY, parsed_rule
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.customer_scope import refuse_scope_change
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -102,6 +103,7 @@ def save_new_segment(request: Request) -> Response:
     try:
         known = [line.name for line in list_segments(shop_of(request))]
         require_free(request, {"name": name, "of": ""}, known)
+        refuse_scope_change(request, name)
         content = {"name": name, "rule": parsed_rule(request, fields["rule"])}
         save_segment(shop_of(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
     except PatronError as error:

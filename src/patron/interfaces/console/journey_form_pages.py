@@ -22,6 +22,7 @@ from patron.interfaces.console.engagement_pages import after, framing, message_p
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.customer_scope import refuse_scope_change
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -80,6 +81,7 @@ def save_example_segment(request: Request) -> Response:
     """Save the segment that a ready-made journey needs."""
     name = form_of(request).get("example", "")
     content = tomllib.loads(example_of(name).segment_file)
+    refuse_scope_change(request, content["name"])
     save_segment(shop_of(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse(f"/journeys/new?example={name}", 303)
 

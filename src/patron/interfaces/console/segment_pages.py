@@ -24,11 +24,13 @@ from patron.answers.saved_segments import (
     show_segment,
 )
 from patron.commands.export_segment import read_members
+from patron.commands.record_list_export import record_list_export
 from patron.commands.save_segment import delete_segment, restore_segment, save_segment
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options, rule_texts
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
+from patron.interfaces.http.customer_scope import refuse_scope_change
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -86,6 +88,8 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.SEGMENTS))
     names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
     rows = [{name: getattr(line, name) for name in names} for line in lines]
+    shop, by, now = _shop(request), step_actor_of(request), datetime.now(UTC)
+    record_list_export(shop, "segments", row_count=len(rows), query="", by=by, now=now)
     money = [None if one.expected_cents is None else round(one.expected_cents) / 100 for one in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
 
@@ -96,7 +100,9 @@ def members_file(request: Request, name: str) -> Response:
     """Members with the shop's own ids; the audit log records it. Raises NotAllowed for who sees some customers only."""
     if actor_of(request).segment:
         raise NotAllowed(403, "you see some customers only", todo="Ask somebody who sees all of them.")
-    return csv_response(read_members(_shop(request), name, now=datetime.now(UTC)).rows, "members")
+    return csv_response(
+        read_members(_shop(request), name, now=datetime.now(UTC), by=step_actor_of(request)).rows, "members"
+    )
 
 
 @router.get("/segments/new")
@@ -122,6 +128,7 @@ def save(request: Request) -> Response:
         if name != form.get("of") and name in {line.name for line in list_segments(_shop(request))}:
             what, todo = texts("campaigns.form.exists", name=name), texts("campaigns.form.exists_todo")
             raise BadSegment(what, where="name", todo=todo)
+        refuse_scope_change(request, name)
         content = {"name": name, "folder": form.get("folder", "").strip()}
         content |= {"note": form.get("note", "").strip(), "rule": rule}
         saved = save_segment(_shop(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
@@ -167,6 +174,7 @@ def edit(request: Request, name: str) -> Response:
 @needs(Action.ACT, Area.SEGMENTS)
 def restore(request: Request, name: str) -> Response:
     """Make the rule of an earlier version the newest."""
+    refuse_scope_change(request, name)
     version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or 1
     restore_segment(_shop(request), name, version, saved_by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse(f"{path_of(name)}?done=saved", 303)
@@ -176,6 +184,7 @@ def restore(request: Request, name: str) -> Response:
 @needs(Action.ACT, Area.SEGMENTS)
 def delete(request: Request, name: str) -> Response:
     """Delete a segment."""
+    refuse_scope_change(request, name)
     delete_segment(_shop(request), name, deleted_by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse("/segments?done=deleted", 303)
 

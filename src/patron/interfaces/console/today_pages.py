@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.setup_steps import CODES, OF_USER
+from patron.answers.setup_steps import OF_USER, setup_steps
 from patron.commands.dismiss_setup import dismiss_setup_step
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.today_texts import today_action, today_sentence
@@ -48,8 +48,7 @@ def _link(console: Console, link: str) -> str:
 def dismiss(request: Request) -> Response:
     """Take a step off the list."""
     console: Console = request.app.state.console
-    step = form_of(request).get("step", "")
-    if step in CODES:
-        is_of_user = step in OF_USER
-        dismiss_setup_step(console.answers.shop, step, actor_of(request), is_of_user=is_of_user, now=datetime.now(UTC))
+    step, shop, actor = form_of(request).get("step", ""), console.answers.shop, actor_of(request)
+    if step in {one.code for one in setup_steps(shop, actor)}:  # why: who cannot take it takes it off nobody's list
+        dismiss_setup_step(shop, step, actor, is_of_user=step in OF_USER, now=datetime.now(UTC))
     return RedirectResponse("/", 303)

@@ -21,7 +21,9 @@ def csv_response(table: pa.Table, name: str) -> Response:
 
 def safe_column(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Texts that no spreadsheet takes for a formula; other values as they are."""
-    if not pa.types.is_string(values.type):
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
     encoded = pa.concat_arrays(values.chunks).dictionary_encode() if values.num_chunks else values
     if not isinstance(encoded, pa.DictionaryArray):

@@ -10,6 +10,7 @@ from patron.schema.access_rights import Actor
 from patron.schema.customer_contacts import unknown_customer
 from patron.schema.errors import NotAllowed
 from patron.service.visible_customers import VisibleCustomers, visible_customers
+from patron.storage.segment_definitions import segments_within
 
 PARAMETER = "customer_id"
 """Name of every path parameter, form field and query parameter that holds an opaque id."""
@@ -37,6 +38,14 @@ def require_unrestricted(request: Request) -> None:
     if is_restricted(request):
         todo = "Ask somebody whose team is not restricted to a segment."
         raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
+
+
+def refuse_scope_change(request: Request, segment: str) -> None:
+    """Refuse a reader who sees some customers only to change the segment that says which. Raises NotAllowed."""
+    actor: Actor | None = request.state.actor
+    if actor and actor.segment and segment in segments_within(request.app.state.answers.shop.store, actor.segment):
+        what = "this segment says which customers your team sees"
+        raise NotAllowed(403, what, where=segment[:100], todo="Ask somebody whose team is not restricted by it.")
 
 
 def require_visible_customers(request: Request) -> None:

@@ -16,10 +16,12 @@ from patron.commands.manage_keys import (
     revoke_key,
     rotate_key,
 )
+from patron.commands.user_account import is_confirmed
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area
+from patron.schema.errors import NotAllowed
 
 KeyId = Annotated[str, Path(max_length=40, description="Id of the key, as the list has it.")]
 KeyKind = Literal["write", "read", "secret"]
@@ -50,6 +52,14 @@ class RotationBody(BaseModel):
     overlap_hours: float = Field(default=24, ge=0, le=MAX_OVERLAP_HOURS)
 
 
+def _require_confirmed(request: Request) -> None:
+    """Refuse a session whose password was not entered lately, as the page of keys does. Raises NotAllowed."""
+    session = request.state.session
+    if session is not None and not is_confirmed(session, now=datetime.now(UTC)):
+        raise NotAllowed(403, "the password was not entered lately", todo="Enter it at /account/confirm, then repeat.")
+
+
+Confirmed = Depends(_require_confirmed)
 router = APIRouter(
     prefix="/api/keys", tags=["keys"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
 )
@@ -62,7 +72,7 @@ def keys(request: Request) -> list[Key]:
     return list_keys(answers_of(request).shop)
 
 
-@router.post("")
+@router.post("", dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.ACCESS)
 def create(request: Request, body: KeyBody) -> NewKey:
     """Create a key; this answer alone holds it."""
@@ -70,7 +80,7 @@ def create(request: Request, body: KeyBody) -> NewKey:
     return create_key(shop, body.source, body.kind, scopes=body.scopes, days=body.days, by=by, now=now)
 
 
-@router.post("/{key_id}/rotate")
+@router.post("/{key_id}/rotate", dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.ACCESS)
 def rotate(request: Request, key_id: KeyId, body: RotationBody) -> NewKey:
     """Create a key like this one, which then expires; this answer alone holds the new one."""
@@ -78,7 +88,7 @@ def rotate(request: Request, key_id: KeyId, body: RotationBody) -> NewKey:
     return rotate_key(shop, key_id, overlap_hours=body.overlap_hours, by=by, now=now)
 
 
-@router.post("/{key_id}/revoke", status_code=204)
+@router.post("/{key_id}/revoke", status_code=204, dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.ACCESS)
 def revoke(request: Request, key_id: KeyId) -> None:
     """Refuse a key from now on."""

@@ -17,9 +17,11 @@ from patron.answers.privacy_desk import (
     request_rows,
 )
 from patron.answers.processing_register import ProcessingRegister, processing_register
-from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
+from patron.commands.record_list_export import record_list_export
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
+from patron.interfaces.http.customer_scope import require_unrestricted
 from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area, Right
@@ -29,7 +31,7 @@ router = APIRouter(
     prefix="/api/privacy",
     tags=["privacy"],
     route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters)],
+    dependencies=[Depends(require_known_parameters), Depends(require_unrestricted)],
 )
 
 
@@ -42,10 +44,15 @@ def requests(
     format: Literal["json", "csv"] = "json",  # noqa: A002 - the name in the address
 ) -> PrivacyDesk | Response:
     """Requests of people about their data: open ones by their deadline, closed ones the newest first."""
+    shop, now = answers_of(request).shop, datetime.now(UTC)
     if format == "csv":
         actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
-    desk = privacy_desk(answers_of(request).shop, state=state, page=page, now=datetime.now(UTC))
-    return csv_answer(request_rows(desk), "privacy-requests.csv") if format == "csv" else desk
+    desk = privacy_desk(shop, state=state, page=page, now=now)
+    if format == "json":
+        return desk
+    rows, by = list(request_rows(desk)), step_actor_of(request)
+    record_list_export(shop, "privacy requests", row_count=len(rows) - 1, query=state, by=by, now=now)
+    return csv_answer(rows, "privacy-requests.csv")
 
 
 @router.get("/requests/{request_id}")

@@ -1,5 +1,6 @@
 """Headers that keep pages to themselves, and a guard against other sites' names for this machine."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from patron.schema.errors import BadRequest
 from patron.storage.settings import Settings
 from patron.storage.shop import Shop
 
+HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
 HOSTS = ("localhost", "127.0.0.1")
 """Names of this machine; the settings may have another: a page elsewhere whose name points here is refused."""
 PUBLIC = ("/u/", "/p/", "/static/")
@@ -113,8 +115,9 @@ class KnownHosts:
 
 
 def _host(scope: Scope) -> str:
-    """Host of a request, without its port."""
-    return (urlsplit(f"//{Request(scope).headers.get('host', '')}").hostname or "").lower()
+    """Host of a request, without its port; empty for what is no host, as links in letters begin with it."""
+    host = Request(scope).headers.get("host", "")
+    return (urlsplit(f"//{host}").hostname or "").lower() if HOST.fullmatch(host) else ""
 
 
 def protect(app: Starlette, shop: Shop, visitor: Actor | None) -> None:

@@ -23,7 +23,7 @@ from patron.commands.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
-from patron.interfaces.http.customer_scope import visible_of
+from patron.interfaces.http.customer_scope import refuse_scope_change, visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -152,6 +152,7 @@ def members(
 @needs(Action.ACT, Area.SEGMENTS)
 def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
     """Save a segment: a new version, or none where nothing changed."""
+    refuse_scope_change(request, name)
     content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}
     by, now = step_actor_of(request, body.saved_by), datetime.now(UTC)
     return save_segment(answers_of(request).shop, content, saved_by=by, now=now, where=name)

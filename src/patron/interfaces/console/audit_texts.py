@@ -32,8 +32,13 @@ def detail_rows(details: Mapping[str, Any], texts: Words) -> list[tuple[str, str
     return [
         (texts.code("audit_detail", name), _text(name, value, texts), HREFS.get(name, "").format(value))
         for name, value in details.items()
-        if value not in ("", None)
+        if value not in ("", None, [])
     ]
+
+
+def bare_actor(actor: str) -> str:
+    """The person's name of an actor as steps write it."""
+    return actor.rpartition(" (user ")[0] or actor
 
 
 def _text(name: str, value: Any, texts: Words) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from patron.answers.today import TodayItem
 from patron.interfaces.console.alarm_texts import alarm_sentence
+from patron.interfaces.console.audit_texts import bare_actor
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import change_sentence
@@ -38,8 +39,3 @@ def today_action(item: TodayItem, words: Words) -> str:
     """What the button of a line says."""
     key = f"today.do_{item.kind}"
     return words(key) if key in words.texts else words("today.do")
-
-
-def bare_actor(actor: str) -> str:
-    """The person's name of an actor as steps write it."""
-    return actor.rpartition(" (user ")[0] or actor

@@ -12,7 +12,12 @@ HREFS = {
     "proposal_id": "/offers/proposals/{}",
 }
 """Details that have a page."""
-FAMILIES = {"kind": ("privacy_kind",), "result": ("privacy_rejection", "privacy_result")}
+FAMILIES = {
+    "kind": ("privacy_kind",),
+    "result": ("privacy_rejection", "privacy_result"),
+    "roles": ("role",),
+    "grants": ("grant",),
+}
 """Details that are codes, and where their names are."""
 
 
@@ -47,7 +52,7 @@ def _text(name: str, value: Any, texts: Words) -> str:
     if isinstance(value, dict):
         return texts("audit.things_erased", count=f"{sum(one for one in value.values() if isinstance(one, int)):,}")
     if isinstance(value, list):
-        return texts("list.joint").join(str(one) for one in value)
+        return texts("list.joint").join(_text(name, one, texts) for one in value)
     for family in FAMILIES.get(name, ()):
         text = texts.texts.get(f"{family}.{value}")
         if isinstance(text, str):

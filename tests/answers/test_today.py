@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from patron.answers.run_history import compare_runs, run_history
 from patron.answers.today import run_items, today
+from patron.answers.watch_list import watch_list_history
 from patron.commands.dismiss_setup import dismiss_setup_step
 from patron.schema.access_rights import VISITOR, Actor, Role, rights_of_user
 from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
@@ -61,6 +62,8 @@ def test_lines_of_a_run_are_ranked_by_money_and_restricted_by_rights(made_shop):
     assert {"at_risk", "offers", "run_stale"} <= {one.kind for one in shown}
     agent = today(made_shop, user(Role.SERVICE_AGENT), of_run, now=NOW).items
     assert {one.kind for one in agent} == {"at_risk"}
+    (at_risk,) = (one for one in agent if one.kind == "at_risk")
+    assert at_risk.count == watch_list_history(last_run(made_shop))[0].customer_count, "as the watch list counts"
 
 
 def test_the_set_up_is_listed_until_it_is_done_or_dismissed(shop):

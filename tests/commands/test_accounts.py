@@ -61,9 +61,9 @@ class Desk:
     def enter_code(self, ticket, code, now=NOW):
         return sign_in.enter_second_factor(self.shop, ticket, code, HERE, limits=SignInLimits(), now=now)
 
-    def invite(self, name="ben@example.com", access=EVERYBODY):
+    def invite(self, email="ben@example.com", access=EVERYBODY, name=""):
         compose = invitation_mail(self.shop, ADDRESS)
-        return manage_users.invite(self.shop, name, access, by="Ada", compose=compose, now=NOW)
+        return manage_users.invite(self.shop, email, access, name=name, by="Ada", compose=compose, now=NOW)
 
     def join(self, link):
         return sign_in.join(self.shop, last_part(link.path), NewAccount("Ben", OTHER), HERE, now=NOW)
@@ -92,6 +92,9 @@ def desk(shop):
 def test_each_link_works_once_also_for_two_at_the_same_time(desk):
     assert problem_of(desk.set_up).problem == "link_spent"
     assert manage_users.setup_path(desk.shop, now=NOW) is None
+    assert desk.invite().user.name == "ben"
+    link = desk.invite(name="Ben Kim")
+    assert (link.user.name, desk.invite().user.name) == ("Ben Kim", "Ben Kim")
     link = desk.invite()
     with ThreadPoolExecutor(2) as pool:
         outcomes = [one.exception() for one in [pool.submit(desk.join, link) for _ in range(2)]]

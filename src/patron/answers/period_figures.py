@@ -195,7 +195,7 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
         else {},
     )
     counts = (_at_risk_count(view), _at_risk_count(earlier) if earlier else None)
-    at_stake = (value_at_risk_cents(view), value_at_risk_cents(earlier) if earlier else None)
+    at_stake = (value_at_risk_cents(view) if counts[0] else 0.0, value_at_risk_cents(earlier) if earlier else None)
     return (
         paid,
         _expected(view, query),

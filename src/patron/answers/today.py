@@ -100,7 +100,9 @@ def _risk(view: Snapshot) -> Iterator[TodayItem]:
     if not now:
         return
     sql = f"""
-select count(*) as n from segments where run_id = {literal(view.run.run_id)} and lifecycle_stage = 'at_risk'"""
+select count(*) as n from value_at_risk v
+join segments s on s.customer_id = v.customer_id and s.run_id = v.run_id
+where v.run_id = {literal(view.run.run_id)} and s.lifecycle_stage = 'at_risk'"""
     count = records(view.query(sql))[0]["n"]
     earlier = _run_before(view)
     before = value_at_risk_cents(earlier) if earlier else None

@@ -57,7 +57,8 @@ def invite(  # noqa: PLR0913 - what an invitation says
         if user and user.state != UserState.INVITED:
             raise AccessProblem("email_taken", "somebody has this e-mail address already", status=409)
         if user:
-            users.change_user(connection, user.user_id, **users.access_columns(connection, access))
+            named = {"name": users.normal_name(name)} if name else {}
+            users.change_user(connection, user.user_id, **named, **users.access_columns(connection, access))
             user_id = user.user_id
         else:
             user_id = users.add_user(connection, email, name or email.partition("@")[0], access, by=by, at=now)

@@ -385,7 +385,7 @@ def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
 
 
 WITHOUT_A_RUN = {
-    "/ingestion": "patron keys create",
+    "/ingestion": "Create a key under Settings",
     "/": words("en")("today.no_run"),
     "/runs": words("en")("runs.none"),
     **dict.fromkeys(("/segments", "/campaigns", "/journeys", "/offers"), "<h1"),

@@ -12,7 +12,12 @@ HREFS = {
     "proposal_id": "/offers/proposals/{}",
 }
 """Details that have a page."""
-FAMILIES = {"kind": ("privacy_kind",), "result": ("privacy_rejection", "privacy_result")}
+FAMILIES = {
+    "kind": ("privacy_kind",),
+    "result": ("privacy_rejection", "privacy_result"),
+    "roles": ("role",),
+    "grants": ("grant",),
+}
 """Details that are codes, and where their names are."""
 
 
@@ -32,8 +37,13 @@ def detail_rows(details: Mapping[str, Any], texts: Words) -> list[tuple[str, str
     return [
         (texts.code("audit_detail", name), _text(name, value, texts), HREFS.get(name, "").format(value))
         for name, value in details.items()
-        if value not in ("", None)
+        if value not in ("", None, [])
     ]
+
+
+def bare_actor(actor: str) -> str:
+    """The person's name of an actor as steps write it."""
+    return actor.rpartition(" (user ")[0] or actor
 
 
 def _text(name: str, value: Any, texts: Words) -> str:
@@ -42,7 +52,7 @@ def _text(name: str, value: Any, texts: Words) -> str:
     if isinstance(value, dict):
         return texts("audit.things_erased", count=f"{sum(one for one in value.values() if isinstance(one, int)):,}")
     if isinstance(value, list):
-        return texts("list.joint").join(str(one) for one in value)
+        return texts("list.joint").join(_text(name, one, texts) for one in value)
     for family in FAMILIES.get(name, ()):
         text = texts.texts.get(f"{family}.{value}")
         if isinstance(text, str):

@@ -19,8 +19,8 @@ from patron.answers.run_history import (
     run_history,
 )
 from patron.commands.schedule_runs import schedule_runs
+from patron.interfaces.console.audit_texts import bare_actor
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.console.today_texts import bare_actor
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known

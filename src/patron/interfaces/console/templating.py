@@ -15,7 +15,7 @@ from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
-from patron.interfaces.console.audit_texts import action_name, audit_options, detail_rows
+from patron.interfaces.console.audit_texts import action_name, audit_options, bare_actor, detail_rows
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.policy_page_texts import (
@@ -69,6 +69,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    jinja.filters["bare_actor"] = bare_actor
     jinja.filters["svg"] = _svg
     jinja.filters["narrow_svg"] = _narrow_svg
     jinja.filters["date_example"] = EXAMPLE_DATE.strftime

@@ -30,8 +30,9 @@ def today(request: Request) -> Response:
     console: Console = request.app.state.console
     texts, facts = console.words(request), today_of(request)
     formats, names = console.formats(texts), console.answers.shop.policy.offer_names
+    actor = actor_of(request)
     lines = [
-        (item, today_sentence(item, names, texts, formats), today_action(item, texts), _link(console, item.link))
+        (item, today_sentence(item, names, texts, formats), today_action(item, actor, texts), _link(console, item.link))
         for item in facts.items
     ]
     steps = [(step, _link(console, step.link)) for step in facts.setup]

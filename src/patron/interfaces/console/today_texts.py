@@ -5,9 +5,11 @@ from datetime import datetime
 
 from patron.answers.today import TodayItem
 from patron.interfaces.console.alarm_texts import alarm_sentence
+from patron.interfaces.console.audit_texts import bare_actor
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import change_sentence
+from patron.schema.access_rights import Action, Actor, Area
 
 
 def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, formats: Formats) -> str:
@@ -34,12 +36,9 @@ def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, form
     )
 
 
-def today_action(item: TodayItem, words: Words) -> str:
-    """What the button of a line says."""
+def today_action(item: TodayItem, actor: Actor, words: Words) -> str:
+    """What the button of a line says; who may start no run only looks."""
+    if item.kind == "run_stale" and not actor.may(Action.ACT, Area.RUNS):
+        return words("today.do")
     key = f"today.do_{item.kind}"
     return words(key) if key in words.texts else words("today.do")
-
-
-def bare_actor(actor: str) -> str:
-    """The person's name of an actor as steps write it."""
-    return actor.rpartition(" (user ")[0] or actor

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from patron.schema.errors import BadSegment
-from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
+from patron.schema.segment_rules import AllOf, Rule, SegmentField, SegmentRule, rule_content
 from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
@@ -163,13 +163,16 @@ def count_segment(shop: Shop, name: str, *, at: datetime | None = None) -> Segme
     return SegmentCount(_count(view, SegmentRule(name), at))
 
 
-def count_rule(shop: Shop, content: object, *, at: datetime | None = None, with_overlaps: bool = False) -> RuleCount:
+def count_rule(
+    shop: Shop, content: object, *, at: datetime | None = None, with_overlaps: bool = False, within: str = ""
+) -> RuleCount:
     """Customers whom a rule selects that need not be saved, and what is at stake; events count as in count_segment.
 
-    Raises NoRunYet, BadSegment.
+    `within` names a segment outside which nobody counts. Raises NoRunYet, BadSegment.
     """
     view = last_run(shop)
     rule = read_rule(content, view, shop.store)
+    rule = AllOf((rule, SegmentRule(within))) if within else rule
     scope = snapshot_scope(view, at=at)
     groups = {"members": "m0", "customers": "true"}
     totals = _totals(view.with_newest_events() if at else view, scope, [rule], groups)

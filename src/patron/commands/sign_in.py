@@ -144,7 +144,7 @@ class NewAccount:
 
 
 def set_up(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now: datetime) -> SignIn:
-    """Make the first administrator, who may reveal and export. Raises AccessProblem, also once there are users."""
+    """Make the first administrator: privacy officer too, may reveal and export. Raises AccessProblem once there are users."""
     name, email = users.normal_name(account.name), users.normal_email(account.email)
     require_link(shop, LinkKind.SETUP, link, now=now)
     require_good_password(account.password, (name, email, shop.settings.shop.name))
@@ -154,7 +154,7 @@ def set_up(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now:
         use_link(connection, LinkKind.SETUP, link, now=now)
         if users.has_users(connection):
             raise AccessProblem("link_spent", "there are users already", status=410, todo="Sign in.")
-        everything = Access((Role.ADMIN,), tuple(Grant))
+        everything = Access((Role.ADMIN, Role.PRIVACY_OFFICER), tuple(Grant))  # why: a small shop is one person
         user_id = users.add_user(connection, email, name, everything, by="set-up link", at=now)
         return _activate(shop, connection, user_id, account, password_hash, browser, now)
 

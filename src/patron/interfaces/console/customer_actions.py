@@ -89,6 +89,8 @@ def act(request: Request) -> Response:
     form = form_of(request)
     chosen = [str(value) for value in request.state.form.getlist("id")]
     access = ListAccess(request)
+    if not chosen and "kept" not in form:
+        raise BadRequest(422, "chooses no customer", where="id", todo="Choose customers in the list.")
     if not chosen:
         filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
         chosen = _everybody(access, filters)

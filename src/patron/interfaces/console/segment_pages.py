@@ -123,7 +123,9 @@ def save(request: Request) -> Response:
     try:
         rule = parsed_rule(request, form.get("rule", ""))
         if form.get("action") == "count":
-            return _builder(request, form, counted=count_rule(_shop(request), rule, with_overlaps=True))
+            within = actor_of(request).segment
+            counted = count_rule(_shop(request), rule, with_overlaps=True, within=within)
+            return _builder(request, form, counted=counted)
         name, texts = form.get("name", "").strip(), request.app.state.console.words(request)
         if name != form.get("of") and name in {line.name for line in list_segments(_shop(request))}:
             what, todo = texts("campaigns.form.exists", name=name), texts("campaigns.form.exists_todo")

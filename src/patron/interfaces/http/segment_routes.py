@@ -20,7 +20,7 @@ from patron.answers.saved_segments import (
 )
 from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
-from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
 from patron.interfaces.http.customer_scope import refuse_scope_change, visible_of
@@ -109,7 +109,8 @@ def fields(request: Request) -> SegmentNames:
 def count(request: Request, body: CountedRule) -> RuleCount:
     """Customers whom a rule selects, which is not saved, and what they are expected to bring."""
     at = datetime.now(UTC) if body.is_live else None
-    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps)
+    within = actor_of(request).segment
+    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps, within=within)
 
 
 @router.get("/segments/{name}")

@@ -23,7 +23,7 @@ def refusal(load, tmp_path, text: str) -> str:
     ("text", "words"),
     [
         ("[shp]\n", ["shp is not a known key. Did you mean shop?"]),
-        ("[zzzz]\n", ["zzzz is not a known key. Known are channels, collect, engine"]),
+        ("[zzzz]\n", ["zzzz is not a known key. Known are access, channels, collect"]),
         ('[shop]\ncurency = "EUR"\n', ["shop.curency is not a known key. Did you mean currency?"]),
         ('[shop]\ncurrency = "dollars"\n', ["shop.currency is not a currency code", "got 'dollars'"]),
         ('[shop]\ntime_zone = "Berlin"\n', ["shop.time_zone is not a time zone", "got 'Berlin'"]),

@@ -338,7 +338,7 @@ def _edges(span: Span, step: str, zone: ZoneInfo) -> list[datetime]:
 def _months(first_at: datetime | None, view: Snapshot, zone: ZoneInfo) -> tuple[str, ...]:
     if first_at is None:
         return ()
-    last = view.run.as_of.astimezone(zone).replace(day=1)
+    last = (view.run.as_of - timedelta(microseconds=1)).astimezone(zone).replace(day=1)
     start = first_at.astimezone(zone)
     count = (last.year - start.year) * 12 + last.month - start.month
     return tuple(f"{add_months(last, -ago):%Y-%m}" for ago in range(count + 1))

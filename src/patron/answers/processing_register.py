@@ -24,7 +24,7 @@ TABLES_OF: Mapping[str, tuple[str, ...]] = {
     "messages": ("messages", "assignments", "journey_entries"),
     "recommendations": ("affinities", "recommendations"),
     "audiences": ("audience_members",),
-    "service": ("customer_notes", "customer_tags", "customer_tasks", "watch_list_snoozes"),
+    "service": ("customer_notes", "customer_owners", "customer_tags", "customer_tasks", "watch_list_snoozes"),
     "requests": ("privacy_requests",),
 }
 """Tables with data of people by the activity that they are for."""

@@ -144,7 +144,7 @@ class NewAccount:
 
 
 def set_up(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now: datetime) -> SignIn:
-    """Make the first administrator: privacy officer too, may reveal and export. Raises AccessProblem once there are users."""
+    """Make the first administrator, who is privacy officer, too. Raises AccessProblem once there are users."""
     name, email = users.normal_name(account.name), users.normal_email(account.email)
     require_link(shop, LinkKind.SETUP, link, now=now)
     require_good_password(account.password, (name, email, shop.settings.shop.name))

@@ -9,7 +9,7 @@ from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.interfaces.charts.chart import NARROW
-from patron.interfaces.console.mount import VISITOR_PAGES
+from patron.interfaces.console.mount import PAGES, VISITOR_PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
 from patron.schema.access_rights import Actor, Role, rights_of_user
@@ -120,7 +120,7 @@ def test_every_page_is_reached_from_the_menu_of_a_phone_without_scripts(chromium
     links = page.locator("#nav a")
     assert not links.first.is_visible()
     page.locator("[popovertarget=nav]").click()
-    assert {link.get_attribute("href") for link in links.all() if link.is_visible()} == {*VISITOR_PAGES.values()}
+    assert {link.get_attribute("href") for link in links.all() if link.is_visible()} == {*PAGES.values()}
     page.locator("#nav a[href='/models']").click()
     page.wait_for_url("**/models")
     page.locator(".languages summary").click()
@@ -195,7 +195,7 @@ def test_pages_fit_a_phone(chromium, address, path, locale, made_shop):
 
 def test_the_watch_list_and_the_customers_hide_no_column_on_a_phone(chromium, address):
     page = chromium.new_page(viewport={"width": 390, "height": 800})
-    for path, column in (("/", "Value at risk"), ("/customers", "Paid")):
+    for path, column in (("/watch-list", "Value at risk"), ("/customers", "Paid")):
         page.goto(f"{address}{path}")
         cell = page.locator(f"table.cards td[data-label='{column}']").first
         box = cell.bounding_box()
@@ -237,24 +237,29 @@ def shop_with_dead_letter(shop):
     return shop
 
 
+OPEN_MENUS = "f => { for (let d = f; d; d = d.parentElement) if (d.localName === 'details') d.open = true }"
+
+
 def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_letter, made_shop):
     clicked = set()
     for shop in (made_shop, shop_with_dead_letter):
         with served(shop, ADMIN) as url:
-            for path in VISITOR_PAGES.values():
+            for path in set(VISITOR_PAGES.values()) - {"/", "/runs"}:  # why: their forms start work and dismiss steps
                 page.goto(f"{url}{path}")
                 for at in range(page.locator("main form:not(.bulk)").count()):
                     page.goto(f"{url}{path}")
-                    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
                     form = page.locator("main form:not(.bulk)").nth(at)
+                    form.evaluate(OPEN_MENUS)
                     for field in form.locator("input[required]").all():
-                        field.fill("nobody at all")
+                        is_day = field.get_attribute("type") == "date"
+                        field.fill("2017-07-01" if is_day else "nobody at all")
                     action = form.get_attribute("action")
                     with page.expect_response(lambda one, action=action: action in one.url) as answered:
                         form.locator("button").click()
                     assert answered.value.status in {200, 303}, action
                     clicked.add(action)
-    assert clicked == {"/customers", "/decisions", "/ingestion/replay", "/recommendations", "/watch-list"}
+    lists = {"/customers", "/decisions", "/experiments", "/overview", "/recommendations", "/retention", "/watch-list"}
+    assert clicked == {*lists, "/ingestion/replay"}
 
 
 def test_who_is_not_known_is_said_on_the_list(page, address):

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pytest
 import sqlalchemy as sa
 
+from patron.answers.customer_list import SORTS
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
 from patron.interfaces.http import decision_routes
@@ -556,7 +557,7 @@ def test_a_refusal_names_every_parameter_that_is_wrong(server):
     refused = server.reader.get("/api/customers", params={"page": 0, "sort": "colour", "search": "x" * 65}).json()
     assert refused["what"].split("; ") == [
         "search is longer than 64 characters",
-        "sort is not one of 'value', 'churn_probability', 'paid' or 'last_order'",
+        f"sort is not one of {', '.join(map(repr, SORTS[:-1]))} or {SORTS[-1]!r}",
         "page is below 1",
     ]
     assert refused["where"] == "/api/customers"

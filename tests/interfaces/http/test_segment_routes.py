@@ -34,7 +34,7 @@ def test_a_segment_is_saved_listed_and_shown(client, made_shop):
     assert counted["expected_cents"] == line["expected_cents"] == detail["totals"]["expected_cents"] > 0
     assert (counted["share"], counted["overlaps"]) == (detail["share"], [])
     overlaps = client.post("/api/segments/count", json={"rule": NEW, "with_overlaps": True}).json()["overlaps"]
-    assert overlaps[0] == {"name": "new ones", "customer_count": line["customer_count"], "share": 1.0}
+    assert {"name": "new ones", "customer_count": line["customer_count"], "share": 1.0} in overlaps
     assert detail["totals"]["customer_count"] == line["customer_count"] > 0
     assert client.get("/api/segments/new ones/members").status_code == 401
     page = client.get("/api/segments/new ones/members", headers=secret).json()

@@ -259,7 +259,7 @@ def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_le
                     assert answered.value.status in {200, 303}, action
                     clicked.add(action)
     lists = {"/customers", "/decisions", "/experiments", "/overview", "/recommendations", "/retention", "/watch-list"}
-    assert clicked == {*lists, "/ingestion/replay"}
+    assert clicked >= {*lists, "/ingestion/replay"}
 
 
 def test_who_is_not_known_is_said_on_the_list(page, address):

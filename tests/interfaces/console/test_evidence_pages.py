@@ -24,7 +24,8 @@ def test_a_page_and_its_twin_say_the_same(address):
         assert f"${twin['mean']['so_far_cents'] / 100:,.2f}" in page
         assert all(f"${row['expected_cents'] / 100:,.2f}" in page for row in twin["rows"])
         listing = client.get("/api/experiments").json()
-        detail = client.get(f"/api/experiments/offers/{listing['rows'][-1]['name']}").json()["detail"]
+        offers = next(row for row in listing["rows"] if row["kind"] == "offers")
+        detail = client.get(f"/api/experiments/offers/{offers['name']}").json()["detail"]
         assert detail["line"] in listing["rows"]
         assert client.get("/experiments/offers/pricing").status_code == 404
         assert client.get("/experiments/tests/pricing").status_code == 404

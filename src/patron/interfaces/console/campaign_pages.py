@@ -24,8 +24,8 @@ from patron.commands.preview_message import preview_message
 from patron.commands.sample_message import sample_message
 from patron.interfaces.console.engagement_pages import (
     TONES,
+    add_life_pages,
     after,
-    approve,
     framing,
     life_of,
     may_approve,
@@ -35,7 +35,6 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
-    take_step,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -244,42 +243,7 @@ def plan(request: Request, name: str) -> Response:
     return after(CAMPAIGN, name, "planned")
 
 
-@router.post("/campaigns/{name}/approve")
-@needs(Action.APPROVE, Area.CAMPAIGNS)
-def approve_campaign(request: Request, name: str) -> Response:
-    """Approve the version that was looked at."""
-    try:
-        return approve(request, CAMPAIGN, name)
-    except PatronError as error:
-        return _approval(request, name, error)
-
-
-@router.post("/campaigns/{name}/pause")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def pause(request: Request, name: str) -> Response:
-    """Stop sending for now."""
-    return _step(request, name, "paused")
-
-
-@router.post("/campaigns/{name}/resume")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def resume(request: Request, name: str) -> Response:
-    """Go on where it was stopped."""
-    return _step(request, name, "resumed")
-
-
-@router.post("/campaigns/{name}/withdraw")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def withdraw(request: Request, name: str) -> Response:
-    """Stop for good."""
-    return _step(request, name, "withdrawn")
-
-
-def _step(request: Request, name: str, step: str) -> Response:
-    try:
-        return take_step(request, CAMPAIGN, name, step)
-    except PatronError as error:
-        return _page(request, name, error)
+add_life_pages(router, CAMPAIGN, page=_page, approval=_approval)
 
 
 def _show(

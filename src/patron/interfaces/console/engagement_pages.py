@@ -1,21 +1,21 @@
 """What the pages of campaigns and journeys share: steps of their life, versions, and messages in frames."""
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from patron.answers.campaign_list import VersionContent
 from patron.commands.actors import is_same_actor
 from patron.commands.campaign_steps import approve_version, take_version_step
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access_control import actor_of, form_of, step_actor_of
+from patron.interfaces.http.access_control import actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access_rights import Action, Area
@@ -41,6 +41,8 @@ FRAMING = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'"
 )
 """Policy of a page that shows messages in frames: that of every page, and frames of this server."""
+Shown = Callable[[Request, str, PatronError | None], Response]
+"""A page of a campaign or a journey by its name, with a refusal on it."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,47 @@ def after(kind: SavedKind[Any, Any], name: str, done: str) -> Response:
     return RedirectResponse(f"{path_of(kind, name)}?done={done}", 303)
 
 
-def take_step(request: Request, kind: SavedKind[Any, Any], name: str, step: str) -> Response:
-    """Pause, resume or withdraw. Raises the kind's problem, NotFound."""
-    reason = form_of(request).get("reason", "")
-    take_version_step(
-        shop_of(request), kind, name, step, by=step_actor_of(request), now=datetime.now(UTC), reason=reason
-    )
-    return after(kind, name, step)
+def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown, approval: Shown) -> None:
+    """Add the forms of the steps that people take with a planned one; a refusal is shown on its page."""
+    path = f"/{kind.kind}s/{{name}}"
 
+    @router.post(f"{path}/approve")
+    @needs(Action.APPROVE, Area.CAMPAIGNS)
+    def approve(request: Request, name: str) -> Response:
+        """Approve the version that was looked at."""
+        version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
+        by, now = step_actor_of(request), datetime.now(UTC)
+        try:
+            approve_version(shop_of(request), kind, name, by=by, now=now, version=version)
+        except PatronError as error:
+            return approval(request, name, error)
+        return after(kind, name, "approved")
 
-def approve(request: Request, kind: SavedKind[Any, Any], name: str) -> Response:
-    """Approve the version that the form names. Raises the kind's problem, NotFound."""
-    version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
-    now = datetime.now(UTC)
-    approve_version(shop_of(request), kind, name, by=step_actor_of(request), now=now, version=version)
-    return after(kind, name, "approved")
+    @router.post(f"{path}/pause")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def pause(request: Request, name: str) -> Response:
+        """Stop it for now."""
+        return take(request, name, "paused")
+
+    @router.post(f"{path}/resume")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def resume(request: Request, name: str) -> Response:
+        """Go on where it was stopped."""
+        return take(request, name, "resumed")
+
+    @router.post(f"{path}/withdraw")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def withdraw(request: Request, name: str) -> Response:
+        """Stop for good."""
+        return take(request, name, "withdrawn")
+
+    def take(request: Request, name: str, step: str) -> Response:
+        reason, by = form_of(request).get("reason", ""), step_actor_of(request)
+        try:
+            take_version_step(shop_of(request), kind, name, step, by=by, now=datetime.now(UTC), reason=reason)
+        except PatronError as error:
+            return page(request, name, error)
+        return after(kind, name, step)
 
 
 def needs_other(request: Request, saved_by: str, budget_cents: float) -> bool:

@@ -20,8 +20,8 @@ from patron.commands.sample_message import sample_message
 from patron.interfaces.console.campaign_pages import campaign_texts, engagement_texts
 from patron.interfaces.console.engagement_pages import (
     TONES,
+    add_life_pages,
     after,
-    approve,
     framing,
     life_of,
     may_approve,
@@ -31,7 +31,6 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
-    take_step,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -186,42 +185,7 @@ def plan(request: Request, name: str) -> Response:
     return after(JOURNEY, name, "planned")
 
 
-@router.post("/journeys/{name}/approve")
-@needs(Action.APPROVE, Area.CAMPAIGNS)
-def approve_journey(request: Request, name: str) -> Response:
-    """Approve the version that was looked at."""
-    try:
-        return approve(request, JOURNEY, name)
-    except PatronError as error:
-        return _approval(request, name, error)
-
-
-@router.post("/journeys/{name}/pause")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def pause(request: Request, name: str) -> Response:
-    """Stop it for now."""
-    return _step(request, name, "paused")
-
-
-@router.post("/journeys/{name}/resume")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def resume(request: Request, name: str) -> Response:
-    """Go on where it was stopped."""
-    return _step(request, name, "resumed")
-
-
-@router.post("/journeys/{name}/withdraw")
-@needs(Action.ACT, Area.CAMPAIGNS)
-def withdraw(request: Request, name: str) -> Response:
-    """Stop for good."""
-    return _step(request, name, "withdrawn")
-
-
-def _step(request: Request, name: str, step: str) -> Response:
-    try:
-        return take_step(request, JOURNEY, name, step)
-    except PatronError as error:
-        return _page(request, name, error)
+add_life_pages(router, JOURNEY, page=_page, approval=_approval)
 
 
 def _show(

@@ -80,14 +80,14 @@ def main() -> None:
         shop = Shop.open(Path(sys.argv[1])) if sys.argv[1:] else blown_up(Path(scratch) / "shop")
         ids = [
             row.customer_id
-            for page in (1, 2)
+            for page in (1, 2, 3)
             for row in find_customers(shop, CustomerQuery(sort="churn_probability", page=page)).rows
         ]
         listed = [
             f"/customers?sort={sort}&page={page}" for page in range(1, 11) for sort in ("value", "churn_probability")
         ]
         pages = {
-            "overview": ["/"] * (ROUNDS + 1),
+            "today": ["/"] * (ROUNDS + 1),
             "customers": ["/customers", *listed],
             "customers, filtered": [
                 f"/customers?churn_min={low}&value_min=1&orders_min=2&sort=value_at_risk&columns=value,value_at_risk,tags"
@@ -95,9 +95,10 @@ def main() -> None:
             ],
             "customers of a category": ["/customers?category=Bakery"] * (ROUNDS + 1),
             "watch list": [f"/watch-list?page={page}" for page in range(1, ROUNDS + 2)],
+            # why others each time: what was read of a customer is kept for the next look
             "timeline": [f"/customers/{who}?view=timeline" for who in ids[: ROUNDS + 1]],
-            "forecasts": [f"/customers/{who}?view=forecasts" for who in ids[: ROUNDS + 1]],
-            "customer, another each time": [f"/customers/{who}" for who in ids[: ROUNDS + 1]],
+            "forecasts": [f"/customers/{who}?view=forecasts" for who in ids[ROUNDS + 1 : 2 * ROUNDS + 2]],
+            "customer, another each time": [f"/customers/{who}" for who in ids[2 * ROUNDS + 2 : 3 * ROUNDS + 3]],
             "customer, the same": [f"/customers/{ids[0]}"] * (ROUNDS + 1),
             "models": ["/models"] * (ROUNDS + 1),
             "quality": ["/data-quality"] * (ROUNDS + 1),

@@ -128,11 +128,11 @@ def list_experiments(shop: Shop, *, year: int | None = None) -> ExperimentList:
     """Every experiment of the shop; the summary is of a year, by default that of the last run. Raises NoRunYet."""
     view, usual = last_run(shop), _Unsubscribes.of(shop)
     zone = ZoneInfo(shop.settings.shop.time_zone)
-    assigned = _assigned(shop)
+    assigned = _arm_sizes(shop)
     rows = [
         _line(kind.kind, saved, _result_of(saved), usual, assigned, zone)
         for kind in (CAMPAIGN, JOURNEY)
-        for saved in _saved(shop, kind)
+        for saved in _newest_versions(shop, kind)
         if saved.last("approved") is not None
     ]
     offers = offer_experiment(view)
@@ -163,7 +163,7 @@ def show_experiment(shop: Shop, kind: Kind, name: str, *, so_far: Mapping[str, A
     plan = step.details if (step := saved.last("planned")) else {}
     forecast = _replay(plan).get("forecast") or {}
     return ExperimentDetail(
-        line=_line(kind, saved, result, _Unsubscribes.of(shop), _assigned(shop), zone),
+        line=_line(kind, saved, result, _Unsubscribes.of(shop), _arm_sizes(shop), zone),
         arms=arms(result) if result else (),
         composition=_composition(shop, name, plan.get("run_id")),
         messages=result["message_counts"] if result else {},
@@ -182,7 +182,7 @@ def _show_offers(shop: Shop, name: str) -> ExperimentDetail:
     return ExperimentDetail(_offer_line(offers, experiment), (), (), {}, {}, None, None, offers)
 
 
-def _saved(shop: Shop, kind: Any) -> tuple[SavedVersion[Any], ...]:
+def _newest_versions(shop: Shop, kind: Any) -> tuple[SavedVersion[Any], ...]:
     with shop.store.begin() as connection:
         return kind.everything(connection)
 
@@ -304,7 +304,7 @@ def _summary(year: int, measured: list[Experiment]) -> YearSummary:
     )
 
 
-def _assigned(shop: Shop) -> dict[str, dict[bool, int]]:
+def _arm_sizes(shop: Shop) -> dict[str, dict[bool, int]]:
     """Customers of each arm by campaign or journey; True is the holdout."""
     table = ASSIGNMENTS.c
     counted = sa.select(table.campaign, table.is_holdout, sa.func.count()).group_by(table.campaign, table.is_holdout)

@@ -112,7 +112,7 @@ def _days(span: Span, view: Snapshot) -> tuple[str, str]:
     return f"{span.starts_at.astimezone(zone):%Y-%m-%d}", f"{last:%Y-%m-%d}"
 
 
-def _not_compared(before: Span | None, previous: float | None, query: PeriodQuery) -> str | None:
+def _reason_without_comparison(before: Span | None, previous: float | None, query: PeriodQuery) -> str | None:
     if query.compare == "none":
         return None
     return "before_first_order" if before is None else "nothing_then" if not previous else None
@@ -131,7 +131,7 @@ def _shop_figures(view: Snapshot, span: Span, before: Span | None, query: Period
             "shop",
             value,
             previous or None,
-            _not_compared(before, previous, query),
+            _reason_without_comparison(before, previous, query),
             filters=buyers,
         )
         for code, unit in (
@@ -189,7 +189,7 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
         "customers",
         now.get("known"),
         then.get("known") or None,
-        _not_compared(before, then.get("known"), query),
+        _reason_without_comparison(before, then.get("known"), query),
         filters={"last_order_from": first, "first_order_to": _day_before(first)}
         if span.ends_at == view.run.as_of
         else {},
@@ -198,7 +198,7 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
     at_stake = (value_at_risk_cents(view) if counts[0] else 0.0, value_at_risk_cents(earlier) if earlier else None)
     return (
         paid,
-        _expected(view, query),
+        _expected_revenue(view, query),
         *(
             PeriodFigure(
                 code,
@@ -222,7 +222,7 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
     )
 
 
-def _expected(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
+def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
     """What customers are expected to bring in 90 days, next to what the same ones brought in the last 90."""
     of_run = f"{scores_sql(view, 'value')} v where v.run_id = {literal(view.run.run_id)}"
     value = records(view.query(f"select {exact_sum('value')} as total from {of_run}"))[0]["total"]
@@ -252,7 +252,7 @@ def _new_customer_figures(
                 "new_customers",
                 now.get(name),
                 then.get(name) or None,
-                _not_compared(before, then.get(name), query),
+                _reason_without_comparison(before, then.get(name), query),
                 filters=filters,
             )
             for code, unit, name in (("revenue_new", "money", "new"), ("new_customers", "count", "count"))

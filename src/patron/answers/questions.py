@@ -54,7 +54,7 @@ class QuestionDetail:
 def list_questions(shop: Shop) -> tuple[QuestionInfo, ...]:
     """Every question: saved ones by folder and name, then ready-made ones."""
     pins, zone = pin_choices(shop.store), shop.settings.shop.time_zone
-    saved = (_of_saved(one, pins, zone) for one in saved_questions(shop.store))
+    saved = (_saved_question_info(one, pins, zone) for one in saved_questions(shop.store))
     return (*saved, *(_of_ready(one.code, pins, zone) for one in READY_QUESTIONS))
 
 
@@ -68,7 +68,7 @@ def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionD
     chosen = next((one for one in versions if version in {0, one.version}), None)
     if chosen is None:
         raise NotFound("no such question", where=question_id[:40], todo="See /explore/questions for all of them.")
-    return QuestionDetail(_of_saved(chosen, pins, zone), versions)
+    return QuestionDetail(_saved_question_info(chosen, pins, zone), versions)
 
 
 def run_question(
@@ -88,7 +88,7 @@ def sql_of(definition: Mapping[str, Any], time_zone: str) -> tuple[str, GuidedQu
     return guided_sql(guided, time_zone), guided
 
 
-def _of_saved(one: SavedQuestion, pins: Mapping[str, bool], zone: str) -> QuestionInfo:
+def _saved_question_info(one: SavedQuestion, pins: Mapping[str, bool], zone: str) -> QuestionInfo:
     sql, guided = sql_of(one.definition, zone)
     is_pinned = pins.get(one.question_id, False)
     facts = (one.question_id, "", one.name, one.folder, one.note, sql, guided, is_pinned)

@@ -135,7 +135,7 @@ def today(shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime) -
         *_stopped(shop, actor, now),
         *_proposals(shop, actor),
         *_run_troubles(shop, actor, now),
-        *_rejected(shop, actor, now),
+        *_rejected_events(shop, actor, now),
         *_tasks(shop, actor, now),
         *_requests(shop, actor, now),
     ]
@@ -152,7 +152,7 @@ def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
     """Plans that wait for the reader, who has not written them."""
     if not actor.may(Action.APPROVE, Area.CAMPAIGNS):
         return
-    for kind, saved in _saved(shop):
+    for kind, saved in _newest_versions(shop):
         if saved.state == PLANNED and saved.saved_by != actor.name:
             planned = saved.last("planned")
             at = planned.taken_at if planned else saved.saved_at
@@ -175,7 +175,7 @@ def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
     )
     with shop.store.begin() as connection:
         failures = {row[0]: row[1:] for row in connection.execute(failed.group_by(MESSAGES.c.campaign))}
-    for kind, saved in _saved(shop):
+    for kind, saved in _newest_versions(shop):
         link, last = f"/{kind}s/{saved.name}", saved.steps[-1] if saved.steps else None
         since = last.taken_at if last else saved.saved_at
         if saved.state == PAUSED:
@@ -187,7 +187,7 @@ def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
             yield TodayItem("messages_failed", link, None, utc(first), saved.name, count)
 
 
-def _saved(shop: Shop) -> Iterator[tuple[str, SavedCampaign | SavedJourney]]:
+def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedCampaign | SavedJourney]]:
     yield from (("campaign", one) for one in campaigns(shop.store))
     yield from (("journey", one) for one in journeys(shop.store))
 
@@ -241,7 +241,7 @@ def _run_troubles(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem
         yield TodayItem("run_stale", "/runs", since=last.run.as_of, count=(now - last.run.as_of).days)
 
 
-def _rejected(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
+def _rejected_events(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
     """Events of the last days in which something is wrong."""
     if not actor.may(Action.READ, Area.DATA):
         return

@@ -174,7 +174,7 @@ def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
         part.append(f"id = [{_text(chosen['order_id'])}]")
     if mapping.rows == ORDERS:
         # why: exports with a row a line name the order's amount on its first row only
-        part.append(f"where = {_text(_quoted(chosen['revenue']) + ' is not null')}")
+        part.append(f"where = {_text(_sql_name(chosen['revenue']) + ' is not null')}")
     columns = [
         f"{name} = {_column(name, column, mapping.date_format)}"
         for name, column in chosen.items()
@@ -191,7 +191,7 @@ def _column(name: str, column: str, date_format: str) -> str:
         return f"{{column = {_text(column)}, format = {_text(date_format)}}}"
     if name == "user_id":
         # why: an e-mail address is one customer however it is written, as in the built-in mappings
-        quoted = _quoted(column)
+        quoted = _sql_name(column)
         sql = f"case when {quoted} like '%@%' then lower({quoted}) else {quoted} end"
         return f"{{sql = {_text(sql)}}}"
     return _text(column)
@@ -202,6 +202,6 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _quoted(column: str) -> str:
+def _sql_name(column: str) -> str:
     """A column's name in SQL."""
     return '"' + column.replace('"', '""') + '"'

@@ -228,7 +228,7 @@ def _close(  # noqa: PLR0913 - what closing consists of
     with shop.store.begin() as connection:
         still_open = _chosen(request.request_id).where(PRIVACY_REQUESTS.c.state == "open")
         if not connection.execute(still_open.values(values)).rowcount:
-            raise _closed()
+            raise _closed_problem()
         details = {"request_id": request.request_id, "kind": request.kind, "result": result}
         audit_log.append(shop, connection, f"privacy request {state}", details, at=now, by=by)
 
@@ -240,7 +240,7 @@ def _open_request(shop: Shop, request_id: str) -> _OpenRequest:
     if row is None:
         raise NotFound("no such request", where=request_id, todo="Open it from the privacy desk.")
     if row["state"] != "open" or row["content"] is None:
-        raise _closed()
+        raise _closed_problem()
     content = RequestContent.of(json.loads(unseal(shop, request_id, row["content"])))
     return _OpenRequest(request_id, row["kind"], row["customer_id"], content)
 
@@ -292,7 +292,7 @@ def _seal(shop: Shop, request_id: str, content: Mapping[str, Any]) -> bytes:
     return seal(shop, request_id, json.dumps(content, ensure_ascii=False))
 
 
-def _closed() -> BadPrivacyRequest:
+def _closed_problem() -> BadPrivacyRequest:
     return _refusal("the request is closed", "Enter it again if it has to be worked on.")
 
 

@@ -1,6 +1,7 @@
 """A question that is put together from parts: a declared table, measures, groups and filters; and the SQL it makes."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -159,7 +160,7 @@ def _require(parts: tuple[object, ...], allowed: tuple[object, ...], what: str, 
 def _group_sql(group: Group, time_zone: str) -> str:
     if not group.bucket:
         return group.column
-    return f"date_trunc('{group.bucket}', {group.column} at time zone {_quoted(time_zone)})"
+    return f"date_trunc('{group.bucket}', {group.column} at time zone {_sql_text(time_zone)})"
 
 
 def _measure_sql(measure: Measure) -> str:
@@ -180,19 +181,17 @@ def _filter_sql(table: str, one: Filter) -> str:
 def _literal(kind: pa.DataType, one: Filter) -> str:
     value = one.value.strip()
     if kind == TEXT and len(value) <= LONGEST_VALUE:
-        return _quoted(value)
+        return _sql_text(value)
     if kind == FLAG and value in {"true", "false"}:
         return value
     if kind in {INT, NUMBER} and (WHOLE if kind == INT else DECIMAL).fullmatch(value):
         return value
     if kind == TIME:
-        try:
+        with suppress(ValueError):  # why: what is no day is refused below
             return f"timestamptz '{date.fromisoformat(value[:10]).isoformat()} 00:00:00+00'"
-        except ValueError:
-            pass
     expected = {INT: "a whole number", NUMBER: "a number", FLAG: "true or false", TIME: "a day such as 2024-03-31"}
     raise BadQuery(f"{one.column} takes {expected.get(kind, 'a shorter text')}", where="value", todo="Write it so.")
 
 
-def _quoted(text: str) -> str:
+def _sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

@@ -36,7 +36,7 @@ def saved_questions(store: Store) -> tuple[SavedQuestion, ...]:
     )
     chosen = sa.select(other).where(other.c.version == newest.scalar_subquery())
     with store.begin() as connection:
-        rows = [_saved(row) for row in connection.execute(chosen).mappings()]
+        rows = [_question_of(row) for row in connection.execute(chosen).mappings()]
     return tuple(sorted(rows, key=lambda one: (one.folder.lower(), one.name.lower(), one.question_id)))
 
 
@@ -45,7 +45,7 @@ def versions_of(store: Store, question_id: str) -> tuple[SavedQuestion, ...]:
     chosen = sa.select(SAVED_QUESTIONS).where(SAVED_QUESTIONS.c.question_id == question_id)
     with store.begin() as connection:
         rows = connection.execute(chosen.order_by(SAVED_QUESTIONS.c.version.desc())).mappings()
-        return tuple(_saved(row) for row in rows)
+        return tuple(_question_of(row) for row in rows)
 
 
 def pin_choices(store: Store) -> dict[str, bool]:
@@ -55,5 +55,5 @@ def pin_choices(store: Store) -> dict[str, bool]:
     return {row.question_id: row.is_pinned for row in rows}
 
 
-def _saved(row: sa.RowMapping) -> SavedQuestion:
+def _question_of(row: sa.RowMapping) -> SavedQuestion:
     return SavedQuestion(**{**row, "saved_at": utc(row["saved_at"])})

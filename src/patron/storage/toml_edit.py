@@ -21,7 +21,7 @@ def set_values(text: str, changes: Mapping[Place, object]) -> str:
     """
     expected, edited = tomllib.loads(text), text.splitlines()
     for place, value in changes.items():
-        _set_expected(expected, place, value)
+        _set_in_content(expected, place, value)
         edited = _set_line(edited, place, value)
     result = "\n".join(edited) + "\n"
     try:
@@ -42,7 +42,7 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
     return None if number is None else number + 1
 
 
-def _set_expected(content: dict[str, Any], place: Place, value: object) -> None:
+def _set_in_content(content: dict[str, Any], place: Place, value: object) -> None:
     held: Any = content
     for part in place[:-1]:
         if isinstance(part, int):

@@ -156,16 +156,13 @@ def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):
 
 @pytest.mark.browser
 def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop):
-    opening = browser()
     try:
-        chromium = opening.__enter__()
+        with browser() as chromium, served(shop, visitor=None) as at:
+            walk_in(chromium.new_page(locale="en"), shop, at)
     except MissingExtra as missing:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))
-    with served(shop, visitor=None) as at:
-        walk_in(chromium.new_page(locale="en"), shop, at)
-    opening.__exit__(None, None, None)
 
 
 def walk_in(page, shop, at):

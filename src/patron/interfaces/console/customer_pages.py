@@ -143,9 +143,9 @@ def _links(filters: CustomerFilters, listing: CustomerPage) -> dict[str, Any]:
         "previous": filters.address(page=page - 1) if page > 1 else "",
         "next": filters.address(page=page + 1) if page < listing.page_count else "",
         "csv": filters.address(page=1) + ("&" if filters.values(page=1) else "?") + urlencode({"format": "csv"}),
-        "without": {name: filters.address(page=1, **_emptied(name)) for name in filters.filter_values()},
+        "without": {name: filters.address(page=1, **_empty_parameter(name)) for name in filters.filter_values()},
     }
 
 
-def _emptied(name: str) -> dict[str, Any]:
+def _empty_parameter(name: str) -> dict[str, Any]:
     return {name: CustomerFilters.model_fields[name].default}

@@ -119,10 +119,12 @@ def _tile(request: Request, console: Console, question: QuestionInfo) -> Tile:
     except BadQuery as problem:
         return Tile(question, name, None, None, problem)
     formats = console.formats(texts)
-    return kept_for_run(request, (question, texts.locale), lambda: _drawn(question, name, result, texts, formats))
+    return kept_for_run(
+        request, (question, texts.locale), lambda: _dashboard_tile(question, name, result, texts, formats)
+    )
 
 
-def _drawn(question: QuestionInfo, name: str, result: QuestionResult, texts: Words, formats: Formats) -> Tile:
+def _dashboard_tile(question: QuestionInfo, name: str, result: QuestionResult, texts: Words, formats: Formats) -> Tile:
     chart = question_chart(name, result, texts, formats, is_tile=True)
     if chart:
         return Tile(question, name, result, chart)
@@ -187,7 +189,7 @@ def _ask(request: Request, problem: PatronError | None = None) -> Response:
         listed=_listed_tables(),
         sql_address=f"/explore/ask?{urlencode({'sql': sql, **_of(question_id)})}" if sql else "/explore/ask?as=sql",
         **_builder(console.words(request), guided),
-        **_shown(request, console, result, console.words(request)("explore.result")),
+        **_result_values(request, console, result, console.words(request)("explore.result")),
     )
 
 
@@ -283,7 +285,7 @@ def question(request: Request, question_id: str) -> Response:
         versions=detail.versions,
         problem=problem,
         edit=f"/explore/ask?{urlencode(kept)}",
-        **_shown(request, console, result, name),
+        **_result_values(request, console, result, name),
     )
 
 
@@ -343,7 +345,7 @@ def question_name(one: QuestionInfo, texts: Words) -> str:
     return texts(f"ready_question.{one.code}") if one.code else one.name
 
 
-def _shown(request: Request, console: Console, result: QuestionResult | None, title: str) -> dict[str, Any]:
+def _result_values(request: Request, console: Console, result: QuestionResult | None, title: str) -> dict[str, Any]:
     """What a page shows of a result: the chart and the table."""
     if result is None:
         return {"result": None, "chart": None, "head": (), "rows": ()}

@@ -33,7 +33,7 @@ def segment_rule(query: CustomerQuery, as_of: datetime, time_zone: str) -> dict[
         return None
     parts = [*_plain_parts(query)]
     for name, field in FIELDS.items():
-        parts += _compared(field, *getattr(query, name))
+        parts += _range_rules(field, *getattr(query, name))
     for name, field in DAYS.items():
         parts += _days(field, getattr(query, name), as_of, time_zone)
     return {"all": parts} if parts else None
@@ -53,7 +53,7 @@ def _plain_parts(query: CustomerQuery) -> Iterator[dict[str, Any]]:
             yield {"bought": {kind: name}}
 
 
-def _compared(field: str, low: float | None, high: float | None) -> Iterator[dict[str, Any]]:
+def _range_rules(field: str, low: float | None, high: float | None) -> Iterator[dict[str, Any]]:
     for op, value in ((">=", low), ("<=", high)):
         if value is not None:
             yield {"field": field, "op": op, "value": int(value) if float(value).is_integer() else value}

@@ -15,15 +15,15 @@ def period_query(parameters: Mapping[str, str]) -> PeriodQuery:
     """The period that an address names. Raises BadQuery."""
     default = PeriodQuery()
     return PeriodQuery(
-        cast("Period", _one_of("period", parameters.get("period") or default.period, PERIODS)),
+        cast("Period", _choice("period", parameters.get("period") or default.period, PERIODS)),
         parameters.get("month", "")[:7],
         _day("from", parameters.get("from", "")),
         _day("to", parameters.get("to", "")),
-        cast("Compare", _one_of("compare", parameters.get("compare") or default.compare, COMPARISONS)),
+        cast("Compare", _choice("compare", parameters.get("compare") or default.compare, COMPARISONS)),
     )
 
 
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise BadQuery(f"{value!r} is not a value of it", where=name, todo=f"It is one of {', '.join(known)}.")
     return value

@@ -142,7 +142,7 @@ def sql_of_address(request: Request) -> str:
     return guided_sql(guided, answers_of(request).shop.settings.shop.time_zone)
 
 
-def _answered(detail: QuestionDetail | None, sql: str, result: QuestionResult) -> AnsweredQuestion:
+def _question_answer(detail: QuestionDetail | None, sql: str, result: QuestionResult) -> AnsweredQuestion:
     names = tuple(column.name for column in result.columns)
     return AnsweredQuestion(detail, sql, names, result.rows, result.is_cut)
 
@@ -162,7 +162,7 @@ def ask(request: Request) -> AnsweredQuestion:
     require_whole_shop(request)
     require_known(request.query_params, ASK_PARAMETERS)
     sql = sql_of_address(request)
-    return _answered(None, sql, result_of(request, sql))
+    return _question_answer(None, sql, result_of(request, sql))
 
 
 @router.get("/api/questions/{question_id}", dependencies=[Depends(require_known_parameters)])
@@ -171,7 +171,7 @@ def question(request: Request, question_id: str, version: Annotated[int, Query(g
     """One question and its result."""
     require_whole_shop(request)
     detail = question_detail(answers_of(request).shop, question_id[:80], version)
-    return _answered(detail, detail.question.sql, result_of(request, detail.question.sql))
+    return _question_answer(detail, detail.question.sql, result_of(request, detail.question.sql))
 
 
 def definition_of(fields: Mapping[str, str], parameters: QueryParams) -> Mapping[str, object]:

@@ -53,7 +53,7 @@ class RuleTexts:
 
     def sentence(self, rule: Mapping[str, Any]) -> str:
         """A rule in one line."""
-        return _joined(self.outline(rule), self.texts)
+        return _join_parts(self.outline(rule), self.texts)
 
     def changes(self, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[Change, ...]:
         """Conditions that one version has and the other has not."""
@@ -166,7 +166,7 @@ def _lines(outline: RuleOutline) -> Iterator[str]:
             yield from (f"{outline.text} {line}" for line in _lines(part))
 
 
-def _joined(outline: RuleOutline, texts: Words) -> str:
+def _join_parts(outline: RuleOutline, texts: Words) -> str:
     if not outline.parts:
         return outline.text
-    return f"{outline.text} {texts('rule.comma').join(_joined(part, texts) for part in outline.parts)}"
+    return f"{outline.text} {texts('rule.comma').join(_join_parts(part, texts) for part in outline.parts)}"

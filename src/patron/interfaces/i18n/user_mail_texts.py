@@ -7,15 +7,15 @@ from patron.storage.shop import Shop
 
 def invitation_mail(shop: Shop, address: str) -> Compose:
     """The letter that invites somebody; `address` is how the link begins."""
-    return _letter(shop, address, "invitation", hours=f"{shop.settings.access.invitation_hours:g}")
+    return _mail_composer(shop, address, "invitation", hours=f"{shop.settings.access.invitation_hours:g}")
 
 
 def reset_mail(shop: Shop, address: str) -> Compose:
     """The letter with a link for a new password."""
-    return _letter(shop, address, "reset")
+    return _mail_composer(shop, address, "reset")
 
 
-def _letter(shop: Shop, address: str, kind: str, **values: str) -> Compose:
+def _mail_composer(shop: Shop, address: str, kind: str, **values: str) -> Compose:
     name = shop.settings.shop.name or "Patron"
 
     def compose(user: User, path: str) -> UserMail:

@@ -2,13 +2,13 @@
 
 from urllib.parse import quote, urlencode
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from patron.answers.decision_ledger import DecisionPage, decision_of
 from patron.answers.decision_ledger import decisions as decisions_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access_control import needs
+from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.decision_routes import LONGEST_NAME
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
@@ -18,7 +18,10 @@ from patron.schema.access_rights import Action, Area
 
 LIST_PARAMETERS = ("run", "reason", "page")
 
+router = APIRouter(route_class=GuardedRoute)
 
+
+@router.get("/decisions")
 @needs(Action.READ, Area.OFFERS)
 def decisions(request: Request) -> Response:
     """The decisions of a run, counted by reason and filtered."""
@@ -44,6 +47,7 @@ def decisions(request: Request) -> Response:
     )
 
 
+@router.get("/decisions/{decision_id}")
 @needs(Action.READ, Area.OFFERS)
 def decision(request: Request, decision_id: str) -> Response:
     """One decision with its alternatives."""

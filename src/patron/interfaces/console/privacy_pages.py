@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.consent_trail import consent_trail, verify_consents
@@ -22,7 +22,6 @@ from patron.answers.processing_register import processing_register
 from patron.commands import privacy_requests as desk
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import require_unrestricted
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -32,7 +31,7 @@ from patron.schema.privacy_requests import KINDS, REJECTIONS, SOURCES
 from patron.storage.policy import PROFILING
 from patron.storage.shop import Shop
 
-router = APIRouter(route_class=GuardedRoute, dependencies=[Depends(require_unrestricted)])
+router = APIRouter(route_class=GuardedRoute)
 HERE = "privacy_desk"
 NOTICES = ("received", "searched", "withdrawn", "answered", "rejected", "erased", "files")
 """What was done, as the address of the page after it says."""

@@ -11,11 +11,11 @@ from starlette.datastructures import QueryParams
 
 from patron.answers.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
-from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadQuery, NotAllowed
+from patron.schema.errors import BadQuery
 from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
@@ -41,13 +41,6 @@ class AnsweredQuestion:
     rows: tuple[tuple[Cell, ...], ...]
     is_cut: bool
     """Whether there are more rows than these."""
-
-
-def require_whole_shop(request: Request) -> None:
-    """Refuse who sees the customers of a segment only. Raises NotAllowed."""
-    if actor_of(request).segment:
-        todo = "Ask somebody whose team sees all customers to export what you need."
-        raise NotAllowed(403, "Explore counts all customers, and your team sees those of one segment", todo=todo)
 
 
 def workers_of(request: Request) -> QueryWorkers:
@@ -151,7 +144,6 @@ def _question_answer(detail: QuestionDetail | None, sql: str, result: QuestionRe
 @needs(Action.READ, Area.QUESTIONS)
 def questions(request: Request) -> tuple[QuestionInfo, ...]:
     """Every question: saved ones by folder and name, then ready-made ones."""
-    require_whole_shop(request)
     return list_questions(answers_of(request).shop)
 
 
@@ -159,7 +151,6 @@ def questions(request: Request) -> tuple[QuestionInfo, ...]:
 @needs(Action.ACT, Area.QUESTIONS)
 def ask(request: Request) -> AnsweredQuestion:
     """Result of a question that is not saved: `sql`, or `table`, `measure`, `group`, `where`, `is`, `value`."""
-    require_whole_shop(request)
     require_known(request.query_params, ASK_PARAMETERS)
     sql = sql_of_address(request)
     return _question_answer(None, sql, result_of(request, sql))
@@ -169,7 +160,6 @@ def ask(request: Request) -> AnsweredQuestion:
 @needs(Action.READ, Area.QUESTIONS)
 def question(request: Request, question_id: str, version: Annotated[int, Query(ge=0, le=1000)] = 0) -> AnsweredQuestion:
     """One question and its result."""
-    require_whole_shop(request)
     detail = question_detail(answers_of(request).shop, question_id[:80], version)
     return _question_answer(detail, detail.question.sql, result_of(request, detail.question.sql))
 

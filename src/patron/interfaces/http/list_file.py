@@ -15,6 +15,7 @@ from patron.interfaces.http.access_control import actor_of, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.schema.access_rights import Action, Area, Right
 
+CENTS = "_cents"
 SEPARATOR = ", "
 """Between the texts of a cell that holds several."""
 
@@ -22,9 +23,12 @@ SEPARATOR = ", "
 def list_file(
     request: Request, name: str, rows: Sequence[Mapping[str, Any]], *, area: Area, columns: Sequence[str]
 ) -> Response:
-    """Columns of rows as a file. Raises NotAllowed without the right to export the area."""
+    """Columns of rows as a file; cents are in units of the currency, under a name without the ending.
+
+    Raises NotAllowed without the right to export the area.
+    """
     actor_of(request).require(Right(Action.EXPORT, area))
-    table = pa.table({column: _column([row[column] for row in rows]) for column in columns})
+    table = pa.table({column.removesuffix(CENTS): _column(column, [row[column] for row in rows]) for column in columns})
     by, now = step_actor_of(request), datetime.now(UTC)
     shop = request.app.state.answers.shop
     record_list_export(shop, name, row_count=len(rows), query=request.url.query, by=by, now=now)
@@ -36,8 +40,10 @@ def fields_of(line: Any, *left_out: str) -> dict[str, Any]:
     return {field.name: getattr(line, field.name) for field in fields(line) if field.name not in left_out}
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(name: str, values: list[Any]) -> pa.Array:
     plain = [_cell(value) for value in values]
+    if name.endswith(CENTS):
+        return pa.array([None if value is None else round(value) / 100 for value in plain], pa.float64())
     return pa.array(plain) if any(value is not None for value in plain) else pa.array(plain, pa.string())
 
 

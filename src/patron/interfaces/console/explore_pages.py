@@ -37,6 +37,7 @@ from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.question_routes import (
     ASK_PARAMETERS,
+    asker_of,
     definition_of,
     guided_of,
     guided_parameters,
@@ -308,7 +309,7 @@ def export(request: Request, question_id: str) -> Response:
     """The rows of a question as a file; the audit log records who took it."""
     shop = request.app.state.console.answers.shop
     shown = question_detail(shop, question_id[:80]).question
-    result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS)
+    result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS, asker=asker_of(request))
     record_list_export(
         shop,
         "question",
@@ -362,6 +363,7 @@ def _page(request: Request, template: str, **facts: Any) -> Response:
         request,
         template,
         here="explore",
+        most_exported=MOST_EXPORTED_ROWS,
         vega=f"/explore/vega.js?v={VERSION}",
         name_of=lambda one: question_name(one, texts),
         **facts,

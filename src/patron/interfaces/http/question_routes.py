@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from patron.answers.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -43,6 +43,13 @@ class AnsweredQuestion:
     """Whether there are more rows than these."""
 
 
+@dataclass(frozen=True)
+class StoppedQueries:
+    """How many queries were stopped."""
+
+    count: int
+
+
 def workers_of(request: Request) -> QueryWorkers:
     """Processes that run questions; they start with the first one."""
     state = request.app.state
@@ -51,10 +58,20 @@ def workers_of(request: Request) -> QueryWorkers:
     return state.query_workers
 
 
+def asker_of(request: Request) -> str:
+    """Who runs a question, and may thus stop it."""
+    actor = actor_of(request)
+    return actor.user_id or actor.key_id or actor.name
+
+
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
     """Result of a question's SQL; the newest results are kept until the next run. Raises NoRunYet, BadQuery."""
     shop = answers_of(request).shop
-    return kept_for_run(request, sql, lambda: run_question(shop, workers_of(request), sql, seconds=seconds))
+    return kept_for_run(
+        request,
+        sql,
+        lambda: run_question(shop, workers_of(request), sql, seconds=seconds, asker=asker_of(request)),
+    )
 
 
 def kept_for_run(request: Request, key: object, make: Callable[[], Value]) -> Value:
@@ -154,6 +171,13 @@ def ask(request: Request) -> AnsweredQuestion:
     require_known(request.query_params, ASK_PARAMETERS)
     sql = sql_of_address(request)
     return _question_answer(None, sql, result_of(request, sql))
+
+
+@router.post("/api/questions/stop")
+@needs(Action.READ, Area.QUESTIONS)
+def stop(request: Request) -> StoppedQueries:
+    """Stop the queries of whoever asks that are running."""
+    return StoppedQueries(workers_of(request).stop(asker_of(request)))
 
 
 @router.get("/api/questions/{question_id}", dependencies=[Depends(require_known_parameters)])

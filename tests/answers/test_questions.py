@@ -1,5 +1,8 @@
 """Questions run in a process of their own, within limits, and without anybody's tokens; the ready-made ones all run."""
 
+import threading
+import time
+
 import pytest
 
 from patron.answers.query_worker import QueryWorkers
@@ -42,6 +45,29 @@ def test_every_ready_made_question_has_an_answer(made_shop, workers):
 def test_what_is_not_a_question_is_refused(made_shop, workers, sql, problem):
     with pytest.raises(BadQuery, match=problem):
         run_question(made_shop, workers, sql)
+
+
+def test_who_asked_stops_a_query_that_runs_and_nobody_else_does(made_shop, workers):
+    refusals = []
+
+    def ask():
+        with pytest.raises(BadQuery) as refusal:
+            run_question(made_shop, workers, ENDLESS, seconds=25, asker="ann")
+        refusals.append(refusal.value.what)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    stopped = 0
+    for _ in range(200):
+        assert workers.stop("ben") == 0
+        stopped = workers.stop("ann")
+        if stopped:
+            break
+        time.sleep(0.05)
+    asking.join(timeout=20)
+    assert (stopped, refusals) == (1, ["you stopped the query"])
+    assert run_question(made_shop, workers, "select count(*) as n from customers", asker="ann").rows == ((300,),)
+    assert workers.stop("ann") == 0
 
 
 def test_an_endless_query_is_stopped_and_the_next_one_is_answered(made_shop, workers):

@@ -124,3 +124,20 @@ def test_the_interval_of_a_share_stays_within_0_and_1():
     assert low == 0.0
     assert 0.05 < high < 0.1
     assert share_interval(50, 50) == pytest.approx((1 - high, 1.0))
+
+
+def test_months_begin_at_midnight_of_the_shops_clock(snapshot_of, order_of, monkeypatch):
+    """Half past eleven in the evening of March 31 in UTC is April in Shanghai, and so is the evening of May 31 June."""
+    late = datetime(2024, 3, 31, 23, 30, tzinfo=UTC)
+    rows = order_of(("ann", late, 1_000), ("ann", datetime(2024, 5, 31, 20, tzinfo=UTC), 2_000))
+    view = snapshot_of(Run.at(datetime(2024, 5, 31, 21, tzinfo=UTC)), **rows)
+    assert [(one.month, dict(one.ages)[2].paid_cents) for one in cohort_sums(view, "month").cohorts] == [
+        (month_number("2024-03"), 2_000)
+    ]
+    zoned = view.settings.model_copy(
+        update={"shop": view.settings.shop.model_copy(update={"time_zone": "Asia/Shanghai"})}
+    )
+    monkeypatch.setattr(type(view), "settings", zoned)
+    sums = cohort_sums(view, "month")
+    assert [(one.month, dict(one.ages)[2].paid_cents) for one in sums.cohorts] == [(month_number("2024-04"), 2_000)]
+    assert (sums.run_month, [one.month for one in cohorts(view)]) == (month_number("2024-06"), ["2024-04"])

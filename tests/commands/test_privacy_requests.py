@@ -15,10 +15,15 @@ from patron.answers.privacy_desk import erasure_certificate, privacy_desk, priva
 from patron.answers.processing_register import TABLES_OF, personal_tables, processing_register
 from patron.collect.loader import load_events
 from patron.commands import privacy_requests as desk
+from patron.commands.correct_personal_data import correct_personal_data
+from patron.govern.audit_entries import AuditQuery, find_entries
+from patron.govern.contact_cards import read_cards
+from patron.govern.vault import Vault
 from patron.schema.errors import BadPrivacyRequest, NotFound
 from patron.schema.privacy_requests import due_time
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
+from patron.schema.tables import EVENTS
 from patron.storage.console_tables import PRIVACY_REQUESTS
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -134,3 +139,64 @@ def test_requests_are_due_in_a_month_and_overdue_ones_stand_first(shop):
 def test_the_register_names_every_table_with_data_of_people(shop):
     assert {table for tables in TABLES_OF.values() for table in tables} >= personal_tables()
     assert all(one.classes for one in processing_register(shop).activities)
+
+
+def test_a_deadline_is_extended_once_in_the_first_month_with_a_reason(zoe):
+    request_id = enter(zoe, "access")
+    with pytest.raises(BadPrivacyRequest, match="no reason"):
+        desk.extend_deadline(zoe, request_id, "busy", by=OFFICER, now=NOW)
+    assert desk.extend_deadline(zoe, request_id, "complex", by=OFFICER, now=NOW) == datetime(
+        2026, 6, 30, 12, tzinfo=UTC
+    )
+    shown = privacy_request(zoe, request_id, now=NOW + timedelta(days=60))
+    assert (shown.due_at, shown.extension, shown.is_overdue) == (
+        datetime(2026, 6, 30, 12, tzinfo=UTC),
+        "complex",
+        False,
+    )
+    with pytest.raises(BadPrivacyRequest, match="extended already"):
+        desk.extend_deadline(zoe, request_id, "many_requests", by=OFFICER, now=NOW)
+    late = enter(zoe, "access")
+    with pytest.raises(BadPrivacyRequest, match="deadline is over"):
+        desk.extend_deadline(zoe, late, "complex", by=OFFICER, now=NOW + timedelta(days=31))
+    [entry] = find_entries(zoe, AuditQuery(action="privacy request extended"), 5)
+    assert (entry.details, entry.by) == ({"request_id": request_id, "result": "complex"}, OFFICER)
+
+
+def test_a_correction_is_what_counts_from_then_on_and_no_log_holds_its_value(zoe):
+    request_id = enter(zoe, "rectification")
+    for field, value in (("email", "zoe.new@example.org"), ("country", "PT")):
+        correct(zoe, request_id, field, value)
+    vault = Vault.open(zoe)
+    token = vault.token("user_id", "zoe-1")
+    assert read_cards(zoe.store, vault, [token])[token].email == "zoe.new@example.org"
+    rows = zoe.lake.read(EVENTS).to_pylist()
+    assert {row["traits"] for row in rows if row["name"] == "Identify"} == {None, '{"country":"PT"}'}
+    assert vault.token("email", "zoe.new@example.org") in {row["email_token"] for row in rows}
+    assert request_content(zoe, request_id).corrections == ("email: passport seen", "country: passport seen")
+    entries = find_entries(zoe, AuditQuery(action="personal data corrected"), 5)
+    assert [one.details for one in entries] == [
+        {"request_id": request_id, "field": one} for one in ("country", "email")
+    ]
+    assert b"zoe.new" not in (zoe.folder / "store.db").read_bytes()
+    assert privacy_request(zoe, request_id, now=NOW).state == "open"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("email", "not an address", "not a valid"),
+        ("phone", "000-0000", "not a valid"),
+        ("gender", "x", "cannot be corrected"),
+        ("country", " ", "missing"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused(zoe, field, value, what):
+    with pytest.raises(BadPrivacyRequest, match=what):
+        correct(zoe, enter(zoe, "rectification"), field, value)
+    with pytest.raises(BadPrivacyRequest, match="not for a correction"):
+        correct(zoe, enter(zoe, "access"), "country", "PT")
+
+
+def correct(shop, request_id, field, value):
+    correct_personal_data(shop, request_id, field, value, reason="passport seen", by=OFFICER, now=NOW)

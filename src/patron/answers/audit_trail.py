@@ -7,7 +7,7 @@ from patron.govern.audit_log import check_log
 from patron.schema.log_check import LogCheck
 from patron.storage.shop import Shop
 
-PAGE_LENGTH = 50
+PAGE_LENGTH = 25
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
     """Everything worth changing."""
     alarms = _data_alarm_count(view)
     if alarms:
-        yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models#alarms")
+        yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models/drift#alarms")
     is_assumed = "measured" not in decided.effect_sources
     is_waiting = decided.withdrawal is None and not view.policy.channel.is_delivered
     if decided.offered_count and is_waiting:

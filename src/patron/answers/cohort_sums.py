@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from patron.storage.engine import literal
 from patron.storage.last_run import records
 from patron.storage.margin import margin_sum
 from patron.storage.missing_forecasts import scores_sql
@@ -73,10 +75,11 @@ class CohortSums:
 
 
 def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
-    """Sum cohorts by month and, unless they are grouped by month, another trait of each customer; months in UTC."""
-    last_day = (view.run.as_of.date() - EPOCH).days
-    days = _days(view, last_day)
-    firsts = _firsts_sql(grouping)
+    """Sum cohorts by month, by the shop's clock, and by another trait of each customer unless grouped by month."""
+    zone = view.settings.shop.time_zone
+    as_of = view.run.as_of.astimezone(ZoneInfo(zone))
+    days = _days(view, (as_of.date() - EPOCH).days)
+    firsts = _firsts_sql(grouping, literal(zone))
     counted = {(row["grp"], row["cohort"]): row for row in records(view.query(f"{firsts} {_COUNTS}", days=days))}
     forecasts = {
         (row["grp"], row["cohort"]): ForecastSum(row["scored_count"], row["value_cents"], row["variance"])
@@ -86,7 +89,6 @@ def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
     for row in records(view.query(f"{firsts}, {_ages_sql(view)}", days=days)):
         group, month, age = (row.pop(name) for name in ("grp", "cohort", "age"))
         ages.setdefault((group, month), {})[age] = AgeSum(**row)
-    as_of = view.run.as_of
     return CohortSums(
         month_number(as_of.strftime("%Y-%m")),
         (as_of.day, as_of.hour, as_of.minute, as_of.second) != (1, 0, 0, 0),
@@ -123,13 +125,17 @@ def month_text(number: int) -> str:
 def _days(view: Snapshot, last_day: int) -> pa.Table:
     """The month of every day since the first order: to look it up is faster than to write each line's date."""
     first_at = records(view.query("select min(ordered_at) as first_at from order_lines"))[0]["first_at"]
-    first_day = last_day if first_at is None else (first_at.date() - EPOCH).days
+    first_day = (
+        last_day
+        if first_at is None
+        else (first_at.astimezone(ZoneInfo(view.settings.shop.time_zone)).date() - EPOCH).days
+    )
     numbers = list(range(first_day, last_day + 1))
     months = [month_number((EPOCH + timedelta(days=day)).strftime("%Y-%m")) for day in numbers]
     return pa.table({"day": pa.array(numbers, pa.int64()), "month": pa.array(months, pa.int64())})
 
 
-def _firsts_sql(grouping: Grouping) -> str:
+def _firsts_sql(grouping: Grouping, zone: str) -> str:
     """The cohort and the group of each customer; the group of one of whom it is not known is empty."""
     joined = {
         "month": "",
@@ -155,7 +161,7 @@ left join (
     return f"""
 with firsts as (
   select c.customer_id, d.month as cohort, {group} as grp
-  from customers c join days d on d.day = local_day(c.first_order_at, 'UTC'){joined}
+  from customers c join days d on d.day = local_day(c.first_order_at, {zone}){joined}
   where c.is_identified and c.first_order_at is not null
 )"""
 
@@ -171,7 +177,7 @@ def _ages_sql(view: Snapshot) -> str:
 monthly as (
   select l.customer_id, d.month, max(case when l.is_refund then 0 else 1 end) as is_active,
     cast(sum(l.paid_cents) as bigint) as paid, {margin} as margin
-  from order_lines l join days d on d.day = local_day(l.ordered_at, 'UTC')
+  from order_lines l join days d on d.day = local_day(l.ordered_at, {literal(view.settings.shop.time_zone)})
   where l.is_identified group by l.customer_id, d.month
 ), grown as (
   select *, {so_far.format("paid")} as paid_so_far, {so_far.format("margin")} as margin_so_far from monthly

@@ -15,6 +15,8 @@ from patron.storage.shop import Shop
 from patron.storage.store import CONSENT_LEDGER, WORDINGS
 
 PAGE_LENGTH = 50
+MOST_EXPORTED = 100_000
+"""Entries that a file has at most."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class ConsentPage:
     total_count: int
 
 
-def consent_trail(shop: Shop, *, customer_id: str = "", before: int | None = None) -> ConsentPage:
+def consent_trail(
+    shop: Shop, *, customer_id: str = "", before: int | None = None, length: int = PAGE_LENGTH
+) -> ConsentPage:
     """Entries of the ledger, of one customer or of all, newest first."""
     chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(
         WORDINGS, WORDINGS.c.wording == CONSENT_LEDGER.c.wording
@@ -61,12 +65,12 @@ def consent_trail(shop: Shop, *, customer_id: str = "", before: int | None = Non
     if before is not None:
         chosen = chosen.where(CONSENT_LEDGER.c.entry < before)
     with shop.store.begin() as connection:
-        paged = chosen.order_by(CONSENT_LEDGER.c.entry.desc()).limit(PAGE_LENGTH + 1)
+        paged = chosen.order_by(CONSENT_LEDGER.c.entry.desc()).limit(length + 1)
         rows = connection.execute(paged).mappings().all()
         total = connection.scalar(counted) or 0
     customers, vault = _customers_of(shop, {row["token"] for row in rows}), Vault.open(shop)
-    entries = tuple(_entry_of(row, customers, vault) for row in rows[:PAGE_LENGTH])
-    return ConsentPage(customer_id, entries, entries[-1].entry if len(rows) > PAGE_LENGTH else None, total)
+    entries = tuple(_entry_of(row, customers, vault) for row in rows[:length])
+    return ConsentPage(customer_id, entries, entries[-1].entry if len(rows) > length else None, total)
 
 
 def verify_consents(shop: Shop) -> LogCheck:

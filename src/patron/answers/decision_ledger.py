@@ -15,7 +15,9 @@ from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.withdrawals import Withdrawal, withdrawal_of
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
+MOST_EXPORTED = 100_000
+"""Decisions that a file has at most."""
 MOST_RUNS = 24
 """Runs that the ledger offers to choose from, the newest."""
 MOST_NAMED = 5
@@ -95,7 +97,13 @@ class DecisionDetail(DecisionRow):
 
 
 def decisions(
-    shop: Shop, *, run_id: str = "", reason: str = "", page: int = 1, only: pa.Table | None = None
+    shop: Shop,
+    *,
+    run_id: str = "",
+    reason: str = "",
+    page: int = 1,
+    size: int = PAGE_SIZE,
+    only: pa.Table | None = None,
 ) -> DecisionPage:
     """Decisions of the last run, or of a run by its name, finished or not; `only` lists those of these customers.
 
@@ -116,12 +124,12 @@ def decisions(
     if only is not None:
         condition += IS_VISIBLE
         total = view.query(f"select count(*) as n from decisions d where {condition}", **tables)["n"][0].as_py()
-    page_count = max(1, -(-total // PAGE_SIZE))
+    page_count = max(1, -(-total // size))
     page = min(max(page, 1), page_count)
     sql = f"""
 select {IN_A_ROW} from decisions d where {condition}
 order by case when d.action = 'none' then 1 else 0 end, d.expected_net_value_cents desc, d.customer_id
-limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"""
+limit {size} offset {(page - 1) * size}"""
     return DecisionPage(
         run_id=run,
         as_of=runs.get(run, view.run.as_of),

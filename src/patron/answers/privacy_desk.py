@@ -48,6 +48,8 @@ class PrivacyRequest:
     closed_by: str
     masked_identifier: str
     """Empty once it was deleted."""
+    extension: str
+    """Why it is due two months later; empty where it is not."""
     has_certificate: bool
     """Whether it ended with the erasure of its person."""
 
@@ -157,7 +159,17 @@ def _request_of(shop: Shop, row: sa.RowMapping, now: datetime) -> PrivacyRequest
     content = _content(shop, row)
     values: dict[str, Any] = {
         name: row[name]
-        for name in ("request_id", "kind", "customer_id", "source", "state", "result", "created_by", "closed_by")
+        for name in (
+            "request_id",
+            "kind",
+            "customer_id",
+            "source",
+            "state",
+            "result",
+            "created_by",
+            "closed_by",
+            "extension",
+        )
     }
     due_at, closed_at = utc(row["due_at"]), row["closed_at"]
     return PrivacyRequest(

@@ -35,6 +35,8 @@ HIDDEN = ("token", "trait")
 """Personal-data classes whose columns do not exist for the console's queries."""
 LONGEST_TEXT = 500
 NARROWER = "Read fewer rows or columns, or aggregate earlier."
+EXHAUSTED = ("the query took more than there is, and was stopped", NARROWER)
+STOPPED = ("you stopped the query", "Change it, or run it again.")
 Cell = str | int | float | bool | datetime | None
 
 
@@ -80,22 +82,37 @@ class QueryWorkers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * WORKERS
+        self._askers: list[str] = [""] * WORKERS
+        """Whose query each process runs; empty for nobody's."""
+        self._stopped: set[int] = set()
+        self._lock = threading.Lock()
         self._free: Queue[int] = Queue()
         for number in range(WORKERS):
             self._free.put(number)
         # why: an application may be gone without having been shut down
         self._finalizer = weakref.finalize(self, _end_all, self._processes)
 
-    def run(self, sql: str, *, seconds: float, most_rows: int) -> QuestionResult:
-        """Run one SELECT over the declared tables. Raises BadQuery."""
+    def run(self, sql: str, *, seconds: float, most_rows: int, asker: str = "") -> QuestionResult:
+        """Run one SELECT over the declared tables; `asker` may stop it. Raises BadQuery."""
         request = Request(sql, most_rows, min(seconds, MOST_SECONDS))
         with self._turn() as number:
-            answer = self._ask(number, request)
+            answer = self._ask(number, request, asker)
         if answer.refusal:
             raise BadQuery(answer.refusal[0], todo=answer.refusal[1])
         times = {n for n, column in enumerate(answer.columns) if column.kind == "time"}
         rows = tuple(tuple(_time(cell) if n in times else cell for n, cell in enumerate(row)) for row in answer.rows)
         return QuestionResult(answer.columns, rows, answer.is_cut)
+
+    def stop(self, asker: str) -> int:
+        """End the queries that somebody runs; how many there were. Their next ones have other processes."""
+        with self._lock:
+            running = [number for number, one in enumerate(self._askers) if asker and one == asker]
+            for number in running:
+                process = self._processes[number]
+                if process is not None:
+                    self._stopped.add(number)
+                    process.kill()
+        return len(running)
 
     def close(self) -> None:
         """End the processes."""
@@ -113,7 +130,7 @@ class QueryWorkers:
         finally:
             self._free.put(number)
 
-    def _ask(self, number: int, request: Request) -> Answer:
+    def _ask(self, number: int, request: Request, asker: str) -> Answer:
         process = self._processes[number]
         if process is not None and process.poll() is not None:
             _end(process)
@@ -123,14 +140,19 @@ class QueryWorkers:
         # why: what the process itself does not notice
         timer = threading.Timer(request.seconds + PATIENCE_SECONDS, process.kill)
         timer.start()
+        with self._lock:
+            self._stopped.discard(number)
+            self._askers[number] = asker
         try:
             return _exchange(process, request)
         except (OSError, msgspec.DecodeError):
             _end(process)
             self._processes[number] = None
-            return Answer(refusal=("the query took more than there is, and was stopped", NARROWER))
+            return Answer(refusal=STOPPED if number in self._stopped else EXHAUSTED)
         finally:
             timer.cancel()
+            with self._lock:
+                self._askers[number] = ""
 
 
 def _exchange(process: "subprocess.Popen[bytes]", request: Request) -> Answer:

@@ -72,12 +72,12 @@ def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionD
 
 
 def run_question(
-    shop: Shop, workers: QueryWorkers, sql: str, *, seconds: float = 0.0, most_rows: int = MOST_ROWS
+    shop: Shop, workers: QueryWorkers, sql: str, *, seconds: float = 0.0, most_rows: int = MOST_ROWS, asker: str = ""
 ) -> QuestionResult:
-    """Run the SQL of a question within the limits of `patron sql`. Raises BadQuery."""
+    """Run the SQL of a question within the limits of `patron sql`; `asker` may stop it. Raises BadQuery."""
     if not sql.strip():
         raise BadQuery("there is nothing to run", where="sql", todo="Write one SELECT.")
-    return workers.run(sql, seconds=seconds or shop.settings.engine.sql_seconds, most_rows=most_rows)
+    return workers.run(sql, seconds=seconds or shop.settings.engine.sql_seconds, most_rows=most_rows, asker=asker)
 
 
 def sql_of(definition: Mapping[str, Any], time_zone: str) -> tuple[str, GuidedQuestion | None]:

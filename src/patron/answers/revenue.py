@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from patron.answers.cohort_sums import cohort_sums, month_text
 from patron.schema.cohort import Cohort
 from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import records
@@ -203,31 +204,18 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
 
 
 def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:
-    """Retention of the last monthly cohorts, months in UTC."""
-    sql = """
-with firsts as (
-  select customer_id, substr(day_text(first_order_at), 1, 7) as cohort from customers
-  where is_identified and first_order_at is not null
-), active as (
-  select distinct f.cohort, o.customer_id, substr(day_text(o.occurred_at), 1, 7) as month
-  from orders o join firsts f on f.customer_id = o.customer_id
-)
-select cohort, month, count(*) as customer_count from active group by cohort, month order by cohort, month"""
-    counted: dict[str, dict[int, int]] = {}
-    for row in records(view.query(sql)):
-        age = _month_number(row["month"]) - _month_number(row["cohort"])
-        counted.setdefault(row["cohort"], {})[age] = row["customer_count"]
-    last = _month_number(view.run.as_of.strftime("%Y-%m")) - 1  # why: the month of the run is not over
-    rows = (
+    """Retention of the last monthly cohorts, months by the shop's clock."""
+    sums = cohort_sums(view, "month")
+    last = sums.run_month - 1  # why: the month of the run is not over
+    return tuple(
         Cohort(
-            month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1))
+            month_text(one.month),
+            one.customer_count,
+            tuple(
+                one.ages[age].active_count / one.customer_count if age in one.ages else 0.0
+                for age in range(last - one.month + 1)
+            ),
         )
-        for month, by_age in counted.items()
-        if by_age.get(0) and _month_number(month) <= last
-    )
-    return tuple(rows)[-months:]
-
-
-def _month_number(month: str) -> int:
-    year, number = month.split("-")
-    return int(year) * 12 + int(number) - 1
+        for one in sums.cohorts
+        if one.month <= last
+    )[-months:]

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from patron.schema.errors import BadSegment
-from patron.schema.segment_rules import AllOf, Rule, SegmentField, SegmentRule, rule_content
-from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
+from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
+from patron.schema.segment_sql import SegmentQuery, SegmentScope, memberships_query, segment_query
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.segment_definitions import SegmentDefinition, definitions, history, no_segment
 from patron.storage.segment_query import count, known_names, query_members, read_rule, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
 
+VISIBLE = "customer_id in (select customer_id from visible)"
 DAYS_BACK = 30
 """How far back entries and exits are counted unless a date is named."""
 
@@ -132,11 +135,11 @@ class SegmentNames:
     segments: tuple[str, ...]
 
 
-def list_segments(shop: Shop) -> tuple[SegmentLine, ...]:
-    """Every segment in order of folder and name, each with its members at the last run."""
+def list_segments(shop: Shop, *, only: pa.Table | None = None) -> tuple[SegmentLine, ...]:
+    """Every segment in order of folder and name, with its members at the last run; `only` counts these customers."""
     saved, view = definitions(shop.store), shop.snapshot()
-    sizes, problems = _sizes(last_run(shop), saved) if view else ({}, {})
-    moves = _moves_of_run(last_run(shop)) if view else {}
+    sizes, problems = _sizes(last_run(shop), saved, only) if view else ({}, {})
+    moves = _moves_of_run(last_run(shop), only) if view else {}
     lines = (
         SegmentLine(
             one.name,
@@ -164,21 +167,25 @@ def count_segment(shop: Shop, name: str, *, at: datetime | None = None) -> Segme
 
 
 def count_rule(
-    shop: Shop, content: object, *, at: datetime | None = None, with_overlaps: bool = False, within: str = ""
+    shop: Shop,
+    content: object,
+    *,
+    at: datetime | None = None,
+    with_overlaps: bool = False,
+    only: pa.Table | None = None,
 ) -> RuleCount:
     """Customers whom a rule selects that need not be saved, and what is at stake; events count as in count_segment.
 
-    `within` names a segment outside which nobody counts. Raises NoRunYet, BadSegment.
+    `only` counts these customers. Raises NoRunYet, BadSegment.
     """
     view = last_run(shop)
     rule = read_rule(content, view, shop.store)
-    rule = AllOf((rule, SegmentRule(within))) if within else rule
     scope = snapshot_scope(view, at=at)
     groups = {"members": "m0", "customers": "true"}
-    totals = _totals(view.with_newest_events() if at else view, scope, [rule], groups)
+    totals = _totals(view.with_newest_events() if at else view, scope, [rule], groups, only)
     members, customers = totals["members"], totals["customers"].customer_count
     share = members.customer_count / customers if customers else 0.0
-    overlaps = _overlaps(view, scope, rule) if with_overlaps else ()
+    overlaps = _overlaps(view, scope, rule, only) if with_overlaps else ()
     return RuleCount(members.customer_count, share, members.expected_cents, overlaps)
 
 
@@ -186,16 +193,18 @@ def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
     return count(view.with_newest_events() if at else view, rule, at=at)
 
 
-def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> SegmentDetail:
+def show_segment(
+    shop: Shop, name: str, *, since: datetime | None = None, only: pa.Table | None = None
+) -> SegmentDetail:
     """One segment in full; `since` is when entries and exits are counted from, by default 30 days before the cutoff.
 
-    Raises NoRunYet, NotFound, BadSegment.
+    `only` counts these customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
     """
     versions, view = history(shop.store, name), last_run(shop)
     scope = snapshot_scope(view)
     since = since or view.run.as_of - timedelta(days=DAYS_BACK)
-    totals = _totals(view, scope, [SegmentRule(name)], {"members": "m0", "customers": "true"})
-    entered, left = _moves(view, name, since)
+    totals = _totals(view, scope, [SegmentRule(name)], {"members": "m0", "customers": "true"}, only)
+    entered, left = _moves(view, name, since, only)
     customers = totals["customers"].customer_count
     return SegmentDetail(
         name=name,
@@ -204,7 +213,7 @@ def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> Seg
         as_of=view.run.as_of,
         share=totals["members"].customer_count / customers if customers else 0.0,
         totals=totals["members"],
-        overlaps=_overlaps(view, scope, SegmentRule(name)),
+        overlaps=_overlaps(view, scope, SegmentRule(name), only),
         since=since,
         entered_count=entered,
         left_count=left,
@@ -212,8 +221,11 @@ def show_segment(shop: Shop, name: str, *, since: datetime | None = None) -> Seg
     )
 
 
-def compare_segments(shop: Shop, first: str, second: str) -> SegmentComparison:
-    """Two segments: their totals, those of who is in both, and of who is in one only. Raises NotFound, BadSegment."""
+def compare_segments(shop: Shop, first: str, second: str, *, only: pa.Table | None = None) -> SegmentComparison:
+    """Two segments: their totals, those of who is in both, and of who is in one only; `only` counts these customers.
+
+    Raises NotFound, BadSegment.
+    """
     for name in (first, second):
         _require_segment(shop, name)
     view = last_run(shop)
@@ -225,7 +237,7 @@ def compare_segments(shop: Shop, first: str, second: str) -> SegmentComparison:
         "only_second": "m1 and not m0",
     }
     rules = [SegmentRule(first), SegmentRule(second)]
-    return SegmentComparison(first, second, _totals(view, snapshot_scope(view), rules, groups))
+    return SegmentComparison(first, second, _totals(view, snapshot_scope(view), rules, groups, only))
 
 
 def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
@@ -265,32 +277,38 @@ def _problems(scope: SegmentScope, names: Iterable[str]) -> dict[str, str]:
     return problems
 
 
-def _sizes(view: Snapshot, names: Iterable[str]) -> tuple[dict[str, tuple[int, float | None]], dict[str, str]]:
+def _sizes(
+    view: Snapshot, names: Iterable[str], only: pa.Table | None
+) -> tuple[dict[str, tuple[int, float | None]], dict[str, str]]:
     """Members of each segment and what they are expected to bring, and what is wrong with the others."""
     scope, listed = snapshot_scope(view), list(names)
     problems = _problems(scope, listed)
     usable = [SegmentRule(name) for name in listed if name not in problems]
     if not usable:
         return {}, problems
-    totals = _totals(view, scope, usable, {f"g{place}": f"m{place}" for place in range(len(usable))})
+    totals = _totals(view, scope, usable, {f"g{place}": f"m{place}" for place in range(len(usable))}, only)
     of_rule = zip(usable, totals.values(), strict=True)
     return {rule.segment: (one.customer_count, one.expected_cents) for rule, one in of_rule}, problems
 
 
-def _overlaps(view: Snapshot, scope: SegmentScope, rule: Rule) -> tuple[Overlap, ...]:
+def _overlaps(view: Snapshot, scope: SegmentScope, rule: Rule, only: pa.Table | None) -> tuple[Overlap, ...]:
     others = [one for one in scope.rules if SegmentRule(one) != rule]
     problems = _problems(scope, others)
     others = [one for one in others if one not in problems]
     query = memberships_query([rule, *map(SegmentRule, others)], scope, ["customer_id"])
     sums = ", ".join(f"count(case when m0 and m{place} then 1 end) as n{place}" for place in range(len(others) + 1))
-    [row] = records(query_members(view, query, f"select {sums} from members"))
+    [row] = records(_query_visible(view, query, sums, only))
     total, *counts = row.values()
     listed = [Overlap(one, n, n / total) for one, n in zip(others, counts, strict=True) if n]
     return tuple(sorted(listed, key=lambda one: (-one.customer_count, one.name)))
 
 
 def _totals(
-    view: Snapshot, scope: SegmentScope, rules: Sequence[Rule], groups: Mapping[str, str]
+    view: Snapshot,
+    scope: SegmentScope,
+    rules: Sequence[Rule],
+    groups: Mapping[str, str],
+    only: pa.Table | None,
 ) -> dict[str, SegmentTotals]:
     """Totals of groups of customers, each a condition over m0, m1 ..."""
     query = memberships_query(rules, scope, ["customer_id", "value", "churn_probability"])
@@ -301,24 +319,34 @@ def _totals(
     / nullif(count(case when {condition} then churn_probability end), 0) as churn_{group}"""
         for group, condition in groups.items()
     ]
-    [row] = records(query_members(view, query, f"select {', '.join(columns)} from members"))
+    [row] = records(_query_visible(view, query, ", ".join(columns), only))
     return {group: SegmentTotals(*(row[f"{of}_{group}"] for of in ("n", "value", "churn"))) for group in groups}
 
 
-def _moves(view: Snapshot, name: str, since: datetime) -> tuple[int, int]:
+def _query_visible(view: Snapshot, query: SegmentQuery, columns: str, only: pa.Table | None) -> pa.Table:
+    """Columns over members, or over those of them whom a reader sees."""
+    if only is None:
+        return query_members(view, query, f"select {columns} from members")
+    return query_members(view, query, f"select {columns} from members where {VISIBLE}", visible=only)
+
+
+def _moves(view: Snapshot, name: str, since: datetime, only: pa.Table | None) -> tuple[int, int]:
     """Stays in a segment that began, and that ended, since a time."""
     sql = """
 select count(case when entered_at >= $since then 1 end) as entered,
   count(case when left_at >= $since then 1 end) as gone
 from segment_members where segment = $segment"""
-    [row] = records(view.query(sql, {"since": since, "segment": name}))
+    sql, tables = (sql, {}) if only is None else (f"{sql} and {VISIBLE}", {"visible": only})
+    [row] = records(view.query(sql, {"since": since, "segment": name}, **tables))
     return row["entered"], row["gone"]
 
 
-def _moves_of_run(view: Snapshot) -> dict[str, tuple[int, int]]:
+def _moves_of_run(view: Snapshot, only: pa.Table | None) -> dict[str, tuple[int, int]]:
     """Stays that the last run began, and that it ended, by segment."""
-    sql = """
+    condition, tables = ("", {}) if only is None else (f" and {VISIBLE}", {"visible": only})
+    sql = f"""
 select segment, count(case when entered_at = $at then 1 end) as entered,
   count(case when left_at = $at then 1 end) as gone
-from segment_members where entered_at = $at or left_at = $at group by segment"""
-    return {row["segment"]: (row["entered"], row["gone"]) for row in records(view.query(sql, {"at": view.run.as_of}))}
+from segment_members where (entered_at = $at or left_at = $at){condition} group by segment"""
+    rows = records(view.query(sql, {"at": view.run.as_of}, **tables))
+    return {row["segment"]: (row["entered"], row["gone"]) for row in rows}

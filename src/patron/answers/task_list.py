@@ -1,5 +1,6 @@
 """Tasks of staff: whose, until when, and what became of them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
@@ -14,6 +15,10 @@ from patron.storage.shop import Shop
 View = Literal["mine", "open", "overdue", "closed"]
 VIEWS: tuple[View, ...] = get_args(View)
 PAGE_SIZE = 25
+MOST_EXPORTED = 100_000
+"""Tasks that a file has at most."""
+MOST_NAMED = 500
+"""Tasks that one query names."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,14 @@ class TaskPage:
     """Closed tasks by their outcome."""
 
 
-def list_tasks(
+def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
     shop: Shop,
     view: View = "open",
     *,
     reader: Reader,
     now: datetime,
     page: int = 1,
+    size: int = PAGE_SIZE,
     among: frozenset[str] | None = None,
 ) -> TaskPage:
     """Tasks of a view, those that are due first; `among` restricts to customers. Raises BadQuery."""
@@ -46,17 +52,25 @@ def list_tasks(
     with shop.store.begin() as connection:
         ids = {name: _task_ids(connection, name, reader, now, among) for name in VIEWS}
         chosen = ids[view]
-        page_count = max(1, -(-len(chosen) // PAGE_SIZE))
+        page_count = max(1, -(-len(chosen) // size))
         page = min(max(page, 1), page_count)
-        of_page = chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-        selected = connection.execute(sa.select(TASKS).where(TASKS.c.task_id.in_(of_page))).mappings()
-        rows = {row["task_id"]: row for row in selected}
-        done = (TASKS.c.state == "done", ~TASKS.c.is_holdout)
-        by_outcome = sa.select(TASKS.c.outcome, sa.func.count().label("n")).where(*done).group_by(TASKS.c.outcome)
-        counted = {row.outcome: row.n for row in connection.execute(by_outcome.order_by(TASKS.c.outcome))}
+        of_page = chosen[(page - 1) * size : page * size]
+        rows = {
+            row["task_id"]: row
+            for start in range(0, len(of_page), MOST_NAMED)
+            for row in connection.execute(
+                sa.select(TASKS).where(TASKS.c.task_id.in_(of_page[start : start + MOST_NAMED]))
+            ).mappings()
+        }
+        done = sa.select(TASKS.c.outcome, TASKS.c.customer_id).where(TASKS.c.state == "done", ~TASKS.c.is_holdout)
+        outcomes = Counter(
+            row.outcome
+            for row in connection.execute(done.order_by(TASKS.c.outcome))
+            if among is None or row.customer_id in among
+        )
     tasks = tuple(task_of(shop, rows[one], reader) for one in of_page)
     counts = {name: len(of_view) for name, of_view in ids.items()}
-    return TaskPage(view, page, page_count, len(chosen), tasks, counts, counted)
+    return TaskPage(view, page, page_count, len(chosen), tasks, counts, dict(outcomes))
 
 
 def _task_ids(

@@ -92,7 +92,7 @@ def _alarms(view: Snapshot, expected: float | None) -> Iterator[TodayItem]:
     alarms = model_alarms(view)
     if alarms:
         first = alarms[0]
-        yield TodayItem("model_alarm", "/models#alarms", expected, first.since, count=len(alarms), alarm=first)
+        yield TodayItem("model_alarm", "/models/drift#alarms", expected, first.since, count=len(alarms), alarm=first)
 
 
 def _risk(view: Snapshot) -> Iterator[TodayItem]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.commands.consent_events import write_consent_events
 from patron.commands.export import archive_of, export_customer, rows_of_person
 from patron.commands.forget import ErasureCertificate, forget
+from patron.commands.person_events import write_person_events
 from patron.commands.resolve_person import Person, PersonIdentifier, find_identifier_tokens, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import WITHDRAWN
@@ -24,6 +24,8 @@ from patron.govern.sealed_texts import seal, unseal
 from patron.govern.vault import CUSTOMER_ID, PREFIXES, Vault
 from patron.schema.errors import BadPrivacyRequest, NotFound
 from patron.schema.privacy_requests import (
+    EXTENDED_MONTHS,
+    EXTENSIONS,
     KINDS,
     MOST_CHARACTERS,
     REJECTIONS,
@@ -32,6 +34,7 @@ from patron.schema.privacy_requests import (
     due_time,
 )
 from patron.storage.console_tables import PRIVACY_REQUESTS
+from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
 
 EVENT_SOURCE = "patron-privacy-desk"
@@ -53,7 +56,7 @@ class ErasurePreview:
 
 
 @dataclass(frozen=True)
-class _OpenRequest:
+class OpenRequest:
     """A request that is worked off."""
 
     request_id: str
@@ -65,7 +68,7 @@ class _OpenRequest:
     def identifier(self) -> dict[str, str]:
         """The identifier, as commands about a person take it. Raises BadPrivacyRequest where nobody is known."""
         if self.customer_id is None:
-            raise _refusal("nobody is known by this identifier", "Search again, or close the request.")
+            raise refusal("nobody is known by this identifier", "Search again, or close the request.")
         return {self.content.how: self.content.identifier}
 
 
@@ -86,18 +89,18 @@ def open_request(  # noqa: PLR0913 - the fields of the form
     """
     identifier, words = identifier.strip(), words.strip()
     if kind not in KINDS or source not in SOURCES:
-        raise _refusal("the kind or the source is not one of the list", f"Use one of {', '.join((*KINDS, *SOURCES))}.")
+        raise refusal("the kind or the source is not one of the list", f"Use one of {', '.join((*KINDS, *SOURCES))}.")
     if not identifier or max(len(identifier) * 10, len(words)) > MOST_CHARACTERS:
-        raise _refusal("the identifier is missing, or a text is too long", "Enter an e-mail address, phone or id.")
+        raise refusal("the identifier is missing, or a text is too long", "Enter an e-mail address, phone or id.")
     if received_at > now:
-        raise _refusal("it was received in the future", "Enter the day on which it was received.")
+        raise refusal("it was received in the future", "Enter the day on which it was received.")
     request_id = secrets.token_hex(6)
     content, customer_id = _identify(shop, identifier)
     row = {
         "request_id": request_id,
         "kind": kind,
         "customer_id": customer_id,
-        "content": _seal(shop, request_id, {**asdict(content), "words": words}),
+        "content": seal_content(shop, request_id, {**asdict(content), "words": words}),
         "source": source,
         "state": "open",
         "received_at": received_at,
@@ -115,10 +118,10 @@ def open_request(  # noqa: PLR0913 - the fields of the form
 
 def identify_again(shop: Shop, request_id: str) -> bool:
     """Look for the person of an open request again; whether somebody is known now."""
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     fresh, customer_id = _identify(shop, request.content.identifier)
     content = {**asdict(request.content), "how": fresh.how, "match": fresh.match}
-    values = {"customer_id": customer_id, "content": _seal(shop, request_id, content)}
+    values = {"customer_id": customer_id, "content": seal_content(shop, request_id, content)}
     with shop.store.begin() as connection:
         connection.execute(_chosen(request_id).values(values))
     return customer_id is not None
@@ -129,13 +132,13 @@ def export_archive(shop: Shop, request_id: str, *, by: str, now: datetime) -> by
 
     Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
     """
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     return archive_of(export_customer(shop, now=now, by=by, **request.identifier))
 
 
 def preview_erasure(shop: Shop, request_id: str) -> ErasurePreview:
     """What the erasure of the person would erase from tables. Raises BadPrivacyRequest, NotFound."""
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
     rows = rows_of_person(shop, shop.snapshot() or shop.newest_snapshot(), person)
     counts = {name: len(listed) for name, listed in rows.items() if listed}
@@ -152,12 +155,12 @@ def erase_person(shop: Shop, request_id: str, *, by: str, now: datetime) -> Eras
 
     Raises BadPrivacyRequest for a request of another kind, and as `forget` does.
     """
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     if request.kind != "erasure":
-        raise _refusal("the request is not for an erasure", "Enter a request for an erasure.")
+        raise refusal("the request is not for an erasure", "Enter a request for an erasure.")
     certificate = forget(shop, now=now, by=by, **request.identifier)
     if certificate.files_left:
-        content = _seal(shop, request_id, {"files_left": certificate.files_left})
+        content = seal_content(shop, request_id, {"files_left": certificate.files_left})
         with shop.store.begin() as connection:
             connection.execute(_chosen(request_id).values(content=content))
     return certificate
@@ -176,9 +179,9 @@ def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *,
 
     Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
     """
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     if not purposes:
-        raise _refusal("no purpose was chosen", "Choose what the person objects to.")
+        raise refusal("no purpose was chosen", "Choose what the person objects to.")
     person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
     rows = [
         {
@@ -190,17 +193,17 @@ def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *,
             "properties": json.dumps({"purpose": purpose}),
         }
         for purpose in sorted(purposes)
-        for number, (kind, value) in enumerate(_names(shop, person))
+        for number, (kind, value) in enumerate(names_of_person(shop, person))
     ]
-    write_consent_events(shop, rows, source=EVENT_SOURCE, now=now)
+    write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
     _close(shop, request, "done", ",".join(sorted(purposes)), by=by, now=now)
 
 
 def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: datetime) -> None:
     """Close a request that was answered, or about whom nothing is known. Raises BadPrivacyRequest for an erasure."""
-    request = _open_request(shop, request_id)
+    request = load_request(shop, request_id)
     if request.kind == "erasure" and request.customer_id is not None:
-        raise _refusal("the person is known, and not erased yet", "Erase the person, or reject the request.")
+        raise refusal("the person is known, and not erased yet", "Erase the person, or reject the request.")
     result = request.content.match if request.customer_id is None else "answered"
     _close(shop, request, "done", result, note=note, by=by, now=now)
 
@@ -208,8 +211,35 @@ def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: 
 def reject_request(shop: Shop, request_id: str, reason: str, *, note: str = "", by: str, now: datetime) -> None:
     """Reject a request, for a reason of the list. Raises BadPrivacyRequest."""
     if reason not in REJECTIONS:
-        raise _refusal("no reason was chosen", f"Use one of {', '.join(REJECTIONS)}.")
-    _close(shop, _open_request(shop, request_id), "rejected", reason, note=note, by=by, now=now)
+        raise refusal("no reason was chosen", f"Use one of {', '.join(REJECTIONS)}.")
+    _close(shop, load_request(shop, request_id), "rejected", reason, note=note, by=by, now=now)
+
+
+def extend_deadline(shop: Shop, request_id: str, reason: str, *, by: str, now: datetime) -> datetime:
+    """Extend the deadline of an open request by two months, once and before it is over (GDPR article 12(3)).
+
+    The person must be told within the first month. Returns the new deadline. Raises BadPrivacyRequest, NotFound.
+    """
+    if reason not in EXTENSIONS:
+        raise refusal("no reason was chosen", f"Use one of {', '.join(EXTENSIONS)}.")
+    load_request(shop, request_id)
+    table = PRIVACY_REQUESTS.c
+    with shop.store.begin() as connection:
+        row = connection.execute(
+            sa.select(table.received_at, table.extension).where(table.request_id == request_id)
+        ).one()
+        received_at = utc(row.received_at)
+        if row.extension:
+            raise refusal(
+                "the deadline was extended already", "Answer it by the new deadline; it cannot be extended again."
+            )
+        if now > due_time(received_at):
+            raise refusal("the deadline is over", "Answer it now: an extension is possible in the first month only.")
+        due_at = due_time(received_at, EXTENDED_MONTHS)
+        connection.execute(_chosen(request_id).values(due_at=due_at, extension=reason))
+        details = {"request_id": request_id, "result": reason}
+        audit_log.append(shop, connection, "privacy request extended", details, at=now, by=by)
+    return due_at
 
 
 def find_customer_id(shop: Shop, identifier: str) -> str | None:
@@ -218,12 +248,12 @@ def find_customer_id(shop: Shop, identifier: str) -> str | None:
 
 
 def _close(  # noqa: PLR0913 - what closing consists of
-    shop: Shop, request: _OpenRequest, state: str, result: str, *, note: str = "", by: str, now: datetime
+    shop: Shop, request: OpenRequest, state: str, result: str, *, note: str = "", by: str, now: datetime
 ) -> None:
     content = None
     if request.customer_id is not None:  # why: of whom nothing is known, nothing is kept
         note = note.strip()[:MOST_CHARACTERS]
-        content = _seal(shop, request.request_id, {**asdict(request.content), "note": note})
+        content = seal_content(shop, request.request_id, {**asdict(request.content), "note": note})
     values = {"state": state, "result": result, "closed_at": now, "closed_by": by, "content": content}
     with shop.store.begin() as connection:
         still_open = _chosen(request.request_id).where(PRIVACY_REQUESTS.c.state == "open")
@@ -233,7 +263,8 @@ def _close(  # noqa: PLR0913 - what closing consists of
         audit_log.append(shop, connection, f"privacy request {state}", details, at=now, by=by)
 
 
-def _open_request(shop: Shop, request_id: str) -> _OpenRequest:
+def load_request(shop: Shop, request_id: str) -> OpenRequest:
+    """A request that is worked off. Raises NotFound, and BadPrivacyRequest for a closed one."""
     chosen = sa.select(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
@@ -242,7 +273,7 @@ def _open_request(shop: Shop, request_id: str) -> _OpenRequest:
     if row["state"] != "open" or row["content"] is None:
         raise _closed_problem()
     content = RequestContent.of(json.loads(unseal(shop, request_id, row["content"])))
-    return _OpenRequest(request_id, row["kind"], row["customer_id"], content)
+    return OpenRequest(request_id, row["kind"], row["customer_id"], content)
 
 
 def _identify(shop: Shop, identifier: str) -> tuple[RequestContent, str | None]:
@@ -274,7 +305,7 @@ def _ways(identifier: str) -> Iterator[str]:
     yield "anonymous_id"
 
 
-def _names(shop: Shop, person: Person) -> list[tuple[str, str]]:
+def names_of_person(shop: Shop, person: Person) -> list[tuple[str, str]]:
     """Every user id of a person, or every device of one who has none, as events name them."""
     for kind in ("user_id", "anonymous_id"):
         tokens = [token for token in person.tokens if token.startswith(PREFIXES[kind])]
@@ -288,13 +319,15 @@ def _chosen(request_id: str) -> sa.Update:
     return sa.update(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
 
 
-def _seal(shop: Shop, request_id: str, content: Mapping[str, Any]) -> bytes:
+def seal_content(shop: Shop, request_id: str, content: Mapping[str, Any]) -> bytes:
+    """What a request says, as it is stored."""
     return seal(shop, request_id, json.dumps(content, ensure_ascii=False))
 
 
 def _closed_problem() -> BadPrivacyRequest:
-    return _refusal("the request is closed", "Enter it again if it has to be worked on.")
+    return refusal("the request is closed", "Enter it again if it has to be worked on.")
 
 
-def _refusal(what: str, todo: str) -> BadPrivacyRequest:
+def refusal(what: str, todo: str) -> BadPrivacyRequest:
+    """Refusal of a step of a request."""
     return BadPrivacyRequest(what, where="privacy request", todo=todo)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from patron.commands.consent_events import write_consent_events
+from patron.commands.person_events import write_person_events
 from patron.govern.consent_ledger import GRANTED, WITHDRAWN, history, latest_answer
 from patron.govern.master_key import derive_keys
 from patron.govern.suppression_list import ALL_TOPICS, UNSUBSCRIBED, channels_alike, lift, reasons_of, suppress
@@ -221,7 +221,7 @@ def _write_consents(
         for purpose, is_granted in consents.items()
         if known[purpose] is not is_granted
     ]
-    write_consent_events(shop, rows, source=SOURCE, now=now)
+    write_person_events(shop, rows, source=SOURCE, now=now)
 
 
 def _event(

@@ -125,6 +125,10 @@ EXPORTABLE = (
     Area.EXPERIMENTS,
     Area.QUESTIONS,
     Area.DATA,
+    Area.CAMPAIGNS,
+    Area.MODELS,
+    Area.RUNS,
+    Area.ACCESS,
 )
 """Areas whose rows the right to export takes out, where the person may read them."""
 
@@ -187,6 +191,15 @@ KEY_RIGHTS: Mapping[str, frozenset[Right]] = {
 """Most that a key of a kind may do; its scopes narrow it."""
 
 
+WHOLE_SHOP = (
+    _each(Action, [Area.PRIVACY, Area.AUDIT, Area.QUESTIONS])
+    | _each([Action.ACT, Action.APPROVE], [Area.CAMPAIGNS, Area.OFFERS])
+    | _each([Action.ADMINISTER], [Area.ACCESS, Area.SETTINGS])
+)
+"""Rights that nobody has who sees the customers of a segment only: what they open reads, counts or reaches the others
+too, or would lift the restriction."""
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who asks: a person who signed in, a key, or a visitor of a demo."""
@@ -205,10 +218,14 @@ class Actor:
 
     def may(self, action: str, area: str) -> bool:
         """Whether the actor has a right."""
-        return Right(Action(action), Area(area)) in self.rights
+        right = Right(Action(action), Area(area))
+        return right in self.rights and not (self.segment and right in WHOLE_SHOP)
 
     def require(self, right: Right) -> None:
         """Refuse an actor without a right. Raises NotAllowed (403)."""
+        if self.segment and right in WHOLE_SHOP:
+            todo = "Ask somebody whose team is not restricted to a segment."
+            raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
         if right not in self.rights:
             todo = "Ask an administrator for a role that includes it." if self.user_id else "Send a key that has it."
             raise NotAllowed(403, f"this needs the right {right}", todo=todo)

@@ -68,11 +68,14 @@ PRIVACY_REQUESTS = sa.Table(
     sa.Column("source", sa.Text, nullable=False, comment="how it arrived: email, phone, letter, chat, form"),
     sa.Column("state", sa.Text, nullable=False, comment="open, done, rejected"),
     sa.Column("received_at", UTC_TIME, nullable=False),
-    sa.Column("due_at", UTC_TIME, nullable=False, comment="one month after it was received"),
+    sa.Column("due_at", UTC_TIME, nullable=False, comment="one month after it was received, or three"),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
     sa.Column("result", sa.Text, nullable=False, comment="id of a certificate, purposes withdrawn, or a code of why"),
+    sa.Column(
+        "extension", sa.Text, nullable=False, server_default="", comment="why it is due two months later; or empty"
+    ),
 )
 POLICY_PROPOSALS = sa.Table(
     "policy_proposals",

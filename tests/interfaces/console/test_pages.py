@@ -242,7 +242,7 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
 
 def test_repeat_purchases_are_shown_with_the_held_out_weeks(client):
     found = client.get("/api/models").json()["repeat_purchase"]
-    page = client.get("/models").text
+    page = client.get("/models/repeat-purchase").text
     assert sum(week["is_held_out"] for week in found["weeks"]) == 13
     known, came, expected = (
         f"{found[name]:,.0f}" for name in ("checked_customer_count", "held_out_count", "held_out_expected")
@@ -258,7 +258,8 @@ def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client
         REPEAT_PURCHASE_MODELS,
         pa.Table.from_pylist([{**row, "dropout_check": "inactive_returned"}], REPEAT_PURCHASE_MODELS.schema()),
     ):
-        page, models = client.get(f"/customers/{somebody}?view=forecasts").text, client.get("/models").text
+        page = client.get(f"/customers/{somebody}?view=forecasts").text
+        models = client.get("/models/repeat-purchase").text
         assert client.get(f"/api/customers/{somebody}").json()["repeat_purchase"] is None
     assert escape(words("en")("dropout_check.inactive_returned")) in models
     assert words("en")("chart.tracking.weekly") in models
@@ -274,7 +275,7 @@ def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client
 def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
     with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
         assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}?view=forecasts").text
-        assert words("en")("repeat_purchase.too_little_data") in client.get("/models").text
+        assert words("en")("repeat_purchase.too_little_data") in client.get("/models/repeat-purchase").text
 
 
 def test_the_overview_and_its_json_twin_agree(client):
@@ -424,7 +425,7 @@ def test_learners_are_ranked_by_what_decides_and_the_rest_is_folded_away(client)
         assert len({row["metric"] for row in question["board"]}) == 1
         gains = [row["gain"] for row in question["board"]]
         assert gains == sorted(gains, reverse=True)
-    assert "<details open" not in client.get("/models").text
+        assert "<details open" not in client.get(f"/models/questions/{question['question']}").text
 
 
 def test_a_shop_that_is_let_go_takes_its_open_database_with_it(made_shop):
@@ -556,7 +557,7 @@ def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
     assert 0 < spread["value"]["gini"] < 1
     assert spread["value"]["shares_held"] == sorted(spread["value"]["shares_held"])
     assert (spread["value"]["shares_held"][0], round(spread["value"]["shares_held"][-1], 9)) == (0, 1)
-    page = client.get("/models", params={"lang": locale}).text
+    page = client.get("/models/questions/value", params={"lang": locale}).text
     assert page.count(f'<h3 class="figure-title">{words(locale)("chart.lorenz.expected_title")}</h3>') == 1
 
 
@@ -566,8 +567,8 @@ def test_reasons_for_churn_are_sentences_with_what_might_help_in_both_languages(
     assert "2 returns in the last 30 days" in english
     assert "Write now: remind them of what they usually buy." in english
     assert "已 93 天未下单，平时每 11 天一单" in chinese  # noqa: RUF001 - a Chinese comma
-    assert "Why customers leave" in client.get("/models?lang=en").text
-    assert "客户为何流失" in client.get("/models?lang=zh_CN").text
+    assert "Why customers leave" in client.get("/models/drivers?lang=en").text
+    assert "客户为何流失" in client.get("/models/drivers?lang=zh_CN").text
 
 
 @pytest.mark.parametrize("locale", LOCALES)

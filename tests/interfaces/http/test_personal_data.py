@@ -2,23 +2,26 @@
 
 import re
 from itertools import product
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
 
 from direct_client import DirectClient
-from known_people import OPAQUE_ID, TEAM, add_known_people
+from known_people import AT, OPAQUE_ID, TEAM, add_known_people
 from patron.answers.decision_ledger import decision_of
+from patron.commands.save_segment import save_segment
 from patron.govern import audit_log
 from patron.interfaces.report import write_report
-from patron.schema.access_rights import VISITOR, Action, Actor, Area, Grant, Right, Role, rights_of_user
+from patron.schema.access_rights import VISITOR, WHOLE_SHOP, Action, Actor, Area, Grant, Right, Role, rights_of_user
 from patron.storage.job_tables import SETUP_STEPS
+from patron.storage.last_run import last_run
 
 NOBODY = "e" * 32
 EVERYTHING = frozenset(Right(action, area) for action, area in product(Action, Area))
 MASKED = Actor("Max", frozenset(one for one in EVERYTHING if one.action not in {Action.REVEAL, Action.EXPORT}))
 ADMIN = Actor("Ada", EVERYTHING)
-TEAM_MEMBER = Actor("Tim", EVERYTHING, segment=TEAM)
+TEAM_MEMBER = Actor("Tim", EVERYTHING, user_id="0b", segment=TEAM)
 REASON = {"reason": "complaint", "note": "ticket 4"}
 
 
@@ -133,6 +136,55 @@ def test_a_team_learns_nothing_of_other_customers(team, admin, people):
     assert people.visible.customer_id in lookups(team, people.visible.name.upper())[-1].text
 
 
+def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, people):
+    """A narrow rule would otherwise say something about one hidden person, such as that they are at risk."""
+    of_others, everybody = "whom the team does not see", "every one of them"
+    for name, rule in ((of_others, {"not": {"segment": TEAM}}), (everybody, {"all": []})):
+        save_segment(people.shop, {"name": name, "rule": rule}, saved_by="Ada", now=AT)
+    path = f"/api/segments/{quote(of_others)}"
+    whole, own = ({line["name"]: line for line in client.get("/api/segments").json()} for client in (admin, team))
+    members = own[TEAM]["customer_count"]
+    assert whole[of_others]["customer_count"] == len(people.hidden_ids)
+    assert (own[of_others]["customer_count"], own[everybody]["customer_count"]) == (0, members)
+    shown, of_all = team.get(path).json(), team.get(f"/api/segments/{quote(everybody)}").json()
+    assert (shown["totals"]["customer_count"], shown["totals"]["expected_cents"], shown["overlaps"]) == (0, None, [])
+    assert (of_all["share"], of_all["totals"]["customer_count"]) == (1.0, members)
+    assert all(one["customer_count"] <= members for one in of_all["overlaps"])
+    compared = team.get(f"{path}/comparison/{quote(everybody)}").json()["totals"]
+    assert {group: one["customer_count"] for group, one in compared.items()} == {
+        "first": 0, "second": members, "both": 0, "only_first": 0, "only_second": members
+    }  # fmt: skip
+    counted = team.post("/api/segments/count", json={"rule": {"not": {"segment": TEAM}}, "with_overlaps": True}).json()
+    assert [counted[name] for name in ("count", "share", "expected_cents", "overlaps")] == [0, 0.0, None, []]
+    pages = [f"/segments/{quote(of_others)}", f"/segments/{quote(everybody)}?with={quote(of_others)}", "/segments"]
+    number = f"{len(people.hidden_ids):,}"
+    assert all(number in admin.get(page).text for page in pages)
+    texts = [team.get(page).text for page in pages] + [team.get("/segments?format=csv").text]
+    assert [number in text for text in texts] == [False] * 4
+    assert team.get(f"{pages[0]}/members.csv").text.count("\n") == 1
+
+
+def test_entries_and_exits_are_those_of_customers_whom_a_team_sees(team, admin, people):
+    view = last_run(people.shop)
+    rows = view.query("select segment, customer_id, entered_at, left_at from segment_members").to_pylist()
+    lines = {line["name"]: line for line in team.get("/api/segments").json()}
+    for name, line in lines.items():
+        own = [row for row in rows if row["segment"] == name and row["customer_id"] not in people.hidden_ids]
+        assert line["entered_count"] == sum(row["entered_at"] == view.run.as_of for row in own)
+        since = "2000-01-01T00:00:00Z"
+        shown, every = (one.get(f"/api/segments/{quote(name)}?since={since}").json() for one in (team, admin))
+        assert shown["entered_count"] == len(own) <= every["entered_count"]
+
+
+@pytest.mark.parametrize("right", sorted(WHOLE_SHOP, key=str), ids=str)
+def test_rights_that_are_about_all_customers_open_nothing_to_a_team(team, right):
+    routes = [one for one in team.routes if getattr(one, "right", None) == right]
+    for method, path in [(method, route.path) for route in routes for method in route.methods]:
+        answer = team.request(method, re.sub(r"\{[^}]*\}", "1", path.replace("{customer_id}", NOBODY)))
+        assert answer.status_code == 403, (method, path)
+        assert not path.startswith("/api") or "your team sees some of them" in answer.text, (method, path)
+
+
 def test_who_sees_nobody_reads_of_nobody(people):
     client = DirectClient(people.shop, Actor("Tim", EVERYTHING, segment="a deleted one"))
     for path in ("/", "/overview", "/brief", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
@@ -169,7 +221,7 @@ def test_a_customer_outside_of_a_team_is_answered_as_one_who_does_not_exist(team
         hidden, unknown = (
             team.post(path, json={"email": one}) for one in (people.hidden.email, "nobody@nowhere.example")
         )
-        assert hidden.status_code == unknown.status_code == 404
+        assert hidden.status_code == unknown.status_code == 403
         assert hidden.text.replace(people.hidden.email, "nobody@nowhere.example") == unknown.text
 
 

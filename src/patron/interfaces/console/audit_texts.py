@@ -14,9 +14,10 @@ HREFS = {
 """Details that have a page."""
 FAMILIES = {
     "kind": ("privacy_kind",),
-    "result": ("privacy_rejection", "privacy_result"),
+    "result": ("privacy_rejection", "privacy_result", "privacy_extension"),
     "roles": ("role",),
     "grants": ("grant",),
+    "field": ("correctable",),
 }
 """Details that are codes, and where their names are."""
 

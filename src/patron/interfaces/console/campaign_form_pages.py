@@ -20,7 +20,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.console.segment_pages import EVERYBODY, parsed_rule
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import refuse_scope_change
+from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -251,7 +251,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         form=extra | fields,
         templates=templates,
         empty_template={"subject": "", "format": "mjml", "body": ""},
-        segments=list_segments(shop),
+        segments=list_segments(shop, only=rows_of(visible_of(request))),
         goals=GOALS,
         channels=CHANNELS,
         formats=FORMATS,

@@ -41,6 +41,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.schema.access_rights import Action, Area
@@ -50,6 +51,23 @@ from patron.storage.campaigns import CAMPAIGN, STATES
 
 router = APIRouter(route_class=GuardedRoute)
 DAYS_OF_WEEK = 7
+FILE_COLUMNS = (
+    "name",
+    "version",
+    "state",
+    "goal",
+    "channel",
+    "segment",
+    "start",
+    "end",
+    "budget_cents",
+    "planned_messages",
+    "sent_messages",
+    "forecast_cents",
+    "effect_cents",
+    "saved_by",
+    "saved_at",
+)
 
 
 def campaign_texts(request: Request) -> CampaignTexts:
@@ -71,9 +89,12 @@ def engagement_texts(request: Request) -> EngagementTexts:
 def campaigns(request: Request) -> Response:
     """Every campaign, or those in one state."""
     console: Console = request.app.state.console
-    require_known(request.query_params, ("state", *FRAME_PARAMETERS))
+    require_known(request.query_params, ("state", "format", *FRAME_PARAMETERS))
     lines, state = list_campaigns(console.answers.shop), request.query_params.get("state", "")
     chosen = [line for line in lines if state in {"", line.state}]
+    if request.query_params.get("format") == "csv":
+        rows = [fields_of(line) for line in chosen]
+        return list_file(request, "campaigns", rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
     return console.page(
         request,
         "campaigns.html",

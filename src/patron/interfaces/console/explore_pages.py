@@ -37,11 +37,11 @@ from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.question_routes import (
     ASK_PARAMETERS,
+    asker_of,
     definition_of,
     guided_of,
     guided_parameters,
     kept_for_run,
-    require_whole_shop,
     result_of,
     sql_of_address,
     workers_of,
@@ -104,7 +104,6 @@ class Tile:
 def dashboard(request: Request) -> Response:
     """The pinned questions, each with its newest result."""
     console: Console = request.app.state.console
-    require_whole_shop(request)
     require_known(request.query_params, FRAME_PARAMETERS)
     pinned = [one for one in list_questions(console.answers.shop) if one.is_pinned]
     tiles = [_tile(request, console, one) for one in pinned]
@@ -142,7 +141,6 @@ def _dashboard_tile(question: QuestionInfo, name: str, result: QuestionResult, t
 def questions(request: Request) -> Response:
     """Every question by folder."""
     console: Console = request.app.state.console
-    require_whole_shop(request)
     require_known(request.query_params, FRAME_PARAMETERS)
     listed = list_questions(console.answers.shop)
     folders: dict[str, list[QuestionInfo]] = {}
@@ -160,7 +158,6 @@ def ask(request: Request) -> Response:
 
 def _ask(request: Request, problem: PatronError | None = None) -> Response:
     console: Console = request.app.state.console
-    require_whole_shop(request)
     parameters = request.query_params
     require_known(parameters, (*ASK_PARAMETERS, "as", *FRAME_PARAMETERS))
     guided, sql, result = None, parameters.get("sql", ""), None
@@ -246,7 +243,6 @@ def group_name(one: Group, texts: Words) -> str:
 @needs(Action.ACT, Area.QUESTIONS)
 def save(request: Request) -> Response:
     """Save the question that was asked, as a new one or as another version."""
-    require_whole_shop(request)
     console: Console = request.app.state.console
     fields, form = form_of(request), request.state.form
     definition = msgspec.to_builtins(definition_of(fields, form))
@@ -263,7 +259,6 @@ def save(request: Request) -> Response:
 def question(request: Request, question_id: str) -> Response:
     """One question and what it comes to."""
     console: Console = request.app.state.console
-    require_whole_shop(request)
     require_known(request.query_params, ("version", *FRAME_PARAMETERS))
     version = bounded_integer(request.query_params.get("version", ""), 1, MOST_VERSION) or 0
     detail = question_detail(console.answers.shop, question_id[:80], version)
@@ -293,7 +288,6 @@ def question(request: Request, question_id: str) -> Response:
 @needs(Action.ACT, Area.QUESTIONS)
 def pin(request: Request, question_id: str) -> Response:
     """Put a question on the dashboard, or take it off."""
-    require_whole_shop(request)
     shop, is_pinned = request.app.state.console.answers.shop, form_of(request).get("is_pinned") == "1"
     question_detail(shop, question_id[:80])
     pin_question(shop, question_id[:80], is_pinned=is_pinned, by=step_actor_of(request), now=datetime.now(UTC))
@@ -304,7 +298,6 @@ def pin(request: Request, question_id: str) -> Response:
 @needs(Action.ACT, Area.QUESTIONS)
 def delete(request: Request, question_id: str) -> Response:
     """Delete a saved question with all its versions."""
-    require_whole_shop(request)
     shop = request.app.state.console.answers.shop
     delete_question(shop, question_id[:80], by=step_actor_of(request), now=datetime.now(UTC))
     return RedirectResponse("/explore/questions", 303)
@@ -314,10 +307,9 @@ def delete(request: Request, question_id: str) -> Response:
 @needs(Action.EXPORT, Area.QUESTIONS)
 def export(request: Request, question_id: str) -> Response:
     """The rows of a question as a file; the audit log records who took it."""
-    require_whole_shop(request)
     shop = request.app.state.console.answers.shop
     shown = question_detail(shop, question_id[:80]).question
-    result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS)
+    result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS, asker=asker_of(request))
     record_list_export(
         shop,
         "question",
@@ -371,6 +363,7 @@ def _page(request: Request, template: str, **facts: Any) -> Response:
         request,
         template,
         here="explore",
+        most_exported=MOST_EXPORTED_ROWS,
         vega=f"/explore/vega.js?v={VERSION}",
         name_of=lambda one: question_name(one, texts),
         **facts,

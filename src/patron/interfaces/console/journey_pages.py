@@ -38,6 +38,7 @@ from patron.interfaces.console.rule_options import rule_texts
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.journey_texts import JourneyTexts
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import NotFound, PatronError
@@ -45,6 +46,22 @@ from patron.storage.journey_file import Journey, Send
 from patron.storage.saved_journeys import JOURNEY
 
 router = APIRouter(route_class=GuardedRoute)
+FILE_COLUMNS = (
+    "name",
+    "version",
+    "state",
+    "trigger",
+    "channel",
+    "step_count",
+    "monthly_budget_cents",
+    "start",
+    "end",
+    "entry_count",
+    "active_count",
+    "sent_messages",
+    "saved_by",
+    "saved_at",
+)
 
 
 @dataclass(frozen=True)
@@ -86,13 +103,17 @@ def step_lines(detail: JourneyDetail, results: tuple[StepResult, ...], write: Jo
 def journeys(request: Request) -> Response:
     """Every journey."""
     console: Console = request.app.state.console
-    require_known(request.query_params, FRAME_PARAMETERS)
+    require_known(request.query_params, ("format", *FRAME_PARAMETERS))
+    lines = list_journeys(console.answers.shop)
+    if request.query_params.get("format") == "csv":
+        rows = [fields_of(line) for line in lines]
+        return list_file(request, "journeys", rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
     return console.page(
         request,
         "journeys.html",
         here="journeys",
         twin="/api/journeys",
-        lines=list_journeys(console.answers.shop),
+        lines=lines,
         tones=TONES,
     )
 

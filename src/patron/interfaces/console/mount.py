@@ -4,8 +4,10 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from patron.interfaces.console import (
     account_pages,
@@ -17,15 +19,17 @@ from patron.interfaces.console import (
     customer_identity_pages,
     customer_pages,
     data_pages,
+    decision_pages,
     experiment_pages,
     explore_pages,
     journey_form_pages,
     journey_pages,
     key_pages,
+    model_pages,
     overview_pages,
-    page_routes,
     policy_pages,
     privacy_pages,
+    recommendation_pages,
     retention_pages,
     reveal_pages,
     run_pages,
@@ -40,7 +44,7 @@ from patron.interfaces.console import (
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_routes import answer_unknown
+from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.schema.access_rights import VISITOR
 
 CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
@@ -51,7 +55,7 @@ MODULES = (
     account_pages,
     today_pages,
     overview_pages,
-    page_routes,
+    recommendation_pages,
     *CUSTOMER_PAGES,
     watch_list_pages,
     task_pages,
@@ -59,10 +63,12 @@ MODULES = (
     *CAMPAIGN_PAGES,
     retention_pages,
     experiment_pages,
+    model_pages,
     data_pages,
     run_pages,
     explore_pages,
     policy_pages,
+    decision_pages,
     privacy_pages,
     audit_pages,
     user_pages,
@@ -88,6 +94,14 @@ def add_console(app: FastAPI) -> None:
         app.include_router(router, include_in_schema=False)
     for status in (400, 404, 405, 413):
         app.add_exception_handler(status, answer_unknown)
+
+
+async def answer_unknown(request: Request, error: Exception) -> Response:
+    """Answer for an address that is not there: JSON under /api, a page elsewhere."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if is_for_programs(request.url.path):
+        return refusal(http_refusal(request, error), request.url.path)
+    return request.app.state.console.error_page(request, status)
 
 
 @asynccontextmanager

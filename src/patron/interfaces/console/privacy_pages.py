@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.consent_trail import consent_trail, verify_consents
+from patron.answers.consent_trail import MOST_EXPORTED, consent_trail, verify_consents
 from patron.answers.privacy_desk import (
     CLOSED,
     OPEN,
@@ -20,23 +20,39 @@ from patron.answers.privacy_desk import (
 )
 from patron.answers.processing_register import processing_register
 from patron.commands import privacy_requests as desk
+from patron.commands.correct_personal_data import correct_personal_data
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import require_unrestricted
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadPrivacyRequest, PatronError
-from patron.schema.privacy_requests import KINDS, REJECTIONS, SOURCES
+from patron.schema.privacy_requests import CORRECTABLE, EXTENSIONS, KINDS, REJECTIONS, SOURCES
 from patron.storage.policy import PROFILING
 from patron.storage.shop import Shop
 
-router = APIRouter(route_class=GuardedRoute, dependencies=[Depends(require_unrestricted)])
+router = APIRouter(route_class=GuardedRoute)
 HERE = "privacy_desk"
-NOTICES = ("received", "searched", "withdrawn", "answered", "rejected", "erased", "files")
+NOTICES = ("received", "searched", "withdrawn", "answered", "rejected", "erased", "files", "extended", "corrected")
 """What was done, as the address of the page after it says."""
 DONE_BY_EXPORT = ("access", "portability")
+LONGEST_ID = 64
+CONSENT_COLUMNS = (
+    "entry",
+    "customer_id",
+    "purpose",
+    "is_granted",
+    "basis",
+    "wording_version",
+    "policy_version",
+    "locale",
+    "channel",
+    "occurred_at",
+    "known_at",
+    "hash",
+)
 
 
 @router.get("/privacy")
@@ -148,6 +164,33 @@ def objection(request: Request, request_id: str) -> Response:
     )
 
 
+@router.post("/privacy/requests/{request_id}/extension")
+@needs(Action.ACT, Area.PRIVACY)
+def extend(request: Request, request_id: str) -> Response:
+    """Extend the deadline by two months, with a reason."""
+    reason, by = form_of(request).get("reason", ""), step_actor_of(request)
+    return _step(
+        request,
+        request_id,
+        "extended",
+        lambda shop: desk.extend_deadline(shop, request_id, reason, by=by, now=datetime.now(UTC)),
+    )
+
+
+@router.post("/privacy/requests/{request_id}/correction")
+@needs(Action.ACT, Area.PRIVACY)
+def correct(request: Request, request_id: str) -> Response:
+    """Correct one field of the person."""
+    form, by, now = form_of(request), step_actor_of(request), datetime.now(UTC)
+    field, value, reason = (form.get(name, "") for name in ("field", "value", "reason"))
+    return _step(
+        request,
+        request_id,
+        "corrected",
+        lambda shop: correct_personal_data(shop, request_id, field, value, reason=reason, by=by, now=now),
+    )
+
+
 @router.get("/privacy/requests/{request_id}/erasure")
 @needs(Action.ACT, Area.PRIVACY)
 def erasure(request: Request, request_id: str) -> Response:
@@ -196,6 +239,11 @@ def confirm_files(request: Request, request_id: str) -> Response:
 @needs(Action.READ, Area.PRIVACY)
 def consents(request: Request) -> Response:
     """The ledger of consents."""
+    if request.query_params.get("format") == "csv":
+        customer = request.query_params.get("customer", "")[:LONGEST_ID]
+        listed = consent_trail(_console(request).answers.shop, customer_id=customer, length=MOST_EXPORTED).entries
+        rows = [fields_of(one, "wording") for one in listed]
+        return list_file(request, "consents", rows, area=Area.PRIVACY, columns=CONSENT_COLUMNS)
     return _consents(request)
 
 
@@ -286,6 +334,8 @@ def _request_page(request: Request, request_id: str, problem: PatronError | None
         content=request_content(shop, request_id) if may_act else None,
         problem=problem,
         rejections=REJECTIONS,
+        extensions=EXTENSIONS,
+        correctable=CORRECTABLE,
         purposes=_purposes(shop),
         closed=CLOSED,
         notice=_notice(request),
@@ -312,8 +362,8 @@ def _erasure(request: Request, request_id: str, *, is_unconfirmed: bool = False)
 
 def _consents(request: Request, *, is_unknown: bool = False, check: Any = None) -> Response:
     console, parameters = _console(request), request.query_params
-    require_known(parameters, ("customer", "before", *FRAME_PARAMETERS))
-    customer = parameters.get("customer", "")[:64]
+    require_known(parameters, ("customer", "before", "format", *FRAME_PARAMETERS))
+    customer = parameters.get("customer", "")[:LONGEST_ID]
     before = bounded_integer(parameters.get("before", ""), 1, MAX_COUNT)
     facts = consent_trail(console.answers.shop, customer_id=customer, before=before)
     named = {"customer": customer, "before": before}
@@ -327,6 +377,7 @@ def _consents(request: Request, *, is_unknown: bool = False, check: Any = None) 
         twin="/api/privacy/consents/verification" if check else twin,
         status=404 if is_unknown else 200,
         ledger=facts,
+        csv=f"/privacy/consents?{urlencode({'format': 'csv', **({'customer': customer} if customer else {})})}",
         older=f"/privacy/consents?{older}" if facts.next_before else "",
         is_unknown=is_unknown,
         check=check,

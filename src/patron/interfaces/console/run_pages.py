@@ -24,6 +24,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.http.work_routes import runs_of
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadQuery, NoRunYet, PatronError
@@ -33,6 +34,19 @@ from patron.storage.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
 RUNS_TO_COMPARE = 60
+MOST_EXPORTED = 10_000
+"""Runs that a file has at most: 27 years of nights."""
+FILE_COLUMNS = (
+    "run_id",
+    "as_of",
+    "finished_at",
+    "seconds",
+    "policy_version",
+    "slowest_step",
+    "slowest_seconds",
+    "missing_count",
+    "alarm_count",
+)
 CUTOFFS = ("now", "today")
 LARGEST_BUDGET = 1e12
 UNDATED = re.compile("([0-9,]+) refunds have no date")
@@ -42,12 +56,15 @@ UNDATED = re.compile("([0-9,]+) refunds have no date")
 @needs(Action.READ, Area.RUNS)
 def runs(request: Request) -> Response:
     """Completed runs, what is under way, and the next one."""
+    if request.query_params.get("format") == "csv":
+        rows = [fields_of(one) for one in run_history(request.app.state.answers.shop, limit=MOST_EXPORTED).rows]
+        return list_file(request, "runs", rows, area=Area.RUNS, columns=FILE_COLUMNS)
     return _runs(request)
 
 
 def _runs(request: Request, problem: PatronError | None = None) -> Response:
     console: Console = request.app.state.console
-    require_known(request.query_params, ("before", *FRAME_PARAMETERS))
+    require_known(request.query_params, ("before", "format", *FRAME_PARAMETERS))
     before = _time(request.query_params.get("before", ""))
     facts = runs_of(request, before)
     twin = f"/api/runs?{urlencode({'before': before.isoformat()})}" if before else "/api/runs"

@@ -30,13 +30,13 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options, rule_texts
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.customer_scope import refuse_scope_change
+from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.schema.access_rights import Action, Area, Right
-from patron.schema.errors import BadSegment, NoRunYet, NotAllowed, PatronError
+from patron.schema.errors import BadSegment, NoRunYet, PatronError
 
 router = APIRouter(route_class=GuardedRoute)
 EVERYBODY = {"all": []}
@@ -68,7 +68,7 @@ def segments(request: Request) -> Response:
     """Every segment by folder."""
     console: Console = request.app.state.console
     require_known(request.query_params, ("done", "format", *FRAME_PARAMETERS))
-    lines = list_segments(console.answers.shop)
+    lines = list_segments(console.answers.shop, only=rows_of(visible_of(request)))
     if request.query_params.get("format") == "csv" and lines:
         return _list_file(request, lines)
     folders = sorted({line.folder for line in lines}, key=lambda name: (not name, name))
@@ -97,12 +97,10 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
 @router.get("/segments/{name}/members.csv")
 @needs(Action.EXPORT, Area.SEGMENTS)
 def members_file(request: Request, name: str) -> Response:
-    """Members with the shop's own ids; the audit log records it. Raises NotAllowed for who sees some customers only."""
-    if actor_of(request).segment:
-        raise NotAllowed(403, "you see some customers only", todo="Ask somebody who sees all of them.")
-    return csv_response(
-        read_members(_shop(request), name, now=datetime.now(UTC), by=step_actor_of(request)).rows, "members"
-    )
+    """Members with the shop's own ids, of those whom the reader sees; the audit log records it."""
+    rows = read_members(_shop(request), name, now=datetime.now(UTC), by=step_actor_of(request)).rows
+    visible = visible_of(request)
+    return csv_response(rows if visible is None else visible.restrict(rows), "members")
 
 
 @router.get("/segments/new")
@@ -123,8 +121,8 @@ def save(request: Request) -> Response:
     try:
         rule = parsed_rule(request, form.get("rule", ""))
         if form.get("action") == "count":
-            within = actor_of(request).segment
-            counted = count_rule(_shop(request), rule, with_overlaps=True, within=within)
+            only = rows_of(visible_of(request))
+            counted = count_rule(_shop(request), rule, with_overlaps=True, only=only)
             return _builder(request, form, counted=counted)
         name, texts = form.get("name", "").strip(), request.app.state.console.words(request)
         if name != form.get("of") and name in {line.name for line in list_segments(_shop(request))}:
@@ -146,7 +144,8 @@ def segment(request: Request, name: str) -> Response:
     console: Console = request.app.state.console
     require_known(request.query_params, ("with", "done", *FRAME_PARAMETERS))
     shop, other = console.answers.shop, request.query_params.get("with", "")
-    detail = show_segment(shop, name)
+    only = rows_of(visible_of(request))
+    detail = show_segment(shop, name, only=only)
     writer = rule_texts(console, console.words(request), segment_names(shop))
     return console.page(
         request,
@@ -157,7 +156,7 @@ def segment(request: Request, name: str) -> Response:
         path=path_of(name),
         outline=writer.outline(detail.versions[0].rule),
         history=list(changes_of(detail.versions, writer)),
-        comparison=compare_segments(shop, name, other) if other else None,
+        comparison=compare_segments(shop, name, other, only=only) if other else None,
         rule=json.dumps({"segment": name}),
         done=done_of(request),
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customer_marks import find_task, list_staff
-from patron.answers.task_list import VIEWS, View
+from patron.answers.task_list import MOST_EXPORTED, VIEWS, View
 from patron.commands.customer_work import OUTCOMES, assign_tasks, close_task
 from patron.interfaces.console.customer_options import OPTIONS
 from patron.interfaces.console.customer_pages import done_of, names_of
@@ -17,12 +17,28 @@ from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, 
 from patron.interfaces.http.customer_scope import require_visible
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_access import reader_of
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.http.task_view import task_page
 from patron.schema.access_rights import Action, Area
 from patron.storage.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
 DONE = ("task_closed", "tasks_assigned")
+FILE_COLUMNS = (
+    "task_id",
+    "customer_id",
+    "playbook",
+    "owner",
+    "state",
+    "outcome",
+    "value_at_risk_cents",
+    "due_at",
+    "created_at",
+    "created_by",
+    "closed_at",
+    "closed_by",
+)
+"""What staff wrote is not in a file: it is encrypted, and erased with the customer."""
 
 
 @router.get("/tasks")
@@ -30,13 +46,17 @@ DONE = ("task_closed", "tasks_assigned")
 def tasks(request: Request) -> Response:
     """Tasks of one view."""
     parameters = request.query_params
-    require_known(parameters, ("view", "page", "done", *FRAME_PARAMETERS))
+    require_known(parameters, ("view", "page", "done", "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     shop, now = console.answers.shop, datetime.now(UTC)
     last_run(shop)  # why: before a run there is nobody to do anything for, and the page says what to do first
     reader = reader_of(request)
     usual = "mine" if reader.user_id else "open"
     view = parameters.get("view", "") if parameters.get("view", "") in VIEWS else usual
+    if parameters.get("format") == "csv":
+        every = task_page(request, cast("View", view), now=now, size=MOST_EXPORTED).tasks
+        rows = [fields_of(one, "text") for one in every]
+        return list_file(request, "tasks", rows, area=Area.CUSTOMERS, columns=FILE_COLUMNS)
     listing = task_page(request, cast("View", view), now=now)
     return console.page(
         request,
@@ -52,6 +72,7 @@ def tasks(request: Request) -> Response:
         **OPTIONS,
         now=now,
         back=f"/tasks?{urlencode({'view': view})}",
+        csv=f"/tasks?{urlencode({'view': view, 'format': 'csv'})}",
         links={
             "previous": f"/tasks?{urlencode({'view': view, 'page': listing.page - 1})}" if listing.page > 1 else "",
             "next": f"/tasks?{urlencode({'view': view, 'page': listing.page + 1})}"

@@ -26,8 +26,10 @@ from patron.commands.manage_users import (
 )
 from patron.commands.user_account import is_confirmed
 from patron.interfaces.console.account_pages import ask_password, problem_values
-from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.http.session_cookies import link_address
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access_rights import TABLE, Action, Area, Grant, Role
@@ -38,6 +40,19 @@ HERE = "settings"
 USERS, TEAMS, INVITE = "/settings/users", "/settings/teams", "/settings/users/invite"
 NOTES = ("saved", "enabled", "disabled", "factor_removed")
 HOUR_SECONDS = 3_600
+FILE_COLUMNS = (
+    "user_id",
+    "email",
+    "name",
+    "roles",
+    "grants",
+    "team",
+    "state",
+    "has_second_factor",
+    "created_at",
+    "created_by",
+    "signed_in_at",
+)
 Change = Callable[..., User]
 
 
@@ -52,7 +67,11 @@ def settings_page(request: Request) -> Response:  # noqa: ARG001 - a route
 @needs(Action.READ, Area.ACCESS)
 def users_page(request: Request) -> Response:
     """Everybody who signs in."""
+    require_known(request.query_params, ("format", *FRAME_PARAMETERS))
     listed = people(_console(request).answers.shop)
+    if request.query_params.get("format") == "csv":
+        rows = [fields_of(one) for one in listed]
+        return list_file(request, "users", rows, area=Area.ACCESS, columns=FILE_COLUMNS)
     return _console(request).page(request, "users.html", here=HERE, twin="/api/users", users=listed, tab="users")
 
 

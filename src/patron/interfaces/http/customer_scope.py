@@ -33,13 +33,6 @@ def is_restricted(request: Request) -> bool:
     return actor is not None and bool(actor.segment)
 
 
-def require_unrestricted(request: Request) -> None:
-    """Refuse a reader who sees some customers only, where an answer cannot leave the others out. Raises NotAllowed."""
-    if is_restricted(request):
-        todo = "Ask somebody whose team is not restricted to a segment."
-        raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
-
-
 def refuse_scope_change(request: Request, segment: str) -> None:
     """Refuse a reader who sees some customers only to change the segment that says which. Raises NotAllowed."""
     actor: Actor | None = request.state.actor

@@ -21,7 +21,6 @@ from patron.commands.record_list_export import record_list_export
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
-from patron.interfaces.http.customer_scope import require_unrestricted
 from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area, Right
@@ -31,7 +30,7 @@ router = APIRouter(
     prefix="/api/privacy",
     tags=["privacy"],
     route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters), Depends(require_unrestricted)],
+    dependencies=[Depends(require_known_parameters)],
 )
 
 

@@ -15,7 +15,7 @@ from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadQuery, NotAllowed
+from patron.schema.errors import BadQuery
 from patron.schema.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
@@ -43,11 +43,11 @@ class AnsweredQuestion:
     """Whether there are more rows than these."""
 
 
-def require_whole_shop(request: Request) -> None:
-    """Refuse who sees the customers of a segment only. Raises NotAllowed."""
-    if actor_of(request).segment:
-        todo = "Ask somebody whose team sees all customers to export what you need."
-        raise NotAllowed(403, "Explore counts all customers, and your team sees those of one segment", todo=todo)
+@dataclass(frozen=True)
+class StoppedQueries:
+    """How many queries were stopped."""
+
+    count: int
 
 
 def workers_of(request: Request) -> QueryWorkers:
@@ -58,10 +58,20 @@ def workers_of(request: Request) -> QueryWorkers:
     return state.query_workers
 
 
+def asker_of(request: Request) -> str:
+    """Who runs a question, and may thus stop it."""
+    actor = actor_of(request)
+    return actor.user_id or actor.key_id or actor.name
+
+
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
     """Result of a question's SQL; the newest results are kept until the next run. Raises NoRunYet, BadQuery."""
     shop = answers_of(request).shop
-    return kept_for_run(request, sql, lambda: run_question(shop, workers_of(request), sql, seconds=seconds))
+    return kept_for_run(
+        request,
+        sql,
+        lambda: run_question(shop, workers_of(request), sql, seconds=seconds, asker=asker_of(request)),
+    )
 
 
 def kept_for_run(request: Request, key: object, make: Callable[[], Value]) -> Value:
@@ -151,7 +161,6 @@ def _question_answer(detail: QuestionDetail | None, sql: str, result: QuestionRe
 @needs(Action.READ, Area.QUESTIONS)
 def questions(request: Request) -> tuple[QuestionInfo, ...]:
     """Every question: saved ones by folder and name, then ready-made ones."""
-    require_whole_shop(request)
     return list_questions(answers_of(request).shop)
 
 
@@ -159,17 +168,22 @@ def questions(request: Request) -> tuple[QuestionInfo, ...]:
 @needs(Action.ACT, Area.QUESTIONS)
 def ask(request: Request) -> AnsweredQuestion:
     """Result of a question that is not saved: `sql`, or `table`, `measure`, `group`, `where`, `is`, `value`."""
-    require_whole_shop(request)
     require_known(request.query_params, ASK_PARAMETERS)
     sql = sql_of_address(request)
     return _question_answer(None, sql, result_of(request, sql))
+
+
+@router.post("/api/questions/stop")
+@needs(Action.READ, Area.QUESTIONS)
+def stop(request: Request) -> StoppedQueries:
+    """Stop the queries of whoever asks that are running."""
+    return StoppedQueries(workers_of(request).stop(asker_of(request)))
 
 
 @router.get("/api/questions/{question_id}", dependencies=[Depends(require_known_parameters)])
 @needs(Action.READ, Area.QUESTIONS)
 def question(request: Request, question_id: str, version: Annotated[int, Query(ge=0, le=1000)] = 0) -> AnsweredQuestion:
     """One question and its result."""
-    require_whole_shop(request)
     detail = question_detail(answers_of(request).shop, question_id[:80], version)
     return _question_answer(detail, detail.question.sql, result_of(request, detail.question.sql))
 

@@ -20,10 +20,10 @@ from patron.answers.saved_segments import (
 )
 from patron.commands.export_segment import read_members
 from patron.commands.save_segment import SavedVersion, save_segment
-from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
-from patron.interfaces.http.customer_scope import refuse_scope_change, visible_of
+from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
@@ -94,7 +94,7 @@ ROUTERS = (router, with_secret_key)
 @needs(Action.READ, Area.SEGMENTS)
 def segments(request: Request) -> tuple[SegmentLine, ...]:
     """Every segment with its members at the last run."""
-    return list_segments(answers_of(request).shop)
+    return list_segments(answers_of(request).shop, only=rows_of(visible_of(request)))
 
 
 @router.get("/segment-fields")
@@ -109,22 +109,22 @@ def fields(request: Request) -> SegmentNames:
 def count(request: Request, body: CountedRule) -> RuleCount:
     """Customers whom a rule selects, which is not saved, and what they are expected to bring."""
     at = datetime.now(UTC) if body.is_live else None
-    within = actor_of(request).segment
-    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps, within=within)
+    only = rows_of(visible_of(request))
+    return count_rule(answers_of(request).shop, body.rule, at=at, with_overlaps=body.with_overlaps, only=only)
 
 
 @router.get("/segments/{name}")
 @needs(Action.READ, Area.SEGMENTS)
 def segment(request: Request, name: str, since: Since = None) -> SegmentDetail:
     """One segment: members, what is at stake, overlaps, entries and exits, and its versions."""
-    return show_segment(answers_of(request).shop, name, since=since)
+    return show_segment(answers_of(request).shop, name, since=since, only=rows_of(visible_of(request)))
 
 
 @router.get("/segments/{name}/comparison/{other}")
 @needs(Action.READ, Area.SEGMENTS)
 def comparison(request: Request, name: str, other: str) -> SegmentComparison:
     """Two segments: totals of each, of who is in both, and of who is in one only."""
-    return compare_segments(answers_of(request).shop, name, other)
+    return compare_segments(answers_of(request).shop, name, other, only=rows_of(visible_of(request)))
 
 
 @with_secret_key.get("/{name}/members")

@@ -4,16 +4,16 @@ from datetime import datetime
 
 from fastapi import Request
 
-from patron.answers.task_list import TaskPage, View, list_tasks
+from patron.answers.task_list import PAGE_SIZE, TaskPage, View, list_tasks
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import reader_of
 
 
-def task_page(request: Request, view: View, *, now: datetime) -> TaskPage:
+def task_page(request: Request, view: View, *, now: datetime, size: int = PAGE_SIZE) -> TaskPage:
     """Page of a view, as the address numbers it."""
     visible = visible_of(request)
     among = None if visible is None else frozenset(visible.rows["customer_id"].to_pylist())
     page = bounded_integer(request.query_params.get("page", ""), 1, MAX_PAGE) or 1
     shop = request.app.state.answers.shop
-    return list_tasks(shop, view, reader=reader_of(request), now=now, page=page, among=among)
+    return list_tasks(shop, view, reader=reader_of(request), now=now, page=page, size=size, among=among)

@@ -127,12 +127,13 @@ def _forecasts(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLi
     if not brief.wrong_forecasts:
         count = brief.checked_count
         key = "all_right" if count else "none_due"
-        yield BriefLine(words(f"brief.{key}", n=count, count=formats.count(count)), "/models#ledger")
+        yield BriefLine(words(f"brief.{key}", n=count, count=formats.count(count)), "/models/ledger")
     for one in brief.wrong_forecasts:
-        yield BriefLine(_forecast_sentence(one, words, formats), "/models#ledger")
+        yield BriefLine(forecast_sentence(one, words, formats), "/models/ledger")
 
 
-def _forecast_sentence(one: WrongForecast, words: Words, formats: Formats) -> str:
+def forecast_sentence(one: WrongForecast, words: Words, formats: Formats) -> str:
+    """How far a forecast missed, and what went with it."""
     entry = one.entry
     is_share = QUESTION_BY_NAME[entry.question].is_probability
 

@@ -1,4 +1,4 @@
-// Draws a chart of Explore again in the browser, on demand: values at the pointer, and the customers behind a mark.
+// Explore: draws a chart again in the browser, on demand, with values at the pointer; stops a question that runs.
 "use strict";
 
 document.addEventListener("click", async (event) => {
@@ -23,4 +23,16 @@ document.addEventListener("click", async (event) => {
     button.disabled = false;
   }
   holder.removeAttribute("aria-busy");
+});
+
+// While a question is answered its form shows a button that ends it on the server; the page then says so.
+document.addEventListener("submit", (event) => {
+  for (const stop of event.target.querySelectorAll("[data-stop]")) stop.hidden = false;
+});
+document.addEventListener("click", (event) => {
+  const stop = event.target.closest("[data-stop]");
+  if (stop) fetch(stop.dataset.stop, { method: "POST", headers: { "X-CSRF-Token": stop.dataset.csrf } });
+});
+window.addEventListener("pageshow", () => {
+  for (const stop of document.querySelectorAll("[data-stop]")) stop.hidden = true;
 });

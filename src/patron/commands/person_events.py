@@ -1,4 +1,4 @@
-"""Consents that Patron itself writes: as events through collect, the only one who adds to the ledger."""
+"""What Patron itself writes about a person, as consents and corrections: events through collect, as those of a shop."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
 
 
-def write_consent_events(shop: Shop, rows: Sequence[dict[str, Any]], *, source: str, now: datetime) -> None:
-    """Load consent events, columns of raw events; those that are known already change nothing. Raises WorkspaceBusy."""
+def write_person_events(shop: Shop, rows: Sequence[dict[str, Any]], *, source: str, now: datetime) -> None:
+    """Load events, columns of raw events; those that are known already change nothing. Raises WorkspaceBusy."""
     if not rows:
         return
     columns = {

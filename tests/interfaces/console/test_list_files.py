@@ -1,0 +1,88 @@
+"""Every list of the console as a file: by the right to export, audited, and with nothing that a spreadsheet runs."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+from direct_client import DirectClient
+from patron.commands.manage_users import Access, invite
+from patron.govern.audit_entries import AuditQuery, find_entries
+from patron.govern.consent_ledger import Consent, write_consents
+from patron.govern.vault import Vault
+from patron.interfaces.i18n.user_mail_texts import invitation_mail
+from patron.schema.access_rights import Action, Actor, Area, Right, Role
+from patron.storage.last_run import last_run
+from patron.storage.shop import Shop
+from workspace_copies import copy_workspace
+
+NOW = datetime(2017, 9, 1, tzinfo=UTC)
+FORMULA = "=HYPERLINK(1)"
+EVERYTHING = frozenset(Right(action, area) for action, area in product(Action, Area))
+LISTS = {
+    "/decisions": ("decisions", "decision_id"),
+    "/tasks?view=open": ("tasks", "task_id"),
+    "/runs": ("runs", "run_id"),
+    "/campaigns": ("campaigns", "name"),
+    "/journeys": ("journeys", "name"),
+    "/settings/users": ("users", "user_id"),
+    "/privacy/consents": ("consents", "entry"),
+    "/models/ledger": ("forecasts", "question"),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(made_shop, tmp_path_factory):
+    shop = Shop.open(copy_workspace(made_shop.folder, tmp_path_factory.mktemp("lists") / "w"))
+    yield shop
+    shop.close()
+
+
+def rows_of(answer):
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def file_of(client, path):
+    return client.get(f"{path}{'&' if '?' in path else '?'}format=csv")
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_is_a_file_which_the_log_records(shop, path):
+    name, first = LISTS[path]
+    answer = file_of(DirectClient(shop, Actor("Ada", EVERYTHING, user_id="0a")), path)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.text.split(",", 1)[0].strip('"') == first
+    [entry] = find_entries(shop, AuditQuery(action="list exported"), 1)
+    assert (entry.details["list"], entry.details["row_count"]) == (name, len(rows_of(answer)))
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_who_may_read_a_list_and_not_export_it_gets_no_file(shop, path):
+    reader = Actor("Max", frozenset(one for one in EVERYTHING if one.action != Action.EXPORT), user_id="0b")
+    client = DirectClient(shop, reader)
+    assert (client.get(path).status_code, file_of(client, path).status_code) == (200, 403)
+    assert "format=csv" not in client.get(path).text
+
+
+def test_what_people_wrote_is_no_formula_in_a_file(shop):
+    letter = invitation_mail(shop, lambda path: path)
+    invite(shop, "eve@example.com", Access((Role.VIEWER,)), name=FORMULA, by=FORMULA, compose=letter, now=NOW)
+    client = DirectClient(shop, Actor("Ada", EVERYTHING, user_id="0a"))
+    [row] = [one for one in rows_of(file_of(client, "/settings/users")) if one["email"] == "eve@example.com"]
+    assert (row["name"], row["created_by"], row["roles"]) == (f"'{FORMULA}", f"'{FORMULA}", "viewer")
+    token = Vault.open(shop).token("user_id", "u-of-consents")
+    stated = NOW.isoformat()
+    write_consents(shop.store, [Consent("f1", token, FORMULA, True, "consent", *[None] * 5, stated, stated)])
+    assert rows_of(file_of(client, "/privacy/consents"))[0]["purpose"] == f"'{FORMULA}"
+
+
+def test_a_file_of_decisions_has_all_of_the_run_in_money_of_the_shop(shop):
+    view = last_run(shop)
+    rows = view.query("select decision_id, cost_cents from decisions where run_id = $run", {"run": view.run.run_id})
+    costs = dict(zip(rows["decision_id"].to_pylist(), rows["cost_cents"].to_pylist(), strict=True))
+    listed = rows_of(file_of(DirectClient(shop, Actor("Ada", EVERYTHING)), "/decisions"))
+    assert {row["decision_id"]: float(row["cost"]) for row in listed} == {
+        name: round(cents) / 100 for name, cents in costs.items()
+    }

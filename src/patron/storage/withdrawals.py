@@ -37,6 +37,6 @@ def withdrawal_of(store: Store, run_id: str) -> Withdrawal | None:
     return next((one for one in withdrawals(store) if one.run_id == run_id), None)
 
 
-def withdrawn_runs(store: Store) -> tuple[str, ...]:
-    """Runs that were withdrawn."""
-    return tuple(one.run_id for one in withdrawals(store))
+def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str, ...]:
+    """Runs that were withdrawn, by now or before a time."""
+    return tuple(one.run_id for one in withdrawals(store) if before is None or one.withdrawn_at < before)

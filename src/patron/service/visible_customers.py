@@ -14,9 +14,9 @@ from patron.schema.access_rights import Actor
 from patron.schema.errors import BadSegment, NoRunYet, NotFound
 from patron.schema.table_definition import TEXT
 from patron.storage.last_run import last_run
+from patron.storage.past_shop import PastShop
 from patron.storage.segment_definitions import definitions
 from patron.storage.segment_query import member_ids
-from patron.storage.past_shop import PastShop
 from patron.storage.shop import Shop
 
 ID_BYTES = 32

@@ -1,6 +1,7 @@
 """The shop as it was known at a past run: every answer reads it as if that run were the last one."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from patron.storage.store import RUNS
 from patron.storage.withdrawals import withdrawn_runs
 
 RUNS_LISTED = 5
+NAME = re.compile(r"[0-9A-Za-z:.+-]{1,40}")
+"""What names of runs and times are made of."""
 BACK = "Go back to today first."
 
 
@@ -125,11 +128,13 @@ def past_shop(shop: Shop, as_of: str) -> PastShop | None:
 
 def _is(as_of: str) -> sa.ColumnElement[bool]:
     """Condition of the run that a name or a cutoff stands for."""
+    if not NAME.fullmatch(as_of):
+        return sa.false()
     try:
         time = datetime.fromisoformat(as_of)
-    except ValueError:
+        return RUNS.c.run_id == as_of if time.tzinfo is None else RUNS.c.as_of == time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return RUNS.c.run_id == as_of
-    return RUNS.c.run_id == as_of if time.tzinfo is None else RUNS.c.as_of == time.astimezone(UTC)
 
 
 def _no_run(shop: Shop, name: str) -> NotFound:

@@ -18,7 +18,7 @@ from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
-from patron.schema.errors import NoRunYet, PatronError
+from patron.schema.errors import LookingBack, NoRunYet, PatronError
 from patron.storage.past_shop import PastShop
 from patron.storage.snapshot import Past
 
@@ -145,6 +145,8 @@ class Console:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
             return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
+        if isinstance(error, LookingBack):
+            return self.page(request, "refused_past.html", status=status)
         return self.error_page(request, status, error)
 
     def error_page(self, request: Request, status: int, error: PatronError | None = None) -> Response:

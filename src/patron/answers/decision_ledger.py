@@ -134,7 +134,7 @@ limit {size} offset {(page - 1) * size}"""
         run_id=run,
         as_of=runs.get(run, view.run.as_of),
         reason=reason,
-        withdrawal=withdrawal_of(shop.store, run),
+        withdrawal=withdrawal_of(shop.store, run, before=shop.cutoff),
         reasons=reasons,
         total_count=total,
         page=page,
@@ -171,7 +171,8 @@ select action, expected_net_value_cents, effect_cents, cost_cents, propensity, f
 where run_id = {literal(row["run_id"])} and decision_id = {literal(row["decision_id"])}
 order by expected_net_value_cents desc, action"""
     considered = tuple(Alternative(**one) for one in records(view.query(alternatives)))
-    return DecisionDetail(**row, alternatives=considered, withdrawal=withdrawal_of(shop.store, row["run_id"]))
+    withdrawal = withdrawal_of(shop.store, row["run_id"], before=shop.cutoff)
+    return DecisionDetail(**row, alternatives=considered, withdrawal=withdrawal)
 
 
 def _view(shop: Shop, run_id: str) -> tuple[Snapshot, dict[str, datetime]]:

@@ -158,7 +158,7 @@ select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cen
     policy_version = whole["version"]
     counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
     budget = view.policy.budget if policy_version == view.policy.version else None
-    withdrawal = withdrawal_of(view.store, view.run.run_id)
+    withdrawal = withdrawal_of(view.store, view.run.run_id, before=view.shop.cutoff)
     cost_cents = sum(action.cost_cents for action in offered)
     available = _available_cents(view) if budget else None
     left = None if available is None else max(available - (0.0 if withdrawal else cost_cents), 0.0)

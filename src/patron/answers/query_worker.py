@@ -22,6 +22,7 @@ import msgspec
 import pyarrow as pa
 
 from patron.schema.errors import BadQuery
+from patron.storage.past_shop import past_shop
 from patron.storage.shop import Shop
 
 MODULE = "patron.answers.query_worker"
@@ -64,6 +65,8 @@ class Request(msgspec.Struct):
     sql: str
     most_rows: int
     seconds: float
+    as_of: str = ""
+    """Name of the past run to read as of; empty for the last one."""
 
 
 class Answer(msgspec.Struct):
@@ -92,9 +95,9 @@ class QueryWorkers:
         # why: an application may be gone without having been shut down
         self._finalizer = weakref.finalize(self, _end_all, self._processes)
 
-    def run(self, sql: str, *, seconds: float, most_rows: int, asker: str = "") -> QuestionResult:
-        """Run one SELECT over the declared tables; `asker` may stop it. Raises BadQuery."""
-        request = Request(sql, most_rows, min(seconds, MOST_SECONDS))
+    def run(self, sql: str, *, seconds: float, most_rows: int, asker: str = "", as_of: str = "") -> QuestionResult:
+        """Run one SELECT over the tables as of the last run or a past one; `asker` may stop it. Raises BadQuery."""
+        request = Request(sql, most_rows, min(seconds, MOST_SECONDS), as_of)
         with self._turn() as number:
             answer = self._ask(number, request, asker)
         if answer.refusal:
@@ -196,6 +199,7 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
         os._exit(1)
 
     batches, count = [], 0
+    shop = (past_shop(shop, request.as_of) if request.as_of else None) or shop
     try:
         with open_query(shop, request.sql, seconds=request.seconds, give_up=give_up, hidden=HIDDEN) as result:
             schema = result.schema

@@ -11,6 +11,7 @@ from patron.answers.query_worker import QueryWorkers, QuestionResult
 from patron.answers.ready_questions import READY_BY_CODE, READY_QUESTIONS
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.guided_question import GuidedQuestion, guided_sql
+from patron.storage.past_shop import PastShop
 from patron.storage.saved_questions import SavedQuestion, pin_choices, saved_questions, versions_of
 from patron.storage.shop import Shop
 
@@ -77,7 +78,9 @@ def run_question(
     """Run the SQL of a question within the limits of `patron sql`; `asker` may stop it. Raises BadQuery."""
     if not sql.strip():
         raise BadQuery("there is nothing to run", where="sql", todo="Write one SELECT.")
-    return workers.run(sql, seconds=seconds or shop.settings.engine.sql_seconds, most_rows=most_rows, asker=asker)
+    as_of = shop.run.run_id if isinstance(shop, PastShop) else ""
+    limit = seconds or shop.settings.engine.sql_seconds
+    return workers.run(sql, seconds=limit, most_rows=most_rows, asker=asker, as_of=as_of)
 
 
 def sql_of(definition: Mapping[str, Any], time_zone: str) -> tuple[str, GuidedQuestion | None]:

@@ -42,6 +42,14 @@ class RunLine:
 
 
 @dataclass(frozen=True)
+class RunChoice:
+    """A completed run that one may look back at."""
+
+    run_id: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
 class RunPage:
     """Runs, the latest cutoff first."""
 
@@ -159,11 +167,18 @@ def run_history(shop: Shop, *, before: datetime | None = None, limit: int = PAGE
     if before is not None:
         chosen = chosen.where(RUNS.c.as_of < before)
     with shop.store.begin() as connection:
-        rows = connection.execute(chosen).mappings().all()
-        total = connection.scalar(sa.select(sa.func.count()).select_from(RUNS)) or 0
+        rows = connection.execute(chosen.where(_known_in(shop))).mappings().all()
+        total = connection.scalar(sa.select(sa.func.count()).select_from(RUNS).where(_known_in(shop))) or 0
     alarms = _alarm_counts(shop, [row["run_id"] for row in rows])
     lines = tuple(_line(row, alarms) for row in rows[:limit])
     return RunPage(lines, total, before, lines[-1].as_of if len(rows) > limit else None)
+
+
+def run_choices(shop: Shop, *, limit: int) -> tuple[RunChoice, ...]:
+    """The newest completed runs, also where the shop is that of a past one."""
+    chosen = sa.select(RUNS.c.run_id, RUNS.c.as_of).order_by(RUNS.c.as_of.desc()).limit(limit)
+    with shop.store.begin() as connection:
+        return tuple(RunChoice(row.run_id, utc(row.as_of)) for row in connection.execute(chosen))
 
 
 def run_detail(shop: Shop, run_id: str) -> RunDetail:
@@ -292,9 +307,15 @@ def _changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
                 yield ChangedSetting(file, name, old.get(name), new.get(name))
 
 
+def _known_in(shop: Shop) -> sa.ColumnElement[bool]:
+    """Condition of runs that had completed, in a shop of a past run."""
+    return sa.true() if shop.cutoff is None else RUNS.c.as_of <= shop.cutoff
+
+
 def _row(shop: Shop, run_id: str) -> sa.RowMapping:
     with shop.store.begin() as connection:
-        row = connection.execute(sa.select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
+        chosen = sa.select(RUNS).where(RUNS.c.run_id == run_id, _known_in(shop))
+        row = connection.execute(chosen).mappings().first()
     if row is None:
         raise NotFound("no such run has completed", where=run_id, todo="See /runs for those that have.")
     return row

@@ -21,6 +21,7 @@ from patron.storage.campaign_tables import ASSIGNMENTS
 from patron.storage.engine import syntax_problem
 from patron.storage.pinned_tables import pinned_relation, with_ctes
 from patron.storage.shop import Shop
+from patron.storage.snapshot import Past
 from patron.storage.store import EXPERIMENT_ARMS
 
 FORBIDDEN = (
@@ -121,7 +122,7 @@ def open_query(
     give_up: GiveUp | None = None,
     hidden: Collection[Personal] = (),
 ) -> Iterator[QueryResult]:
-    """Run one SELECT over the tables as the last finished run left them; events are as of now.
+    """Run one SELECT over the tables as the last finished run left them; events are as of now, or as of a past run.
 
     The rows come in no particular order unless the query has an ORDER BY. `seconds` replaces the time limit of the
     settings; `give_up` is called with the refusal when the engine does not notice that it is interrupted. Columns of
@@ -132,13 +133,7 @@ def open_query(
         names = _tables_of(_parsed(text))
     except RecursionError as error:
         raise BadQuery("is nested too deeply", todo="Write it with fewer parentheses and subqueries.") from error
-    snapshot = shop.snapshot()
-    pinned = snapshot.pinned if snapshot else {}
-    relations = [
-        (name, _without(BY_NAME[name], hidden, pinned_relation(shop.lake, BY_NAME[name], pinned)))
-        for name in names
-        if name in BY_NAME
-    ]
+    relations = [(name, _without(BY_NAME[name], hidden, _relation(shop, name))) for name in names if name in BY_NAME]
     stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
     limits = QueryLimits.of(shop.settings.engine, seconds)
     with (
@@ -160,6 +155,14 @@ def open_query(
             raise limits.out_of_memory(error) from error
         finally:
             watch.end()
+
+
+def _relation(shop: Shop, name: str) -> str:
+    """SQL of a table, with the rows of withdrawn runs: they stay on record."""
+    snapshot = shop.snapshot()
+    if snapshot and snapshot.past is not Past.NOT:
+        return snapshot.tables.relation(name)
+    return pinned_relation(shop.lake, BY_NAME[name], snapshot.pinned if snapshot else {})
 
 
 def _without(table: Table, hidden: Collection[Personal], relation: str) -> str:

@@ -14,6 +14,7 @@ from patron.schema.access_rights import Actor
 from patron.schema.errors import BadSegment, NoRunYet, NotFound
 from patron.schema.table_definition import TEXT
 from patron.storage.last_run import last_run
+from patron.storage.past_shop import PastShop
 from patron.storage.segment_definitions import definitions
 from patron.storage.segment_query import member_ids
 from patron.storage.shop import Shop
@@ -65,7 +66,9 @@ def visible_customers(shop: Shop, actor: Actor) -> VisibleCustomers | None:
     They are the members of the segment of the actor's team, by its newest rule, as of the last run. Before any run, and
     where the segment was deleted or cannot be read, it is nobody.
     """
-    return _members(shop, actor.segment) if actor.segment else None
+    # why: who looks back sees of the past what they may see today, not who was in the segment then
+    present = shop.present if isinstance(shop, PastShop) else shop
+    return _members(present, actor.segment) if actor.segment else None
 
 
 def _members(shop: Shop, segment: str) -> VisibleCustomers:

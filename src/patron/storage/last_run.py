@@ -23,7 +23,7 @@ def last_run(shop: Shop) -> Snapshot:
             where=str(shop.folder),
             todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
         )
-    return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned, snapshot.withdrawn)
+    return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned, snapshot.withdrawn, snapshot.past)
 
 
 def run_as_of(shop: Shop, as_of: datetime | None) -> Snapshot:

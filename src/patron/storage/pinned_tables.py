@@ -1,7 +1,7 @@
 """Lake tables at pinned versions, read by SQL: what a stage and a reader of the last run have in common."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -34,8 +34,10 @@ class PinnedTables:
     versions: Mapping[str, int | None]
     last_versions: Mapping[str, int | None] = field(default_factory=dict)
     """Versions that the last completed run left; queries read them by the table's name after `last_`."""
-    withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Runs whose rows are left out, by table."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """What the rows that are read meet, as SQL, by table."""
+    rebuilt: Mapping[str, Callable[[Callable[[str], str]], str]] = field(default_factory=dict)
+    """SQL of tables whose rows are made from those of others, given the SQL of each, by table."""
 
     def query(self, sql: str, arrow_tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
@@ -46,16 +48,24 @@ class PinnedTables:
         table = self._declared(name)
         return self.versions[name] if name in self.versions else self.lake.version(table)
 
+    def relation(self, name: str) -> str:
+        """SQL of the rows of a table that queries read. Raises WorkspaceError if undeclared."""
+        make = self.rebuilt.get(name)
+        return (
+            make(lambda part: self._rows(part) if part == name else self.relation(part)) if make else self._rows(name)
+        )
+
+    def _rows(self, name: str) -> str:
+        return filtered(pinned_relation(self.lake, self._declared(name), self.versions), self.conditions.get(name))
+
+    def files(self, name: str) -> Sequence[str]:
+        """Files of a table that queries read, verified. Raises LakeDamaged, WorkspaceError."""
+        return pinned_files(self.lake, self._declared(name), self.versions)
+
     def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
         names = table_names(sql) - set(arrow_tables)
-        relations = [
-            (
-                name,
-                without_runs(pinned_relation(self.lake, self._declared(name), self.versions), self.withdrawn.get(name)),
-            )
-            for name in sorted(names & BY_NAME.keys())
-        ]
+        relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
         for name in sorted(self.last_versions):
             if LAST + name in names:
                 earlier = pinned_relation(self.lake, self._declared(name), self.last_versions)
@@ -88,9 +98,14 @@ def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]
     return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
 
 
-def without_runs(relation: str, run_ids: Sequence[str] | None) -> str:
-    """SQL of a table without the rows of some runs."""
-    return f"select * from ({relation}) where run_id not in {sql_list(run_ids)}" if run_ids else relation
+def filtered(relation: str, condition: str | None) -> str:
+    """SQL of the rows of a table that meet a condition; None is all of them."""
+    return f"select * from ({relation}) where {condition}" if condition else relation
+
+
+def without_runs(run_ids: Sequence[str], tables: Iterable[str]) -> dict[str, str]:
+    """Conditions that leave the rows of some runs out of tables; none where there is no such run."""
+    return dict.fromkeys(tables, f"run_id not in {sql_list(run_ids)}") if run_ids else {}
 
 
 def pinned_files(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Self
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
 SEED = 20170701
 
 
@@ -45,3 +47,9 @@ class FactsOrigin:
 
     events_version: int | None
     definition: str
+
+
+def run_of(row: sa.RowMapping) -> Run:
+    """The run of a row of `runs`."""
+    as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
+    return Run(row["run_id"], as_of, row["seed"])

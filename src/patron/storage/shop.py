@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -12,19 +11,19 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
-from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
+from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
-from patron.storage.engine import DuckEngine, Parameters
+from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.lake_record import LakeRecord
 from patron.storage.layout import LAYOUT_VERSION
 from patron.storage.model_decisions import active_pins
-from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
-from patron.storage.runs import CompletedRun, FactsOrigin, Run
+from patron.storage.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.segment_definitions import definitions
 from patron.storage.settings import Settings, load_settings
+from patron.storage.snapshot import Snapshot
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, Store
 from patron.storage.withdrawals import withdrawn_runs
@@ -61,65 +60,11 @@ PATIENCE_SECONDS = 600.0
 """How long a run or an import that has begun waits for its turn to store."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Every table as one completed run left it, to read only: what answers and commands read."""
-
-    shop: "Shop"
-    run: Run
-    pinned: Mapping[str, int | None]
-    """Versions to read, None for a table that had not been written; one that is not named is read at its newest."""
-    withdrawn: tuple[str, ...] = ()
-    """Runs whose decisions were withdrawn: `exposures` is read without theirs."""
-
-    @property
-    def settings(self) -> Settings:
-        """Where we run."""
-        return self.shop.settings
-
-    @property
-    def policy(self) -> Policy:
-        """What we promise."""
-        return self.shop.policy
-
-    @property
-    def store(self) -> Store:
-        """The operational store."""
-        return self.shop.store
-
-    @property
-    def folder(self) -> Path:
-        """The workspace."""
-        return self.shop.folder
-
-    def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
-        """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
-        return self._tables.query(sql, tables, parameters)
-
-    def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
-        """Read a table, whole or some columns."""
-        return self.query(select_sql(name, columns))
-
-    def table_version(self, name: str) -> int | None:
-        """Version of a table as the run left it; None when it had not been written."""
-        return self._tables.version(name)
-
-    @property
-    def _tables(self) -> PinnedTables:
-        return PinnedTables(self.shop.lake, self.shop.engine, frozenset(BY_NAME), self.pinned, withdrawn=self.left_out)
-
-    def with_newest_events(self) -> "Snapshot":
-        """The same run, with events that were stored since."""
-        return replace(self, pinned={name: one for name, one in self.pinned.items() if name != EVENTS.name})
-
-    @property
-    def left_out(self) -> Mapping[str, tuple[str, ...]]:
-        """Runs whose rows are left out, by table."""
-        return {EXPOSURES.name: self.withdrawn}
-
-
 class Shop:
     """One open workspace; passed to every command and answer."""
+
+    cutoff: datetime | None = None
+    """Cutoff of the past run that somebody looks back at; nothing that became known later is read."""
 
     def __init__(
         self, identity: WorkspaceIdentity, settings: Settings, policy: Policy, store: Store, audit_head: AuditHeadFile
@@ -270,7 +215,7 @@ class Shop:
         if row is None:
             return None
         facts = row["summary"].get("facts")
-        return CompletedRun(_run_of(row), row["table_versions"], FactsOrigin(**facts) if facts else None)
+        return CompletedRun(run_of(row), row["table_versions"], FactsOrigin(**facts) if facts else None)
 
     def snapshot(self) -> Snapshot | None:
         """Every table as the last completed run left it; None before any run."""
@@ -279,7 +224,7 @@ class Shop:
             return None
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return Snapshot(self, _run_of(row), versions, withdrawn_runs(self.store))
+        return Snapshot(self, run_of(row), versions, withdrawn_runs(self.store))
 
     def _last_row(self) -> sa.RowMapping | None:
         with self.store.begin() as connection:
@@ -289,13 +234,13 @@ class Shop:
         earlier = sa.select(RUNS).where(RUNS.c.as_of < as_of).order_by(RUNS.c.as_of.desc()).limit(1)
         with self.store.begin() as connection:
             row = connection.execute(earlier).mappings().first()
-        return _run_of(row) if row else None
+        return run_of(row) if row else None
 
     def snapshot_of(self, as_of: datetime) -> Snapshot | None:
         """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""
         with self.store.begin() as connection:
             row = connection.execute(sa.select(RUNS).where(RUNS.c.as_of == as_of.astimezone(UTC))).mappings().first()
-        return None if row is None else Snapshot(self, _run_of(row), {}, withdrawn_runs(self.store))
+        return None if row is None else Snapshot(self, run_of(row), {}, withdrawn_runs(self.store))
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
@@ -375,11 +320,6 @@ def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None
             where=str(folder),
             todo=f"Run `patron init {folder}`, or name one with --workspace.",
         )
-
-
-def _run_of(row: sa.RowMapping) -> Run:
-    as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
-    return Run(row["run_id"], as_of, row["seed"])
 
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:

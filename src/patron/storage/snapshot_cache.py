@@ -13,11 +13,12 @@ import pyarrow as pa
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters
-from patron.storage.pinned_tables import pinned_files, without_runs
 from patron.storage.shop import Shop, Snapshot
 
 NEWEST = frozenset({"events"})
 """Tables that are read at their newest version, not as the run left them."""
+AGGREGATED = frozenset({"customers"})
+"""Tables that take a while to rebuild as of a past run."""
 
 
 class SnapshotReader:
@@ -25,7 +26,7 @@ class SnapshotReader:
 
     def __init__(self, snapshot: Snapshot) -> None:
         # why: not the snapshot, which holds the shop: a shop that is let go takes its reader with it
-        self._lake, self._pinned, self._left_out = snapshot.shop.lake, snapshot.pinned, snapshot.left_out
+        self._lake, self._tables = snapshot.shop.lake, snapshot.tables
         self._resources = ExitStack()
         self._con = self._resources.enter_context(snapshot.shop.engine.connect())
         # why: the files of a version never change, so what is known about them need not be read again
@@ -51,10 +52,9 @@ class SnapshotReader:
         if table.name in self._files:
             self._lake.verifier.verify_files(table, self._files[table.name])
             return
-        files = pinned_files(self._lake, table, self._pinned)
-        relation = self._lake.relation(table, self._pinned.get(table.name), only=files)
-        relation = without_runs(relation, self._left_out.get(table.name))
-        self._con.execute(f"create view {table.name} as {relation}")
+        files = self._tables.files(table.name)
+        kind = "temporary table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
+        self._con.execute(f"create {kind} {table.name} as {self._tables.relation(table.name)}")
         self._files[table.name] = files
 
 
@@ -77,7 +77,7 @@ _READERS_LOCK = threading.Lock()
 
 def reader_of(snapshot: Snapshot) -> SnapshotReader:
     """Reader of a run: opened once a shop, until another run is read."""
-    version = (snapshot.run.run_id, tuple(sorted(snapshot.pinned.items())), snapshot.withdrawn)
+    version = snapshot.version
     with _READERS_LOCK:
         cached, reader = _READERS.get(snapshot.shop, (None, None))
         if reader is None or cached != version:

@@ -16,7 +16,7 @@ from patron.storage.engine import DuckEngine, Parameters
 from patron.storage.lake import Lake
 from patron.storage.lake_amendment import Amender
 from patron.storage.model_decisions import ModelDecision
-from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes
+from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes, without_runs
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, Run
 from patron.storage.segment_definitions import SegmentDefinition
@@ -109,7 +109,7 @@ class StageView:
             declared & BY_NAME.keys(),
             versions,
             {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
-            dict.fromkeys(TABLES_OF_DECISIONS, workspace.withdrawn),
+            without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
 

@@ -32,11 +32,12 @@ def withdrawals(store: Store) -> tuple[Withdrawal, ...]:
     return tuple(Withdrawal(**{**row, "withdrawn_at": utc(row["withdrawn_at"])}) for row in rows)
 
 
-def withdrawal_of(store: Store, run_id: str) -> Withdrawal | None:
-    """The withdrawal of a run; None without one."""
-    return next((one for one in withdrawals(store) if one.run_id == run_id), None)
+def withdrawal_of(store: Store, run_id: str, *, before: datetime | None = None) -> Withdrawal | None:
+    """The withdrawal of a run, by now or before a time; None without one."""
+    found = next((one for one in withdrawals(store) if one.run_id == run_id), None)
+    return found if found and (before is None or found.withdrawn_at < before) else None
 
 
-def withdrawn_runs(store: Store) -> tuple[str, ...]:
-    """Runs that were withdrawn."""
-    return tuple(one.run_id for one in withdrawals(store))
+def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str, ...]:
+    """Runs that were withdrawn, by now or before a time."""
+    return tuple(one.run_id for one in withdrawals(store) if before is None or one.withdrawn_at < before)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+RUN, PARTLY, NOTHING = "run", "partly", "nothing"
+
 
 @dataclass(frozen=True)
 class NavigationItem:
@@ -16,6 +18,8 @@ class NavigationItem:
     """What opens the page when it is typed after `g`."""
     area: str
     action: str = "read"
+    of_run: str = RUN
+    """What of it a reader who looks back sees as of a past run: run, partly or nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ NAVIGATION = (
     NavigationGroup(
         "",
         (
-            NavigationItem("today", "/", "today", "t", "overview"),
+            NavigationItem("today", "/", "today", "t", "overview", of_run=PARTLY),
             NavigationItem("overview", "/overview", "overview", "o", "overview"),
             NavigationItem("brief", "/brief", "brief", "b", "overview"),
         ),
@@ -38,45 +42,47 @@ NAVIGATION = (
     NavigationGroup(
         "customers",
         (
-            NavigationItem("customers", "/customers", "customers", "c", "customers"),
-            NavigationItem("watch_list", "/watch-list", "watch", "w", "customers"),
-            NavigationItem("tasks", "/tasks", "task", "k", "customers"),
-            NavigationItem("segments", "/segments", "segments", "s", "segments"),
+            NavigationItem("customers", "/customers", "customers", "c", "customers", of_run=PARTLY),
+            NavigationItem("watch_list", "/watch-list", "watch", "w", "customers", of_run=PARTLY),
+            NavigationItem("tasks", "/tasks", "task", "k", "customers", of_run=NOTHING),
+            NavigationItem("segments", "/segments", "segments", "s", "segments", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "engage",
         (
-            NavigationItem("campaigns", "/campaigns", "campaigns", "m", "campaigns"),
-            NavigationItem("journeys", "/journeys", "journeys", "j", "campaigns"),
-            NavigationItem("offers", "/offers", "offers", "f", "offers"),
-            NavigationItem("recommendations", "/recommendations", "recommendations", "r", "recommendations"),
+            NavigationItem("campaigns", "/campaigns", "campaigns", "m", "campaigns", of_run=NOTHING),
+            NavigationItem("journeys", "/journeys", "journeys", "j", "campaigns", of_run=NOTHING),
+            NavigationItem("offers", "/offers", "offers", "f", "offers", of_run=PARTLY),
+            NavigationItem(
+                "recommendations", "/recommendations", "recommendations", "r", "recommendations", of_run=NOTHING
+            ),
             NavigationItem("decisions", "/decisions", "decisions", "d", "offers"),
         ),
     ),
     NavigationGroup(
         "evidence",
         (
-            NavigationItem("experiments", "/experiments", "experiments", "x", "experiments"),
-            NavigationItem("retention", "/retention", "retention", "n", "overview"),
-            NavigationItem("models", "/models", "models", "l", "models"),
+            NavigationItem("experiments", "/experiments", "experiments", "x", "experiments", of_run=PARTLY),
+            NavigationItem("retention", "/retention", "retention", "n", "overview", of_run=PARTLY),
+            NavigationItem("models", "/models", "models", "l", "models", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "data",
         (
-            NavigationItem("explore", "/explore", "explore", "e", "questions"),
-            NavigationItem("data_quality", "/data-quality", "quality", "q", "data"),
-            NavigationItem("ingestion", "/ingestion", "ingestion", "i", "data"),
-            NavigationItem("runs", "/runs", "runs", "u", "runs"),
+            NavigationItem("explore", "/explore", "explore", "e", "questions", of_run=PARTLY),
+            NavigationItem("data_quality", "/data-quality", "quality", "q", "data", of_run=PARTLY),
+            NavigationItem("ingestion", "/ingestion", "ingestion", "i", "data", of_run=NOTHING),
+            NavigationItem("runs", "/runs", "runs", "u", "runs", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "govern",
         (
-            NavigationItem("privacy_desk", "/privacy", "privacy", "p", "privacy"),
-            NavigationItem("audit_log", "/audit", "audit", "a", "audit"),
-            NavigationItem("settings", "/settings", "settings", "y", "settings"),
+            NavigationItem("privacy_desk", "/privacy", "privacy", "p", "privacy", of_run=NOTHING),
+            NavigationItem("audit_log", "/audit", "audit", "a", "audit", of_run=NOTHING),
+            NavigationItem("settings", "/settings", "settings", "y", "settings", of_run=NOTHING),
         ),
     ),
 )
@@ -94,3 +100,8 @@ def open_groups(paths: Collection[str], is_allowed: Callable[[NavigationItem], b
         for group in NAVIGATION
     )
     return tuple(group for group in groups if group.items)
+
+
+def of_run(code: str) -> str:
+    """What of a page is as of a past run for who looks back: run, partly or nothing; run for a page of no item."""
+    return next((item.of_run for group in NAVIGATION for item in group.items if item.code == code), RUN)

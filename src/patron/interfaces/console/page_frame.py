@@ -1,25 +1,54 @@
 """What every page of the console shares: language, formats, frame, and the part of a page that is asked for."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from patron.interfaces.console.navigation import open_groups
+from patron.answers.run_history import run_choices
+from patron.interfaces.console.navigation import of_run, open_groups
+from patron.interfaces.console.past_addresses import look_back
 from patron.interfaces.console.templating import environment
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
-from patron.schema.errors import NoRunYet, PatronError
+from patron.schema.errors import LookingBack, NoRunYet, PatronError
+from patron.storage.past_shop import PastShop
+from patron.storage.snapshot import Past
 
 COOKIE, THEME_COOKIE = "lang", "theme"
 THEMES = ("system", "light", "dark")
 FRAME_PARAMETERS = ("lang", "theme")
 """What the address of every page takes: the choices of its top bar, which become cookies."""
 YEAR_SECONDS = 365 * 86_400
+RUNS_TO_CHOOSE = 60
+
+
+@dataclass(frozen=True)
+class DataShown:
+    """Of which run a page is, and how to see another."""
+
+    run_id: str
+    date: str
+    """Its cutoff in the reader's language."""
+    runs: Mapping[str, str]
+    """Cutoffs of the newest runs by their names, the newest first."""
+    path: str
+    kept: tuple[tuple[str, str], ...]
+    """The other parameters of the address."""
+    back: str
+    """Address of the page today."""
+    is_past: bool
+    is_rebuilt: bool
+    """Whether the run's own facts are gone."""
+    of_run: str
+    """What of the page is as of the run: run, partly or nothing."""
 
 
 class Console:
@@ -67,6 +96,8 @@ class Console:
         texts = self.words(request)
         shown = (fragments or {}).get(request.headers.get("x-part", ""), name)
         content = environment().get_template(shown).render({**self._frame(request, texts, here, twin, status), **facts})
+        if isinstance(self.answers.shop, PastShop):
+            content = look_back(content, self.answers.shop.run.run_id)
         answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
         for cookie, choice in ((COOKIE, texts.locale), (THEME_COOKIE, self.theme(request))):
             if request.query_params.get(cookie):
@@ -90,13 +121,32 @@ class Console:
             "themes": {theme: _with_choice(request, THEME_COOKIE, theme) for theme in THEMES},
             "actor": request.state.actor,
             "csrf": request.state.csrf,
+            "data": self._data_shown(request, texts, here) if groups else None,
             "may": lambda action, area: self.may(request, action, area),
         }
+
+    def _data_shown(self, request: Request, texts: Words, here: str) -> DataShown | None:
+        """Of which run the page is, and which there are; None before any run."""
+        shop, formats = self.answers.shop, self.formats(texts)
+        runs = {one.run_id: _cutoff_text(formats, one.as_of) for one in run_choices(shop, limit=RUNS_TO_CHOOSE)}
+        if not runs:
+            return None
+        is_past = isinstance(shop, PastShop)
+        run_id = shop.run.run_id if is_past else next(iter(runs))
+        date = _cutoff_text(formats, shop.run.as_of) if is_past else runs[run_id]
+        view = shop.snapshot() if is_past else None
+        is_rebuilt = view is not None and view.past is Past.REBUILT
+        path = _path_of(request, "/")
+        kept = tuple(pair for pair in request.query_params.multi_items() if pair[0] not in FRAME_PARAMETERS)
+        back = f"{path}?{urlencode(kept)}" if kept else path
+        return DataShown(run_id, date, runs, path, kept, back, is_past, is_rebuilt, of_run(here))
 
     def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
             return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
+        if isinstance(error, LookingBack):
+            return self.page(request, "refused_past.html", status=status)
         return self.error_page(request, status, error)
 
     def error_page(self, request: Request, status: int, error: PatronError | None = None) -> Response:
@@ -108,5 +158,15 @@ class Console:
 def _with_choice(request: Request, parameter: str, choice: str) -> str:
     """Address of the same page with another choice; a page that was posted to has none, so the list stands in."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in FRAME_PARAMETERS]
-    path = request.url.path if request.method in {"GET", "HEAD"} else "/customers"
-    return f"{path}?{urlencode([*kept, (parameter, choice)])}"
+    return f"{_path_of(request, '/customers')}?{urlencode([*kept, (parameter, choice)])}"
+
+
+def _path_of(request: Request, otherwise: str) -> str:
+    """Path of a page, which one that was posted to has not."""
+    return request.url.path if request.method in {"GET", "HEAD"} else otherwise
+
+
+def _cutoff_text(formats: Formats, as_of: datetime) -> str:
+    """A cutoff: its day, and the time of another one than midnight."""
+    is_midnight = as_of.astimezone(ZoneInfo(formats.time_zone)).time() == time.min
+    return formats.date(as_of) if is_midnight else formats.time(as_of)

@@ -35,7 +35,8 @@ def today(request: Request) -> Response:
         (item, today_sentence(item, names, texts, formats), today_action(item, actor, texts), _link(console, item.link))
         for item in facts.items
     ]
-    steps = [(step, _link(console, step.link)) for step in facts.setup]
+    is_past = request.state.past is not None
+    steps = [] if is_past else [(step, _link(console, step.link)) for step in facts.setup]
     return console.page(request, "today.html", here="today", twin="/api/today", today=facts, lines=lines, steps=steps)
 
 

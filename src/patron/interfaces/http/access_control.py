@@ -9,6 +9,7 @@ import hmac
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -28,6 +29,7 @@ from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
 from patron.schema.errors import NotAllowed, PatronError
+from patron.storage.past_shop import PastShop, looking_back
 from patron.storage.shop import Shop
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -50,6 +52,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 MAX_FIELDS = 500
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+READING = (Action.READ, Action.EXPORT)
+"""What somebody who looks back at a past run may do."""
+LOOKUPS = ("/lookup", "/search", "/count")
+"""How addresses end whose body says what to look up; they change nothing."""
 SIGNED_IN = "signed in"
 """Instead of a right: whoever asks, as long as they are known."""
 
@@ -106,7 +112,7 @@ class AccessControl:
             return
         request = Request(scope)
         state = scope.setdefault("state", {})
-        state |= {"actor": None, "session": None, "csrf": ""}
+        state |= {"actor": None, "session": None, "csrf": "", "past": None}
         app = self.app
         try:
             await self._identify(request, state)
@@ -153,6 +159,8 @@ class GuardedRoute(APIRoute):
             path = request.url.path
             if isinstance(self.right, Right):
                 _require(request, self.right)
+            if request.state.past is not None:
+                self._only_read(request, request.state.past)
             if request.method not in SAFE_METHODS and self.right is not None:
                 if not is_for_programs(path):
                     request.state.form = await request.form(max_fields=MAX_FIELDS)
@@ -168,6 +176,21 @@ class GuardedRoute(APIRoute):
                     await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
+
+    def _only_read(self, request: Request, past: PastShop) -> None:
+        """Let somebody who looks back read, and nothing else. Raises LookingBack."""
+        is_safe = request.method in SAFE_METHODS
+        if isinstance(self.right, Right) and not is_safe:
+            is_reading = self.right.action is Action.READ and request.url.path.endswith(LOOKUPS)
+        elif isinstance(self.right, Right):
+            is_reading = self.right.action in READING or self.right.area is Area.QUESTIONS
+        else:
+            is_reading = is_safe
+        if not is_reading:
+            raise looking_back(past.run.run_id)
+        actor = actor_of(request)
+        rights = frozenset(right for right in actor.rights if right.action in READING)
+        request.state.actor = replace(actor, rights=rights)
 
     async def _answer(self, request: Request, handle: Handler) -> Response:
         """Answer, once only where the request has an idempotency key."""

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from patron.interfaces.http.access_control import CSRF_HEADER, SESSION_COOKIE, SIGNED_IN
+from patron.interfaces.console.past_addresses import PARAMETER
+from patron.interfaces.http.access_control import CSRF_HEADER, READING, SESSION_COOKIE, SIGNED_IN
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
 from patron.interfaces.http.idempotency_keys import takes_key
 from patron.interfaces.http.openapi_examples import ANSWERS, BODIES
@@ -57,6 +58,17 @@ IDEMPOTENCY_PARAMETER = {
     "required": False,
     "description": "A random id; the same request with the same id is answered as the first was, for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+AS_OF_PARAMETER = {
+    "name": PARAMETER,
+    "in": "query",
+    "required": False,
+    "description": (
+        "Name of a completed run, such as 2026-07-03, or its cutoff with a time zone: the answer is what was known "
+        "then. What no run keeps (tasks, notes, campaigns, settings, live lists) is as of today. Whatever changes "
+        "something is refused with 409."
+    ),
+    "schema": {"type": "string", "maxLength": 40},
 }
 RIGHTS_OF_PEOPLE = rights_of_user(Role, Grant)
 """Rights that some person can have."""
@@ -185,6 +197,10 @@ def _describe(operation: dict[str, Any], name: str) -> None:
     if takes_key(None if right in {"", SIGNED_IN} else Right.parse(right), name.partition(" ")[0]):
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
         answers["409"] = _refusal_schema("The first request with this Idempotency-Key is being answered.")
+    is_read = right not in {"", SIGNED_IN} and Right.parse(right).action in READING
+    parameters = operation.setdefault("parameters", [])
+    if is_read and all(one["name"] != PARAMETER for one in parameters):
+        parameters.append(AS_OF_PARAMETER)
     _add_example(operation, name)
 
 

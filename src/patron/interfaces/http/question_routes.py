@@ -112,8 +112,7 @@ class RecentResults:
 
 def _run_of(shop: Shop) -> object:
     """What tells one run's tables from another's. Raises NoRunYet."""
-    view = last_run(shop)
-    return (view.run.run_id, tuple(sorted(view.pinned.items())), view.withdrawn)
+    return last_run(shop).version
 
 
 def guided_of(parameters: QueryParams) -> GuidedQuestion | None:

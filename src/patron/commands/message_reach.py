@@ -79,9 +79,7 @@ def count_obstacles(
     return counts
 
 
-def _obstacles(
-    shop: Shop, people: Sequence[Recipient], channel: str, topic: str, now: datetime
-) -> list[str]:
+def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str, now: datetime) -> list[str]:
     """The first obstacle of each; empty where there is none."""
     policy = shop.policy
     answers = answers_of_customers(shop, people, channel, topic)

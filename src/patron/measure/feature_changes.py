@@ -40,8 +40,8 @@ GROWS = re.compile(
     r"_(january|february|march|april|may|june|july|august|september|october|november|december)$"
 )
 """Names of features that grow with the calendar: counts of all time or of a year that is not over in a young shop, days
-since something, order days by month; and the share of all orders ever that were refunded, which steps up with each import
-of refunds whose days nobody knows."""
+since something, order days by month; and the share of orders that were refunded, which steps up with each import of
+refunds whose days nobody knows."""
 OF_THE_SHOP = "message_sent_"
 BINS = 5
 FREQUENT = 0.01

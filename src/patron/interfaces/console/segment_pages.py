@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.saved_segments import (
-    SegmentUse,
     RuleCount,
     SegmentLine,
+    SegmentUse,
     SegmentVersion,
     compare_segments,
     count_rule,

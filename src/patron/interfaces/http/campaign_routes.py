@@ -22,7 +22,6 @@ from patron.schema.access_rights import Action, Area
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
 
-
 Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]
 
 

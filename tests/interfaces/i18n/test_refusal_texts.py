@@ -7,7 +7,7 @@ import pytest
 
 import patron
 from patron.commands.plan_campaign import REASONS_LEFT_OUT
-from patron.interfaces.i18n.refusal_texts import refusal_text, translate
+from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, translate
 from patron.interfaces.i18n.translations import words
 
 SOURCES = Path(patron.__file__).parent
@@ -64,3 +64,9 @@ def test_why_nobody_would_be_written_to_is_chinese_to_the_last_reason():
 
 def test_what_is_not_known_stays_english_and_says_so_without_becoming_markup():
     assert refusal_text("<b>odd</b> thing", CHINESE) == '<span lang="en">&lt;b&gt;odd&lt;/b&gt; thing</span>'
+
+
+def test_a_line_of_what_is_wrong_and_what_to_do_keeps_its_mark_and_escapes_the_rest():
+    line = refusal_line("<i>odd</i>", "Save it again.", CHINESE)
+    assert line.startswith('<span lang="en">&lt;i&gt;odd&lt;/i&gt;</span>')
+    assert "请重新保存" in line

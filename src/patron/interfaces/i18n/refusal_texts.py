@@ -59,3 +59,9 @@ def refusal_text(text: str, texts: Words) -> Markup:
         return Markup.escape(text)
     translated = translate(text, texts)
     return Markup.escape(translated) if translated else Markup('<span lang="en">{}</span>').format(text)
+
+
+def refusal_line(what: str, todo: str, texts: Words) -> Markup:
+    """What is wrong and what to do, as one line of a page."""
+    line = Markup(texts("privacy.problem"))  # noqa: S704 - a text of ours; what goes into it is escaped
+    return line.format(what=refusal_text(what, texts), todo=refusal_text(todo, texts))

@@ -55,15 +55,15 @@ def workspace_settings(shop: Shop) -> WorkspaceSettings:
 
 def _channel(folder: Path, name: str, settings: BaseModel) -> ChannelSettings:
     fields = type(settings).model_fields
-    given = {key: getattr(settings, key) for key in fields}
-    changed = {key: one for key, one in given.items() if one != fields[key].get_default(call_default_factory=True)}
+    current = {key: getattr(settings, key) for key in fields}
+    changed = {key: one for key, one in current.items() if one != fields[key].get_default(call_default_factory=True)}
     values = {key: _text(one) for key, one in changed.items() if key not in (*SECRET_FILES, *NOT_SHOWN)}
     is_configured = bool(getattr(settings, "is_configured"))  # noqa: B009 - each of these settings has it
-    files = {key: given[key] for key in SECRET_FILES if key in given}
+    files = {key: current[key] for key in SECRET_FILES if key in current}
     secrets = {key: _is_there(folder, path, SECRETS.get(key, "")) for key, path in files.items()}
     of_provider = {
         key: _is_there(folder, path, f"PATRON_{name}_{key}".upper())
-        for key, path in given.get("secret_files", {}).items()
+        for key, path in current.get("secret_files", {}).items()
     }
     return ChannelSettings(name, is_configured, values, (secrets | of_provider) if is_configured else {})
 

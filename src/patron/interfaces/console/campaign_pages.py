@@ -36,7 +36,7 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
-    unsettled,
+    unsettled_messages,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -173,7 +173,12 @@ def messages(request: Request, name: str) -> Response:
     some = planned_recipients(shop_of(request), name, limit=1) if reads_customers else ()
     return framing(
         _show(
-            request, detail, "campaign_messages.html", "messages", recipients=some, unsettled=unsettled(request, name)
+            request,
+            detail,
+            "campaign_messages.html",
+            "messages",
+            recipients=some,
+            unsettled=unsettled_messages(request, name),
         )
     )
 

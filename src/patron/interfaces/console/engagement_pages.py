@@ -137,7 +137,7 @@ def add_settlement(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown)
         return RedirectResponse(f"{path_of(kind, name)}/messages?done=settled#unknown", 303)
 
 
-def unsettled(request: Request, name: str) -> list[str]:
+def unsettled_messages(request: Request, name: str) -> list[str]:
     """Ids of messages whose outcome nobody knows, for who may settle them."""
     return unknown_messages(shop_of(request), name) if actor_of(request).may(Action.ACT, Area.CAMPAIGNS) else []
 

@@ -32,7 +32,7 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
-    unsettled,
+    unsettled_messages,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -129,7 +129,9 @@ def _approval(request: Request, name: str, error: PatronError | None = None) -> 
 @needs(Action.READ, Area.CAMPAIGNS)
 def messages(request: Request, name: str) -> Response:
     """Its texts as they are read."""
-    return framing(_show(request, name, "journey_messages.html", "messages", unsettled=unsettled(request, name)))
+    return framing(
+        _show(request, name, "journey_messages.html", "messages", unsettled=unsettled_messages(request, name))
+    )
 
 
 @router.get("/journeys/{name}/message/{number}/{language}")

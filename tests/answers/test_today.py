@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
+from tests.support.campaign_shop import NAME, approve
 
 from patron.answers.run_history import compare_runs, run_history
 from patron.answers.today import run_items, today
 from patron.answers.watch_list import watch_list_history
 from patron.commands.dismiss_setup import dismiss_setup_step
+from patron.commands.settle_message import settle_message
 from patron.schema.access_rights import VISITOR, Actor, Role, rights_of_user
+from patron.storage.campaign_tables import MESSAGES
 from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.last_run import last_run
 
@@ -88,3 +91,29 @@ def test_two_runs_are_compared(made_shop):
     assert customers.change == customers.now - customers.before == 3
     stages = [one for one in compared.differences if one.group == "stage"]
     assert sum(one.now for one in stages) == customers.now
+
+
+def test_a_message_of_unknown_outcome_is_a_line_until_it_is_settled(shop):
+    approve(shop, [])
+    row = {
+        "message_id": "m",
+        "campaign": NAME,
+        "customer_id": "c",
+        "channel": "file",
+        "topic": "offers",
+        "state": "unknown",
+    }
+    row |= {
+        "reason": "",
+        "offer": "",
+        "consent_basis": "consent",
+        "attempt_count": 1,
+        "written_at": NOW,
+        "sent_at": NOW,
+    }
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(MESSAGES).values(row))
+    (line,) = (one for one in today(shop, user(Role.MARKETER), None, now=NOW).items if one.kind == "messages_unknown")
+    assert (line.count, line.link) == (1, f"/campaigns/{NAME}/messages#unknown")
+    settle_message(shop, NAME, "m", is_sent=True, by="Ada", now=NOW)
+    assert "messages_unknown" not in {one.kind for one in today(shop, user(Role.MARKETER), None, now=NOW).items}

@@ -7,14 +7,17 @@ import sqlalchemy as sa
 
 from patron.schema.errors import BadSegment, NotFound
 from patron.schema.segment_rules import AllOf, AnyOf, Not, SegmentRule
+from patron.storage.access_tables import TEAMS
 from patron.storage.campaign_tables import CAMPAIGNS
 from patron.storage.segment_definitions import (
+    SegmentUse,
     definition,
     definitions,
     delete_definition,
     history,
     restore_definition,
     save_definition,
+    uses_of_segment,
 )
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
@@ -75,6 +78,13 @@ def test_what_is_used_is_not_deleted(empty_shop):
         delete(empty_shop, "y")
     with empty_shop.store.begin() as connection:
         connection.execute(sa.delete(CAMPAIGNS))
+        team = {"team": "north", "segment": "y", "created_at": NOW, "created_by": "A"}
+        connection.execute(sa.insert(TEAMS).values(team))
+        assert uses_of_segment(connection, "y") == (SegmentUse("team", "north"),)
+    with pytest.raises(BadSegment, match="is used by team 'north'"):
+        delete(empty_shop, "y")
+    with empty_shop.store.begin() as connection:
+        connection.execute(sa.delete(TEAMS))
     delete(empty_shop, "y")
     delete(empty_shop, "x")
     assert definitions(empty_shop.store) == {}

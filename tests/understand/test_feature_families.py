@@ -252,3 +252,25 @@ def test_returns_reviews_and_openings_count_in_the_window_of_their_own_day(pipel
         "category_count_previous_90_days": 2,
     }
     assert {name: row[name] for name in expected} == expected
+
+
+def test_refunds_whose_day_nobody_knows_count_in_amounts_and_in_all_time_and_in_no_number_of_days(pipeline):
+    e = pipeline.event
+    unknown = {"properties": '{"is_undated":"true"}'}
+    events = [
+        e("o1", "Order Line Completed", 5, order_id="o1", product_id="p1", price_cents=500),
+        e("o2", "Order Line Completed", 150, order_id="o2", product_id="p2", price_cents=300),
+        e("r1", "Order Refunded", 165, order_id="o1", **unknown),
+        e("r2", "Order Refunded", 165, order_id="o2", total_cents=100, **unknown),
+    ]
+    [row] = pipeline.features(pipeline.facts(events), [170])
+    expected = {
+        "refund_count_30_days": 0,
+        "refund_count_90_days": 0,
+        "days_since_last_refund": None,
+        "refund_count_lifetime": 2,
+        "refunded_order_share": 1,
+        "refunded_cents_365_days": 600,
+        "paid_cents_lifetime": 200,
+    }
+    assert {name: row[name] for name in expected} == expected

@@ -12,7 +12,14 @@ from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_co
 from patron.schema.segment_sql import SegmentQuery, SegmentScope, memberships_query, segment_query
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
-from patron.storage.segment_definitions import SegmentDefinition, definitions, history, no_segment
+from patron.storage.segment_definitions import (
+    SegmentDefinition,
+    SegmentUse,
+    definitions,
+    history,
+    no_segment,
+    uses_of_segment,
+)
 from patron.storage.segment_query import count, known_names, query_members, read_rule, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
 
@@ -113,6 +120,8 @@ class SegmentDetail:
     """Stays that ended since then."""
     versions: tuple[SegmentVersion, ...]
     """The newest first; its rule is the one that counts."""
+    uses: tuple[SegmentUse, ...]
+    """What needs the segment, which cannot be deleted as long."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,8 @@ def show_segment(
     totals = _totals(view, scope, [SegmentRule(name)], {"members": "m0", "customers": "true"}, only)
     entered, left = _moves(view, name, since, only)
     customers = totals["customers"].customer_count
+    with shop.store.begin() as connection:
+        uses = uses_of_segment(connection, name)
     return SegmentDetail(
         name=name,
         folder=versions[-1].folder,
@@ -218,6 +229,7 @@ def show_segment(
         entered_count=entered,
         left_count=left,
         versions=_versions(versions),
+        uses=uses,
     )
 
 

@@ -167,14 +167,18 @@ def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
 
 
 def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
-    """Campaigns and journeys that were paused, that are over and not measured, and messages that failed."""
+    """Campaigns and journeys that were paused, or are over and not measured; messages that failed or are unsettled."""
     if not actor.may(Action.ACT, Area.CAMPAIGNS):
         return
     failed = sa.select(MESSAGES.c.campaign, sa.func.count(), sa.func.min(MESSAGES.c.written_at)).where(
         MESSAGES.c.state == "failed", MESSAGES.c.written_at >= now - RECENT
     )
+    unknown = sa.select(MESSAGES.c.campaign, sa.func.count(), sa.func.min(MESSAGES.c.sent_at)).where(
+        MESSAGES.c.state == "unknown"
+    )
     with shop.store.begin() as connection:
         failures = {row[0]: row[1:] for row in connection.execute(failed.group_by(MESSAGES.c.campaign))}
+        unsettled = {row[0]: row[1:] for row in connection.execute(unknown.group_by(MESSAGES.c.campaign))}
     for kind, saved in _newest_versions(shop):
         link, last = f"/{kind}s/{saved.name}", saved.steps[-1] if saved.steps else None
         since = last.taken_at if last else saved.saved_at
@@ -185,6 +189,9 @@ def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
         if saved.name in failures:
             count, first = failures[saved.name]
             yield TodayItem("messages_failed", link, None, utc(first), saved.name, count)
+        if saved.name in unsettled:
+            count, first = unsettled[saved.name]
+            yield TodayItem("messages_unknown", f"{link}/messages#unknown", None, utc(first), saved.name, count)
 
 
 def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedCampaign | SavedJourney]]:

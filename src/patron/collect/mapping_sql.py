@@ -79,7 +79,7 @@ def raw_events_sql(mapping: Mapping, part: Part, plain: PlainProperties = NOTHIN
     if "currency" not in columns and mapping.currency:
         columns["currency"] = literal(mapping.currency)
     columns["event_id"] = _event_id(mapping, part)
-    columns |= _json_columns(part, plain)
+    columns |= _json_columns(part, plain, undated=_undated(mapping, part))
     types = {f.name: sql_type(f.type) for f in RAW_EVENTS}
     listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
     problem_sql = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
@@ -155,12 +155,21 @@ def _time(mapping: Mapping, source: str, spec: Any) -> str:
     return f"case when regexp_matches({text}, {literal(ZONED)}) then {absolute} else {local} end"
 
 
-def _json_columns(part: Part, plain: PlainProperties) -> dict[str, str]:
+def _undated(mapping: Mapping, part: Part) -> str:
+    """SQL of whether a row's refund has no date of its own and gets the import's; nothing for other parts."""
+    if not part.order_date or mapping.refunds_known_at == "order":
+        return ""
+    return f"case when {expression(part.columns['occurred_at'])} is null then 'true' end"
+
+
+def _json_columns(part: Part, plain: PlainProperties, *, undated: str) -> dict[str, str]:
     places: dict[str, dict[str, str]] = {"traits": {}, "properties": {}, "personal": {}, "texts": {}}
     for name, spec in part.traits.items():
         places["traits" if kind_of_trait(name) == "plain" else "personal"][name] = expression(spec)
     for name, spec in part.properties.items():
         places[_place_of(part, name, spec, plain)][name] = expression(spec)
+    if undated:
+        places["properties"]["is_undated"] = undated
     return {place: _object(values) for place, values in places.items() if values}
 
 

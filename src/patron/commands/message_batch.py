@@ -132,7 +132,7 @@ class MessageChecker:
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
         mailing, policy, people = self.mailing, self.shop.policy, [person for _, person in pairs]
         contacts = {one.contact for one in people if one.contact}
-        ids_of = {one.customer_id: _ids_until_now(one) for one in people}
+        ids_of = {one.customer_id: ids_until_now(one) for one in people}
         all_ids = sorted(set[str]().union(*ids_of.values()))
         with self.shop.store.begin() as connection:
             self.consents_until = ledger_head(connection)
@@ -141,7 +141,7 @@ class MessageChecker:
             written_to = customers_with_message(connection, mailing.name, all_ids)
         # why: who was held out under any of the ids that became one stays without a message
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
-        answers = _answers(self.shop, people, mailing)
+        answers = answers_of_customers(self.shop, people, mailing.channel, mailing.topic)
         listed = {contact for one in people for contact in one.contacts}
         blocked = suppressed(self.shop.store, listed, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
@@ -235,7 +235,7 @@ class MessageChecker:
         }
 
 
-def _ids_until_now(person: Recipient) -> set[str]:
+def ids_until_now(person: Recipient) -> set[str]:
     """Ids that a customer has, or had before they became one with others."""
     return {person.customer_id, *map(initial_customer_id, person.tokens)}
 
@@ -248,16 +248,20 @@ def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class CustomerAnswers:
+    """The latest answers of a customer, as any of their users."""
+
     marketing: ConsentAnswer
     is_topic_withdrawn: bool
 
 
-def _answers(shop: Shop, people: Sequence[Recipient], mailing: Mailing) -> dict[str, _Answers]:
+def answers_of_customers(
+    shop: Shop, people: Sequence[Recipient], channel: str, topic: str
+) -> dict[str, CustomerAnswers]:
     """The latest answers of customers, as any of their users: to marketing, and to the topic here or anywhere."""
     consent = shop.policy.consent
     marketing = consent.names_of(consent.marketing)
-    purposes = (mailing.topic, *(f"{mailing.topic}/{one}" for one in channels_alike(mailing.channel)))
+    purposes = (topic, *(f"{topic}/{one}" for one in channels_alike(channel)))
     topics = [consent.names_of(one) for one in purposes]
     owner = {token: person.customer_id for person in people for token in person.tokens}
     entries: dict[str, list[Entry]] = {}
@@ -271,7 +275,7 @@ def _answers(shop: Shop, people: Sequence[Recipient], mailing: Mailing) -> dict[
         return entry is not None and not entry["is_granted"]
 
     return {
-        one.customer_id: _Answers(
+        one.customer_id: CustomerAnswers(
             _answer(latest(one.customer_id, marketing)), any(is_no(latest(one.customer_id, names)) for names in topics)
         )
         for one in people

@@ -36,11 +36,12 @@ FEWEST_EARLIER = 5
 """Changes between earlier cutoffs that tell what is usual."""
 FEWEST_CUSTOMERS, FEWEST_VALUES = 100, 50
 GROWS = re.compile(
-    r"_lifetime|days_since_|_365_days|_month$|^days_from_|"
+    r"_lifetime|days_since_|_365_days|_month$|^days_from_|^refunded_order_share$|"
     r"_(january|february|march|april|may|june|july|august|september|october|november|december)$"
 )
 """Names of features that grow with the calendar: counts of all time or of a year that is not over in a young shop, days
-since something, and order days by month."""
+since something, order days by month; and the share of orders that were refunded, which steps up with each import of
+refunds whose days nobody knows."""
 OF_THE_SHOP = "message_sent_"
 BINS = 5
 FREQUENT = 0.01

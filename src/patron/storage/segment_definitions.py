@@ -13,6 +13,7 @@ from patron.schema.errors import BadSegment, NotFound
 from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_rules import Rule, rule_content, segments_of
 from patron.schema.spelling import did_you_mean
+from patron.storage.access_tables import TEAMS
 from patron.storage.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
 from patron.storage.model_decisions import utc
 from patron.storage.store import Store
@@ -131,21 +132,40 @@ def restore_definition(connection: sa.Connection, name: str, version: int, *, sa
     return save_definition(connection, name, earlier.rule, saved_by=saved_by, at=at, folder=earlier.folder, note=note)
 
 
+@dataclass(frozen=True)
+class SegmentUse:
+    """What needs a segment: another segment, a campaign, a journey or a team."""
+
+    kind: str
+    name: str
+
+
+def uses_of_segment(connection: sa.Connection, name: str) -> tuple[SegmentUse, ...]:
+    """What would break without a segment."""
+    rules = _rules(connection)
+    uses = [
+        SegmentUse("segment", other) for other, rule in rules.items() if other != name and name in segments_of(rule)
+    ]
+    teams = sa.select(TEAMS.c.team).where(TEAMS.c.segment == name).order_by(TEAMS.c.team)
+    return (
+        *uses,
+        *_campaigns_with(connection, name),
+        *(SegmentUse("team", team) for team in connection.scalars(teams)),
+    )
+
+
 def delete_definition(connection: sa.Connection, name: str) -> None:
     """Delete every version of a segment. Raises NotFound, BadSegment while something else uses it."""
     rules = _rules(connection)
     if name not in rules:
         raise no_segment(name, rules)
-    users = [f"segment {other!r}" for other, rule in rules.items() if other != name and name in segments_of(rule)]
-    users += _campaigns_with(connection, name)
-    if users:
-        raise BadSegment(
-            f"is used by {', '.join(users)}", where=name, todo="Change or delete what uses it first, or keep it."
-        )
+    if uses := uses_of_segment(connection, name):
+        what = f"is used by {', '.join(f'{use.kind} {use.name!r}' for use in uses)}"
+        raise BadSegment(what, where=name, todo="Change or delete what uses it first, or keep it.")
     connection.execute(sa.delete(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name))
 
 
-def _campaigns_with(connection: sa.Connection, name: str) -> list[str]:
+def _campaigns_with(connection: sa.Connection, name: str) -> list[SegmentUse]:
     """Campaigns and journeys that use a segment: in their newest version, or one that customers are on their way in."""
     entry, table = JOURNEY_ENTRIES.c, CAMPAIGNS.c
     taken = sa.select(entry.journey, entry.version).where(entry.state == "active").distinct()
@@ -153,7 +173,7 @@ def _campaigns_with(connection: sa.Connection, name: str) -> list[str]:
     version = sa.tuple_(table.name, table.version)
     chosen = sa.select(table.kind, table.name, table.content).where(sa.or_(version.in_(newest), version.in_(taken)))
     users = [
-        f"{row.kind} {row.name!r}"
+        SegmentUse(row.kind, row.name)
         for row in connection.execute(chosen.order_by(table.kind, table.name))
         if name in _named_in(json.loads(row.content))
     ]

@@ -2,12 +2,15 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
+from patron.storage.campaign_tables import MESSAGES
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
 BODY = "<h1>Hello</h1><script>alert(1)</script><a href='{{ unsubscribe_url }}'>no more</a>"
@@ -127,3 +130,43 @@ def test_a_ready_made_journey_is_taken_changed_and_planned(client):
     assert (back.status_code, "needs days, hours or minutes" in back.text) == (422, True)
     chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
+
+
+def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):
+    save_segment(client, name="reach of pages")
+    about = {"segment": "reach of pages", "channel": "email", "topic": "offers"}
+    reach = client.get("/api/campaigns/reach/reach of pages", params={"topic": "offers"}).json()
+    assert reach["member_count"] == reach["reachable_count"] + sum(reach["obstacles"].values()) > 0
+    page = client.get("/campaigns/new", params=about).text
+    part = client.get("/campaigns/new", params=about, headers={"X-Part": "reach"}).text
+    assert part.lstrip().startswith('<div id="reach"')
+    assert f"of {reach['member_count']:,} customers may be written to today" in page
+    chinese = client.get("/campaigns/new", params=about | {"lang": "zh_CN"}, headers={"X-Part": "reach"}).text
+    assert "今天可以联系" in chinese
+    nobody = client.get(
+        "/campaigns/new", params=about | {"exclude": "reach of pages", "lang": "en"}, headers={"X-Part": "reach"}
+    ).text
+    assert "In a segment that the campaign excludes" in nobody
+    assert "Nobody of this selection may be written to" in nobody
+
+
+def test_a_message_of_unknown_outcome_is_settled_on_the_page_of_its_campaign(client, made_shop):
+    save_segment(client, name="unsettled of pages")
+    assert (
+        client.post("/campaigns", data=campaign_form(name="unsettled", segment="unsettled of pages")).status_code == 303
+    )
+    row = {"message_id": "m-1@shop", "campaign": "unsettled", "customer_id": "c", "channel": "email", "topic": "offers"}
+    row |= {"offer": "", "consent_basis": "consent", "attempt_count": 1, "expected_cost_cents": 0.0, "reason": ""}
+    with made_shop.store.begin() as connection:
+        times = {"written_at": datetime.now(UTC), "sent_at": datetime.now(UTC)}
+        connection.execute(sa.insert(MESSAGES).values(row | times | {"state": "unknown"}))
+    assert "m-1@shop" in client.get("/campaigns/unsettled/messages").text
+    unclear = client.post("/campaigns/unsettled/settle", data={"message": "m-1@shop", "outcome": "perhaps"})
+    assert unclear.status_code == 422
+    settled = client.post("/campaigns/unsettled/settle", data={"message": "m-1@shop", "outcome": "sent"})
+    assert settled.headers["location"] == "/campaigns/unsettled/messages?done=settled#unknown"
+    assert "m-1@shop" not in client.get("/campaigns/unsettled/messages").text
+    again = client.post("/api/campaigns/unsettled/settle", json={"message_id": "m-1@shop", "is_sent": True})
+    assert again.status_code in {401, 403, 422}, "a program needs a secret key, and it is settled already"
+    with made_shop.store.begin() as connection:
+        connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.campaign == "unsettled"))

@@ -61,14 +61,14 @@ SENTENCES = [
     ),
     (
         RecommendationReason("on_offer", offer_starts_at=datetime(2024, 7, 7, 16, tzinfo=UTC), offer_ends_at=OVER),
-        "On offer from Mon, Jul 8",
-        "On offer from Mon, Jul 8",
+        "On offer from Mon, 8 Jul",
+        "On offer from Mon, 8 Jul",
         "7月8日（周一）起优惠",
     ),
     (
         RecommendationReason("on_offer", offer_ends_at=OVER),
-        "On offer until Sun, Jul 14",
-        "On offer until Sun, Jul 14",
+        "On offer until Sun, 14 Jul",
+        "On offer until Sun, 14 Jul",
         "优惠至7月14日（周日）",
     ),
 ]

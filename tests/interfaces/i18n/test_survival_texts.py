@@ -34,7 +34,7 @@ def written(write, locale, found):
 
 def test_horizons_without_a_forecast_wait_for_a_date_or_for_leavers():
     assert written(later_sentences, "en", LATER) == [
-        "Not enough history yet: 270 days from Feb 26, 2018.",
+        "Not enough history yet: 270 days from 26 Feb 2018.",
         "Too few customers left to check forecasts over 180 days.",
     ]
     assert written(later_sentences, "zh_CN", LATER) == [
@@ -44,7 +44,7 @@ def test_horizons_without_a_forecast_wait_for_a_date_or_for_leavers():
 
 
 def test_the_verdict_says_by_how_many_it_was_checked_and_who_won():
-    checked = "Checked against 6,623 forecasts made from Jul 5, 2017 on, for customers who ordered in the next 90 days;"
+    checked = "Checked against 6,623 forecasts made from 5 Jul 2017 on, for customers who ordered in the next 90 days;"
     assert written(verdict_sentence, "en", FOUND).startswith(checked)
     assert "boosted trees” beats the life table" in written(verdict_sentence, "en", FOUND)
     lost = replace(FOUND, backtests=(replace(ROW, champion="life_table"),))
@@ -63,7 +63,7 @@ def test_the_sentence_about_warnings_has_the_base_rate_and_the_lead():
     )
 
 
-@pytest.mark.parametrize(("locale", "last"), [("en", "180 days (Jun 30, 2018)"), ("zh_CN", "180 天（2018年6月30日）")])
+@pytest.mark.parametrize(("locale", "last"), [("en", "180 days (30 Jun 2018)"), ("zh_CN", "180 天（2018年6月30日）")])
 def test_the_curve_has_the_same_numbers_as_its_table(locale, last):
     as_of = datetime(2018, 1, 1, 5, tzinfo=UTC)
     points = (

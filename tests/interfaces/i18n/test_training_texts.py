@@ -53,14 +53,14 @@ def test_every_reason_has_a_sentence(locale, reason):
 def test_a_model_that_is_used_again_says_when_it_was_trained_and_will_be():
     models = models_trained(churn=RECENT, value=RECENT)
     assert training_sentence(models, "churn", *ENGLISH) == (
-        "Trained on Mar 2, 2024, 3 days before this run. The next training is due on Mar 9, 2024, or after an"
+        "Trained on 2 Mar 2024, 3 days before this run. The next training is due on 9 Mar 2024, or after an"
         " alarm about these forecasts."
     )
     assert training_sentence(models, "recommend", *ENGLISH) == "Trained in every run."
     assert list(training_summary(models, *ENGLISH)) == [
-        "The forecasts come from the models as trained on Mar 2, 2024; the next training is due on Mar 9, 2024."
+        "The forecasts come from the models as trained on 2 Mar 2024; the next training is due on 9 Mar 2024."
     ]
-    assert measured_sentence(models, *ENGLISH).endswith("are as of Mar 2, 2024.")
+    assert measured_sentence(models, *ENGLISH).endswith("are as of 2 Mar 2024.")
 
 
 def test_the_summary_says_which_models_an_alarm_has_trained_again():
@@ -68,7 +68,7 @@ def test_the_summary_says_which_models_an_alarm_has_trained_again():
     alarm, recent = training_summary(models, *ENGLISH)
     assert alarm.startswith("This run trained the models of: ")
     assert "because the run before had an alarm" in alarm
-    assert "as trained on Mar 2, 2024" in recent
+    assert "as trained on 2 Mar 2024" in recent
 
 
 def test_a_first_training_is_nothing_to_report():

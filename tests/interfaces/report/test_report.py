@@ -64,9 +64,9 @@ def test_the_report_explains_the_decision_of_its_example(written, made_shop):
 @pytest.mark.parametrize(
     ("days", "count", "said"),
     [
-        (0, 748, "748 refunds ($78,414) became known on Nov 25, 2024, after this run's as-of, and do not count."),
-        (0, 1, "1 refund ($78,414) became known on Nov 25, 2024, after this run's as-of, and does not count."),
-        (2, 748, "748 refunds ($78,414) became known between Nov 25, 2024 and Nov 27, 2024, after this run's"),
+        (0, 748, "748 refunds ($78,414) became known on 25 Nov 2024, after this run's as-of, and do not count."),
+        (0, 1, "1 refund ($78,414) became known on 25 Nov 2024, after this run's as-of, and does not count."),
+        (2, 748, "748 refunds ($78,414) became known between 25 Nov 2024 and 27 Nov 2024, after this run's"),
     ],
 )
 def test_refunds_known_after_the_cutoff_are_said_in_the_summary(made_shop, days, count, said):

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from patron.answers.campaign_list import list_campaigns, version_contents
 from patron.answers.saved_segments import list_segments
+from patron.commands.message_reach import MessageReach, message_reach
 from patron.commands.sample_message import sample_message
 from patron.commands.save_campaign import save_campaign
 from patron.commands.save_segment import save_segment
@@ -25,11 +26,12 @@ from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
-from patron.interfaces.i18n.translations import choose_locale, words
+from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadCampaign, NotFound, PatronError
+from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
+from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
 CHANNELS = ("email", "sms", "wechat", "web_push", "webhook", "file")
@@ -61,11 +63,12 @@ Fields = dict[str, Any]
 def new_campaign(request: Request) -> Response:
     """The form of a new campaign, or of a copy of one."""
     parameters = request.query_params
-    require_known(parameters, ("segment", "from", *FRAME_PARAMETERS))
+    require_known(parameters, ("segment", "channel", "topic", "exclude", "from", *FRAME_PARAMETERS))
     if original := parameters.get("from", ""):
         fields = fields_of(version_contents(shop_of(request), CAMPAIGN, original)[0].content)
         return _form(request, fields | {"name": ""})
-    return _form(request, _fresh(request) | {"segment": parameters.get("segment", "")})
+    chosen = {name: parameters[name] for name in ("segment", "channel", "topic") if name in parameters}
+    return _form(request, _fresh(request) | chosen | {"exclude": parameters.getlist("exclude")})
 
 
 @router.get("/campaigns/{name}/edit")
@@ -236,15 +239,32 @@ def _fresh(request: Request) -> Fields:
     }
 
 
+def reach_of_form(shop: Shop, fields: Mapping[str, Any], texts: Words) -> tuple[MessageReach | None, str]:
+    """Whom the message may go to, once segment and channel are chosen, or why that is not known."""
+    if not fields["segment"] or not fields["channel"]:
+        return None, ""
+    about = {name: fields[name] for name in ("channel", "topic", "exclude")}
+    try:
+        return message_reach(shop, fields["segment"], **about, now=datetime.now(UTC)), ""
+    except NoRunYet:
+        return None, texts("reach.no_run")
+    except PatronError:
+        return None, texts("reach.unknown")
+
+
 def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
     console: Console = request.app.state.console
     shop = console.answers.shop
     texts = console.words(request)
     templates = {one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))}
     extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    reach, reach_error = reach_of_form(shop, fields, texts)
     answer = console.page(
         request,
         "campaign_form.html",
+        fragments={"reach": "campaign_reach.html"},
+        reach=reach,
+        reach_error=reach_error,
         here="campaigns",
         twin="/api/campaigns",
         status=status_of(error) if error else 200,

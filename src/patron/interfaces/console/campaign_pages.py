@@ -25,6 +25,7 @@ from patron.commands.sample_message import sample_message
 from patron.interfaces.console.engagement_pages import (
     TONES,
     add_life_pages,
+    add_settlement,
     after,
     framing,
     life_of,
@@ -35,6 +36,7 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
+    unsettled_messages,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -190,7 +192,16 @@ def messages(request: Request, name: str) -> Response:
     detail = show_campaign(shop_of(request), name)
     reads_customers = actor_of(request).may(Action.READ, Area.MESSAGES) and not actor_of(request).segment
     some = planned_recipients(shop_of(request), name, limit=1) if reads_customers else ()
-    return framing(_show(request, detail, "campaign_messages.html", "messages", recipients=some))
+    return framing(
+        _show(
+            request,
+            detail,
+            "campaign_messages.html",
+            "messages",
+            recipients=some,
+            unsettled=unsettled_messages(request, name),
+        )
+    )
 
 
 @router.get("/campaigns/{name}/message/{language}")
@@ -265,6 +276,7 @@ def plan(request: Request, name: str) -> Response:
 
 
 add_life_pages(router, CAMPAIGN, page=_page, approval=_approval)
+add_settlement(router, CAMPAIGN, page=_page)
 
 
 def _show(

@@ -14,17 +14,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from patron.answers.campaign_list import VersionContent
 from patron.commands.actors import is_same_actor
 from patron.commands.campaign_steps import approve_version, take_version_step
+from patron.commands.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import PatronError
+from patron.schema.errors import BadRequest, PatronError
 from patron.storage.campaigns import SavedKind
 from patron.storage.shop import Shop
 
 STEPS = ("paused", "resumed", "withdrawn")
-DONE = ("saved", "planned", "approved", *STEPS)
+DONE = ("saved", "planned", "approved", "settled", *STEPS)
 LIFE = ("draft", "planned", "approved", "running", "ended", "measured")
 """States that a campaign or journey passes in order; paused and withdrawn may come between."""
 TONES = {"planned": "info", "approved": "info", "running": "good", "paused": "warn", "withdrawn": "bad"}
@@ -116,6 +117,29 @@ def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown,
         except PatronError as error:
             return page(request, name, error)
         return after(kind, name, step)
+
+
+def add_settlement(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown) -> None:
+    """Add the form that settles a message of unknown outcome."""
+
+    @router.post(f"/{kind.kind}s/{{name}}/settle")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def settle(request: Request, name: str) -> Response:
+        """Say of a message of unknown outcome whether it was sent."""
+        message, outcome = form_of(request).get("message", ""), form_of(request).get("outcome", "")
+        try:
+            if outcome not in ("sent", "not_sent"):
+                raise BadRequest(422, "is neither sent nor not_sent", where="outcome", todo="Reload the page.")
+            is_sent, by = outcome == "sent", step_actor_of(request)
+            settle_message(shop_of(request), name, message, is_sent=is_sent, by=by, now=datetime.now(UTC))
+        except PatronError as error:
+            return page(request, name, error)
+        return RedirectResponse(f"{path_of(kind, name)}/messages?done=settled#unknown", 303)
+
+
+def unsettled_messages(request: Request, name: str) -> list[str]:
+    """Ids of messages whose outcome nobody knows, for who may settle them."""
+    return unknown_messages(shop_of(request), name) if actor_of(request).may(Action.ACT, Area.CAMPAIGNS) else []
 
 
 def needs_other(request: Request, saved_by: str, budget_cents: float) -> bool:

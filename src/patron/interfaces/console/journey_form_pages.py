@@ -17,7 +17,14 @@ from patron.commands.journey_examples import EXAMPLES, example_of, journey_text
 from patron.commands.sample_message import sample_message
 from patron.commands.save_journey import save_journey
 from patron.commands.save_segment import save_segment
-from patron.interfaces.console.campaign_form_pages import CHANNELS, FORMATS, require_free, share_of, starting_template
+from patron.interfaces.console.campaign_form_pages import (
+    CHANNELS,
+    FORMATS,
+    reach_of_form,
+    require_free,
+    share_of,
+    starting_template,
+)
 from patron.interfaces.console.engagement_pages import after, framing, message_page, refused_message, shop_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
@@ -229,9 +236,15 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         "starter": starting_template(locale),
         "locale": locale,
     }
+    trigger = fields["trigger"]
+    segment = trigger.get("trigger_enters") or trigger.get("trigger_segment") or ""
+    about = {"segment": segment, "channel": fields["channel"], "topic": fields["topic"], "exclude": ()}
+    reach, reach_error = reach_of_form(shop, about, texts)
     answer = console.page(
         request,
         "journey_form.html",
+        reach=reach,
+        reach_error=reach_error,
         here="journeys",
         twin="/api/journeys",
         status=status_of(error) if error else 200,

@@ -21,6 +21,7 @@ from patron.interfaces.console.campaign_pages import campaign_texts, engagement_
 from patron.interfaces.console.engagement_pages import (
     TONES,
     add_life_pages,
+    add_settlement,
     after,
     framing,
     life_of,
@@ -31,6 +32,7 @@ from patron.interfaces.console.engagement_pages import (
     refused_message,
     shop_of,
     since_approval,
+    unsettled_messages,
     version_steps,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -148,7 +150,9 @@ def _approval(request: Request, name: str, error: PatronError | None = None) -> 
 @needs(Action.READ, Area.CAMPAIGNS)
 def messages(request: Request, name: str) -> Response:
     """Its texts as they are read."""
-    return framing(_show(request, name, "journey_messages.html", "messages"))
+    return framing(
+        _show(request, name, "journey_messages.html", "messages", unsettled=unsettled_messages(request, name))
+    )
 
 
 @router.get("/journeys/{name}/message/{number}/{language}")
@@ -207,6 +211,7 @@ def plan(request: Request, name: str) -> Response:
 
 
 add_life_pages(router, JOURNEY, page=_page, approval=_approval)
+add_settlement(router, JOURNEY, page=_page)
 
 
 def _show(

@@ -14,6 +14,7 @@ from patron.interfaces.console import (
     audit_pages,
     campaign_form_pages,
     campaign_pages,
+    channel_settings_pages,
     customer_actions,
     customer_card_pages,
     customer_identity_pages,
@@ -73,6 +74,7 @@ MODULES = (
     audit_pages,
     user_pages,
     key_pages,
+    channel_settings_pages,
     styleguide_pages,
 )
 ROUTERS = tuple(module.router for module in MODULES)

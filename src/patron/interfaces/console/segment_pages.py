@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,6 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from patron.answers.saved_segments import (
     RuleCount,
     SegmentLine,
+    SegmentUse,
     SegmentVersion,
     compare_segments,
     count_rule,
@@ -158,8 +160,17 @@ def segment(request: Request, name: str) -> Response:
         history=list(changes_of(detail.versions, writer)),
         comparison=compare_segments(shop, name, other, only=only) if other else None,
         rule=json.dumps({"segment": name}),
+        use_links=partial(_use_link, console, request),
         done=done_of(request),
     )
+
+
+def _use_link(console: Console, request: Request, use: SegmentUse) -> str:
+    """Page of what uses a segment; empty where the reader may not open it."""
+    if use.kind == "team":
+        return "/settings/teams" if console.may(request, "read", "users") else ""
+    area = "segments" if use.kind == "segment" else "campaigns"
+    return f"/{use.kind}s/{quote(use.name, safe='')}" if console.may(request, "read", area) else ""
 
 
 @router.get("/segments/{name}/edit")

@@ -31,6 +31,7 @@ from patron.interfaces.console.survival_texts import later_sentences, verdict_se
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
+from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text
 from patron.interfaces.i18n.translations import Words
 from patron.schema.customer_contacts import REVEAL_REASONS
 from patron.schema.questions import (
@@ -78,6 +79,7 @@ def environment() -> Environment:
     for helper in (audit_options, offer_terms, offer_rules, policy_choices, preview_rows, preview_time):
         jinja.globals[helper.__name__] = helper
     jinja.globals["audit_action"], jinja.globals["audit_details"] = action_name, detail_rows
+    jinja.globals["refusal_text"], jinja.globals["refusal_line"] = refusal_text, refusal_line
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
     jinja.globals["icon_names"] = icon_names

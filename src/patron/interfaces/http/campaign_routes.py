@@ -3,12 +3,15 @@
 The body may name who uses the key: the name is kept with it. What a key saved, the same key cannot approve.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from patron.answers.campaign_list import CampaignDetail, CampaignLine, list_campaigns, show_campaign
 from patron.commands.measure_campaign import CampaignResult, measure_campaign
+from patron.commands.message_reach import MessageReach, message_reach
 from patron.commands.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.save_campaign import save_campaign
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
@@ -18,6 +21,8 @@ from patron.interfaces.http.life_routes import Name, StepBody, VersionState, add
 from patron.schema.access_rights import Action, Area
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
+
+Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]
 
 
 class CampaignBody(StepBody):
@@ -46,6 +51,16 @@ ROUTERS = (router, steps)
 def campaigns(request: Request) -> tuple[CampaignLine, ...]:
     """Every campaign: its state, messages, forecast and measured effect."""
     return list_campaigns(answers_of(request).shop)
+
+
+@router.get("/reach/{segment}")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def reach(
+    request: Request, segment: Name, channel: str = "email", topic: str = "", exclude: Exclude = ()
+) -> MessageReach:
+    """How many of a segment a message may go to today, and why not to the others."""
+    shop, now = answers_of(request).shop, datetime.now(UTC)
+    return message_reach(shop, segment, channel=channel, topic=topic, exclude=exclude, now=now)
 
 
 @router.get("/{name}")

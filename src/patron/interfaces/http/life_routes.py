@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from patron.answers.campaign_list import VersionContent, version_contents
 from patron.commands.campaign_steps import approve_version, take_version_step
+from patron.commands.settle_message import settle_message
 from patron.interfaces.http.access_control import needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.schema.access_rights import Action, Area
@@ -36,6 +37,20 @@ class ReasonBody(StepBody):
     """Who takes the step, and why."""
 
     reason: str = Field(default="", max_length=300)
+
+
+class SettlementBody(StepBody):
+    """Who settles which message, and how."""
+
+    message_id: str = Field(max_length=200)
+    is_sent: bool
+
+
+class Settlement(BaseModel):
+    """A message whose outcome is known now."""
+
+    message_id: str
+    is_sent: bool
 
 
 class VersionState(BaseModel):
@@ -84,6 +99,14 @@ def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
     def withdraw(request: Request, name: Name, body: ReasonBody) -> VersionState:
         """Stop for good; what was sent stays on record."""
         return take(request, name, "withdrawn", body, body.reason)
+
+    @routes.post("/{name}/settle")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def settle(request: Request, name: Name, body: SettlementBody) -> Settlement:
+        """Say of a message of unknown outcome whether it was sent."""
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
+        settle_message(shop, name, body.message_id, is_sent=body.is_sent, by=by, now=now)
+        return Settlement(message_id=body.message_id, is_sent=body.is_sent)
 
     def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 
 from patron.answers.team import Account, RoleRights, Team, User, account, people, role_rights, teams
+from patron.answers.workspace_settings import WorkspaceSettings, workspace_settings
 from patron.interfaces.http.access_control import GuardedRoute, needs, needs_sign_in, session_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.schema.access_rights import Action, Area
@@ -38,6 +39,13 @@ def show_user(request: Request, user_id: str) -> Account:
 def list_teams(request: Request) -> tuple[Team, ...]:
     """Every team and the segment whose customers it sees."""
     return teams(answers_of(request).shop)
+
+
+@router.get("/settings")
+@needs(Action.READ, Area.SETTINGS)
+def settings(request: Request) -> WorkspaceSettings:
+    """The shop and its ways to customers as the files have them; of secrets only whether they are there."""
+    return workspace_settings(answers_of(request).shop)
 
 
 @router.get("/roles")

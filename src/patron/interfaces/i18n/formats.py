@@ -12,6 +12,9 @@ MISSING = "\N{EN DASH}"
 
 SHORTENED_FROM_CENTS = 100_000
 """Amounts below this are written in full."""
+DAY_PATTERNS = {"en": ("d MMM y", "d MMM"), "zh": ("y\u5e74M\u6708d\u65e5", "M\u6708d\u65e5")}
+"""By language: a day with and without its year. Months in words: 7/3/26 is a day in July or in March."""
+TIME_PATTERNS = {"en": "d MMM y, HH:mm", "zh": "y\u5e74M\u6708d\u65e5 HH:mm"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Formats:
     locale: str
     currency: str
     time_zone: str
+
+    @property
+    def _language(self) -> str:
+        return self.locale.replace("-", "_").partition("_")[0]
 
     def money(self, cents: float | None) -> str:
         """Exact amount, with its minor units."""
@@ -79,15 +86,20 @@ class Formats:
         """Day in the shop's time zone."""
         if moment is None:
             return MISSING
-        return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
+        return self.day(moment.astimezone(ZoneInfo(self.time_zone)))
 
     def day(self, day: Day) -> str:
         """Day of a calendar."""
-        return dates.format_date(day, "medium", locale=self.locale)
+        pattern, _ = DAY_PATTERNS.get(self._language, ("medium", ""))
+        return dates.format_date(day, pattern, locale=self.locale)
 
     def short_date(self, moment: datetime) -> str:
         """Day and month in the shop's time zone."""
-        return dates.format_skeleton("MMMd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
+        day = moment.astimezone(ZoneInfo(self.time_zone))
+        _, pattern = DAY_PATTERNS.get(self._language, ("", ""))
+        if pattern:
+            return dates.format_date(day, pattern, locale=self.locale)
+        return dates.format_skeleton("MMMd", day, locale=self.locale)
 
     def weekday(self, moment: datetime) -> str:
         """Short name of the weekday in the shop's time zone."""
@@ -101,7 +113,8 @@ class Formats:
         """Day and time in the shop's time zone."""
         if moment is None:
             return MISSING
-        return dates.format_datetime(moment, "short", tzinfo=ZoneInfo(self.time_zone), locale=self.locale)
+        pattern = TIME_PATTERNS.get(self._language, "short")
+        return dates.format_datetime(moment, pattern, tzinfo=ZoneInfo(self.time_zone), locale=self.locale)
 
     def by_unit(self, unit: str, value: float | None) -> str:
         """Value of a question, metric or key figure in its own unit."""

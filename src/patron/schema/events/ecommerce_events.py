@@ -18,6 +18,7 @@ from patron.schema.events.event_fields import (
     Event,
     ImageUrl,
     IsSoFar,
+    IsUndated,
     ListId,
     Number,
     OrderId,
@@ -206,6 +207,7 @@ class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
     required = ("order_id",)
     is_refund = True
     is_so_far: IsSoFar = None
+    is_undated: IsUndated = None
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ Tax = Annotated[Amount, described("tax, in units of the currency", column="tax_c
 Discount = Annotated[Amount, described("taken off, in units of the currency", column="discount_cents")]
 Affiliation = Annotated[Text, described("store or marketplace the order came through")]
 IsSoFar = Annotated[Text, described("true when the amount is all that its order was refunded so far")]
+IsUndated = Annotated[Text, described("true when nobody knows the day of the refund: its time is that of the import")]
 Step = Annotated[Number, described("step of the checkout, from 1")]
 ShippingMethod = Annotated[Text, described("shipping method")]
 PaymentMethod = Annotated[Text, described("payment method, never a card number")]

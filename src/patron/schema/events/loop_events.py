@@ -18,6 +18,7 @@ from patron.schema.events.event_fields import (
     Event,
     ImageUrl,
     IsSoFar,
+    IsUndated,
     ListId,
     Number,
     OrderId,
@@ -62,6 +63,7 @@ class OrderLineRefunded(OrderLineCompleted, frozen=True, kw_only=True):
     event = "Order Line Refunded"
     is_refund = True
     is_so_far: IsSoFar = None
+    is_undated: IsUndated = None
 
 
 class ProductUpdated(Event, frozen=True, kw_only=True):

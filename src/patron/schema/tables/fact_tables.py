@@ -206,6 +206,7 @@ ORDER_LINES = Table(
         maybe("campaign_id", TEXT, "campaign that the order names"),
         of("has_price", FLAG, "whether the source sent a price (otherwise all amounts are 0)"),
         of("is_refund", FLAG, "whether the line is a refund"),
+        maybe("refunded_at", TIME, "of a refund, when it was; NULL where its source does not say so, and for a sale"),
         maybe("channel", TEXT, "web, app, store ..."),
         maybe("device", TEXT, "desktop, mobile, tablet"),
     ),

@@ -66,7 +66,7 @@ def _relations(scope: Scope) -> str:
         named as ({_named_products()}),
         claimed as (
             select q.source, q.event_id, q.position, q.order_id, q.product_id, q.category, q.brand, q.occurred_at,
-                q.known_at, q.quantity, q.claimed_cents, q.has_price, q.channel, q.device,
+                q.refunded_at, q.known_at, q.quantity, q.claimed_cents, q.has_price, q.channel, q.device,
                 w.refund_id is not null as is_order_known, coalesce(w.paid_by_then, 0) as paid_by_then,
                 u.quantity as units_by_then,
                 coalesce(w.ordered_at, q.occurred_at) as ordered_at,
@@ -88,14 +88,15 @@ def _refunds(scope: Scope) -> str:
         rows between unbounded preceding and 1 preceding"""
     return f"""
         select source, event_id, name, user_token, anonymous_token, order_id, products, product_id, category, brand,
-            quantity, occurred_at, known_at, channel, device, rate, price_cents, price_cents_here, discount_cents_here,
-            is_whole, case when is_so_far
+            quantity, occurred_at, refunded_at, known_at, channel, device, rate, price_cents, price_cents_here,
+            discount_cents_here, is_whole, case when is_so_far
                 then nullif(greatest(stated_in_all - coalesce(max(stated_in_all) over ({earlier}), 0), 0), 0)
                 else stated_in_all end as stated_cents
         from (
             select source, event_id, name, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
                 products, product_id, category, brand, quantity, occurred_at, known_at, channel, device, rate,
-                price_cents, price_cents_here, discount_cents_here, {PAID_AS_SENT} as stated_in_all,
+                case when coalesce(json_extract_string(properties, '$.is_undated'), '') <> 'true' then occurred_at end
+                    as refunded_at, price_cents, price_cents_here, discount_cents_here, {PAID_AS_SENT} as stated_in_all,
                 coalesce(json_extract_string(properties, '$.is_so_far'), '') = 'true' as is_so_far,
                 name = 'Order Cancelled' or (name = 'Order Refunded' and coalesce(revenue_cents, total_cents) is null
                     and coalesce(array_length(products), 0) < 1) as is_whole
@@ -140,7 +141,9 @@ def _named_products() -> str:
 
 def _claimed_lines() -> str:
     """Products by name where their worth is known; whole orders line by line; else one line with the stated amount."""
-    refund = "r.order_id, r.occurred_at, r.known_at, r.channel, r.device, r.user_token, r.anonymous_token"
+    refund = (
+        "r.order_id, r.occurred_at, r.refunded_at, r.known_at, r.channel, r.device, r.user_token, r.anonymous_token"
+    )
     return f"""
         select n.source, n.event_id, n.position, n.product_id, n.category, n.brand, n.quantity,
             coalesce(n.claimed_cents, 0) as claimed_cents, n.claimed_cents is not null as has_price, {refund}

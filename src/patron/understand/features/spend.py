@@ -1,20 +1,25 @@
-"""Money net of refunds, and what came back. A refund counts at its order's time."""
+"""Money net of refunds, and what came back. A refund counts at its order's time.
+
+Refunds whose file does not say when they were count in amounts and in all time, and in no number of days.
+"""
 
 from patron.understand.features.feature_family import Family, known_before, total
 
-COLUMNS = "order_id, ordered_at, occurred_at, ordered_day, refund_day, is_refund, paid_cents"
+COLUMNS = "order_id, ordered_at, occurred_at, ordered_day, refund_day, refunded_at, is_refund, paid_cents"
+REFUND = "order_id || '/' || coalesce(cast(refund_day as varchar), '')"
+"""What counts as one refund: an order and a day; those of an order without a day are one."""
 
 
 def rows(zone: str) -> str:
     """Amounts of orders and refunds known by the cutoff, with the first day of an order among them."""
     facts = f"""
-        select customer_id, order_id, ordered_at, occurred_at, known_at, is_refund,
-            local_day(ordered_at, {zone}) as ordered_day, local_day(occurred_at, {zone}) as refund_day, paid_cents
+        select customer_id, order_id, ordered_at, occurred_at, refunded_at, known_at, is_refund,
+            local_day(ordered_at, {zone}) as ordered_day, local_day(refunded_at, {zone}) as refund_day, paid_cents
         from (
-            select customer_id, order_id, ordered_at, occurred_at, known_at, is_refund,
+            select customer_id, order_id, ordered_at, occurred_at, refunded_at, known_at, is_refund,
                 cast(sum(paid_cents) as bigint) as paid_cents
             from order_lines where is_identified
-            group by customer_id, order_id, ordered_at, occurred_at, known_at, is_refund
+            group by customer_id, order_id, ordered_at, occurred_at, refunded_at, known_at, is_refund
         ) l"""
     return f"""
         select k.*, min(case when not is_refund then ordered_day end) over (partition by customer_id, as_of)
@@ -84,12 +89,11 @@ def paid_share_of_last_90_in_180_days() -> str:
 
 def refund_count_lifetime() -> str:
     """Refunds ever: different orders and days with money given back."""
-    return "count(distinct case when is_refund then order_id || '/' || cast(refund_day as varchar) end)"
+    return f"count(distinct case when is_refund then {REFUND} end)"
 
 
 def _refunds(days: int) -> str:
-    refund = "order_id || '/' || cast(refund_day as varchar)"
-    return f"count(distinct case when is_refund and occurred_at >= from_{days}_days then {refund} end)"
+    return f"count(distinct case when refunded_at >= from_{days}_days then {REFUND} end)"
 
 
 def refund_count_30_days() -> str:
@@ -120,8 +124,8 @@ def refunded_share_lifetime() -> str:
 
 
 def days_since_last_refund() -> str:
-    """Calendar days from the last refund to the cutoff."""
-    return "max(moment_day) - max(case when is_refund then refund_day end)"
+    """Calendar days from the last refund whose day is known to the cutoff."""
+    return "max(moment_day) - max(refund_day)"
 
 
 FAMILY = Family(

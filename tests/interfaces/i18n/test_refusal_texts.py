@@ -1,0 +1,72 @@
+"""Refusals on Chinese pages: every error of what people do with campaigns and segments is found in the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import patron
+from patron.commands.plan_campaign import REASONS_LEFT_OUT
+from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, translate
+from patron.interfaces.i18n.translations import words
+
+SOURCES = Path(patron.__file__).parent
+ON_PAGES = ("commands/plan_campaign.py", "commands/campaign_draft.py", "commands/settle_message.py")
+ON_PAGES += ("commands/campaign_policy_terms.py", "storage/segment_definitions.py")
+ERRORS = {"BadCampaign", "BadSegment", "NotFound"}
+CHINESE = words("zh_CN")
+
+
+def written(node) -> str | None:
+    """A text of the source with an x for each value; None where it is made elsewhere."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
+    return None
+
+
+def sentences(path: str) -> set[str]:
+    """What the errors of a file say, and tell people to do."""
+    found = set()
+    for function in ast.walk(ast.parse((SOURCES / path).read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        named = [one for one in ast.walk(function) if isinstance(one, ast.Assign)]
+        texts = {target.id: one.value for one in named for target in one.targets if isinstance(target, ast.Name)}
+        for call in ast.walk(function):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ERRORS:
+                said = [*call.args, *(one.value for one in call.keywords if one.arg == "todo")]
+                found |= {written(texts.get(one.id) if isinstance(one, ast.Name) else one) for one in said}
+    return found - {None, ""}
+
+
+@pytest.mark.parametrize("path", ON_PAGES)
+def test_every_sentence_of_an_error_that_pages_show_is_translated(path):
+    assert sentences(path)
+    assert [one for one in sorted(sentences(path)) if not translate(one, CHINESE)] == []
+
+
+def test_a_list_of_problems_is_translated_one_by_one_and_names_stay():
+    text = "budget.amount must be at least 0 (got -5); holdout.share must be at most 0.9 (got 7)"
+    shown = refusal_text(text, CHINESE)
+    assert "budget.amount 不能小于 0" in shown
+    assert "holdout.share 不能大于 0.9" in shown
+    assert "must" not in shown
+    assert refusal_text(text, words("en")) == text
+
+
+def test_why_nobody_would_be_written_to_is_chinese_to_the_last_reason():
+    reasons = "; ".join(f"1,200 {text}" for text in REASONS_LEFT_OUT.values())
+    shown = refusal_text(f"nobody would be written to ({reasons})", CHINESE)
+    assert not any(letter.isascii() and letter.isalpha() for letter in shown)
+
+
+def test_what_is_not_known_stays_english_and_says_so_without_becoming_markup():
+    assert refusal_text("<b>odd</b> thing", CHINESE) == '<span lang="en">&lt;b&gt;odd&lt;/b&gt; thing</span>'
+
+
+def test_a_line_of_what_is_wrong_and_what_to_do_keeps_its_mark_and_escapes_the_rest():
+    line = refusal_line("<i>odd</i>", "Save it again.", CHINESE)
+    assert line.startswith('<span lang="en">&lt;i&gt;odd&lt;/i&gt;</span>')
+    assert "请重新保存" in line

@@ -1,87 +1,16 @@
 """What tasks of staff changed: a known effect is found, and nothing is found where there is none to find."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import sqlalchemy as sa
+from tests.support.task_shop import AFTER, BY_CALL, BY_LETTER, START, WINDOW, by_hand, effects, lines, task
 
-from patron import measure
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.measure.task_effects import measure_tasks
-from patron.run import stage_view
-from patron.schema.tables import BY_NAME
-from patron.storage.console_tables import TASKS
+from patron.measure.task_effects import METRICS, effect_rows
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
-
-START = datetime(2024, 6, 1, tzinfo=UTC)
-WINDOW = timedelta(days=60)
-AFTER = Run.at(START + timedelta(days=70))
-BY_CALL, BY_LETTER = 2_000, 0
-"""What a task brings, cents."""
-
-
-def task(number, *, share=0.2, at=START, **other):
-    """A draw of one customer, and its task."""
-    customer = f"c{number:04}"
-    playbook = "call" if number % 2 else "write"
-    row = {
-        "task_id": f"{customer}-{at:%m%d}",
-        "customer_id": customer,
-        "playbook": playbook,
-        "content": b"",
-        "owner": "",
-        "state": "open",
-        "outcome": "",
-        "value_at_risk_cents": None,
-        "is_holdout": arm_of(f"tasks/{at:%m%d}", customer, share) == HOLDOUT,
-        "due_at": None,
-        "created_at": at,
-        "created_by": "test",
-        "closed_at": None,
-        "closed_by": "",
-        "reason": "overdue" if number % 3 else "",
-        "batch_id": f"{at:%m%d}",
-        "holdout_share": share,
-        "assigned_at": at,
-        "measured_until": at + WINDOW,
-    }
-    return {**row, **other}
-
-
-def by_hand(row):
-    mark = {"task_id": row["task_id"] + "-hand", "is_holdout": False, "batch_id": "", "holdout_share": None}
-    return {**row, **mark, "assigned_at": None, "measured_until": None, "created_at": START + timedelta(days=1)}
-
-
-def line(number, customer, at, cents, **other):
-    money = {"gross_cents": cents, "discount_cents": 0, "paid_cents": cents}
-    flags = {"is_identified": True, "has_coupon": False, "has_price": True, "is_refund": False}
-    when = {"ordered_at": at, "occurred_at": at, "known_at": at, "quantity": 1}
-    return {
-        "line_id": f"l{number}",
-        "order_id": f"o{number}",
-        "customer_id": customer,
-        **when,
-        **money,
-        **flags,
-        **other,
-    }
-
-
-def lines(tasks, seed=0):
-    """Orders before and after the draw, of customers who differ; a task adds to the ones after it."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for one in tasks:
-        usual = rng.gamma(2.0, 4_000)
-        effect = 0 if one["is_holdout"] else BY_CALL if one["playbook"] == "call" else BY_LETTER
-        for days, more in ((-40, 0), (-20, 0), (10, effect), (30, 0)):
-            cents = round(usual * rng.gamma(8.0, 1 / 8) + more)
-            rows.append(line(len(rows), one["customer_id"], one["created_at"] + timedelta(days=days), cents))
-    return rows
 
 
 @pytest.fixture(scope="module")
@@ -93,18 +22,6 @@ def shop(tmp_path_factory):
         shop = Shop.open(folder / "shop")
         yield shop
         shop.close()
-
-
-def effects(shop, tasks, sold, run=AFTER, identities=(), changes=()):
-    """Rows by playbook, reason and metric, as a run measures these tasks."""
-    for name, rows in (("order_lines", sold), ("identities", identities), ("identity_changes", changes)):
-        shop.lake.replace(BY_NAME[name], pa.Table.from_pylist(list(rows), schema=BY_NAME[name].schema()))
-    with shop.store.begin() as connection:
-        connection.execute(sa.delete(TASKS))
-        if tasks:
-            connection.execute(sa.insert(TASKS), tasks)
-    rows = measure_tasks(stage_view(shop, measure, run=run)).to_pylist()
-    return {(row["playbook"], row["reason"], row["metric"]): row for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +136,28 @@ def test_shares_that_differed_are_compared_among_themselves(shop):
     truth = (BY_CALL / 2 + 5 * BY_CALL / 2) / 2
     assert row["low"] <= truth <= row["high"]
     assert row["holdout_mean"] > row["treated_mean"]
+
+
+def test_17_of_20_shops_have_an_interval_that_holds_the_truth():
+    """Draws and amounts of 20 shops: the 95 % interval of all tasks, and the one for many looks."""
+    once, always = 0, 0
+    for seed in range(20):
+        row = next(one for one in effect_rows(*drawn_shop(seed, effect=1_500)) if one["metric"] == "revenue")
+        once += row["low"] <= 1_500 <= row["high"]
+        always += row["sequence_low"] <= 1_500 <= row["sequence_high"]
+    assert once >= 17
+    assert always >= once
+
+
+def drawn_shop(seed, *, effect, count=400):
+    """Draws of one shop, whose customers' amounts are skewed and follow what they paid before."""
+    rng = np.random.default_rng(seed)
+    is_held = np.array([arm_of(f"tasks/seed {seed}", f"c{number}", 0.2) == HOLDOUT for number in range(count)])
+    usual = rng.gamma(0.8, 6_000, count)
+    revenue = usual * rng.gamma(1.0, 1.0, count) + effect * ~is_held
+    same = {name: ["all of them"] * count for name in ("playbook", "reason")}
+    zero = {name: np.zeros(count, dtype=np.int64) for name in ("done_count", "by_hand_count")}
+    times = {name: [START] * count for name in ("start_at", "until_at")}
+    arm = np.where(is_held, "holdout", "treated")
+    entries = {"arm": arm, "holdout_share": np.full(count, 0.2), "before_cents": usual, **same, **zero, **times}
+    return pa.table(entries), dict.fromkeys(METRICS, revenue)

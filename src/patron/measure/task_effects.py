@@ -99,8 +99,8 @@ def _row(
         "holdout_count": counts[HOLDOUT],
         "done_count": int((float_column(inside, "done_count")[~is_held] > 0).sum()),
         "holdout_by_hand_count": int((float_column(inside, "by_hand_count")[is_held] > 0).sum()),
-        "treated_mean": float(values[~is_held].mean()) if counts[TREATED] else None,
-        "holdout_mean": float(values[is_held].mean()) if counts[HOLDOUT] else None,
+        "treated_mean": _mean(values[~is_held]),
+        "holdout_mean": _mean(values[is_held]),
         "sample_ratio_p_value": _sample_ratio(inside, counts),
         "assigned_from": min(inside["start_at"].to_pylist()),
         "assigned_until": max(inside["start_at"].to_pylist()),
@@ -108,6 +108,11 @@ def _row(
     }
     differences = _differences(inside, values) if min(counts.values()) >= FEWEST_CUSTOMERS else None
     return row if differences is None else row | _estimates(*differences, inside.num_rows)
+
+
+def _mean(values: Numbers) -> float | None:
+    """None of few customers, whose amounts are nobody's business."""
+    return float(values.mean()) if len(values) >= FEWEST_CUSTOMERS else None
 
 
 def _estimates(raw: _Difference, adjusted: _Difference, count: int) -> dict[str, float]:

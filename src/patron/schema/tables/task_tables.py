@@ -24,8 +24,8 @@ TASK_EFFECTS = Table(
         of("holdout_count", INT, "draws that were held out"),
         of("done_count", INT, "draws with a task of which one was done in the window"),
         of("holdout_by_hand_count", INT, "draws that were held out and got a task by hand all the same"),
-        maybe("treated_mean", NUMBER, "mean with a task", UNIT),
-        maybe("holdout_mean", NUMBER, "mean of the holdout", UNIT),
+        maybe("treated_mean", NUMBER, "mean with a task; NULL with fewer than 20", UNIT),
+        maybe("holdout_mean", NUMBER, "mean of the holdout; NULL with fewer than 20", UNIT),
         maybe(
             "effect",
             NUMBER,

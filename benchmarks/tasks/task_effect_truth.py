@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -38,7 +38,8 @@ from patron.storage.store import RUNS
 from patron.understand.facts import build_facts
 
 MINUTES = 40
-HISTORY_DAYS, WINDOW_DAYS = 240, 60
+HISTORY_DAYS, WINDOW_DAYS = 180, 60
+SHOP = replace(CATALOGUE_SHOP, customers=500)
 POLICY = """
 [tasks]
 holdout_share = 0.3
@@ -61,7 +62,7 @@ class Row:
 def open_shop(folder: Path, seed: int) -> Shop:
     """A workspace with the simulated shop's rules, and a large holdout of tasks."""
     shop = seeded_workspace(folder, seed, {"name": f"Shop {seed}", "currency": "USD", "time_zone": "UTC"})
-    write_rules(shop.folder, CATALOGUE_SHOP, budget_cents=0)
+    write_rules(shop.folder, SHOP, budget_cents=0)
     policy = shop.folder / "policy.toml"
     policy.write_text(policy.read_text(encoding="utf-8") + POLICY.format(days=WINDOW_DAYS), encoding="utf-8")
     shop.close()
@@ -71,7 +72,7 @@ def open_shop(folder: Path, seed: int) -> Shop:
 def play(seed: int, folder: Path) -> Row:
     """A shop's history, calls, and what was measured after their window."""
     started = time.process_time()
-    shop, world = open_shop(folder, seed), ShopSimulator(CATALOGUE_SHOP, seed)
+    shop, world = open_shop(folder, seed), ShopSimulator(SHOP, seed)
     ingest_events(shop, world.history(HISTORY_DAYS), received_at=world.now)
     now = world.now
     complete_run(shop, now)
@@ -81,11 +82,11 @@ def play(seed: int, folder: Path) -> Row:
     )
     create_task_batch(shop, listed["customer_id"].to_pylist(), TaskDraft("call"), by="benchmark", now=now)
     called, until = called_users(shop), now + timedelta(days=WINDOW_DAYS + 1)
-    without = window_margins(copy.deepcopy(world).advance(until), CATALOGUE_SHOP, now, WINDOW_DAYS)
+    without = window_margins(copy.deepcopy(world).advance(until), SHOP, now, WINDOW_DAYS)
     calls = [{"user_id": one, "offer_id": "CALL", "decision_id": f"call-{one}", "exposed_at": now} for one in called]
     events = world.advance(until, pa.Table.from_pylist(calls, OFFERS))
     ingest_events(shop, events, received_at=until)
-    with_calls = window_margins(events, CATALOGUE_SHOP, now, WINDOW_DAYS)
+    with_calls = window_margins(events, SHOP, now, WINDOW_DAYS)
     truth = float(np.mean([with_calls.get(one, 0.0) - without.get(one, 0.0) for one in called]))
     rows = measured_after(shop, until)
     shop.close()

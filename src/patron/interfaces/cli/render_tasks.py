@@ -69,7 +69,7 @@ def _row(part: TaskPart, texts: Words, formats: Formats) -> tuple[str, ...]:
 
 def _metric(one: MetricEffect, texts: Words, formats: Formats) -> str:
     if one.effect is None or one.low is None or one.high is None:
-        return texts("task_effect.too_few")
+        return texts("task_effect.not_known")
 
     def write(value: float) -> str:
         if one.metric in {"revenue", "margin"}:

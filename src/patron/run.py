@@ -26,6 +26,7 @@ from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
+from patron.measure.task_effects import measure_tasks
 from patron.predict.backtest import cutoffs_for
 from patron.predict.pinned_models import PINNABLE, require_usable
 from patron.predict.predict_stage import Summary as Forecasts
@@ -139,7 +140,7 @@ STEPS = (
     Step("later refunds", understand, (build_later_refunds,)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
     Step("features", understand, (build_features, build_run_prospects)),
-    Step("measure", measure, (measure_effects, measure_lists, check_forecasts, measure_drift)),
+    Step("measure", measure, (measure_effects, measure_lists, measure_tasks, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
     Step("segments", understand, (build_segments, build_stage_transitions, build_segment_members)),
     Step("decide", decide, (decide_offers, write_recommendations)),

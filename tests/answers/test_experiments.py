@@ -1,7 +1,8 @@
 import pytest
 
+from patron.answers.experiment_line import verdict_of
 from patron.answers.experiment_results import Gain
-from patron.answers.experiments import list_experiments, show_experiment, verdict_of
+from patron.answers.experiments import list_experiments, show_experiment
 from patron.schema.errors import NotFound
 
 

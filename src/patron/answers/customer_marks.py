@@ -103,6 +103,8 @@ class CustomerWork:
     """The newest first."""
     tasks: tuple[Task, ...]
     """Open ones first, then the newest."""
+    held_out_until: datetime | None
+    """Until when bulk actions create no task, to measure what tasks change; None: they do."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,18 @@ def marks_of(shop: Shop, customer_ids: Iterable[str]) -> dict[str, Marks]:
     }
 
 
+def held_out_customers(shop: Shop, customer_ids: Iterable[str], *, now: datetime) -> dict[str, datetime]:
+    """Until when customers are held out of tasks by bulk actions; who is not is left out."""
+    listed, column, until = list(customer_ids), TASKS.c, dict[str, datetime]()
+    with shop.store.begin() as connection:
+        for start in range(0, len(listed), BATCH):
+            ids = listed[start : start + BATCH]
+            of = (column.customer_id.in_(ids), column.is_holdout, column.measured_until > now)
+            rows = connection.execute(sa.select(column.customer_id, column.measured_until).where(*of)).mappings()
+            until |= {row["customer_id"]: in_utc(row)["measured_until"] for row in rows}
+    return until
+
+
 def customer_work(shop: Shop, customer_id: str, *, reader: Reader, now: datetime) -> CustomerWork:
     """Tags, owner, notes, tasks and snooze of one customer."""
     with shop.store.begin() as connection:
@@ -189,13 +203,15 @@ def customer_work(shop: Shop, customer_id: str, *, reader: Reader, now: datetime
         Snooze(**in_utc(snooze)) if snooze else None,
         tuple(_note(shop, row, reader) for row in notes),
         tuple(task_of(shop, row, reader) for row in tasks),
+        held_out_customers(shop, [customer_id], now=now).get(customer_id),
     )
 
 
 def find_task(shop: Shop, task_id: str, *, reader: Reader) -> Task:
     """One task. Raises NotFound."""
     with shop.store.begin() as connection:
-        row = connection.execute(sa.select(TASKS).where(TASKS.c.task_id == task_id)).mappings().first()
+        of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
+        row = connection.execute(sa.select(TASKS).where(*of)).mappings().first()
     if row is None:
         raise NotFound("no task has this id", where=task_id[:64], todo="See the list of tasks.")
     return task_of(shop, row, reader)

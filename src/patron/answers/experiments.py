@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.answers.campaign_list import row_counts
+from patron.answers.experiment_line import VERDICTS, Experiment, Kind, verdict_of
 from patron.answers.experiment_results import (
     DETECTABLE_ERRORS,
     HANDED_OVER,
     Arm,
-    Gain,
-    GuardRail,
     arms,
     baseline_cents,
     gains,
@@ -24,6 +23,8 @@ from patron.answers.experiment_results import (
 )
 from patron.answers.offer_experiment import OFFERS, OfferExperiment, offer_experiment
 from patron.answers.share_intervals import REACH_95
+from patron.answers.task_effects import task_effects
+from patron.answers.task_experiment import TASK_EXPERIMENT, task_lines
 from patron.schema.errors import NotFound
 from patron.schema.spelling import did_you_mean
 from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
@@ -32,40 +33,7 @@ from patron.storage.last_run import last_run, records
 from patron.storage.saved_journeys import JOURNEY
 from patron.storage.shop import Shop
 
-Kind = Literal["campaign", "journey", "offers"]
-KINDS: tuple[Kind, ...] = ("campaign", "journey", "offers")
-Verdict = Literal["won", "lost", "inconclusive", "running", "distrusted", "placebo", "no_control"]
-VERDICTS: tuple[Verdict, ...] = ("won", "lost", "inconclusive", "running", "distrusted", "placebo", "no_control")
 DECIDED = ("won", "lost", "inconclusive")
-ALARM_LEVEL = 0.001
-"""Probability of arms of such sizes below which the assignment is distrusted, as experiments are measured by."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment as the list shows it; amounts in cents."""
-
-    kind: Kind
-    name: str
-    state: str
-    verdict: Verdict
-    started_at: datetime | None
-    until: datetime | None
-    """Orders before it count; before there is a result, when it ends. NULL: it does not end."""
-    treated_count: int
-    control_count: int
-    gain: Gain | None
-    """Adjusted for what was bought before; NULL until it was measured."""
-    raw: Gain | None
-    is_final: bool
-    """Whether it is over; else the interval holds however often one looks."""
-    baseline_cents: float | None
-    """Margin of each customer of the control group."""
-    detectable_cents: float | None
-    """Smallest effect per customer that is detected with a probability of 80 %; NULL where that is not known."""
-    sample_ratio_p_value: float | None
-    """Probability of arms of such sizes, if the draw is sound."""
-    guard_rails: tuple[GuardRail, ...]
 
 
 @dataclass(frozen=True)
@@ -138,6 +106,7 @@ def list_experiments(shop: Shop, *, year: int | None = None) -> ExperimentList:
     offers = offer_experiment(view)
     if offers is not None:
         rows.append(_offer_line(offers, shop.policy.holdout.experiment))
+    rows += task_lines(task_effects(shop))
     measured = [one for one in rows if one.gain is not None and one.until is not None]
     years = sorted({one.until.astimezone(zone).year for one in measured if one.until}, reverse=True)
     chosen = year or view.run.as_of.astimezone(zone).year
@@ -156,6 +125,8 @@ def show_experiment(shop: Shop, kind: Kind, name: str, *, so_far: Mapping[str, A
     """One experiment; `so_far` is what measuring it says before its end. Raises NotFound, NoRunYet."""
     if kind == OFFERS:
         return _show_offers(shop, name)
+    if kind == TASK_EXPERIMENT:
+        return _show_tasks(shop, name)
     saved_kind = CAMPAIGN if kind == "campaign" else JOURNEY
     saved = saved_kind.saved_in(shop.store, name)
     result = _result_of(saved) or so_far
@@ -180,6 +151,13 @@ def _show_offers(shop: Shop, name: str) -> ExperimentDetail:
         todo = did_you_mean(name, (experiment,)) or "See the list of experiments."
         raise NotFound(f"no experiment {name!r} with measured offers", where="experiment", todo=todo)
     return ExperimentDetail(_offer_line(offers, experiment), (), (), {}, {}, None, None, offers)
+
+
+def _show_tasks(shop: Shop, name: str) -> ExperimentDetail:
+    lines = task_lines(task_effects(shop))
+    if not lines or name != TASK_EXPERIMENT:
+        raise NotFound(f"no experiment {name!r} with tasks", where="experiment", todo="See the list of experiments.")
+    return ExperimentDetail(lines[0], (), (), {}, {}, None, None, None)
 
 
 def _newest_versions(shop: Shop, kind: Any) -> tuple[SavedVersion[Any], ...]:
@@ -242,19 +220,6 @@ def _line(
         sample_ratio_p_value=p_value,
         guard_rails=guard_rails(result, usual.without(saved.name)),
     )
-
-
-def verdict_of(gain: Gain | None, p_value: float | None, *, is_final: bool, is_placebo: bool = False) -> Verdict:
-    """Won or lost where the interval leaves 0 out; nothing where the arms are not as they were drawn."""
-    if gain is None:
-        return "no_control"
-    if p_value is not None and p_value < ALARM_LEVEL:
-        return "distrusted"
-    if is_placebo:
-        return "placebo"
-    if gain.customer_low > 0 or gain.customer_high < 0:
-        return "won" if gain.customer_low > 0 else "lost"
-    return "inconclusive" if is_final else "running"
 
 
 def _moment(at: str | datetime) -> datetime:

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -19,9 +20,8 @@ from patron.storage.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTO
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store import Store
+from patron.storage.task_policy import PLAYBOOKS
 
-PLAYBOOKS = ("call", "write", "apologise", "offer", "check", "other")
-"""What a task says to do."""
 OUTCOMES = ("reached", "not_reached", "ordered", "refused", "other")
 """What became of a task."""
 SNOOZE_REASONS = ("contacted", "known", "waiting", "other")
@@ -48,7 +48,7 @@ class TaskDraft:
 def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: datetime) -> int:
     """Give customers a tag; how many did not have it. Raises BadRequest, NotFound."""
     tag = tag_name(tag)
-    ids = _require_customers(shop, customer_ids)
+    ids = require_customers(shop, customer_ids)
     with shop.store.begin() as connection:
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
         fresh = [one for one in ids if one not in tagged]
@@ -57,7 +57,9 @@ def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: 
         rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
-            audit_log.append(shop, connection, "customers tagged", {**_about(fresh), "tag": tag, "by": by}, at=now)
+            audit_log.append(
+                shop, connection, "customers tagged", {**about_customers(fresh), "tag": tag, "by": by}, at=now
+            )
     return len(rows)
 
 
@@ -70,13 +72,13 @@ def remove_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, no
             of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
             connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
         if tagged:
-            audit_log.append(shop, connection, "tag removed", {**_about(tagged), "tag": tag, "by": by}, at=now)
+            audit_log.append(shop, connection, "tag removed", {**about_customers(tagged), "tag": tag, "by": by}, at=now)
     return len(tagged)
 
 
 def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
     """Make a user look after customers; nobody for an empty id. Raises BadRequest, NotFound."""
-    ids = _require_customers(shop, customer_ids)
+    ids = require_customers(shop, customer_ids)
     require_staff(shop.store, owner)
     row = {"owner": owner, "assigned_at": now, "assigned_by": by}
     with shop.store.begin() as connection:
@@ -84,7 +86,7 @@ def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str
             connection.execute(sa.delete(CUSTOMER_OWNERS).where(CUSTOMER_OWNERS.c.customer_id.in_(part)))
         if owner:
             connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": one, **row} for one in ids])
-        details = {**_about(ids), "owner": owner, "by": by}
+        details = {**about_customers(ids), "owner": owner, "by": by}
         audit_log.append(shop, connection, "owner assigned", details, at=now)
     return len(ids)
 
@@ -92,7 +94,7 @@ def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str
 def write_note(shop: Shop, customer_id: str, text: str, *, by: str, now: datetime) -> str:
     """Write a note about a customer, encrypted; its id. Raises BadRequest, NotFound."""
     text = _text(text, "note", is_required=True)
-    _require_customers(shop, [customer_id])
+    require_customers(shop, [customer_id])
     note_id = uuid4().hex
     row = {"note_id": note_id, "customer_id": customer_id, "written_at": now, "written_by": by}
     with shop.store.begin() as connection:
@@ -131,39 +133,48 @@ def create_tasks(
     by: str,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Create one task per customer; their ids. `values_at_risk` are kept with them, to measure effects by.
+    """Create one task per customer by hand: nobody is held out, and no effect is measured. Returns their ids.
 
     Raises BadRequest, NotFound.
     """
-    _require_one_of("playbook", draft.playbook, PLAYBOOKS)
-    text = _text(draft.text, "text")
-    ids = _require_customers(shop, customer_ids)
+    require_one_of("playbook", draft.playbook, PLAYBOOKS)
+    ids = require_customers(shop, customer_ids)
     require_staff(shop.store, draft.owner)
     values = values_at_risk or {}
-    rows = [
-        {
-            "task_id": (task_id := uuid4().hex),
-            "customer_id": one,
-            "playbook": draft.playbook,
-            "content": seal(shop, task_id, text),
-            "owner": draft.owner,
-            "state": "open",
-            "outcome": "",
-            "value_at_risk_cents": None if (cents := values.get(one)) is None else round(cents),
-            "is_holdout": False,
-            "due_at": draft.due_at,
-            "created_at": now,
-            "created_by": by,
-            "closed_at": None,
-            "closed_by": "",
-        }
-        for one in ids
-    ]
+    rows = [task_row(shop, one, draft, value_at_risk_cents=values.get(one), by=by, now=now) for one in ids]
     with shop.store.begin() as connection:
         connection.execute(sa.insert(TASKS), rows)
-        details = {**_about(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
+        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
         audit_log.append(shop, connection, "tasks created", details, at=now)
     return tuple(row["task_id"] for row in rows)
+
+
+def task_row(
+    shop: Shop, customer_id: str, draft: TaskDraft, *, value_at_risk_cents: float | None, by: str, now: datetime
+) -> dict[str, Any]:
+    """Row of a new task by hand. Raises BadRequest."""
+    task_id = uuid4().hex
+    return {
+        "task_id": task_id,
+        "customer_id": customer_id,
+        "playbook": draft.playbook,
+        "content": seal(shop, task_id, _text(draft.text, "text")),
+        "owner": draft.owner,
+        "state": "open",
+        "outcome": "",
+        "value_at_risk_cents": None if value_at_risk_cents is None else round(value_at_risk_cents),
+        "is_holdout": False,
+        "due_at": draft.due_at,
+        "created_at": now,
+        "created_by": by,
+        "closed_at": None,
+        "closed_by": "",
+        "reason": "",
+        "batch_id": "",
+        "holdout_share": None,
+        "assigned_at": None,
+        "measured_until": None,
+    }
 
 
 def assign_tasks(shop: Shop, task_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
@@ -175,10 +186,11 @@ def assign_tasks(shop: Shop, task_ids: Sequence[str], owner: str, *, by: str, no
 def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: str, now: datetime) -> None:
     """Record what became of a task; without an outcome it is dropped. Raises BadRequest, NotFound."""
     if outcome:
-        _require_one_of("outcome", outcome, OUTCOMES)
+        require_one_of("outcome", outcome, OUTCOMES)
     text = _text(text, "text")
     with shop.store.begin() as connection:
-        task = connection.execute(sa.select(TASKS).where(TASKS.c.task_id == task_id)).first()
+        of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
+        task = connection.execute(sa.select(TASKS).where(*of)).first()
         if task is None:
             raise NotFound("no task has this id", where=task_id[:64], todo="See the list of tasks.")
         if task.state != "open":
@@ -199,15 +211,15 @@ def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: st
 
 def snooze(shop: Shop, customer_ids: Sequence[str], *, until: datetime, reason: str, by: str, now: datetime) -> int:
     """Take customers off the watch list until a time. Raises BadRequest, NotFound."""
-    _require_one_of("reason", reason, SNOOZE_REASONS)
+    require_one_of("reason", reason, SNOOZE_REASONS)
     if until <= now:
         raise _wrong("until", "the time has passed", "Choose a later day.")
-    ids = _require_customers(shop, customer_ids)
+    ids = require_customers(shop, customer_ids)
     row = {"until": until, "reason": reason, "snoozed_at": now, "snoozed_by": by}
     with shop.store.begin() as connection:
         _delete_snoozes(connection, ids)
         connection.execute(sa.insert(SNOOZES), [{"customer_id": one, **row} for one in ids])
-        details = {**_about(ids), "until": until.isoformat(), "reason": reason, "by": by}
+        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": by}
         audit_log.append(shop, connection, "watch list snoozed", details, at=now)
     return len(ids)
 
@@ -218,7 +230,7 @@ def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetim
     with shop.store.begin() as connection:
         count = _delete_snoozes(connection, ids)
         if count:
-            audit_log.append(shop, connection, "watch list snooze ended", {**_about(ids), "by": by}, at=now)
+            audit_log.append(shop, connection, "watch list snooze ended", {**about_customers(ids), "by": by}, at=now)
     return count
 
 
@@ -255,14 +267,14 @@ def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says
     count = 0
     with shop.store.begin() as connection:
         for part in _parts(list(dict.fromkeys(task_ids))):
-            of = (TASKS.c.task_id.in_(part), TASKS.c.state == "open")
+            of = (TASKS.c.task_id.in_(part), TASKS.c.state == "open", ~TASKS.c.is_holdout)
             count += connection.execute(sa.update(TASKS).where(*of).values(dict(values))).rowcount
         if count:
             audit_log.append(shop, connection, action, {"task_count": count, **details, "by": by}, at=now)
     return count
 
 
-def _require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
+def require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
     """These customers once each, all of them of the last run. Raises BadRequest, NotFound."""
     ids = list(dict.fromkeys(customer_ids))
     if not 0 < len(ids) <= MOST_CUSTOMERS:
@@ -294,7 +306,7 @@ def _delete_snoozes(connection: sa.Connection, ids: Sequence[str]) -> int:
     return sum(connection.execute(statement).rowcount for statement in parts)
 
 
-def _about(ids: Sequence[str]) -> dict[str, object]:
+def about_customers(ids: Sequence[str]) -> dict[str, object]:
     """Whom an entry of the audit log is about: one by name, several by their count."""
     return {"customer_id": ids[0]} if len(ids) == 1 else {"customer_count": len(ids)}
 
@@ -310,7 +322,8 @@ def _text(text: str, where: str, *, is_required: bool = False) -> str:
     return text
 
 
-def _require_one_of(where: str, value: str, allowed: Sequence[str]) -> None:
+def require_one_of(where: str, value: str, allowed: Sequence[str]) -> None:
+    """Check a code. Raises BadRequest."""
     if value not in allowed:
         raise _wrong(where, f"{value[:40]!r} is not a value of it", f"It is one of {', '.join(allowed)}.")
 

@@ -9,6 +9,8 @@ READS = (
     "features",
     "events",
     "identities",
+    "identity_changes",
+    "customer_tasks",
     "vault",
 )
 WRITES = (
@@ -19,5 +21,6 @@ WRITES = (
     "model_alarms",
     "list_sources",
     "product_responses",
+    "task_effects",
 )
 RETURNS: tuple[str, ...] = ()

@@ -40,7 +40,13 @@ TASKS = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("closed_at", UTC_TIME),
     sa.Column("closed_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default="", comment="strongest reason for leaving, a code"),
+    sa.Column("batch_id", sa.Text, nullable=False, server_default="", comment="bulk action; empty if by hand"),
+    sa.Column("holdout_share", sa.Float, comment="probability of the holdout when it was drawn; NULL if by hand"),
+    sa.Column("assigned_at", UTC_TIME, comment="when it was drawn; an arm is kept until measured_until"),
+    sa.Column("measured_until", UTC_TIME, comment="end of the window in which the effect is counted"),
 )
+"""Tasks, and customers who were held out of a bulk action: they have a row that nobody is shown."""
 CUSTOMER_OWNERS = sa.Table(
     "customer_owners",
     METADATA,

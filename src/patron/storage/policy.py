@@ -17,6 +17,7 @@ from patron.storage.offer_policy import LifecycleStage, Offer
 from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, parse_toml, read_toml
 from patron.storage.settings_problems import problems_of
+from patron.storage.task_policy import TaskPolicy
 from patron.storage.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
 
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
@@ -231,6 +232,7 @@ class Policy(_Section):
     fairness: Fairness = Fairness()
     models: Models = Models()
     campaigns: CampaignPolicy = CampaignPolicy()
+    tasks: TaskPolicy = TaskPolicy()
     recommendations: RecommendationPolicy = RecommendationPolicy()
     topics: dict[str, Topic] = DEFAULT_TOPICS
     offers: tuple[Offer, ...] = ()

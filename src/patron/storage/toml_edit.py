@@ -118,4 +118,7 @@ def _literal(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return f"[{', '.join(_literal(one) for one in value)}]"
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{key} = {_literal(one)}" for key, one in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return repr(value)

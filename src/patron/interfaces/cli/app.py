@@ -27,6 +27,7 @@ from patron.interfaces.cli import (
     run_commands,
     segment_commands,
     start_commands,
+    task_commands,
     user_commands,
 )
 
@@ -34,7 +35,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,
     "Data": data_commands.COMMANDS,
     "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
-    "Look": result_commands.COMMANDS,
+    "Look": (*result_commands.COMMANDS, *task_commands.COMMANDS),
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (

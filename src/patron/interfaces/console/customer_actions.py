@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customer_list import CustomerQuery, find_customers, match_customers
 from patron.answers.customer_marks import list_staff, list_tags
+from patron.commands.create_task_batch import BY_REASON, create_task_batch
 from patron.commands.customer_work import (
     MOST_CUSTOMERS,
-    PLAYBOOKS,
     SNOOZE_REASONS,
     TaskDraft,
     add_tag,
@@ -31,6 +31,7 @@ from patron.interfaces.http.customer_scope import require_visible
 from patron.interfaces.http.list_access import ListAccess
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadRequest
+from patron.storage.task_policy import PLAYBOOKS
 
 router = APIRouter(route_class=GuardedRoute)
 ACTIONS = ("tag", "untag", "owner", "task", "snooze", "unsnooze")
@@ -56,6 +57,7 @@ def prepare(request: Request) -> Response:
         return RedirectResponse(_back(back), 303)
     console: Console = request.app.state.console
     shop, access = console.answers.shop, ListAccess(request)
+    shop.reload_settings()
     among = access.chosen(chosen) if chosen else access.among
     query = CustomerQuery() if chosen else filters.query(shop.settings.shop.time_zone)
     listing = find_customers(shop, query, index=access.index, among=among, bought=access.bought)
@@ -75,7 +77,8 @@ def prepare(request: Request) -> Response:
         back=_back(back),
         tags=list_tags(shop),
         staff=list_staff(shop),
-        playbooks=PLAYBOOKS,
+        playbooks=(*PLAYBOOKS, *([BY_REASON] if shop.policy.tasks.playbooks and listing.total_count > 1 else [])),
+        task_policy=shop.policy.tasks,
         snooze_reasons=SNOOZE_REASONS,
         until=(datetime.now(UTC) + timedelta(days=SNOOZE_DAYS)).date().isoformat(),
         **OPTIONS,
@@ -96,12 +99,17 @@ def act(request: Request) -> Response:
         chosen = _everybody(access, filters)
     for customer_id in chosen:
         require_visible(request, [customer_id])
-    code, count = carry_out(request, form, chosen, access)
-    return RedirectResponse(with_done(_back(form.get("back", "")), code, count), 303)
+    done = carry_out(request, form, chosen, access)
+    return RedirectResponse(with_done(_back(form.get("back", "")), *done), 303)
 
 
-def carry_out(request: Request, form: Mapping[str, str], ids: Sequence[str], access: ListAccess) -> tuple[str, int]:
-    """Take one action for customers: what was done, and to how many. Raises BadRequest, NotFound."""
+def carry_out(
+    request: Request, form: Mapping[str, str], ids: Sequence[str], access: ListAccess
+) -> tuple[str, *tuple[int, ...]]:
+    """Take one action for customers: what was done, and to how many. Raises BadRequest, NotFound.
+
+    Of several customers some are held out of tasks, whose number follows; one customer's task is by hand.
+    """
     shop, by, now = access.answers.shop, step_actor_of(request), datetime.now(UTC)
     match form.get("do", ""):
         case "tag":
@@ -111,11 +119,7 @@ def carry_out(request: Request, form: Mapping[str, str], ids: Sequence[str], acc
         case "owner":
             return "assigned", assign_owner(shop, ids, form.get("owner", ""), by=by, now=now)
         case "task":
-            zone = shop.settings.shop.time_zone
-            due_at = day_end(form.get("due", ""), zone)
-            draft = TaskDraft(form.get("playbook", ""), form.get("text", ""), form.get("owner", ""), due_at)
-            values = values_at_risk(access, ids)
-            return "tasks", len(create_tasks(shop, ids, draft, values_at_risk=values, by=by, now=now))
+            return "tasks", *_create_tasks(form, ids, access, by=by, now=now)
         case "snooze":
             until = day_end(form.get("until", ""), shop.settings.shop.time_zone)
             if until is None:
@@ -125,6 +129,20 @@ def carry_out(request: Request, form: Mapping[str, str], ids: Sequence[str], acc
             return "unsnoozed", end_snooze(shop, ids, by=by, now=now)
         case other:
             raise BadRequest(422, f"{other[:40]!r} is not an action", where="do", todo="Reload the page.")
+
+
+def _create_tasks(
+    form: Mapping[str, str], ids: Sequence[str], access: ListAccess, *, by: str, now: datetime
+) -> tuple[int, ...]:
+    """Number of tasks; of several customers also of those who are held out, and of the shop's control group."""
+    shop = access.answers.shop
+    due_at = day_end(form.get("due", ""), shop.settings.shop.time_zone)
+    draft = TaskDraft(form.get("playbook", ""), form.get("text", ""), form.get("owner", ""), due_at)
+    values = values_at_risk(access, ids)
+    if len(ids) == 1:
+        return (len(create_tasks(shop, ids, draft, values_at_risk=values, by=by, now=now)),)
+    batch = create_task_batch(shop, ids, draft, values_at_risk=values, by=by, now=now)
+    return len(batch.task_ids), batch.held_out_count, batch.control_count
 
 
 def day_end(text: str, time_zone: str) -> datetime | None:
@@ -142,9 +160,9 @@ def values_at_risk(access: ListAccess, ids: Sequence[str]) -> dict[str, float | 
     return {row["customer_id"]: row["value_at_risk_cents"] for row in rows}
 
 
-def with_done(path: str, code: str, count: int) -> str:
+def with_done(path: str, code: str, *counts: int) -> str:
     """Address of the page that says what was done."""
-    return f"{path}{'&' if '?' in path else '?'}done={code}-{count}"
+    return f"{path}{'&' if '?' in path else '?'}done={code}-{'.'.join(str(one) for one in counts)}"
 
 
 def _back(path: str) -> str:

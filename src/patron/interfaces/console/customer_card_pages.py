@@ -14,7 +14,6 @@ from patron.answers.customer_timeline import KINDS, customer_timeline
 from patron.answers.repeat_purchase import order_history
 from patron.commands.customer_work import (
     OUTCOMES,
-    PLAYBOOKS,
     SNOOZE_REASONS,
     delete_note,
     record_texts_revealed,
@@ -34,6 +33,7 @@ from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_access import ListAccess, reader_of
 from patron.schema.access_rights import Action, Area
+from patron.storage.task_policy import PLAYBOOKS
 
 router = APIRouter(route_class=GuardedRoute)
 VIEWS = ("", "forecasts", "timeline", "identity")
@@ -66,8 +66,8 @@ def texts(request: Request, customer_id: str) -> Response:
 def act(request: Request, customer_id: str) -> Response:
     """Tag, assign, create a task, snooze: for this customer."""
     require_visible(request, [customer_id])
-    code, count = carry_out(request, form_of(request), [customer_id], ListAccess(request))
-    return RedirectResponse(with_done(_path(customer_id), code, count), 303)
+    done = carry_out(request, form_of(request), [customer_id], ListAccess(request))
+    return RedirectResponse(with_done(_path(customer_id), *done), 303)
 
 
 @router.post("/customers/{customer_id}/notes")

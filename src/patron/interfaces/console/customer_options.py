@@ -1,13 +1,11 @@
 """Options of the lists of customers, as pairs or triples of value, text and count, for their templates."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from patron.answers.customer_list import CustomerPage
 from patron.answers.customer_marks import StaffMember
-from patron.answers.task_list import TaskPage
 from patron.interfaces.http.customer_filters import COLUMNS
-from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.segment_rules import ANSWERS
 
@@ -65,14 +63,6 @@ def author(actor: str) -> str:
     return actor.rpartition(" (user ")[0] or actor
 
 
-def task_tabs(views: Sequence[str], listing: TaskPage, t: Words, fmt: Formats) -> list[tuple[str, str, bool]]:
-    """Views of the tasks with how many each has."""
-    return [
-        (f"/tasks?view={view}", f"{t(f'tasks.{view}')} {fmt.count(listing.counts[view])}", view == listing.view)
-        for view in views
-    ]
-
-
 OPTIONS: dict[str, Any] = {
     function.__name__: function
     for function in (
@@ -86,7 +76,6 @@ OPTIONS: dict[str, Any] = {
         table_columns,
         staff_names,
         author,
-        task_tabs,
     )
 }
 """For templates, by name."""

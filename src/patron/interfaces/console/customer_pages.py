@@ -63,14 +63,13 @@ def filters_of(request: Request, *more: str) -> CustomerFilters:
     return read_filters(parameters, parameters.getlist("column"))
 
 
-def done_of(request: Request, *more: str) -> tuple[str, int] | None:
-    """What the action before this page did, and to how many."""
-    code, _, count = request.query_params.get("done", "").partition("-")
-    return (
-        (code, int(count))
-        if code in {*DONE, *more} and count.isascii() and count.isdigit() and len(count) < 8
-        else None
-    )
+def done_of(request: Request, *more: str) -> tuple[str, int, int, int] | None:
+    """What the action before this page did, to how many; of tasks also who was held out, or is no candidate."""
+    code, _, numbers = request.query_params.get("done", "").partition("-")
+    counts = [*numbers.split("."), "0", "0"][:3]
+    if code not in {*DONE, *more} or not all(one.isascii() and one.isdigit() and len(one) < 8 for one in counts):
+        return None
+    return code, int(counts[0]), int(counts[1]), int(counts[2])
 
 
 def names_of(request: Request, customer_ids: Sequence[str]) -> dict[str, Any]:

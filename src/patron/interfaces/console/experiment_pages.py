@@ -6,9 +6,10 @@ from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.experiments import KINDS, VERDICTS, Experiment, ExperimentList
+from patron.answers.experiment_line import KINDS, VERDICTS, Experiment
+from patron.answers.experiments import ExperimentList
 from patron.commands.record_list_export import record_list_export
 from patron.interfaces.charts.experiment_charts import effect_by_day, effect_by_run
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
@@ -21,6 +22,7 @@ from patron.schema.access_rights import Action, Area, Right
 
 router = APIRouter(route_class=GuardedRoute)
 PATH = "/experiments"
+TASK_EFFECT = "/tasks/effect"
 FIRST_YEAR, LAST_YEAR = 1970, 9999
 
 
@@ -61,6 +63,8 @@ def experiments(request: Request) -> Response:
 def experiment(request: Request, kind: str, name: str) -> Response:
     """One experiment."""
     require_known(request.query_params, FRAME_PARAMETERS)
+    if kind == "tasks":
+        return RedirectResponse(TASK_EFFECT, 303)
     console: Console = request.app.state.console
     texts, facts = console.words(request), experiment_of(console.answers, kind, name, now=datetime.now(UTC))
     detail, formats = facts.detail, console.formats(texts)
@@ -84,7 +88,9 @@ def experiment(request: Request, kind: str, name: str) -> Response:
 
 
 def link_to(line: Experiment) -> str:
-    """Address of one experiment."""
+    """Address of one experiment; tasks have a page of their own."""
+    if line.kind == "tasks":
+        return TASK_EFFECT
     return f"{PATH}/{line.kind}/{quote(line.name, safe='')}"
 
 

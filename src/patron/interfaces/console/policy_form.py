@@ -77,6 +77,9 @@ def policy_form(policy: Policy) -> PolicyForm:
             (
                 FormField(("holdout", "share"), "share", _percent(policy.holdout.share)),
                 FormField(("exploration", "share"), "share", _percent(policy.exploration.share)),
+                FormField(("tasks", "holdout_share"), "share", _percent(policy.tasks.holdout_share)),
+                FormField(("tasks", "window_days"), "count", str(policy.tasks.window_days)),
+                FormField(("tasks", "task_cost_cents"), "cents", _amount(policy.tasks.task_cost_cents / 100)),
             ),
         ),
     )

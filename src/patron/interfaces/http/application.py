@@ -31,6 +31,7 @@ from patron.interfaces.http import (
     retention_routes,
     score_routes,
     segment_routes,
+    task_routes,
     unsubscribe_routes,
     user_routes,
     work_routes,
@@ -70,6 +71,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(router)
     app.include_router(contact_routes.router)
     app.include_router(customer_routes.router)
+    app.include_router(task_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     for module in (privacy_desk_routes, audit_routes, policy_routes):

@@ -1,4 +1,4 @@
-"""Customers for programs: the list, one customer, what staff do about them, the watch list and tasks."""
+"""Customers for programs: the list, one customer, what staff do about them, and the watch list."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -17,7 +17,6 @@ from patron.answers.identity_preview import (
     preview_merge,
     preview_unlink,
 )
-from patron.answers.task_list import TaskPage, View
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.customer_filters import CustomerFilters
@@ -26,7 +25,6 @@ from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.list_access import ListAccess, reader_of
-from patron.interfaces.http.task_view import task_page
 from patron.interfaces.http.watch_list_view import WatchListPage, watch_list_page
 from patron.schema.access_rights import Action, Area
 
@@ -105,10 +103,3 @@ def watch_list(
 ) -> WatchListPage:
     """Customers at risk of leaving with value to lose, the most first, and what staff do about them."""
     return watch_list_page(request, now=datetime.now(UTC))
-
-
-@router.get("/tasks")
-@needs(Action.READ, Area.CUSTOMERS)
-def tasks(request: Request, view: View = "open", page: PageNumber = 1) -> TaskPage:  # noqa: ARG001 - read from the address
-    """Tasks of staff; texts of others are left out."""
-    return task_page(request, view, now=datetime.now(UTC))

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from patron.answers.experiments import ExperimentList, Kind, Verdict
+from patron.answers.experiment_line import Kind, Verdict
+from patron.answers.experiments import ExperimentList
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.experiment_view import ExperimentView, experiment_of, experiments_of
@@ -28,7 +29,7 @@ router = APIRouter(
 def experiments(
     request: Request, year: Year = None, kind: Kind | Literal[""] = "", verdict: Verdict | Literal[""] = ""
 ) -> ExperimentList:
-    """Campaigns, journeys and offers against their control groups: won, lost or not significant, in money."""
+    """Campaigns, journeys, offers and tasks against their control groups: won, lost or not significant, in money."""
     return experiments_of(answers_of(request), year=year, kind=kind, verdict=verdict)
 
 

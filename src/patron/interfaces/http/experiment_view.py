@@ -7,11 +7,10 @@ from typing import Any, cast
 
 import msgspec
 
+from patron.answers.experiment_line import KINDS, Kind
 from patron.answers.experiments import (
-    KINDS,
     ExperimentDetail,
     ExperimentList,
-    Kind,
     list_experiments,
     show_experiment,
 )
@@ -46,7 +45,7 @@ def experiment_of(answers: Answers, kind: str, name: str, *, now: datetime) -> E
         raise NotFound(f"no kind of experiment {kind!r}", where="kind", todo=f"Kinds are {', '.join(KINDS)}.")
     known = cast("Kind", kind)
     detail = show_experiment(answers.shop, known, name)
-    if kind == "offers":
+    if kind in {"offers", "tasks"}:
         return ExperimentView(detail, ())
     if detail.line.state != MEASURED:
         so_far = answers.cached_per_customer(("result so far", kind, name), lambda: _so_far(answers, kind, name, now))

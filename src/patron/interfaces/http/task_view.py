@@ -1,19 +1,49 @@
-"""Tasks for a page or the API: of the customers whom the reader sees."""
+"""Tasks for a page or the API, of the customers whom the reader sees; and what they changed, of all of them."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import Request
 
+from patron.answers.task_effects import TaskEffects, task_effects
 from patron.answers.task_list import PAGE_SIZE, TaskPage, View, list_tasks
+from patron.answers.task_results import By, TaskResults, task_results
+from patron.answers.task_suggestions import TaskSuggestion, task_suggestions
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import reader_of
 
 
+@dataclass(frozen=True)
+class TaskEffectView:
+    """What tasks changed, and what that suggests to change."""
+
+    effects: TaskEffects
+    policy_version: str
+    """Policy that the suggestions are about."""
+    suggestions: tuple[TaskSuggestion, ...]
+
+
 def task_page(request: Request, view: View, *, now: datetime, size: int = PAGE_SIZE) -> TaskPage:
     """Page of a view, as the address numbers it."""
-    visible = visible_of(request)
-    among = None if visible is None else frozenset(visible.rows["customer_id"].to_pylist())
     page = bounded_integer(request.query_params.get("page", ""), 1, MAX_PAGE) or 1
     shop = request.app.state.answers.shop
-    return list_tasks(shop, view, reader=reader_of(request), now=now, page=page, size=size, among=among)
+    return list_tasks(shop, view, reader=reader_of(request), now=now, page=page, size=size, among=_among(request))
+
+
+def results_of(request: Request, by: By, *, now: datetime) -> TaskResults:
+    """What became of tasks."""
+    return task_results(request.app.state.answers.shop, by, now=now, among=_among(request))
+
+
+def task_effects_of(request: Request) -> TaskEffectView:
+    """The effect of tasks at the last run. Raises NoRunYet."""
+    shop = request.app.state.answers.shop
+    shop.reload_settings()
+    effects = task_effects(shop)
+    return TaskEffectView(effects, shop.policy.version, task_suggestions(effects, shop.policy.tasks))
+
+
+def _among(request: Request) -> frozenset[str] | None:
+    visible = visible_of(request)
+    return None if visible is None else frozenset(visible.rows["customer_id"].to_pylist())

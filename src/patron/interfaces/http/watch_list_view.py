@@ -6,7 +6,7 @@ from datetime import datetime
 from fastapi import Request
 
 from patron.answers.customer_list import CustomerQuery, match_customers
-from patron.answers.customer_marks import Marks, marks_of
+from patron.answers.customer_marks import Marks, held_out_customers, marks_of
 from patron.answers.watch_list import CustomerAtRisk, snoozed_customers, task_outcomes, watched_customers
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import ListAccess
@@ -25,6 +25,8 @@ class WatchedRow:
     marks: Marks
     snoozed_until: datetime | None
     snooze_reason: str
+    held_out_until: datetime | None
+    """Until when bulk actions create no task, to measure what tasks change; None: they do."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
     ids = list(replace(listed, positions=listed.positions[start : start + page_size]).customer_ids(page_size))
     view, marks = last_run(shop), marks_of(shop, ids)
     customers = {one.customer_id: one for one in watched_customers(view, ids)}
-    nothing = (None, "")
+    nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)
     return WatchListPage(
         view.run.run_id,
         view.run.as_of,
@@ -79,7 +81,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         int((matching.mask & is_snoozed).sum()),
         {one.outcome: one.task_count for one in task_outcomes(shop)},
         tuple(
-            WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing))
+            WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing), held_out.get(one))
             for one in ids
             if one in customers
         ),

@@ -9,8 +9,9 @@ from patron.interfaces.i18n.translations import Words
 from patron.storage.offer_policy import Offer
 from patron.storage.policy import Policy
 from patron.storage.policy_changes import PolicyChange
+from patron.storage.task_policy import TaskPolicy
 
-CENTS = ("contact_cost_cents", "cost_per_order_cents")
+CENTS = ("contact_cost_cents", "cost_per_order_cents", "task_cost_cents")
 MONEY = ("amount", "amount_off", "least_order", "least_value", "approval_free_below")
 """Keys whose values are amounts in the shop's currency."""
 
@@ -25,6 +26,7 @@ def policy_sentences(policy: Policy, texts: Words, formats: Formats) -> Iterator
     days = policy.at_risk.active_within_days
     yield texts("policy.considered_active" if days else "policy.considered", stages=stages, days=days)
     yield texts("policy.cap", count=policy.caps.offers_per_customer, days=policy.caps.within_days)
+    yield _task_sentence(policy.tasks, texts, formats)
     yield texts("policy.unknown_allowed" if policy.consent.unknown == "allow" else "policy.unknown_refused")
     yield texts("policy.delivered" if policy.channel.is_delivered else "policy.not_delivered")
     if not policy.offers:
@@ -32,6 +34,11 @@ def policy_sentences(policy: Policy, texts: Words, formats: Formats) -> Iterator
     names = {offer.id: offer.name for offer in policy.offers}
     for offer in policy.offers:
         yield _offer_sentence(offer, texts.offer(offer.id, names), texts, formats)
+
+
+def _task_sentence(tasks: TaskPolicy, texts: Words, formats: Formats) -> str:
+    code = "policy.tasks_held_out" if tasks.holdout_share else "policy.tasks_not_held_out"
+    return texts(code, share=formats.share(tasks.holdout_share), days=tasks.window_days)
 
 
 def _offer_sentence(offer: Offer, name: str, texts: Words, formats: Formats) -> str:
@@ -86,14 +93,27 @@ def value_text(key: str, value: Any, texts: Words, formats: Formats) -> str:
     if isinstance(value, list):
         return texts("list.joint").join(value_text(key, one, texts, formats) for one in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} = {one}" for name, one in value.items())
+        return _pairs_text(key, value, texts)
     return _word_text(key, str(value), texts, formats)
+
+
+def _pairs_text(key: str, value: dict[str, Any], texts: Words) -> str:
+    if key != "playbooks":
+        return ", ".join(f"{name} = {one}" for name, one in value.items())
+    pairs = ((texts.code("reason_code", reason), texts(f"playbook.{one}")) for reason, one in value.items())
+    named = (texts("policy_value.playbook", reason=reason, playbook=playbook) for reason, playbook in pairs)
+    return texts("list.joint").join(named)
 
 
 def _word_text(key: str, value: str, texts: Words, formats: Formats) -> str:
     if key.startswith("available_"):
         return formats.day(date.fromisoformat(value))
-    family = {"lifecycle_stages": "stage", "reasons": "reason_code", "channels": "channel"}.get(key, "policy_value")
+    family = {
+        "lifecycle_stages": "stage",
+        "reasons": "reason_code",
+        "channels": "channel",
+        "usual_playbook": "playbook",
+    }.get(key, "policy_value")
     text = texts.texts.get(f"{family}.{value}")
     return text if isinstance(text, str) else value
 

@@ -18,6 +18,7 @@ from patron.schema.tables import (
     segment_tables,
     stage_tables,
     survival_tables,
+    task_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
 from patron.schema.tables.contract_tables import *  # noqa: F403
@@ -31,6 +32,7 @@ from patron.schema.tables.response_tables import *  # noqa: F403
 from patron.schema.tables.segment_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
 from patron.schema.tables.survival_tables import *  # noqa: F403
+from patron.schema.tables.task_tables import *  # noqa: F403
 
 TABLES: tuple[Table, ...] = tuple(
     declared
@@ -45,6 +47,7 @@ TABLES: tuple[Table, ...] = tuple(
         segment_tables,
         survival_tables,
         decision_tables,
+        task_tables,
         recommendation_tables,
         fairness_tables,
     )

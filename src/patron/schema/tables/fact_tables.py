@@ -106,7 +106,6 @@ IDENTITY_CHANGES = Table(
         of("known_at", TIME, "when Patron could know it"),
     ),
     partition_by="run_id",
-    is_for_people=True,
 )
 TRAITS = Table(
     "traits",

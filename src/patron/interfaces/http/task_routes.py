@@ -1,0 +1,38 @@
+"""Tasks of staff for programs: the list, what became of them, and what they changed."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Depends, Request
+
+from patron.answers.task_list import TaskPage, View
+from patron.answers.task_results import By, TaskResults
+from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.task_view import TaskEffectView, results_of, task_effects_of, task_page
+from patron.schema.access_rights import Action, Area
+
+router = APIRouter(
+    prefix="/api/tasks", tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
+)
+
+
+@router.get("")
+@needs(Action.READ, Area.CUSTOMERS)
+def tasks(request: Request, view: View = "open", page: PageNumber = 1) -> TaskPage:  # noqa: ARG001 - read from the address
+    """Tasks of staff; texts of others are left out."""
+    return task_page(request, view, now=datetime.now(UTC))
+
+
+@router.get("/results")
+@needs(Action.READ, Area.CUSTOMERS)
+def results(request: Request, by: By = "person") -> TaskResults:
+    """What became of tasks: by person, playbook, reason for leaving or month."""
+    return results_of(request, by, now=datetime.now(UTC))
+
+
+@router.get("/effect")
+@needs(Action.READ, Area.EXPERIMENTS)
+def effect(request: Request) -> TaskEffectView:
+    """What tasks changed: customers with a task against those held out by lot, and what that suggests."""
+    return task_effects_of(request)

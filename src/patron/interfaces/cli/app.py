@@ -28,6 +28,7 @@ from patron.interfaces.cli import (
     segment_commands,
     start_commands,
     user_commands,
+    webhook_commands,
 )
 
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
@@ -42,6 +43,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         *user_commands.COMMANDS,
         *key_commands.COMMANDS,
         *channel_commands.COMMANDS,
+        *webhook_commands.COMMANDS,
         *audit_commands.COMMANDS,
     ),
     "Campaigns": (

@@ -36,6 +36,7 @@ from patron.interfaces.console import (
     today_pages,
     user_pages,
     watch_list_pages,
+    webhook_pages,
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
@@ -67,6 +68,7 @@ MODULES = (
     audit_pages,
     user_pages,
     key_pages,
+    webhook_pages,
     styleguide_pages,
 )
 ROUTERS = tuple(module.router for module in MODULES)

@@ -2,12 +2,14 @@
 
 import keyword
 
+import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH
 from patron.interfaces.http.operation_names import NAMES, operation_name
+from patron.schema.webhook_events import EVENT_NAMES, TEST_EVENT
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,11 @@ def test_the_collector_is_in_it_with_an_example_of_every_kind(operations):
 )
 def test_names_follow_from_method_and_path(operation, name):
     assert operation_name(*operation, is_list=False) == name
+
+
+def test_webhooks_are_in_it_with_examples_that_their_schemas_allow(document):
+    assert {*EVENT_NAMES, TEST_EVENT} == document["webhooks"].keys()
+    for name, operations in document["webhooks"].items():
+        content = operations["post"]["requestBody"]["content"]["application/json"]
+        jsonschema.validate(content["example"], content["schema"])
+        assert content["example"]["type"] == name

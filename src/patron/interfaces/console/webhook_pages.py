@@ -24,10 +24,10 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.webhook_routes import webhook_log
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadWebhook
+from patron.schema.errors import BadWebhook, NotFound
 from patron.schema.webhook_events import EVENT_NAMES
 from patron.storage.shop import Shop
-from patron.storage.webhooks import WebhookEndpoint, webhook_endpoint, webhook_endpoints
+from patron.storage.webhooks import WebhookDelivery, WebhookEndpoint, webhook_endpoint, webhook_endpoints
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
@@ -37,9 +37,6 @@ CHANGES: dict[str, Callable[..., Any]] = {
     "disable": disable_webhook,
     "delete": delete_webhook,
 }
-FIELDS = ("url", "events", "note")
-Problem = tuple[str, str]
-"""Field and text of what was refused."""
 
 
 @router.get(WEBHOOKS)
@@ -67,7 +64,7 @@ def add_webhook_now(request: Request) -> Response:
     try:
         new = add_webhook(_shop(request), url, events, note=note, by=step_actor_of(request), now=_now())
     except BadWebhook as error:
-        return _form(request, (error.where, f"{error.what}. {error.todo}"))
+        return _form(request, error.where)
     return _secret(request, new)
 
 
@@ -94,12 +91,10 @@ def change_webhook_now(request: Request, endpoint_id: str) -> Response:
         return question
     shop, (url, events, note) = _shop(request), _terms(request)
     try:
-        change_webhook(
-            shop, endpoint_id, url=url, events=events, note=note, by=step_actor_of(request), now=_now()
-        )
+        change_webhook(shop, endpoint_id, url=url, events=events, note=note, by=step_actor_of(request), now=_now())
     except BadWebhook as error:
         endpoint = webhook_endpoint(shop.store, endpoint_id)
-        return _form(request, (error.where, f"{error.what}. {error.todo}"), endpoint=endpoint)
+        return _form(request, error.where, endpoint=endpoint)
     return RedirectResponse(f"{WEBHOOKS}/{endpoint_id}", 303)
 
 
@@ -135,7 +130,7 @@ def change_state_now(request: Request, endpoint_id: str, change: str) -> Respons
     if question := _password_question(request):
         return question
     if change not in CHANGES:
-        return _console(request).unknown(request)
+        raise NotFound("nothing is here", where=change, todo="Open the webhook.")
     CHANGES[change](_shop(request), endpoint_id, by=step_actor_of(request), now=_now())
     return RedirectResponse(WEBHOOKS if change == "delete" else f"{WEBHOOKS}/{endpoint_id}", 303)
 
@@ -171,23 +166,22 @@ def _page(request: Request, template: str, *, status: int = 200, **values: Any) 
     return _console(request).page(request, template, here=HERE, status=status, tab="webhooks", **values)
 
 
-def _one(request: Request, endpoint_id: str, **values: Any) -> Response:
+def _one(request: Request, endpoint_id: str, *, sent: WebhookDelivery | None = None) -> Response:
     cursor = request.query_params.get("cursor", "")
     log = webhook_log(_shop(request), endpoint_id, cursor)
     twin = f"/api/webhooks/{endpoint_id}"
-    return _page(request, "webhook.html", twin=twin, endpoint=log.webhook, log=log, host_of=_host_of, **values)
+    return _page(
+        request, "webhook.html", twin=twin, endpoint=log.webhook, log=log, host_of=_host_of, now=_now(), sent=sent
+    )
 
 
-def _form(request: Request, problem: Problem = ("", ""), endpoint: WebhookEndpoint | None = None) -> Response:
-    if problem[0]:
+def _form(request: Request, problem: str = "", endpoint: WebhookEndpoint | None = None) -> Response:
+    if problem:
         url, events, note = _terms(request)
     else:
         url, events, note = (endpoint.url, list(endpoint.events), endpoint.note) if endpoint else ("", [], "")
     values = {"url": url, "chosen": set(events), "note": note, "names": EVENT_NAMES, "endpoint": endpoint}
-    field, text = problem
-    return _page(
-        request, "webhook_form.html", status=422 if field else 200, problem=field, problem_text=text, **values
-    )
+    return _page(request, "webhook_form.html", status=422 if problem else 200, problem=problem, **values)
 
 
 def _secret(request: Request, new: NewWebhookSecret) -> Response:

@@ -9,7 +9,8 @@ from patron.interfaces.http.access_control import CSRF_HEADER, SESSION_COOKIE, S
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
 from patron.interfaces.http.idempotency_keys import takes_key
 from patron.interfaces.http.openapi_examples import ANSWERS, BODIES, COLLECTOR_BODIES
-from patron.interfaces.http.operation_names import NAMES, READS_A_PAGE, operation_name
+from patron.interfaces.http.openapi_webhooks import webhook_operations
+from patron.interfaces.http.operation_names import NAMES, READS_A_PAGE, operation_name, operation_tag
 from patron.interfaces.http.refusals import PROBLEM_JSON, Refusal
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area, Grant, Right, Role, rights_of_user
 from patron.service.collector import BATCH, HISTORY, SENSORS
@@ -160,6 +161,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
                 _describe(operation, f"{method.upper()} {path}")
         document["paths"] |= {path: {"post": _collector_operation(path)} for path in BODY_KIND_BY_PATH}
         document["paths"]["{write_key}".join(SETTINGS_PATH)] = {"get": BROWSER_SETTINGS}
+        document["webhooks"] = webhook_operations()
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -177,6 +179,7 @@ def _describe(operation: dict[str, Any], name: str) -> None:
     """Say who can have the right that an endpoint needs, how it refuses, and what it looks like."""
     right, answers = operation["x-right"], operation["responses"]
     method, _, path = name.partition(" ")
+    operation["tags"] = [operation_tag(path)]
     operation["operationId"] = operation_name(method, path, is_list=_is_list(operation))
     operation["security"] = security_of(right)
     if right:

@@ -35,6 +35,8 @@ NAMES = {
     "POST /v1/import": "import_history",
 }
 """Names that do not follow from method and path."""
+TAGS = {"/api/collector": "ingestion"}
+"""Tags that do not follow from the path: the tag `collector` is for what sends events."""
 VERBS = {"POST": "create", "PUT": "save", "PATCH": "change", "DELETE": "delete"}
 
 
@@ -57,6 +59,12 @@ def operation_name(method: str, path: str, *, is_list: bool) -> str:
     else:
         words = [VERBS[method], *words[:-1], _singular(words[-1])]
     return "_".join(words).replace("-", "_").replace(".", "_")
+
+
+def operation_tag(path: str) -> str:
+    """What an operation is about, such as customers: the first word of its address; clients group by it."""
+    first, *rest = path.strip("/").split("/")
+    return TAGS.get(path) or (rest[0].replace("-", "_") if first == "api" else "service")
 
 
 def _is_parameter(part: str) -> bool:

@@ -74,7 +74,7 @@ def customers(request: Request, filters: Annotated[CustomerListQuery, Query()]) 
         last.require_run(access.index.run_id)
         query = replace(query, after=last.after)
     page = find_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
-    has_more = bool(page.rows) and page.page < page.page_count
+    has_more = bool(page.rows) and page.query.page < page.page_count
     following = str(Cursor(page.run_id, page.rows[-1].customer_id)) if has_more else None
     return CustomerCursorPage(**vars(page), next_cursor=following)
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= patron-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras check format hooks docs notebooks site dist sbom bench screenshots clean
+.PHONY: help setup demo test test-extras check format hooks docs clients notebooks site dist sbom bench screenshots clean
 
 # Coverage by the interpreter's own events where it has them (Python 3.12): they cost next to nothing.
 export COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")' 2>/dev/null)
@@ -46,17 +46,24 @@ test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out and 
 	PATRON_TEST_EXTRAS=1 $(BIN)/python -m pytest -m extra
 
 check: $(VENV)/.dev ## Lint, format, types and layers
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs clients
+	$(BIN)/ruff format --check src tests benchmarks docs clients
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Format the code
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs clients
+	$(BIN)/ruff check --fix src tests benchmarks docs clients
 
 docs: $(VENV)/.dev ## Write docs/reference from the code
 	$(BIN)/python docs/generate.py
+
+clients: $(VENV)/.dev ## Build the Python and TypeScript clients of the API into build/clients (needs npm)
+	$(PYTHON) -m venv build/client-tools
+	build/client-tools/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix tests/clients
+	rm -rf build/clients
+	$(BIN)/python clients/build.py build/clients --generator build/client-tools/bin/openapi-python-client --node-modules tests/clients/node_modules
 
 notebooks: $(VENV)/.dev ## Run the notebooks in examples/ and keep what they show
 	$(BIN)/python docs/run_notebooks.py

@@ -112,6 +112,9 @@ class CustomerQuery:
     order_count: Range = ANY
     first_order_at: Period = EVER
     last_order_at: Period = EVER
+    page_size: int = PAGE_SIZE
+    after: str = ""
+    """The last customer of the page before, instead of a page."""
 
 
 RANGES = (
@@ -185,6 +188,15 @@ class MatchingCustomers:
         """Ids of the first of them."""
         return tuple(one.decode() for one in self.index.customer_ids[self.positions[:limit]])
 
+    def count_until(self, query: CustomerQuery) -> int:
+        """How many of them are up to the last of the page before, who need not be one any more. Raises BadQuery."""
+        position = self.index.positions([query.after])
+        if not len(position):
+            raise BadQuery("is not of this list", where="cursor", todo="Begin without one.")
+        order = self.index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
+        rank = int(np.flatnonzero(order == position[0])[0])
+        return int(self.mask[order[: rank + 1]].sum())
+
     def rows(self, start: int, count: int) -> Iterator[CustomerRow]:
         """Rows from a place on."""
         for position in self.positions[start : start + count].tolist():
@@ -211,8 +223,12 @@ def find_customers(
     index = customer_index(view) if index is None else index
     matching = match_customers(shop, query, index=index, among=among, bought=bought)
     count = len(matching.positions)
-    page_count = max(1, -(-count // PAGE_SIZE))
+    page_count = max(1, -(-count // query.page_size))
     page = min(max(query.page, 1), page_count)
+    start = (page - 1) * query.page_size
+    if query.after:
+        start = matching.count_until(query)
+        page = start // query.page_size + 1
     return CustomerPage(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
@@ -221,7 +237,7 @@ def find_customers(
         expected_cents=index.total("value_cents", matching.mask),
         at_risk_cents=index.total("value_at_risk_cents", matching.mask),
         page_count=page_count,
-        rows=tuple(matching.rows((page - 1) * PAGE_SIZE, PAGE_SIZE)),
+        rows=tuple(matching.rows(start, query.page_size)),
         lifecycle_stages=index.options["lifecycle_stage"],
         personas=index.options["persona_id"],
         actions=index.options["action"],

@@ -57,7 +57,7 @@ class NextOrder:
 
 
 @dataclass(frozen=True)
-class RecommendationReason:
+class NextProductReason:
     """Why a product is recommended, with its facts."""
 
     code: str
@@ -82,7 +82,7 @@ class Recommendation:
     product_name: str | None
     category: str | None
     price_cents: int | None
-    reason: RecommendationReason
+    reason: NextProductReason
 
 
 @dataclass(frozen=True)
@@ -333,5 +333,5 @@ left join products b on b.product_id = r.because_product_id
 where r.run_id = '{view.run.run_id}' order by r.rank"""
     rows = records(view.query(sql, customer=customer))
     facts = ("code", "because", "days_since", "usual_days", "offer_starts_at", "offer_ends_at")
-    reasons = [RecommendationReason(*(row.pop(name) for name in facts)) for row in rows]
+    reasons = [NextProductReason(*(row.pop(name) for name in facts)) for row in rows]
     return tuple(Recommendation(**row, reason=reason) for row, reason in zip(rows, reasons, strict=True))

@@ -26,6 +26,7 @@ TABLES_OF: Mapping[str, tuple[str, ...]] = {
     "audiences": ("audience_members",),
     "service": ("customer_notes", "customer_owners", "customer_tags", "customer_tasks", "watch_list_snoozes"),
     "requests": ("privacy_requests",),
+    "webhooks": ("webhook_customers",),
 }
 """Tables with data of people by the activity that they are for."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -28,6 +29,7 @@ from patron.storage.runs import Run
 from patron.storage.saved_journeys import SavedJourney, journeys
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import DEAD_LETTERS, RUNS
+from patron.storage.webhooks import PERSON, webhook_endpoints
 
 STALE_AFTER = timedelta(hours=48)
 """Forecasts and decisions of an older run are worth a line."""
@@ -135,6 +137,7 @@ def today(shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime) -
         *_stopped(shop, actor, now),
         *_proposals(shop, actor),
         *_run_troubles(shop, actor, now),
+        *_webhooks(shop, actor),
         *_rejected_events(shop, actor, now),
         *_tasks(shop, actor, now),
         *_requests(shop, actor, now),
@@ -246,6 +249,17 @@ def _run_troubles(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem
     last = shop.last_completed()
     if last and now - last.run.as_of > STALE_AFTER:
         yield TodayItem("run_stale", "/runs", since=last.run.as_of, count=(now - last.run.as_of).days)
+
+
+def _webhooks(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
+    """Webhooks that failed so long that they get nothing any more."""
+    if not actor.may(Action.ADMINISTER, Area.SETTINGS):
+        return
+    for one in webhook_endpoints(shop.store):
+        if one.disabled_at and one.disabled_why != PERSON:
+            host = urlsplit(one.url).hostname or one.url
+            link = f"/settings/webhooks/{one.endpoint_id}"
+            yield TodayItem("webhook_disabled", link, since=one.disabled_at, name=host, is_first=True)
 
 
 def _rejected_events(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:

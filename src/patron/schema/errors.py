@@ -36,6 +36,7 @@ PatronError
 ├── BadTemplate          a template that cannot be rendered for somebody
 ├── BadPrivacyRequest    a request about a person's data that cannot be worked on as asked
 ├── BadProposal          a proposed policy that cannot be used, or a step that its state does not allow
+├── BadWebhook           a webhook whose address, kinds of events or secrets cannot be used
 ├── BadTrial             arms, outcomes, propensities or costs that no effect can be estimated from as they are
 ├── ChannelUnavailable   a channel is not configured as it must be, or its provider does not answer
 ├── NotEnoughData        too little history for the question
@@ -215,6 +216,10 @@ class BadPrivacyRequest(PatronError):
 
 class BadProposal(PatronError):
     """A proposed policy that cannot be used, or a step that its state does not allow."""
+
+
+class BadWebhook(PatronError):
+    """A webhook whose address, kinds of events or secrets cannot be used."""
 
 
 class BadTrial(PatronError, ValueError):

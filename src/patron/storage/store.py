@@ -16,7 +16,13 @@ from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
-from patron.storage import access_tables, campaign_tables, console_tables, job_tables  # noqa: F401 - theirs are its
+from patron.storage import (  # noqa: F401 - theirs are its
+    access_tables,
+    campaign_tables,
+    console_tables,
+    job_tables,
+    webhook_tables,
+)
 from patron.storage.commit_bound import CommitBound
 from patron.storage.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store_metadata import METADATA, UTC_TIME

@@ -126,3 +126,18 @@ def test_an_address_keeps_what_was_chosen_and_leaves_out_what_is_usual():
         "/customers?churn_max=80&last_order_to=2017-09-01&columns=tags%2Cvalue"
     )
     assert CustomerFilters().address() == "/customers"
+
+
+@pytest.mark.parametrize("order", ["sort=value", "sort=last_order&direction=ascending", "sort=stage", "at_risk=true"])
+def test_a_cursor_lists_everybody_once_in_the_order_of_the_list(made_shop, order):
+    with served(made_shop) as url, httpx.Client(base_url=url, timeout=60) as client:
+        whole = client.get(f"/api/customers?{order}&limit=1000").json()
+        cursor, ids = "", []
+        while cursor is not None:
+            page = client.get(f"/api/customers?{order}&limit=60&cursor={cursor}").json()
+            ids += [row["customer_id"] for row in page["rows"]]
+            cursor = page["next_cursor"]
+        assert ids == [row["customer_id"] for row in whole["rows"]]
+        assert len(ids) == whole["total_count"] > 60 or order == "at_risk=true"
+        wrong = client.get("/api/customers?cursor=bm9uZQ")
+        assert (wrong.status_code, wrong.json()["where"]) == (422, "cursor")

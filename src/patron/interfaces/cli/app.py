@@ -29,6 +29,7 @@ from patron.interfaces.cli import (
     start_commands,
     task_commands,
     user_commands,
+    webhook_commands,
 )
 
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
@@ -43,6 +44,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         *user_commands.COMMANDS,
         *key_commands.COMMANDS,
         *channel_commands.COMMANDS,
+        *webhook_commands.COMMANDS,
         *audit_commands.COMMANDS,
     ),
     "Campaigns": (

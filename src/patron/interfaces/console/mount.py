@@ -42,6 +42,7 @@ from patron.interfaces.console import (
     today_pages,
     user_pages,
     watch_list_pages,
+    webhook_pages,
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.overview_pages import warm
@@ -77,6 +78,7 @@ MODULES = (
     user_pages,
     key_pages,
     channel_settings_pages,
+    webhook_pages,
     styleguide_pages,
 )
 ROUTERS = tuple(module.router for module in MODULES)

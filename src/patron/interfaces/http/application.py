@@ -34,6 +34,7 @@ from patron.interfaces.http import (
     task_routes,
     unsubscribe_routes,
     user_routes,
+    webhook_routes,
     work_routes,
 )
 from patron.interfaces.http.answer_cache import Answers
@@ -85,6 +86,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(work_routes.router)
     app.include_router(question_routes.router)
     app.include_router(user_routes.router)
+    app.include_router(webhook_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
         app.include_router(routes)

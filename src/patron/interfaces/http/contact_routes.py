@@ -15,7 +15,7 @@ from patron.schema.customer_contacts import REVEAL_REASONS, unknown_customer
 from patron.service.customer_search import suggest_customers
 
 
-class ReasonBody(BaseModel):
+class RevealBody(BaseModel):
     """Why somebody sees who a customer is."""
 
     model_config = ConfigDict(extra="forbid")
@@ -59,7 +59,7 @@ def contacts(request: Request, customer_id: str) -> CustomerContacts:
 
 @router.post("/{customer_id}/reveal")
 @needs(Action.REVEAL, Area.CUSTOMERS)
-def reveal(request: Request, response: Response, customer_id: str, body: ReasonBody) -> CustomerContacts:
+def reveal(request: Request, response: Response, customer_id: str, body: RevealBody) -> CustomerContacts:
     """The same in clear; the audit log records who sees it, and why."""
     response.headers["Cache-Control"] = "no-store"
     reason = RevealReason(body.reason, body.note)

@@ -1,12 +1,13 @@
 """Customers for programs: the list, one customer, what staff do about them, and the watch list."""
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 
-from patron.answers.customer_list import CustomerPage, find_customers
+from patron.answers.customer_list import PAGE_SIZE, CustomerPage, find_customers
 from patron.answers.customer_marks import CustomerWork, customer_work
 from patron.answers.customer_profile import CustomerCard
 from patron.answers.customer_timeline import Kind, TimelinePage, customer_timeline
@@ -19,6 +20,7 @@ from patron.answers.identity_preview import (
 )
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.cursors import MAX_LIMIT, Cursor, CursorText
 from patron.interfaces.http.customer_filters import CustomerFilters
 from patron.interfaces.http.customer_scope import require_visible
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
@@ -43,14 +45,36 @@ class CustomerIdentity(BaseModel):
     preview: IdentityPreview | None
 
 
+class CustomerListQuery(CustomerFilters):
+    """Filters of the list, and where a page of it begins."""
+
+    cursor: CursorText = ""
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows of a page.")] = PAGE_SIZE
+
+
+@dataclass(frozen=True)
+class CustomerCursorPage(CustomerPage):
+    """One page of the list, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
 @router.get("/customers")
 @needs(Action.READ, Area.CUSTOMERS)
-def customers(request: Request, filters: Annotated[CustomerFilters, Query()]) -> CustomerPage:
-    """Customers of the last run, searched, filtered, sorted and paged."""
+def customers(request: Request, filters: Annotated[CustomerListQuery, Query()]) -> CustomerCursorPage:
+    """Customers of the last run, searched, filtered, sorted and paged; a cursor holds in its run only."""
     access = ListAccess(request)
     shop = access.answers.shop
-    query = filters.query(shop.settings.shop.time_zone)
-    return find_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
+    query = replace(filters.query(shop.settings.shop.time_zone), page_size=filters.limit)
+    if filters.cursor:
+        last = Cursor.parse(filters.cursor)
+        last.require_run(access.index.run_id)
+        query = replace(query, after=last.after)
+    page = find_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
+    has_more = bool(page.rows) and page.query.page < page.page_count
+    following = str(Cursor(page.run_id, page.rows[-1].customer_id)) if has_more else None
+    return CustomerCursorPage(**vars(page), next_cursor=following)
 
 
 @router.get("/customers/{customer_id}")

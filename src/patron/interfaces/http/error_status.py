@@ -35,6 +35,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.ConflictingConstraints: 422,
     errors.BadPrivacyRequest: 422,
     errors.BadProposal: 422,
+    errors.BadWebhook: 422,
     errors.BadTrial: 422,
     errors.BadSegment: 422,
     errors.BadCampaign: 422,

@@ -9,7 +9,9 @@ from patron.interfaces.console.past_addresses import PARAMETER
 from patron.interfaces.http.access_control import CSRF_HEADER, READING, SESSION_COOKIE, SIGNED_IN
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
 from patron.interfaces.http.idempotency_keys import takes_key
-from patron.interfaces.http.openapi_examples import ANSWERS, BODIES
+from patron.interfaces.http.openapi_examples import ANSWERS, BODIES, COLLECTOR_BODIES
+from patron.interfaces.http.openapi_webhooks import webhook_operations
+from patron.interfaces.http.operation_names import NAMES, READS_A_PAGE, operation_name, operation_tag
 from patron.interfaces.http.refusals import PROBLEM_JSON, Refusal
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area, Grant, Right, Role, rights_of_user
 from patron.service.collector import BATCH, HISTORY, SENSORS
@@ -141,7 +143,7 @@ ACCEPTED = {
 BROWSER_SETTINGS = {
     "tags": ["collector"],
     "summary": "Settings that Segment's browser client asks for before it starts",
-    "operationId": "collect_settings",
+    "operationId": "get_browser_settings",
     "security": [{}],
     "x-right": "",
     "parameters": [{"name": "write_key", "in": "path", "required": True, "schema": {"type": "string"}}],
@@ -171,6 +173,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
                 _describe(operation, f"{method.upper()} {path}")
         document["paths"] |= {path: {"post": _collector_operation(path)} for path in BODY_KIND_BY_PATH}
         document["paths"]["{write_key}".join(SETTINGS_PATH)] = {"get": BROWSER_SETTINGS}
+        document["webhooks"] = webhook_operations()
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -187,6 +190,9 @@ def security_of(right: str) -> list[dict[str, list[str]]]:
 def _describe(operation: dict[str, Any], name: str) -> None:
     """Say who can have the right that an endpoint needs, how it refuses, and what it looks like."""
     right, answers = operation["x-right"], operation["responses"]
+    method, _, path = name.partition(" ")
+    operation["tags"] = [operation_tag(path)]
+    operation["operationId"] = operation_name(method, path, is_list=_is_list(operation))
     operation["security"] = security_of(right)
     if right:
         answers["401"] = _refusal_schema("No session and no key, or a key that is unknown, revoked or expired.")
@@ -194,7 +200,7 @@ def _describe(operation: dict[str, Any], name: str) -> None:
     if "422" in answers:
         answers["422"] = _refusal_schema("A parameter or the body is not what is taken here.")
     answers["default"] = _refusal_schema("Any other refusal.")
-    if takes_key(None if right in {"", SIGNED_IN} else Right.parse(right), name.partition(" ")[0]):
+    if takes_key(None if right in {"", SIGNED_IN} else Right.parse(right), method):
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
         answers["409"] = _refusal_schema("The first request with this Idempotency-Key is being answered.")
     is_read = right not in {"", SIGNED_IN} and Right.parse(right).action in READING
@@ -202,6 +208,13 @@ def _describe(operation: dict[str, Any], name: str) -> None:
     if is_read and all(one["name"] != PARAMETER for one in parameters):
         parameters.append(AS_OF_PARAMETER)
     _add_example(operation, name)
+
+
+def _is_list(operation: dict[str, Any]) -> bool:
+    """Whether an operation answers with a list, or a page of one."""
+    schema = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
+    return schema.get("type") == "array" or bool(parameters & READS_A_PAGE)
 
 
 def _add_example(operation: dict[str, Any], name: str) -> None:
@@ -219,10 +232,11 @@ def _collector_operation(path: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
     if kind == SENSORS:
         content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "additionalProperties": True}}}
+    content = {media: {**shape, "example": COLLECTOR_BODIES[kind]} for media, shape in content.items()}
     operation = {
         "tags": ["collector"],
         "summary": SUMMARIES.get(kind, f"Accept one message of type {kind}"),
-        "operationId": f"collect{path.replace('/', '_')}",
+        "operationId": NAMES.get(f"POST {path}", f"collect{path.replace('/', '_')}"),
         "security": [*security_of(str(SEND)), *in_address],
         "x-right": str(SEND),
         "requestBody": {"required": True, "content": content},

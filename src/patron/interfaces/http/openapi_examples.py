@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from patron.service.collector import BATCH, HISTORY, SENSORS
+
 AT = "2026-03-01T12:00:00Z"
 CUSTOMER = "7f3a9c0b5d2e4f6188a1c3e5b7d90f24"
 AT_RISK = {"field": "lifecycle_stage", "op": "in", "value": ["at_risk", "lapsed"]}
@@ -38,9 +40,19 @@ BODIES: dict[str, Any] = {
     "POST /api/recommendations/batch": {"scenario": "message", "user_ids": ["42", "43"], "k": 3},
     "POST /api/keys": {"source": "dashboard", "kind": "read", "scopes": ["read:overview", "read:segments"], "days": 90},
     "POST /api/keys/{key_id}/rotate": {"overlap_hours": 24},
-    "POST /v1/track": PRODUCT_VIEWED,
-    "POST /v1/batch": {"batch": [PRODUCT_VIEWED], "sentAt": AT},
 }
+COLLECTOR_BODIES: dict[str, Any] = {
+    "track": PRODUCT_VIEWED,
+    "identify": {"messageId": "1f0c", "userId": "42", "traits": {"country": "DE"}, "timestamp": AT},
+    "page": {"messageId": "2a9b", "anonymousId": "v-81", "name": "Home", "timestamp": AT},
+    "screen": {"messageId": "3b7d", "anonymousId": "v-81", "name": "Basket", "timestamp": AT},
+    "group": {"messageId": "4c1e", "userId": "42", "groupId": "g7", "timestamp": AT},
+    "alias": {"messageId": "5d2f", "previousId": "v-81", "userId": "42", "timestamp": AT},
+    BATCH: {"batch": [PRODUCT_VIEWED], "sentAt": AT},
+    HISTORY: {"batch": [PRODUCT_VIEWED], "sentAt": AT},
+    SENSORS: {"data": "eyJ0eXBlIjogInRyYWNrIn0=", "gzip": "0"},
+}
+"""Bodies of the collector by what a path takes."""
 ANSWERS: dict[str, Any] = {
     "GET /health": {"status": "ok", "run_id": "2026-03-01", "trouble": "", "is_accepting": True},
     "GET /version": {"version": "0.2.0"},

@@ -26,6 +26,7 @@ from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.service.journey_process import JourneyProcess
 from patron.service.run_timer import RunTimer
+from patron.service.webhook_sender import WebhookSender
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
@@ -59,7 +60,7 @@ def serve(
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
-    senders = (CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now))
+    senders = (CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now), WebhookSender(shop, _now))
     for sender in () if accept_only else senders:
         sender.start()
     try:

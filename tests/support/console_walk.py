@@ -18,6 +18,8 @@ RAW_TEXT = """() => { const out = [], walk = document.createTreeWalker(document.
     if (text && !at.closest(skip) && at.checkVisibility()) out.push(text); }
   return out; }"""
 """Texts that are seen, without code and what names its own language."""
+PARTS = "[...document.querySelectorAll('h2, form')].map(e => e.id).join()"
+"""What is on a page: another form of the same address is looked at, too."""
 ENGLISH = re.compile(r"[A-Za-z][a-z']+(?:[ ,]+[A-Za-z']{2,}){2,}")
 """Three English words in a row, which no Chinese page says by itself."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]+")
@@ -45,7 +47,6 @@ USUAL = (("en", "desktop"), ("zh_CN", "phone"))
 class Walk:
     """One person's browser. Controls are named by the keys of their texts, so that a task reads the same everywhere."""
 
-    browser: Any
     locale: str
     screen: str
     page: Any
@@ -54,7 +55,10 @@ class Walk:
     spoken: set[str] = field(default_factory=set)
     """Words of the shop and its people, which may stand on a page of any language."""
     origins: set[str] = field(default_factory=set)
-    checked: set[tuple[str, ...]] = field(default_factory=set)
+    examined: set[tuple[str, str]] = field(default_factory=set)
+    """Pages that everybody can use, as `violations` found: by address and by what is on them."""
+    elsewhere: frozenset[str] = frozenset()
+    """Addresses that another test examines so."""
     status: int = 200
 
     @property
@@ -149,15 +153,16 @@ class Walk:
 
     def labelled(self, key: str, *, within: Any = None, **values: object) -> Any:
         """The first field that is seen and that a text labels."""
-        place = within or self.page.get_by_role("main")
-        return place.get_by_label(self.t(key, **values), exact=True).filter(visible=True).first
+        place, name = within or self.page.get_by_role("main"), self.t(key, **values)
+        # why both: the text of a label around a list of options is that of every option, too
+        both = place.get_by_label(name, exact=True).or_(place.get_by_role("combobox", name=name, exact=True))
+        return both.filter(visible=True).first
 
     # What is seen ---------------------------------------------------------------------------------------------
 
-    def reads(self, key: str, **values: object) -> bool:
-        """Whether a text stands on the page, once it is there."""
+    def read(self, key: str, **values: object) -> None:
+        """Read a text on the page; it has to be there before one's patience ends."""
         self.wait_for(self.t(key, **values))
-        return True
 
     def wait_for(self, text: str | re.Pattern[str]) -> None:
         """Wait until a text is seen."""
@@ -202,17 +207,17 @@ class Walk:
     def look(self) -> None:
         """Look at the page as it is: quiet, at home, as wide as the screen, for everybody, in one language."""
         where = f"{urlsplit(self.page.url).path} ({self.tag})"
-        assert self.complaints == [], where
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= SCREENS[self.screen].width, where
-        assert list(self._strange_texts()) == [], where
-        shape = re.sub(r"/[0-9a-f]{8,}|/[^/]*(%20|\d)[^/]*", "/…", urlsplit(self.page.url).path)
-        if (shape, self.heading_shape()) not in self.checked:
-            self.checked.add((shape, self.heading_shape()))
-            assert violations(self.page) == [], where
-
-    def heading_shape(self) -> str:
-        """Headings and fields of a page: another form of the same address is looked at, too."""
-        return self.page.evaluate("[...document.querySelectorAll('h2, form')].map(e => e.id).join()")
+        assert self.complaints == [], f"{where} complains: {self.complaints}"
+        width = self.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= SCREENS[self.screen].width, f"{where} is {width} pixels wide"
+        strange = list(self._strange_texts())
+        assert strange == [], f"{where} says in another language: {strange}"
+        path = urlsplit(self.page.url).path
+        shape = (re.sub(r"/[0-9a-f]{8,}|/[^/]*(%20|\d)[^/]*", "/…", path), self.page.evaluate(PARTS))
+        if path not in self.elsewhere and shape not in self.examined:
+            self.examined.add(shape)
+            found = violations(self.page)
+            assert found == [], f"{where} keeps somebody out: {found}"
 
     def _strange_texts(self) -> Iterator[str]:
         known = words("en").texts
@@ -235,7 +240,7 @@ def violations(page: Any) -> list[str]:
 
 
 @contextmanager
-def walking(browser: Any, locale: str, screen: str) -> Iterator[Walk]:
+def walking(browser: Any, locale: str, screen: str, elsewhere: frozenset[str] = frozenset()) -> Iterator[Walk]:
     """A person with a browser of their own: cookies of nobody else."""
     size = SCREENS[screen]
     context = browser.new_context(
@@ -247,7 +252,7 @@ def walking(browser: Any, locale: str, screen: str) -> Iterator[Walk]:
         reduced_motion="reduce",
     )
     context.set_default_timeout(PATIENCE)
-    walk = Walk(browser, locale, screen, context.new_page(), words(locale))
+    walk = Walk(locale, screen, context.new_page(), words(locale), elsewhere=elsewhere)
     listen(walk)
     try:
         yield walk

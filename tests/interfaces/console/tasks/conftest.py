@@ -11,12 +11,15 @@ from tests.support.console_walk import COMBINATIONS, USUAL, Walk, walking
 from tests.support.mail_server import MailServer
 from tests.support.team_shop import team_shop
 
+from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.schema.access_rights import Actor
 from patron.schema.errors import MissingExtra
 from patron.storage.shop import Shop
 
-HOW_MANY = "PATRON_TEST_BROWSER"
+IS_ALL = os.environ.get("PATRON_TEST_BROWSER") == "all"
+ELSEWHERE = frozenset[str]() if IS_ALL else frozenset(VISITOR_PAGES.values())
+"""Pages that `test_browser.py` examines by themselves: a usual run of the tests does so once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,12 +43,10 @@ def chromium() -> Iterator[Any]:
     opening.__exit__(None, None, None)
 
 
-@pytest.fixture(
-    params=COMBINATIONS if os.environ.get(HOW_MANY) == "all" else USUAL, ids=lambda one: f"{one[0]}-{one[1]}"
-)
+@pytest.fixture(params=COMBINATIONS if IS_ALL else USUAL, ids=lambda one: f"{one[0]}-{one[1]}")
 def walk(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Walk]:
     """A person with a browser, in one language at one screen."""
-    with walking(chromium, *request.param) as one:
+    with walking(chromium, *request.param, elsewhere=ELSEWHERE) as one:
         yield one
 
 

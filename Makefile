@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= patron-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras check format hooks docs clients notebooks site dist sbom bench screenshots clean
+.PHONY: help setup demo test test-browser test-extras check format hooks docs clients notebooks site dist sbom bench screenshots clean
 
 # Coverage by the interpreter's own events where it has them (Python 3.12): they cost next to nothing.
 export COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")' 2>/dev/null)
@@ -40,6 +40,10 @@ test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 
 test: export OPENBLAS_NUM_THREADS := 1
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
+
+test-browser: export PATRON_TEST_BROWSER := all
+test-browser: $(VENV)/.dev ## Walk whole tasks of the console in both languages, on a desk and on a phone
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/interfaces/console/tasks
 
 test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out and run their tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep,embeddings]'

@@ -181,6 +181,8 @@ class CustomerCard:
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[TimelineEntry, ...]
     """The latest entries; `customer_timeline` has the others."""
+    segments: tuple[str, ...] = ()
+    """Saved segments that they are in."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
     """What the run has too little history for."""
     survival: CustomerSurvival | None = None
@@ -212,6 +214,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),
         timeline=timeline_page(view, customer_id).entries,
+        segments=_segments(view, customer),
         missing_forecasts=missing_forecasts(view),
         survival=customer_survival(view, customer, facts["last_order_at"]),
     )
@@ -237,6 +240,13 @@ left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
     last, zone = rows[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
     return {**rows[0], "days_since_last_order": days}
+
+
+def _segments(view: Snapshot, customer: pa.Table) -> tuple[str, ...]:
+    sql = """
+select m.segment from segment_members m join customer a on a.customer_id = m.customer_id
+where m.left_at is null order by m.segment"""
+    return tuple(view.query(sql, customer=customer)["segment"].to_pylist())
 
 
 def _traits(view: Snapshot, customer: pa.Table) -> tuple[Trait, ...]:

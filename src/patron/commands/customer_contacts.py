@@ -1,7 +1,7 @@
 """Who customers are: masked for everybody, and revealed, one at a time, to whom the audit log then names."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from patron.govern.customer_contacts import read_contacts, user_tokens
 from patron.govern.user_tokens import known_user_tokens
 from patron.govern.vault import Vault
 from patron.schema.access_rights import Action, Actor, Area, Right
-from patron.schema.customer_contacts import REVEAL_REASONS, CustomerContacts, masked, unknown_customer
+from patron.schema.customer_contacts import REVEAL_REASONS, CustomerContacts, mask_id, masked, unknown_customer
 from patron.schema.errors import BadQuery
 from patron.storage.shop import Shop
 
@@ -20,6 +20,7 @@ __all__ = [
     "contacts_of",
     "masked",
     "masked_contacts",
+    "masked_ids",
     "prepare_contacts",
     "read_note",
     "reveal_contacts",
@@ -59,6 +60,12 @@ def prepare_contacts(shop: Shop) -> None:
 def masked_contacts(shop: Shop, customer_ids: Iterable[str]) -> dict[str, CustomerContacts]:
     """The same, masked: what everybody who may read customers may see. Raises MasterKeyError."""
     return {customer_id: masked(one) for customer_id, one in read_contacts(shop, customer_ids).items()}
+
+
+def masked_ids(shop: Shop, tokens: Sequence[str]) -> dict[str, str]:
+    """The ids behind tokens, masked, by token; without those that were erased. Raises MasterKeyError."""
+    values = Vault.open(shop).reveal(tokens)
+    return {token: mask_id(value) for token, value in zip(tokens, values, strict=True) if value is not None}
 
 
 def reveal_contacts(

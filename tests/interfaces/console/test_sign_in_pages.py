@@ -1,6 +1,5 @@
-"""The way in as browsers and programs walk it, over a real server; nobody is known before they sign in."""
+"""The way in as programs walk it, over a real server; nobody is known before they sign in."""
 
-import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,9 @@ import sqlalchemy as sa
 from pyotp.totp import TOTP
 
 from patron.commands.manage_users import Access, invite, setup_path
-from patron.interfaces.console.screenshots import browser, served
+from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access_rights import Role
-from patron.schema.errors import MissingExtra
 from patron.storage.access_tables import SESSIONS
 from patron.storage.settings import Settings
 from patron.storage.shop import Shop
@@ -152,45 +150,3 @@ def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):
         assert admin.get(f"/api{path.removeprefix('/settings')}").json()["user"]["roles"] == ["viewer", "analyst"]
         assert admin.post(f"{path}/disable", data=form).headers["location"] == f"{path}?note=disabled"
         assert ben.get("/account").headers["location"].startswith("/sign-in")
-
-
-@pytest.mark.browser
-def test_a_person_sets_the_first_account_up_and_signs_in_by_a_code(shop):
-    try:
-        with browser() as chromium, served(shop, visitor=None) as at:
-            walk_in(chromium.new_page(locale="en"), shop, at)
-    except MissingExtra as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-
-
-def walk_in(page, shop, at):
-    page.goto(at + setup_path(shop, now=datetime.now(UTC)))
-    for label, text in (("Name", "Ada Lee"), ("E-mail", ADDRESS), ("Password", PASSWORD)):
-        page.get_by_label(label, exact=True).fill(text)
-    page.get_by_role("button", name="Create account").click()
-    secret = page.locator(".secret").inner_text().replace(" ", "")
-    now = int(datetime.now(UTC).timestamp())
-    page.get_by_label("Code").fill(TOTP(secret).at(now - 30))
-    page.get_by_role("button", name="Turn on").click()
-    assert page.locator(".secret li").count() == 10
-    assert violations(page) == []
-    page.get_by_label("Signed in as").click()
-    page.get_by_role("button", name="Sign out").click()
-    page.get_by_text("You have signed out.").wait_for()
-    page.goto(f"{at}/settings/users")
-    page.get_by_label("E-mail").fill(ADDRESS.upper())
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("Code").fill(TOTP(secret).at(now))
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url("**/settings/users")
-    assert page.locator("tbody tr").count() == 1
-    assert violations(page) == []
-
-
-def violations(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
-
-    return [one["id"] for one in Axe().run(page).response["violations"]]

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.identity_preview import IdentityPreview, linked_identities, preview_merge, preview_unlink
 from patron.commands.correct_identity import merge_customers, unlink_id
+from patron.commands.customer_contacts import masked_ids
 from patron.interfaces.console.customer_card_pages import show_customer
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
@@ -81,12 +82,14 @@ def _page(
     preview: IdentityPreview | None = None,
     matches: list[str] | None = None,
 ) -> Response:
-    parameters = request.query_params
+    parameters, shop = request.query_params, request.app.state.answers.shop
+    identities = linked_identities(shop, customer_id)
     return show_customer(
         request,
         customer_id,
         view="identity",
-        identities=linked_identities(request.app.state.answers.shop, customer_id),
+        identities=identities,
+        masked_ids=masked_ids(shop, [one.token for one in identities]),
         preview=preview,
         matches=matches,
         unlink=parameters.get("unlink", ""),

@@ -1,6 +1,7 @@
 """Photographs of report and console in both languages and themes, by a headless Chromium."""
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -11,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
-from patron.answers.watch_list import watch_list
-from patron.interfaces.console.mount import VISITOR_PAGES
+from patron.interfaces.console.page_walk import walk_pages
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
-from patron.schema.access_rights import VISITOR, Actor
+from patron.schema.access_rights import VISITOR, Actor, Grant, Role, rights_of_user
 from patron.schema.errors import MissingExtra
 from patron.storage.shop import Shop
 
@@ -36,6 +37,8 @@ WIDTHS = {"": 1400, "-wide": 1920, "-narrow": 390}
 """Widths that pages are photographed at, pixels, by what their names end in."""
 THEMES = ("light", "dark")
 PATIENCE_SECONDS = 20
+EVERYBODY = Actor("photographer", rights_of_user(Role, Grant))
+"""Who sees every page."""
 
 
 @contextmanager
@@ -81,8 +84,8 @@ def browser() -> Iterator[Any]:
 def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
     """Photograph every page, in every language and theme, at every width. Raises NoRunYet, MissingExtra."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
-        pages = {name: f"{address}{path}" for name, path in _paths(shop).items()}
+    with tempfile.TemporaryDirectory() as scratch, served(shop, EVERYBODY) as address, browser() as opened:
+        pages = {_file_name(route): f"{address}{path}" for route, path in _walk(address).items()}
         taken: list[Path] = []
         for locale in LOCALES:
             report = write_report(shop, Path(scratch) / f"{locale}.html", locale).path
@@ -93,14 +96,14 @@ def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
     return taken
 
 
-def _paths(shop: Shop) -> dict[str, str]:
-    paths = {name.replace("_", "-"): path for name, path in VISITOR_PAGES.items()} | {
-        "customers": "/customers?sort=churn_probability",
-        "styleguide": "/styleguide",
-    }
-    view = shop.snapshot()
-    watched = watch_list(view, limit=1) if view else ()
-    return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths
+def _walk(address: str) -> dict[str, str]:
+    """One address of every page that links lead to, by the path of its route."""
+    with httpx.Client(base_url=address, follow_redirects=True, timeout=PATIENCE_SECONDS) as client:
+        return walk_pages(client.get)
+
+
+def _file_name(route: str) -> str:
+    return re.sub(r"\W+", "-", route).strip("-").replace("_", "-") or "today"
 
 
 def _shoot(opened: Any, url: str, path: Path, theme: str) -> list[Path]:

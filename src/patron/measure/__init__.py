@@ -5,6 +5,8 @@ READS = (
     "propensities",
     "exposures",
     "order_lines",
+    "customers",
+    "traits",
     "scores",
     "features",
     "events",
@@ -17,6 +19,8 @@ WRITES = (
     "forecast_checks",
     "drift",
     "model_alarms",
+    "cohorts",
+    "cohort_months",
     "list_sources",
     "product_responses",
 )

@@ -7,6 +7,7 @@ Times are UTC. Shares are 0 to 1.
 from patron.schema.table_definition import Table
 from patron.schema.tables import (
     category_tables,
+    cohort_tables,
     contract_tables,
     decision_tables,
     fact_tables,
@@ -20,6 +21,7 @@ from patron.schema.tables import (
     survival_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
+from patron.schema.tables.cohort_tables import *  # noqa: F403
 from patron.schema.tables.contract_tables import *  # noqa: F403
 from patron.schema.tables.decision_tables import *  # noqa: F403
 from patron.schema.tables.fact_tables import *  # noqa: F403
@@ -45,6 +47,7 @@ TABLES: tuple[Table, ...] = tuple(
         segment_tables,
         survival_tables,
         decision_tables,
+        cohort_tables,
         recommendation_tables,
         fairness_tables,
     )

@@ -1,12 +1,13 @@
 """The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -53,6 +54,7 @@ from patron.storage.workspace_identity import (
 from patron.storage.workspace_lock import WorkspaceLock
 from patron.storage.workspace_store import key_place, lake_id, make_store, open_store, require_layout_1, upgrade_layout
 
+Fact = TypeVar("Fact")
 PRIVATE = 0o700
 LOCK_TIMEOUT_SECONDS = 10.0
 """How long a process waits for a lock of the workspace, unless it is told otherwise."""
@@ -103,6 +105,10 @@ class Snapshot:
     def table_version(self, name: str) -> int | None:
         """Version of a table as the run left it; None when it had not been written."""
         return self._tables.version(name)
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:  # noqa: ARG002 - what keeps it needs the name
+        """What `make` returns about the run as a whole; computed once a run where its reader is kept."""
+        return make()
 
     @property
     def _tables(self) -> PinnedTables:

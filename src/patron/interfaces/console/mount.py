@@ -1,4 +1,4 @@
-"""Add the console's pages to an application, and warm what its first readers ask for."""
+"""Add the console's pages to an application, and prepare what its first readers ask for."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -38,9 +38,9 @@ from patron.interfaces.console import (
     watch_list_pages,
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
-from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_routes import answer_unknown
+from patron.interfaces.console.preparation import keep_prepared
 from patron.schema.access_rights import VISITOR
 
 CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
@@ -93,8 +93,9 @@ def add_console(app: FastAPI) -> None:
 @asynccontextmanager
 async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=warm, args=(app.state.console, stopping.is_set), name="warm", daemon=True)
+    stopping, app.state.prepared = threading.Event(), threading.Event()
+    arguments = (app.state.console, stopping, app.state.prepared)
+    thread = threading.Thread(target=keep_prepared, args=arguments, name="prepare", daemon=True)
     thread.start()
     yield
     stopping.set()

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -25,6 +26,7 @@ from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
+from patron.interfaces.i18n.translations import Words
 from patron.schema.access_rights import Action, Area
 from patron.service.recommendation_preview import PreviewQuery, preview_recommendations
 
@@ -68,12 +70,8 @@ def recommendations(request: Request) -> Response:
 def models(request: Request) -> Response:
     """Questions, champions and how well they do."""
     console = console_of(request)
-    answers, texts = console.answers, console.words(request)
-    formats, facts = console.formats(texts), answers.models()
-    charts = answers.cached(
-        ("model charts", texts.locale),
-        lambda: {question.question: deciles(question, texts, formats) for question in facts.questions},
-    )
+    texts, facts = console.words(request), console.answers.models()
+    formats = console.formats(texts)
     return console.page(
         request,
         "models.html",
@@ -82,21 +80,26 @@ def models(request: Request) -> Response:
         models=facts,
         fairness_sentences=list(fairness_sentences(facts.fairness, texts, formats)),
         fairness_notes=list(fairness_notes(facts.fairness, texts, formats)) if facts.fairness else [],
-        charts=charts,
-        spreads=answers.cached(
-            ("spread charts", texts.locale),
-            lambda: {question.question: spread(question, texts, formats) for question in facts.questions},
-        ),
-        drivers=answers.cached(("churn driver chart", texts.locale), lambda: drivers_chart(facts, texts, formats)),
-        dependence=answers.cached(
-            ("partial dependence charts", texts.locale), lambda: dependence_charts(facts, texts, formats)
-        ),
-        drift_chart=answers.cached(("drift chart", texts.locale), lambda: drift_chart(facts, texts, formats)),
-        repeat_charts=answers.cached(
-            ("repeat purchase charts", texts.locale),
-            lambda: repeat_purchase_charts(facts.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
-        ),
+        **model_charts(console, texts),
     )
+
+
+def model_charts(console: Console, texts: Words) -> dict[str, Any]:
+    """The charts of the page, drawn once a run and language."""
+    facts, formats = console.answers.models(), console.formats(texts)
+
+    def draw() -> dict[str, Any]:
+        model = repeat_purchase_model(console.answers.shop)
+        return {
+            "charts": {one.question: deciles(one, texts, formats) for one in facts.questions},
+            "spreads": {one.question: spread(one, texts, formats) for one in facts.questions},
+            "drivers": drivers_chart(facts, texts, formats),
+            "dependence": dependence_charts(facts, texts, formats),
+            "drift_chart": drift_chart(facts, texts, formats),
+            "repeat_charts": repeat_purchase_charts(facts.repeat_purchase, model, texts, formats),
+        }
+
+    return console.answers.cached(("model charts", texts.locale), draw)
 
 
 PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")

@@ -53,9 +53,9 @@ def _version(console: Console) -> object:
         return None
 
 
-def _drawings(*found: object) -> Iterator[Callable[[], str]]:
+def _drawings(*values: object) -> Iterator[Callable[[], str]]:
     """What draws all charts among these, wide and narrow: a drawing is kept."""
-    for one in found:
+    for one in values:
         if isinstance(one, Chart):
             yield from (one.svg, one.narrow_svg)
         elif isinstance(one, Mapping):

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from patron import predict
+from patron import measure, predict
+from patron.measure.cohorts import write_cohorts
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
@@ -559,6 +560,7 @@ def fill(shop: Shop) -> Shop:
             view = shop.view(predict.READS, predict.WRITES, run=run)
             for build in (build_repeat_purchase, build_value_parts, build_value_at_risk):
                 build(view)
+            write_cohorts(shop.view(measure.READS, measure.WRITES, run=run))
         finish(shop, run)
     with shop.store.begin() as connection:
         connection.execute(

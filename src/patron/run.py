@@ -21,6 +21,7 @@ from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import OutboxSummary, deliver
 from patron.engage.outbox_offers import OFFERS, has_offers, is_sent, remove_offers
 from patron.govern.vault import Vault
+from patron.measure.cohorts import write_cohorts
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
@@ -148,6 +149,7 @@ STEPS = (
     Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),
     Step("survival", predict, (build_survival_curves, build_early_warnings)),
     Step("alarms", measure, (write_model_alarms,)),
+    Step("cohorts", measure, (write_cohorts,)),
 )
 
 

@@ -1,11 +1,21 @@
 """The list holds every customer of the run once, whatever it is searched, filtered, sorted or paged by."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from patron.answers.customer_index import customer_index
-from patron.answers.customer_list import COLUMNS, PAGE_SIZE, SORTS, CustomerQuery, Period, Range, customer_table
+from patron.answers.customer_list import (
+    COLUMNS,
+    PAGE_SIZE,
+    SORTS,
+    CustomerQuery,
+    Period,
+    Range,
+    customer_table,
+    find_buyers,
+)
 from patron.answers.customer_list import find_customers as find
 from patron.schema.errors import BadQuery
 from patron.storage.last_run import last_run
@@ -166,6 +176,18 @@ def test_who_bought_of_a_category_is_who_has_such_an_order_line(made_shop, rows_
         row.customer_id for row in rows(made_shop, product="p3")
     }
     assert rows(made_shop, product="Product 3")
+
+
+def test_a_category_that_the_index_does_not_keep_is_looked_up(last):
+    index = customer_index(last)
+    assert [one.value for one in index.categories] == sorted(
+        index.buyers, key=lambda name: (-find_buyers(last, index, "category", name).sum(), name)
+    )
+    rare = replace(index, buyers={})
+    for one in index.categories:
+        kept, looked_up = (find_buyers(last, some, "category", one.value) for some in (index, rare))
+        assert (kept == looked_up).all()
+        assert kept.sum() == one.customer_count
 
 
 def test_a_file_has_everybody_of_the_list_in_its_order_with_the_same_values(made_shop):

@@ -1,13 +1,17 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import sqrt
 
 import pytest
 
+from patron import measure
 from patron.answers.cohort_sums import cohort_sums, known_groupings, month_number, month_text
 from patron.answers.payback import paybacks, unused_costs
 from patron.answers.retention import MOST_GROUPS, OTHER, retention
 from patron.answers.revenue import cohorts
 from patron.answers.share_intervals import REACH_95, share_interval
+from patron.measure.cohorts import write_cohorts
+from patron.schema.tables import COHORT_MONTHS, COHORTS
 from patron.storage.runs import Run
 
 IN_JUNE = Run.at(datetime(2024, 6, 10, tzinfo=UTC))
@@ -36,7 +40,10 @@ def view(snapshot_of, order_of):
     ]
     country = {"customer_id": "cy", "trait": "country", "value": "FR", "event_id": "e", "occurred_at": at(4, 1)}
     traits = [country | {"known_at": at(4, 1)}, country | {"value": "BE", "event_id": "f", "known_at": at(5, 1)}]
-    return snapshot_of(IN_JUNE, **(rows | {"customers": customers, "order_lines": lines, "traits": traits}))
+    facts = snapshot_of(IN_JUNE, **(rows | {"customers": customers, "order_lines": lines, "traits": traits}))
+    write_cohorts(facts.shop.view(measure.READS, measure.WRITES, run=IN_JUNE, pinned=facts.pinned))
+    written = {table.name: facts.shop.lake.version(table) for table in (COHORTS, COHORT_MONTHS)}
+    return replace(facts, pinned={**facts.pinned, **written})
 
 
 def shown(view, grouping="month", *, measure="share", group=None, months=12):

@@ -40,7 +40,8 @@ def churn_reasons(view: Snapshot, customers: pa.Table) -> dict[str, tuple[ChurnR
     None where the run has no reasons of anybody: its champion does not explain itself, or it is an older run.
     """
     of_run = f"run_id = '{view.run.run_id}' and question = 'churn'"
-    if not view.query(f"select 1 as one from reasons where {of_run} limit 1").num_rows:
+    any_reason = f"select 1 as one from reasons where {of_run} limit 1"
+    if not view.once("has churn reasons", lambda: view.query(any_reason).num_rows):
         return None
     sql = f"""
 select r.customer_id, r.code, r.contribution, r.fact, r.usual, r.basis, r.of_count, r.window_days, r.days_ago

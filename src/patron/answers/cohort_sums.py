@@ -1,24 +1,20 @@
-"""Customers by the month of their first order and another trait, summed by months since: what retention is made of."""
+"""Cohorts of a run: customers by the month of their first order and another trait, summed by months since."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
+from patron.schema.questions import VALUE
 from patron.storage.engine import literal
 from patron.storage.last_run import records
-from patron.storage.margin import margin_sum
-from patron.storage.missing_forecasts import scores_sql
+from patron.storage.missing_forecasts import missing_forecasts
 from patron.storage.shop import Snapshot
 
 Grouping = Literal["month", "channel", "category", "country"]
 GROUPINGS: tuple[Grouping, ...] = ("month", "channel", "category", "country")
 REACH_80 = 1.2815515655446004
 """Standard errors on either side of an 80 % interval."""
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -75,26 +71,28 @@ class CohortSums:
 
 
 def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
-    """Sum cohorts by month, by the shop's clock, and by another trait of each customer unless grouped by month."""
-    zone = view.settings.shop.time_zone
-    as_of = view.run.as_of.astimezone(ZoneInfo(zone))
-    days = _days(view, (as_of.date() - EPOCH).days)
-    firsts = _firsts_sql(grouping, literal(zone))
-    counted = {(row["grp"], row["cohort"]): row for row in records(view.query(f"{firsts} {_COUNTS}", days=days))}
-    forecasts = {
-        (row["grp"], row["cohort"]): ForecastSum(row["scored_count"], row["value_cents"], row["variance"])
-        for row in records(view.query(f"{firsts} {_forecasts_sql(view)}", days=days))
-    }
-    ages: dict[tuple[str, int], dict[int, AgeSum]] = {}
-    for row in records(view.query(f"{firsts}, {_ages_sql(view)}", days=days)):
-        group, month, age = (row.pop(name) for name in ("grp", "cohort", "age"))
+    """Cohorts of a run by month of the shop's clock and, unless they are grouped by month, a trait of each customer."""
+    of_run = f"where run_id = {literal(view.run.run_id)} and split_by = {literal(grouping)}"
+    ages: dict[tuple[str, str], dict[int, AgeSum]] = {}
+    columns = "active_count, paid_cents, margin_cents, paid_squares, margin_squares"
+    sql = f"select group_code, first_month, age_months, {columns} from cohort_months {of_run}"
+    for row in records(view.query(sql)):
+        group, month, age = (row.pop(name) for name in ("group_code", "first_month", "age_months"))
         ages.setdefault((group, month), {})[age] = AgeSum(**row)
+    has_forecast = all(one.question != VALUE.name for one in missing_forecasts(view))
+    as_of = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
     return CohortSums(
         month_number(as_of.strftime("%Y-%m")),
         (as_of.day, as_of.hour, as_of.minute, as_of.second) != (1, 0, 0, 0),
         tuple(
-            CohortSum(*key, row["customer_count"], ages.get(key, {}), forecasts.get(key, NO_FORECAST))
-            for key, row in sorted(counted.items())
+            CohortSum(
+                row["group_code"],
+                month_number(row["first_month"]),
+                row["customer_count"],
+                ages.get((row["group_code"], row["first_month"]), {}),
+                _forecast(row) if has_forecast else NO_FORECAST,
+            )
+            for row in records(view.query(f"select * from cohorts {of_run} order by group_code, first_month"))
         ),
         _forecast_error(view),
     )
@@ -102,13 +100,12 @@ def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
 
 def known_groupings(view: Snapshot) -> tuple[Grouping, ...]:
     """Groupings that the shop's data can tell apart."""
-    sql = """
-select count(distinct coalesce(acquisition_channel, '')) as channel,
-  (select count(distinct category) from order_lines) as category,
-  (select count(distinct value) from traits where trait = 'country') as country
-from customers where is_identified and first_order_at is not null"""
-    row = records(view.query(sql))[0]
-    return ("month", *(name for name in GROUPINGS[1:] if row[name] > (name != "country")))
+    sql = f"""
+select split_by, count(distinct group_code) as group_count from cohorts
+where run_id = {literal(view.run.run_id)} and split_by <> 'month' and (group_code <> '' or split_by = 'channel')
+group by split_by"""
+    counts = {row["split_by"]: row["group_count"] for row in records(view.query(sql))}
+    return ("month", *(name for name in GROUPINGS[1:] if counts.get(name, 0) > (name != "country")))
 
 
 def month_number(month: str) -> int:
@@ -122,80 +119,9 @@ def month_text(number: int) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def _days(view: Snapshot, last_day: int) -> pa.Table:
-    """The month of every day since the first order: to look it up is faster than to write each line's date."""
-    first_at = records(view.query("select min(ordered_at) as first_at from order_lines"))[0]["first_at"]
-    first_day = (
-        last_day
-        if first_at is None
-        else (first_at.astimezone(ZoneInfo(view.settings.shop.time_zone)).date() - EPOCH).days
-    )
-    numbers = list(range(first_day, last_day + 1))
-    months = [month_number((EPOCH + timedelta(days=day)).strftime("%Y-%m")) for day in numbers]
-    return pa.table({"day": pa.array(numbers, pa.int64()), "month": pa.array(months, pa.int64())})
-
-
-def _firsts_sql(grouping: Grouping, zone: str) -> str:
-    """The cohort and the group of each customer; the group of one of whom it is not known is empty."""
-    joined = {
-        "month": "",
-        "channel": "",
-        "category": """
-left join (
-  select customer_id, category as grp,
-    row_number() over (partition by customer_id order by gross desc, category) as place
-  from (
-    select l.customer_id, l.category, cast(sum(l.gross_cents) as bigint) as gross
-    from order_lines l join customers f on f.customer_id = l.customer_id and f.first_order_at = l.ordered_at
-    where not l.is_refund and l.category is not null group by l.customer_id, l.category
-  ) first_orders
-) g on g.customer_id = c.customer_id and g.place = 1""",
-        "country": """
-left join (
-  select customer_id, value as grp, row_number() over (
-    partition by customer_id order by known_at desc, event_id desc) as place
-  from traits where trait = 'country'
-) g on g.customer_id = c.customer_id and g.place = 1""",
-    }[grouping]
-    group = {"month": "''", "channel": "coalesce(c.acquisition_channel, '')"}.get(grouping, "coalesce(g.grp, '')")
-    return f"""
-with firsts as (
-  select c.customer_id, d.month as cohort, {group} as grp
-  from customers c join days d on d.day = local_day(c.first_order_at, {zone}){joined}
-  where c.is_identified and c.first_order_at is not null
-)"""
-
-
-_COUNTS = "select grp, cohort, count(*) as customer_count from firsts group by grp, cohort"
-
-
-def _ages_sql(view: Snapshot) -> str:
-    """Squares of what each customer has paid so far grow by what is new times twice the sum less what is new."""
-    margin = margin_sum("true", view.settings.shop.margin_share)
-    so_far = "sum({0}) over (partition by customer_id order by month)"
-    return f"""
-monthly as (
-  select l.customer_id, d.month, max(case when l.is_refund then 0 else 1 end) as is_active,
-    cast(sum(l.paid_cents) as bigint) as paid, {margin} as margin
-  from order_lines l join days d on d.day = local_day(l.ordered_at, {literal(view.settings.shop.time_zone)})
-  where l.is_identified group by l.customer_id, d.month
-), grown as (
-  select *, {so_far.format("paid")} as paid_so_far, {so_far.format("margin")} as margin_so_far from monthly
-)
-select f.grp, f.cohort, m.month - f.cohort as age, cast(sum(m.is_active) as bigint) as active_count,
-  cast(sum(m.paid) as bigint) as paid_cents, cast(sum(m.margin) as double) as margin_cents,
-  sum(cast(m.paid as double) * (2 * m.paid_so_far - m.paid)) as paid_squares,
-  sum(cast(m.margin as double) * cast(2 * m.margin_so_far - m.margin as double)) as margin_squares
-from grown m join firsts f on f.customer_id = m.customer_id
-where m.month >= f.cohort group by f.grp, f.cohort, m.month - f.cohort"""
-
-
-def _forecasts_sql(view: Snapshot) -> str:
-    error = f"(coalesce(s.high, s.value) - coalesce(s.low, s.value)) / {2 * REACH_80}"
-    return f"""
-select f.grp, f.cohort, count(*) as scored_count, sum(s.value) as value_cents, sum({error} * {error}) as variance
-from {scores_sql(view, "value")} s join firsts f on f.customer_id = s.customer_id
-where s.run_id = '{view.run.run_id}' group by f.grp, f.cohort"""
+def _forecast(row: Mapping[str, Any]) -> ForecastSum:
+    variance = row["squared_widths"] / (2 * REACH_80) ** 2
+    return ForecastSum(row["scored_count"], row["expected_cents"], variance)
 
 
 def _forecast_error(view: Snapshot) -> float | None:

@@ -269,6 +269,8 @@ def match_customers(
 
 def find_buyers(view: Snapshot, index: CustomerIndex, kind: str, name: str) -> np.ndarray:
     """Mask of the customers who bought of a category, or a product by its number or name."""
+    if kind == "category" and name in index.buyers:
+        return np.unpackbits(index.buyers[name], count=len(index)).astype(bool)
     condition = {
         "category": "l.category = $name",
         "product": "l.product_id in (select product_id from products where product_id = $name"

@@ -150,7 +150,8 @@ where o.is_identified order by o.local_day"""
 
 
 def _model_row(view: Snapshot) -> dict[str, Any] | None:
-    rows = records(view.query(f"select * from repeat_purchase_models where run_id = '{view.run.run_id}'"))
+    sql = f"select * from repeat_purchase_models where run_id = '{view.run.run_id}'"
+    rows = view.once("repeat purchase model", lambda: records(view.query(sql)))
     return rows[0] if rows else None
 
 

@@ -13,6 +13,10 @@ BY_RECENCY = "recency_only"
 
 def mean_by_recency(view: Snapshot, question: str) -> float | None:
     """Mean score of a question whose champion looks at nothing but the last order; None for another champion."""
+    return view.once(("mean by recency", question), lambda: _mean_by_recency(view, question))
+
+
+def _mean_by_recency(view: Snapshot, question: str) -> float | None:
     sql = f"""
 select max(model_version) as version, {exact_sum("value")} / nullif(count(*), 0) as mean
 from scores where run_id = '{view.run.run_id}' and question = '{question}'"""

@@ -165,9 +165,6 @@ where s.run_id = '{view.run.run_id}' order by s.horizon_days""",
             customer=customer,
         )
     )
-    longest = records(
-        view.query(f"select max(horizon_days) as days from survival_backtests where run_id = '{view.run.run_id}'")
-    )[0]["days"]
     return CustomerSurvival(
         is_active=bool(rows) or view.run.as_of - last_order_at <= timedelta(days=PAUSE_DAYS),
         points=tuple(
@@ -181,12 +178,17 @@ where s.run_id = '{view.run.run_id}' order by s.horizon_days""",
         ),
         expected_days=rows[-1]["expected_days"] if rows else None,
         of_days=rows[-1]["horizon_days"] - PAUSE_DAYS if rows else None,
-        later=_later(view, longest or PAUSE_DAYS),
+        later=view.once("later horizons", lambda: _later(view, _longest_days(view))),
     )
 
 
 def _is_without_churn(view: Snapshot) -> bool:
     return any(one.question == CHURN.name for one in missing_forecasts(view))
+
+
+def _longest_days(view: Snapshot) -> int:
+    sql = f"select max(horizon_days) as days from survival_backtests where run_id = '{view.run.run_id}'"
+    return records(view.query(sql))[0]["days"] or PAUSE_DAYS
 
 
 def _later(view: Snapshot, longest_days: int) -> tuple[LaterHorizon, ...]:

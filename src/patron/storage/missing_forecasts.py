@@ -115,6 +115,10 @@ def as_summary(missing: tuple[MissingForecast, ...]) -> list[dict[str, str | Non
 
 def missing_forecasts(view: Snapshot) -> tuple[MissingForecast, ...]:
     """Questions that a completed run could not answer."""
+    return view.once("missing forecasts", lambda: _missing_of(view))
+
+
+def _missing_of(view: Snapshot) -> tuple[MissingForecast, ...]:
     return tuple(
         MissingForecast(
             one["question"], one["reason"], datetime.fromisoformat(one["ready_at"]) if one["ready_at"] else None

@@ -1,10 +1,10 @@
 """Every table as one completed run left it: what answers and commands read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
@@ -19,6 +19,8 @@ from patron.storage.store import Store
 
 if TYPE_CHECKING:
     from patron.storage.shop import Shop
+
+Fact = TypeVar("Fact")
 
 
 class Past(Enum):
@@ -81,6 +83,10 @@ class Snapshot:
     def table_version(self, name: str) -> int | None:
         """Version of a table as the run left it; None when it had not been written."""
         return self.tables.version(name)
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:  # noqa: ARG002 - what keeps it needs the name
+        """What `make` returns about the run as a whole; computed once a run where its reader is kept."""
+        return make()
 
     @property
     def tables(self) -> PinnedTables:

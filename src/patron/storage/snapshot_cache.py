@@ -2,9 +2,10 @@
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import duckdb
@@ -14,6 +15,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.snapshot import Fact
 
 NEWEST = frozenset({"events"})
 """Tables that are read at their newest version, not as the run left them."""
@@ -34,6 +36,7 @@ class SnapshotReader:
         self._lock = threading.Lock()
         self._files: dict[str, Sequence[str]] = {}
         """Files of each table that is known as a view."""
+        self._facts: dict[object, Any] = {}
 
     def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
@@ -46,6 +49,12 @@ class SnapshotReader:
             for name, rows in tables.items():
                 cursor.register(name, rows)
             return cursor.sql(sql, params=parameters or None).to_arrow_table()
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:
+        """What `make` returned when it was first asked for; two who ask at once may both compute it."""
+        if name not in self._facts:
+            self._facts[name] = make()
+        return self._facts[name]
 
     def _open_table(self, table: Table) -> None:
         """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
@@ -69,6 +78,10 @@ class CachedSnapshot(Snapshot):
         except duckdb.Error:
             # why: the slow way reads what is newest too, and reports what is wrong in the project's own errors
             return super().query(sql, parameters, **tables)
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:
+        """What `make` returns about the run as a whole: computed once until another run is read."""
+        return reader_of(self).once(name, make)
 
 
 _READERS: WeakKeyDictionary[Shop, tuple[object, SnapshotReader]] = WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""Add the console's pages to an application, and warm what its first readers ask for."""
+"""Add the console's pages to an application, and prepare what its first readers ask for."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -45,8 +45,8 @@ from patron.interfaces.console import (
     webhook_pages,
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
-from patron.interfaces.console.overview_pages import warm
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.preparation import keep_prepared
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.schema.access_rights import VISITOR
 
@@ -113,8 +113,9 @@ async def answer_unknown(request: Request, error: Exception) -> Response:
 @asynccontextmanager
 async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=warm, args=(app.state.console, stopping.is_set), name="warm", daemon=True)
+    stopping, app.state.prepared = threading.Event(), threading.Event()
+    arguments = (app.state.console, stopping, app.state.prepared)
+    thread = threading.Thread(target=keep_prepared, args=arguments, name="prepare", daemon=True)
     thread.start()
     yield
     stopping.set()

@@ -1,9 +1,6 @@
 """The overview: key figures of a period, people and decisions of the last run."""
 
-import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -12,7 +9,6 @@ from fastapi.responses import Response
 from patron.answers.customer_list import CustomerQuery
 from patron.answers.period_figures import PeriodFigure, PeriodFigures
 from patron.answers.periods import COMPARISONS, Period, PeriodQuery
-from patron.commands.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
 from patron.interfaces.charts.period_chart import revenue_in_period
@@ -21,16 +17,13 @@ from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.period_parameters import PERIOD_PARAMETERS, period_address, period_query
-from patron.interfaces.http.retention_view import retention_of
 from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.i18n.translations import Words, choose_locale, words
+from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import PatronError
 
 router = APIRouter(route_class=GuardedRoute)
-LOG = logging.getLogger(__name__)
 VIEWS = ("figures", "people", "decisions")
 GROUPS = ("shop", "customers", "new_customers")
 LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
@@ -121,17 +114,6 @@ def _period_chart(console: Console, query: PeriodQuery, texts: Words) -> Chart:
     )
 
 
-def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
-    """Compute what the overview and the list show, so that their first readers need not wait; ends when it stops."""
-    try:
-        texts = words(choose_locale(console.answers.shop.settings.shop.locale))
-        charts = (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())
-        drawn = [draw for chart in charts if chart is not None for draw in (chart.svg, chart.narrow_svg)]
-        cohorts = partial(retention_of, console.answers, "share", "month", None, 12)
-        contacts = partial(prepare_contacts, console.answers.shop)
-        for compute in (*drawn, console.answers.models, console.answers.customer_index, contacts, cohorts):
-            if is_stopping():
-                return
-            compute()
-    except PatronError as error:  # why: the reader sees the reason in the page's language
-        LOG.info("nothing to prepare: %s", error)
+def opening_charts(console: Console, texts: Words) -> tuple[Chart | None, ...]:
+    """The charts of the page as it opens."""
+    return (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())

@@ -37,7 +37,7 @@ class Answers:
 
     def cached(self, name: object, make: Callable[[], Answer]) -> Answer:
         """Answer of this name for the last run; `make` computes it the first time. Raises NoRunYet."""
-        version = self._last_version()
+        version = self.last_version()
         with self._lock:
             self._drop_older(version)
             # why: a run that finishes meanwhile puts other dictionaries in place; an answer made here is then dropped
@@ -49,7 +49,7 @@ class Answers:
 
     def cached_per_customer(self, name: object, make: Callable[[], Answer]) -> Answer:
         """As `cached`, for answers about single customers: only the most recently used stay. Raises NoRunYet."""
-        version = self._last_version()
+        version = self.last_version()
         with self._lock:
             self._drop_older(version)
             cached_per_customer = self._cached_per_customer
@@ -63,7 +63,8 @@ class Answers:
                 cached_per_customer.popitem(last=False)
         return answer
 
-    def _last_version(self) -> object:
+    def last_version(self) -> object:
+        """Which run readers see: another one after each run that completes. Raises NoRunYet."""
         return last_run(self.shop).version
 
     def _drop_older(self, version: object) -> None:

@@ -7,6 +7,7 @@ Times are UTC. Shares are 0 to 1.
 from patron.schema.table_definition import Table
 from patron.schema.tables import (
     category_tables,
+    cohort_tables,
     contract_tables,
     decision_tables,
     fact_tables,
@@ -21,6 +22,7 @@ from patron.schema.tables import (
     task_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
+from patron.schema.tables.cohort_tables import *  # noqa: F403
 from patron.schema.tables.contract_tables import *  # noqa: F403
 from patron.schema.tables.decision_tables import *  # noqa: F403
 from patron.schema.tables.fact_tables import *  # noqa: F403
@@ -48,6 +50,7 @@ TABLES: tuple[Table, ...] = tuple(
         survival_tables,
         decision_tables,
         task_tables,
+        cohort_tables,
         recommendation_tables,
         fairness_tables,
     )

@@ -1,0 +1,74 @@
+"""What the first readers of a run would wait for, computed before they ask: at the start, and after each run."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from patron.answers.watch_list import watch_list_history
+from patron.commands.customer_contacts import prepare_contacts
+from patron.interfaces.charts.chart import Chart
+from patron.interfaces.console.overview_pages import opening_charts
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.retention_view import retention_of
+from patron.interfaces.http.work_routes import run_items_of
+from patron.interfaces.i18n.translations import choose_locale, words
+from patron.schema.errors import PatronError
+from patron.storage.last_run import last_run
+
+LOG = logging.getLogger(__name__)
+CHECK_SECONDS = 5.0
+"""How often to look whether another run has completed."""
+
+
+def keep_prepared(console: Console, stopping: threading.Event, prepared: threading.Event) -> None:
+    """Prepare each run once it has completed, until told to stop; `prepared` is set once nothing is left to do."""
+    version: object = None
+    while not stopping.is_set():
+        newest = _version(console)
+        if newest is not None and newest != version:
+            prepare(console, stopping.is_set)
+        version = newest
+        prepared.set()
+        stopping.wait(CHECK_SECONDS)
+
+
+def prepare(console: Console, is_stopping: Callable[[], bool]) -> None:
+    """Compute what overview, Today, lists, models and retention show, the most awaited first; ends when it stops."""
+    try:
+        for compute in _steps(console):
+            if is_stopping():
+                return
+            compute()
+    except PatronError as error:  # why: the reader sees the reason in the page's language
+        LOG.info("nothing to prepare: %s", error)
+
+
+def _version(console: Console) -> object:
+    """Which run readers see; None before any."""
+    try:
+        return console.answers.last_version()
+    except PatronError:
+        return None
+
+
+def _drawings(*values: object) -> Iterator[Callable[[], str]]:
+    """What draws all charts among these, wide and narrow: a drawing is kept."""
+    for one in values:
+        if isinstance(one, Chart):
+            yield from (one.svg, one.narrow_svg)
+        elif isinstance(one, Mapping):
+            yield from _drawings(*one.values())
+        elif isinstance(one, tuple):
+            yield from _drawings(*one)
+
+
+def _steps(console: Console) -> Iterator[Callable[[], object]]:
+    answers, texts = console.answers, words(choose_locale(console.answers.shop.settings.shop.locale))
+    yield from _drawings(opening_charts(console, texts))
+    yield partial(run_items_of, answers)
+    yield answers.customer_index
+    yield partial(answers.cached, "watch list history", lambda: watch_list_history(last_run(answers.shop)))
+    yield answers.models
+    yield partial(prepare_contacts, answers.shop)
+    yield partial(retention_of, answers, "share", "month", None, 12)

@@ -1,0 +1,64 @@
+import shutil
+import threading
+
+import pytest
+
+from patron.interfaces.console import preparation
+from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.application import create_app
+from patron.storage.shop import Shop
+from patron.storage.store import RUNS
+
+PREPARED = ("customer_index", "models", "run items", "watch list history", ("cohort sums", "month"))
+
+
+PATIENCE_SECONDS = 300
+"""On a machine that does much else."""
+
+
+def is_kept(answers: Answers, name: object) -> bool:
+    def missing() -> None:
+        raise LookupError(name)
+
+    try:
+        answers.cached(name, missing)
+    except LookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def console(made_shop, tmp_path):
+    """Of a copy of the made shop, whose runs may change."""
+    shutil.copytree(made_shop.folder, tmp_path / "copy")
+    shop = Shop.open(tmp_path / "copy")
+    yield create_app(shop).state.console
+    shop.close()
+
+
+def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monkeypatch):
+    monkeypatch.setattr(preparation, "CHECK_SECONDS", 0.05)
+    answers, stopping, prepared = console.answers, threading.Event(), threading.Event()
+    thread = threading.Thread(target=preparation.keep_prepared, args=(console, stopping, prepared))
+    thread.start()
+    try:
+        assert prepared.wait(PATIENCE_SECONDS)
+        assert all(is_kept(answers, name) for name in PREPARED)
+        index = answers.customer_index()
+        with answers.shop.store.begin() as connection:
+            before = connection.execute(RUNS.select().order_by(RUNS.c.as_of)).mappings().first()
+            connection.execute(RUNS.delete().where(RUNS.c.run_id != before["run_id"]))
+        for _ in range(10 * PATIENCE_SECONDS):
+            if is_kept(answers, PREPARED[-1]):
+                break
+            stopping.wait(0.1)
+        assert all(is_kept(answers, name) for name in PREPARED)
+        assert answers.customer_index().run_id == before["run_id"] != index.run_id
+    finally:
+        stopping.set()
+        thread.join(PATIENCE_SECONDS)
+
+
+def test_nothing_is_prepared_once_the_server_stops(console):
+    preparation.prepare(console, lambda: True)
+    assert not any(is_kept(console.answers, name) for name in PREPARED)

@@ -9,6 +9,7 @@ from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern import audit_log, users
 from patron.govern.second_factor import remove_factor
+from patron.govern.user_identities import list_identities, remove_passkeys
 from patron.govern.user_links import LinkKind, create_link, end_links
 from patron.govern.user_sessions import end_sessions
 from patron.govern.users import Access, User, UserState, parse_grants, parse_roles
@@ -101,8 +102,8 @@ def enable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
     """Let a disabled user in again; who never joined needs an invitation. Raises NotFound."""
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
-        has_password = bool(users.secret_of(connection, user.user_id)["password_hash"])
-        state = UserState.ACTIVE if has_password else UserState.INVITED
+        has_joined = user.has_password or bool(list_identities(connection, user.user_id))
+        state = UserState.ACTIVE if has_joined else UserState.INVITED
         users.change_user(connection, user.user_id, state=state.value)
         _log(shop, connection, "user enabled", user.user_id, by, now)
         return users.find_user(connection, user.user_id)
@@ -141,10 +142,11 @@ def count_reset_request(limits: SignInLimits, email: str, address: str, *, now: 
 
 
 def remove_second_factor(shop: Shop, name: str, *, by: str, now: datetime) -> User:
-    """Take the second factor of somebody away who lost it; all sessions end. Raises NotFound."""
+    """Take the second factor and the passkeys of somebody away who lost them; all sessions end. Raises NotFound."""
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         remove_factor(connection, user.user_id)
+        remove_passkeys(connection, user.user_id)
         end_sessions(connection, user.user_id, at=now)
         _log(shop, connection, "second factor removed", user.user_id, by, now)
         return users.find_user(connection, user.user_id)

@@ -24,6 +24,7 @@ from patron.interfaces.console import (
     key_pages,
     overview_pages,
     page_routes,
+    passkey_pages,
     policy_pages,
     privacy_pages,
     retention_pages,
@@ -49,6 +50,7 @@ CAMPAIGN_PAGES = (campaign_form_pages, campaign_pages, journey_form_pages, journ
 MODULES = (
     sign_in_pages,
     account_pages,
+    passkey_pages,
     today_pages,
     overview_pages,
     page_routes,

@@ -24,6 +24,7 @@ from patron.commands.sign_in import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import SECOND_FACTOR, GuardedRoute, needs_nothing, needs_sign_in, session_of
+from patron.interfaces.http.passkey_request import passkey_values
 from patron.interfaces.http.session_cookies import (
     FormBeforeSignIn,
     browser_of,
@@ -49,8 +50,7 @@ def sign_in_page(request: Request) -> Response:
     after = path_of_ours(request.query_params.get("next", ""))
     if request.state.session:
         return RedirectResponse(after, 303)
-    note = request.query_params.get("note", "")
-    return _page(request, "sign_in.html", next=after, email="", note=note if note in NOTES else "")
+    return show_sign_in(request, after=after)
 
 
 @router.post("/sign-in")
@@ -63,7 +63,7 @@ def sign_in_with_password(request: Request, form: FormBeforeSignIn) -> Response:
     try:
         signed_in = sign_in(shop, entered, browser_of(request), now=datetime.now(UTC), **options)
     except AccessProblem as problem:
-        return _page(request, "sign_in.html", problem, next=after, email=entered.email, note="")
+        return show_sign_in(request, problem, after=after, email=entered.email)
     if signed_in.ticket:
         return _page(request, "sign_in_code.html", next=after, ticket=signed_in.ticket)
     return enter(request, shop, signed_in, after)
@@ -80,7 +80,7 @@ def sign_in_with_code(request: Request, form: FormBeforeSignIn) -> Response:
         signed_in = enter_second_factor(shop, ticket, code, browser_of(request), now=datetime.now(UTC), **options)
     except AccessProblem as problem:
         if problem.problem == "sign_in_again":
-            return _page(request, "sign_in.html", problem, next=after, email="", note="")
+            return show_sign_in(request, problem, after=after)
         return _page(request, "sign_in_code.html", problem, next=after, ticket=ticket)
     return enter(request, shop, signed_in, after)
 
@@ -196,6 +196,15 @@ def set_new_password(request: Request, link: str, form: FormBeforeSignIn) -> Res
             return _spent(request, problem)
         return _page(request, "new_password.html", problem)
     return leave(request, "/sign-in?note=password_set")
+
+
+def show_sign_in(
+    request: Request, problem: AccessProblem | None = None, *, after: str = "/", email: str = ""
+) -> Response:
+    """The form to sign in, with what was wrong."""
+    note = request.query_params.get("note", "")
+    values = {"next": after, "email": email, "note": note if note in NOTES and not problem else ""}
+    return _page(request, "sign_in.html", problem, **values, **passkey_values(request))
 
 
 def _console(request: Request) -> Console:

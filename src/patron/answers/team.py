@@ -58,6 +58,8 @@ class Account:
     """Codes that were not used."""
     sessions: tuple[OpenSession, ...]
     passkeys: tuple[Identity, ...]
+    accounts: tuple[Identity, ...]
+    """At issuers of a single sign-on."""
 
 
 def people(shop: Shop) -> tuple[User, ...]:
@@ -93,7 +95,8 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
         for row in rows
     )
     passkeys = tuple(one for one in identities if one.issuer == PASSKEY)
-    return Account(user, codes, tuple(sessions), passkeys)
+    accounts = tuple(one for one in identities if one.issuer != PASSKEY)
+    return Account(user, codes, tuple(sessions), passkeys, accounts)
 
 
 def teams(shop: Shop) -> tuple[Team, ...]:

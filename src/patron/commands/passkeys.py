@@ -32,6 +32,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from patron.commands.only_way_in import require_other_way_in
 from patron.commands.sign_in import Browser, SignIn, begin_session
 from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.user_account import require_confirmed
@@ -196,6 +197,7 @@ def sign_in_with_passkey(  # noqa: PLR0913 - what a form and a browser say
     limits.count_address(browser.address, now=now)
     user_id = _verify(shop, place, ChallengeKind.SIGN_IN, answer, now=now)
     with shop.store.begin() as connection:
+        require_other_way_in(shop, connection, user_id)
         user = users.find_user(connection, user_id)
         if user.state == UserState.ACTIVE:
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}

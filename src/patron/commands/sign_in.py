@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.commands.only_way_in import require_other_way_in
 from patron.commands.second_factor_ticket import create_ticket, read_ticket
 from patron.commands.sign_in_limits import SignInLimits
 from patron.govern import audit_log, users
@@ -68,6 +69,8 @@ def sign_in(
             _log(shop, connection, "sign-in failed", user.user_id if user else "", now, step="password")
         raise AccessProblem("sign_in_wrong", "e-mail address or password is wrong", status=401)
     limits.forget_attempts(entered.email, browser.address)
+    with shop.store.begin() as connection:
+        require_other_way_in(shop, connection, user.user_id)
     if is_outdated(stored):
         stored = hash_password(entered.password)
         with shop.store.begin() as connection:

@@ -14,6 +14,7 @@ from pydantic_settings import SettingsError as EnvironmentError_
 from patron.schema.errors import SettingsError
 from patron.storage.access_settings import AccessSettings
 from patron.storage.channel_settings import ChannelsSettings
+from patron.storage.oidc_settings import OidcSettings
 from patron.storage.settings_problems import problems_of, unknown_key
 
 
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     value: ValueSettings = ValueSettings()
     channels: ChannelsSettings = ChannelsSettings()
     access: AccessSettings = AccessSettings()
+    oidc: OidcSettings = OidcSettings()
     rates: dict[str, float] = {}
     """Units of the shop's currency that one unit of another is worth: EUR = 1.08 in a shop of dollars."""
     store_url: str = ""

@@ -25,13 +25,13 @@ from patron.commands.user_account import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs_sign_in, session_of
-from patron.interfaces.http.passkey_request import passkey_values
+from patron.interfaces.http.other_ways_in import other_ways_in
 from patron.interfaces.http.session_cookies import leave, limits_of, path_of_ours, set_language
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import AccessProblem
 
 router = APIRouter(route_class=GuardedRoute)
-NOTES = ("saved", "password", "factor_off", "session_ended", "passkey_added", "passkey_removed")
+NOTES = ("saved", "password", "factor_off", "session_ended", "passkey_added", "passkey_removed", "account_linked")
 GROUP = 4
 """Characters of a secret between blanks, for who types it."""
 BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari"))
@@ -191,8 +191,9 @@ def show_account(request: Request, problem: AccessProblem | None = None, *, note
         limits=shop.settings.access,
         is_needed=shop.settings.access.needs_second_factor,
         browser_name=browser_name,
+        is_only_way=shop.settings.oidc.is_only_way,
         note=note,
-        **passkey_values(request),
+        **other_ways_in(request),
         **problem_values(problem),
     )
 
@@ -219,7 +220,7 @@ def _offer(
         picture=segno.make(offer.address, error="m").svg_data_uri(border=0, scale=4),
         spaced=spaced,
         is_first=is_first,
-        **passkey_values(request),
+        **other_ways_in(request),
         is_needed=_console(request).answers.shop.settings.access.needs_second_factor,
         **problem_values(problem),
     )
@@ -229,8 +230,12 @@ def confirm_again(request: Request, path: str, problem: AccessProblem | None = N
     """The question for the password, or for another way to prove who one is."""
     shop, session = _console(request).answers.shop, session_of(request)
     facts = account(shop, session.actor.user_id, now=datetime.now(UTC))
-    values = {"next": path_of_ours(path), **passkey_values(request), **problem_values(problem)}
-    values |= {"has_password": facts.user.has_password, "has_passkey": bool(facts.passkeys)}
+    values = {"next": path_of_ours(path), **other_ways_in(request), **problem_values(problem)}
+    values |= {
+        "has_password": facts.user.has_password,
+        "has_passkey": bool(facts.passkeys),
+        "has_account": bool(facts.accounts),
+    }
     return _console(request).page(request, "confirm.html", status=problem.status if problem else 200, **values)
 
 

@@ -1,4 +1,4 @@
-"""Where a request may use passkeys, and what a page says where it may not."""
+"""Ways in next to the password, as pages offer them: passkeys where a request may use them, single sign-on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,9 @@ def place_of(request: Request) -> PasskeyPlace | None:
     return passkey_place(shop, request.url.scheme, request.headers.get("host", ""))
 
 
-def passkey_values(request: Request) -> Mapping[str, Any]:
-    """What a page says of passkeys: whether it may use them, and the address of this machine under which it may."""
+def other_ways_in(request: Request) -> Mapping[str, Any]:
+    """What a page offers next to the password; for passkeys also the address of this machine under which they work."""
     url = request.url
     local = f"{url.scheme}://{LOCAL_NAME}:{url.port}{url.path}" if url.hostname in LOOPBACK and url.port else ""
-    return {"passkey_place": place_of(request), "local_address": local}
+    oidc = request.app.state.answers.shop.settings.oidc
+    return {"passkey_place": place_of(request), "local_address": local, "issuer_name": oidc.label}

@@ -128,9 +128,13 @@ class Issuer:
                 token = self._decode(tokens["id_token"], self._key_set(now=now))
             except InvalidKeyIdError:  # why: the issuer changed its keys
                 token = self._decode(tokens["id_token"], self._key_set(now=now, is_new=True))
-            said = {"nonce": nonce, "client_id": self.settings.client_id, "access_token": tokens.get("access_token")}
+            expected = {
+                "nonce": nonce,
+                "client_id": self.settings.client_id,
+                "access_token": tokens.get("access_token"),
+            }
             options: Any = {"iss": {"essential": True, "value": self.settings.issuer}}
-            claims = CodeIDToken(token.claims, token.header, options, said)
+            claims = CodeIDToken(token.claims, token.header, options, expected)
             claims.validate(now=int(now.timestamp()), leeway=LEEWAY_SECONDS)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise _refused(f"the id_token is not valid ({type(error).__name__}: {error})") from error

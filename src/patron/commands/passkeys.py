@@ -106,8 +106,8 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
     require_confirmed(session, now=now)
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
-        held = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
-        _require_room(held)
+        mine = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
+        _require_room(mine)
         challenge = generate_challenge()
         create_challenge(shop, connection, ChallengeKind.NEW_PASSKEY, challenge, user_id=user.user_id, at=now)
     options = generate_registration_options(
@@ -121,7 +121,7 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=NEEDS_USER
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(base64url_to_bytes(one.subject)) for one in held],
+        exclude_credentials=[PublicKeyCredentialDescriptor(base64url_to_bytes(one.subject)) for one in mine],
     )
     return json.loads(options_to_json(options))
 
@@ -136,18 +136,18 @@ def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, 
     if used is None or used.user_id != user_id:
         raise _expired()
     with _verifying(shop, user_id, now):
-        made = verify_registration_response(
+        registration = verify_registration_response(
             credential=answer,
             expected_challenge=challenge,
             expected_rp_id=place.name,
             expected_origin=place.origin,
             require_user_verification=True,
         )
-    identity = Identity(PASSKEY, bytes_to_base64url(made.credential_id), user_id, name, now, None)
+    identity = Identity(PASSKEY, bytes_to_base64url(registration.credential_id), user_id, name, now, None)
     with shop.store.begin() as connection:
         users.lock_users(connection)
         _require_room([one for one in list_identities(connection, user_id) if one.issuer == PASSKEY])
-        add_identity(connection, identity, proof=PublicKey(made.credential_public_key, made.sign_count))
+        add_identity(connection, identity, proof=PublicKey(registration.credential_public_key, registration.sign_count))
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(has_second_factor=True))
         _log(shop, connection, "passkey added", user_id, now, name=name)
@@ -210,9 +210,9 @@ def confirmation_options(shop: Shop, session: Session, place: PasskeyPlace, *, n
     """What a browser needs to ask somebody who signed in for a passkey again."""
     challenge, user_id = generate_challenge(), session.actor.user_id
     with shop.store.begin() as connection:
-        held = [one.subject for one in list_identities(connection, user_id) if one.issuer == PASSKEY]
+        mine = [one.subject for one in list_identities(connection, user_id) if one.issuer == PASSKEY]
         create_challenge(shop, connection, ChallengeKind.CONFIRM, challenge, user_id=user_id, at=now)
-    return _request_options(place, challenge, held)
+    return _request_options(place, challenge, mine)
 
 
 def confirm_with_passkey(
@@ -312,8 +312,8 @@ def _handle_in(answer: str) -> str:
     return base64url_to_bytes(_content(answer)["response"]["userHandle"]).decode()
 
 
-def _require_room(held: list[Identity]) -> None:
-    if len(held) >= MOST_PASSKEYS:
+def _require_room(mine: list[Identity]) -> None:
+    if len(mine) >= MOST_PASSKEYS:
         raise AccessProblem("passkey_count", f"somebody has at most {MOST_PASSKEYS} passkeys", todo="Remove one first.")
 
 

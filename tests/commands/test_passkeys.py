@@ -64,7 +64,7 @@ def actions(shop):
 def test_a_passkey_signs_its_owner_in_with_both_factors_and_says_when(shop):
     session, device, phone = join(shop), Device(), Device()
     add(shop, session, device)
-    add(shop, session, phone, name="Phone")
+    add(shop, session, phone, name="Phone", now=NOW + timedelta(minutes=1))
     later = NOW + timedelta(days=2)
     signed_in = enter(shop, device, now=later)
     found = find_session(shop, signed_in.secret, now=later)

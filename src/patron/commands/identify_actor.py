@@ -15,11 +15,11 @@ __all__ = ["Session", "csrf_token", "identify_key", "identify_session"]
 
 def identify_key(shop: Shop, secret: str, *, now: datetime) -> Actor:
     """The key of a request. Raises BadKey (401) for one that is unknown, revoked or expired."""
-    found = find_key(shop, secret, now=now) if secret else None
-    if found is None:
+    owned_key = find_key(shop, secret, now=now) if secret else None
+    if owned_key is None:
         todo = "Create one: patron keys create --source SOURCE --kind secret."
         raise BadKey(401, "the key is missing, unknown, revoked or expired", todo=todo)
-    key, owner = found
+    key, owner = owned_key
     restrictions = {one for one in (key.segment, owner.segment if owner else "") if one}
     if len(restrictions) > 1:
         what = "the key is restricted to a segment, and its owner has been restricted to another since"

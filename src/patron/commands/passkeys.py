@@ -106,8 +106,8 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
     require_confirmed(session, now=now)
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
-        mine = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
-        _require_room(mine)
+        passkeys = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
+        _require_room(passkeys)
         challenge = generate_challenge()
         create_challenge(shop, connection, ChallengeKind.NEW_PASSKEY, challenge, user_id=user.user_id, at=now)
     options = generate_registration_options(
@@ -121,7 +121,7 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=NEEDS_USER
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(base64url_to_bytes(one.subject)) for one in mine],
+        exclude_credentials=[PublicKeyCredentialDescriptor(base64url_to_bytes(one.subject)) for one in passkeys],
     )
     return json.loads(options_to_json(options))
 
@@ -210,9 +210,9 @@ def confirmation_options(shop: Shop, session: Session, place: PasskeyPlace, *, n
     """What a browser needs to ask somebody who signed in for a passkey again."""
     challenge, user_id = generate_challenge(), session.actor.user_id
     with shop.store.begin() as connection:
-        mine = [one.subject for one in list_identities(connection, user_id) if one.issuer == PASSKEY]
+        passkeys = [one.subject for one in list_identities(connection, user_id) if one.issuer == PASSKEY]
         create_challenge(shop, connection, ChallengeKind.CONFIRM, challenge, user_id=user_id, at=now)
-    return _request_options(place, challenge, mine)
+    return _request_options(place, challenge, passkeys)
 
 
 def confirm_with_passkey(
@@ -312,8 +312,8 @@ def _handle_in(answer: str) -> str:
     return base64url_to_bytes(_content(answer)["response"]["userHandle"]).decode()
 
 
-def _require_room(mine: list[Identity]) -> None:
-    if len(mine) >= MOST_PASSKEYS:
+def _require_room(passkeys: list[Identity]) -> None:
+    if len(passkeys) >= MOST_PASSKEYS:
         raise AccessProblem("passkey_count", f"somebody has at most {MOST_PASSKEYS} passkeys", todo="Remove one first.")
 
 

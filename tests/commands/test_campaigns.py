@@ -24,7 +24,7 @@ from patron.commands.measure_campaign import campaign_result, measure_campaign
 from patron.commands.plan_campaign import plan_campaign
 from patron.commands.save_campaign import example_file, save_campaign, write_example
 from patron.govern import audit_log
-from patron.govern.api_keys import Key
+from patron.govern.api_keys import Key, Owner
 from patron.run import run_loop
 from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.schema.segment_parser import parse_rule
@@ -157,13 +157,26 @@ def test_what_is_approved_is_the_version_that_was_looked_at(shop, saved):
 
 
 def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(shop, saved):
-    crm, erp = (Key(f"{number:012x}", "crm", "secret", NOW) for number in (1, 2))
-    name = saved(by=key_actor(crm, "Ann")).name
+    crm, erp = (key_actor(Key(f"{number:012x}", "crm", "secret", NOW)) for number in (1, 2))
+    name = saved(by=f"Ann via {crm}").name
     plan_campaign(shop, name, by="Ann", now=NOW)
-    for actor in (key_actor(crm, "Bo"), key_actor(crm), key_actor(erp, "ann"), "Ann"):
+    for actor in (f"Bo via {crm}", crm, f"ann via {erp}", "Ann", f"Bo via {erp}"):
         with pytest.raises(BadCampaign, match="cannot approve it"):
             approve(shop, name, by=actor, now=NOW)
-    assert approve(shop, name, by=key_actor(erp), now=NOW).state == "approved"
+    assert approve(shop, name, by="Bo (user 0a1b2c3d4e5f)", now=NOW).state == "approved"
+
+
+def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved):
+    ada, bo = "0a1b2c3d4e5f", "f5e4d3c2b1a0"
+    owned = [Key(f"{n:012x}", "crm", "secret", NOW, user_id=user_id) for n, user_id in enumerate((ada, ada, bo), 1)]
+    first, second, other = (key_actor(key, Owner("", frozenset(), "")) for key in owned)
+    for author in (first, f"Cid via {first}", f"Ada Lee (user {ada})"):
+        name = saved(by=author).name
+        plan_campaign(shop, name, by="Ann", now=NOW)
+        for actor in (first, second, f"Bo via {second}", f"Ada Lee (user {ada})"):
+            with pytest.raises(BadCampaign, match="cannot approve it"):
+                approve(shop, name, by=actor, now=NOW)
+        assert approve(shop, name, by=other, now=NOW).state == "approved"
 
 
 def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop, saved):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from patron.govern.second_factor import count_recovery_codes
+from patron.govern.user_identities import PASSKEY, Identity, list_identities
 from patron.govern.users import User, find_user, list_users
 from patron.schema.access_rights import TABLE, Action, Area, Role, rights_of_role
 from patron.storage.access_tables import SESSIONS, TEAMS, USERS
@@ -56,6 +57,9 @@ class Account:
     recovery_code_count: int
     """Codes that were not used."""
     sessions: tuple[OpenSession, ...]
+    passkeys: tuple[Identity, ...]
+    accounts: tuple[Identity, ...]
+    """At issuers of a single sign-on."""
 
 
 def people(shop: Shop) -> tuple[User, ...]:
@@ -76,6 +80,7 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
     )
     with shop.store.begin() as connection:
         user = find_user(connection, user_id)
+        identities = list_identities(connection, user_id)
         codes = count_recovery_codes(connection, user_id)
         rows = connection.execute(chosen).mappings().all()
     sessions = (
@@ -89,7 +94,9 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
         )
         for row in rows
     )
-    return Account(user, codes, tuple(sessions))
+    passkeys = tuple(one for one in identities if one.issuer == PASSKEY)
+    accounts = tuple(one for one in identities if one.issuer != PASSKEY)
+    return Account(user, codes, tuple(sessions), passkeys, accounts)
 
 
 def teams(shop: Shop) -> tuple[Team, ...]:

@@ -1,19 +1,20 @@
-"""Who takes a step, as it is written: a person, a user who signed in, an API key, or a person by way of a key."""
+"""Who takes a step, as it is written: a person, a user who signed in, a key and whose it is, or a person by a key."""
 
 import re
 import unicodedata
 
-from patron.govern.api_keys import Key
+from patron.govern.api_keys import Key, Owner
 from patron.schema.access_rights import Actor
 
 USER_AT_THE_END = re.compile(r"^(?P<person>.+) \(user (?P<user_id>[0-9a-f]+)\)$", re.DOTALL)
-KEY_AT_THE_END = re.compile(r"(?:^|^(?P<person>.+) via )key .* \((?P<key_id>[0-9a-f]{12})\)$", re.DOTALL)
+KEY_AT_THE_END = re.compile(
+    r"(?:^|^(?P<person>.+) via )key .* \((?P<key_id>[0-9a-f]{12})\)(?: of user (?P<user_id>[0-9a-f]{12}))?$", re.DOTALL
+)
 
 
-def key_actor(key: Key, name: str = "") -> str:
-    """A key, with the name of whoever uses it if it says one: A. Lee via key crm (1f0c6c1b9e2d)."""
-    by_key = f"key {key.source} ({key.key_id})"
-    return f"{name.strip()} via {by_key}" if name.strip() else by_key
+def key_actor(key: Key, owner: Owner | None = None) -> str:
+    """A key and the user whose it is, as a step writes it: key crm (1f0c6c1b9e2d) of user 5f4e3d2c1b0a."""
+    return f"key {key.source} ({key.key_id})" + (f" of user {key.user_id}" if owner else "")
 
 
 def step_actor(actor: Actor, name: str = "") -> str:
@@ -22,19 +23,24 @@ def step_actor(actor: Actor, name: str = "") -> str:
 
 
 def is_same_actor(first: str, second: str) -> bool:
-    """Whether two actors may be one: the same user or key, whatever names they give, or of the same name."""
-    (name, first_id), (other_name, other_id) = _parts(first), _parts(second)
-    has_same_id = bool(first_id) and first_id == other_id
-    return has_same_id or (bool(name) and name == other_name)
+    """Whether two actors may be one: the same user or key, keys of one user, or of the same name.
+
+    Two keys that are nobody's may be in one hand, whatever names are given with them.
+    """
+    (name, ids, is_nobodys), (other_name, other_ids, is_other_nobodys) = _parts(first), _parts(second)
+    return bool(ids & other_ids) or (bool(name) and name == other_name) or (is_nobodys and is_other_nobodys)
 
 
-def _parts(actor: str) -> tuple[str, str]:
-    """The person's name however it is written, and the id of the user or key; each empty without one."""
+def _parts(actor: str) -> tuple[str, frozenset[str], bool]:
+    """The person's name however it is written, ids of user and key, and whether it is a key that is nobody's."""
     user = USER_AT_THE_END.match(actor.strip())
     if user:
-        return _spelling(user["person"]), user["user_id"]
+        return _spelling(user["person"]), frozenset({user["user_id"]}), False
     match = KEY_AT_THE_END.match(actor.strip())
-    return (_spelling(match["person"] or ""), match["key_id"]) if match else (_spelling(actor), "")
+    if match is None:
+        return _spelling(actor), frozenset(), False
+    ids = frozenset(one for one in (match["key_id"], match["user_id"]) if one)
+    return _spelling(match["person"] or ""), ids, not match["user_id"]
 
 
 def _spelling(name: str) -> str:

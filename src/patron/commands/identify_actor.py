@@ -15,11 +15,17 @@ __all__ = ["Session", "csrf_token", "identify_key", "identify_session"]
 
 def identify_key(shop: Shop, secret: str, *, now: datetime) -> Actor:
     """The key of a request. Raises BadKey (401) for one that is unknown, revoked or expired."""
-    key = find_key(shop, secret, now=now) if secret else None
-    if key is None:
+    owned_key = find_key(shop, secret, now=now) if secret else None
+    if owned_key is None:
         todo = "Create one: patron keys create --source SOURCE --kind secret."
         raise BadKey(401, "the key is missing, unknown, revoked or expired", todo=todo)
-    return Actor(key_actor(key), key_rights(key), key_id=key.key_id)
+    key, owner = owned_key
+    restrictions = {one for one in (key.segment, owner.segment if owner else "") if one}
+    if len(restrictions) > 1:
+        what = "the key is restricted to a segment, and its owner has been restricted to another since"
+        raise BadKey(401, what, todo="Make a new key.")
+    rights = key_rights(key, owner)
+    return Actor(key_actor(key, owner), rights, key_id=key.key_id, segment=restrictions.pop() if restrictions else "")
 
 
 def identify_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from patron.commands.only_way_in import require_other_way_in, signs_in_at_issuer_only
 from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern import audit_log, users
 from patron.govern.second_factor import remove_factor
+from patron.govern.user_identities import PASSKEY, list_identities, remove_identity, remove_passkeys
 from patron.govern.user_links import LinkKind, create_link, end_links
 from patron.govern.user_sessions import end_sessions
 from patron.govern.users import Access, User, UserState, parse_grants, parse_roles
@@ -101,8 +103,8 @@ def enable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
     """Let a disabled user in again; who never joined needs an invitation. Raises NotFound."""
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
-        has_password = bool(users.secret_of(connection, user.user_id)["password_hash"])
-        state = UserState.ACTIVE if has_password else UserState.INVITED
+        has_joined = user.has_password or bool(list_identities(connection, user.user_id))
+        state = UserState.ACTIVE if has_joined else UserState.INVITED
         users.change_user(connection, user.user_id, state=state.value)
         _log(shop, connection, "user enabled", user.user_id, by, now)
         return users.find_user(connection, user.user_id)
@@ -117,6 +119,7 @@ def reset_link(shop: Shop, name: str, *, by: str, now: datetime) -> UserLink:
         user = users.resolve_user(connection, name)
         if user.state != UserState.ACTIVE:
             raise AccessProblem("not_active", "this user cannot sign in", status=409, todo="Enable or invite again.")
+        require_other_way_in(shop, connection, user.user_id)
         path = create_link(connection, LinkKind.RESET, user.user_id, by=by, at=now, lasts=RESET_LASTS)
         _log(shop, connection, "reset link created", user.user_id, by, now)
     return UserLink(user, path, is_mailed=False)
@@ -128,7 +131,7 @@ def request_reset(shop: Shop, email: str, *, compose: Compose, now: datetime) ->
         return
     with shop.store.begin() as connection:
         user = users.find_user_by_email(connection, email)
-        if user is None or user.state != UserState.ACTIVE:
+        if user is None or user.state != UserState.ACTIVE or signs_in_at_issuer_only(shop, connection, user.user_id):
             return
         path = create_link(connection, LinkKind.RESET, user.user_id, by="the user", at=now, lasts=RESET_LASTS)
         _log(shop, connection, "reset link requested", user.user_id, "", now)
@@ -141,12 +144,25 @@ def count_reset_request(limits: SignInLimits, email: str, address: str, *, now: 
 
 
 def remove_second_factor(shop: Shop, name: str, *, by: str, now: datetime) -> User:
-    """Take the second factor of somebody away who lost it; all sessions end. Raises NotFound."""
+    """Take the second factor and the passkeys of somebody away who lost them; all sessions end. Raises NotFound."""
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         remove_factor(connection, user.user_id)
+        remove_passkeys(connection, user.user_id)
         end_sessions(connection, user.user_id, at=now)
         _log(shop, connection, "second factor removed", user.user_id, by, now)
+        return users.find_user(connection, user.user_id)
+
+
+def unlink_accounts(shop: Shop, name: str, *, by: str, now: datetime) -> User:
+    """Take a user's accounts at issuers away: password and passkeys count again; all sessions end. Raises NotFound."""
+    with shop.store.begin() as connection:
+        user = users.resolve_user(connection, name)
+        for one in list_identities(connection, user.user_id):
+            if one.issuer != PASSKEY:
+                remove_identity(connection, user.user_id, one.issuer, one.subject)
+        end_sessions(connection, user.user_id, at=now)
+        _log(shop, connection, "accounts unlinked", user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 
 

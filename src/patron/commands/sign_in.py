@@ -4,31 +4,29 @@ Somebody unknown gets the same answer as somebody who is mistaken, after about t
 an entry is written either way.
 """
 
-import base64
-import hashlib
-import json
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from patron.commands.only_way_in import require_other_way_in
+from patron.commands.second_factor_ticket import create_ticket, read_ticket
 from patron.commands.sign_in_limits import SignInLimits
 from patron.govern import audit_log, users
 from patron.govern.passwords import hash_password, is_outdated, is_password, require_good_password
-from patron.govern.sealed_texts import seal, unseal
 from patron.govern.second_factor import use_code
+from patron.govern.user_identities import PASSKEY, has_identity
 from patron.govern.user_links import LinkKind, end_links, find_link, use_link
 from patron.govern.user_sessions import Browser, Session, create_session, end_sessions, session_hash
 from patron.govern.users import Access, User, UserState
 from patron.schema.access_rights import Grant, Role
-from patron.schema.errors import AccessProblem, WorkspaceError
+from patron.schema.errors import AccessProblem
 from patron.storage.access_tables import SESSIONS, USERS
 from patron.storage.shop import Shop
 
 __all__ = ["Browser", "LinkKind", "SignInLimits"]
-TICKET = "ticket between password and second factor"
-TICKET_LASTS = timedelta(minutes=5)
+PASSWORD = "password"  # noqa: S105 - how somebody signed in
 WELL_KNOWN = timedelta(days=60)
 """How long an address counts as one of a user's."""
 
@@ -71,21 +69,26 @@ def sign_in(
             _log(shop, connection, "sign-in failed", user.user_id if user else "", now, step="password")
         raise AccessProblem("sign_in_wrong", "e-mail address or password is wrong", status=401)
     limits.forget_attempts(entered.email, browser.address)
+    with shop.store.begin() as connection:
+        require_other_way_in(shop, connection, user.user_id)
     if is_outdated(stored):
         stored = hash_password(entered.password)
         with shop.store.begin() as connection:
             users.change_user(connection, user.user_id, password_hash=stored)
     if user.has_second_factor:
-        return SignIn(user.locale, ticket=_ticket(shop, user.user_id, stored, now))
+        return SignIn(user.locale, ticket=create_ticket(shop, user.user_id, stored, first=PASSWORD, now=now))
     with shop.store.begin() as connection:
-        return _begin(shop, connection, user, browser, replaces=replaces, now=now)
+        if shop.settings.access.needs_second_factor and has_identity(connection, user.user_id, PASSKEY):
+            # why: who only knows the password could set another second factor up
+            raise AccessProblem("passkey_needed", "the account has a passkey", status=403, todo="Sign in with it.")
+        return begin_session(shop, connection, user, browser, factors=PASSWORD, replaces=replaces, now=now)
 
 
 def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
     shop: Shop, ticket: str, code: str, browser: Browser, *, limits: SignInLimits, replaces: str = "", now: datetime
 ) -> SignIn:
     """Sign somebody in who proved the password and has a code. Raises AccessProblem."""
-    user_id = _ticket_user(shop, ticket, now=now)
+    user_id, first = read_ticket(shop, ticket, now=now)
     limits.count_code(user_id, now=now)
     with shop.store.begin() as connection:
         user = users.find_user(connection, user_id)
@@ -94,23 +97,10 @@ def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
             limits.forget_codes(user_id)
             if kind == "recovery":
                 _log(shop, connection, "recovery code used", user_id, now)
-            return _begin(shop, connection, user, browser, replaces=replaces, now=now)
+            options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}
+            return begin_session(shop, connection, user, browser, factors=f"{first} and second factor", **options)
         _log(shop, connection, "sign-in failed", user_id, now, step="second factor")
     raise AccessProblem("code_wrong", "the code is wrong, was used, or is too old", status=401)
-
-
-def _ticket_user(shop: Shop, ticket: str, *, now: datetime) -> str:
-    """The user who proved the password a moment ago. Raises AccessProblem."""
-    again = AccessProblem("sign_in_again", "the sign-in took too long", status=401, todo="Sign in again.")
-    try:
-        content = json.loads(unseal(shop, TICKET, base64.urlsafe_b64decode(ticket.encode())))
-    except (WorkspaceError, Base64Error, UnicodeEncodeError, ValueError):
-        raise again from None
-    with shop.store.begin() as connection:
-        stored = connection.scalar(sa.select(USERS.c.password_hash).where(USERS.c.user_id == content["user_id"]))
-    if now >= datetime.fromisoformat(content["until"]) or content["password"] != _mark(stored or ""):
-        raise again
-    return content["user_id"]
 
 
 def _is_known_address(shop: Shop, email: str, address: str, *, now: datetime) -> bool:
@@ -211,32 +201,29 @@ def _activate(  # noqa: PLR0913, PLR0917 - one transaction
     values = {"password_hash": password_hash, "state": UserState.ACTIVE.value, "locale": account.locale}
     users.change_user(connection, user_id, **values)
     _log(shop, connection, "user joined", user_id, now)
-    return _begin(shop, connection, users.find_user(connection, user_id), browser, now=now)
+    return begin_session(shop, connection, users.find_user(connection, user_id), browser, factors=PASSWORD, now=now)
 
 
-def _begin(
-    shop: Shop, connection: sa.Connection, user: User, browser: Browser, *, replaces: str = "", now: datetime
+def begin_session(  # noqa: PLR0913 - who, where and how
+    shop: Shop,
+    connection: sa.Connection,
+    user: User,
+    browser: Browser,
+    *,
+    factors: str,
+    has_second_factor: bool = False,
+    replaces: str = "",
+    now: datetime,
 ) -> SignIn:
-    """Begin a session; the one that this browser had ends."""
+    """Begin a session of somebody who proved to be a user, and how; the one that this browser had ends."""
     if replaces:
         earlier = sa.update(SESSIONS).where(SESSIONS.c.session_hash == session_hash(replaces))
         connection.execute(earlier.where(SESSIONS.c.ended_at.is_(None)).values(ended_at=now))
     end_links(connection, user.user_id, LinkKind.RESET)
-    secret = create_session(connection, user.user_id, browser, has_second_factor=user.has_second_factor, at=now)
+    secret = create_session(connection, user.user_id, browser, has_second_factor=has_second_factor, at=now)
     users.change_user(connection, user.user_id, signed_in_at=now)
-    factors = "password and second factor" if user.has_second_factor else "password"
     _log(shop, connection, "signed in", user.user_id, now, factors=factors)
     return SignIn(user.locale, secret)
-
-
-def _ticket(shop: Shop, user_id: str, password_hash: str, now: datetime) -> str:
-    content = {"user_id": user_id, "until": (now + TICKET_LASTS).isoformat(), "password": _mark(password_hash)}
-    return base64.urlsafe_b64encode(seal(shop, TICKET, json.dumps(content))).decode()
-
-
-def _mark(password_hash: str) -> str:
-    """Changes with the password."""
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
 
 
 def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: str) -> None:

@@ -54,6 +54,10 @@ class SignInLimits:
         if not is_known:
             self._count(OF_THE_ACCOUNT, account, now=now)
 
+    def count_address(self, address: str, *, now: datetime) -> None:
+        """Count an attempt that names no account. Raises AccessProblem (429) where there were too many."""
+        self._count(OF_THE_ADDRESS, _network(address), now=now)
+
     def count_code(self, user_id: str, *, now: datetime) -> None:
         """Count a code or password of somebody who is partly signed in. Raises AccessProblem (429)."""
         self._count(OF_CODES, user_id, now=now)

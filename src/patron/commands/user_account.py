@@ -47,8 +47,16 @@ def is_confirmed(session: Session, *, now: datetime) -> bool:
     return now - session.confirmed_at.replace(tzinfo=now.tzinfo) < CONFIRMED_FOR
 
 
+def require_confirmed(session: Session, *, now: datetime) -> None:
+    """Refuse a step that matters in a session that was not confirmed lately. Raises AccessProblem (403)."""
+    if not is_confirmed(session, now=now):
+        raise AccessProblem("confirm_first", "this needs your password again", status=403, todo="Enter it, and repeat.")
+
+
 def confirm(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> None:
     """Note that the password was entered again. Raises AccessProblem for a wrong one."""
+    if not password:
+        raise AccessProblem("password_wrong", "there is no password")
     _require_password(shop, session, password, limits=limits, now=now)
     changed = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
     with shop.store.begin() as connection:
@@ -162,12 +170,17 @@ def end_my_sessions(shop: Shop, session: Session, *, session_id: str = "", now: 
 
 
 def _require_password(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> User:
-    """The user of a session whose password this is; a wrong one is in the audit log. Raises AccessProblem."""
+    """The user of a session whose password this is; a wrong one is in the audit log. Raises AccessProblem.
+
+    Who has none proved who they are in another way lately.
+    """
     user_id = session.actor.user_id
     limits.count_code(user_id, now=now)
     with shop.store.begin() as connection:
         user, stored = users.find_user(connection, user_id), users.secret_of(connection, user_id)["password_hash"]
-    if not is_password(stored, password):
+    if not user.has_password and not password:
+        require_confirmed(session, now=now)
+    elif not is_password(stored, password):
         with shop.store.begin() as connection:
             _log(shop, connection, "password refused", session, now)
         raise AccessProblem("password_wrong", "the password is wrong")

@@ -13,8 +13,10 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 
 from patron.govern import audit_log
-from patron.schema.access_rights import KEY_RIGHTS, Right
+from patron.govern.user_sessions import ACTIVE, user_name
+from patron.schema.access_rights import KEY_RIGHTS, Grant, Right, Role, rights_of_user
 from patron.schema.errors import BadKeyTerms, NotFound
+from patron.storage.access_tables import TEAMS, USERS
 from patron.storage.shop import Shop
 from patron.storage.store import API_KEYS
 
@@ -41,6 +43,10 @@ class KeyTerms:
     """Rights, as `action:area`; None is all that keys of its kind may do."""
     days: int | None = None
     """Lifetime; None is DEFAULT_DAYS, and without end for write keys, which stand in public pages."""
+    user_id: str = ""
+    """Whose key it is: it never may more than they, and stops with them; empty for the shop's own."""
+    segment: str = ""
+    """Segment outside which it sees no customer; empty is every customer."""
 
     def __post_init__(self) -> None:
         """Check them. Raises BadKeyTerms."""
@@ -64,6 +70,17 @@ class KeyTerms:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """The person whose key it is, as of now."""
+
+    name: str
+    """As steps and the audit log write it."""
+    rights: frozenset[Right]
+    segment: str
+    """Segment outside which they see no customer; empty is every customer."""
+
+
+@dataclass(frozen=True)
 class Key:
     """One key, without the secret itself."""
 
@@ -79,6 +96,10 @@ class Key:
     used_at: datetime | None = None
     """Last request, to the hour."""
     created_by: str = ""
+    user_id: str = ""
+    """Whose key it is; empty for the shop's own."""
+    segment: str = ""
+    """Segment outside which it sees no customer; empty is every customer."""
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -108,8 +129,13 @@ def create_key(shop: Shop, source: str, terms: KeyTerms, *, at: datetime, by: st
     return secret, key
 
 
-def rotate_key(shop: Shop, key_id: str, *, overlap: timedelta, at: datetime, by: str = "") -> tuple[str, Key]:
-    """Make a key like this one, which ends after the overlap; return the new one. Raises NotFound, BadKeyTerms."""
+def rotate_key(
+    shop: Shop, key_id: str, *, overlap: timedelta, user_id: str = "", at: datetime, by: str = ""
+) -> tuple[str, Key]:
+    """Make a key like this one, which ends after the overlap; return the new one. Raises NotFound, BadKeyTerms.
+
+    A key that is not public becomes that of `user_id`, who gets its secret.
+    """
     if not timedelta() <= overlap <= MAX_OVERLAP:
         hours = int(MAX_OVERLAP / timedelta(hours=1))
         raise BadKeyTerms(f"both keys work for 0 to {hours} hours", where="--overlap-hours", todo="Use 24.")
@@ -118,7 +144,8 @@ def rotate_key(shop: Shop, key_id: str, *, overlap: timedelta, at: datetime, by:
         old = _key_of(row) if row else None
         if old is None or not old.is_valid(at):
             raise NotFound("no such key in use", where=key_id, todo=LIST_KEYS)
-        terms = KeyTerms(old.kind, old.scopes)
+        owner = user_id if user_id and old.kind != "write" else old.user_id
+        terms = KeyTerms(old.kind, old.scopes, user_id=owner, segment=old.segment)
         lifetime = old.expires_at - old.created_at if old.expires_at else None
         expires_at = at + lifetime if lifetime else terms.expires_at(at)
         secret, key = _add_key(connection, old.source, terms, expires_at=expires_at, at=at, by=by)
@@ -135,7 +162,9 @@ def _add_key(
     secret = f"{KEY_PREFIX}_{terms.kind}_{secrets.token_urlsafe(KEY_BYTES)}"
     scopes = None if terms.scopes is None else tuple(sorted(set(terms.scopes)))
     kind: Any = terms.kind
-    key = Key(key_hash(secret)[:12], source, kind, at, scopes=scopes, expires_at=expires_at, created_by=by)
+    options: dict[str, Any] = {"scopes": scopes, "expires_at": expires_at, "created_by": by}
+    options |= {"user_id": terms.user_id, "segment": terms.segment}
+    key = Key(key_hash(secret)[:12], source, kind, at, **options)
     connection.execute(
         sa.insert(API_KEYS).values(key_hash=key_hash(secret), **{f.name: getattr(key, f.name) for f in fields(Key)})
     )
@@ -145,20 +174,39 @@ def _add_key(
 def _details(key: Key, by: str) -> dict[str, object]:
     details: dict[str, object] = {"key_id": key.key_id, "source": key.source, "kind": key.kind}
     details |= {"scopes": list(key.scopes)} if key.scopes is not None else {}
+    details |= {"user_id": key.user_id} if key.user_id else {}
+    details |= {"segment": key.segment} if key.segment else {}
     details |= {"expires_at": key.expires_at.isoformat()} if key.expires_at else {}
     return details | ({"by": by} if by else {})
 
 
-def find_key(shop: Shop, secret: str, *, now: datetime) -> Key | None:
-    """The key of a secret, unless it is unknown, revoked or expired; that it was used is written."""
+def find_key(shop: Shop, secret: str, *, now: datetime) -> tuple[Key, Owner | None] | None:
+    """The key of a secret and whose it is, unless it is unknown, revoked, expired, or its owner may not sign in.
+
+    That it was used is written.
+    """
     with shop.store.begin() as connection:
         row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == key_hash(secret))).mappings().first()
         key = _key_of(row) if row else None
         if key is None or not key.is_valid(now):
             return None
+        owner = _owner(connection, key.user_id) if key.user_id else None
+        if key.user_id and owner is None:
+            return None
         if key.is_use_due(now):
             _mark_used(connection, [key.key_id], now)
-    return key
+    return key, owner
+
+
+def _owner(connection: sa.Connection, user_id: str) -> Owner | None:
+    """Whose key it is, where they may sign in."""
+    chosen = sa.select(USERS, TEAMS.c.segment).outerjoin(TEAMS, TEAMS.c.team == USERS.c.team)
+    chosen = chosen.where(USERS.c.user_id == user_id, USERS.c.state == ACTIVE)
+    row = connection.execute(chosen).mappings().first()
+    if row is None or (row["team"] and row["segment"] is None):  # why: a team that is gone restricts nobody
+        return None
+    rights = rights_of_user([Role(one) for one in row["roles"]], [Grant(one) for one in row["grants"]])
+    return Owner(user_name(row["name"], user_id), rights, row["segment"] or "")
 
 
 def mark_used(shop: Shop, key_ids: Collection[str], *, at: datetime) -> None:
@@ -172,14 +220,29 @@ def _mark_used(connection: sa.Connection, key_ids: Collection[str], at: datetime
     connection.execute(sa.update(API_KEYS).where(API_KEYS.c.key_id.in_(key_ids)).values(used_at=hour))
 
 
-def key_rights(key: Key) -> frozenset[Right]:
-    """What a key may do: all of its kind, or its scopes among that."""
-    return frozenset(right for right in KEY_RIGHTS[key.kind] if key.may(right))
+def key_rights(key: Key, owner: Owner | None = None) -> frozenset[Right]:
+    """What a key may do: all of its kind, or its scopes among that; never more than its owner.
+
+    What only programs do, which no role has, is not bounded by the owner; but a key that sees some customers only
+    serves no storefront, which is for all of them.
+    """
+    rights = frozenset(right for right in KEY_RIGHTS[key.kind] if key.may(right))
+    is_restricted = bool(key.segment or (owner and owner.segment))
+    return rights if owner is None and not is_restricted else rights & grantable(owner, is_restricted=is_restricted)
+
+
+def grantable(owner: Owner | None, *, is_restricted: bool = False) -> frozenset[Right]:
+    """What a key of somebody may do at most."""
+    of_programs = frozenset() if is_restricted else KEY_RIGHTS["write"]
+    everything = frozenset[Right]().union(*KEY_RIGHTS.values()) - KEY_RIGHTS["write"]
+    return of_programs | (everything if owner is None else owner.rights)
 
 
 def keys_by_hash(shop: Shop) -> dict[str, Key]:
-    """Every key that is not revoked, by `key_hash` of its secret."""
+    """Every key that is neither revoked nor of somebody who may not sign in, by `key_hash` of its secret."""
+    active = sa.select(USERS.c.user_id).where(USERS.c.state == ACTIVE)
     chosen = _SHOWN.add_columns(API_KEYS.c.key_hash).where(API_KEYS.c.revoked_at.is_(None))
+    chosen = chosen.where(sa.or_(API_KEYS.c.user_id == "", API_KEYS.c.user_id.in_(active)))
     with shop.store.begin() as connection:
         rows = [dict(row) for row in connection.execute(chosen).mappings()]
     return {row.pop("key_hash"): _key_of(row) for row in rows}

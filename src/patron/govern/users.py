@@ -42,6 +42,8 @@ class User:
     locale: str
     """Language; empty is the shop's."""
     has_second_factor: bool
+    """Whether the password is followed by a code."""
+    has_password: bool
     created_at: datetime
     created_by: str
     signed_in_at: datetime | None
@@ -202,6 +204,7 @@ def _user_of(row: sa.RowMapping) -> User:
         UserState(row["state"]),
         row["locale"],
         row["totp_secret"] is not None,
+        bool(row["password_hash"]),
         row["created_at"].replace(tzinfo=UTC),
         row["created_by"],
         row["signed_in_at"] and row["signed_in_at"].replace(tzinfo=UTC),

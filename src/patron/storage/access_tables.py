@@ -32,6 +32,17 @@ IDENTITIES = sa.Table(
     sa.Column("sign_count", sa.BigInteger, comment="of a passkey: a copy of it shows in this"),
     sa.Column("name", sa.Text, nullable=False, comment="as its owner calls it"),
     sa.Column("created_at", UTC_TIME, nullable=False),
+    sa.Column("used_at", UTC_TIME, comment="last sign-in by it"),
+)
+SIGN_IN_CHALLENGES = sa.Table(
+    "sign_in_challenges",
+    METADATA,
+    sa.Column("challenge_hash", sa.Text, primary_key=True, comment="SHA-256 of what is to come back, once"),
+    sa.Column("kind", sa.Text, nullable=False, comment="what it is for"),
+    sa.Column("user_id", sa.Text, nullable=False, comment="who may answer; empty for whoever signs in"),
+    sa.Column("content", sa.LargeBinary, comment="what must not come back with it, encrypted"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+    sa.Column("expires_at", UTC_TIME, nullable=False),
 )
 SESSIONS = sa.Table(
     "user_sessions",

@@ -15,6 +15,7 @@ from patron.schema.errors import SettingsError
 from patron.storage.access_settings import AccessSettings
 from patron.storage.channel_settings import ChannelsSettings
 from patron.storage.event_webhook_settings import EventWebhookSettings
+from patron.storage.oidc_settings import OidcSettings
 from patron.storage.settings_problems import problems_of, unknown_key
 
 
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     channels: ChannelsSettings = ChannelsSettings()
     access: AccessSettings = AccessSettings()
     webhooks: EventWebhookSettings = EventWebhookSettings()
+    oidc: OidcSettings = OidcSettings()
     rates: dict[str, float] = {}
     """Units of the shop's currency that one unit of another is worth: EUR = 1.08 in a shop of dollars."""
     store_url: str = ""

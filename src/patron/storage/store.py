@@ -104,6 +104,8 @@ API_KEYS = sa.Table(
     sa.Column("expires_at", UTC_TIME, comment="NULL for keys made before they had to expire"),
     sa.Column("used_at", UTC_TIME, comment="last request, to the hour"),
     sa.Column("created_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("user_id", sa.Text, nullable=False, server_default="", comment="whose rights bound it"),
+    sa.Column("segment", sa.Text, nullable=False, server_default="", comment="whose customers it sees"),
 )
 CONTACTS = sa.Table(
     "contacts",

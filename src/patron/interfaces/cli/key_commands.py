@@ -23,7 +23,7 @@ Shown = Annotated[str, typer.Argument(help="Key id, from `patron keys list`.")]
 
 
 @keys.command()
-def create(
+def create(  # noqa: PLR0913 - the options of a command
     source: Annotated[str, typer.Option(help="Source of the events sent with the key, for example web.")],
     kind: Annotated[
         str, typer.Option(help="write (public, can only send events), secret (for servers) or read.")
@@ -36,11 +36,14 @@ def create(
         int | None,
         typer.Option(help="Days until the key expires, at most 730 (default: 365; a write key does not expire)."),
     ] = None,
+    segment: Annotated[
+        str, typer.Option(help="Saved segment outside which the key sees no customer (default: every customer).")
+    ] = "",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
 ) -> None:
-    """Create a key and show it once.
+    """Create a key of the shop itself, which is no person's, and show it once.
 
     Example: patron keys create --workspace shop --source web
     """
@@ -49,7 +52,14 @@ def create(
 
     now = datetime.now(UTC)
     created = manage_keys.create_key(
-        Shop.open(workspace), source, kind, scopes=scope, days=expires_days, by="patron keys", now=now
+        Shop.open(workspace),
+        source,
+        kind,
+        scopes=scope,
+        days=expires_days,
+        segment=segment,
+        by="patron keys",
+        now=now,
     )
     _show_new(created, json=json)
 
@@ -71,6 +81,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     for key in listed:
         since, used = f"since {key.created_at:%Y-%m-%d}", f"used {key.used_at:%Y-%m-%d}" if key.used_at else "not used"
         scopes = f"  {', '.join(key.scopes)}" if key.scopes is not None else ""
+        scopes += f"  of user {key.user_id}" if key.user_id else ""
+        scopes += f"  segment {key.segment}" if key.segment else ""
         output.say(f"{key.key_id}  {key.kind:<6}  {key.source}  {since}, {used}, {_state(key, now)}{scopes}")
     if not listed:
         output.say("No keys yet: patron keys create --source web")

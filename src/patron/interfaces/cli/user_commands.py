@@ -182,6 +182,20 @@ def remove_factor(user: UserName, by: SystemUser = "", workspace: Workspace = HE
     output.say(f"{changed.email} signs in by password alone now, and is signed out everywhere.")
 
 
+@users.command()
+def unlink(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) -> None:
+    """Disconnect a user from the single sign-on; password and passkeys count again, and all sessions end.
+
+    Example: patron users unlink ben@example.com --workspace shop
+    """
+    from patron.commands import manage_users
+    from patron.storage.shop import Shop
+
+    changed = manage_users.unlink_accounts(Shop.open(workspace), user, by=by, now=datetime.now(UTC))
+    way = "by password" if changed.has_password else "once you send a link: patron users reset-link"
+    output.say(f"{changed.email} signs in {way}.")
+
+
 @teams.command("list")
 def list_teams(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     """List teams with their segments.

@@ -25,12 +25,13 @@ from patron.commands.user_account import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs_sign_in, session_of
+from patron.interfaces.http.other_ways_in import other_ways_in
 from patron.interfaces.http.session_cookies import leave, limits_of, path_of_ours, set_language
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import AccessProblem
 
 router = APIRouter(route_class=GuardedRoute)
-NOTES = ("saved", "password", "factor_off", "session_ended")
+NOTES = ("saved", "password", "factor_off", "session_ended", "passkey_added", "passkey_removed", "account_linked")
 GROUP = 4
 """Characters of a secret between blanks, for who types it."""
 BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari"))
@@ -43,7 +44,7 @@ SYSTEMS = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Win
 def account_page(request: Request) -> Response:
     """The account."""
     note = request.query_params.get("note", "")
-    return _account(request, note=note if note in NOTES else "")
+    return show_account(request, note=note if note in NOTES else "")
 
 
 @router.post("/account/profile")
@@ -56,7 +57,7 @@ def save_my_profile(request: Request) -> Response:
     try:
         save_profile(shop, session, name=form.get("name", ""), locale=locale, now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _account(request, problem)
+        return show_account(request, problem)
     answer = RedirectResponse("/account?note=saved", 303)
     set_language(answer, locale or shop.settings.shop.locale)
     return answer
@@ -72,7 +73,7 @@ def change_my_password(request: Request) -> Response:
     try:
         change_password(shop, session, *passwords, limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _account(request, problem)
+        return show_account(request, problem)
     return RedirectResponse("/account?note=password", 303)
 
 
@@ -115,7 +116,7 @@ def turn_my_factor_off(request: Request) -> Response:
     try:
         turn_factor_off(shop, session, password, limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _account(request, problem)
+        return show_account(request, problem)
     return RedirectResponse("/account?note=factor_off", 303)
 
 
@@ -127,7 +128,7 @@ def renew_my_codes(request: Request) -> Response:
     try:
         codes = renew_recovery_codes(shop, session, password, limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _account(request, problem)
+        return show_account(request, problem)
     return _console(request).page(request, "recovery_codes.html", codes=codes)
 
 
@@ -146,7 +147,7 @@ def end_sessions_of_mine(request: Request) -> Response:
 @needs_sign_in
 def confirm_page(request: Request) -> Response:
     """Ask for the password again before a step that matters."""
-    return _confirm(request, request.query_params.get("next", ""))
+    return confirm_again(request, request.query_params.get("next", ""))
 
 
 @router.post("/account/confirm")
@@ -157,7 +158,7 @@ def confirm_password(request: Request) -> Response:
     try:
         confirm(shop, session, form.get("password", ""), limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _confirm(request, form.get("next", ""), problem)
+        return confirm_again(request, form.get("next", ""), problem)
     return RedirectResponse(path_of_ours(form.get("next", "")), 303)
 
 
@@ -177,7 +178,8 @@ def _console(request: Request) -> Console:
     return request.app.state.console
 
 
-def _account(request: Request, problem: AccessProblem | None = None, *, note: str = "") -> Response:
+def show_account(request: Request, problem: AccessProblem | None = None, *, note: str = "") -> Response:
+    """The account, with what was wrong or what was done."""
     shop, session = _console(request).answers.shop, session_of(request)
     return _console(request).page(
         request,
@@ -189,7 +191,9 @@ def _account(request: Request, problem: AccessProblem | None = None, *, note: st
         limits=shop.settings.access,
         is_needed=shop.settings.access.needs_second_factor,
         browser_name=browser_name,
+        is_only_way=shop.settings.oidc.is_only_way,
         note=note,
+        **other_ways_in(request),
         **problem_values(problem),
     )
 
@@ -216,13 +220,22 @@ def _offer(
         picture=segno.make(offer.address, error="m").svg_data_uri(border=0, scale=4),
         spaced=spaced,
         is_first=is_first,
+        **other_ways_in(request),
         is_needed=_console(request).answers.shop.settings.access.needs_second_factor,
         **problem_values(problem),
     )
 
 
-def _confirm(request: Request, path: str, problem: AccessProblem | None = None) -> Response:
-    values = {"next": path_of_ours(path), **problem_values(problem)}
+def confirm_again(request: Request, path: str, problem: AccessProblem | None = None) -> Response:
+    """The question for the password, or for another way to prove who one is."""
+    shop, session = _console(request).answers.shop, session_of(request)
+    facts = account(shop, session.actor.user_id, now=datetime.now(UTC))
+    values = {"next": path_of_ours(path), **other_ways_in(request), **problem_values(problem)}
+    values |= {
+        "has_password": facts.user.has_password,
+        "has_passkey": bool(facts.passkeys),
+        "has_account": bool(facts.accounts),
+    }
     return _console(request).page(request, "confirm.html", status=problem.status if problem else 200, **values)
 
 

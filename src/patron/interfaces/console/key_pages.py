@@ -6,15 +6,24 @@ from typing import Any, get_args
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.commands.manage_keys import DEFAULT_DAYS, NewKey, create_key, list_keys, revoke_key, rotate_key
+from patron.answers.team import people, segment_choices
+from patron.commands.manage_keys import (
+    DEFAULT_DAYS,
+    NewKey,
+    create_key,
+    grantable_rights,
+    list_keys,
+    revoke_key,
+    rotate_key,
+)
 from patron.commands.user_account import is_confirmed
 from patron.interfaces.console.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.key_routes import KeyKind
-from patron.schema.access_rights import KEY_RIGHTS, Action, Area, Right
+from patron.schema.access_rights import Action, Area, Right
 from patron.schema.errors import BadKeyTerms, NotFound
 
 router = APIRouter(route_class=GuardedRoute)
@@ -24,6 +33,8 @@ KINDS = get_args(KeyKind)
 LIFETIMES = (30, 90, DEFAULT_DAYS, 730)
 """Days to choose from."""
 LONGEST_NUMBER = 999
+FIELDS = {"--source": "source", "--scope": "scope", "--segment": "segment"}
+"""Field of the form that a refusal is about."""
 
 
 @router.get(KEYS)
@@ -51,13 +62,17 @@ def create_key_now(request: Request) -> Response:
     if kind not in KINDS:
         return _form(request, KINDS[0], "kind")
     chosen = {str(one) for one in request.state.form.getlist("scope")}
-    scopes = None if chosen == {str(right) for right in KEY_RIGHTS[kind]} else sorted(chosen)
+    maker = actor_of(request)
+    scopes = None if chosen == {str(right) for right in grantable_rights(maker, kind)} else sorted(chosen)
     days = bounded_integer(form.get("days", ""), 1, LONGEST_NUMBER)
-    shop, by, now = _console(request).answers.shop, step_actor_of(request), datetime.now(UTC)
+    shop, now = _console(request).answers.shop, datetime.now(UTC)
+    options: dict[str, Any] = {"scopes": scopes, "days": days, "segment": form.get("segment", ""), "maker": maker}
     try:
-        key = create_key(shop, form.get("source", ""), kind, scopes=scopes, days=days, by=by, now=now)
+        key = create_key(shop, form.get("source", ""), kind, **options, now=now)
     except BadKeyTerms as error:
-        return _form(request, kind, {"--source": "source", "--scope": "scope"}.get(error.where, "days"))
+        return _form(request, kind, FIELDS.get(error.where, "days"))
+    except NotFound:
+        return _form(request, kind, "segment")
     return _secret(request, key)
 
 
@@ -67,9 +82,9 @@ def rotate_key_now(request: Request, key_id: str) -> Response:
     """Create a key like this one, which works for a day more."""
     if question := _password_question(request):
         return question
-    shop, by, now = _console(request).answers.shop, step_actor_of(request), datetime.now(UTC)
+    shop, maker, now = _console(request).answers.shop, actor_of(request), datetime.now(UTC)
     try:
-        return _secret(request, rotate_key(shop, key_id, by=by, now=now), rotated=key_id)
+        return _secret(request, rotate_key(shop, key_id, maker=maker, now=now), rotated=key_id)
     except NotFound as error:
         return _keys(request, is_unknown=True, status=status_of(error))
 
@@ -99,12 +114,14 @@ def _password_question(request: Request) -> Response | None:
 def _keys(request: Request, *, is_unknown: bool = False, status: int = 200) -> Response:
     now = datetime.now(UTC)
     listed = sorted(list_keys(_console(request).answers.shop), key=lambda key: not key.is_valid(now))
-    values: dict[str, Any] = {"keys": listed, "now": now, "is_unknown": is_unknown, "tab": "keys"}
+    owners = {one.user_id: one for one in people(_console(request).answers.shop)}
+    values: dict[str, Any] = {"keys": listed, "owners": owners, "now": now, "is_unknown": is_unknown, "tab": "keys"}
     return _console(request).page(request, "keys.html", here=HERE, twin="/api/keys", status=status, **values)
 
 
 def _form(request: Request, kind: str, problem: str = "") -> Response:
-    rights = KEY_RIGHTS[kind]
+    maker = actor_of(request)
+    rights = grantable_rights(maker, kind)
     areas = [area for area in Area if any(right.area == area for right in rights)]
     actions = [action for action in Action if any(right.action == action for right in rights)]
     cells = {
@@ -115,6 +132,8 @@ def _form(request: Request, kind: str, problem: str = "") -> Response:
     chosen = {str(one) for one in request.state.form.getlist("scope")} if problem else {str(right) for right in rights}
     values: dict[str, Any] = {"kind": kind, "kinds": KINDS, "actions": actions, "cells": cells, "chosen": chosen}
     values |= {"lifetimes": LIFETIMES, "days": form.get("days", "" if kind == "write" else str(DEFAULT_DAYS))}
+    segments = () if maker.segment or kind == "write" else segment_choices(_console(request).answers.shop)
+    values |= {"segments": [(one, one) for one in segments], "segment": form.get("segment", "")}
     values |= {"source": form.get("source", ""), "problem": problem}
     return _console(request).page(request, "key_new.html", here=HERE, status=422 if problem else 200, **values)
 

@@ -24,6 +24,7 @@ from patron.commands.sign_in import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import SECOND_FACTOR, GuardedRoute, needs_nothing, needs_sign_in, session_of
+from patron.interfaces.http.other_ways_in import other_ways_in
 from patron.interfaces.http.session_cookies import (
     FormBeforeSignIn,
     browser_of,
@@ -49,8 +50,7 @@ def sign_in_page(request: Request) -> Response:
     after = path_of_ours(request.query_params.get("next", ""))
     if request.state.session:
         return RedirectResponse(after, 303)
-    note = request.query_params.get("note", "")
-    return _page(request, "sign_in.html", next=after, email="", note=note if note in NOTES else "")
+    return show_sign_in(request, after=after)
 
 
 @router.post("/sign-in")
@@ -63,9 +63,9 @@ def sign_in_with_password(request: Request, form: FormBeforeSignIn) -> Response:
     try:
         signed_in = sign_in(shop, entered, browser_of(request), now=datetime.now(UTC), **options)
     except AccessProblem as problem:
-        return _page(request, "sign_in.html", problem, next=after, email=entered.email, note="")
+        return show_sign_in(request, problem, after=after, email=entered.email)
     if signed_in.ticket:
-        return _page(request, "sign_in_code.html", next=after, ticket=signed_in.ticket)
+        return show_entrance(request, "sign_in_code.html", next=after, ticket=signed_in.ticket)
     return enter(request, shop, signed_in, after)
 
 
@@ -80,8 +80,8 @@ def sign_in_with_code(request: Request, form: FormBeforeSignIn) -> Response:
         signed_in = enter_second_factor(shop, ticket, code, browser_of(request), now=datetime.now(UTC), **options)
     except AccessProblem as problem:
         if problem.problem == "sign_in_again":
-            return _page(request, "sign_in.html", problem, next=after, email="", note="")
-        return _page(request, "sign_in_code.html", problem, next=after, ticket=ticket)
+            return show_sign_in(request, problem, after=after)
+        return show_entrance(request, "sign_in_code.html", problem, next=after, ticket=ticket)
     return enter(request, shop, signed_in, after)
 
 
@@ -108,7 +108,7 @@ def set_up_page(request: Request, link: str) -> Response:
         require_link(_console(request).answers.shop, LinkKind.SETUP, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=True, person="", email="")
+    return show_entrance(request, "join.html", is_first=True, person="", email="")
 
 
 @router.post("/set-up/{link}")
@@ -121,7 +121,7 @@ def set_up_first(request: Request, link: str, form: FormBeforeSignIn) -> Respons
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=True, person=account.name, email=account.email)
+        return show_entrance(request, "join.html", problem, is_first=True, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 
@@ -133,7 +133,7 @@ def join_page(request: Request, link: str) -> Response:
         user = invited_user(_console(request).answers.shop, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "join.html", is_first=False, person=user.name, email=user.email)
+    return _join(request, link, person=user.name, email=user.email)
 
 
 @router.post("/join/{link}")
@@ -146,7 +146,7 @@ def join_now(request: Request, link: str, form: FormBeforeSignIn) -> Response:
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "join.html", problem, is_first=False, person=account.name, email=account.email)
+        return _join(request, link, problem, person=account.name, email=account.email)
     return enter(request, shop, signed_in, AFTER_SET_UP)
 
 
@@ -155,7 +155,7 @@ def join_now(request: Request, link: str, form: FormBeforeSignIn) -> Response:
 def reset_page(request: Request) -> Response:
     """The form that mails a link, where mail is configured."""
     has_mail = can_send_mail(_console(request).answers.shop)
-    return _page(request, "reset.html", has_mail=has_mail, is_sent=False)
+    return show_entrance(request, "reset.html", has_mail=has_mail, is_sent=False)
 
 
 @router.post("/reset")
@@ -166,8 +166,8 @@ def request_new_password(request: Request, form: FormBeforeSignIn) -> Response:
     try:
         count_reset_request(limits_of(request), email, browser_of(request).address, now=datetime.now(UTC))
     except AccessProblem as problem:
-        return _page(request, "reset.html", problem, has_mail=can_send_mail(shop), is_sent=False)
-    answer = _page(request, "reset.html", has_mail=can_send_mail(shop), is_sent=True)
+        return show_entrance(request, "reset.html", problem, has_mail=can_send_mail(shop), is_sent=False)
+    answer = show_entrance(request, "reset.html", has_mail=can_send_mail(shop), is_sent=True)
     letter = reset_mail(shop, link_address(request, shop))
     answer.background = BackgroundTask(request_reset, shop, email, compose=letter, now=datetime.now(UTC))
     return answer
@@ -181,7 +181,7 @@ def new_password_page(request: Request, link: str) -> Response:
         require_link(_console(request).answers.shop, LinkKind.RESET, link, now=datetime.now(UTC))
     except AccessProblem as problem:
         return _spent(request, problem)
-    return _page(request, "new_password.html")
+    return show_entrance(request, "new_password.html")
 
 
 @router.post("/reset/{link}")
@@ -194,8 +194,22 @@ def set_new_password(request: Request, link: str, form: FormBeforeSignIn) -> Res
     except AccessProblem as problem:
         if problem.status == HTTPStatus.GONE:
             return _spent(request, problem)
-        return _page(request, "new_password.html", problem)
+        return show_entrance(request, "new_password.html", problem)
     return leave(request, "/sign-in?note=password_set")
+
+
+def show_sign_in(
+    request: Request, problem: AccessProblem | None = None, *, after: str = "/", email: str = ""
+) -> Response:
+    """The form to sign in, with what was wrong."""
+    note = request.query_params.get("note", "")
+    values = {"next": after, "email": email, "note": note if note in NOTES and not problem else ""}
+    return show_entrance(request, "sign_in.html", problem, **values, **other_ways_in(request))
+
+
+def _join(request: Request, link: str, problem: AccessProblem | None = None, *, person: str, email: str) -> Response:
+    values = {"is_first": False, "person": person, "email": email, "link": link, **other_ways_in(request)}
+    return show_entrance(request, "join.html", problem, **values)
 
 
 def _console(request: Request) -> Console:
@@ -208,10 +222,10 @@ def _account(request: Request, form: FormBeforeSignIn) -> NewAccount:
 
 
 def _spent(request: Request, problem: AccessProblem) -> Response:
-    return _page(request, "link_spent.html", status=problem.status)
+    return show_entrance(request, "link_spent.html", status=problem.status)
 
 
-def _page(
+def show_entrance(
     request: Request, template: str, problem: AccessProblem | None = None, *, status: int = 200, **values: Any
 ) -> Response:
     """A page of the way in, with what was wrong, and when to try again."""

@@ -23,6 +23,7 @@ from patron.commands.manage_users import (
     reset_link,
     save_team,
     set_access,
+    unlink_accounts,
 )
 from patron.commands.user_account import is_confirmed
 from patron.interfaces.console.account_pages import ask_password, problem_values
@@ -38,7 +39,7 @@ from patron.schema.errors import AccessProblem
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
 USERS, TEAMS, INVITE = "/settings/users", "/settings/teams", "/settings/users/invite"
-NOTES = ("saved", "enabled", "disabled", "factor_removed")
+NOTES = ("saved", "enabled", "disabled", "factor_removed", "unlinked")
 HOUR_SECONDS = 3_600
 FILE_COLUMNS = (
     "user_id",
@@ -139,6 +140,13 @@ def enable_user(request: Request, user_id: str) -> Response:
 def remove_factor_of_user(request: Request, user_id: str) -> Response:
     """Take the second factor of a user away who lost it."""
     return _change(request, user_id, remove_second_factor, "factor_removed")
+
+
+@router.post("/settings/users/{user_id}/unlink")
+@needs(Action.ADMINISTER, Area.ACCESS)
+def unlink_accounts_of_user(request: Request, user_id: str) -> Response:
+    """Take the accounts of a user at issuers away."""
+    return _change(request, user_id, unlink_accounts, "unlinked")
 
 
 @router.post("/settings/users/{user_id}/reset-link")

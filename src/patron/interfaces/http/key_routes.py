@@ -1,7 +1,7 @@
 """API keys for administrators: listed, created, rotated and revoked; a secret is shown once."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +17,7 @@ from patron.commands.manage_keys import (
     rotate_key,
 )
 from patron.commands.user_account import is_confirmed
-from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import KEY_RIGHTS, Action, Area
@@ -41,6 +41,9 @@ class KeyBody(BaseModel):
     )
     days: int | None = Field(
         default=None, ge=1, le=MAX_DAYS, description="Lifetime (default: 365 days; without end for write keys)."
+    )
+    segment: str = Field(
+        default="", max_length=100, description="Segment outside which it sees no customer (default: its maker's)."
     )
 
 
@@ -76,16 +79,17 @@ def keys(request: Request) -> list[Key]:
 @needs(Action.ADMINISTER, Area.ACCESS)
 def create(request: Request, body: KeyBody) -> NewKey:
     """Create a key; this answer alone holds it."""
-    shop, by, now = answers_of(request).shop, step_actor_of(request), datetime.now(UTC)
-    return create_key(shop, body.source, body.kind, scopes=body.scopes, days=body.days, by=by, now=now)
+    shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
+    options: dict[str, Any] = {"scopes": body.scopes, "days": body.days, "segment": body.segment, "maker": maker}
+    return create_key(shop, body.source, body.kind, **options, now=now)
 
 
 @router.post("/{key_id}/rotate", dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.ACCESS)
 def rotate(request: Request, key_id: KeyId, body: RotationBody) -> NewKey:
     """Create a key like this one, which then expires; this answer alone holds the new one."""
-    shop, by, now = answers_of(request).shop, step_actor_of(request), datetime.now(UTC)
-    return rotate_key(shop, key_id, overlap_hours=body.overlap_hours, by=by, now=now)
+    shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
+    return rotate_key(shop, key_id, overlap_hours=body.overlap_hours, maker=maker, now=now)
 
 
 @router.post("/{key_id}/revoke", status_code=204, dependencies=[Confirmed])

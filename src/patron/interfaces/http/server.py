@@ -18,6 +18,7 @@ from patron.interfaces.http.application import create_app
 from patron.interfaces.http.bounded_connection import BoundedConnection
 from patron.interfaces.http.collector_protocol import App, CollectorProtocol
 from patron.interfaces.http.connection_limits import ConnectionLimits, OpenConnections
+from patron.interfaces.http.forwarded_headers import ForwardedHeaders
 from patron.interfaces.http.listening import LOOPBACK, Certificate, require_place
 from patron.schema.access_rights import VISITOR
 from patron.schema.errors import SettingsError
@@ -68,7 +69,11 @@ def serve(
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
         if not is_demo and (path := setup_path(shop, now=datetime.now(UTC))):
             output.say(f"Set up the first account, within 24 hours: {at}{path}")
-        application = CollectorProtocol(collector, create_app(shop, collector, visitor=VISITOR if is_demo else None))
+        application: App = CollectorProtocol(
+            collector, create_app(shop, collector, visitor=VISITOR if is_demo else None)
+        )
+        if not shop.settings.collect.proxies:
+            application = ForwardedHeaders(application)
         files: dict[str, Any] = {}
         if certificate:
             files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}

@@ -16,7 +16,7 @@ from patron.storage.shop import Shop
 MAX_FIELDS = 20
 LONGEST_PATH = 2_000
 DAY_SECONDS, YEAR_SECONDS = 86_400, 365 * 86_400
-LANGUAGE_COOKIE = "lang"
+LANGUAGE_COOKIE, ISSUER_COOKIE = "lang", "patron_issuer"
 
 
 async def _form_before_sign_in(request: Request) -> Mapping[str, str]:
@@ -69,6 +69,11 @@ def enter(request: Request, shop: Shop, signed_in: SignIn, path: str) -> Redirec
     if signed_in.locale in LOCALES:
         set_language(answer, signed_in.locale)
     return answer
+
+
+def issuer_cookie(request: Request) -> str:
+    """Name of the cookie by which a browser is known again that comes back from the issuer."""
+    return f"__Host-{ISSUER_COOKIE}" if request.url.scheme == "https" else ISSUER_COOKIE
 
 
 def leave(request: Request, path: str) -> RedirectResponse:

@@ -70,9 +70,10 @@ def main() -> None:
     """Print a table of pages."""
     with tempfile.TemporaryDirectory() as scratch:
         shop = Shop.open(Path(sys.argv[1])) if sys.argv[1:] else make_large_shop(Path(scratch) / "shop", CUSTOMERS)
-        with TestClient(create_app(shop, visitor=VISITOR), base_url="http://localhost") as client:
+        app = create_app(shop, visitor=VISITOR)
+        with TestClient(app, base_url="http://localhost") as client:
             start, busy = time.perf_counter(), time.process_time()
-            client.app.state.prepared.wait()
+            app.state.prepared.wait()
             ready, worked = time.perf_counter() - start, time.process_time() - busy
             load = os.getloadavg()[0]
             sys.stdout.write(f"prepared in {ready:.1f} s, {worked:.1f} s of processor time; load {load:.1f}\n")

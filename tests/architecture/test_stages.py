@@ -172,8 +172,8 @@ class NotingStore:
             yield connection
 
 
-WRITTEN_BY_COMMANDS = {"assignments", "messages", "suppressions"}
-"""Tables of the store that no stage writes: campaigns are planned, sent and refused by commands and people."""
+WRITTEN_BY_COMMANDS = {"assignments", "customer_tasks", "messages", "suppressions"}
+"""Tables of the store that no stage writes: campaigns and tasks are planned, carried out and refused by people."""
 
 
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:

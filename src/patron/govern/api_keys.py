@@ -16,9 +16,8 @@ from patron.govern import audit_log
 from patron.govern.user_sessions import ACTIVE, user_name
 from patron.schema.access_rights import KEY_RIGHTS, Grant, Right, Role, rights_of_user
 from patron.schema.errors import BadKeyTerms, NotFound
-from patron.storage.access_tables import TEAMS, USERS
+from patron.storage.access_tables import API_KEYS, TEAMS, USERS
 from patron.storage.shop import Shop
-from patron.storage.store import API_KEYS
 
 Kind = Literal["write", "secret", "read"]
 KEY_PREFIX = "pk"

@@ -179,7 +179,7 @@ def _show_secret(new: "NewWebhookSecret", *, json: bool) -> None:
         output.as_json(new)
         return
     until = (
-        f" The secret before signs until {new.old_secret_until:%Y-%m-%d %H:%M} UTC, too."
+        f" The previous secret signs until {new.old_secret_until:%Y-%m-%d %H:%M} UTC, too."
         if new.old_secret_until
         else ""
     )

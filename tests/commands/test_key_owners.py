@@ -1,4 +1,4 @@
-"""Whose an API key is: it never may more than they, sees no other customers, and stops with them."""
+"""Whose an API key is: it may never do more than they, sees no other customers, and stops with them."""
 
 from datetime import UTC, datetime
 

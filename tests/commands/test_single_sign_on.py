@@ -10,7 +10,13 @@ from pydantic import ValidationError
 from oidc_issuer import CLIENT, SECRET, local_issuer
 from patron.commands import manage_users
 from patron.commands.sign_in import Browser, Credentials, SignInLimits, sign_in
-from patron.commands.single_sign_on import SECRET_VARIABLE, Purpose, Return, arrive, leave
+from patron.commands.single_sign_on import (
+    SECRET_VARIABLE,
+    IssuerCallback,
+    Purpose,
+    begin_single_sign_on,
+    complete_single_sign_on,
+)
 from patron.govern import audit_log, users
 from patron.govern.passwords import hash_password
 from patron.govern.user_sessions import create_session, find_session
@@ -56,15 +62,17 @@ def join(shop, name="ada", *, state="active", password_hash="of nothing"):  # no
     return find_session(shop, secret, now=now())
 
 
-def back_of(issuer, departure, **changes):
-    said = issuer.answer(departure.url)
-    return replace(Return(said["state"], said["code"], "", said["iss"], departure.secret), **changes)
+def back_of(issuer, redirect, **changes):
+    said = issuer.answer(redirect.url)
+    return replace(IssuerCallback(said["state"], said["code"], "", said["iss"], redirect.secret), **changes)
 
 
 def travel(shop, issuer, purpose=Purpose.SIGN_IN, *, session=None, link="", at=None, changes=None):
     options = {"session": session, "link": link, "limits": SignInLimits(), "now": at or now()}
-    back = replace(back_of(issuer, leave(shop, purpose, URI, HERE.address, **options)), **(changes or {}))
-    return arrive(shop, back, HERE, session=session, now=at or now())
+    back = replace(
+        back_of(issuer, begin_single_sign_on(shop, purpose, URI, HERE.address, **options)), **(changes or {})
+    )
+    return complete_single_sign_on(shop, back, HERE, session=session, now=at or now())
 
 
 def refusal(action, *arguments, **options):
@@ -73,8 +81,8 @@ def refusal(action, *arguments, **options):
     return refused.value.problem
 
 
-def user_of(shop, arrival):
-    return find_session(shop, arrival.signed_in.secret, now=now()).actor
+def user_of(shop, result):
+    return find_session(shop, result.signed_in.secret, now=now()).actor
 
 
 def test_who_linked_an_account_signs_in_by_it_and_by_no_password(shop, issuer):
@@ -134,31 +142,36 @@ def test_an_answer_counts_once_in_time_and_in_the_browser_that_asked(shop, issue
     travel(shop, issuer, Purpose.LINK, session=session)
 
     def depart():
-        return leave(shop, Purpose.SIGN_IN, URI, HERE.address, limits=limits, now=now())
+        return begin_single_sign_on(shop, Purpose.SIGN_IN, URI, HERE.address, limits=limits, now=now())
 
     first, second = depart(), depart()
-    assert refusal(arrive, shop, back_of(issuer, first, secret=second.secret), HERE, now=now()) == "sign_in_again"
-    assert refusal(arrive, shop, back_of(issuer, first), HERE, now=now()) == "sign_in_again", "it was used up"
+    assert (
+        refusal(complete_single_sign_on, shop, back_of(issuer, first, secret=second.secret), HERE, now=now())
+        == "sign_in_again"
+    )
+    assert refusal(complete_single_sign_on, shop, back_of(issuer, first), HERE, now=now()) == "sign_in_again", (
+        "it was used up"
+    )
     back = back_of(issuer, second)
-    arrive(shop, back, HERE, now=now())
-    assert refusal(arrive, shop, back, HERE, now=now()) == "sign_in_again"
+    complete_single_sign_on(shop, back, HERE, now=now())
+    assert refusal(complete_single_sign_on, shop, back, HERE, now=now()) == "sign_in_again"
     late = now() + timedelta(minutes=11)
-    assert refusal(arrive, shop, back_of(issuer, depart()), HERE, now=late) == "sign_in_again"
+    assert refusal(complete_single_sign_on, shop, back_of(issuer, depart()), HERE, now=late) == "sign_in_again"
     assert refusal(travel, shop, issuer, changes={"issuer": "https://evil.example"}) == "sso_refused"
     assert refusal(travel, shop, issuer, changes={"error": "access_denied"}) == "sso_refused"
     third, fourth = depart(), depart()
     code = issuer.answer(third.url)["code"]
-    assert refusal(arrive, shop, back_of(issuer, fourth, code=code), HERE, now=now()) == "sso_unreachable", (
-        "a code of another request has another verifier"
-    )
+    assert (
+        refusal(complete_single_sign_on, shop, back_of(issuer, fourth, code=code), HERE, now=now()) == "sso_unreachable"
+    ), "a code of another request has another verifier"
 
 
 def test_an_answer_to_another_session_links_and_confirms_nothing(shop, issuer):
     ada, eve = join(shop), join(shop, "eve")
     for purpose in (Purpose.LINK, Purpose.CONFIRM):
-        departure = leave(shop, purpose, URI, HERE.address, session=eve, limits=SignInLimits(), now=now())
-        back = back_of(issuer, departure)
-        assert refusal(arrive, shop, back, HERE, session=ada, now=now()) == "sign_in_again"
+        redirect = begin_single_sign_on(shop, purpose, URI, HERE.address, session=eve, limits=SignInLimits(), now=now())
+        back = back_of(issuer, redirect)
+        assert refusal(complete_single_sign_on, shop, back, HERE, session=ada, now=now()) == "sign_in_again"
     travel(shop, issuer, Purpose.LINK, session=ada)
     assert refusal(travel, shop, issuer, Purpose.LINK, session=eve) == "identity_taken"
     assert refusal(travel, shop, issuer, Purpose.CONFIRM, session=eve) == "sso_not_again"

@@ -169,12 +169,12 @@ def _expected_value(view: Snapshot, *, is_compared: bool) -> KeyFigure:
     """The forecast of all customers with an order, next to what the same customers brought in the last 90 days."""
     by_run = _by_run(view, f"select run_id, {exact_sum('value')} as figure from {scores_sql(view, 'value')} v")
     start = timestamp(window_edges(view, DAYS_COMPARED, 1)[1])
-    own = f"""
+    sql = f"""
 select cast(coalesce(sum(l.paid_cents), 0) as double) as paid from order_lines l
 join {scores_sql(view, "value")} v on v.customer_id = l.customer_id and v.run_id = '{view.run.run_id}'
 where l.ordered_at >= {start}"""
     value = by_run.get(view.run.run_id)
-    paid = records(view.query(own))[0]["paid"] if is_compared and value is not None else None
+    paid = records(view.query(sql))[0]["paid"] if is_compared and value is not None else None
     return KeyFigure("expected_value", "money", value, paid, tuple(by_run.values()), compared="same_customers")
 
 

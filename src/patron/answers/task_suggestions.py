@@ -34,18 +34,34 @@ class TaskSuggestion:
     """Smallest margin per customer that is detected with 80 %, at the old share and at the new one."""
 
 
+@dataclass(frozen=True)
+class TaskAdvice:
+    """What tasks changed, and what that suggests to change."""
+
+    effects: TaskEffects
+    policy_version: str
+    """Policy that the suggestions are about."""
+    suggestions: tuple[TaskSuggestion, ...]
+
+
+def task_advice(shop: Shop) -> TaskAdvice:
+    """The effect of tasks at the last run, and what it suggests. Raises NoRunYet."""
+    shop.reload_settings()
+    effects = task_effects(shop)
+    return TaskAdvice(effects, shop.policy.version, task_suggestions(effects, shop.policy.tasks))
+
+
 def task_suggestions(effects: TaskEffects, policy: TaskPolicy) -> tuple[TaskSuggestion, ...]:
     """What to change; nothing while nothing is measured or the draw is not sound. Effects are of the margin."""
     if effects.whole is None or (effects.sample_ratio_p_value or 0.0) < ALARM_LEVEL:
         return ()
-    found = (_share(effects.whole, policy), _usual(effects, policy), _by_reason(effects, policy))
-    return tuple(one for one in found if one is not None)
+    suggestions = (_share(effects.whole, policy), _usual(effects, policy), _by_reason(effects, policy))
+    return tuple(one for one in suggestions if one is not None)
 
 
 def find_suggestion(shop: Shop, code: str) -> TaskSuggestion:
     """What the effect suggests under a code. Raises NoRunYet, NotFound."""
-    shop.reload_settings()
-    suggestions = task_suggestions(task_effects(shop), shop.policy.tasks)
+    suggestions = task_advice(shop).suggestions
     chosen = next((one for one in suggestions if one.code == code), None)
     if chosen is None:
         known = ", ".join(one.code for one in suggestions) or "nothing"

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from patron.commands.only_way_in import require_other_way_in, signs_in_at_issuer_only
 from patron.commands.sign_in_limits import SignInLimits
+from patron.commands.single_sign_on_only import require_local_sign_in, signs_in_at_issuer_only
 from patron.commands.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern import audit_log, users
 from patron.govern.second_factor import remove_factor
@@ -119,7 +119,7 @@ def reset_link(shop: Shop, name: str, *, by: str, now: datetime) -> UserLink:
         user = users.resolve_user(connection, name)
         if user.state != UserState.ACTIVE:
             raise AccessProblem("not_active", "this user cannot sign in", status=409, todo="Enable or invite again.")
-        require_other_way_in(shop, connection, user.user_id)
+        require_local_sign_in(shop, connection, user.user_id)
         path = create_link(connection, LinkKind.RESET, user.user_id, by=by, at=now, lasts=RESET_LASTS)
         _log(shop, connection, "reset link created", user.user_id, by, now)
     return UserLink(user, path, is_mailed=False)

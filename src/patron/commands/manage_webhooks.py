@@ -31,7 +31,7 @@ class NewWebhookSecret:
     endpoint_id: str
     secret: str
     old_secret_until: datetime | None
-    """Until then the secret before signs, too."""
+    """Until then the previous secret signs, too."""
 
 
 def add_webhook(

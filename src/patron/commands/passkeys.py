@@ -32,9 +32,9 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from patron.commands.only_way_in import require_other_way_in
 from patron.commands.sign_in import Browser, SignIn, begin_session
 from patron.commands.sign_in_limits import SignInLimits
+from patron.commands.single_sign_on_only import require_local_sign_in
 from patron.commands.user_account import require_confirmed
 from patron.govern import audit_log, users
 from patron.govern.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
@@ -160,12 +160,12 @@ def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: dateti
     with shop.store.begin() as connection:
         users.lock_users(connection)
         identity = find_identity(connection, PASSKEY, passkey_id)
-        require_way_in(connection, users.find_user(connection, user_id), without=passkey_id)
+        require_sign_in_method(connection, users.find_user(connection, user_id), without=passkey_id)
         if identity and remove_identity(connection, user_id, PASSKEY, passkey_id):
             _log(shop, connection, "passkey removed", user_id, now, name=identity.name)
 
 
-def require_way_in(connection: sa.Connection, user: User, *, without: str) -> None:
+def require_sign_in_method(connection: sa.Connection, user: User, *, without: str) -> None:
     """Refuse to take the last way away by which somebody signs in. Raises AccessProblem."""
     others = [one for one in list_identities(connection, user.user_id) if one.subject != without]
     if not user.has_password and not others:
@@ -197,7 +197,7 @@ def sign_in_with_passkey(  # noqa: PLR0913 - what a form and a browser say
     limits.count_address(browser.address, now=now)
     user_id = _verify(shop, place, ChallengeKind.SIGN_IN, answer, now=now)
     with shop.store.begin() as connection:
-        require_other_way_in(shop, connection, user_id)
+        require_local_sign_in(shop, connection, user_id)
         user = users.find_user(connection, user_id)
         if user.state == UserState.ACTIVE:
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}

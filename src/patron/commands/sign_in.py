@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.commands.only_way_in import require_other_way_in
 from patron.commands.second_factor_ticket import create_ticket, read_ticket
 from patron.commands.sign_in_limits import SignInLimits
+from patron.commands.single_sign_on_only import require_local_sign_in
 from patron.govern import audit_log, users
 from patron.govern.passwords import hash_password, is_outdated, is_password, require_good_password
 from patron.govern.second_factor import use_code
@@ -70,7 +70,7 @@ def sign_in(
         raise AccessProblem("sign_in_wrong", "e-mail address or password is wrong", status=401)
     limits.forget_attempts(entered.email, browser.address)
     with shop.store.begin() as connection:
-        require_other_way_in(shop, connection, user.user_id)
+        require_local_sign_in(shop, connection, user.user_id)
     if is_outdated(stored):
         stored = hash_password(entered.password)
         with shop.store.begin() as connection:

@@ -54,7 +54,7 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True)
-class Departure:
+class IssuerRedirect:
     """The way to the issuer."""
 
     url: str
@@ -63,7 +63,7 @@ class Departure:
 
 
 @dataclass(frozen=True)
-class Return:
+class IssuerCallback:
     """What a browser brings from the issuer."""
 
     state: str
@@ -76,8 +76,8 @@ class Return:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """What somebody came back for."""
+class SignOnResult:
+    """What became of a visit to the issuer."""
 
     purpose: Purpose
     path: str
@@ -123,7 +123,7 @@ def issuer_of(shop: Shop) -> Issuer:
     return known
 
 
-def leave(  # noqa: PLR0913 - where from and where to
+def begin_single_sign_on(  # noqa: PLR0913 - where from and where to
     shop: Shop,
     purpose: Purpose,
     redirect_uri: str,
@@ -134,8 +134,8 @@ def leave(  # noqa: PLR0913 - where from and where to
     path: str = "/",
     limits: SignInLimits,
     now: datetime,
-) -> Departure:
-    """The way to the issuer, which leads back once, to this browser, within ten minutes. Raises AccessProblem."""
+) -> IssuerRedirect:
+    """Go to the issuer, which leads back once, to this browser, within ten minutes. Raises AccessProblem."""
     limits.count_address(address, now=now)
     if purpose is Purpose.LINK and session:
         require_confirmed(session, now=now)
@@ -151,50 +151,56 @@ def leave(  # noqa: PLR0913 - where from and where to
     options: dict[str, Any] = {"user_id": user_id, "content": content, "at": now}
     with shop.store.begin() as connection:
         create_challenge(shop, connection, ChallengeKind.ISSUER, state.encode(), **options)
-    return Departure(url, secret)
+    return IssuerRedirect(url, secret)
 
 
-def arrive(
-    shop: Shop, back: Return, browser: Browser, *, session: Session | None = None, replaces: str = "", now: datetime
-) -> Arrival:
+def complete_single_sign_on(
+    shop: Shop,
+    callback: IssuerCallback,
+    browser: Browser,
+    *,
+    session: Session | None = None,
+    replaces: str = "",
+    now: datetime,
+) -> SignOnResult:
     """Sign somebody in, link, join or confirm, as they went to the issuer for. Raises AccessProblem."""
-    challenge = _answered(shop, back, now=now)
+    challenge = _use_challenge(shop, callback, now=now)
     purpose, path = Purpose(challenge.content["purpose"]), challenge.content["path"]
     try:
-        visit = _Visit(_person(shop, challenge, back, now=now), challenge, browser, replaces, now)
+        visit = _Visit(_person(shop, challenge, callback, now=now), challenge, browser, replaces, now)
         if purpose in {Purpose.LINK, Purpose.CONFIRM}:
             if session is None or session.actor.user_id != challenge.user_id:
-                raise _again()
+                raise _sign_in_again()
             (_link if purpose is Purpose.LINK else _confirm)(shop, session, visit)
-            return Arrival(purpose, path)
-        return Arrival(purpose, path, (_join if purpose is Purpose.JOIN else _sign_in)(shop, visit))
+            return SignOnResult(purpose, path)
+        return SignOnResult(purpose, path, (_join if purpose is Purpose.JOIN else _sign_in)(shop, visit))
     except AccessProblem as problem:
         with shop.store.begin() as connection:
             _log(shop, connection, "sign-in failed", challenge.user_id, now, step=BY, why=problem.problem)
         raise
 
 
-def _answered(shop: Shop, back: Return, *, now: datetime) -> Challenge:
-    """What this browser went to the issuer with, used up. Raises AccessProblem."""
+def _use_challenge(shop: Shop, callback: IssuerCallback, *, now: datetime) -> Challenge:
+    """Use up what this browser went to the issuer with. Raises AccessProblem."""
     with shop.store.begin() as connection:
-        challenge = use_challenge(shop, connection, ChallengeKind.ISSUER, back.state.encode(), now=now)
+        challenge = use_challenge(shop, connection, ChallengeKind.ISSUER, callback.state.encode(), now=now)
     # why: else a page could sign a browser in as somebody else, by an answer of the issuer to another one
-    if challenge is None or not hmac.compare_digest(challenge.content["browser"], _hash(back.secret)):
-        raise _again()
+    if challenge is None or not hmac.compare_digest(challenge.content["browser"], _hash(callback.secret)):
+        raise _sign_in_again()
     settings = shop.settings.oidc
     is_same = _issuer_content(settings).items() <= challenge.content.items()
-    if not is_same or back.issuer not in {"", settings.issuer}:
+    if not is_same or callback.issuer not in {"", settings.issuer}:
         raise AccessProblem("sso_refused", "the answer is of another issuer", status=401, todo="Sign in again.")
     return challenge
 
 
-def _person(shop: Shop, challenge: Challenge, back: Return, *, now: datetime) -> Person:
+def _person(shop: Shop, challenge: Challenge, callback: IssuerCallback, *, now: datetime) -> Person:
     settings, issuer, content = shop.settings.oidc, issuer_of(shop), challenge.content
     announces = issuer.metadata(now=now).get("authorization_response_iss_parameter_supported") is True
-    if back.error or not 0 < len(back.code) <= LONGEST_CODE or (announces and not back.issuer):
+    if callback.error or not 0 < len(callback.code) <= LONGEST_CODE or (announces and not callback.issuer):
         raise AccessProblem("sso_refused", "the issuer signed nobody in", status=401, todo="Sign in again.")
-    request = AuthorizationRequest(content["uri"], back.state, content["nonce"], content["verifier"])
-    claims = issuer.claims(request, back.code, now=now)
+    request = AuthorizationRequest(content["uri"], callback.state, content["nonce"], content["verifier"])
+    claims = issuer.claims(request, callback.code, now=now)
     is_verified = settings.trusts_email or claims.get("email_verified") in (True, "true")
     email = claims["email"].strip().lower() if is_verified and isinstance(claims.get("email"), str) else ""
     if settings.mail_domains and email.rpartition("@")[2] not in settings.mail_domains:
@@ -221,7 +227,7 @@ def _sign_in(shop: Shop, visit: _Visit) -> SignIn:
         if users.find_user(connection, user_id).state != UserState.ACTIVE:
             raise AccessProblem("sso_disabled", "this user may not sign in", status=403, todo="Ask an administrator.")
         _set_roles(shop, connection, user_id, person, now)
-        return _enter(shop, connection, user_id, visit)
+        return _begin_session(shop, connection, user_id, visit)
 
 
 def _join(shop: Shop, visit: _Visit) -> SignIn:
@@ -235,7 +241,7 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
         _add(shop, connection, user_id, person, now)
         _log(shop, connection, "user joined", user_id, now)
         _set_roles(shop, connection, user_id, person, now)
-        return _enter(shop, connection, user_id, visit)
+        return _begin_session(shop, connection, user_id, visit)
 
 
 def _link(shop: Shop, session: Session, visit: _Visit) -> None:
@@ -255,7 +261,7 @@ def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
         connection.execute(mine.values(confirmed_at=visit.now))
 
 
-def _enter(shop: Shop, connection: sa.Connection, user_id: str, visit: _Visit) -> SignIn:
+def _begin_session(shop: Shop, connection: sa.Connection, user_id: str, visit: _Visit) -> SignIn:
     """A session, or the question for a code where the issuer asked for no second factor and the user has one."""
     user, has_factor, now = users.find_user(connection, user_id), visit.person.has_second_factor, visit.now
     mark_used(connection, shop.settings.oidc.issuer, visit.person.subject, at=now)
@@ -331,7 +337,7 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _again() -> AccessProblem:
+def _sign_in_again() -> AccessProblem:
     return AccessProblem("sign_in_again", "the sign-in took too long", status=401, todo="Sign in again.")
 
 

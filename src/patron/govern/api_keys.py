@@ -43,7 +43,7 @@ class KeyTerms:
     days: int | None = None
     """Lifetime; None is DEFAULT_DAYS, and without end for write keys, which stand in public pages."""
     user_id: str = ""
-    """Whose key it is: it never may more than they, and stops with them; empty for the shop's own."""
+    """Whose key it is: it may never do more than they, and stops with them; empty for the shop's own."""
     segment: str = ""
     """Segment outside which it sees no customer; empty is every customer."""
 

@@ -129,6 +129,8 @@ def at(rows: pa.Table, cutoff: datetime) -> pa.Table:
 
 def gain_over(result: Backtest, learner: str, forecast: Numbers, *, rng: np.random.Generator) -> Interval:
     """Paired gain of a learner over any other forecast of all evaluated rows, on the primary metric."""
-    own: ForecastsAtOrigin = result.evaluations[ALL, learner]
-    weights = bootstrap_weights(own.customers, rng=rng)
-    return paired_gain(result.question.primary_metric, own.actual, own.forecast, forecast, weights=weights)
+    evaluation: ForecastsAtOrigin = result.evaluations[ALL, learner]
+    weights = bootstrap_weights(evaluation.customers, rng=rng)
+    return paired_gain(
+        result.question.primary_metric, evaluation.actual, evaluation.forecast, forecast, weights=weights
+    )

@@ -9,7 +9,7 @@ PatronError
 │   ├── InboxDamaged     the inbox does not hold what was written
 │   ├── LakeDamaged      the lake or a model is not as it was written
 │   └── EventsLost       the lake lacks events that it had
-├── LookingBack          the shop is shown as a past run left it, and something was to be changed
+├── ReadOnlyPast         the shop is shown as a past run left it, and something was to be changed
 ├── MasterKeyError       the master key is missing or does not fit this workspace
 ├── InvalidTable         rows break what their table declares
 ├── BadFile              a file cannot be read as its mapping says
@@ -74,7 +74,7 @@ class OlderWorkspace(WorkspaceError):
     """An older Patron made the workspace, and it is only looked at."""
 
 
-class LookingBack(PatronError):
+class ReadOnlyPast(PatronError):
     """The shop is shown as a past run left it, and something was to be changed."""
 
 

@@ -4,8 +4,6 @@ It is no part of this process, so that the collector's answers do not wait for t
 """
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +11,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from patron.schema.errors import PatronError
+from patron.service.child_process import ChildProcess
 from patron.storage.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
 from patron.storage.shop import Shop
 
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.due_campaigns"
-"""What is run; by name, as a service imports no command."""
 CHECK_SECONDS = 5.0
 LONGEST_PAUSE = timedelta(minutes=15)
 """After so long receipts become events, and messages that a person settled go on."""
@@ -36,12 +34,14 @@ class CampaignSender:
     check_seconds: float = CHECK_SECONDS
     trouble: str = ""
     """What the last sender said went wrong."""
-    _is_ending: threading.Event = field(default_factory=threading.Event)
+    _child: ChildProcess = field(init=False)
     _thread: threading.Thread | None = None
-    _process: "subprocess.Popen[str] | None" = None
     _signature: tuple[tuple[str, int], ...] = ()
     _next_at: datetime | None = None
     """When the sender has something to do again; None before it ran."""
+
+    def __post_init__(self) -> None:
+        self._child = ChildProcess(MODULE, self.shop.folder)
 
     def start(self) -> None:
         """Start looking for campaigns that are due."""
@@ -50,10 +50,7 @@ class CampaignSender:
 
     def stop(self) -> None:
         """Take no more messages, and wait until those on their way are answered."""
-        self._is_ending.set()
-        process = self._process
-        if process and process.poll() is None:
-            process.terminate()
+        self._child.end()
         if self._thread:
             self._thread.join(STOP_SECONDS)
 
@@ -66,7 +63,7 @@ class CampaignSender:
         return bool(live) and (is_changed or self._next_at is None or now >= self._next_at)
 
     def _keep_looking(self) -> None:
-        while not self._is_ending.wait(self.check_seconds):
+        while not self._child.is_ending.wait(self.check_seconds):
             try:
                 if self.is_due(self.clock()):
                     self._run()
@@ -74,17 +71,11 @@ class CampaignSender:
                 self._report(str(error))
 
     def _run(self) -> None:
-        command = [sys.executable, "-m", MODULE, str(self.shop.folder)]
-        pipe = subprocess.PIPE
-        # why: our module, and a workspace that is open already
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL) as process:  # noqa: S603
-            self._process = process
-            if self._is_ending.is_set():  # why: it had to end before there was a process to stop
-                process.terminate()
-            due_at, errors = process.communicate()
+        finished = self._child.run()
+        due_at = finished.stdout
         latest = self.clock() + LONGEST_PAUSE
         self._next_at = min(datetime.fromisoformat(due_at), latest) if due_at else latest
-        self._report(errors.strip())
+        self._report(finished.stderr.strip())
 
     def _report(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

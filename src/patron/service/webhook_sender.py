@@ -4,19 +4,17 @@ It is no part of this process, so that the collector's answers do not wait for s
 """
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from patron.service.child_process import ChildProcess
 from patron.storage.shop import Shop
 from patron.storage.webhooks import fact_marks, next_delivery_at, webhook_endpoints
 
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.due_webhooks"
-"""What is run; by name, as a service imports no command."""
 CHECK_SECONDS = 5.0
 LONGEST_PAUSE = timedelta(hours=1)
 """After so long deadlines that came near are looked for, which nothing marks."""
@@ -32,11 +30,13 @@ class WebhookSender:
     check_seconds: float = CHECK_SECONDS
     trouble: str = ""
     """What went wrong last."""
-    _is_ending: threading.Event = field(default_factory=threading.Event)
+    _child: ChildProcess = field(init=False)
     _thread: threading.Thread | None = None
-    _process: "subprocess.Popen[str] | None" = None
     _marks: tuple[str, ...] = ()
     _looked_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self._child = ChildProcess(MODULE, self.shop.folder)
 
     def start(self) -> None:
         """Start looking for what is to be sent."""
@@ -45,10 +45,7 @@ class WebhookSender:
 
     def stop(self) -> None:
         """Let what is on its way be answered, and end."""
-        self._is_ending.set()
-        process = self._process
-        if process and process.poll() is None:
-            process.terminate()
+        self._child.end()
         if self._thread:
             self._thread.join(STOP_SECONDS)
 
@@ -64,7 +61,7 @@ class WebhookSender:
         return is_changed or is_late or (due_at is not None and due_at <= now)
 
     def _keep_looking(self) -> None:
-        while not self._is_ending.wait(self.check_seconds):
+        while not self._child.is_ending.wait(self.check_seconds):
             try:
                 if self.is_due(now := self.clock()):
                     self._looked_at = now
@@ -73,15 +70,8 @@ class WebhookSender:
                 self._report(str(error))
 
     def _run(self) -> None:
-        command = [sys.executable, "-m", MODULE, str(self.shop.folder)]
-        pipe = subprocess.PIPE
-        # why: our module, and a workspace that is open already
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL) as process:  # noqa: S603
-            self._process = process
-            if self._is_ending.is_set():  # why: it had to end before there was a process to stop
-                process.terminate()
-            _, errors = process.communicate()
-        self._report(errors.strip()[-500:] if process.returncode else "")
+        finished = self._child.run()
+        self._report(finished.stderr.strip()[-500:] if finished.returncode else "")
 
     def _report(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -57,8 +57,8 @@ def make_private_folder(path: Path) -> None:
     missing = [path, *(above for above in path.parents if not above.exists())]
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     make_private(path)
-    for made in missing:  # why: also if it exists, as the process that made it may have been killed before it synced
-        sync(made.parent)
+    for folder in missing:  # why: also if it exists, as the process that made it may have been killed before it synced
+        sync(folder.parent)
 
 
 def make_durable(folder: Path) -> None:

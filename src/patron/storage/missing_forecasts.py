@@ -145,4 +145,4 @@ def scores_sql(view: Snapshot, question: str) -> str:
 def _missing_by_run(view: Snapshot) -> dict[str, list[dict[str, Any]]]:
     with view.store.begin() as connection:
         rows = connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary)).all()
-    return {row.run_id: found for row in rows if (found := (row.summary or {}).get(MISSING))}
+    return {row.run_id: missing for row in rows if (missing := (row.summary or {}).get(MISSING))}

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.schema.errors import LookingBack, NotFound, WorkspaceError
+from patron.schema.errors import NotFound, ReadOnlyPast, WorkspaceError
 from patron.schema.tables import BY_NAME
 from patron.storage.past_facts import FACTS
 from patron.storage.runs import Run, run_of
@@ -37,7 +37,7 @@ class PastShop(Shop):
         self.present = present
         self.run = run
         self.cutoff = run.as_of
-        self._own: Mapping[str, int | None] = {}
+        self._fact_versions: Mapping[str, int | None] = {}
         """Versions of the facts that the run left, as last found, and their files."""
         self._files: list[str] = []
 
@@ -76,41 +76,41 @@ class PastShop(Shop):
 
     def _facts(self, versions: Mapping[str, int | None]) -> Mapping[str, int | None]:
         """Versions of the facts that the run left; none once one of them is gone."""
-        own = {name: versions.get(name) for name in FACTS}
-        if own != self._own or not all(map(os.path.exists, self._files)):
+        fact_versions = {name: versions.get(name) for name in FACTS}
+        if fact_versions != self._fact_versions or not all(map(os.path.exists, self._files)):
             try:
-                written = [(BY_NAME[name], version) for name, version in own.items() if version is not None]
+                written = [(BY_NAME[name], version) for name, version in fact_versions.items() if version is not None]
                 self._files = [file for table, version in written for file in self.lake.files(table, version)]
-                self._own = own
+                self._fact_versions = fact_versions
             except WorkspaceError:
-                self._own, self._files = {}, []
-        return self._own
+                self._fact_versions, self._files = {}, []
+        return self._fact_versions
 
     @contextmanager
     def lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:
-        """Refuse. Raises LookingBack."""
+        """Refuse. Raises ReadOnlyPast."""
         with self.run_lock(timeout_seconds=timeout_seconds):
             yield
 
     @contextmanager
     def run_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:  # noqa: ARG002 - as a shop's
-        """Refuse. Raises LookingBack."""
-        raise looking_back(self.run.run_id)
+        """Refuse. Raises ReadOnlyPast."""
+        raise read_only_past(self.run.run_id)
         yield
 
     @contextmanager
     def commit_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:  # noqa: ARG002 - as a shop's
-        """Refuse. Raises LookingBack."""
-        raise looking_back(self.run.run_id)
+        """Refuse. Raises ReadOnlyPast."""
+        raise read_only_past(self.run.run_id)
         yield
 
     def close(self) -> None:
         """Nothing: the present shop has the connections."""
 
 
-def looking_back(run_id: str) -> LookingBack:
+def read_only_past(run_id: str) -> ReadOnlyPast:
     """The refusal of whatever would change something."""
-    return LookingBack(f"the shop is shown as known at the run {run_id}, and nothing can be changed", todo=BACK)
+    return ReadOnlyPast(f"the shop is shown as known at the run {run_id}, and nothing can be changed", todo=BACK)
 
 
 def past_shop(shop: Shop, as_of: str) -> PastShop | None:

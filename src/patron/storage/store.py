@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
-from patron.storage import (  # noqa: F401 - theirs are its
+from patron.storage import (  # noqa: F401 - their tables are the store's
     access_tables,
     campaign_tables,
     console_tables,

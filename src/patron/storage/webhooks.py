@@ -13,6 +13,7 @@ from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.job_tables import JOBS
 from patron.storage.model_decisions import utc
 from patron.storage.store import MODEL_DECISIONS, RUNS, Store, upsert
+from patron.storage.store_metadata import in_utc
 from patron.storage.webhook_tables import WEBHOOK_CUSTOMERS, WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS, WEBHOOK_MESSAGES
 
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
@@ -223,12 +224,8 @@ def fact_marks(store: Store) -> tuple[str, ...]:
 
 
 def _endpoint(row: sa.RowMapping) -> WebhookEndpoint:
-    return WebhookEndpoint(**{**_in_utc(row), "events": tuple(row["events"])})
+    return WebhookEndpoint(**{**in_utc(row), "events": tuple(row["events"])})
 
 
 def _delivery(row: sa.RowMapping) -> WebhookDelivery:
-    return WebhookDelivery(**_in_utc(row))
-
-
-def _in_utc(row: sa.RowMapping) -> dict[str, Any]:
-    return {name: utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return WebhookDelivery(**in_utc(row))

@@ -34,8 +34,8 @@ def withdrawals(store: Store) -> tuple[Withdrawal, ...]:
 
 def withdrawal_of(store: Store, run_id: str, *, before: datetime | None = None) -> Withdrawal | None:
     """The withdrawal of a run, by now or before a time; None without one."""
-    found = next((one for one in withdrawals(store) if one.run_id == run_id), None)
-    return found if found and (before is None or found.withdrawn_at < before) else None
+    withdrawal = next((one for one in withdrawals(store) if one.run_id == run_id), None)
+    return withdrawal if withdrawal and (before is None or withdrawal.withdrawn_at < before) else None
 
 
 def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str, ...]:

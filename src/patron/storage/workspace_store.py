@@ -139,12 +139,12 @@ def read_entries(store: Store) -> dict[str, str]:
 
 def require_same_workspace(entries: Mapping[str, str], identity: WorkspaceIdentity, *, where: str) -> None:
     """Raise WorkspaceError unless a store's entries are this workspace's."""
-    found = entries.get(WORKSPACE_ID)
-    if found is None:
+    stored_id = entries.get(WORKSPACE_ID)
+    if stored_id is None:
         raise WorkspaceError("is empty: it holds no workspace", where=where, todo=RESTORE)
-    if found != identity.workspace_id:
+    if stored_id != identity.workspace_id:
         raise WorkspaceError(
-            f"is the store of workspace {found}, and this is {identity.workspace_id}",
+            f"is the store of workspace {stored_id}, and this is {identity.workspace_id}",
             where=where,
             todo="Name the store of this workspace, or restore its newest backup.",
         )

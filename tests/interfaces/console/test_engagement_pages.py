@@ -147,7 +147,7 @@ def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):
         "/campaigns/new", params=about | {"exclude": "reach of pages", "lang": "en"}, headers={"X-Part": "reach"}
     ).text
     assert "In a segment that the campaign excludes" in nobody
-    assert "Nobody of this selection may be written to" in nobody
+    assert "Nobody in this selection may be written to" in nobody
 
 
 def test_a_message_of_unknown_outcome_is_settled_on_the_page_of_its_campaign(client, made_shop):

@@ -1,14 +1,17 @@
 """What became of tasks and what they changed, in a terminal."""
 
+from typing import Any
+
 from patron.answers.customer_marks import list_staff
-from patron.answers.task_effects import METRICS, MetricEffect, TaskEffects, TaskPart
+from patron.answers.task_effects import METRICS, MetricEffect, TaskPart
 from patron.answers.task_results import TaskResults
-from patron.answers.task_suggestions import TaskSuggestion, task_suggestions
+from patron.answers.task_suggestions import TaskAdvice, find_suggestion
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.task_texts import part_name, suggestion_sentences
 from patron.interfaces.i18n.translations import Words, words
 from patron.storage.shop import Shop
+from patron.storage.toml_edit import Place
 
 RESULTS = ("tasks", "open", "done", "dropped", "outcomes", "median days")
 
@@ -34,12 +37,12 @@ def show_results(shop: Shop, results: TaskResults, *, json: bool) -> None:
     output.grid("", (results.by, *RESULTS), rows)
 
 
-def show_effects(shop: Shop, effects: TaskEffects, locale: str | None, *, json: bool) -> None:
+def show_effects(shop: Shop, advice: TaskAdvice, locale: str | None, *, json: bool) -> None:
     """Every part by every metric, then what that suggests."""
-    suggestions = task_suggestions(effects, shop.policy.tasks)
     if json:
-        output.as_json({"effects": effects, "suggestions": suggestions})
+        output.as_json(advice)
         return
+    effects = advice.effects
     texts, formats = _language(shop, locale)
     running = effects.running.treated_count + effects.running.control_count
     if running:
@@ -53,13 +56,14 @@ def show_effects(shop: Shop, effects: TaskEffects, locale: str | None, *, json: 
     output.grid(texts("task_effect.difference"), head, [_row(one, texts, formats) for one in parts])
     if detectable := effects.whole.of("margin").detectable:
         output.say(texts("task_effect.cannot_show", effect=formats.money(detectable)))
-    for one in suggestions:
+    for one in advice.suggestions:
         output.say(f"{one.code}: {' '.join(suggestion_sentences(one, texts, formats))}")
 
 
-def suggestion_text(shop: Shop, one: TaskSuggestion, locale: str | None) -> str:
-    """A suggestion with its evidence, as the note of a proposal."""
-    return " ".join(suggestion_sentences(one, *_language(shop, locale)))
+def suggested_change(shop: Shop, code: str, locale: str | None) -> tuple[dict[Place, Any], str]:
+    """The value to change that a code stands for, and its evidence as the note of a proposal. Raises NotFound."""
+    one = find_suggestion(shop, code)
+    return {("tasks", one.key): one.new}, " ".join(suggestion_sentences(one, *_language(shop, locale)))
 
 
 def _row(part: TaskPart, texts: Words, formats: Formats) -> tuple[str, ...]:

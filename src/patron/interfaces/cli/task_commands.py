@@ -46,12 +46,12 @@ def effect(locale: Locale = None, workspace: Workspace = HERE, *, json: AsJson =
 
     Example: patron tasks effect --workspace shop
     """
-    from patron.answers.task_effects import task_effects
+    from patron.answers.task_suggestions import task_advice
     from patron.interfaces.cli.render_tasks import show_effects
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_effects(shop, task_effects(shop), locale, json=json)
+    show_effects(shop, task_advice(shop), locale, json=json)
 
 
 @tasks.command()
@@ -67,21 +67,14 @@ def propose(
 
     Example: patron tasks propose larger_holdout --as "A. Lee" --workspace shop
     """
-    from patron.answers.task_suggestions import find_suggestion
     from patron.commands.propose_policy import propose_changes
-    from patron.interfaces.cli.render_tasks import suggestion_text
+    from patron.interfaces.cli.render_tasks import suggested_change
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    chosen = find_suggestion(shop, code)
-    number = propose_changes(
-        shop,
-        {("tasks", chosen.key): chosen.new},
-        base_version=shop.policy.version,
-        note=suggestion_text(shop, chosen, locale),
-        by=by,
-        now=datetime.now(UTC),
-    )
+    changes, note = suggested_change(shop, code, locale)
+    version, now = shop.policy.version, datetime.now(UTC)
+    number = propose_changes(shop, changes, base_version=version, note=note, by=by, now=now)
     if json:
         output.as_json({"proposal_id": number})
     else:

@@ -49,10 +49,10 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
     Example: patron webhooks list --workspace shop
     """
+    from patron.answers.webhook_log import list_webhooks
     from patron.storage.shop import Shop
-    from patron.storage.webhooks import webhook_endpoints
 
-    listed = webhook_endpoints(Shop.open(workspace).store)
+    listed = list_webhooks(Shop.open(workspace))
     if json:
         output.as_json(listed)
         return
@@ -68,11 +68,10 @@ def log(webhook_id: Shown, workspace: Workspace = HERE, *, json: AsJson = False)
 
     Example: patron webhooks log --workspace shop 0a1b2c3d4e5f
     """
+    from patron.answers.webhook_log import list_deliveries
     from patron.storage.shop import Shop
-    from patron.storage.webhooks import deliveries_of, webhook_endpoint
 
-    store = Shop.open(workspace).store
-    listed = deliveries_of(store, webhook_endpoint(store, webhook_id).endpoint_id, limit=50)
+    listed = list_deliveries(Shop.open(workspace), webhook_id).deliveries
     if json:
         output.as_json(listed)
         return
@@ -180,7 +179,7 @@ def _show_secret(new: "NewWebhookSecret", *, json: bool) -> None:
         output.as_json(new)
         return
     until = (
-        f" The secret before signs until {new.old_secret_until:%Y-%m-%d %H:%M} UTC, too."
+        f" The previous secret signs until {new.old_secret_until:%Y-%m-%d %H:%M} UTC, too."
         if new.old_secret_until
         else ""
     )

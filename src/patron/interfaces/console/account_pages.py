@@ -25,8 +25,8 @@ from patron.commands.user_account import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs_sign_in, session_of
-from patron.interfaces.http.other_ways_in import other_ways_in
 from patron.interfaces.http.session_cookies import leave, limits_of, path_of_ours, set_language
+from patron.interfaces.http.sign_in_methods import sign_in_methods
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import AccessProblem
 
@@ -193,7 +193,7 @@ def show_account(request: Request, problem: AccessProblem | None = None, *, note
         browser_name=browser_name,
         is_only_way=shop.settings.oidc.is_only_way,
         note=note,
-        **other_ways_in(request),
+        **sign_in_methods(request),
         **problem_values(problem),
     )
 
@@ -220,7 +220,7 @@ def _offer(
         picture=segno.make(offer.address, error="m").svg_data_uri(border=0, scale=4),
         spaced=spaced,
         is_first=is_first,
-        **other_ways_in(request),
+        **sign_in_methods(request),
         is_needed=_console(request).answers.shop.settings.access.needs_second_factor,
         **problem_values(problem),
     )
@@ -230,7 +230,7 @@ def confirm_again(request: Request, path: str, problem: AccessProblem | None = N
     """The question for the password, or for another way to prove who one is."""
     shop, session = _console(request).answers.shop, session_of(request)
     facts = account(shop, session.actor.user_id, now=datetime.now(UTC))
-    values = {"next": path_of_ours(path), **other_ways_in(request), **problem_values(problem)}
+    values = {"next": path_of_ours(path), **sign_in_methods(request), **problem_values(problem)}
     values |= {
         "has_password": facts.user.has_password,
         "has_passkey": bool(facts.passkeys),

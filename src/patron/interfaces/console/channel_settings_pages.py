@@ -41,7 +41,7 @@ def check(request: Request) -> Response:
 def test(request: Request) -> Response:
     """Send one message to the reader's own address."""
     shop, now = _console(request).answers.shop, datetime.now(UTC)
-    address = _own_address(request, shop)
+    address = _address_of_reader(request, shop)
     if not address:
         raise NotFound("you have no e-mail address here", where="account", todo="Sign in with an account of your own.")
     try:
@@ -51,7 +51,7 @@ def test(request: Request) -> Response:
     return _page(request, tried=answer, is_taken=answer.outcome == "sent")
 
 
-def _own_address(request: Request, shop: Shop) -> str:
+def _address_of_reader(request: Request, shop: Shop) -> str:
     user_id = actor_of(request).user_id
     return account(shop, user_id, now=datetime.now(UTC)).user.email if user_id else ""
 
@@ -69,7 +69,7 @@ def _page(request: Request, *, status: int = 200, **facts: Any) -> Response:
         tab="channels",
         settings=settings,
         examples={one.name: example_section(one.name) for one in settings.channels if not one.is_configured},
-        address=_own_address(request, shop),
+        address=_address_of_reader(request, shop),
         **{"states": {}, "tried": None, "is_taken": False, "error": None, **facts},
     )
 

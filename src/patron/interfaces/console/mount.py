@@ -48,7 +48,7 @@ from patron.interfaces.console import (
 )
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.preparation import keep_prepared
+from patron.interfaces.console.page_preparation import prepare_each_run
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.schema.access_rights import VISITOR
 
@@ -119,7 +119,7 @@ async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
     stopping, app.state.prepared = threading.Event(), threading.Event()
     arguments = (app.state.console, stopping, app.state.prepared)
-    thread = threading.Thread(target=keep_prepared, args=arguments, name="prepare", daemon=True)
+    thread = threading.Thread(target=prepare_each_run, args=arguments, name="prepare", daemon=True)
     thread.start()
     yield
     stopping.set()

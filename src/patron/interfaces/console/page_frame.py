@@ -11,14 +11,14 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from patron.answers.run_history import run_choices
+from patron.interfaces.console.as_of_addresses import page_as_of
 from patron.interfaces.console.navigation import of_run, open_groups
-from patron.interfaces.console.past_addresses import look_back
 from patron.interfaces.console.templating import environment
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
-from patron.schema.errors import LookingBack, NoRunYet, PatronError
+from patron.schema.errors import NoRunYet, PatronError, ReadOnlyPast
 from patron.storage.past_shop import PastShop
 from patron.storage.snapshot import Past
 
@@ -97,7 +97,7 @@ class Console:
         shown = (fragments or {}).get(request.headers.get("x-part", ""), name)
         content = environment().get_template(shown).render({**self._frame(request, texts, here, twin, status), **facts})
         if isinstance(self.answers.shop, PastShop):
-            content = look_back(content, self.answers.shop.run.run_id)
+            content = page_as_of(content, self.answers.shop.run.run_id)
         answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
         for cookie, choice in ((COOKIE, texts.locale), (THEME_COOKIE, self.theme(request))):
             if request.query_params.get(cookie):
@@ -145,7 +145,7 @@ class Console:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
             return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
-        if isinstance(error, LookingBack):
+        if isinstance(error, ReadOnlyPast):
             return self.page(request, "refused_past.html", status=status)
         return self.error_page(request, status, error)
 

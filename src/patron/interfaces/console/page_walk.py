@@ -18,13 +18,13 @@ TRIES = 4
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.targets: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep where a link leads."""
         target = dict(attrs).get("href")
         if tag == "a" and target:
-            self.found.append(target)
+            self.targets.append(target)
 
 
 def page_routes() -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def walk_pages(get: Callable[[str], httpx.Response], start: Iterable[str] = ()) 
     """One address of each page that links lead to, by the path of its route; `get` follows redirects."""
     patterns = [(path, re.compile(re.sub(r"\\\{\w+(:\w+)?\\\}", "[^/]+", re.escape(path)))) for path in page_routes()]
     waiting = deque((*PAGES.values(), "/account", "/styleguide", *start))
-    met, opened, found = set(waiting), dict.fromkeys(page_routes(), 0), dict[str, str]()
+    met, opened, addresses = set(waiting), dict.fromkeys(page_routes(), 0), dict[str, str]()
     while waiting:
         address = waiting.popleft()
         route = next((path for path, pattern in patterns if pattern.fullmatch(address.partition("?")[0])), None)
@@ -47,12 +47,12 @@ def walk_pages(get: Callable[[str], httpx.Response], start: Iterable[str] = ()) 
         answer = get(address)
         if not (answer.is_success and answer.headers.get("content-type", "").startswith("text/html")):
             continue
-        found.setdefault(route, address)
+        addresses.setdefault(route, address)
         links = _Links()
         links.feed(answer.text)
-        for target in links.found:
+        for target in links.targets:
             reached = urldefrag(urljoin(address, target)).url
             if reached.startswith("/") and reached not in met and "lang=" not in reached and "theme=" not in reached:
                 met.add(reached)
                 waiting.append(reached)
-    return found
+    return addresses

@@ -22,7 +22,6 @@ from patron.interfaces.console.account_pages import ask_password, confirm_again,
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.sign_in_pages import show_sign_in
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs_nothing, needs_sign_in, session_of
-from patron.interfaces.http.other_ways_in import other_ways_in, place_of
 from patron.interfaces.http.session_cookies import (
     FormBeforeSignIn,
     browser_of,
@@ -31,6 +30,7 @@ from patron.interfaces.http.session_cookies import (
     path_of_ours,
     session_secret,
 )
+from patron.interfaces.http.sign_in_methods import place_of, sign_in_methods
 from patron.schema.errors import AccessProblem
 from patron.storage.shop import Shop
 
@@ -153,5 +153,5 @@ def _options(prepare: Callable[[], dict[str, Any]]) -> Response:
 def _new(request: Request, problem: AccessProblem | None = None, *, name: str = "") -> Response:
     console: Console = request.app.state.console
     status = problem.status if problem else 200
-    values = {"person": name, **other_ways_in(request), **problem_values(problem)}
+    values = {"person": name, **sign_in_methods(request), **problem_values(problem)}
     return console.page(request, "passkey_new.html", status=status, **values)

@@ -24,7 +24,6 @@ from patron.commands.sign_in import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import SECOND_FACTOR, GuardedRoute, needs_nothing, needs_sign_in, session_of
-from patron.interfaces.http.other_ways_in import other_ways_in
 from patron.interfaces.http.session_cookies import (
     FormBeforeSignIn,
     browser_of,
@@ -35,6 +34,7 @@ from patron.interfaces.http.session_cookies import (
     path_of_ours,
     session_secret,
 )
+from patron.interfaces.http.sign_in_methods import sign_in_methods
 from patron.interfaces.i18n.user_mail_texts import reset_mail
 from patron.schema.errors import AccessProblem
 
@@ -204,11 +204,11 @@ def show_sign_in(
     """The form to sign in, with what was wrong."""
     note = request.query_params.get("note", "")
     values = {"next": after, "email": email, "note": note if note in NOTES and not problem else ""}
-    return show_entrance(request, "sign_in.html", problem, **values, **other_ways_in(request))
+    return show_entrance(request, "sign_in.html", problem, **values, **sign_in_methods(request))
 
 
 def _join(request: Request, link: str, problem: AccessProblem | None = None, *, person: str, email: str) -> Response:
-    values = {"is_first": False, "person": person, "email": email, "link": link, **other_ways_in(request)}
+    values = {"is_first": False, "person": person, "email": email, "link": link, **sign_in_methods(request)}
     return show_entrance(request, "join.html", problem, **values)
 
 

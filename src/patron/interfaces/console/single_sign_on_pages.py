@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.commands.sign_in import SignIn
-from patron.commands.single_sign_on import Purpose, Return, arrive, leave
+from patron.commands.single_sign_on import IssuerCallback, Purpose, begin_single_sign_on, complete_single_sign_on
 from patron.interfaces.console.account_pages import confirm_again, show_account
 from patron.interfaces.console.sign_in_pages import show_entrance, show_sign_in
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs_nothing, needs_sign_in, session_of
@@ -80,21 +80,21 @@ def confirm_at_issuer(request: Request) -> Response:
 
 @router.get(CALLBACK)
 @needs_nothing
-def come_back(request: Request) -> Response:
+def complete(request: Request) -> Response:
     """Go on after the issuer: signed in, linked, joined or confirmed."""
     parameters = request.query_params
     state, code, error, issuer = (
         parameters.get(name, "")[:LONGEST_PARAMETER] for name in ("state", "code", "error", "iss")
     )
-    back = Return(state, code, error, issuer, request.cookies.get(issuer_cookie(request), ""))
+    callback = IssuerCallback(state, code, error, issuer, request.cookies.get(issuer_cookie(request), ""))
     session = request.state.session
     options: dict[str, Any] = {"session": session, "replaces": session_secret(request), "now": datetime.now(UTC)}
     try:
-        arrival = arrive(_shop(request), back, browser_of(request), **options)
+        result = complete_single_sign_on(_shop(request), callback, browser_of(request), **options)
     except AccessProblem as problem:
         answer = show_account(request, problem) if session else show_sign_in(request, problem)
     else:
-        answer = _go_on(request, arrival.signed_in, arrival.path)
+        answer = _go_on(request, result.signed_in, result.path)
     answer.delete_cookie(issuer_cookie(request), path="/", secure=request.url.scheme == "https", httponly=True)
     return answer
 
@@ -110,12 +110,14 @@ def _go_on(request: Request, signed_in: SignIn | None, path: str) -> Response:
 def _go(request: Request, purpose: Purpose, **options: Any) -> Response:
     """A page that goes on to the issuer, with the cookie by which this browser is known again."""
     shop, address, now = _shop(request), browser_of(request).address, datetime.now(UTC)
-    departure = leave(shop, purpose, _callback(request), address, limits=limits_of(request), now=now, **options)
+    redirect = begin_single_sign_on(
+        shop, purpose, _callback(request), address, limits=limits_of(request), now=now, **options
+    )
     name = shop.settings.oidc.label
-    answer = show_entrance(request, "to_issuer.html", url=departure.url, issuer_name=name)
+    answer = show_entrance(request, "to_issuer.html", url=redirect.url, issuer_name=name)
     answer.set_cookie(
         issuer_cookie(request),
-        departure.secret,
+        redirect.secret,
         max_age=int(LASTS.total_seconds()),
         path="/",
         secure=request.url.scheme == "https",

@@ -13,7 +13,7 @@ from patron.answers.task_effects import TaskEffects, TaskPart
 from patron.answers.task_experiment import task_lines
 from patron.answers.task_list import VIEWS
 from patron.answers.task_results import BY, By, TaskResult, TaskResults
-from patron.answers.task_suggestions import find_suggestion
+from patron.answers.task_suggestions import find_suggestion, task_advice
 from patron.commands.customer_work import OUTCOMES
 from patron.commands.propose_policy import propose_changes
 from patron.commands.record_list_export import record_list_export
@@ -21,7 +21,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.known_parameters import require_known
-from patron.interfaces.http.task_view import results_of, task_effects_of
+from patron.interfaces.http.task_view import results_of
 from patron.interfaces.i18n.task_texts import part_name, suggestion_sentences
 from patron.schema.access_rights import Action, Area, Right
 from patron.storage.last_run import last_run
@@ -65,20 +65,20 @@ def effect(request: Request) -> Response:
     """What tasks changed, or its file."""
     require_known(request.query_params, ("format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
-    view = task_effects_of(request)
+    advice = task_advice(console.answers.shop)
     if request.query_params.get("format") == "csv":
-        return _effect_file(request, view.effects)
-    texts, lines = console.words(request), task_lines(view.effects)
+        return _effect_file(request, advice.effects)
+    texts, lines = console.words(request), task_lines(advice.effects)
     formats = console.formats(texts)
     return console.page(
         request,
         "task_effect.html",
         here="tasks",
         twin=f"/api{EFFECT}",
-        effects=view.effects,
+        effects=advice.effects,
         line=lines[0] if lines else None,
-        policy_version=view.policy_version,
-        suggestions=[(one, list(suggestion_sentences(one, texts, formats))) for one in view.suggestions],
+        policy_version=advice.policy_version,
+        suggestions=[(one, list(suggestion_sentences(one, texts, formats))) for one in advice.suggestions],
         part_name=part_name,
         views=_views(request),
         csv=f"{EFFECT}?format=csv",

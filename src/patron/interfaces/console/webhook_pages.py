@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from patron.answers.webhook_log import find_webhook, list_webhooks
 from patron.commands.manage_webhooks import (
     NewWebhookSecret,
     add_webhook,
@@ -27,7 +28,7 @@ from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadWebhook, NotFound
 from patron.schema.webhook_events import EVENT_NAMES
 from patron.storage.shop import Shop
-from patron.storage.webhooks import WebhookDelivery, WebhookEndpoint, webhook_endpoint, webhook_endpoints
+from patron.storage.webhooks import WebhookDelivery, WebhookEndpoint
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
@@ -43,7 +44,7 @@ CHANGES: dict[str, Callable[..., Any]] = {
 @needs(Action.READ, Area.SETTINGS)
 def webhooks_page(request: Request) -> Response:
     """Every webhook."""
-    listed = webhook_endpoints(_shop(request).store)
+    listed = list_webhooks(_shop(request))
     return _page(request, "webhooks.html", twin="/api/webhooks", endpoints=listed, host_of=_host_of)
 
 
@@ -79,7 +80,7 @@ def webhook_page(request: Request, endpoint_id: str) -> Response:
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def edit_webhook_page(request: Request, endpoint_id: str) -> Response:
     """The form of a webhook."""
-    endpoint = webhook_endpoint(_shop(request).store, endpoint_id)
+    endpoint = find_webhook(_shop(request), endpoint_id)
     return _password_question(request) or _form(request, endpoint=endpoint)
 
 
@@ -93,7 +94,7 @@ def change_webhook_now(request: Request, endpoint_id: str) -> Response:
     try:
         change_webhook(shop, endpoint_id, url=url, events=events, note=note, by=step_actor_of(request), now=_now())
     except BadWebhook as error:
-        endpoint = webhook_endpoint(shop.store, endpoint_id)
+        endpoint = find_webhook(shop, endpoint_id)
         return _form(request, error.where, endpoint=endpoint)
     return RedirectResponse(f"{WEBHOOKS}/{endpoint_id}", 303)
 
@@ -185,5 +186,5 @@ def _form(request: Request, problem: str = "", endpoint: WebhookEndpoint | None 
 
 
 def _secret(request: Request, new: NewWebhookSecret) -> Response:
-    endpoint = webhook_endpoint(_shop(request).store, new.endpoint_id)
+    endpoint = find_webhook(_shop(request), new.endpoint_id)
     return _page(request, "webhook_secret.html", new=new, host=_host_of(endpoint))

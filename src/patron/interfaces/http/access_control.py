@@ -29,7 +29,7 @@ from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.access_rights import Action, Actor, Area, Right
 from patron.schema.errors import NotAllowed, PatronError
-from patron.storage.past_shop import PastShop, looking_back
+from patron.storage.past_shop import PastShop, read_only_past
 from patron.storage.shop import Shop
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -178,7 +178,7 @@ class GuardedRoute(APIRoute):
         return check_and_handle
 
     def _only_read(self, request: Request, past: PastShop) -> None:
-        """Let somebody who looks back read, and nothing else. Raises LookingBack."""
+        """Let somebody who looks back read, and nothing else. Raises ReadOnlyPast."""
         is_safe = request.method in SAFE_METHODS
         if isinstance(self.right, Right) and not is_safe:
             is_reading = self.right.action is Action.READ and request.url.path.endswith(LOOKUPS)
@@ -187,7 +187,7 @@ class GuardedRoute(APIRoute):
         else:
             is_reading = is_safe
         if not is_reading:
-            raise looking_back(past.run.run_id)
+            raise read_only_past(past.run.run_id)
         actor = actor_of(request)
         rights = frozenset(right for right in actor.rights if right.action in READING)
         request.state.actor = replace(actor, rights=rights)

@@ -39,9 +39,9 @@ from patron.interfaces.http import (
 )
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
+from patron.interfaces.http.as_of_switch import AsOfSwitch
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.health import HealthCheck
-from patron.interfaces.http.looking_back import LookBack
 from patron.interfaces.http.openapi_document import openapi_document
 from patron.interfaces.http.refusals import (
     is_for_programs,
@@ -97,7 +97,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
     add_console(app)
-    app.add_middleware(LookBack, present=app, shop=shop)
+    app.add_middleware(AsOfSwitch, present=app, shop=shop)
     protect(app, shop, visitor)
     return app
 

@@ -10,10 +10,10 @@ from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
 
 
-def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+def require_known(parameters: Iterable[str], known: Iterable[str]) -> None:
     """Check the names of parameters. Raises BadQuery with the name that was probably meant, or those that are known."""
     names = sorted(known)
-    for name in given:
+    for name in parameters:
         if name not in names:
             listed = f"Parameters are {', '.join(names)}." if names else "Leave it out."
             raise BadQuery("is not a parameter here", where=name, todo=did_you_mean(name, names) or listed)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from patron.interfaces.console.past_addresses import PARAMETER
+from patron.interfaces.console.as_of_addresses import PARAMETER
 from patron.interfaces.http.access_control import CSRF_HEADER, READING, SESSION_COOKIE, SIGNED_IN
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, KEY_IN_ADDRESS, KINDS, SETTINGS_PATH
 from patron.interfaces.http.idempotency_keys import takes_key

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Depends, Request
 
 from patron.answers.task_list import TaskPage, View
 from patron.answers.task_results import By, TaskResults
+from patron.answers.task_suggestions import TaskAdvice, task_advice
 from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.task_view import TaskEffectView, results_of, task_effects_of, task_page
+from patron.interfaces.http.task_view import results_of, task_page
 from patron.schema.access_rights import Action, Area
 
 router = APIRouter(
@@ -33,6 +35,6 @@ def results(request: Request, by: By = "person") -> TaskResults:
 
 @router.get("/effect")
 @needs(Action.READ, Area.EXPERIMENTS)
-def effect(request: Request) -> TaskEffectView:
+def effect(request: Request) -> TaskAdvice:
     """What tasks changed: customers with a task against those held out by lot, and what that suggests."""
-    return task_effects_of(request)
+    return task_advice(answers_of(request).shop)

@@ -1,27 +1,14 @@
-"""Tasks for a page or the API, of the customers whom the reader sees; and what they changed, of all of them."""
+"""Tasks for a page or the API, of the customers whom the reader sees."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import Request
 
-from patron.answers.task_effects import TaskEffects, task_effects
 from patron.answers.task_list import PAGE_SIZE, TaskPage, View, list_tasks
 from patron.answers.task_results import By, TaskResults, task_results
-from patron.answers.task_suggestions import TaskSuggestion, task_suggestions
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import reader_of
-
-
-@dataclass(frozen=True)
-class TaskEffectView:
-    """What tasks changed, and what that suggests to change."""
-
-    effects: TaskEffects
-    policy_version: str
-    """Policy that the suggestions are about."""
-    suggestions: tuple[TaskSuggestion, ...]
 
 
 def task_page(request: Request, view: View, *, now: datetime, size: int = PAGE_SIZE) -> TaskPage:
@@ -34,14 +21,6 @@ def task_page(request: Request, view: View, *, now: datetime, size: int = PAGE_S
 def results_of(request: Request, by: By, *, now: datetime) -> TaskResults:
     """What became of tasks."""
     return task_results(request.app.state.answers.shop, by, now=now, among=_among(request))
-
-
-def task_effects_of(request: Request) -> TaskEffectView:
-    """The effect of tasks at the last run. Raises NoRunYet."""
-    shop = request.app.state.answers.shop
-    shop.reload_settings()
-    effects = task_effects(shop)
-    return TaskEffectView(effects, shop.policy.version, task_suggestions(effects, shop.policy.tasks))
 
 
 def _among(request: Request) -> frozenset[str] | None:

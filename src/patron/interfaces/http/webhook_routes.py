@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from patron.answers.webhook_log import find_delivery, list_deliveries, list_webhooks
 from patron.commands.manage_webhooks import (
     LONGEST_NOTE,
     LONGEST_URL,
@@ -28,16 +29,8 @@ from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadQuery
 from patron.schema.webhook_events import EVENT_NAMES
 from patron.storage.shop import Shop
-from patron.storage.webhooks import (
-    WebhookDelivery,
-    WebhookEndpoint,
-    deliveries_of,
-    delivery_of,
-    webhook_endpoint,
-    webhook_endpoints,
-)
+from patron.storage.webhooks import WebhookDelivery, WebhookEndpoint
 
-PAGE_SIZE = 50
 EndpointId = Annotated[str, Path(max_length=40, description="Id of the webhook, as the list has it.")]
 MessageId = Annotated[str, Path(max_length=80, description="webhook-id of the message.")]
 
@@ -72,17 +65,17 @@ router = APIRouter(
 
 def webhook_log(shop: Shop, endpoint_id: str, cursor: str) -> WebhookLog:
     """An endpoint and a page of its log, the newest event first. Raises NotFound, BadQuery."""
-    endpoint, before = webhook_endpoint(shop.store, endpoint_id), None
+    before = None
     if cursor:
         last = Cursor.parse(cursor)
         try:
             before = (datetime.fromisoformat(last.run_id).astimezone(UTC), last.after)
         except ValueError:
             raise BadQuery("is not a next_cursor of this list", where="cursor", todo="Begin without one.") from None
-    rows = deliveries_of(shop.store, endpoint_id, before=before, limit=PAGE_SIZE + 1)
-    shown = rows[:PAGE_SIZE]
-    following = str(Cursor(shown[-1].happened_at.isoformat(), shown[-1].message_id)) if len(rows) > PAGE_SIZE else None
-    return WebhookLog(endpoint, shown, following)
+    page = list_deliveries(shop, endpoint_id, before=before)
+    rows = page.deliveries
+    following = str(Cursor(rows[-1].happened_at.isoformat(), rows[-1].message_id)) if page.has_more else None
+    return WebhookLog(page.webhook, rows, following)
 
 
 def _now() -> datetime:
@@ -93,7 +86,7 @@ def _now() -> datetime:
 @needs(Action.READ, Area.SETTINGS)
 def webhooks(request: Request) -> list[WebhookEndpoint]:
     """Every webhook, the oldest first, without the secrets."""
-    return list(webhook_endpoints(answers_of(request).shop.store))
+    return list(list_webhooks(answers_of(request).shop))
 
 
 @router.post("", dependencies=[Confirmed])
@@ -159,7 +152,7 @@ def send_test(request: Request, endpoint_id: EndpointId) -> WebhookDelivery:
 @needs(Action.READ, Area.SETTINGS)
 def delivery(request: Request, endpoint_id: EndpointId, message_id: MessageId) -> WebhookDelivery:
     """One delivery."""
-    return delivery_of(answers_of(request).shop.store, endpoint_id, message_id)
+    return find_delivery(answers_of(request).shop, endpoint_id, message_id)
 
 
 @router.post("/{endpoint_id}/deliveries/{message_id}/resend")

@@ -45,8 +45,8 @@ def translate(text: str, texts: Words) -> str | None:
 
 def _sentence(text: str, texts: Words) -> str | None:
     for key, pattern in _patterns():
-        if found := pattern.fullmatch(text):
-            values = found.groupdict()
+        if match := pattern.fullmatch(text):
+            values = match.groupdict()
             if REASONS in values:
                 values[REASONS] = translate(values[REASONS], texts) or values[REASONS]
             return texts(key, **values)

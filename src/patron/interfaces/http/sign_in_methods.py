@@ -16,7 +16,7 @@ def place_of(request: Request) -> PasskeyPlace | None:
     return passkey_place(shop, request.url.scheme, request.headers.get("host", ""))
 
 
-def other_ways_in(request: Request) -> Mapping[str, Any]:
+def sign_in_methods(request: Request) -> Mapping[str, Any]:
     """What a page offers next to the password; for passkeys also the address of this machine under which they work."""
     url = request.url
     local = f"{url.scheme}://{LOCAL_NAME}:{url.port}{url.path}" if url.hostname in LOOPBACK and url.port else ""

@@ -14,7 +14,7 @@ def signs_in_at_issuer_only(shop: Shop, connection: sa.Connection, user_id: str)
     return is_bound and has_identity(connection, user_id, settings.issuer)
 
 
-def require_other_way_in(shop: Shop, connection: sa.Connection, user_id: str) -> None:
+def require_local_sign_in(shop: Shop, connection: sa.Connection, user_id: str) -> None:
     """Refuse password or passkey of somebody who signs in at the issuer only. Raises AccessProblem (403)."""
     if signs_in_at_issuer_only(shop, connection, user_id):
         raise AccessProblem("sso_only", "this user signs in at the issuer only", status=403, todo="Use its button.")

@@ -23,7 +23,7 @@ def with_as_of(address: str, run_id: str) -> str:
     return f"{path}{mark}{PARAMETER}={quote(run_id)}{hash_mark}{fragment}"
 
 
-def look_back(page: str, run_id: str) -> str:
+def page_as_of(page: str, run_id: str) -> str:
     """A page whose links and forms lead to pages as of a run."""
     page = HREF.sub(lambda link: _link(link, run_id), page)
     return FORM.sub(lambda form: _form(form, run_id), page)

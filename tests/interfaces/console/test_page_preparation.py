@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from patron.interfaces.console import preparation
+from patron.interfaces.console import page_preparation
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.application import create_app
 from patron.storage.shop import Shop
@@ -37,9 +37,9 @@ def console(made_shop, tmp_path):
 
 
 def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monkeypatch):
-    monkeypatch.setattr(preparation, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(page_preparation, "CHECK_SECONDS", 0.05)
     answers, stopping, prepared = console.answers, threading.Event(), threading.Event()
-    thread = threading.Thread(target=preparation.keep_prepared, args=(console, stopping, prepared))
+    thread = threading.Thread(target=page_preparation.prepare_each_run, args=(console, stopping, prepared))
     thread.start()
     try:
         assert prepared.wait(PATIENCE_SECONDS)
@@ -60,5 +60,5 @@ def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monke
 
 
 def test_nothing_is_prepared_once_the_server_stops(console):
-    preparation.prepare(console, lambda: True)
+    page_preparation.prepare(console, lambda: True)
     assert not any(is_kept(console.answers, name) for name in PREPARED)

@@ -21,7 +21,7 @@ CHECK_SECONDS = 5.0
 """How often to look whether another run has completed."""
 
 
-def keep_prepared(console: Console, stopping: threading.Event, prepared: threading.Event) -> None:
+def prepare_each_run(console: Console, stopping: threading.Event, prepared: threading.Event) -> None:
     """Prepare each run once it has completed, until told to stop; `prepared` is set once nothing is left to do."""
     version: object = None
     while not stopping.is_set():

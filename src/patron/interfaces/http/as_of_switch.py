@@ -1,8 +1,8 @@
-"""Looking back: an address with `as_of` is answered as the shop was known at that past run.
+"""The as-of switch: an address with `as_of` is answered as the shop was known at that past run.
 
 The parameter is taken off before a route sees the request, and the application that the route asks has the past shop
 behind it: routes, pages and their twins need not know of it. A page puts it on every address that it leads to
-(`console/past_addresses.py`), and so does a redirect. `GuardedRoute` refuses what would change something.
+(`console/as_of_addresses.py`), and so does a redirect. `GuardedRoute` refuses what would change something.
 """
 
 import threading
@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patron.interfaces.console.as_of_addresses import PARAMETER, with_as_of
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.past_addresses import PARAMETER, with_as_of
 from patron.interfaces.http.access_control import is_open
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.error_status import status_of
@@ -51,7 +51,7 @@ class _PastState:
         setattr(self.present, name, value)
 
 
-class LookBack:
+class AsOfSwitch:
     """ASGI middleware: whoever is known may name a past run in the address of anything that they may read."""
 
     def __init__(self, app: ASGIApp, present: Starlette, shop: Shop) -> None:

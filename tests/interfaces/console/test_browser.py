@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
-from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.mount import PAGES, VISITOR_PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report

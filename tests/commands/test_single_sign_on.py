@@ -8,9 +8,12 @@ from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
 from oidc_issuer import CLIENT, SECRET, local_issuer
-from patron.commands import manage_users
+from passkey_device import Device
+from patron.commands import manage_users, passkeys
+from patron.commands.passkeys import PasskeyPlace
 from patron.commands.sign_in import Browser, Credentials, SignInLimits, sign_in
 from patron.commands.single_sign_on import SECRET_VARIABLE, Purpose, Return, arrive, leave
+from patron.commands.user_account import offer_factor
 from patron.govern import audit_log, users
 from patron.govern.passwords import hash_password
 from patron.govern.user_sessions import create_session, find_session
@@ -264,6 +267,25 @@ def test_a_second_factor_at_the_issuer_counts_where_it_says_so(shop, issuer):
     assert travel(shop, issuer).signed_in.ticket, "who has a code is asked for it"
     configure(shop, issuer, is_second_factor=True)
     assert has_factor()
+
+
+def test_an_account_at_the_issuer_makes_no_second_factor_for_who_has_a_passkey(shop, issuer):
+    session, device, place = join(shop), Device(), PasskeyPlace("localhost", "http://localhost:8321")
+    made = device.make(passkeys.new_passkey_options(shop, session, place, now=now()))
+    passkeys.add_passkey(shop, session, place, made, name="Laptop", now=now())
+    travel(shop, issuer, Purpose.LINK, session=session)
+    access = shop.settings.access.model_copy(update={"needs_second_factor": True})
+    shop.settings = Settings.model_copy(shop.settings, update={"access": access})
+    secret = travel(shop, issuer).signed_in.secret
+    entered = find_session(shop, secret, now=now())
+    assert not entered.has_second_factor
+    assert refusal(offer_factor, shop, entered) == "passkey_first"
+    assert refusal(passkeys.new_passkey_options, shop, entered, place, now=now()) == "passkey_first"
+    options = passkeys.confirmation_options(shop, entered, place, now=now())
+    passkeys.confirm_with_passkey(shop, entered, place, device.sign(options), limits=SignInLimits(), now=now())
+    proved = find_session(shop, secret, now=now())
+    assert proved.has_second_factor
+    assert offer_factor(shop, proved).secret
 
 
 @pytest.mark.parametrize(

@@ -216,8 +216,8 @@ def test_somebody_unknown_becomes_a_user_only_where_the_settings_say_so(shop, is
     ):
         issuer.person |= {"email_verified": True, **person}
         assert refusal(travel, shop, issuer) == problem
-    configure(shop, issuer, unknown_users="create")
-    issuer.person |= {"sub": "eve-5", "email_verified": "no"}
+    configure(shop, issuer, unknown_users="create", role_claim="groups", roles={"crm": Role.VIEWER})
+    issuer.person |= {"sub": "eve-5", "email_verified": "no", "groups": "crm"}
     assert refusal(travel, shop, issuer) == "sso_email"
     manage_users.disable(shop, cleo.user_id, by="test", now=now())
     issuer.person |= {"sub": "cleo-1"}
@@ -295,6 +295,7 @@ def test_an_account_at_the_issuer_makes_no_second_factor_for_who_has_a_passkey(s
         {"issuer": "https://login.example.com"},
         {"issuer": "https://login.example.com", "client_id": "x", "scopes": ("email",)},
         {"issuer": "https://login.example.com", "client_id": "x", "role_claim": "groups"},
+        {"issuer": "https://login.example.com", "client_id": "x", "unknown_users": "create"},
         {"issuer": "https://login.example.com", "client_id": "x", "client_secret": "in the open"},
         {"issuer": "https://login.example.com", "client_id": "x", "roles": {"a": "king"}, "role_claim": "groups"},
     ],

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -161,9 +162,32 @@ def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(sho
     name = saved(by=f"Ann via {crm}").name
     plan_campaign(shop, name, by="Ann", now=NOW)
     for actor in (f"Bo via {crm}", crm, f"ann via {erp}", "Ann", f"Bo via {erp}"):
-        with pytest.raises(BadCampaign, match="cannot approve it"):
+        with pytest.raises(BadCampaign, match="a key that anybody may hold"):
             approve(shop, name, by=actor, now=NOW)
-    assert approve(shop, name, by="Bo (user 0a1b2c3d4e5f)", now=NOW).state == "approved"
+
+
+NOBODYS_KEY, BO = key_actor(Key(f"{1:012x}", "crm", "secret", NOW)), "Bo (user 0a1b2c3d4e5f)"
+
+
+@pytest.mark.parametrize(
+    ("author", "approver", "is_second"),
+    [
+        (BO, NOBODYS_KEY, False),
+        (BO, f"Cid via {NOBODYS_KEY}", False),
+        (NOBODYS_KEY, BO, False),
+        (f"Cid via {NOBODYS_KEY}", BO, False),
+        ("Ann", NOBODYS_KEY, False),
+        ("Ann (user f5e4d3c2b1a0)", BO, True),
+    ],
+    ids=["key", "name by key", "saved by key", "saved by name by key", "name", "two people"],
+)
+def test_a_key_that_is_nobodys_is_no_second_person_for_who_signs_in_may_hold_it_too(
+    shop, saved, author, approver, is_second
+):
+    name = saved(by=author).name
+    plan_campaign(shop, name, by="Ann", now=NOW)
+    with nullcontext() if is_second else pytest.raises(BadCampaign, match="anybody may hold"):
+        assert approve(shop, name, by=approver, now=NOW).state == "approved"
 
 
 def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved):

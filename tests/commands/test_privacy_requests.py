@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from patron.answers.processing_register import TABLES_OF, personal_tables, proce
 from patron.collect.loader import load_events
 from patron.commands import privacy_requests as desk
 from patron.commands.correct_personal_data import correct_personal_data
+from patron.commands.person_events import write_person_events
 from patron.govern.audit_entries import AuditQuery, find_entries
 from patron.govern.contact_cards import read_cards
 from patron.govern.vault import Vault
@@ -180,6 +182,20 @@ def test_a_correction_is_what_counts_from_then_on_and_no_log_holds_its_value(zoe
     ]
     assert b"zoe.new" not in (zoe.folder / "store.db").read_bytes()
     assert privacy_request(zoe, request_id, now=NOW).state == "open"
+
+
+def test_a_correction_writes_nothing_back_into_a_request_that_an_erasure_emptied_meanwhile(zoe, monkeypatch):
+    request_id = enter(zoe, "rectification")
+    close = partial(desk.reject_request, zoe, request_id, "unfounded", by=OFFICER, now=NOW)
+
+    def write_while_it_closes(shop, rows, **options):
+        write_person_events(shop, rows, **options)
+        close()
+
+    monkeypatch.setattr("patron.commands.correct_personal_data.write_person_events", write_while_it_closes)
+    with pytest.raises(BadPrivacyRequest, match="is closed"):
+        correct(zoe, request_id, "country", "PT")
+    assert request_content(zoe, request_id).corrections == ()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,17 @@ import pytest
 import sqlalchemy as sa
 
 from patron.answers.today import today
-from patron.commands.manage_webhooks import add_webhook, delete_webhook, enable_webhook, rotate_webhook_secret
+from patron.commands.manage_webhooks import (
+    add_webhook,
+    change_webhook,
+    delete_webhook,
+    enable_webhook,
+    rotate_webhook_secret,
+)
 from patron.commands.report_webhook_events import report_webhook_events
 from patron.commands.send_webhooks import PAUSES, resend_webhook, send_test_event, send_webhooks, webhook_body
 from patron.engage.standard_webhooks import is_signed, keys_of
+from patron.govern.audit_entries import AuditQuery, find_entries
 from patron.schema.access_rights import Actor, Role, rights_of_user
 from patron.schema.errors import BadWebhook, NotFound
 from patron.schema.webhook_events import EVENT_NAMES
@@ -221,3 +228,12 @@ def test_who_was_erased_is_in_no_message_that_is_sent_later(shop):
 def test_without_an_endpoint_nothing_is_written(shop):
     finish_run(shop, "2026-03-01", START)
     assert report_webhook_events(shop, now=START) == 0
+
+
+def test_the_audit_log_says_to_which_host_events_go_and_nothing_secret_of_its_address(shop):
+    added = add_webhook(shop, "https://one.example/t/secret?key=2", ["run.failed"], by=ADMIN.name, now=START)
+    options = {"events": ["run.failed"], "note": "", "by": ADMIN.name, "now": START}
+    change_webhook(shop, added.endpoint_id, url="https://two.example/t/secret", **options)
+    for action, host in (("webhook added", "one.example"), ("webhook changed", "two.example")):
+        [entry] = find_entries(shop, AuditQuery(action=action), 5)
+        assert entry.details == {"webhook": added.endpoint_id, "host": host, "events": ["run.failed"]}

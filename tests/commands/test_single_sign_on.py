@@ -8,7 +8,9 @@ from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
 from oidc_issuer import CLIENT, SECRET, local_issuer
-from patron.commands import manage_users
+from passkey_device import Device
+from patron.commands import manage_users, passkeys
+from patron.commands.passkeys import PasskeyPlace
 from patron.commands.sign_in import Browser, Credentials, SignInLimits, sign_in
 from patron.commands.single_sign_on import (
     SECRET_VARIABLE,
@@ -17,6 +19,7 @@ from patron.commands.single_sign_on import (
     begin_single_sign_on,
     complete_single_sign_on,
 )
+from patron.commands.user_account import offer_factor
 from patron.govern import audit_log, users
 from patron.govern.passwords import hash_password
 from patron.govern.user_sessions import create_session, find_session
@@ -226,8 +229,8 @@ def test_somebody_unknown_becomes_a_user_only_where_the_settings_say_so(shop, is
     ):
         issuer.person |= {"email_verified": True, **person}
         assert refusal(travel, shop, issuer) == problem
-    configure(shop, issuer, unknown_users="create")
-    issuer.person |= {"sub": "eve-5", "email_verified": "no"}
+    configure(shop, issuer, unknown_users="create", role_claim="groups", roles={"crm": Role.VIEWER})
+    issuer.person |= {"sub": "eve-5", "email_verified": "no", "groups": "crm"}
     assert refusal(travel, shop, issuer) == "sso_email"
     manage_users.disable(shop, cleo.user_id, by="test", now=now())
     issuer.person |= {"sub": "cleo-1"}
@@ -279,6 +282,25 @@ def test_a_second_factor_at_the_issuer_counts_where_it_says_so(shop, issuer):
     assert has_factor()
 
 
+def test_an_account_at_the_issuer_makes_no_second_factor_for_who_has_a_passkey(shop, issuer):
+    session, device, place = join(shop), Device(), PasskeyPlace("localhost", "http://localhost:8321")
+    made = device.make(passkeys.new_passkey_options(shop, session, place, now=now()))
+    passkeys.add_passkey(shop, session, place, made, name="Laptop", now=now())
+    travel(shop, issuer, Purpose.LINK, session=session)
+    access = shop.settings.access.model_copy(update={"needs_second_factor": True})
+    shop.settings = Settings.model_copy(shop.settings, update={"access": access})
+    secret = travel(shop, issuer).signed_in.secret
+    entered = find_session(shop, secret, now=now())
+    assert not entered.has_second_factor
+    assert refusal(offer_factor, shop, entered) == "passkey_first"
+    assert refusal(passkeys.new_passkey_options, shop, entered, place, now=now()) == "passkey_first"
+    options = passkeys.confirmation_options(shop, entered, place, now=now())
+    passkeys.confirm_with_passkey(shop, entered, place, device.sign(options), limits=SignInLimits(), now=now())
+    proved = find_session(shop, secret, now=now())
+    assert proved.has_second_factor
+    assert offer_factor(shop, proved).secret
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -286,6 +308,7 @@ def test_a_second_factor_at_the_issuer_counts_where_it_says_so(shop, issuer):
         {"issuer": "https://login.example.com"},
         {"issuer": "https://login.example.com", "client_id": "x", "scopes": ("email",)},
         {"issuer": "https://login.example.com", "client_id": "x", "role_claim": "groups"},
+        {"issuer": "https://login.example.com", "client_id": "x", "unknown_users": "create"},
         {"issuer": "https://login.example.com", "client_id": "x", "client_secret": "in the open"},
         {"issuer": "https://login.example.com", "client_id": "x", "roles": {"a": "king"}, "role_claim": "groups"},
     ],

@@ -23,24 +23,32 @@ def step_actor(actor: Actor, name: str = "") -> str:
 
 
 def is_same_actor(first: str, second: str) -> bool:
-    """Whether two actors may be one: the same user or key, keys of one user, or of the same name.
-
-    Two keys that are nobody's may be in one hand, whatever names are given with them.
-    """
-    (name, ids, is_nobodys), (other_name, other_ids, is_other_nobodys) = _parts(first), _parts(second)
-    return bool(ids & other_ids) or (bool(name) and name == other_name) or (is_nobodys and is_other_nobodys)
+    """Whether two actors are one: the same user or key, keys of one user, or of the same name."""
+    (name, ids), (other_name, other_ids) = _parts(first), _parts(second)
+    return bool(ids & other_ids) or (bool(name) and name == other_name)
 
 
-def _parts(actor: str) -> tuple[str, frozenset[str], bool]:
-    """The person's name however it is written, ids of user and key, and whether it is a key that is nobody's."""
+def is_in_any_hand(actor: str) -> bool:
+    """Whether it is a key that is nobody's: whoever signs in may hold it too, whatever name they give with it."""
+    match = KEY_AT_THE_END.match(actor.strip())
+    return match is not None and not match["user_id"]
+
+
+def is_second_person(approver: str, author: str) -> bool:
+    """Whether surely another person approves than the one who wrote it."""
+    return not (is_same_actor(approver, author) or is_in_any_hand(approver) or is_in_any_hand(author))
+
+
+def _parts(actor: str) -> tuple[str, frozenset[str]]:
+    """The person's name however it is written, and ids of user and key."""
     user = USER_AT_THE_END.match(actor.strip())
     if user:
-        return _spelling(user["person"]), frozenset({user["user_id"]}), False
+        return _spelling(user["person"]), frozenset({user["user_id"]})
     match = KEY_AT_THE_END.match(actor.strip())
     if match is None:
-        return _spelling(actor), frozenset(), False
+        return _spelling(actor), frozenset()
     ids = frozenset(one for one in (match["key_id"], match["user_id"]) if one)
-    return _spelling(match["person"] or ""), ids, not match["user_id"]
+    return _spelling(match["person"] or ""), ids
 
 
 def _spelling(name: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from patron.commands.actors import is_same_actor
+from patron.commands.actors import is_in_any_hand, is_second_person
 from patron.govern import audit_log
 from patron.storage.campaigns import CAMPAIGN, Saved, SavedCampaign, SavedKind, SavedVersion, person
 from patron.storage.shop import Shop
@@ -23,19 +23,32 @@ def approve_version(
 ) -> Saved:
     """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
 
-    Raises the kind's problem where another version was saved since, for its author or the API key that saved it,
-    unless the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
+    Raises the kind's problem where another version was saved since, unless surely another person approves than its
+    author or the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
     """
     saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
-    if is_same_actor(person(by), saved.saved_by) and saved.budget >= shop.policy.campaigns.approval_free_below:
-        what = f"{saved.saved_by} wrote version {saved.version} of {name!r} and cannot approve it"
-        todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
-        raise kind.problem(what, where="--as", todo=todo)
+    if saved.budget >= shop.policy.campaigns.approval_free_below:
+        _require_second_person(kind, saved, person(by))
     require_not_over(shop, kind, saved, now)
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
     return _take(shop, kind, saved, "approved", by=by, now=now, details=details)
+
+
+def _require_second_person(kind: SavedKind[Any, Any], saved: SavedVersion[Any], by: str) -> None:
+    """Raise the kind's problem unless surely another person approves than the author."""
+    if is_second_person(by, saved.saved_by):
+        return
+    what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r} and cannot approve it"
+    todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
+    if is_in_any_hand(saved.saved_by):
+        what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r}, a key that anybody may hold"
+        todo = "Save it again as a person, or by a key that a person made in Settings; then another person approves it."
+    elif is_in_any_hand(by):
+        what = f"{by} cannot approve {saved.name!r}: anybody may hold this key, who wrote it too"
+        todo = "Approve it in the console, or by a key that a person made in Settings."
+    raise kind.problem(what, where="--as", todo=todo)
 
 
 def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[Any], now: datetime) -> None:

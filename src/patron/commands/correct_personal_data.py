@@ -8,17 +8,21 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from patron.collect.contact_tokens import contacts_of
 from patron.commands.person_events import write_person_events
-from patron.commands.privacy_requests import EVENT_SOURCE, load_request, names_of_person, refusal, seal_content
+from patron.commands.privacy_requests import (
+    EVENT_SOURCE,
+    change_open_request,
+    load_request,
+    names_of_person,
+    refusal,
+    seal_content,
+)
 from patron.commands.resolve_person import PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.vault import Vault
 from patron.schema.personal_keys import PLAIN
 from patron.schema.privacy_requests import CONTACT_FIELDS, CORRECTABLE, LONGEST_VALUE, MOST_CHARACTERS
-from patron.storage.console_tables import PRIVACY_REQUESTS
 from patron.storage.shop import Shop
 
 RECTIFICATION = "rectification"
@@ -61,7 +65,6 @@ def correct_personal_data(  # noqa: PLR0913 - what a correction says
     write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
     content = seal_content(shop, request_id, {**asdict(request.content), "corrections": corrections})
     with shop.store.begin() as connection:
-        chosen = sa.update(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
-        connection.execute(chosen.values(content=content))
+        change_open_request(connection, request_id, {"content": content})
         details = {"request_id": request_id, "field": field}
         audit_log.append(shop, connection, "personal data corrected", details, at=now, by=by)

@@ -1,9 +1,10 @@
 """Webhooks of the shop: added, changed, rotated, disabled and deleted; a secret is shown once."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -46,7 +47,7 @@ def add_webhook(
     row |= {"created_at": now, "created_by": by, "enabled_at": now, "disabled_why": ""}
     with shop.store.begin() as connection:
         connection.execute(sa.insert(WEBHOOK_ENDPOINTS).values(row))
-        details = {"webhook": endpoint_id, "events": values["events"]}
+        details = {"webhook": endpoint_id, **_entry(values)}
         audit_log.append(shop, connection, "webhook added", details, at=now, by=by)
     return NewWebhookSecret(endpoint_id, secret, None)
 
@@ -57,7 +58,7 @@ def change_webhook(  # noqa: PLR0913 - as above
     """Change where and what is reported. Raises NotFound, BadWebhook."""
     webhook_endpoint(shop.store, endpoint_id)
     values = _checked(shop, url, events, note)
-    _update(shop, endpoint_id, values, "webhook changed", {"events": values["events"]}, by=by, now=now)
+    _update(shop, endpoint_id, values, "webhook changed", _entry(values), by=by, now=now)
     return webhook_endpoint(shop.store, endpoint_id)
 
 
@@ -134,6 +135,11 @@ def _checked(shop: Shop, url: str, events: Iterable[str], note: str) -> dict[str
     if len(note) > LONGEST_NOTE or not note.isprintable():
         raise BadWebhook(f"needs one line of at most {LONGEST_NOTE} characters", where="note", todo="Shorten it.")
     return {"url": url, "events": [one for one in EVENT_NAMES if one in chosen], "note": note.strip()}
+
+
+def _entry(values: Mapping[str, object]) -> dict[str, object]:
+    """What the audit log says of where and what is reported: the path of an address may be secret."""
+    return {"host": urlsplit(str(values["url"])).hostname, "events": values["events"]}
 
 
 def _update(  # noqa: PLR0913 - what is changed, and how the audit log says it

@@ -35,7 +35,7 @@ from webauthn.helpers.structs import (
 from patron.commands.sign_in import Browser, SignIn, begin_session
 from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.single_sign_on_only import require_local_sign_in
-from patron.commands.user_account import require_confirmed
+from patron.commands.user_account import require_confirmed, require_passkey_used
 from patron.govern import audit_log, users
 from patron.govern.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
 from patron.govern.user_identities import (
@@ -104,6 +104,7 @@ def _is_address(name: str) -> bool:
 def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, now: datetime) -> dict[str, Any]:
     """What a browser needs to make a passkey. Raises AccessProblem where the password was not entered lately."""
     require_confirmed(session, now=now)
+    require_passkey_used(shop, session)
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
         passkeys = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
@@ -129,6 +130,7 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
 def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, *, name: str, now: datetime) -> None:
     """Add the passkey that a browser made; this session counts as one with two factors. Raises AccessProblem."""
     require_confirmed(session, now=now)
+    require_passkey_used(shop, session)
     name, user_id = normal_name(name), session.actor.user_id
     challenge = _challenge_in(answer)
     with shop.store.begin() as connection:

@@ -123,7 +123,7 @@ def identify_again(shop: Shop, request_id: str) -> bool:
     content = {**asdict(request.content), "how": fresh.how, "match": fresh.match}
     values = {"customer_id": customer_id, "content": seal_content(shop, request_id, content)}
     with shop.store.begin() as connection:
-        connection.execute(_chosen(request_id).values(values))
+        change_open_request(connection, request_id, values)
     return customer_id is not None
 
 
@@ -256,9 +256,7 @@ def _close(  # noqa: PLR0913 - what closing consists of
         content = seal_content(shop, request.request_id, {**asdict(request.content), "note": note})
     values = {"state": state, "result": result, "closed_at": now, "closed_by": by, "content": content}
     with shop.store.begin() as connection:
-        still_open = _chosen(request.request_id).where(PRIVACY_REQUESTS.c.state == "open")
-        if not connection.execute(still_open.values(values)).rowcount:
-            raise _closed_problem()
+        change_open_request(connection, request.request_id, values)
         details = {"request_id": request.request_id, "kind": request.kind, "result": result}
         audit_log.append(shop, connection, f"privacy request {state}", details, at=now, by=by)
 
@@ -317,6 +315,13 @@ def names_of_person(shop: Shop, person: Person) -> list[tuple[str, str]]:
 
 def _chosen(request_id: str) -> sa.Update:
     return sa.update(PRIVACY_REQUESTS).where(PRIVACY_REQUESTS.c.request_id == request_id)
+
+
+def change_open_request(connection: sa.Connection, request_id: str, values: Mapping[str, Any]) -> None:
+    """Change a request unless it was closed, or emptied by an erasure, meanwhile. Raises BadPrivacyRequest."""
+    still_open = _chosen(request_id).where(PRIVACY_REQUESTS.c.state == "open")
+    if not connection.execute(still_open.values(**values)).rowcount:
+        raise _closed_problem()
 
 
 def seal_content(shop: Shop, request_id: str, content: Mapping[str, Any]) -> bytes:

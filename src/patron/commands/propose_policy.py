@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.commands.actors import is_same_actor
+from patron.commands.actors import is_same_actor, is_second_person
 from patron.commands.preview_run import preview_run
 from patron.govern import audit_log
 from patron.run import Progress, silent
@@ -90,7 +90,7 @@ def approve_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> Poli
     Raises BadProposal for an own proposal, for one that was decided, and where policy.toml was changed since.
     """
     row = _proposal(shop, number)
-    if is_same_actor(by, row["proposed_by"]):
+    if not is_second_person(by, row["proposed_by"]):
         raise _refusal(f"{row['proposed_by']} made the proposal and cannot approve it", "Let somebody else approve it.")
     shop.reload_settings()
     if row["base_version"] != shop.policy.version:

@@ -19,6 +19,7 @@ from patron.govern.second_factor import (
     set_totp,
     totp_address,
 )
+from patron.govern.user_identities import PASSKEY, has_identity
 from patron.govern.user_links import LinkKind, end_links
 from patron.govern.user_sessions import Session, end_sessions
 from patron.govern.users import User
@@ -51,6 +52,19 @@ def require_confirmed(session: Session, *, now: datetime) -> None:
     """Refuse a step that matters in a session that was not confirmed lately. Raises AccessProblem (403)."""
     if not is_confirmed(session, now=now):
         raise AccessProblem("confirm_first", "this needs your password again", status=403, todo="Enter it, and repeat.")
+
+
+def require_passkey_used(shop: Shop, session: Session) -> None:
+    """Refuse another factor to who has a passkey and did not use it, where everybody needs two. Raises AccessProblem.
+
+    Else who has the first factor only, such as the account at the issuer, could make a second one.
+    """
+    if session.has_second_factor or not shop.settings.access.needs_second_factor:
+        return
+    with shop.store.begin() as connection:
+        if has_identity(connection, session.actor.user_id, PASSKEY):
+            what = "the account has a passkey, and this session did not use it"
+            raise AccessProblem("passkey_first", what, status=403, todo="Use the passkey at /account/confirm.")
 
 
 def confirm(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> None:
@@ -86,6 +100,7 @@ def change_password(
 
 def offer_factor(shop: Shop, session: Session) -> FactorOffer:
     """A secret for an app; nothing is stored before a code proves it. Raises AccessProblem where there is one."""
+    require_passkey_used(shop, session)
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
     if user.has_second_factor:
@@ -98,6 +113,7 @@ def turn_factor_on(
     shop: Shop, session: Session, sealed: str, code: str, *, limits: SignInLimits, now: datetime
 ) -> tuple[str, ...]:
     """Turn the offered second factor on; return recovery codes; other sessions end. Raises AccessProblem."""
+    require_passkey_used(shop, session)
     user_id = session.actor.user_id
     limits.count_code(user_id, now=now)
     secret = offered_secret(shop, session, sealed)

@@ -27,7 +27,7 @@ class OidcSettings(BaseModel):
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     """What is requested; some issuers need one more for groups."""
     unknown_users: Literal["refuse", "create"] = "refuse"
-    """Whether somebody whom the issuer knows and Patron does not is refused, or becomes a user."""
+    """Whether somebody unknown here is refused, or becomes a user, which needs mail_domains or role_claim."""
     new_user_role: Role = Role.VIEWER
     """Role of users who are made so."""
     mail_domains: tuple[str, ...] = ()
@@ -87,6 +87,8 @@ class OidcSettings(BaseModel):
             raise ValueError("needs client_id")
         if bool(self.role_claim) != bool(self.roles):
             raise ValueError("needs role_claim and roles, or neither")
+        if self.unknown_users == "create" and not (self.mail_domains or self.role_claim):
+            raise ValueError('unknown_users = "create" needs mail_domains or role_claim: some issuers know everybody')
         return self
 
 

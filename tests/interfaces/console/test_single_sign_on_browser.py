@@ -55,7 +55,7 @@ def walk(page, shop, issuer, at, locale):
     page.get_by_role("button", name=texts.button).click()
     page.get_by_text(texts.refused).wait_for()
     assert issuer.requests.count("/authorize") == 1
-    configure(shop, issuer, unknown_users="create")
+    configure(shop, issuer, unknown_users="create", mail_domains=("example.com",))
     page.goto(f"{at}/sign-in?next=/account")
     page.get_by_role("button", name=texts.button).click()
     page.wait_for_url(f"{at}/account")

@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from patron.commands.manage_keys import create_key
+from patron.govern import users
+from patron.govern.user_sessions import user_name
 from patron.interfaces.console.screenshots import served
+from patron.schema.access_rights import Actor, Role, rights_of_user
 
 JOURNEY = {
     "name": "journey by http",
@@ -28,7 +31,15 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secrets(made_shop):
-    keys = [create_key(made_shop, name, "secret", now=datetime.now(UTC)).key for name in ("journeys", "approvals")]
+    """Keys of two administrators."""
+    now, keys = datetime.now(UTC), []
+    for name in ("journeys", "approvals"):
+        with made_shop.store.begin() as connection:
+            access = users.Access((Role.ADMIN,), (), "")
+            user_id = users.add_user(connection, f"{name}@example.com", name, access, by="test", at=now)
+            users.change_user(connection, user_id, state="active")
+        owner = Actor(user_name(name, user_id), rights_of_user([Role.ADMIN]), user_id=user_id)
+        keys.append(create_key(made_shop, name, "secret", maker=owner, now=now).key)
     return [{"authorization": f"Bearer {key}"} for key in keys]
 
 

@@ -164,6 +164,19 @@ def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, 
     assert team.get(f"{pages[0]}/members.csv").text.count("\n") == 1
 
 
+def test_who_saves_a_segment_in_the_form_of_a_campaign_learns_whom_it_reaches_only_with_the_right_to_campaigns(
+    team, admin, people
+):
+    form = {"name": "reach", "channel": "email", "rule": '{"not": {"segment": "' + TEAM + '"}}'}
+    answers = [one.post("/campaigns/draft/segment", data={**form, "segment_name": one_name})
+               for one, one_name in ((admin, "reach of an admin"), (team, "reach of a team"))]  # fmt: skip
+    assert [one.status_code for one in answers] == [200, 403]
+    analyst = DirectClient(people.shop, Actor("An", rights_of_user([Role.ANALYST]), user_id="0d"))
+    refused = analyst.post("/campaigns/draft/segment", data={**form, "segment_name": "reach of an analyst"})
+    assert refused.status_code == 403
+    assert "reach of a team" not in admin.get("/api/segments").text
+
+
 def test_entries_and_exits_are_those_of_customers_whom_a_team_sees(team, admin, people):
     view = last_run(people.shop)
     rows = view.query("select segment, customer_id, entered_at, left_at from segment_members").to_pylist()

@@ -86,7 +86,9 @@ def second_factor_page(request: Request) -> Response:
         return ask_password(request)
     try:
         offer = offer_factor(_console(request).answers.shop, session)
-    except AccessProblem:
+    except AccessProblem as problem:
+        if problem.problem == "passkey_first":
+            return confirm_again(request, "/", problem)
         return RedirectResponse("/account", 303)
     return _offer(request, offer, is_first="first" in request.query_params)
 

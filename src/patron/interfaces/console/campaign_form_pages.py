@@ -20,14 +20,14 @@ from patron.interfaces.console.engagement_pages import after, framing, message_p
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.console.segment_pages import EVERYBODY, parsed_rule
-from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
-from patron.schema.access_rights import Action, Area
+from patron.schema.access_rights import Action, Area, Right
 from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
@@ -98,9 +98,10 @@ def save(request: Request) -> Response:
 
 
 @router.post("/campaigns/draft/segment")
-@needs(Action.ACT, Area.SEGMENTS)
+@needs(Action.ACT, Area.CAMPAIGNS)  # why: the form that answers counts whom a message reaches, of the whole shop
 def save_new_segment(request: Request) -> Response:
     """Save the segment that was built in the form, and choose it; the rest of the form stays as it was."""
+    actor_of(request).require(Right(Action.ACT, Area.SEGMENTS))
     fields = sent_fields(request)
     name = fields["segment_name"].strip()
     try:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from patron.answers.campaign_list import VersionContent
-from patron.commands.actors import is_same_actor
+from patron.commands.actors import is_in_any_hand, is_second_person
 from patron.commands.campaign_steps import approve_version, take_version_step
 from patron.commands.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import Console
@@ -142,10 +142,13 @@ def unsettled_messages(request: Request, name: str) -> list[str]:
     return unknown_messages(shop_of(request), name) if actor_of(request).may(Action.ACT, Area.CAMPAIGNS) else []
 
 
-def needs_other(request: Request, saved_by: str, budget_cents: float) -> bool:
-    """Whether the reader wrote the version, so that somebody else has to approve it."""
-    free_below = shop_of(request).policy.campaigns.approval_free_below
-    return is_same_actor(actor_of(request).name, saved_by) and budget_cents / 100 >= free_below
+def approval_obstacle(request: Request, saved_by: str, budget_cents: float) -> str:
+    """Text that says why the reader cannot approve a version: nobody can, or somebody else has to; else empty."""
+    if budget_cents / 100 < shop_of(request).policy.campaigns.approval_free_below:
+        return ""
+    if is_in_any_hand(saved_by):
+        return "campaigns.needs_author"
+    return "" if is_second_person(actor_of(request).name, saved_by) else "campaigns.needs_other"
 
 
 def may_approve(request: Request) -> bool:

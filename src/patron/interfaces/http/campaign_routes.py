@@ -1,6 +1,6 @@
 """Campaigns for programs: read with a read key; steps are taken with a secret key, which counts as their actor.
 
-The body may name who uses the key: the name is kept with it. What a key saved, the same key cannot approve.
+The body may name who uses the key: the name is kept with it. What somebody's key saved, they cannot approve.
 """
 
 from collections.abc import Sequence

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from patron.commands.manage_users import save_team
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
 from patron.storage.campaign_tables import MESSAGES
@@ -79,6 +80,15 @@ def test_a_viewer_reads_and_changes_nothing(client, viewer):
         "/campaigns/draft/message",
     ):
         assert viewer.post(path, data={}).status_code in {401, 403}
+
+
+def test_a_segment_names_the_team_that_is_restricted_to_it_to_everybody_and_links_it_for_some(client, made_shop):
+    save_segment(client, name="of a team")
+    save_team(made_shop, "Team of pages", segment="of a team", by="Ada", now=datetime.now(UTC))
+    administrator = Actor("Ada", rights_of_user([Role.ADMIN]))
+    with served(made_shop, administrator) as url, httpx.Client(base_url=url, timeout=60) as admin:
+        assert '<a href="/settings/teams">Team of pages</a>' in admin.get("/segments/of a team").text
+    assert "<b>Team of pages</b>" in client.get("/segments/of a team").text
 
 
 def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_message_in_a_sandbox(client):

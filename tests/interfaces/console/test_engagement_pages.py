@@ -8,6 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
@@ -116,7 +117,7 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
 
 
-def test_a_ready_made_journey_is_taken_changed_and_planned(client):
+def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made_shop):
     form = {"example": "churn_alarm"}
     assert "likely to leave" in client.get("/journeys/new?example=churn_alarm").text
     client.post("/journeys/new/segment", data=form)
@@ -140,6 +141,9 @@ def test_a_ready_made_journey_is_taken_changed_and_planned(client):
     assert (back.status_code, "needs days, hours or minutes" in back.text) == (422, True)
     chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
+    assert re.search('name="monthly_budget" value="10"', client.get("/journeys/pages alarm/edit").text)
+    approve_journey(made_shop, "pages alarm", by="Bo", now=datetime.now(UTC))
+    assert "Approved: it starts at once." in client.get("/journeys/pages alarm").text
 
 
 def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):

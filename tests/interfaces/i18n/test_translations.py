@@ -72,7 +72,7 @@ CODES = {
 
 def used_keys() -> set[str]:
     """Keys written out in templates and code."""
-    pattern = re.compile(r"""\b(?:t|words|texts)\(\s*["']([a-z_]+\.[a-z_.0-9]+)["']""")
+    pattern = re.compile(r"""\b(?:t|words|texts)\(\s*["']([a-z_]+\.[a-z_.0-9]+)["'](?!\s*~)""")
     files = [*SOURCE.rglob("*.html"), *SOURCE.rglob("*.py")]
     return {key for path in files for key in pattern.findall(path.read_text(encoding="utf-8"))}
 

@@ -143,7 +143,7 @@ def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
     assert re.search('name="monthly_budget" value="10"', client.get("/journeys/pages alarm/edit").text)
     approve_journey(made_shop, "pages alarm", by="Bo", now=datetime.now(UTC))
-    assert "Approved: it starts at once." in client.get("/journeys/pages alarm").text
+    assert "Approved: it starts at once." in client.get("/journeys/pages alarm?lang=en").text
 
 
 def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):

@@ -166,5 +166,4 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("popstate", () => location.reload());
-all(".tabs [aria-current]").forEach((tab) => { tab.closest(".tabs").scrollLeft = tab.offsetLeft - 40; });
 prepare(document);

@@ -14,6 +14,7 @@ from patron.commands.customer_work import TaskDraft, add_tag, create_tasks, writ
 from patron.commands.journey_examples import journey_text
 from patron.commands.manage_keys import create_key
 from patron.commands.manage_users import save_team
+from patron.commands.manage_webhooks import add_webhook
 from patron.commands.measure_campaign import measure_campaign
 from patron.commands.plan_campaign import plan_campaign
 from patron.commands.plan_journey import plan_journey
@@ -67,8 +68,8 @@ def furnished_shop(made_shop: Shop, folder: Path) -> Iterator[FurnishedShop]:
         _engage(shop)
         _govern(shop, known.visible.email, known.hidden.email)
         with served(shop, visitor=None) as address:
-            cookie = {"name": SESSION_COOKIE, "value": secret, "url": address}
-            yield FurnishedShop(shop, address, cookie)
+            named = address.replace("127.0.0.1", "localhost")  # passkeys belong to a name
+            yield FurnishedShop(shop, named, {"name": SESSION_COOKIE, "value": secret, "url": named})
 
 
 def _add_users(shop: Shop) -> str:
@@ -81,6 +82,7 @@ def _add_users(shop: Shop) -> str:
         secret = create_session(connection, user_id, Browser("", ""), has_second_factor=False, at=NOW)
     save_team(shop, "top customers", segment=TEAM, by=ANN, now=NOW)
     create_key(shop, "shop window", "write", by=ANN, now=NOW)
+    add_webhook(shop, "https://shop.example.com/patron", ("run.finished",), note="Ask before", by=ANN, now=NOW)
     return secret
 
 

@@ -8,6 +8,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from patron.commands.journey_steps import approve_journey
+from patron.commands.manage_users import save_team
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
 from patron.storage.campaign_tables import MESSAGES
@@ -81,6 +83,15 @@ def test_a_viewer_reads_and_changes_nothing(client, viewer):
         assert viewer.post(path, data={}).status_code in {401, 403}
 
 
+def test_a_segment_names_the_team_that_is_restricted_to_it_to_everybody_and_links_it_for_some(client, made_shop):
+    save_segment(client, name="of a team")
+    save_team(made_shop, "Team of pages", segment="of a team", by="Ada", now=datetime.now(UTC))
+    administrator = Actor("Ada", rights_of_user([Role.ADMIN]))
+    with served(made_shop, administrator) as url, httpx.Client(base_url=url, timeout=60) as admin:
+        assert '<a href="/settings/teams">Team of pages</a>' in admin.get("/segments/of a team").text
+    assert "<b>Team of pages</b>" in client.get("/segments/of a team").text
+
+
 def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_message_in_a_sandbox(client):
     save_segment(client)
     refused = client.post("/campaigns", data=campaign_form(budget="much"))
@@ -106,7 +117,7 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
 
 
-def test_a_ready_made_journey_is_taken_changed_and_planned(client):
+def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made_shop):
     form = {"example": "churn_alarm"}
     assert "likely to leave" in client.get("/journeys/new?example=churn_alarm").text
     client.post("/journeys/new/segment", data=form)
@@ -130,6 +141,9 @@ def test_a_ready_made_journey_is_taken_changed_and_planned(client):
     assert (back.status_code, "needs days, hours or minutes" in back.text) == (422, True)
     chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
+    assert re.search('name="monthly_budget" value="10"', client.get("/journeys/pages alarm/edit").text)
+    approve_journey(made_shop, "pages alarm", by="Bo", now=datetime.now(UTC))
+    assert "Approved: it starts at once." in client.get("/journeys/pages alarm?lang=en").text
 
 
 def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):

@@ -15,11 +15,12 @@ from patron.interfaces.console.page_walk import page_routes, walk_pages
 
 pytestmark = pytest.mark.browser
 COMBINATIONS = (("en", "light"), ("zh_CN", "dark"), ("en", "dark"), ("zh_CN", "light"))
-OWN = ("http://127.0.0.1:", "data:", "about:")
+OWN = ("http://localhost:", "data:", "about:")
 PARTS = {"/customers/{customer_id}/contacts", "/campaigns/{name}/message-to/{customer_id}"}
 PARTS |= {"/campaigns/{name}/message/{language}", "/journeys/{name}/message/{number}/{language}"}
 FILES = {"/explore/questions/{question_id}/csv", "/explore/vega.js", "/segments/{name}/members.csv"}
 OF_LINKS = {"/join/{link}", "/reset/{link}", "/set-up/{link}", "/sign-in", "/sign-in/code", "/reset"}
+OF_LINKS |= {"/sign-in/sso/callback"}
 AFTER_FORMS = {"/account/confirm", "/customers/act", "/ingestion/upload/{upload_id}"}
 """What no link of a page leads to: parts of pages, files, the way in, and answers to forms."""
 

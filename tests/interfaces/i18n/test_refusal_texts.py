@@ -9,6 +9,7 @@ import patron
 from patron.commands.plan_campaign import REASONS_LEFT_OUT
 from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, translate
 from patron.interfaces.i18n.translations import words
+from patron.service.jobs import LOST
 
 SOURCES = Path(patron.__file__).parent
 ON_PAGES = ("commands/plan_campaign.py", "commands/campaign_draft.py", "commands/settle_message.py")
@@ -59,6 +60,11 @@ def test_a_list_of_problems_is_translated_one_by_one_and_names_stay():
 def test_why_nobody_would_be_written_to_is_chinese_to_the_last_reason():
     reasons = "; ".join(f"1,200 {text}" for text in REASONS_LEFT_OUT.values())
     shown = refusal_text(f"nobody would be written to ({reasons})", CHINESE)
+    assert not any(letter.isascii() and letter.isalpha() for letter in shown)
+
+
+def test_why_a_job_was_lost_is_chinese():
+    shown = refusal_line(LOST["what"], LOST["todo"], CHINESE)
     assert not any(letter.isascii() and letter.isalpha() for letter in shown)
 
 

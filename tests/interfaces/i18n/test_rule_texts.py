@@ -97,3 +97,9 @@ def test_a_finding_is_in_the_readers_language(sentence):
     assert english.finding(sentence) == sentence
     assert chinese.finding(sentence) != sentence
     assert chinese.finding("Some other finding.") == "Some other finding."
+
+
+def test_a_finding_translates_what_the_channel_refused_too():
+    refused = "email: no SMTP server is configured. `patron channels --example` prints the section [channels.email] "
+    chinese = EngagementTexts(words("zh_CN"), Formats("zh_CN", "USD", "UTC"))
+    assert "尚未配置 SMTP" in chinese.finding(f"Nothing can be sent yet: {refused}for patron.toml.")

@@ -189,7 +189,7 @@ def share_of(percent: str) -> float | str:
 
 def fields_of(content: Mapping[str, Any]) -> Fields:
     """Fields of a form from the content of a campaign."""
-    names = ("name", "goal", "segment", "channel", "topic", "budget", "exclude", "offers")
+    names = ("name", "goal", "segment", "channel", "topic", "exclude", "offers")
     fields: Fields = {name: content[name] for name in names}
     times = {name: str(content[name])[:16] for name in ("start", "end")}
     expect = json.dumps(content["expect"]) if content.get("expect") else ""
@@ -197,6 +197,7 @@ def fields_of(content: Mapping[str, Any]) -> Fields:
         fields
         | times
         | {
+            "budget": f"{content['budget']:.2f}".removesuffix(".00"),
             "holdout": f"{content['holdout_share'] * 100:g}",
             "expect": expect,
             "templates": content["template"],

@@ -207,6 +207,7 @@ def fields_of(content: Mapping[str, Any]) -> Fields:
     again = content["reenter_after_days"]
     return {
         **{name: content[name] for name in SETTINGS},
+        "monthly_budget": f"{content['monthly_budget']:.2f}".removesuffix(".00"),
         "kind": next(kind for kind in KINDS if kind in trigger),
         "trigger": {f"trigger_{name}": value for name, value in sent.items()},
         "holdout": f"{content['holdout_share'] * 100:g}",

@@ -233,6 +233,7 @@ def _show(
         "lines": list(step_lines(detail, step_results(shop.store, name), write)),
         "older_count": sum(one.count for one in detail.waiting if one.version != detail.line.version),
         "start": engagement.moment(content.start) if content.start else console.words(request)("journeys.start_once"),
+        "start_at": engagement.moment(content.start) if content.start else "",
         "write": engagement,
         "moment_of": datetime.fromisoformat,
         "replayed_days": REPLAYED_DAYS,

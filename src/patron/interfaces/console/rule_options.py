@@ -83,7 +83,7 @@ def _groups(names: SegmentNames, choices: RuleChoices, writer: RuleTexts) -> Ite
         items = sorted(listed[group], key=lambda item: item["label"])
         if items:
             yield {"label": texts(f"builder.group.{group}"), "items": items}
-    traits = [{"id": f"trait:{name}", "label": name, "kind": "trait"} for name in names.traits]
+    traits = [{"id": f"trait:{name}", "label": texts.code("trait", name), "kind": "trait"} for name in names.traits]
     if traits:
         yield {"label": texts("builder.group.traits"), "items": traits}
 

@@ -168,7 +168,7 @@ def segment(request: Request, name: str) -> Response:
 def _use_link(console: Console, request: Request, use: SegmentUse) -> str:
     """Page of what uses a segment; empty where the reader may not open it."""
     if use.kind == "team":
-        return "/settings/teams" if console.may(request, "read", "users") else ""
+        return "/settings/teams" if console.may(request, "read", "access") else ""
     area = "segments" if use.kind == "segment" else "campaigns"
     return f"/{use.kind}s/{quote(use.name, safe='')}" if console.may(request, "read", area) else ""
 

@@ -7,6 +7,7 @@ from patron.answers.today import TodayItem
 from patron.interfaces.console.alarm_texts import alarm_sentence
 from patron.interfaces.console.audit_texts import bare_actor
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.refusal_texts import translate
 from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import change_sentence
 from patron.schema.access_rights import Action, Actor, Area
@@ -21,6 +22,7 @@ def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, form
     if item.change:
         return change_sentence(item.change, dict(names), words, formats)
     details = {name: bare_actor(text) for name, text in item.details.items() if name in {"by", "what", "todo"}}
+    details |= {name: translate(text, words) or text for name, text in details.items() if name in {"what", "todo"}}
     due = item.details.get("due_at")
     if due:
         key = "overdue" if item.details.get("is_overdue") else "due"

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.refusal_texts import translate
 from patron.interfaces.i18n.translations import Words, words
 
 FINDINGS = (
@@ -85,7 +86,8 @@ class EngagementTexts:
             pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(str(english.texts[f"finding.{code}"])))
             match = re.fullmatch(str(pattern), sentence, re.DOTALL)
             if match:
-                return self.texts(f"finding.{code}", **match.groupdict())
+                values = {name: translate(value, self.texts) or value for name, value in match.groupdict().items()}
+                return self.texts(f"finding.{code}", **values)
         return sentence
 
 

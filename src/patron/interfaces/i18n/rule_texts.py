@@ -113,7 +113,9 @@ class RuleTexts:
 
     def _comparison(self, kind: str, rule: Mapping[str, Any]) -> str:
         name, op, value = rule[kind], rule["op"], rule.get("value", True)
-        shown = self.field_name(name) if kind == "field" else self.texts("rule.trait", name=name)
+        shown = (
+            self.field_name(name) if kind == "field" else self.texts("rule.trait", name=self.texts.code("trait", name))
+        )
         if op == "is_null":
             return self.texts("rule.unknown" if value else "rule.known", name=shown)
         if op == "between":

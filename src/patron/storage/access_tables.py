@@ -100,19 +100,3 @@ TEAMS = sa.Table(
     sa.Column("created_at", UTC_TIME, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
 )
-API_KEYS = sa.Table(
-    "api_keys",
-    METADATA,
-    sa.Column("key_hash", sa.Text, primary_key=True, comment="SHA-256 of the key, which itself is not stored"),
-    sa.Column("key_id", sa.Text, nullable=False, unique=True, comment="public name of the key"),
-    sa.Column("source", sa.Text, nullable=False, comment="source of the events sent with it"),
-    sa.Column("kind", sa.Text, nullable=False, comment="write, secret or read"),
-    sa.Column("created_at", UTC_TIME, nullable=False),
-    sa.Column("revoked_at", UTC_TIME),
-    sa.Column("scopes", sa.JSON, comment="rights as action:area; NULL is all of the kind"),
-    sa.Column("expires_at", UTC_TIME, comment="NULL for keys made before they had to expire"),
-    sa.Column("used_at", UTC_TIME, comment="last request, to the hour"),
-    sa.Column("created_by", sa.Text, nullable=False, server_default=""),
-    sa.Column("user_id", sa.Text, nullable=False, server_default="", comment="whose rights bound it"),
-    sa.Column("segment", sa.Text, nullable=False, server_default="", comment="whose customers it sees"),
-)

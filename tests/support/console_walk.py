@@ -1,7 +1,7 @@
 """A person at the console: one language, one screen, and an eye on every page they come to."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,14 +57,14 @@ class Walk:
     origins: set[str] = field(default_factory=set)
     examined: set[tuple[str, str]] = field(default_factory=set)
     """Pages that everybody can use, as `violations` found: by address and by what is on them."""
-    elsewhere: frozenset[str] = frozenset()
-    """Addresses that another test examines so."""
+    is_elsewhere: Callable[[str], bool] = lambda _path: False
+    """Whether another test examines the page of a path so; its refusals are examined all the same."""
     status: int = 200
 
     @property
     def tag(self) -> str:
         """What tells this walk's names from another's."""
-        return f"{self.locale[:2]} {self.screen}"
+        return f"{self.locale[:2]}-{self.screen}"
 
     @property
     def is_phone(self) -> bool:
@@ -154,9 +154,9 @@ class Walk:
     def labelled(self, key: str, *, within: Any = None, **values: object) -> Any:
         """The first field that is seen and that a text labels."""
         place, name = within or self.page.get_by_role("main"), self.t(key, **values)
-        # why both: the text of a label around a list of options is that of every option, too
+        # why: the text of a label around a list of options is that of every option, too; parts of pages are labelled
         both = place.get_by_label(name, exact=True).or_(place.get_by_role("combobox", name=name, exact=True))
-        return both.filter(visible=True).first
+        return both.and_(self.page.locator("input, select, textarea")).filter(visible=True).first
 
     # What is seen ---------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Walk:
 
     def section(self, key: str, **values: object) -> Any:
         """The part of the page under a heading."""
-        return self.page.get_by_role("region", name=self.t(key, **values))
+        return self.page.get_by_role("region", name=self.t(key, **values), exact=True)
 
     def row(self, name: str) -> Any:
         """The first row of a table with a text in it."""
@@ -214,7 +214,8 @@ class Walk:
         assert strange == [], f"{where} says in another language: {strange}"
         path = urlsplit(self.page.url).path
         shape = (re.sub(r"/[0-9a-f]{8,}|/[^/]*(%20|\d)[^/]*", "/…", path), self.page.evaluate(PARTS))
-        if path not in self.elsewhere and shape not in self.examined:
+        is_ours = self.status != 200 or not self.is_elsewhere(path)
+        if is_ours and shape not in self.examined:
             self.examined.add(shape)
             found = violations(self.page)
             assert found == [], f"{where} keeps somebody out: {found}"
@@ -240,7 +241,9 @@ def violations(page: Any) -> list[str]:
 
 
 @contextmanager
-def walking(browser: Any, locale: str, screen: str, elsewhere: frozenset[str] = frozenset()) -> Iterator[Walk]:
+def walking(
+    browser: Any, locale: str, screen: str, is_elsewhere: Callable[[str], bool] = lambda _path: False
+) -> Iterator[Walk]:
     """A person with a browser of their own: cookies of nobody else."""
     size = SCREENS[screen]
     context = browser.new_context(
@@ -252,7 +255,7 @@ def walking(browser: Any, locale: str, screen: str, elsewhere: frozenset[str] = 
         reduced_motion="reduce",
     )
     context.set_default_timeout(PATIENCE)
-    walk = Walk(locale, screen, context.new_page(), words(locale), elsewhere=elsewhere)
+    walk = Walk(locale, screen, context.new_page(), words(locale), is_elsewhere=is_elsewhere)
     listen(walk)
     try:
         yield walk

@@ -1,4 +1,4 @@
-"""Explore: who may read, ask and export; and a whole task in a browser."""
+"""Explore: who may read, ask and export."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from patron.govern import audit_log
-from patron.interfaces.console.screenshots import browser, served
+from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
 
 VIEWER = Actor("Vi", rights_of_user([Role.VIEWER]))
@@ -75,33 +75,3 @@ def test_a_refused_question_says_why_and_keeps_what_was_written(analyst):
         wrong = one.get("/explore/ask", params={"table": "orders", "group": "customer_id"})
         assert wrong.status_code == 422
         assert one.get("/explore/ask", params={"tabel": "orders"}).status_code == 422
-
-
-def test_a_question_is_asked_drawn_saved_pinned_and_on_the_dashboard(analyst):
-    with browser() as opened:
-        page = opened.new_page(locale="en")
-        problems = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.goto(f"{analyst}/explore/ask")
-        page.select_option("#ask-table", "segments")
-        page.get_by_role("button", name="Choose").click()
-        page.select_option("#ask-measure-0", "distinct:customer_id")
-        page.select_option("#ask-group-0", "lifecycle_stage")
-        page.get_by_role("button", name="Run").click()
-        page.locator("svg.chart").first.wait_for(state="attached")
-        assert "from segments" in page.locator("pre.sql").inner_text()
-        page.fill("#field-name", "Stages by hand")
-        page.fill("#field-folder", "Mine")
-        page.get_by_role("button", name="Save").click()
-        page.get_by_role("heading", name="Stages by hand", level=1).wait_for()
-        page.get_by_role("button", name="Explore the chart").click()
-        page.wait_for_selector("[data-live]", timeout=60_000)
-        page.locator(".chart-live .mark-rect path").first.hover()
-        assert ":" in page.locator(".chart-tip output").inner_text()
-        page.get_by_role("button", name="Pin to the dashboard").click()
-        page.get_by_role("link", name="Stages by hand").wait_for()
-        assert page.url.endswith("/explore")
-        page.get_by_role("link", name="Stages by hand").click()
-        page.get_by_role("link", name="Active", exact=True).click()
-        assert page.url.endswith("/customers?lifecycle_stage=active")
-        assert problems == []

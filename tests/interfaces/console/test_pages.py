@@ -7,6 +7,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import httpx
 import pyarrow as pa
@@ -24,7 +25,7 @@ from patron.interfaces import http
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
 from patron.interfaces.console.mount import VISITOR_PAGES
-from patron.interfaces.console.screenshots import served
+from patron.interfaces.console.screenshots import EVERYBODY, served
 from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
 from patron.interfaces.http.error_status import STATUS, status_of
@@ -533,6 +534,14 @@ def shop(tmp_path, monkeypatch):
     shop = Shop.create(tmp_path / "quiet")
     yield shop
     shop.close()
+
+
+def test_a_list_of_a_new_shop_with_nothing_in_it_skips_no_level_of_headings(shop):
+    with served(shop, EVERYBODY) as address, httpx.Client(base_url=address, timeout=30) as one:
+        for path in ("/settings/teams", "/settings/keys", "/settings/webhooks"):
+            levels = [int(level) for level in re.findall(r"<h([1-6])\b", one.get(path).text)]
+            assert 1 in levels, path
+            assert all(below <= above + 1 for above, below in pairwise([1, *levels])), path
 
 
 def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):

@@ -1,25 +1,38 @@
 """Whole tasks as people do them: each in the languages and on the screens that are asked for."""
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 import pytest
+from tests.interfaces.console.test_every_page import AFTER_FORMS, OF_LINKS
 from tests.support.console_walk import COMBINATIONS, USUAL, Walk, walking
 from tests.support.mail_server import MailServer
 from tests.support.team_shop import team_shop
 
-from patron.interfaces.console.mount import VISITOR_PAGES
+from patron.interfaces.console.page_walk import page_routes
 from patron.interfaces.console.screenshots import browser, served
 from patron.schema.access_rights import Actor
 from patron.schema.errors import MissingExtra
 from patron.storage.shop import Shop
 
 IS_ALL = os.environ.get("PATRON_TEST_BROWSER") == "all"
-ELSEWHERE = frozenset[str]() if IS_ALL else frozenset(VISITOR_PAGES.values())
-"""Pages that `test_browser.py` examines by themselves: a usual run of the tests does so once."""
+
+
+def pattern_of(routes: Iterable[str]) -> re.Pattern[str]:
+    """Paths of routes."""
+    return re.compile("|".join(re.sub(r"\{\w+\}", "[^/]+", route) for route in routes))
+
+
+OWN, LINKED = pattern_of(OF_LINKS | AFTER_FORMS), pattern_of(page_routes())
+
+
+def is_elsewhere(path: str) -> bool:
+    """Whether `test_every_page.py` examines a page: a usual run of the tests does so once."""
+    return not IS_ALL and not OWN.fullmatch(path) and LINKED.fullmatch(path) is not None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +59,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(params=COMBINATIONS if IS_ALL else USUAL, ids=lambda one: f"{one[0]}-{one[1]}")
 def walk(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Walk]:
     """A person with a browser, in one language at one screen."""
-    with walking(chromium, *request.param, elsewhere=ELSEWHERE) as one:
+    with walking(chromium, *request.param, is_elsewhere=is_elsewhere) as one:
         yield one
 
 

@@ -13,7 +13,7 @@ from patron.schema.customer_contacts import mask_id
 
 pytestmark = pytest.mark.xdist_group("task of a wrong merge")  # its workspace takes long to make
 ADA = Actor("Ada (user 00aa)", rights_of_user([Role.ADMIN]), user_id="00aa")
-PAIRS = dict(zip(COMBINATIONS, ((2, 4), (6, 8), (10, 12), (14, 16)), strict=True))
+PAIRS = dict(zip(COMBINATIONS, ((2, 4), (6, 8), (10, 12), (18, 20)), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from itertools import cycle
 
 import httpx
 import pytest
-from tests.interfaces.console.test_browser import HIDDEN, SQUEEZED, chromium, violations  # noqa: F401 - a fixture
+from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED, chromium, violations  # noqa: F401 - a fixture
 from tests.support.furnished_shop import furnished_shop
 
+from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.page_walk import page_routes, walk_pages
 
 pytestmark = pytest.mark.browser
@@ -43,6 +44,8 @@ def problems_of(page, address: str, complaints: list[str]) -> list[str]:
     page.set_viewport_size({"width": 390, "height": 844})
     width = page.evaluate("document.documentElement.scrollWidth")
     problems += [f"{width} px wide on a phone"] if width > 390 else []
+    charts = [width for width in page.evaluate(DRAWN) if not 0.9 * NARROW <= width <= 390]
+    problems += [f"charts drawn for another width: {charts}"] if charts else []
     return problems + page.evaluate(SQUEEZED) + page.evaluate(HIDDEN) + complaints
 
 

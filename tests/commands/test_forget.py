@@ -265,6 +265,7 @@ def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
             if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone
             and HER_PRODUCT not in {row.get("product_id"), row.get("related_id")}
             and row.get("name") != HER_OFFER
+            and row.get("group_code") != HER_CATEGORY
             and row.get("promotion_id") != "leaflet"  # of which hers loses its name
         )
         for table in TABLES

@@ -11,6 +11,8 @@ from patron.schema.table_definition import TEXT, Table
 from patron.schema.tables import (
     AFFINITIES,
     CLEANING,
+    COHORT_MONTHS,
+    COHORTS,
     EVENTS,
     PRODUCT_RESPONSES,
     PRODUCTS,
@@ -76,6 +78,8 @@ SPECIAL_CONDITIONS = {
         )
         for table in (AFFINITIES, RECOMMENDATIONS)
     },
+    # why: a channel, category or country that nobody else has came from this person
+    **{table.name: ErasureConditions(f"group_code {ONLY_THEIRS}") for table in (COHORTS, COHORT_MONTHS)},
     # why: what a type of message is called may have come from one person's messages
     RESPONSE_FORECASTS.name: ErasureConditions(
         f"customer_id {OF_CUSTOMER} or channel {ONLY_THEIRS} or message_type {ONLY_THEIRS}"

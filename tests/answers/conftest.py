@@ -1,10 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
+from patron import measure
+from patron.measure.cohorts import write_cohorts
 from patron.schema.table_definition import validated
-from patron.schema.tables import BY_NAME
+from patron.schema.tables import BY_NAME, COHORT_MONTHS, COHORTS
 from patron.storage.last_run import last_run
 from patron.storage.runs import Run
 from patron.storage.shop import Shop, Snapshot
@@ -53,6 +56,19 @@ def snapshot_of(tmp_path_factory):
 
     yield snapshot
     shop.close()
+
+
+@pytest.fixture(scope="session")
+def with_cohorts():
+    """The same rows, and the cohorts that a run makes of them."""
+
+    def written(facts):
+        view = facts.shop.view(measure.READS, measure.WRITES, run=facts.run, pinned=facts.pinned)
+        write_cohorts(view)
+        versions = {table.name: facts.shop.lake.version(table) for table in (COHORTS, COHORT_MONTHS)}
+        return replace(facts, pinned={**facts.pinned, **versions})
+
+    return written
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,13 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from math import sqrt
 
 import pytest
 
-from patron import measure
 from patron.answers.cohort_sums import cohort_sums, known_groupings, month_number, month_text
 from patron.answers.payback import paybacks, unused_costs
 from patron.answers.retention import MOST_GROUPS, OTHER, retention
 from patron.answers.revenue import cohorts
 from patron.answers.share_intervals import REACH_95, share_interval
-from patron.measure.cohorts import write_cohorts
-from patron.schema.tables import COHORT_MONTHS, COHORTS
 from patron.storage.runs import Run
 
 IN_JUNE = Run.at(datetime(2024, 6, 10, tzinfo=UTC))
@@ -22,7 +18,7 @@ def at(month, day):
 
 
 @pytest.fixture(scope="module")
-def view(snapshot_of, order_of):
+def view(snapshot_of, order_of, with_cohorts):
     """Ann and Ben came in March by ads, Cy in April by the web; what Ann paid in May came back in part."""
     rows = order_of(
         ("ann", at(3, 5), 10_000),
@@ -41,9 +37,7 @@ def view(snapshot_of, order_of):
     country = {"customer_id": "cy", "trait": "country", "value": "FR", "event_id": "e", "occurred_at": at(4, 1)}
     traits = [country | {"known_at": at(4, 1)}, country | {"value": "BE", "event_id": "f", "known_at": at(5, 1)}]
     facts = snapshot_of(IN_JUNE, **(rows | {"customers": customers, "order_lines": lines, "traits": traits}))
-    write_cohorts(facts.shop.view(measure.READS, measure.WRITES, run=IN_JUNE, pinned=facts.pinned))
-    written = {table.name: facts.shop.lake.version(table) for table in (COHORTS, COHORT_MONTHS)}
-    return replace(facts, pinned={**facts.pinned, **written})
+    return with_cohorts(facts)
 
 
 def shown(view, grouping="month", *, measure="share", group=None, months=12):
@@ -133,18 +127,20 @@ def test_the_interval_of_a_share_stays_within_0_and_1():
     assert share_interval(50, 50) == pytest.approx((1 - high, 1.0))
 
 
-def test_months_begin_at_midnight_of_the_shops_clock(snapshot_of, order_of, monkeypatch):
+def test_months_begin_at_midnight_of_the_shops_clock(snapshot_of, order_of, with_cohorts, monkeypatch):
     """Half past eleven in the evening of March 31 in UTC is April in Shanghai, and so is the evening of May 31 June."""
     late = datetime(2024, 3, 31, 23, 30, tzinfo=UTC)
     rows = order_of(("ann", late, 1_000), ("ann", datetime(2024, 5, 31, 20, tzinfo=UTC), 2_000))
-    view = snapshot_of(Run.at(datetime(2024, 5, 31, 21, tzinfo=UTC)), **rows)
+    facts = snapshot_of(Run.at(datetime(2024, 5, 31, 21, tzinfo=UTC)), **rows)
+    view = with_cohorts(facts)
     assert [(one.month, dict(one.ages)[2].paid_cents) for one in cohort_sums(view, "month").cohorts] == [
         (month_number("2024-03"), 2_000)
     ]
     zoned = view.settings.model_copy(
         update={"shop": view.settings.shop.model_copy(update={"time_zone": "Asia/Shanghai"})}
     )
-    monkeypatch.setattr(type(view), "settings", zoned)
+    monkeypatch.setattr(view.shop, "settings", zoned)
+    view = with_cohorts(facts)
     sums = cohort_sums(view, "month")
     assert [(one.month, dict(one.ages)[2].paid_cents) for one in sums.cohorts] == [(month_number("2024-04"), 2_000)]
     assert (sums.run_month, [one.month for one in cohorts(view)]) == (month_number("2024-06"), ["2024-04"])

@@ -223,7 +223,7 @@ def test_cohorts_hold_everyone_by_the_month_of_their_first_order(last, rows_of_l
             assert share == pytest.approx(len(members & came) / len(members))
 
 
-def test_cohorts_span_years_and_leave_out_the_month_that_is_not_over(snapshot_of, order_of):
+def test_cohorts_span_years_and_leave_out_the_month_that_is_not_over(snapshot_of, order_of, with_cohorts):
     run = Run.at(datetime(2024, 2, 15, tzinfo=UTC))
     tables = order_of(
         ("a", datetime(2023, 11, 30, 23, 59, tzinfo=UTC), 100),
@@ -234,7 +234,7 @@ def test_cohorts_span_years_and_leave_out_the_month_that_is_not_over(snapshot_of
         ("device", datetime(2023, 12, 5, tzinfo=UTC), 100),
         anonymous=["device"],
     )
-    view = snapshot_of(run, **tables)
+    view = with_cohorts(snapshot_of(run, **tables))
     assert [(one.month, one.customer_count, one.shares) for one in cohorts(view)] == [
         ("2023-11", 2, (1.0, 0.0, 0.5)),
         ("2024-01", 1, (1.0,)),

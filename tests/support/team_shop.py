@@ -27,6 +27,7 @@ from patron.storage.store import RUNS
 PEOPLE = 60
 SEEN_AT = datetime(2017, 8, 1, tzinfo=UTC)
 POLICY = '[messages]\nquiet_hours = []\ncaps = []\n[consent]\nunknown = "allow"\n[budget]\namount = 100000.00\n'
+POLICY += "[tasks]\nholdout_share = 0.0\n"  # why: who is drawn differs each time
 POLICY += '[[offers]]\nid = "TEN"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0.3\n'
 
 

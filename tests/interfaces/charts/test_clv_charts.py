@@ -124,7 +124,7 @@ def test_durations_are_written_as_people_say_them():
 
 @pytest.mark.parametrize(
     ("until", "named"),
-    [("1997-01-03", "Jan 1"), ("1997-02-20", "Jan 1"), ("1997-12-31", "Jan 1997"), ("2037-12-31", "Jan 2010")],
+    [("1997-01-03", "1 Jan"), ("1997-02-20", "1 Jan"), ("1997-12-31", "Jan 1997"), ("2037-12-31", "Jan 2010")],
 )
 def test_dates_are_named_by_day_or_month_and_are_few(until, named):
     table = diagnostics.alive_over_time(FITTED, ["1997-01-01"], until)

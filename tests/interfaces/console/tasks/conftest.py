@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.interfaces.console.test_every_page import AFTER_FORMS, OF_LINKS
 from tests.support.console_walk import COMBINATIONS, USUAL, Walk, walking
 from tests.support.mail_server import MailServer
@@ -17,6 +18,7 @@ from patron.interfaces.console.page_walk import page_routes
 from patron.interfaces.console.screenshots import browser, served
 from patron.schema.access_rights import Actor
 from patron.schema.errors import MissingExtra
+from patron.storage.campaign_tables import CAMPAIGNS, SEGMENT_DEFINITIONS
 from patron.storage.shop import Shop
 
 IS_ALL = os.environ.get("PATRON_TEST_BROWSER") == "all"
@@ -57,10 +59,18 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(params=COMBINATIONS if IS_ALL else USUAL, ids=lambda one: f"{one[0]}-{one[1]}")
-def walk(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Walk]:
+def walk(request: pytest.FixtureRequest, chromium: Any, made_shop: Shop) -> Iterator[Walk]:
     """A person with a browser, in one language at one screen."""
     with walking(chromium, *request.param, is_elsewhere=is_elsewhere) as one:
+        one.spoken.update(names_in(made_shop))  # why: other tests have worked in the shop before
         yield one
+
+
+def names_in(shop: Shop) -> list[str]:
+    """What people of a shop have called things."""
+    named = [SEGMENT_DEFINITIONS.c.name, CAMPAIGNS.c.name]
+    with shop.store.begin() as connection:
+        return [name for column in named for name in connection.scalars(sa.select(column).distinct())]
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made
 
 def test_the_form_of_a_campaign_says_at_once_who_may_be_written_to(client):
     save_segment(client, name="reach of pages")
-    about = {"segment": "reach of pages", "channel": "email", "topic": "offers"}
+    about = {"segment": "reach of pages", "channel": "email", "topic": "offers", "lang": "en"}
     reach = client.get("/api/campaigns/reach/reach of pages", params={"topic": "offers"}).json()
     assert reach["member_count"] == reach["reachable_count"] + sum(reach["obstacles"].values()) > 0
     page = client.get("/campaigns/new", params=about).text

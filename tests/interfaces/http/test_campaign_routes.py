@@ -44,15 +44,15 @@ def test_a_campaign_is_saved_and_read(client, secret, made_shop):
     assert "by http" in [one["name"] for one in lines]
     detail = client.get("/api/campaigns/by http").json()
     assert [step["step"] for step in detail["steps"]] == ["saved"]
-    [key] = [one for one in list_keys(made_shop) if one.source == "crm"]
-    assert detail["steps"][0]["taken_by"] == f"Ann via key crm ({key.key_id})"
+    [key] = [one for one in list_keys(made_shop) if one.source == "crm of campaigns"]
+    assert detail["steps"][0]["taken_by"] == f"Ann via key crm of campaigns ({key.key_id})"
     anonymous = client.post("/api/campaigns", json={"campaign": CAMPAIGN | {"name": "no name"}}, headers=secret)
     assert anonymous.json()["version"] == 1
-    assert client.get("/api/campaigns/no name").json()["steps"][0]["taken_by"] == f"key crm ({key.key_id})"
+    assert client.get("/api/campaigns/no name").json()["steps"][0]["taken_by"] == f"key crm of campaigns ({key.key_id})"
     late = client.post("/api/campaigns/by http/approve", json={"version": 2}, headers=secret)
     assert (late.status_code, "is not the newest" in late.text) == (422, True)
     same = client.post("/api/campaigns/by http/approve", json={"by": "Bo", "version": 1}, headers=secret)
-    assert (same.status_code, "cannot approve" in same.text) == (422, True)
+    assert (same.status_code, "a key that anybody may hold" in same.text) == (422, True)
     wrong = client.post("/api/campaigns", json=body | {"campaign": CAMPAIGN | {"goal": "fame"}}, headers=secret)
     assert wrong.status_code == 422
     assert "goal" in wrong.text

@@ -21,7 +21,7 @@ def client(made_shop):
 
 def test_a_page_says_of_which_run_it_is_and_leads_on_to_it(client):
     page = client.get(f"/overview?as_of={BEFORE.run_id}").text
-    assert "You see the shop as known on Jul 1, 2017" in page
+    assert "You see the shop as known on 1 Jul 2017" in page
     links = re.findall(r'<a\b[^>]*href="(/[^"]*)"', page)
     ours = [one for one in links if not one.startswith("/account")]
     back = re.findall(r'<a data-present href="([^"]*)"', page)

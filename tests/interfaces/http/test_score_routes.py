@@ -76,8 +76,10 @@ def test_scores_leave_with_a_secret_key_only(client, made_shop):
     assert client.get("/api/scores/total", headers=read).status_code == 200
 
 
-def test_a_cutoff_needs_its_time_zone_and_a_run(client, secret):
-    assert client.get("/api/scores", params={"as_of": "2017-10-01"}, headers=secret).status_code == 422
+def test_a_past_run_is_named_by_its_name_or_by_its_cutoff_with_a_time_zone(client, secret):
+    for as_of in ("2017-10-01", "2017-10-01T00:00:00Z"):
+        assert client.get("/api/scores", params={"as_of": as_of}, headers=secret).status_code == 200
+    assert client.get("/api/scores", params={"as_of": "2017-10-01T00:00:00"}, headers=secret).status_code == 404
     answer = client.get("/api/scores", params={"as_of": "1999-01-01T00:00:00Z"}, headers=secret)
     assert answer.status_code == 404
-    assert "patron run" in answer.json()["todo"]
+    assert "2017-10-01" in answer.json()["todo"]

@@ -32,7 +32,7 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {"authorization": f"Bearer {create_key(made_shop, 'crm', 'secret', now=datetime.now(UTC)).key}"}
+    return {"authorization": f"Bearer {create_key(made_shop, 'crm of campaigns', 'secret', now=datetime.now(UTC)).key}"}
 
 
 def test_a_campaign_is_saved_and_read(client, secret, made_shop):

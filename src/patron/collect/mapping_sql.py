@@ -79,7 +79,7 @@ def raw_events_sql(mapping: Mapping, part: Part, plain: PlainProperties = NOTHIN
     if "currency" not in columns and mapping.currency:
         columns["currency"] = literal(mapping.currency)
     columns["event_id"] = _event_id(mapping, part)
-    columns |= _json_columns(part, plain, undated=_undated(mapping, part))
+    columns |= _json_columns(part, plain, undated=_is_undated_sql(mapping, part))
     types = {f.name: sql_type(f.type) for f in RAW_EVENTS}
     listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
     problem_sql = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
@@ -155,7 +155,7 @@ def _time(mapping: Mapping, source: str, spec: Any) -> str:
     return f"case when regexp_matches({text}, {literal(ZONED)}) then {absolute} else {local} end"
 
 
-def _undated(mapping: Mapping, part: Part) -> str:
+def _is_undated_sql(mapping: Mapping, part: Part) -> str:
     """SQL of whether a row's refund has no date of its own and gets the import's; nothing for other parts."""
     if not part.order_date or mapping.refunds_known_at == "order":
         return ""

@@ -39,7 +39,7 @@ def add_webhook(
     shop: Shop, url: str, events: Iterable[str], *, note: str = "", by: str, now: datetime
 ) -> NewWebhookSecret:
     """Report events to an address from now on. Raises BadWebhook."""
-    values = _checked(shop, url, events, note)
+    values = _valid_fields(shop, url, events, note)
     if len(webhook_endpoints(shop.store)) >= MOST_ENDPOINTS:
         raise BadWebhook(f"there are {MOST_ENDPOINTS} webhooks already", where="url", todo="Delete one first.")
     endpoint_id, secret = secrets.token_hex(6), new_secret()
@@ -57,7 +57,7 @@ def change_webhook(  # noqa: PLR0913 - as above
 ) -> WebhookEndpoint:
     """Change where and what is reported. Raises NotFound, BadWebhook."""
     webhook_endpoint(shop.store, endpoint_id)
-    values = _checked(shop, url, events, note)
+    values = _valid_fields(shop, url, events, note)
     _update(shop, endpoint_id, values, "webhook changed", _entry(values), by=by, now=now)
     return webhook_endpoint(shop.store, endpoint_id)
 
@@ -117,7 +117,7 @@ def signing_secrets(shop: Shop, endpoint_id: str, *, now: datetime) -> str:
     return " ".join(unseal(shop, _purpose(endpoint_id), one) for one in sealed)
 
 
-def _checked(shop: Shop, url: str, events: Iterable[str], note: str) -> dict[str, object]:
+def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dict[str, object]:
     """What an endpoint is, checked. Raises BadWebhook."""
     url, chosen = url.strip(), set(events)
     if len(url) > LONGEST_URL:

@@ -97,7 +97,7 @@ class Issuer:
         url, headers, body = auth.prepare("POST", metadata["token_endpoint"], headers, body)
         tokens = self._json("POST", url, content=body.encode(), headers=headers)
         if not isinstance(tokens.get("id_token"), str):
-            raise _refused("the issuer sent no id_token")
+            raise _refusal("the issuer sent no id_token")
         return self._verify(tokens, request.nonce, now=now)
 
     def metadata(self, *, now: datetime) -> Mapping[str, Any]:
@@ -109,9 +109,9 @@ class Issuer:
         issuer = self.settings.issuer
         content = self._json("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if content.get("issuer") != issuer:
-            raise _refused("the issuer calls itself otherwise than the settings do")
+            raise _refusal("the issuer calls itself otherwise than the settings do")
         if not all(is_safe_address(content.get(name)) for name in ENDPOINTS):
-            raise _refused("the issuer names an address that is not safe")
+            raise _refusal("the issuer names an address that is not safe")
         with self._lock:
             self._metadata = _Read(content, now)
         return content
@@ -137,12 +137,12 @@ class Issuer:
             claims = CodeIDToken(token.claims, token.header, options, expected)
             claims.validate(now=int(now.timestamp()), leeway=LEEWAY_SECONDS)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _refused(f"the id_token is not valid ({type(error).__name__}: {error})") from error
+            raise _refusal(f"the id_token is not valid ({type(error).__name__}: {error})") from error
         audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if audience != [self.settings.client_id]:
-            raise _refused("the id_token is for somebody else")
+            raise _refusal("the id_token is for somebody else")
         if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
-            raise _refused("the id_token names nobody")
+            raise _refusal("the id_token names nobody")
         return claims
 
     def _decode(self, text: str, keys: KeySet) -> jwt.Token:
@@ -185,7 +185,7 @@ def _is_public(row: object) -> bool:
     return isinstance(row, dict) and row.get("kty") in {"RSA", "EC", "OKP"} and row.get("use", "sig") == "sig"
 
 
-def _refused(what: str) -> AccessProblem:
+def _refusal(what: str) -> AccessProblem:
     return AccessProblem("sso_refused", what, status=401, where="[oidc]", todo="Try again; then ask an administrator.")
 
 

@@ -45,9 +45,9 @@ from patron.govern.user_identities import (
     add_identity,
     find_identity,
     list_identities,
-    mark_used,
     normal_name,
     public_key,
+    record_use,
     remove_identity,
 )
 from patron.govern.user_sessions import Session
@@ -136,7 +136,7 @@ def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, 
     with shop.store.begin() as connection:
         used = use_challenge(shop, connection, ChallengeKind.NEW_PASSKEY, challenge, now=now)
     if used is None or used.user_id != user_id:
-        raise _expired()
+        raise _expiry_problem()
     with _verifying(shop, user_id, now):
         registration = verify_registration_response(
             credential=answer,
@@ -251,7 +251,7 @@ def _verify(shop: Shop, place: PasskeyPlace, kind: ChallengeKind, answer: str, *
         identity = find_identity(connection, PASSKEY, passkey_id)
         key = public_key(connection, passkey_id)
     if used is None:
-        raise _expired()
+        raise _expiry_problem()
     if identity is None or key is None:
         with shop.store.begin() as connection:
             _log(shop, connection, "sign-in failed", "", now, step="unknown passkey")
@@ -269,7 +269,7 @@ def _verify(shop: Shop, place: PasskeyPlace, kind: ChallengeKind, answer: str, *
         if _handle_in(answer) != identity.user_id or (used.user_id and used.user_id != identity.user_id):
             raise ValueError("the passkey is somebody else's")
         with shop.store.begin() as connection:
-            if not mark_used(connection, PASSKEY, passkey_id, at=now, sign_count=proved.new_sign_count):
+            if not record_use(connection, PASSKEY, passkey_id, at=now, sign_count=proved.new_sign_count):
                 raise ValueError("the passkey did not count on")
     return identity.user_id
 
@@ -289,11 +289,11 @@ def _content(answer: str) -> dict[str, Any]:
     """An answer of a browser. Raises AccessProblem for what is none."""
     try:
         content = json.loads(answer[: LONGEST_ANSWER + 1])
-        if isinstance(content, dict) and isinstance(content["response"], dict):
-            return content
-    except (ValueError, KeyError, RecursionError):
-        pass
-    raise _wrong()
+    except (ValueError, RecursionError) as error:
+        raise _wrong() from error
+    if not isinstance(content, dict) or not isinstance(content.get("response"), dict):
+        raise _wrong()
+    return content
 
 
 def _challenge_in(answer: str) -> bytes:
@@ -323,7 +323,7 @@ def _wrong() -> AccessProblem:
     return AccessProblem("passkey_wrong", "the passkey is not known here, or was not used", status=401)
 
 
-def _expired() -> AccessProblem:
+def _expiry_problem() -> AccessProblem:
     return AccessProblem("passkey_expired", "the question to the passkey is too old", status=401, todo="Try again.")
 
 

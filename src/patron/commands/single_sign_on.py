@@ -24,7 +24,7 @@ from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.user_account import require_confirmed
 from patron.govern import audit_log, users
 from patron.govern.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
-from patron.govern.user_identities import LONGEST_NAME, Identity, add_identity, find_identity, mark_used
+from patron.govern.user_identities import LONGEST_NAME, Identity, add_identity, find_identity, record_use
 from patron.govern.user_links import LinkKind, find_link, use_link
 from patron.govern.user_sessions import Session
 from patron.govern.users import Access, UserState
@@ -264,7 +264,7 @@ def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
 def _begin_session(shop: Shop, connection: sa.Connection, user_id: str, visit: _Visit) -> SignIn:
     """A session, or the question for a code where the issuer asked for no second factor and the user has one."""
     user, has_factor, now = users.find_user(connection, user_id), visit.person.has_second_factor, visit.now
-    mark_used(connection, shop.settings.oidc.issuer, visit.person.subject, at=now)
+    record_use(connection, shop.settings.oidc.issuer, visit.person.subject, at=now)
     if user.has_second_factor and not has_factor:
         stored = users.secret_of(connection, user_id)["password_hash"]
         return SignIn(user.locale, ticket=create_ticket(shop, user_id, stored, first=BY, now=now))

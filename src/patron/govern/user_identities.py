@@ -85,7 +85,7 @@ def add_identity(
     connection.execute(sa.insert(IDENTITIES).values(row))
 
 
-def mark_used(
+def record_use(
     connection: sa.Connection, issuer: str, subject: str, *, at: datetime, sign_count: int | None = None
 ) -> bool:
     """Write that somebody signed in by it; false where a passkey has not counted on, as one of two copies does not."""

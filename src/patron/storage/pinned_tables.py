@@ -56,7 +56,7 @@ class PinnedTables:
         )
 
     def _rows(self, name: str) -> str:
-        return filtered(pinned_relation(self.lake, self._declared(name), self.versions), self.conditions.get(name))
+        return rows_where(pinned_relation(self.lake, self._declared(name), self.versions), self.conditions.get(name))
 
     def files(self, name: str) -> Sequence[str]:
         """Files of a table that queries read, verified. Raises LakeDamaged, WorkspaceError."""
@@ -98,7 +98,7 @@ def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]
     return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
 
 
-def filtered(relation: str, condition: str | None) -> str:
+def rows_where(relation: str, condition: str | None) -> str:
     """SQL of the rows of a table that meet a condition; None is all of them."""
     return f"select * from ({relation}) where {condition}" if condition else relation
 

@@ -84,7 +84,7 @@ def ledger(request: Request) -> Response:
         request,
         "models_ledger.html",
         "ledger",
-        **_paged(request, entries, question),
+        **_ledger_page(request, entries, question),
         question=question,
         wrong=_wrong(request),
         waiting=facts.waiting if facts else (),
@@ -92,7 +92,7 @@ def ledger(request: Request) -> Response:
     )
 
 
-def _paged(request: Request, entries: Sequence[ForecastEntry], question: str) -> dict[str, Any]:
+def _ledger_page(request: Request, entries: Sequence[ForecastEntry], question: str) -> dict[str, Any]:
     """One page of entries, and the addresses of those before and after it."""
     page_count = max(1, -(-len(entries) // PAGE_LENGTH))
     page = min(bounded_integer(request.query_params.get("page", ""), 1, MAX_PAGE) or 1, page_count)

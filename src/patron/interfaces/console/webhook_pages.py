@@ -73,7 +73,7 @@ def add_webhook_now(request: Request) -> Response:
 @needs(Action.READ, Area.SETTINGS)
 def webhook_page(request: Request, endpoint_id: str) -> Response:
     """One webhook and its log."""
-    return _one(request, endpoint_id)
+    return _endpoint_page(request, endpoint_id)
 
 
 @router.get(f"{WEBHOOKS}/{{endpoint_id}}/edit")
@@ -113,7 +113,7 @@ def rotate_secret_now(request: Request, endpoint_id: str) -> Response:
 def test_webhook_now(request: Request, endpoint_id: str) -> Response:
     """Send a test event at once; the log says what was answered."""
     sent = send_test_event(_shop(request), endpoint_id, clock=_now)
-    return _one(request, endpoint_id, sent=sent)
+    return _endpoint_page(request, endpoint_id, sent=sent)
 
 
 @router.post(f"{WEBHOOKS}/{{endpoint_id}}/deliveries/{{message_id}}/resend")
@@ -121,7 +121,7 @@ def test_webhook_now(request: Request, endpoint_id: str) -> Response:
 def resend_now(request: Request, endpoint_id: str, message_id: str) -> Response:
     """Send a message of the log once more."""
     sent = resend_webhook(_shop(request), endpoint_id, message_id, clock=_now)
-    return _one(request, endpoint_id, sent=sent)
+    return _endpoint_page(request, endpoint_id, sent=sent)
 
 
 @router.post(f"{WEBHOOKS}/{{endpoint_id}}/{{change}}")
@@ -167,7 +167,7 @@ def _page(request: Request, template: str, *, status: int = 200, **values: Any) 
     return _console(request).page(request, template, here=HERE, status=status, tab="webhooks", **values)
 
 
-def _one(request: Request, endpoint_id: str, *, sent: WebhookDelivery | None = None) -> Response:
+def _endpoint_page(request: Request, endpoint_id: str, *, sent: WebhookDelivery | None = None) -> Response:
     cursor = request.query_params.get("cursor", "")
     log = webhook_log(_shop(request), endpoint_id, cursor)
     twin = f"/api/webhooks/{endpoint_id}"

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -45,7 +44,7 @@ def test_a_customers_repeat_purchase_is_that_of_their_order_days(made_shop, some
 def test_unknown_and_unidentified_customers_have_none(made_shop, somebody):
     """A device that bought once cannot be seen to come back, and is not in the model."""
     assert order_history(made_shop, "nobody") is None
-    view, customer = last_run(made_shop), pa.table({"customer_id": [somebody["customer_id"]]})
+    view, customer = last_run(made_shop), somebody["customer_id"]
     rows = made_shop.lake.read(REPEAT_PURCHASE)
     others = rows.filter(pc.not_equal(rows["customer_id"], somebody["customer_id"]))
     version = made_shop.lake.replace(REPEAT_PURCHASE, others)

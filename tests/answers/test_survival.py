@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
 import pytest
 
 from patron.answers.survival import customer_survival, survival
@@ -49,12 +48,8 @@ def view(snapshot_of, this_run):
     )
 
 
-def one(customer):
-    return pa.table({"customer_id": [customer]})
-
-
 def test_a_curve_has_its_dates_and_says_from_when_on_later_horizons_are_known(view, this_run):
-    found = customer_survival(view, one("a"), this_run.as_of - timedelta(days=5))
+    found = customer_survival(view, "a", this_run.as_of - timedelta(days=5))
     assert [(point.horizon_days, point.probability_active) for point in found.points] == [(90, 0.8), (180, 0.5)]
     assert [point.at for point in found.points] == [this_run.as_of + timedelta(days=days) for days in (90, 180)]
     assert (found.is_active, found.expected_days, found.of_days) == (True, 72.0, 90)
@@ -66,9 +61,9 @@ def test_a_curve_has_its_dates_and_says_from_when_on_later_horizons_are_known(vi
 
 
 def test_a_customer_without_an_order_in_90_days_has_no_curve_and_one_without_any_is_not_spoken_of(view, this_run):
-    found = customer_survival(view, one("c"), this_run.as_of - timedelta(days=91))
+    found = customer_survival(view, "c", this_run.as_of - timedelta(days=91))
     assert (found.is_active, found.points, found.expected_days) == (False, (), None)
-    assert customer_survival(view, one("c"), None) is None
+    assert customer_survival(view, "c", None) is None
 
 
 def test_the_learner_that_is_used_comes_first_and_the_life_table_is_next_to_it(view):

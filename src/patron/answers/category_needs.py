@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import pyarrow as pa
-
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -43,18 +41,19 @@ class CategoryForecast:
     """Customers who do so more likely than not."""
 
 
-def customer_needs(view: Snapshot, customer: pa.Table) -> tuple[CategoryNeed, ...]:
+def customer_needs(view: Snapshot, customer_id: str) -> tuple[CategoryNeed, ...]:
     """The customer's likeliest categories, five at most; none in a shop without a forecast."""
     sql = f"""
+with bought as (
+  select l.category, max(l.ordered_at) as last_at from order_lines l join customer a on a.customer_id = l.customer_id
+  where not l.is_refund group by l.category)
 select n.rank, n.category, n.probability, n.expected_cents, n.days_until_due, n.usual_gap_days, n.reason,
-  max(case when not l.is_refund then l.ordered_at end) as last_bought_at
+  b.last_at as last_bought_at
 from category_needs n join customer a on a.customer_id = n.customer_id
-left join order_lines l on l.customer_id = n.customer_id and l.category = n.category
-where n.run_id = '{view.run.run_id}'
-group by n.rank, n.category, n.probability, n.expected_cents, n.days_until_due, n.usual_gap_days, n.reason
-order by n.rank"""
+left join bought b on b.category = n.category
+where n.run_id = '{view.run.run_id}' order by n.rank"""
     needs = []
-    for row in records(view.query(sql, customer=customer)):
+    for row in records(view.query_customer(customer_id, sql)):
         days = row.pop("days_until_due")
         needs.append(CategoryNeed(**row, due_at=None if days is None else view.run.as_of + timedelta(days=days)))
     return tuple(needs)

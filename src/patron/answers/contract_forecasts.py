@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import pyarrow as pa
-
 from patron.schema.questions import CONTRACT_CHURN
 from patron.storage.engine import timestamp
 from patron.storage.last_run import records
@@ -27,7 +25,7 @@ class CustomerContract:
     """Of not being renewed; None where it does not end soon, or the run had too few contracts."""
 
 
-def customer_contracts(view: Snapshot, customer: pa.Table) -> tuple[CustomerContract, ...]:
+def customer_contracts(view: Snapshot, customer_id: str) -> tuple[CustomerContract, ...]:
     """The customer's running contracts, the next to end first."""
     soon = view.run.as_of + timedelta(days=CONTRACT_CHURN.ends_within_days)
     sql = f"""
@@ -39,7 +37,7 @@ from (
 left join contract_forecasts f on f.run_id = '{view.run.run_id}' and f.customer_id = t.customer_id
   and f.contract_id = t.contract_id
 where t.place = 1 and t.ends_at >= {timestamp(view.run.as_of)} order by t.ends_at, t.contract_id"""
-    return tuple(CustomerContract(**row) for row in records(view.query(sql, customer=customer)))
+    return tuple(CustomerContract(**row) for row in records(view.query_customer(customer_id, sql)))
 
 
 def has_contracts(view: Snapshot) -> bool:

@@ -24,6 +24,7 @@ from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.snapshot import customer_row
 
 MONTHS = 12
 
@@ -194,33 +195,32 @@ class CustomerCard:
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     """Card of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
     view = last_run(shop)
-    customer = pa.table({"customer_id": [customer_id]})
-    lines, facts = _lines(view, customer), _facts(view, customer)
+    lines, facts = _lines(view, customer_id), _facts(view, customer_id)
     return CustomerCard(
         customer_id=customer_id,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         **facts,
-        traits=_traits(view, customer),
-        consents=_consents(view, customer),
+        traits=_traits(view, customer_id),
+        consents=_consents(view, customer_id),
         months=_months(view, lines),
-        scores=_scores(view, customer),
-        value_parts=value_parts(view, customer),
-        next_order=_next_order(view, customer),
-        needs=customer_needs(view, customer),
-        responses=customer_responses(view, customer),
-        contracts=customer_contracts(view, customer),
-        repeat_purchase=customer_repeat_purchase(view, customer),
-        decisions=_decisions(view, customer),
-        recommendations=_recommendations(view, customer),
+        scores=_scores(view, customer_id),
+        value_parts=value_parts(view, customer_id),
+        next_order=_next_order(view, customer_id),
+        needs=customer_needs(view, customer_id),
+        responses=customer_responses(view, customer_id),
+        contracts=customer_contracts(view, customer_id),
+        repeat_purchase=customer_repeat_purchase(view, customer_id),
+        decisions=_decisions(view, customer_id),
+        recommendations=_recommendations(view, customer_id),
         timeline=timeline_page(view, customer_id).entries,
-        segments=_segments(view, customer),
+        segments=_segments(view, customer_id),
         missing_forecasts=missing_forecasts(view),
-        survival=customer_survival(view, customer, facts["last_order_at"]),
+        survival=customer_survival(view, customer_id, facts["last_order_at"]),
     )
 
 
-def _facts(view: Snapshot, customer: pa.Table) -> dict[str, Any]:
+def _facts(view: Snapshot, customer_id: str) -> dict[str, Any]:
     run_id = view.run.run_id
     sql = f"""
 with c as (select c.* from customers c join customer a on a.customer_id = c.customer_id),
@@ -234,46 +234,44 @@ select c.is_identified, c.first_event_at, c.first_order_at, c.last_order_at, c.o
   p.name_code as persona_code, i.user_id_count, i.device_count
 from c cross join i left join s on true
 left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     if not rows:
-        raise unknown_customer(str(customer["customer_id"][0]))
+        raise unknown_customer(customer_id)
     last, zone = rows[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
     return {**rows[0], "days_since_last_order": days}
 
 
-def _segments(view: Snapshot, customer: pa.Table) -> tuple[str, ...]:
+def _segments(view: Snapshot, customer_id: str) -> tuple[str, ...]:
     sql = """
 select m.segment from segment_members m join customer a on a.customer_id = m.customer_id
 where m.left_at is null order by m.segment"""
-    return tuple(view.query(sql, customer=customer)["segment"].to_pylist())
+    return tuple(view.query_customer(customer_id, sql)["segment"].to_pylist())
 
 
-def _traits(view: Snapshot, customer: pa.Table) -> tuple[Trait, ...]:
+def _traits(view: Snapshot, customer_id: str) -> tuple[Trait, ...]:
     sql = """
 select trait, value, known_at from (
   select t.trait, t.value, t.known_at,
     row_number() over (partition by t.trait order by t.known_at desc, t.event_id) as place
   from traits t join customer a on a.customer_id = t.customer_id) ranked
 where place = 1 order by trait"""
-    return tuple(Trait(**row) for row in records(view.query(sql, customer=customer)))
+    return tuple(Trait(**row) for row in records(view.query_customer(customer_id, sql)))
 
 
-def _consents(view: Snapshot, customer: pa.Table) -> tuple[CustomerConsent, ...]:
+def _consents(view: Snapshot, customer_id: str) -> tuple[CustomerConsent, ...]:
     sql = """
 select c.purpose, c.is_granted, c.basis, c.wording_version, c.policy_version, c.occurred_at
 from consents c join customer a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
-    return tuple(CustomerConsent(**row) for row in records(view.query(sql, customer=customer)))
+    return tuple(CustomerConsent(**row) for row in records(view.query_customer(customer_id, sql)))
 
 
-def _lines(view: Snapshot, customer: pa.Table) -> pa.Table:
+def _lines(view: Snapshot, customer_id: str) -> pa.Table:
     """The customer's order lines, read once for all parts of the card."""
-    return view.query(
-        """
+    sql = """
 select l.order_id, l.ordered_at, l.occurred_at, l.is_refund, l.paid_cents, coalesce(l.category, '') as category
-from order_lines l join customer a on a.customer_id = l.customer_id""",
-        customer=customer,
-    )
+from order_lines l join customer a on a.customer_id = l.customer_id"""
+    return view.query_customer(customer_id, sql)
 
 
 def _months(view: Snapshot, lines: pa.Table) -> tuple[MonthlySpend, ...]:
@@ -288,17 +286,17 @@ from lines where ordered_at >= {since} group by 1"""
     return tuple(MonthlySpend(start, paid.get(ago, 0)) for ago, start in starts)
 
 
-def _scores(view: Snapshot, customer: pa.Table) -> tuple[Score, ...]:
+def _scores(view: Snapshot, customer_id: str) -> tuple[Score, ...]:
     sql = f"""
 select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
 from scores s join customer a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
     missing = {one.question for one in missing_forecasts(view)}
     order = list(UNITS)
     rows = sorted(
-        (row for row in records(view.query(sql, customer=customer)) if row["question"] not in missing),
+        (row for row in records(view.query_customer(customer_id, sql)) if row["question"] not in missing),
         key=lambda row: (order.index(row["question"]) if row["question"] in order else len(order), row["question"]),
     )
-    why = churn_reasons(view, customer)
+    why = churn_reasons(view, customer_row(customer_id))
     of_customer = None if why is None else next(iter(why.values()), ())
     return tuple(_score(view, row, of_customer if row["question"] == CHURN.name else None) for row in rows)
 
@@ -310,11 +308,11 @@ def _score(view: Snapshot, row: dict[str, Any], why: tuple[ChurnReason, ...] | N
     return Score(**{**row, "unit": unit, "reasons": reasons, "churn_reasons": why})
 
 
-def _next_order(view: Snapshot, customer: pa.Table) -> NextOrder | None:
+def _next_order(view: Snapshot, customer_id: str) -> NextOrder | None:
     sql = f"""
 select n.median_days, n.low_days, n.high_days
 from next_orders n join customer a on a.customer_id = n.customer_id where n.run_id = '{view.run.run_id}'"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     if not rows:
         return None
     start = view.run.as_of
@@ -322,17 +320,17 @@ from next_orders n join customer a on a.customer_id = n.customer_id where n.run_
     return NextOrder(*times, until=start + timedelta(days=CHURN.horizon_days))
 
 
-def _decisions(view: Snapshot, customer: pa.Table) -> tuple[Decision, ...]:
+def _decisions(view: Snapshot, customer_id: str) -> tuple[Decision, ...]:
     sql = f"""
 select d.decision_id, d.run_id, d.as_of, d.action, d.reason, d.stratum, d.expected_net_value_cents, d.effect_cents,
   d.cost_cents, d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
 from decisions d join customer a on a.customer_id = d.customer_id
 where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in rows)
 
 
-def _recommendations(view: Snapshot, customer: pa.Table) -> tuple[Recommendation, ...]:
+def _recommendations(view: Snapshot, customer_id: str) -> tuple[Recommendation, ...]:
     sql = f"""
 select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason as code,
   coalesce(b.product_name, r.because_product_id) as because, r.days_since, r.usual_days, r.offer_starts_at,
@@ -341,7 +339,7 @@ from recommendations r join customer a on a.customer_id = r.customer_id
 left join products p on p.product_id = r.product_id
 left join products b on b.product_id = r.because_product_id
 where r.run_id = '{view.run.run_id}' order by r.rank"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     facts = ("code", "because", "days_since", "usual_days", "offer_starts_at", "offer_ends_at")
     reasons = [NextProductReason(*(row.pop(name) for name in facts)) for row in rows]
     return tuple(Recommendation(**row, reason=reason) for row, reason in zip(rows, reasons, strict=True))

@@ -4,10 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-import pyarrow as pa
-
 from patron.schema.errors import BadQuery
-from patron.schema.table_definition import TEXT
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -71,14 +68,13 @@ def timeline_page(view: Snapshot, customer_id: str, *, kind: Kind = "", page: in
     """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
     if kind not in KINDS:
         raise BadQuery(f"{kind!r} is not a value of it", where="kind", todo=f"It is one of {', '.join(KINDS[1:])}.")
-    customer = pa.table({"customer_id": pa.array([customer_id], TEXT)})
-    rows = records(view.query(_sql(), customer=customer))
+    rows = records(view.query_customer(customer_id, _sql()))
     counts = {name: sum(row["part"] == name for row in rows) for name in KINDS[1:]} | {"": len(rows)}
     chosen = [row for row in rows if kind in {"", row["part"]}]
     page_count = max(1, -(-len(chosen) // TIMELINE_LENGTH))
     page = min(max(page, 1), page_count)
     entries = [_entry(row) for row in chosen[(page - 1) * TIMELINE_LENGTH : page * TIMELINE_LENGTH]]
-    lines = _lines(view, customer) if any(entry.order_id for entry in entries) else {}
+    lines = _lines(view, customer_id) if any(entry.order_id for entry in entries) else {}
     with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MOST_LINES])) for one in entries)
     return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
 
@@ -109,7 +105,7 @@ def _entry(row: dict[str, Any]) -> TimelineEntry:
     )
 
 
-def _lines(view: Snapshot, customer: pa.Table) -> dict[tuple[str | None, str], list[OrderLine]]:
+def _lines(view: Snapshot, customer_id: str) -> dict[tuple[str | None, str], list[OrderLine]]:
     """Lines of the customer's orders and refunds, by order and kind."""
     sql = """
 select l.order_id, l.is_refund, l.product_id, p.product_name, l.quantity, l.gross_cents, l.discount_cents, l.paid_cents
@@ -117,7 +113,7 @@ from order_lines l join customer a on a.customer_id = l.customer_id
 left join products p on p.product_id = l.product_id
 order by l.order_id, l.line_id"""
     lines: dict[tuple[str | None, str], list[OrderLine]] = {}
-    for row in records(view.query(sql, customer=customer)):
+    for row in records(view.query_customer(customer_id, sql)):
         kind = "refund" if row.pop("is_refund") else "order"
         lines.setdefault((row.pop("order_id"), kind), []).append(OrderLine(**row))
     return lines

@@ -64,8 +64,7 @@ def linked_identities(shop: Shop, customer_id: str) -> tuple[LinkedIdentity, ...
     sql = """
 select i.token, case when i.is_user then 'user_id' else 'anonymous_id' end as kind, i.known_at, i.rule
 from identities i join customer c on c.customer_id = i.customer_id order by i.is_user desc, i.known_at, i.token"""
-    customer = pa.table({"customer_id": pa.array([customer_id], TEXT)})
-    return tuple(LinkedIdentity(**row) for row in records(last_run(shop).query(sql, customer=customer)))
+    return tuple(LinkedIdentity(**row) for row in records(last_run(shop).query_customer(customer_id, sql)))
 
 
 def preview_unlink(shop: Shop, customer_id: str, token: str, *, index: CustomerIndex) -> IdentityPreview:
@@ -178,7 +177,7 @@ def _lines(view: Snapshot, customer_id: str) -> list[dict[str, Any]]:
     sql = """
 select l.line_id, l.order_id, l.ordered_at, l.occurred_at, l.is_refund, l.paid_cents
 from order_lines l join customer c on c.customer_id = l.customer_id order by l.line_id"""
-    return records(view.query(sql, customer=pa.table({"customer_id": pa.array([customer_id], TEXT)})))
+    return records(view.query_customer(customer_id, sql))
 
 
 def _event_of(line: dict[str, Any]) -> str:

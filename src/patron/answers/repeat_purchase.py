@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
-
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -118,8 +116,8 @@ def repeat_purchase_model(shop: Shop) -> RepeatPurchaseModel | None:
     return RepeatPurchaseModel(row["model"], min(MAX_HISTORY_DAYS, row["last_day"] - row["first_day"]))
 
 
-def customer_repeat_purchase(view: Snapshot, customer: pa.Table) -> CustomerRepeatPurchase | None:
-    """Repeat purchase of one customer (`customer`: a row with customer_id).
+def customer_repeat_purchase(view: Snapshot, customer_id: str) -> CustomerRepeatPurchase | None:
+    """Repeat purchase of one customer.
 
     None without an order, or where the model's dropout is not confirmed: where customers whom it counts as inactive
     come back, what it says of single ones misleads.
@@ -129,7 +127,7 @@ def customer_repeat_purchase(view: Snapshot, customer: pa.Table) -> CustomerRepe
     sql = f"""
 select r.order_day_count, r.expected_orders_90_days, r.probability_active
 from repeat_purchase r join customer c on c.customer_id = r.customer_id where r.run_id = '{view.run.run_id}'"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     return CustomerRepeatPurchase(**rows[0]) if rows else None
 
 
@@ -142,7 +140,7 @@ def order_history(shop: Shop, customer_id: str) -> OrderHistory | None:
     sql = """
 select o.local_day from orders o join customer c on c.customer_id = o.customer_id
 where o.is_identified order by o.local_day"""
-    rows = view.query(sql, customer=pa.table({"customer_id": [customer_id]}))
+    rows = view.query_customer(customer_id, sql)
     days = [day for day in rows["local_day"].to_pylist() if day <= row["last_day"]]
     if not days:
         return None

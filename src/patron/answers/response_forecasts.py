@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -26,10 +24,10 @@ class ResponseForecast:
     """Share of all such messages that were responded to, 0 to 1."""
 
 
-def customer_responses(view: Snapshot, customer: pa.Table) -> tuple[ResponseForecast, ...]:
+def customer_responses(view: Snapshot, customer_id: str) -> tuple[ResponseForecast, ...]:
     """The customer's forecasts, the likeliest first; none where the run had too few messages or responses."""
     sql = f"""
 select f.channel, f.message_type, f.probability, f.response, f.message_count, f.response_count, f.shop_response_share
 from response_forecasts f join customer a on a.customer_id = f.customer_id
 where f.run_id = '{view.run.run_id}' order by f.probability desc, f.channel, f.message_type"""
-    return tuple(ResponseForecast(**row) for row in records(view.query(sql, customer=customer)))
+    return tuple(ResponseForecast(**row) for row in records(view.query_customer(customer_id, sql)))

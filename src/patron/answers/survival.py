@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import pyarrow as pa
-
 from patron.schema.questions import CHURN
 from patron.schema.survival import HORIZONS_DAYS, PAUSE_DAYS, forecast_from
 from patron.schema.tables.survival_tables import SURVIVAL_LEARNERS
@@ -152,19 +150,15 @@ from early_warnings {of_run} order by share, rule""")
     )
 
 
-def customer_survival(view: Snapshot, customer: pa.Table, last_order_at: datetime | None) -> CustomerSurvival | None:
+def customer_survival(view: Snapshot, customer_id: str, last_order_at: datetime | None) -> CustomerSurvival | None:
     """How long one customer is likely to stay; None where churn has no forecast, and without an order."""
     if last_order_at is None or _is_without_churn(view):
         return None
-    rows = records(
-        view.query(
-            f"""
+    sql = f"""
 select s.horizon_days, s.probability_active, s.mean_probability_active, s.expected_days
 from survival_curves s join customer a on a.customer_id = s.customer_id
-where s.run_id = '{view.run.run_id}' order by s.horizon_days""",
-            customer=customer,
-        )
-    )
+where s.run_id = '{view.run.run_id}' order by s.horizon_days"""
+    rows = records(view.query_customer(customer_id, sql))
     return CustomerSurvival(
         is_active=bool(rows) or view.run.as_of - last_order_at <= timedelta(days=PAUSE_DAYS),
         points=tuple(

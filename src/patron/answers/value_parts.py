@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from patron.schema.questions import VALUE
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import missing_forecasts
@@ -32,13 +30,13 @@ class ValueParts:
     """All parts together."""
 
 
-def value_parts(view: Snapshot, customer: pa.Table) -> ValueParts | None:
-    """Parts of one customer's value (`customer`: a row with customer_id); None without a forecast of it."""
+def value_parts(view: Snapshot, customer_id: str) -> ValueParts | None:
+    """Parts of one customer's value; None without a forecast of it."""
     if any(one.question == VALUE.name for one in missing_forecasts(view)):
         return None
     sql = f"""
 select v.first_order_cents, v.repeat_cents, v.expected_cents, v.referral_cents, v.returns_cents, v.service_cents,
   v.marketing_cents, v.total_cents
 from value_parts v join customer c on c.customer_id = v.customer_id where v.run_id = '{view.run.run_id}'"""
-    rows = records(view.query(sql, customer=customer))
+    rows = records(view.query_customer(customer_id, sql))
     return ValueParts(**rows[0]) if rows else None

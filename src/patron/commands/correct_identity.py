@@ -13,7 +13,7 @@ from patron.govern.vault import Vault
 from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound
 from patron.schema.events.ecommerce_events import Alias
-from patron.schema.table_definition import TEXT, TIME
+from patron.schema.table_definition import TIME
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -62,8 +62,7 @@ def _tokens(shop: Shop, customer_id: str) -> list[str]:
     sql = """
 select i.token from identities i join customer c on c.customer_id = i.customer_id
 order by i.is_user desc, i.known_at, i.token"""
-    customer = pa.table({"customer_id": pa.array([customer_id], TEXT)})
-    return last_run(shop).query(sql, customer=customer)["token"].to_pylist()
+    return last_run(shop).query_customer(customer_id, sql)["token"].to_pylist()
 
 
 def _user_id(shop: Shop, customer_id: str) -> str:

@@ -92,9 +92,9 @@ def _tokens_of(view: Snapshot | None, customer_id: str) -> list[str]:
     if view is None:
         return []
     sql = """
-select i.token from identities i join selected a on a.customer_id = i.customer_id
+select i.token from identities i join customer a on a.customer_id = i.customer_id
 where i.shared_from is null order by i.token"""
-    return view.query(sql, selected=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
+    return view.query_customer(customer_id, sql)["token"].to_pylist()
 
 
 def _without_other_customers(
@@ -139,9 +139,9 @@ where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_c
 
 def _stage_at_run(view: Snapshot, customer_id: str) -> StageAtRun | None:
     sql = f"""
-select s.lifecycle_stage, s.as_of from segments s join selected a on a.customer_id = s.customer_id
+select s.lifecycle_stage, s.as_of from segments s join customer a on a.customer_id = s.customer_id
 where s.run_id = '{view.run.run_id}'"""
-    rows = records(view.query(sql, selected=pa.table({"customer_id": [customer_id]})))
+    rows = records(view.query_customer(customer_id, sql))
     return StageAtRun(**rows[0]) if rows else None
 
 

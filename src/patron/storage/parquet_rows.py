@@ -1,6 +1,7 @@
 """Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +57,29 @@ def columns_without_nulls(path: Path) -> set[str]:
             is_full = statistics is not None and statistics.has_null_count and statistics.null_count == 0
             counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + is_full
     return {name for name in names if counts.get(name, 0) == file.metadata.num_row_groups}
+
+
+def files_with(column: str, value: str, files: Sequence[str]) -> list[str]:
+    """Those of some written files that may have rows with a value in a text column, by their statistics."""
+    return [path for path in files if _may_have(_bounds(path, column), value)]
+
+
+def _may_have(bounds: tuple[str, str] | None, value: str) -> bool:
+    return bounds is None or bounds[0] <= value <= bounds[1]
+
+
+@lru_cache(maxsize=16_384)
+def _bounds(path: str, column: str) -> tuple[str, str] | None:
+    """Least and greatest value of a file, which never changes once it is written; None where it does not say."""
+    metadata = pq.read_metadata(path)
+    names = [metadata.schema.column(position).path for position in range(metadata.num_columns)]
+    if column not in names or not metadata.num_row_groups:
+        return None
+    groups = range(metadata.num_row_groups)
+    every = [metadata.row_group(group).column(names.index(column)).statistics for group in groups]
+    if not all(one is not None and one.has_min_max for one in every):
+        return None
+    return min(one.min for one in every), max(one.max for one in every)
 
 
 def split_by_partition(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:

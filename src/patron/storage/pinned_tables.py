@@ -55,8 +55,13 @@ class PinnedTables:
             make(lambda part: self._rows(part) if part == name else self.relation(part)) if make else self._rows(name)
         )
 
+    def relation_of_files(self, name: str, files: Sequence[str]) -> str:
+        """SQL of the rows of a table, not a rebuilt one, that are in some of its files."""
+        rows = self.lake.relation(self._declared(name), self.versions.get(name), only=files)
+        return rows_where(rows, self.conditions.get(name))
+
     def _rows(self, name: str) -> str:
-        return rows_where(pinned_relation(self.lake, self._declared(name), self.versions), self.conditions.get(name))
+        return self.relation_of_files(name, self.files(name))
 
     def files(self, name: str) -> Sequence[str]:
         """Files of a table that queries read, verified. Raises LakeDamaged, WorkspaceError."""

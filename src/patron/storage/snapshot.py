@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
+from patron.schema.table_definition import TEXT
 from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
 from patron.storage.engine import Parameters
 from patron.storage.past_facts import facts_before, past_conditions
@@ -76,6 +77,13 @@ class Snapshot:
         """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
         return self.tables.query(sql, tables, parameters)
 
+    def query_customer(self, customer_id: str, sql: str) -> pa.Table:
+        """Run a portable SELECT about one customer, who is the only row of the table `customer`.
+
+        It may lack rows of others: files that hold none of the customer's need not be read.
+        """
+        return self.query(sql, customer=customer_row(customer_id))
+
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
         """Read a table, whole or some columns."""
         return self.query(select_sql(name, columns))
@@ -112,3 +120,8 @@ class Snapshot:
             return withdrawn
         past = past_conditions(self.run)
         return past | {name: f"{condition} and {past[name]}" for name, condition in withdrawn.items()}
+
+
+def customer_row(customer_id: str) -> pa.Table:
+    """A table of one customer."""
+    return pa.table({"customer_id": pa.array([customer_id], TEXT)})

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,14 @@ import pyarrow as pa
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters
+from patron.storage.parquet_rows import files_with
+from patron.storage.pinned_tables import with_ctes
 from patron.storage.shop import Shop, Snapshot
-from patron.storage.snapshot import Fact
+from patron.storage.snapshot import Fact, customer_row
 
 NEWEST = frozenset({"events"})
 """Tables that are read at their newest version, not as the run left them."""
+CUSTOMER_ID = "customer_id"
 AGGREGATED = frozenset({"customers"})
 """Tables that take a while to rebuild as of a past run."""
 
@@ -38,13 +41,25 @@ class SnapshotReader:
         """Files of each table that is known as a view."""
         self._facts: dict[object, Any] = {}
 
-    def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
-        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
+    def query(
+        self,
+        sql: str,
+        tables: Mapping[str, pa.Table],
+        parameters: Parameters | None = None,
+        *,
+        customer_id: str | None = None,
+    ) -> pa.Table:
+        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged.
+
+        One about a single `customer_id` reads only files that may hold rows of theirs.
+        """
         names = sorted(set(re.findall(r"\w+", sql)) & BY_NAME.keys() - NEWEST)
         with self._lock:
             for name in names:
                 self._open_table(BY_NAME[name])
             cursor = self._con.cursor()
+        if customer_id is not None:
+            sql = with_ctes(sql, self._relations_about(customer_id, names))
         with cursor:
             for name, rows in tables.items():
                 cursor.register(name, rows)
@@ -55,6 +70,15 @@ class SnapshotReader:
         if name not in self._facts:
             self._facts[name] = make()
         return self._facts[name]
+
+    def _relations_about(self, customer_id: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Relations in place of the views of tables of which some files hold nothing of the customer's."""
+        for name in names:
+            table, files = BY_NAME[name], self._files[name]
+            if CUSTOMER_ID in table.names and name not in self._tables.rebuilt:
+                some = files_with(CUSTOMER_ID, customer_id, files)
+                if len(some) < len(files):
+                    yield name, self._tables.relation_of_files(name, some)
 
     def _open_table(self, table: Table) -> None:
         """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
@@ -78,6 +102,13 @@ class CachedSnapshot(Snapshot):
         except duckdb.Error:
             # why: the slow way reads what is newest too, and reports what is wrong in the project's own errors
             return super().query(sql, parameters, **tables)
+
+    def query_customer(self, customer_id: str, sql: str) -> pa.Table:
+        """Run a portable SELECT about one customer, who is the only row of the table `customer`."""
+        try:
+            return reader_of(self).query(sql, {"customer": customer_row(customer_id)}, customer_id=customer_id)
+        except duckdb.Error:
+            return super().query_customer(customer_id, sql)
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:
         """What `make` returns about the run as a whole: computed once until another run is read."""

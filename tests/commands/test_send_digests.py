@@ -31,7 +31,7 @@ from patron.storage.digest_tables import DIGEST_DELIVERIES
 from patron.storage.digests import digest_deliveries, digest_subscription
 
 
-def letter(reader, now):
+def letter(reader, _now):
     """What is sent: the parts that the receiver may read."""
     return UserMail("Digest", " ".join(reader.parts), "<p>Digest</p>", f"https://crm.example.com{reader.path}")
 

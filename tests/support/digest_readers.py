@@ -42,7 +42,7 @@ def token_of(shop, user_id):
     return digest_path(shop, user_of(shop, user_id)).rpartition("/")[2]
 
 
-def link_letter(user, path):
+def link_letter(_user, path):
     return UserMail("Confirm", f"https://crm.example.com{path}")
 
 

@@ -1,4 +1,4 @@
-"""The mail digest as its reader sets it up: subscribe, the link in the mailbox, one click to end it, and who sees what."""
+"""The mail digest as its reader sets it up: subscribe, the link in the mailbox, one click to end it, who sees what."""
 
 import quopri
 import re

@@ -1,4 +1,4 @@
-"""What the mail digest says: to each reader what is theirs, about no customer by name, and by a process that may die."""
+"""What the mail digest says: to each reader what is theirs, about no customer by name; and a process that dies."""
 
 import os
 import signal
@@ -14,7 +14,6 @@ from campaign_shop import with_mail_server
 from digest_readers import finish_last_run, join, subscribe
 from known_people import TEAM, add_known_people
 from mail_server import mail_server
-from patron.answers.query_worker import QueryWorkers
 from patron.commands.manage_users import save_team
 from patron.commands.propose_policy import propose_policy
 from patron.commands.saved_questions import QuestionDraft, pin_question, save_question
@@ -52,10 +51,8 @@ def people(made_shop, tmp_path_factory):
 def write(people):
     """Writes the digest for a user."""
     _, shop = people
-    workers = QueryWorkers(shop.folder)
-    compose = digest_composer(facts_of_run(shop, workers))
-    yield lambda user_id: preview_digest(shop, user_id, compose=compose, now=NOW)
-    workers.close()
+    with facts_of_run(shop) as facts:
+        yield lambda user_id: preview_digest(shop, user_id, compose=digest_composer(facts), now=NOW)
 
 
 @pytest.mark.parametrize(("locale", "subject"), [("en", "digest of 1 Oct 2017"), ("zh_CN", "2017年10月1日 摘要")])
@@ -122,7 +119,7 @@ def test_a_process_that_is_killed_while_it_sends_leaves_no_second_digest(people)
         finish_last_run(opened, now)
         server.at_the_end["eve@example.com"], server.late_seconds = "late", PATIENCE_SECONDS
         command = [sys.executable, "-m", "patron.interfaces.cli.due_digests", str(opened.folder)]
-        process = subprocess.Popen(command)  # noqa: S603 - our module
+        process = subprocess.Popen(command)
         until = time.monotonic() + PATIENCE_SECONDS
         digests = []
         while not digests and time.monotonic() < until and process.poll() is None:
@@ -132,11 +129,9 @@ def test_a_process_that_is_killed_while_it_sends_leaves_no_second_digest(people)
         process.wait(PATIENCE_SECONDS)
         assert len(digests) == 1
         server.at_the_end.clear()
-        workers = QueryWorkers(opened.folder)
-        compose = digest_composer(facts_of_run(opened, workers))
-        for _ in range(2):
-            send_digests(opened, compose=compose, clock=lambda: datetime.now(UTC))
-        workers.close()
+        with facts_of_run(opened) as facts:
+            for _ in range(2):
+                send_digests(opened, compose=digest_composer(facts), clock=lambda: datetime.now(UTC))
         with opened.store.begin() as connection:
             assert [one.state for one in digest_deliveries(connection, reader)] == ["unknown"]
         assert len([one for one in server.messages if message_from_bytes(one).is_multipart()]) == 1

@@ -55,14 +55,12 @@ def preview(
     """
     from contextlib import closing
 
-    from patron.answers.query_worker import QueryWorkers
     from patron.commands.send_digests import preview_digest
     from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
     from patron.storage.shop import Shop
 
-    with closing(Shop.open(workspace)) as shop, closing(QueryWorkers(workspace)) as workers:
-        compose = digest_composer(facts_of_run(shop, workers))
-        mail = preview_digest(shop, user, compose=compose, now=datetime.now(UTC))
+    with closing(Shop.open(workspace)) as shop, facts_of_run(shop) as facts:
+        mail = preview_digest(shop, user, compose=digest_composer(facts), now=datetime.now(UTC))
     if mail is None:
         output.say("This user may read nothing that a digest holds.")
     else:

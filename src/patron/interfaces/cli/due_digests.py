@@ -7,7 +7,6 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from patron.answers.query_worker import QueryWorkers
 from patron.commands.send_digests import send_digests
 from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
 from patron.schema.errors import WorkspaceBusy
@@ -19,8 +18,8 @@ def main(folder: Path) -> None:
     stop = threading.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: stop.set())
-    with closing(Shop.open(folder)) as shop, closing(QueryWorkers(folder)) as workers:
-        compose = digest_composer(facts_of_run(shop, workers))
+    with closing(Shop.open(folder)) as shop, facts_of_run(shop) as facts:
+        compose = digest_composer(facts)
         with suppress(WorkspaceBusy):  # why: another server of this workspace sends them
             send_digests(shop, compose=compose, clock=lambda: datetime.now(UTC), should_stop=stop.is_set)
 

@@ -1,5 +1,7 @@
 """The mail digest as a letter: subject, plain text, and simple HTML, in the receiver's language."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache, partial
 
@@ -27,14 +29,16 @@ def digest_composer(facts: DigestFacts) -> ComposeDigest:
     return partial(_letter, facts)
 
 
-def facts_of_run(shop: Shop, workers: QueryWorkers) -> DigestFacts:
-    """Facts of the last run, each taken once for all readers of this process."""
-    return DigestFacts(
-        shop,
-        cache(lambda: run_items(last_run(shop))),
-        cache(lambda: brief(shop)),
-        cache(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
-    )
+@contextmanager
+def facts_of_run(shop: Shop) -> Iterator[DigestFacts]:
+    """Facts of the last run, each taken once for all readers of this process, which runs questions meanwhile."""
+    with closing(QueryWorkers(shop.folder)) as workers:
+        yield DigestFacts(
+            shop,
+            cache(lambda: run_items(last_run(shop))),
+            cache(lambda: brief(shop)),
+            cache(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
+        )
 
 
 def digest_words(shop: Shop, locale: str) -> tuple[Words, Formats]:

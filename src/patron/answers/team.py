@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from patron.answers.digest import DigestState, digest_state
 from patron.govern.second_factor import count_recovery_codes
 from patron.govern.user_identities import PASSKEY, Identity, list_identities
 from patron.govern.users import User, find_user, list_users
@@ -60,6 +61,8 @@ class Account:
     passkeys: tuple[Identity, ...]
     accounts: tuple[Identity, ...]
     """At issuers of a single sign-on."""
+    digest: DigestState
+    """What the person is sent by e-mail after runs."""
 
 
 def people(shop: Shop) -> tuple[User, ...]:
@@ -82,6 +85,7 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
         user = find_user(connection, user_id)
         identities = list_identities(connection, user_id)
         codes = count_recovery_codes(connection, user_id)
+        digest = digest_state(connection, user_id)
         rows = connection.execute(chosen).mappings().all()
     sessions = (
         OpenSession(
@@ -96,7 +100,7 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
     )
     passkeys = tuple(one for one in identities if one.issuer == PASSKEY)
     accounts = tuple(one for one in identities if one.issuer != PASSKEY)
-    return Account(user, codes, tuple(sessions), passkeys, accounts)
+    return Account(user, codes, tuple(sessions), passkeys, accounts, digest)
 
 
 def teams(shop: Shop) -> tuple[Team, ...]:

@@ -20,6 +20,7 @@ from patron.schema.dead_letter_reasons import FAULTS
 from patron.storage.campaign_tables import MESSAGES
 from patron.storage.campaigns import ENDED, PAUSED, PLANNED, SavedCampaign, campaigns
 from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS, TASKS
+from patron.storage.digests import undelivered_digests
 from patron.storage.engine import exact_sum, literal
 from patron.storage.jobs import FAILED, RUN, newest_jobs
 from patron.storage.last_run import records
@@ -138,6 +139,7 @@ def today(shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime) -
         *_proposals(shop, actor),
         *_run_troubles(shop, actor, now),
         *_webhooks(shop, actor),
+        *_digests(shop, actor, now),
         *_rejected_events(shop, actor, now),
         *_tasks(shop, actor, now),
         *_requests(shop, actor, now),
@@ -260,6 +262,18 @@ def _webhooks(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
             host = urlsplit(one.url).hostname or one.url
             link = f"/settings/webhooks/{one.endpoint_id}"
             yield TodayItem("webhook_disabled", link, since=one.disabled_at, name=host, is_first=True)
+
+
+def _digests(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
+    """Mail digests that did not arrive: the reader's own, and those of others for who sets the mail server up."""
+    with shop.store.begin() as connection:
+        failed = undelivered_digests(connection, now)
+    if mine := next((one for one in failed if one.user_id == actor.user_id), None):
+        yield TodayItem("digest_failed", "/account/digest", since=mine.attempted_at)
+    others = [one for one in failed if one.user_id != actor.user_id]
+    if others and actor.may(Action.ADMINISTER, Area.SETTINGS):
+        since = min((one.attempted_at for one in others if one.attempted_at), default=None)
+        yield TodayItem("digests_failed", "/settings/channels", since=since, count=len(others))
 
 
 def _rejected_events(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:

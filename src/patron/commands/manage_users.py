@@ -16,6 +16,7 @@ from patron.govern.user_sessions import end_sessions
 from patron.govern.users import Access, User, UserState, parse_grants, parse_roles
 from patron.schema.errors import AccessProblem, NotFound
 from patron.storage.access_tables import TEAMS, USERS
+from patron.storage.digests import delete_subscription
 from patron.storage.segment_definitions import definition
 from patron.storage.shop import Shop
 
@@ -89,12 +90,16 @@ def set_access(shop: Shop, name: str, access: Access, *, by: str, now: datetime)
 
 
 def disable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
-    """Keep a user out: sessions and links end at once. Raises NotFound, AccessProblem for the last administrator."""
+    """Keep a user out: sessions, links and the mail digest end at once.
+
+    Raises NotFound, AccessProblem for the last administrator.
+    """
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         users.change_user(connection, user.user_id, state=UserState.DISABLED.value)
         end_sessions(connection, user.user_id, at=now)
         end_links(connection, user.user_id)
+        delete_subscription(connection, user.user_id)
         _log(shop, connection, "user disabled", user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 

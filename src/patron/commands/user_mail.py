@@ -1,10 +1,10 @@
-"""E-mail to users: a link, where an SMTP server is configured."""
+"""E-mail to users: a link or a digest, where an SMTP server is configured."""
 
 import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
@@ -23,6 +23,10 @@ class UserMail:
 
     subject: str
     text: str
+    html: str = ""
+    """The same as HTML; empty for a letter of text alone."""
+    one_click_url: str = ""
+    """Where mail programs end letters of this kind by one click; empty where there is nothing to end."""
 
 
 Compose = Callable[[User, str], UserMail]
@@ -38,16 +42,23 @@ def send_user_mail(shop: Shop, user: User, mail: UserMail, *, now: datetime) -> 
     """Send a letter; returns whether the server took it; the log of ours says what failed."""
     if not can_send_mail(shop):
         return False
-    message = OutgoingMessage(secrets.token_hex(16), user.email, user.name, mail.subject, mail.text, "", "", "")
     try:
-        handover = asyncio.run(_hand_over(TeamEmail.of(shop, clock=lambda: now), message))
+        handover = hand_over_mail(shop, user, mail, message_id=secrets.token_hex(16), now=now)
     except ChannelUnavailable as error:
         LOG.warning("no e-mail to user %s: %s", user.user_id, error)
         return False
-    if handover is None or handover.outcome is not Outcome.SENT:
-        LOG.warning("no e-mail to user %s: %s", user.user_id, handover.detail if handover else "no answer")
+    if handover.outcome is not Outcome.SENT:
+        LOG.warning("no e-mail to user %s: %s", user.user_id, handover.detail)
         return False
     return True
+
+
+def hand_over_mail(shop: Shop, user: User, mail: UserMail, *, message_id: str, now: datetime) -> Handover:
+    """Hand a letter to the SMTP server and say what became of it. Raises ChannelUnavailable: it was not handed over."""
+    message = OutgoingMessage(message_id, user.email, user.name, mail.subject, mail.text, mail.html, "", "")
+    channel = replace(TeamEmail.of(shop, clock=lambda: now), one_click_url=mail.one_click_url)
+    handover = asyncio.run(_hand_over(channel, message))
+    return handover or Handover(message_id, Outcome.UNKNOWN, "no answer")
 
 
 async def _hand_over(channel: TeamEmail, message: OutgoingMessage) -> Handover | None:

@@ -91,23 +91,39 @@ def find_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:
     )  # fmt: skip
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
-        if row is None or (row["team"] and row["segment"] is None):  # why: a team that is gone restricts nobody
+        if row is None or _lost_team(row):
             return None
         if now - row["used_at"].replace(tzinfo=now.tzinfo) >= USED_EVERY:
             used = sa.update(SESSIONS).where(SESSIONS.c.session_id == row["session_id"])
             connection.execute(used.values(used_at=now))
+    actor = _actor_of(row)
+    return Session(
+        row["session_id"], actor, row["created_at"], row["used_at"], row["confirmed_at"], row["has_second_factor"],
+        row["locale"],
+    )  # fmt: skip
+
+
+def actor_of_user(connection: sa.Connection, user_id: str) -> Actor | None:
+    """What a user may do by now, without a session; None for one who may not sign in, or whose team is gone."""
+    chosen = sa.select(USERS, TEAMS.c.segment).outerjoin(TEAMS, TEAMS.c.team == USERS.c.team)
+    row = connection.execute(chosen.where(USERS.c.user_id == user_id, USERS.c.state == ACTIVE)).mappings().first()
+    return None if row is None or _lost_team(row) else _actor_of(row)
+
+
+def _lost_team(row: sa.RowMapping) -> bool:
+    """Whether the team is gone, which then would restrict nobody."""
+    return bool(row["team"]) and row["segment"] is None
+
+
+def _actor_of(row: sa.RowMapping) -> Actor:
     rights = rights_of_user([Role(one) for one in row["roles"]], [Grant(one) for one in row["grants"]])
-    actor = Actor(
+    return Actor(
         user_name(row["name"], row["user_id"]),
         rights,
         user_id=row["user_id"],
         email=row["email"],
         segment=row["segment"] or "",
     )
-    return Session(
-        row["session_id"], actor, row["created_at"], row["used_at"], row["confirmed_at"], row["has_second_factor"],
-        row["locale"],
-    )  # fmt: skip
 
 
 def end_sessions(connection: sa.Connection, user_id: str, *, at: datetime, session_id: str = "", but: str = "") -> int:

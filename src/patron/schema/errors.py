@@ -222,6 +222,10 @@ class BadWebhook(PatronError):
     """A webhook whose address, kinds of events or secrets cannot be used."""
 
 
+class BadDigest(PatronError):
+    """A subscription to the mail digest without a part, or with a rhythm that there is not."""
+
+
 class BadTrial(PatronError, ValueError):
     """Arms, outcomes, propensities or costs that no effect can be estimated from as they are."""
 

@@ -20,6 +20,7 @@ from patron.storage import (  # noqa: F401 - their tables are the store's
     access_tables,
     campaign_tables,
     console_tables,
+    digest_tables,
     job_tables,
     webhook_tables,
 )

@@ -1,4 +1,4 @@
-"""E-mail to people of the shop's own team: invitations and links; there is nothing to unsubscribe from."""
+"""E-mail to people of the shop's own team: invitations and links, and digests, which end by one click (RFC 8058)."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,9 @@ from patron.engage.channels.mime import Header, date_header, header_bytes, heade
 @dataclass(frozen=True)
 class TeamEmail(EmailChannel):
     """The same way to mailboxes, for letters that are no advertising."""
+
+    one_click_url: str = ""
+    """Where letters of this kind end; empty where there is nothing to end."""
 
     def content(self, message: OutgoingMessage, recipient: str) -> bytes:
         """The message as it is sent, signed. Raises ValueError for one that no header can hold."""
@@ -24,6 +27,11 @@ class TeamEmail(EmailChannel):
             ("Message-ID", f"<{message.message_id}@{settings.domain}>"),
             ("Auto-Submitted", "auto-generated"),
         ]
+        if self.one_click_url:
+            headers += [
+                ("List-Unsubscribe", f"<{self.one_click_url}>"),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            ]
         headers, body = message_bytes(headers, message.text, message.html, f"=_{message.message_id}")
         if self.signer:
             headers = [self.signer.signature(headers, body, at), *headers]

@@ -14,6 +14,7 @@ from patron.interfaces.cli import (
     compare_commands,
     data_commands,
     decision_commands,
+    digest_commands,
     identity_commands,
     journey_advance_commands,
     key_commands,
@@ -45,6 +46,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         *key_commands.COMMANDS,
         *channel_commands.COMMANDS,
         *webhook_commands.COMMANDS,
+        *digest_commands.COMMANDS,
         *audit_commands.COMMANDS,
     ),
     "Campaigns": (

@@ -18,6 +18,8 @@ FAMILIES = {
     "roles": ("role",),
     "grants": ("grant",),
     "field": ("correctable",),
+    "parts": ("digest_part",),
+    "rhythm": ("digest_rhythm",),
 }
 """Details that are codes, and where their names are."""
 

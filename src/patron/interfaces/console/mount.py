@@ -21,6 +21,7 @@ from patron.interfaces.console import (
     customer_pages,
     data_pages,
     decision_pages,
+    digest_pages,
     experiment_pages,
     explore_pages,
     journey_form_pages,
@@ -58,6 +59,7 @@ CAMPAIGN_PAGES = (campaign_form_pages, campaign_pages, journey_form_pages, journ
 MODULES = (
     sign_in_pages,
     account_pages,
+    digest_pages,
     passkey_pages,
     single_sign_on_pages,
     today_pages,

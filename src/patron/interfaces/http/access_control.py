@@ -42,9 +42,10 @@ SIGN_IN = "/sign-in"
 SECOND_FACTOR = "/account/second-factor"
 """Where somebody sets it up who must, before anything else."""
 OPEN = re.compile(
-    r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
+    r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|digest/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
 )
-"""Addresses that answer without credentials: those of programs that watch, of customers, and the way in."""
+"""Addresses that answer without credentials: those of programs that watch, of customers, the way in, and the link that
+every digest holds."""
 METRICS = "/metrics"
 """Answers this machine without credentials."""
 LOOPBACK = ("127.0.0.1", "::1")

@@ -18,6 +18,7 @@ from patron.interfaces.http import (
     contact_routes,
     customer_routes,
     decision_routes,
+    digest_routes,
     experiment_routes,
     explanation_routes,
     journey_routes,
@@ -85,7 +86,8 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(unsubscribe_routes.router)
     app.include_router(work_routes.router)
     app.include_router(question_routes.router)
-    app.include_router(user_routes.router)
+    for of_users in (user_routes.router, digest_routes.router, digest_routes.link_router):
+        app.include_router(of_users)
     app.include_router(webhook_routes.router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
     for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):

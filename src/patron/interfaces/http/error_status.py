@@ -36,6 +36,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadPrivacyRequest: 422,
     errors.BadProposal: 422,
     errors.BadWebhook: 422,
+    errors.BadDigest: 422,
     errors.BadTrial: 422,
     errors.BadSegment: 422,
     errors.BadCampaign: 422,

@@ -25,6 +25,7 @@ from patron.schema.errors import SettingsError
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
+from patron.service.digest_sender import DigestSender
 from patron.service.journey_process import JourneyProcess
 from patron.service.run_timer import RunTimer
 from patron.service.webhook_sender import WebhookSender
@@ -61,7 +62,10 @@ def serve(
     signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
-    senders = (CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now), WebhookSender(shop, _now))
+    senders = (
+        *(CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now)),
+        *(WebhookSender(shop, _now), DigestSender(shop, _now)),
+    )
     for sender in () if accept_only else senders:
         sender.start()
     try:

@@ -1,4 +1,4 @@
-"""Letters to users: an invitation, and a link for a new password, in the language of whoever reads them."""
+"""Letters to users: an invitation, and links for a new password and for the digest, in the reader's language."""
 
 from patron.commands.user_mail import Compose, User, UserMail
 from patron.interfaces.i18n.translations import choose_locale, words
@@ -13,6 +13,11 @@ def invitation_mail(shop: Shop, address: str) -> Compose:
 def reset_mail(shop: Shop, address: str) -> Compose:
     """The letter with a link for a new password."""
     return _mail_composer(shop, address, "reset")
+
+
+def digest_link_mail(shop: Shop, address: str) -> Compose:
+    """The letter with the link that confirms a mailbox for the digest."""
+    return _mail_composer(shop, address, "digest")
 
 
 def _mail_composer(shop: Shop, address: str, kind: str, **values: str) -> Compose:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from patron.answers.run_history import run_history
 from patron.commands.manage_keys import create_key
 from patron.engage.standard_webhooks import keys_of, new_secret, signature_headers
 from patron.interfaces.console.screenshots import served
@@ -24,12 +25,14 @@ import asyncio, json, sys
 from pathlib import Path
 from patron_client import InvalidWebhook, Refusal, async_pages, connect, pages, verify_webhook
 from patron_client.rest.api.customers import get_customer, list_customers
+from patron_client.rest.api.runs import list_runs
 from patron_client.rest.api.segments import save_segment
 from patron_client.rest.models import SegmentBody
 
 patron = connect(*sys.argv[1:3])
 webhook = json.loads(sys.argv[3])
 ids = [row.customer_id for page in pages(list_customers, patron, limit=50) for row in page.rows]
+runs = [row.run_id for page in pages(list_runs, patron, limit=1) for row in page.history.rows]
 async def others():
     return [row.customer_id async for page in async_pages(list_customers, patron, limit=70) for row in page.rows]
 try:
@@ -44,7 +47,7 @@ try:
     verify_webhook(webhook["secret"], webhook["headers"], b"{}")
 except InvalidWebhook:
     event["forged"] = "refused"
-print(json.dumps([ids, asyncio.run(others()) == ids, status, version, event]))
+print(json.dumps([ids, runs, asyncio.run(others()) == ids, status, version, event]))
 """
 NODE = """
 import { InvalidWebhook, Refusal, connect, pages, verifyWebhook } from "patron-client";
@@ -54,6 +57,8 @@ const patron = connect({ baseUrl, key }), webhook = JSON.parse(text);
 const read = (cursor) => patron.GET("/api/customers", { params: { query: { limit: 50, cursor } } });
 const ids = [];
 for await (const page of pages(read)) ids.push(...page.rows.map((row) => row.customer_id));
+const runs = [], more = (cursor) => patron.GET("/api/runs", { params: { query: { limit: 1, cursor } } });
+for await (const page of pages(more)) runs.push(...page.history.rows.map((row) => row.run_id));
 let status = "none";
 try {
   await patron.GET("/api/customers/{customer_id}", { params: { path: { customer_id: "nobody" } } });
@@ -68,7 +73,7 @@ const event = await verifyWebhook(webhook.secret, webhook.headers, webhook.body)
 await verifyWebhook(webhook.secret, webhook.headers, "{}").catch((error) => {
   if (error instanceof InvalidWebhook) event.forged = "refused";
 });
-console.log(JSON.stringify([ids, true, status, data.version, event]));
+console.log(JSON.stringify([ids, runs, true, status, data.version, event]));
 """
 
 
@@ -130,11 +135,12 @@ def use(made_shop, address, command, **options):
 
 
 def assert_works(answer, made_shop):
-    ids, is_same, status, version, event = answer
+    ids, runs, is_same, status, version, event = answer
     count = made_shop.snapshot().query(
         "select count(*) as n from segments s where run_id = (select max(run_id) from segments)"
     )
     assert (len(ids), len(set(ids)), is_same) == (count["n"][0].as_py(), len(ids), True), "every customer once"
+    assert runs == [one.run_id for one in run_history(made_shop).rows], "every run once, the newest first"
     assert status == [404, "NotFound"]
     assert version == 1
     assert (event["type"], event["forged"]) == ("run.finished", "refused")

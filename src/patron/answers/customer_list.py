@@ -183,6 +183,8 @@ class MatchingCustomers:
     index: CustomerIndex
     positions: np.ndarray
     mask: np.ndarray
+    visible: np.ndarray | None = None
+    """Mask of the customers whom the reader sees; None is everybody."""
 
     def customer_ids(self, limit: int) -> tuple[str, ...]:
         """Ids of the first of them."""
@@ -191,7 +193,8 @@ class MatchingCustomers:
     def count_until(self, query: CustomerQuery) -> int:
         """How many of them are up to the last of the page before, who need not be one any more. Raises BadQuery."""
         position = self.index.positions([query.after])
-        if not len(position):
+        # why: the place of somebody whom the reader does not see would tell them what that customer is worth
+        if not len(position) or (self.visible is not None and not self.visible[position[0]]):
             raise BadQuery("is not of this list", where="cursor", todo="Begin without one.")
         order = self.index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
         rank = int(np.flatnonzero(order == position[0])[0])
@@ -264,7 +267,7 @@ def match_customers(
     for part in (*_conditions(query, index), *_memberships(shop, query, index, buyers)):
         mask &= part
     order = index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
-    return MatchingCustomers(index, order[mask[order]], mask)
+    return MatchingCustomers(index, order[mask[order]], mask, among)
 
 
 def find_buyers(view: Snapshot, index: CustomerIndex, kind: str, name: str) -> np.ndarray:

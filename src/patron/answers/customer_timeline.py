@@ -64,18 +64,30 @@ def customer_timeline(shop: Shop, customer_id: str, *, kind: Kind = "", page: in
     return timeline_page(last_run(shop), customer_id, kind=kind, page=page)
 
 
-def timeline_page(view: Snapshot, customer_id: str, *, kind: Kind = "", page: int = 1) -> TimelinePage:
-    """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
+def timeline_page(
+    view: Snapshot,
+    customer_id: str,
+    *,
+    kind: Kind = "",
+    page: int = 1,
+    size: int = TIMELINE_LENGTH,
+    start: int | None = None,
+) -> TimelinePage:
+    """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first.
+
+    `start` is how many entries earlier pages had, instead of a page. Raises BadQuery.
+    """
     if kind not in KINDS:
         raise BadQuery(f"{kind!r} is not a value of it", where="kind", todo=f"It is one of {', '.join(KINDS[1:])}.")
     rows = records(view.query_customer(customer_id, _sql()))
     counts = {name: sum(row["part"] == name for row in rows) for name in KINDS[1:]} | {"": len(rows)}
     chosen = [row for row in rows if kind in {"", row["part"]}]
-    page_count = max(1, -(-len(chosen) // TIMELINE_LENGTH))
-    page = min(max(page, 1), page_count)
-    entries = [_entry(row) for row in chosen[(page - 1) * TIMELINE_LENGTH : page * TIMELINE_LENGTH]]
+    page_count = max(1, -(-len(chosen) // size))
+    start = (min(max(page, 1), page_count) - 1) * size if start is None else max(start, 0)
+    entries = [_entry(row) for row in chosen[start : start + size]]
     lines = _lines(view, customer_id) if any(entry.order_id for entry in entries) else {}
     with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MOST_LINES])) for one in entries)
+    page = start // size + 1
     return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
 
 

@@ -10,6 +10,8 @@ from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
+IMPORTS_PER_PAGE = 25
+
 
 @dataclass(frozen=True)
 class DataCheck:
@@ -26,6 +28,7 @@ class DataCheck:
 class ImportRecord:
     """One import of files: read = stored + duplicate + rejected."""
 
+    import_id: str
     mapping: str
     files: tuple[str, ...]
     started_at: datetime
@@ -33,6 +36,15 @@ class ImportRecord:
     stored_count: int
     duplicate_count: int
     rejected_count: int
+
+
+@dataclass(frozen=True)
+class ImportPage:
+    """Some imports, the newest first."""
+
+    imports: tuple[ImportRecord, ...]
+    has_more: bool
+    """Whether older ones follow."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,9 @@ class DataQuality:
     drift: tuple[Drift, ...]
 
 
+LISTED = sa.select(*(IMPORTS.c[name] for name in ImportRecord.__dataclass_fields__))
+
+
 def data_quality(shop: Shop) -> DataQuality:
     """Quality of the data at the last finished run. Raises NoRunYet."""
     return data_quality_of(last_run(shop))
@@ -73,29 +88,28 @@ where run_id = '{view.run.run_id}' order by row_count desc, check_code"""
     return tuple(DataCheck(**row) for row in records(view.query(sql)))
 
 
-def _imports(view: Snapshot) -> tuple[ImportRecord, ...]:
-    wanted = sa.select(
-        IMPORTS.c.mapping,
-        IMPORTS.c.files,
-        IMPORTS.c.started_at,
-        IMPORTS.c.read_count,
-        IMPORTS.c.stored_count,
-        IMPORTS.c.duplicate_count,
-        IMPORTS.c.rejected_count,
-    ).order_by(IMPORTS.c.started_at, IMPORTS.c.import_id)
-    with view.store.begin() as connection:
+def list_imports(
+    shop: Shop, *, before: tuple[datetime, str] | None = None, length: int = IMPORTS_PER_PAGE
+) -> ImportPage:
+    """Imports, the newest first; `before` is time and id of the last one of the page before."""
+    at, import_id = IMPORTS.c.started_at, IMPORTS.c.import_id
+    wanted = LISTED.order_by(at.desc(), import_id.desc()).limit(length + 1)
+    if before:
+        wanted = wanted.where((at < before[0]) | ((at == before[0]) & (import_id < before[1])))
+    with shop.store.begin() as connection:
         rows = connection.execute(wanted).mappings().all()
-    return tuple(
-        ImportRecord(
-            **{
-                **row,
-                "mapping": _names([row["mapping"]])[0],
-                "files": tuple(_names(row["files"])),
-                "started_at": _utc(row["started_at"]),
-            }
-        )
-        for row in rows
-    )
+    return ImportPage(tuple(_import_of(row) for row in rows[:length]), len(rows) > length)
+
+
+def _imports(view: Snapshot) -> tuple[ImportRecord, ...]:
+    with view.store.begin() as connection:
+        rows = connection.execute(LISTED.order_by(IMPORTS.c.started_at, IMPORTS.c.import_id)).mappings().all()
+    return tuple(_import_of(row) for row in rows)
+
+
+def _import_of(row: sa.RowMapping) -> ImportRecord:
+    [mapping], files = _names([row["mapping"]]), tuple(_names(row["files"]))
+    return ImportRecord(**{**row, "mapping": mapping, "files": files, "started_at": _utc(row["started_at"])})
 
 
 def _names(files: list[object]) -> list[str]:

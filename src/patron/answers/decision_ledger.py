@@ -25,9 +25,12 @@ RUN = "run"
 """Where a run that is not known is named."""
 IN_A_ROW = """d.decision_id, d.run_id, d.as_of, d.customer_id, d.action, d.reason, d.expected_net_value_cents,
   d.effect_cents, d.cost_cents, d.propensity"""
-
-
 IS_VISIBLE = " and d.customer_id in (select customer_id from visible)"
+IS_NONE = "case when d.action = 'none' then 1 else 0 end"
+IS_AFTER = f"""({IS_NONE} > $is_none or {IS_NONE} = $is_none and (d.expected_net_value_cents < $net_value
+  or d.expected_net_value_cents = $net_value and d.customer_id > $customer))"""
+Place = tuple[int, float, str]
+"""Where a decision is in the order of the list: 1 where nothing is offered, net value in cents, customer."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class DecisionPage:
     total_count: int
     page: int
     page_count: int
+    has_more: bool
+    """Whether decisions follow after these."""
     rows: tuple[DecisionRow, ...]
     runs: tuple[str, ...]
     """The newest runs that decided, also those that were interrupted."""
@@ -96,18 +101,20 @@ class DecisionDetail(DecisionRow):
     """Who withdrew the run's offers before they were sent; None without that."""
 
 
-def decisions(
+def decisions(  # noqa: PLR0913 - what a page of a list consists of
     shop: Shop,
     *,
     run_id: str = "",
     reason: str = "",
     page: int = 1,
     size: int = PAGE_SIZE,
+    after: Place | None = None,
     only: pa.Table | None = None,
 ) -> DecisionPage:
     """Decisions of the last run, or of a run by its name, finished or not; `only` lists those of these customers.
 
-    Reasons are counted over all customers all the same. Raises NoRunYet, NotFound, BadQuery.
+    Reasons are counted over all customers all the same; `after` is the place of the last decision of the page before,
+    instead of a page. Raises NoRunYet, NotFound, BadQuery.
     """
     view, runs = _view(shop, run_id)
     run = run_id or view.run.run_id
@@ -125,11 +132,16 @@ def decisions(
         condition += IS_VISIBLE
         total = view.query(f"select count(*) as n from decisions d where {condition}", **tables)["n"][0].as_py()
     page_count = max(1, -(-total // size))
-    page = min(max(page, 1), page_count)
+    start = offset = (min(max(page, 1), page_count) - 1) * size
+    place = None
+    if after:
+        place = {"is_none": after[0], "net_value": after[1], "customer": after[2]}
+        condition += f" and {IS_AFTER}"
+        following = view.query(f"select count(*) as n from decisions d where {condition}", place, **tables)
+        start, offset = total - following["n"][0].as_py(), 0
     sql = f"""
 select {IN_A_ROW} from decisions d where {condition}
-order by case when d.action = 'none' then 1 else 0 end, d.expected_net_value_cents desc, d.customer_id
-limit {size} offset {(page - 1) * size}"""
+order by {IS_NONE}, d.expected_net_value_cents desc, d.customer_id limit {size} offset {offset}"""
     return DecisionPage(
         run_id=run,
         as_of=runs.get(run, view.run.as_of),
@@ -137,9 +149,10 @@ limit {size} offset {(page - 1) * size}"""
         withdrawal=withdrawal_of(shop.store, run, before=shop.cutoff),
         reasons=reasons,
         total_count=total,
-        page=page,
+        page=start // size + 1,
         page_count=page_count,
-        rows=tuple(DecisionRow(**row) for row in records(view.query(sql, **tables))),
+        has_more=start + size < total,
+        rows=tuple(DecisionRow(**row) for row in records(view.query(sql, place, **tables))),
         runs=tuple(runs)[:MOST_RUNS],
     )
 

@@ -1,8 +1,10 @@
 """The forecast ledger: every forecast of earlier runs, scored when its horizon is over, and those still to come due."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from patron.schema.errors import BadQuery
 from patron.schema.questions import CENTS, QUESTIONS
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
@@ -12,6 +14,7 @@ INTERVAL_SHARE = 0.8
 """Share of customers whose actual a forecast's interval should hold."""
 HORIZONS = {question.name: question.horizon_days for question in QUESTIONS if not question.is_ranking}
 """Days of each question that is a number, in the order of the questions."""
+FORECASTS_PER_PAGE = 25
 IN_CENTS = frozenset(question.name for question in QUESTIONS if question.unit == CENTS)
 
 
@@ -63,6 +66,25 @@ class ForecastLedger:
     as_of: datetime
     entries: tuple[ForecastEntry, ...]
     waiting: tuple[WaitingForecasts, ...]
+
+
+def newest_forecasts(
+    entries: Iterable[ForecastEntry], question: str = "", *, before: tuple[datetime, str] | None = None
+) -> tuple[ForecastEntry, ...]:
+    """Entries of one question or of all, the latest first; `before` is time and question of the last one of a page.
+
+    Raises BadQuery.
+    """
+    if question not in {"", *HORIZONS}:
+        listed = f"It is one of {', '.join(HORIZONS)}."
+        raise BadQuery(f"{question!r} is not a value of it", where="question", todo=listed)
+    chosen = sorted((one for one in entries if question in {"", one.question}), key=_place)
+    last = None if before is None else (-before[0].timestamp(), before[1])
+    return tuple(one for one in chosen if last is None or _place(one) > last)
+
+
+def _place(entry: ForecastEntry) -> tuple[float, str]:
+    return (-entry.scored_at.timestamp(), entry.question)
 
 
 def forecast_ledger(shop: Shop) -> ForecastLedger:

@@ -63,6 +63,7 @@ class PrivacyDesk:
     open_count: int
     overdue_count: int
     page: int
+    """As it was asked for."""
     has_more: bool
 
 
@@ -79,22 +80,33 @@ class Certificate:
     audit_hash: str
 
 
-def privacy_desk(shop: Shop, *, state: str = OPEN, page: int = 1, now: datetime) -> PrivacyDesk:
-    """Requests of a state."""
+def privacy_desk(
+    shop: Shop,
+    *,
+    state: str = OPEN,
+    page: int = 1,
+    length: int = PAGE_LENGTH,
+    after: tuple[datetime, str] | None = None,
+    now: datetime,
+) -> PrivacyDesk:
+    """Requests of a state; `after` is time and id of the last one of the page before, instead of a page."""
     table = PRIVACY_REQUESTS.c
     is_open = table.state == OPEN
-    chosen = sa.select(PRIVACY_REQUESTS).where(is_open if state == OPEN else ~is_open)
-    order = (table.due_at, table.request_id) if state == OPEN else (table.closed_at.desc(), table.request_id)
-    paged = chosen.order_by(*order).offset((page - 1) * PAGE_LENGTH).limit(PAGE_LENGTH + 1)
+    of_state, time = (is_open, table.due_at) if state == OPEN else (~is_open, table.closed_at)
+    order = (time if state == OPEN else time.desc(), table.request_id)
+    chosen, start = sa.select(PRIVACY_REQUESTS).where(of_state), (page - 1) * length
+    if after:
+        is_later = time > after[0] if state == OPEN else time < after[0]
+        chosen, start = chosen.where(is_later | ((time == after[0]) & (table.request_id > after[1]))), 0
+    paged = chosen.order_by(*order).offset(start).limit(length + 1)
     counted = sa.select(sa.func.count()).select_from(PRIVACY_REQUESTS).where(is_open)
     with shop.store.begin() as connection:
         rows = connection.execute(paged).mappings().all()
         open_count = connection.scalar(counted) or 0
         overdue_count = connection.scalar(counted.where(table.due_at < now)) or 0
-    requests = tuple(_request_of(shop, row, now) for row in rows[:PAGE_LENGTH])
-    return PrivacyDesk(
-        CLOSED if state != OPEN else OPEN, requests, open_count, overdue_count, page, len(rows) > PAGE_LENGTH
-    )
+    requests = tuple(_request_of(shop, row, now) for row in rows[:length])
+    state = CLOSED if state != OPEN else OPEN
+    return PrivacyDesk(state, requests, open_count, overdue_count, page, len(rows) > length)
 
 
 def privacy_request(shop: Shop, request_id: str, *, now: datetime) -> PrivacyRequest:

@@ -36,14 +36,16 @@ def find_webhook(shop: Shop, endpoint_id: str) -> WebhookEndpoint:
     return webhook_endpoint(shop.store, endpoint_id)
 
 
-def list_deliveries(shop: Shop, endpoint_id: str, *, before: tuple[datetime, str] | None = None) -> DeliveryPage:
+def list_deliveries(
+    shop: Shop, endpoint_id: str, *, before: tuple[datetime, str] | None = None, length: int = PAGE_SIZE
+) -> DeliveryPage:
     """A page of the log, the newest event first; `before` is time and message of the last row of the page before.
 
     Raises NotFound.
     """
     endpoint = webhook_endpoint(shop.store, endpoint_id)
-    rows = deliveries_of(shop.store, endpoint_id, before=before, limit=PAGE_SIZE + 1)
-    return DeliveryPage(endpoint, rows[:PAGE_SIZE], len(rows) > PAGE_SIZE)
+    rows = deliveries_of(shop.store, endpoint_id, before=before, limit=length + 1)
+    return DeliveryPage(endpoint, rows[:length], len(rows) > length)
 
 
 def find_delivery(shop: Shop, endpoint_id: str, message_id: str) -> WebhookDelivery:

@@ -1,17 +1,21 @@
+import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import altair as alt
 import pytest
 
 from patron.answers import report
 from patron.answers.offer_results import Effect
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
-from patron.interfaces.charts.chart import BLUE, NARROW, Chart
+from patron.interfaces.charts.chart import BLUE, NARROW, Chart, svg_of
 from patron.interfaces.charts.chart_sets import report_charts
+from patron.interfaces.charts.value_marks import value_mark
 from patron.interfaces.i18n import LOCALES
-from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import words
 
 
@@ -46,6 +50,31 @@ def test_every_chart_is_one_labelled_image_whose_texts_stay_texts(charts):
         assert root.get("role") == "img"
         assert chart.title in str(root.get("aria-label"))
         assert "<text" in chart.svg()
+
+
+def test_marks_of_every_chart_stand_for_every_row_and_cell_of_its_table(charts):
+    for chart in charts:
+        marks = {tuple(map(int, one.split("."))) for one in re.findall(r'data-row="([\d.]+)"', chart.svg())}
+        texts = re.findall(r'data-value="([^"]+)"', chart.svg())
+        if chart.columns:
+            assert marks == {
+                (row, column)
+                for row, cells in enumerate(chart.rows)
+                for column, cell in enumerate(cells)
+                if column > 1 and cell != MISSING
+            }, chart.title
+        elif not texts:
+            assert marks == {(row,) for row in range(len(chart.rows))}, chart.title
+        assert len(re.findall("data-(?:row|value)=", chart.narrow_svg())) > 1, chart.title
+
+
+def test_values_at_marks_and_texts_keep_their_digits():
+    rows = [{"at": 1 / 3, "mark": value_mark("0.12345"), "text": "0.6789"}]
+    chart = alt.Chart(alt.Data(values=rows)).encode(x="at:Q", text="text:N", description="mark:N")
+    drawn = svg_of(json.dumps(chart.mark_text().to_dict()), "")
+    assert 'data-value="0.12345"' in drawn
+    assert ">0.6789<" in drawn
+    assert not re.search(r'="[^"]*\d\.\d{3}', re.sub('data-value="[^"]*"', "", drawn))
 
 
 def test_axis_labels_are_written_below_zero_too(charts):

@@ -252,3 +252,28 @@ def test_dead_letters_are_tried_again_by_a_click(page, shop_with_dead_letter):
         page.locator("form[action='/ingestion/replay'] button").click()
         page.wait_for_url("**/ingestion?replayed=*", timeout=10_000)
         assert page.locator("[role=status]").is_visible()
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_values_of_a_chart_are_those_of_its_table_at_the_pointer_a_finger_and_by_keys(page, address, locale):
+    page.goto(f"{address}/overview?lang={locale}")
+    figure = page.locator("figure:has([data-values])").first
+    cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+    rows = figure.locator("tbody tr").evaluate_all(cells)
+    picture, tip = figure.locator("[data-values]:visible"), figure.locator(".value-tip:visible")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert tip.locator("b").all_inner_texts() == rows[-1]
+    page.mouse.move(1, 1)
+    assert tip.count() == 0
+    picture.focus()
+    for key, row in (("ArrowRight", 1), ("End", -1), ("Home", 0)):
+        page.keyboard.press(key)
+        assert tip.locator("b").all_inner_texts() == rows[row], key
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert tip.count() == 0
+    picture.dispatch_event("pointerdown", {"clientX": box["x"] + box["width"] / 2, "clientY": box["y"] + 20})
+    assert tip.locator("b").all_inner_texts() in rows
+    assert page.complaints == []

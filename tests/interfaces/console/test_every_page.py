@@ -41,6 +41,8 @@ def problems_of(page, address: str, complaints: list[str]) -> list[str]:
     complaints.clear()
     page.goto(address)
     problems = violations(page)
+    if page.locator("[data-values]").count() and not page.locator("script[src*='chart-values.js']").count():
+        problems.append("no script shows the values of its charts")
     page.set_viewport_size({"width": 390, "height": 844})
     width = page.evaluate("document.documentElement.scrollWidth")
     problems += [f"{width} px wide on a phone"] if width > 390 else []

@@ -51,7 +51,7 @@ def test_cursors_lead_through_every_row_once(client, secret, path):
 
 
 def test_a_cursor_of_another_run_or_of_nothing_is_refused(client, secret):
-    other = str(Cursor("1999-01-01", "0" * 32))
+    other = str(Cursor("1999-01-01", ("0" * 32,)))
     assert client.get("/api/scores", params={"cursor": other}, headers=secret).status_code == 409
     for cursor in ("x", "bnVsbA", "W10", "\u00e9", "=" * 9):
         assert client.get("/api/scores", params={"cursor": cursor}, headers=secret).status_code == 422

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from patron.interfaces.charts.chart import INK
+from patron.interfaces.charts.value_marks import MARK, row_mark
 from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
@@ -105,11 +106,13 @@ def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
     """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
     names = [row["name"] for row in rows]
     most = max([1.0, *(float(str(row["n"])) for row in rows)])
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    marked = [{MARK: row_mark(place), **row} for place, row in enumerate(rows)]
+    base = alt.Chart(alt.Data(values=marked)).encode(
         y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
         x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
     left = names_above(base, dy=-9)
     right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
-    return bars + left + right
+    across = {"x": alt.value(0), "x2": alt.value("width")}
+    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=f"{MARK}:N"))

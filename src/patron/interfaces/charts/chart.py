@@ -10,6 +10,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from patron.interfaces.charts.value_marks import UNHEARD
+
 HALF, WIDE = 460, 940
 """Widths charts are drawn at, pixels; pages scale them."""
 NARROW = 336
@@ -49,6 +51,9 @@ CONFIG = {
     "text": {"fontSize": 12, "color": INK},
 }
 
+KINDS = {"#": "row", UNHEARD: "value"}
+"""What marks of `value_marks` become in the picture, by how they begin."""
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -62,6 +67,8 @@ class Chart:
     rows: tuple[tuple[str, ...], ...]
     narrow: dict[str, Any] | None = None
     """Specification for a telephone, where the same one drawn at that width would not do."""
+    columns: str = ""
+    """What the heads of the table count, where they are numbers."""
 
     def svg(self) -> str:
         """Draw the chart; its texts stay texts, so that the reader's own fonts show every script."""
@@ -98,9 +105,11 @@ def svg_of(spec: str, label: str) -> str:
     """SVG of a specification; the text of the specification holds its data, so the same data is drawn once."""
     drawn = vl_convert.vegalite_to_svg(json.loads(spec))
     # why: the inner English roles and labels would be read out word by word; the figure carries one label and a table
+    shown = re.sub(f'aria-label="([{"".join(KINDS)}])([^"]*)"', lambda one: f'data-{KINDS[one[1]]}="{one[2]}"', drawn)
     quiet = re.sub(
-        r' (?:aria-[a-z]+|role|pointer-events|class|stroke-miterlimit|xmlns:xlink|version)="[^"]*"', "", drawn
+        r' (?:aria-[a-z]+|role|pointer-events|class|stroke-miterlimit|xmlns:xlink|version)="[^"]*"', "", shown
     )
     bare = quiet.replace(' opacity="1"', "").replace(' font-family="sans-serif"', "")
-    short = re.sub(r"(\d+\.\d{2})\d+", r"\1", bare)
+    # why: places in the picture need no more digits, but texts and values are as they were written
+    short = re.sub(r'(data-\w+="[^"]*"|>[^<]*<)|(\d+\.\d{2})\d+', lambda one: one[1] or one[2], bare)
     return short.replace("<svg ", f'<svg class="chart" role="img" aria-label="{escape(label)}" ', 1)

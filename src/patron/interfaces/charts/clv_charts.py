@@ -24,6 +24,7 @@ from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
+from patron.interfaces.charts.value_marks import MARK, value_lines, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.cohort import Cohort
@@ -62,14 +63,15 @@ def frequency_recency(
     across, up = nice_ticks(0, recencies[-1], most=6), nice_ticks(0, max(row["frequency"] for row in rows), most=5)
     across, up = [x for x in across if x <= recencies[-1]], [y for y in up if y <= cells[-1]["high"] and y == int(y)]
     unit = words.code("time_unit", metadata.get("unit") or "any")
+    names = (words("chart.matrix.frequency"), words("chart.matrix.recency", unit=unit))
     x = alt.X(
         "from:Q",
-        axis=labelled_axis(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
+        axis=labelled_axis(across, lambda v: formats.number(v, 0), title=names[1]),
         scale=alt.Scale(domain=[-step / 2, recencies[-1] + step / 2], nice=False),
     )
     y = alt.Y(
         "low:Q",
-        axis=labelled_axis(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
+        axis=labelled_axis(up, formats.count, title=names[0], is_gridded=False),
         scale=alt.Scale(domain=[-0.5, cells[-1]["high"]], nice=False),
     )
     top = 1.0 if is_chance else max(float(row[of]) for row in rows)
@@ -78,11 +80,6 @@ def frequency_recency(
         scale=alt.Scale(range=list(SHADES), domain=[0, top]),
         legend=alt.Legend(format=".0%" if is_chance else "~r", gradientLength=200, tickCount=2 if is_chance else 4),
     )
-    chart = (
-        alt.Chart(alt.Data(values=cells))
-        .mark_rect(strokeWidth=0)
-        .encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades)
-    )
     horizon = span(metadata["horizon"], metadata.get("unit", ""), words, formats)
     shown = recencies[:: max(1, -(-len(recencies) // MAX_COLUMNS))]
     by_place = {(row["frequency"], row["recency"]): row[of] for row in rows}
@@ -90,13 +87,19 @@ def frequency_recency(
     def write(value: float | None) -> str:
         return formats.share(value, 0) if is_chance else formats.number(value)
 
+    # why: the table has room for some columns only
+    for cell, row in zip(cells, rows, strict=True):
+        place = (f"{names[0]} {formats.count(row['frequency'])}", f"{names[1]} {formats.number(row['recency'], 0)}")
+        cell[MARK] = value_mark(" · ".join((*place, write(row[of]))))
+    squares = alt.Chart(alt.Data(values=cells)).mark_rect(strokeWidth=0)
+    chart = squares.encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades, description=f"{MARK}:N")
     return Chart(
         title=words("chart.matrix.alive") if is_chance else words("chart.matrix.orders", horizon=horizon),
         description=words(
             "chart.matrix.description", age=span(metadata["age"], metadata.get("unit", ""), words, formats)
         ),
         spec=specification(chart, width=width, height=320),
-        head=(words("chart.matrix.frequency"), *(formats.number(recency, 0) for recency in shown)),
+        head=(names[0], *(formats.number(recency, 0) for recency in shown)),
         rows=tuple(
             (formats.count(frequency), *(write(by_place.get((frequency, recency))) for recency in shown))
             for frequency in sorted({row["frequency"] for row in rows})
@@ -104,7 +107,7 @@ def frequency_recency(
     )
 
 
-def _cells(rows: list[dict[str, Any]], of: str, step: float) -> list[dict[str, float]]:
+def _cells(rows: list[dict[str, Any]], of: str, step: float) -> list[dict[str, Any]]:
     """Rectangles of a heat map around each recency and frequency."""
     return [
         {
@@ -147,6 +150,7 @@ def tracking(
     known = [{"at": day_of(week["at"])} for week in weeks if not week["is_holdout"]][-1:]
     is_held_out = any(week["is_holdout"] for week in weeks)
     layers = [_lines(rows, (actual, expected)).encode(x=x, y=y)]
+    values = value_lines(x, (day_of(week["at"]) for week in weeks))
     if known and is_held_out:
         layers = [alt.Chart(alt.Data(values=known)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q"), *layers]
     last = weeks[-1]
@@ -160,7 +164,7 @@ def tracking(
             expected=formats.count(last["expected_so_far"]),
             bias=formats.change(bias),
         ),
-        spec=specification(alt.layer(*layers), width=width, height=240),
+        spec=specification(alt.layer(*layers, values), width=width, height=240),
         head=(words("chart.tracking.week"), actual, expected),
         rows=tuple(
             (
@@ -206,8 +210,9 @@ def calibration_by_decile(
     ]
     values = [*(row["value"] for row in rows), *(bar[end] for bar in bars for end in ("low", "high"))]
     ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
+    x = alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis")))
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis"))),
+        x=x,
         y=alt.Y("value:Q", axis=unit_axis(ticks, unit, formats), scale=scale(ticks)),
         color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
     )
@@ -219,6 +224,7 @@ def calibration_by_decile(
     if bars:
         sure = alt.Chart(alt.Data(values=bars)).mark_rule(color=ORANGE, strokeWidth=2)
         layers.append(sure.encode(x="decile:O", y="low:Q", y2="high:Q"))
+    layers.append(value_lines(x, (decile["decile"] for decile in deciles)))
     return Chart(
         title=words("chart.calibration.title"),
         description=words(
@@ -262,11 +268,12 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     looks = {by_value: (BLUE, [1, 0]), by_forecast: (ORANGE, [6, 3]), equal: (GREY, [2, 3])}
     colours, dashes = ([looks[kind][place] for kind in kinds] for place in (0, 1))
     lowest = nice_ticks(min(0.0, *(row["held"] for row in rows)), 1.0, most=4)
-    chart = (
+    x = alt.X("customers:Q", axis=axis(words("chart.lorenz.customers")), scale=scale(ticks))
+    lines = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(strokeWidth=2)
         .encode(
-            x=alt.X("customers:Q", axis=axis(words("chart.lorenz.customers")), scale=scale(ticks)),
+            x=x,
             y=alt.Y("held:Q", axis=axis(words("chart.lorenz.value")), scale=scale(ticks if lowest[0] >= 0 else lowest)),
             color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=colours), sort=None, legend=LINES),
             strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=dashes), sort=None),
@@ -278,6 +285,8 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     if by_forecast in kinds:
         normalised = formats.number(float(metadata["normalised_gini"]))
         description += words("chart.lorenz.normalised_gini", normalised=normalised)
+    tenths = [point for point in points if abs((tenth := point["share_of_customers"] * 10) - round(tenth)) < 1e-9]
+    chart = lines + value_lines(x, (point["share_of_customers"] for point in tenths))
     return Chart(
         title=words("chart.lorenz.title"),
         description=description,
@@ -288,8 +297,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
                 formats.share(point["share_of_customers"], 0),
                 *(formats.share(point[column]) for kind, column in kinds.items() if kind != equal),
             )
-            for point in points
-            if abs(point["share_of_customers"] * 10 - round(point["share_of_customers"] * 10)) < 1e-9
+            for point in tenths
         ),
     )
 

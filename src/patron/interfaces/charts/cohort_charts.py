@@ -9,6 +9,7 @@ from patron.answers.retention import OTHER, CohortCell, CohortRow, Retention
 from patron.interfaces.charts.chart import BLUE, NARROW, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.heat_map import HeatCell, heat_map
 from patron.interfaces.charts.retention import month_name
+from patron.interfaces.charts.value_marks import row_mark, value_lines
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -59,9 +60,10 @@ def cohort_map(facts: Retention, words: Words, formats: Formats) -> Chart | None
             cell.value / most,
             _value(cell, formats, is_share=is_share),
             _value(cell, formats, is_share=is_share),
+            row_mark(place, 2 + age - first),
             cell.is_complete,
         )
-        for label, (_, row) in zip(labels, rows, strict=True)
+        for place, (label, (_, row)) in enumerate(zip(labels, rows, strict=True))
         for age, cell in enumerate(row.cells)
         if age >= first
     ]
@@ -73,6 +75,7 @@ def cohort_map(facts: Retention, words: Words, formats: Formats) -> Chart | None
         description=words("retention.chart", count=formats.count(sum(row.customer_count for row in facts.rows))),
         spec=wide,
         narrow=narrow,
+        columns=words("chart.retention.months"),
         head=(words(f"retention.by.{facts.grouping}"), words("column.customers"), *map(str, range(first, ages))),
         rows=tuple(_row(name, row, formats, is_share=is_share, columns=range(first, ages)) for name, row in rows),
     )
@@ -115,9 +118,8 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
         }
         for month in one.months
     ]
-    base = alt.Chart(alt.Data(values=points)).encode(
-        x=alt.X("month:Q", title=words("chart.retention.months"), axis=alt.Axis(format="d", tickMinStep=1))
-    )
+    x = alt.X("month:Q", title=words("chart.retention.months"), axis=alt.Axis(format="d", tickMinStep=1))
+    base = alt.Chart(alt.Data(values=points)).encode(x=x)
     band = base.mark_area(color=BLUE, opacity=0.18).encode(y=alt.Y("low:Q", title=formats.currency), y2="high:Q")
     scale = alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE])
     legend = alt.Legend(columnPadding=36)  # why: the reader's font may be wider than the one that was measured
@@ -128,7 +130,7 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
         )
         for column, name in names.items()
     ]
-    chart = alt.layer(band, *lines)
+    chart = alt.layer(band, *lines, value_lines(x, (month.month for month in one.months)))
     return Chart(
         title=words("payback.chart"),
         description=words("payback.chart_note"),

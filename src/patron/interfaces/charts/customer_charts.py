@@ -8,6 +8,7 @@ import pyarrow as pa
 from patron.interfaces.charts.axes import SAME_DAY, date_axis, day_of, labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, INK, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
+from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.table_metadata import metadata_of
@@ -33,10 +34,10 @@ def alive_over_time(
     rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x="at:Q")
     dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x="at:Q", y=alt.datum(0))
     behind = [rules] if len(orders) <= MAX_RULES else []
-    chart = alt.layer(
-        *behind, base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots
-    )
     last = rows[-1]
+    values = value_lines(x, (day_of(row["at"]) for row in (*orders, last)))
+    parts = (base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots, values)
+    chart = alt.layer(*behind, *parts)
     return Chart(
         title=words("chart.alive.title"),
         description=words(
@@ -96,6 +97,8 @@ def forecast_fan(
         .encode(x="at:Q", y="orders:Q")
     )
     today = alt.Chart(alt.Data(values=[past[-1]])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q")
+    listed = ahead[:: max(len(ahead) // 6, 1)]
+    values = value_lines(x, (day_of(row["at"]) for row in listed))
     more = {name: formats.count(end[name] - now) for name in ("low_80", "low_50", "high_50", "high_80")}
     return Chart(
         title=words("chart.fan.title"),
@@ -105,7 +108,7 @@ def forecast_fan(
             horizon=span(metadata["horizon"], metadata.get("unit", ""), words, formats),
             **more,
         ),
-        spec=specification(alt.layer(*bands, today, expected, steps), width=width, height=height),
+        spec=specification(alt.layer(*bands, today, expected, steps, values), width=width, height=height),
         head=(
             words("chart.alive.date"),
             words("chart.tracking.expected"),
@@ -119,6 +122,6 @@ def forecast_fan(
                 f"{formats.count(row['low_50'])} … {formats.count(row['high_50'])}",
                 f"{formats.count(row['low_80'])} … {formats.count(row['high_80'])}",
             )
-            for row in ahead[:: max(len(ahead) // 6, 1)]
+            for row in listed
         ),
     )

@@ -22,11 +22,14 @@ from patron.interfaces.charts.chart import (
     specification,
 )
 from patron.interfaces.charts.clv_charts import calibration_by_decile
+from patron.interfaces.charts.value_marks import MARK, row_mark, value_rows
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
 PSI_MOVED, PSI_DIFFERENT = 0.1, 0.25
 """Customary limits of the population stability index."""
+BAND = 44
+"""Height of what stands for a row of effects where one points at it, pixels."""
 MAX_EFFECTS = 10
 """Rows that a picture of effects can hold."""
 
@@ -57,6 +60,7 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
             "low": effect.low / 100,
             "high": effect.high / 100,
             "colour": _effect_colour(effect),
+            MARK: row_mark(place),
         }
         for place, effect in enumerate(largest)
     ]
@@ -140,7 +144,10 @@ def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> al
         names_above(base, dy=-3, field="lower"),
         names_above(base, dy=-3, field="stratum", color=FAINT),
     )
-    return alt.layer(zero, lines, dots, *names)
+    bands = base.mark_rule(opacity=0, strokeWidth=BAND).encode(
+        x=alt.value(0), x2=alt.value("width"), description=f"{MARK}:N"
+    )
+    return alt.layer(zero, lines, dots, *names, bands)
 
 
 def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> str:
@@ -164,9 +171,8 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     ticks = nice_ticks(0, max([PSI_DIFFERENT, *(float(row["psi"]) for row in rows)]), most=5)
     names = [row["name"] for row in rows]
     digits = 2 if ticks[-1] < 1 else 1
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0))
-    )
+    y = alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0))
+    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     axis = labelled_axis(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis"))
     bars = base.mark_bar(height=10, yOffset=8).encode(
         x=alt.X("psi:Q", axis=axis, scale=scale(ticks)), color=alt.Color("colour:N", scale=None)
@@ -177,7 +183,9 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
         title=words("chart.drift.title"),
         description=words("chart.drift.description"),
         spec=specification(
-            alt.layer(bars, rules, names_above(base, dy=-7)), width=WIDE, height=34 * max(len(rows), 1) + 50
+            alt.layer(bars, rules, names_above(base, dy=-7), value_rows(y, names)),
+            width=WIDE,
+            height=34 * max(len(rows), 1) + 50,
         ),
         head=(
             words("column.feature"),

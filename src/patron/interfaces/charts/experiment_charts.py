@@ -7,6 +7,7 @@ import altair as alt
 from patron.answers.offer_experiment import MeasuredRun
 from patron.commands.effect_by_day import DayEffect
 from patron.interfaces.charts.chart import BLUE, FAINT, NARROW, WIDE, Chart, specification
+from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -44,13 +45,13 @@ def _grown(
         {"at": place, "effect": effect / 100, "low": low / 100, "high": high / 100}
         for _, place, effect, low, high in points
     ]
-    base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("at:Q", title=axis, axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(zero=False, nice=False))
-    )
+    flat = alt.Scale(zero=False, nice=False)
+    x = alt.X("at:Q", title=axis, axis=alt.Axis(format="d", tickMinStep=1), scale=flat)
+    base = alt.Chart(alt.Data(values=values)).encode(x=x)
     band = base.mark_area(color=BLUE, opacity=0.18).encode(y=alt.Y("low:Q", title=formats.currency), y2="high:Q")
     line = base.mark_line(color=BLUE, strokeWidth=2.5).encode(y=alt.Y("effect:Q", title=formats.currency))
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y=alt.datum(0))
-    chart = alt.layer(band, zero, line)
+    chart = alt.layer(band, zero, line, value_lines(x, (place for _, place, *_ in points)))
     return Chart(
         title=title,
         description=description,

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from patron.interfaces.charts.chart import NARROW, WIDE, specification
+from patron.interfaces.charts.value_marks import MARK
 
 SHADES = ("#f1f7fb", "#d3e6f3", "#a8cde6", "#78b1d7", "#2474a8", "#0b4f7d")
 """From the least to the most; the dark theme has its own in their place (patron.css)."""
@@ -32,6 +33,8 @@ class HeatCell:
     label: str
     short_label: str
     """The same for a telephone."""
+    mark: str
+    """Of its cell in the table."""
     is_complete: bool = True
     """Otherwise its edge is dashed."""
 
@@ -60,6 +63,7 @@ def _layers(
             "is_complete": cell.is_complete,
             "label": cell.label,
             "short_label": cell.short_label,
+            MARK: cell.mark,
         }
         for cell in cells
     ]
@@ -68,7 +72,9 @@ def _layers(
     room = max((sum(WIDE_LETTER if ord(letter) > LAST_NARROW else LETTER for letter in row) for row in rows), default=0)
     names = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(minExtent=room, labelLimit=room))
     base = alt.Chart(alt.Data(values=values)).encode(x=columns, y=names)
-    squares = base.mark_rect(stroke="white", strokeWidth=2).encode(color=alt.Color("shade:N", scale=None))
+    squares = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=alt.Color("shade:N", scale=None), description=f"{MARK}:N"
+    )
     dashed = base.transform_filter("!datum.is_complete").mark_rect(
         fill=None, stroke=INCOMPLETE, strokeWidth=1.5, strokeDash=[3, 3]
     )

@@ -6,6 +6,7 @@ from patron.answers.period_figures import Course
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREY, WIDE, Chart, specification
+from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -36,7 +37,7 @@ def revenue_in_period(course: Course, words: Words, formats: Formats) -> Chart:
     return Chart(
         title=words(f"chart.period.title_{course.step}"),
         description=_description(course, words, formats),
-        spec=specification(alt.layer(*parts), width=WIDE, height=230),
+        spec=specification(alt.layer(*parts, value_lines(x, range(len(rows)))), width=WIDE, height=230),
         head=(
             words(f"chart.period.{course.step}"),
             words("kpi.revenue"),

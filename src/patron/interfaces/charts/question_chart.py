@@ -21,6 +21,7 @@ from patron.interfaces.charts.chart import (
     Chart,
     specification,
 )
+from patron.interfaces.charts.value_marks import MARK, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name, unit_of
 from patron.interfaces.i18n.translations import Words
@@ -116,7 +117,8 @@ class _Picked:
         """What a mark says when it is pointed at, and where it leads."""
         column = self.result.columns[self.key]
         tip = f"{name}: {self.text(row, self.measure)}"
-        return {"n": self.number(row), "tip": tip, "to": drill_address(column, row[self.key])}
+        to = drill_address(column, row[self.key])
+        return {"n": self.number(row), "tip": tip, MARK: value_mark(tip), "to": to}
 
 
 def _measure(result: QuestionResult) -> int | None:
@@ -153,7 +155,9 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
     )
     chart = base.mark_line(strokeWidth=2)
     if len(points) <= MOST_DOTS * len(names):
-        chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(tooltip="tip:N")
+        chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(
+            tooltip="tip:N", description=f"{MARK}:N"
+        )
     return specification(chart, width=width, height=height)
 
 
@@ -169,7 +173,9 @@ def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
         scale=alt.Scale(domain=[-0.6, len(rows) - 0.4], nice=False),
     )
     bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE, size=min(36, width * 0.6 / len(rows)))
-    chart = bars.encode(x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip="tip:N")
+    chart = bars.encode(
+        x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip="tip:N", description=f"{MARK}:N"
+    )
     return specification(chart, width=width, height=height)
 
 
@@ -185,5 +191,5 @@ def _bars(pick: _Picked, others: list[int], *, is_tile: bool) -> dict[str, Any]:
         rows = [{**row, "n": row["n"] / top} for row in rows]  # why: bars of shares are as long as the largest
     chart = named_bars(rows)
     if isinstance(chart, alt.LayerChart):
-        chart.layer[0] = chart.layer[0].encode(tooltip="tip:N")
+        chart.layer[-1] = chart.layer[-1].encode(tooltip="tip:N")
     return specification(chart, width=HALF if is_tile else WIDE, height=40 * len(rows) + 16)

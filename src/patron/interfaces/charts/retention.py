@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.heat_map import HeatCell, heat_map
+from patron.interfaces.charts.value_marks import row_mark
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.cohort import Cohort
@@ -15,8 +16,8 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
     ages = max((len(cohort.shares) for cohort in cohorts), default=0)
     names = [f"{month_name(cohort.month, formats)}  ({formats.count(cohort.customer_count)})" for cohort in cohorts]
     cells = [
-        HeatCell(name, age, share, label := formats.share(share, 0), label)
-        for name, cohort in zip(names, cohorts, strict=True)
+        HeatCell(name, age, share, label := formats.share(share, 0), label, row_mark(row, age + 1))
+        for row, (name, cohort) in enumerate(zip(names, cohorts, strict=True))
         for age, share in enumerate(cohort.shares)
         if age > 0
     ]
@@ -29,6 +30,7 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
         description=words("chart.retention.description", share=formats.share(mean, 0)),
         spec=wide,
         narrow=narrow,
+        columns=words("chart.retention.months"),
         head=(words("chart.retention.cohort"), words("column.customers"), *(str(age) for age in range(1, ages))),
         rows=tuple(
             (

@@ -9,6 +9,7 @@ from patron.answers.customer_profile import MonthlySpend
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
+from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -21,7 +22,8 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
     x = alt.X("at:Q", axis=_time_axis(months, formats), scale=alt.Scale(nice=False, zero=False))
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
-    chart = base.mark_area(color=BLUE, opacity=0.12) + base.mark_line(color=BLUE, strokeWidth=2)
+    parts = (base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2))
+    chart = alt.layer(*parts, value_lines(x, (row["at"] for row in rows)))
     best = max(weeks, key=lambda week: week.paid_cents, default=None)
     return Chart(
         title=words("chart.revenue.title"),
@@ -51,18 +53,11 @@ def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Format
     ticks = nice_ticks(min([0.0, *(row["paid"] for row in rows)]), max([1.0, *(row["paid"] for row in rows)]), most=3)
     names = {float(n): formats.short_date(month.starts_at) for n, month in enumerate(months)}
     shown = [n for n in names if (len(months) - 1 - n) % 3 == 2]
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(color=BLUE, size=16)
-        .encode(
-            x=alt.X(
-                "at:Q",
-                axis=labelled_axis(shown, lambda v: names[v]),
-                scale=alt.Scale(domain=[-0.6, len(months) - 0.4], nice=False),
-            ),
-            y=alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks)),
-        )
-    )
+    axis = labelled_axis(shown, lambda v: names[v])
+    x = alt.X("at:Q", axis=axis, scale=alt.Scale(domain=[-0.6, len(months) - 0.4], nice=False))
+    y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
+    bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE, size=16).encode(x=x, y=y)
+    chart = bars + value_lines(x, names)
     return Chart(
         title=words("chart.spend.title"),
         description=words("chart.spend.description", total=formats.money(sum(month.paid_cents for month in months))),

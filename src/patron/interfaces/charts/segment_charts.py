@@ -7,6 +7,7 @@ import altair as alt
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
+from patron.interfaces.charts.value_marks import value_columns
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -91,22 +92,18 @@ def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
     rows = [{"name": _range(b, words, formats), "n": b.customer_count} for b in spread.bins]
     names = [row["name"] for row in rows]
     ticks = nice_ticks(0, max([1, *(b.customer_count for b in spread.bins)]), most=4)
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(color=BLUE)
-        .encode(
-            x=alt.X(
-                "name:N",
-                sort=names,
-                title=words("chart.value.axis"),
-                axis=alt.Axis(labelAngle=-35, labelOverlap=False, labelLimit=120),
-                scale=alt.Scale(paddingInner=0.12),
-            ),
-            y=alt.Y(
-                "n:Q", axis=labelled_axis(ticks, formats.count, title=words("column.customers")), scale=scale(ticks)
-            ),
-        )
+    x = alt.X(
+        "name:N",
+        sort=names,
+        title=words("chart.value.axis"),
+        axis=alt.Axis(labelAngle=-35, labelOverlap=False, labelLimit=120),
+        scale=alt.Scale(paddingInner=0.12),
     )
+    axis = labelled_axis(ticks, formats.count, title=words("column.customers"))
+    bars = (
+        alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE).encode(x=x, y=alt.Y("n:Q", axis=axis, scale=scale(ticks)))
+    )
+    chart = bars + value_columns(x, names)
     return Chart(
         title=words("chart.value.title"),
         description=words("chart.value.description", share=formats.share(spread.top_tenth_share, 0)),

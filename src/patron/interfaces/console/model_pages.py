@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from patron.answers.brief import latest_forecasts
-from patron.answers.forecast_ledger import HORIZONS, ForecastEntry
+from patron.answers.forecast_ledger import HORIZONS, ForecastEntry, newest_forecasts
 from patron.answers.models import Models
 from patron.answers.repeat_purchase import repeat_purchase_model
 from patron.interfaces.charts.chart import Chart
@@ -73,10 +73,7 @@ def ledger(request: Request) -> Response:
     require_known(parameters, ("question", "page", "format", *FRAME_PARAMETERS))
     facts, question = _facts(request).ledger, parameters.get("question", "")
     question = question if question in HORIZONS else ""
-    entries = facts.entries if facts else ()
-    entries = sorted(
-        (one for one in entries if question in {"", one.question}), key=lambda one: one.scored_at, reverse=True
-    )
+    entries = newest_forecasts(facts.entries if facts else (), question)
     if parameters.get("format") == "csv":
         rows = [fields_of(one) for one in entries]
         return list_file(request, "forecasts", rows, area=Area.MODELS, columns=LEDGER_COLUMNS)

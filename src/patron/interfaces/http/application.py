@@ -23,6 +23,7 @@ from patron.interfaces.http import (
     explanation_routes,
     journey_routes,
     key_routes,
+    ledger_routes,
     policy_routes,
     privacy_desk_routes,
     privacy_routes,
@@ -76,6 +77,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.include_router(task_routes.router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
+    app.include_router(ledger_routes.router)
     for module in (privacy_desk_routes, audit_routes, policy_routes):
         app.include_router(module.router)
     app.include_router(explanation_routes.router)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from patron.answers.customer_list import PAGE_SIZE, CustomerPage, find_customers
 from patron.answers.customer_marks import CustomerWork, customer_work
 from patron.answers.customer_profile import CustomerCard
-from patron.answers.customer_timeline import Kind, TimelinePage, customer_timeline
+from patron.answers.customer_timeline import TIMELINE_LENGTH, Kind, TimelinePage, timeline_page
 from patron.answers.identity_preview import (
     IdentityPreview,
     LinkedIdentity,
@@ -20,15 +20,17 @@ from patron.answers.identity_preview import (
 )
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.cursors import MAX_LIMIT, Cursor, CursorText
+from patron.interfaces.http.cursors import MAX_LIMIT, Cursor, CursorText, Limit, not_of_this_list
 from patron.interfaces.http.customer_filters import CustomerFilters
 from patron.interfaces.http.customer_scope import require_visible
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.list_access import ListAccess, reader_of
+from patron.interfaces.http.watch_list_view import PAGE_SIZE as WATCHED_PER_PAGE
 from patron.interfaces.http.watch_list_view import WatchListPage, watch_list_page
 from patron.schema.access_rights import Action, Area
+from patron.storage.last_run import last_run
 
 router = APIRouter(
     prefix="/api", tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
@@ -60,6 +62,14 @@ class CustomerCursorPage(CustomerPage):
     """Null after the last page."""
 
 
+@dataclass(frozen=True)
+class TimelineCursorPage(TimelinePage):
+    """One page of a timeline, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
 @router.get("/customers")
 @needs(Action.READ, Area.CUSTOMERS)
 def customers(request: Request, filters: Annotated[CustomerListQuery, Query()]) -> CustomerCursorPage:
@@ -68,12 +78,11 @@ def customers(request: Request, filters: Annotated[CustomerListQuery, Query()]) 
     shop = access.answers.shop
     query = replace(filters.query(shop.settings.shop.time_zone), page_size=filters.limit)
     if filters.cursor:
-        last = Cursor.parse(filters.cursor)
-        last.require_run(access.index.run_id)
-        query = replace(query, after=last.after)
+        (last,) = Cursor.in_run(filters.cursor, access.index.run_id, str).place
+        query = replace(query, after=last)
     page = find_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
     has_more = bool(page.rows) and page.query.page < page.page_count
-    following = str(Cursor(page.run_id, page.rows[-1].customer_id)) if has_more else None
+    following = str(Cursor(page.run_id, (page.rows[-1].customer_id,))) if has_more else None
     return CustomerCursorPage(**vars(page), next_cursor=following)
 
 
@@ -87,10 +96,26 @@ def customer(request: Request, customer_id: CustomerId) -> CustomerCard | NewCus
 
 @router.get("/customers/{customer_id}/timeline")
 @needs(Action.READ, Area.CUSTOMERS)
-def timeline(request: Request, customer_id: CustomerId, kind: Kind = "", page: PageNumber = 1) -> TimelinePage:
+def timeline(
+    request: Request,
+    customer_id: CustomerId,
+    kind: Kind = "",
+    page: PageNumber = 1,
+    cursor: CursorText = "",
+    limit: Limit = None,
+) -> TimelineCursorPage:
     """What happened with a customer, the latest first: orders with their lines, messages, offers and visits."""
     require_visible(request, [customer_id])
-    return customer_timeline(answers_of(request).shop, customer_id, kind=kind, page=page)
+    view, size, start = last_run(answers_of(request).shop), limit or TIMELINE_LENGTH, None
+    if cursor:
+        of, start = Cursor.in_run(cursor, view.run.run_id, str, int).place
+        if of != kind:
+            raise not_of_this_list()
+    listed = timeline_page(view, customer_id, kind=kind, page=page, size=size, start=start)
+    # why: what a run knows of a customer stays as it is, so that a count is a place in it
+    end = len(listed.entries) + ((listed.page - 1) * size if start is None else start)
+    following = str(Cursor(view.run.run_id, (kind, end))) if end < listed.total_count else None
+    return TimelineCursorPage(**vars(listed), next_cursor=following)
 
 
 @router.get("/customers/{customer_id}/work")
@@ -124,6 +149,8 @@ def watch_list(
     owner: Annotated[str, Query(max_length=64, description="User id, or nobody.")] = "",  # noqa: ARG001 - read from the address
     show: Literal["watched", "snoozed"] = "watched",  # noqa: ARG001 - as above
     page: PageNumber = 1,  # noqa: ARG001 - as above
+    cursor: CursorText = "",
+    limit: Limit = None,
 ) -> WatchListPage:
     """Customers at risk of leaving with value to lose, the most first, and what staff do about them."""
-    return watch_list_page(request, now=datetime.now(UTC))
+    return watch_list_page(request, now=datetime.now(UTC), page_size=limit or WATCHED_PER_PAGE, cursor=cursor)

@@ -7,12 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from patron.answers.decision_ledger import DecisionDetail, DecisionPage, decision_of, decisions
+from patron.answers.decision_ledger import (
+    PAGE_SIZE,
+    DecisionDetail,
+    DecisionPage,
+    DecisionRow,
+    Place,
+    decision_of,
+    decisions,
+)
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import LookUp, answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText
+from patron.interfaces.http.cursors import Cursor, CursorText, Limit
 from patron.interfaces.http.customer_scope import rows_of, visible_of
-from patron.interfaces.http.integer_bounds import MAX_PAGE, PageNumber, bounded_integer
+from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
 from patron.service.customer_lookup import lookup_customer
@@ -51,14 +59,15 @@ def ledger(
     reason: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
     page: PageNumber = 1,
     cursor: CursorText = "",
+    limit: Limit = None,
 ) -> DecisionCursorPage:
     """Decisions of a run, counted by reason, filtered and paged; offers first. A cursor stays in its run."""
+    after, shop, only = None, answers_of(request).shop, rows_of(visible_of(request))
     if cursor:
-        before = Cursor.parse(cursor)
-        run, page = before.run_id, bounded_integer(before.after, 1, MAX_PAGE) or 1
-    only = rows_of(visible_of(request))
-    listed = decisions(answers_of(request).shop, run_id=run, reason=reason, page=page, only=only)
-    following = str(Cursor(listed.run_id, str(listed.page + 1))) if listed.page < listed.page_count else None
+        last = Cursor.parse(cursor, int, float, str)
+        run, after = last.of, last.place
+    listed = decisions(shop, run_id=run, reason=reason, page=page, size=limit or PAGE_SIZE, after=after, only=only)
+    following = str(Cursor(listed.run_id, _place_of(listed.rows[-1]))) if listed.has_more else None
     return DecisionCursorPage(**vars(listed), next_cursor=following)
 
 
@@ -78,3 +87,7 @@ def lookup(request: Request, body: DecisionLookUp) -> DecisionDetail:
 def decision(request: Request, decision_id: str, run: RunName = "") -> DecisionDetail:
     """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
     return decision_of(answers_of(request).shop, [decision_id], run_id=run, only=rows_of(visible_of(request)))
+
+
+def _place_of(row: DecisionRow) -> Place:
+    return (int(row.action == "none"), row.expected_net_value_cents, row.customer_id)

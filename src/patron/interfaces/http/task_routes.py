@@ -4,14 +4,15 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends, Request
 
-from patron.answers.task_list import TaskPage, View
+from patron.answers.task_list import PAGE_SIZE, View
 from patron.answers.task_results import By, TaskResults
 from patron.answers.task_suggestions import TaskAdvice, task_advice
 from patron.interfaces.http.access_control import GuardedRoute, needs
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.cursors import CursorText, Limit
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.task_view import results_of, task_page
+from patron.interfaces.http.task_view import TaskCursorPage, results_of, task_page
 from patron.schema.access_rights import Action, Area
 
 router = APIRouter(
@@ -21,9 +22,15 @@ router = APIRouter(
 
 @router.get("")
 @needs(Action.READ, Area.CUSTOMERS)
-def tasks(request: Request, view: View = "open", page: PageNumber = 1) -> TaskPage:  # noqa: ARG001 - read from the address
-    """Tasks of staff; texts of others are left out."""
-    return task_page(request, view, now=datetime.now(UTC))
+def tasks(
+    request: Request,
+    view: View = "open",
+    page: PageNumber = 1,  # noqa: ARG001 - read from the address
+    cursor: CursorText = "",
+    limit: Limit = None,
+) -> TaskCursorPage:
+    """Tasks of staff, what is due first; texts of others are left out."""
+    return task_page(request, view, now=datetime.now(UTC), size=limit or PAGE_SIZE, cursor=cursor)
 
 
 @router.get("/results")

@@ -8,6 +8,7 @@ from fastapi import Request
 from patron.answers.customer_list import CustomerQuery, match_customers
 from patron.answers.customer_marks import Marks, held_out_customers, marks_of
 from patron.answers.watch_list import CustomerAtRisk, snoozed_customers, task_outcomes, watched_customers
+from patron.interfaces.http.cursors import Cursor
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import ListAccess
 from patron.storage.last_run import last_run
@@ -48,10 +49,12 @@ class WatchListPage:
     outcomes: dict[str, int]
     """Tasks by what became of them; '' are open ones."""
     rows: tuple[WatchedRow, ...]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
 
 
-def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SIZE) -> WatchListPage:
-    """The page that an address names, the most value at risk first. Raises NoRunYet."""
+def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SIZE, cursor: str = "") -> WatchListPage:
+    """The page that an address names, the most value at risk first. Raises NoRunYet, BadQuery, BadRequest."""
     parameters, access = request.query_params, ListAccess(request)
     shop, index = access.answers.shop, access.index
     show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
@@ -63,8 +66,10 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
     listed = replace(matching, mask=matching.mask & chosen, positions=matching.positions[chosen[matching.positions]])
     count = len(listed.positions)
     page_count = max(1, -(-count // page_size))
-    page = min(bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1, page_count)
-    start = (page - 1) * page_size
+    start = (min(bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1, page_count) - 1) * page_size
+    if cursor:
+        (last,) = Cursor.in_run(cursor, index.run_id, str).place
+        start = listed.count_until(replace(query, after=last))
     ids = list(replace(listed, positions=listed.positions[start : start + page_size]).customer_ids(page_size))
     view, marks = last_run(shop), marks_of(shop, ids)
     customers = {one.customer_id: one for one in watched_customers(view, ids)}
@@ -74,7 +79,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         view.run.as_of,
         query.owner,
         show,
-        page,
+        start // page_size + 1,
         page_count,
         count,
         index.total("value_at_risk_cents", listed.mask),
@@ -85,4 +90,5 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
             for one in ids
             if one in customers
         ),
+        str(Cursor(index.run_id, (ids[-1],))) if start + page_size < count else None,
     )

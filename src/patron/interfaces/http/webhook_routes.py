@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from patron.answers.webhook_log import find_delivery, list_deliveries, list_webhooks
+from patron.answers.webhook_log import PAGE_SIZE, find_delivery, list_deliveries, list_webhooks
 from patron.commands.manage_webhooks import (
     LONGEST_NOTE,
     LONGEST_URL,
@@ -22,11 +22,10 @@ from patron.commands.manage_webhooks import (
 from patron.commands.send_webhooks import resend_webhook, send_test_event
 from patron.interfaces.http.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText
+from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.key_routes import Confirmed, RotationBody
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadQuery
 from patron.schema.webhook_events import EVENT_NAMES
 from patron.storage.shop import Shop
 from patron.storage.webhooks import WebhookDelivery, WebhookEndpoint
@@ -63,18 +62,16 @@ router = APIRouter(
 )
 
 
-def webhook_log(shop: Shop, endpoint_id: str, cursor: str) -> WebhookLog:
+def webhook_log(shop: Shop, endpoint_id: str, cursor: str, *, length: int = PAGE_SIZE) -> WebhookLog:
     """An endpoint and a page of its log, the newest event first. Raises NotFound, BadQuery."""
     before = None
     if cursor:
-        last = Cursor.parse(cursor)
-        try:
-            before = (datetime.fromisoformat(last.run_id).astimezone(UTC), last.after)
-        except ValueError:
-            raise BadQuery("is not a next_cursor of this list", where="cursor", todo="Begin without one.") from None
-    page = list_deliveries(shop, endpoint_id, before=before)
-    rows = page.deliveries
-    following = str(Cursor(rows[-1].happened_at.isoformat(), rows[-1].message_id)) if page.has_more else None
+        at, message_id = Cursor.in_list(cursor, endpoint_id, int, str).place
+        before = (time_of(at), message_id)
+    page = list_deliveries(shop, endpoint_id, before=before, length=length)
+    rows, following = page.deliveries, None
+    if page.has_more:
+        following = str(Cursor(endpoint_id, (microseconds_of(rows[-1].happened_at), rows[-1].message_id)))
     return WebhookLog(page.webhook, rows, following)
 
 
@@ -99,9 +96,9 @@ def add(request: Request, body: WebhookBody) -> NewWebhookSecret:
 
 @router.get("/{endpoint_id}")
 @needs(Action.READ, Area.SETTINGS)
-def webhook(request: Request, endpoint_id: EndpointId, cursor: CursorText = "") -> WebhookLog:
+def webhook(request: Request, endpoint_id: EndpointId, cursor: CursorText = "", limit: Limit = None) -> WebhookLog:
     """One webhook and its deliveries of the last 30 days, the newest event first."""
-    return webhook_log(answers_of(request).shop, endpoint_id, cursor)
+    return webhook_log(answers_of(request).shop, endpoint_id, cursor, length=limit or PAGE_SIZE)
 
 
 @router.put("/{endpoint_id}", dependencies=[Confirmed])

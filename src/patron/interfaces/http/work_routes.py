@@ -10,12 +10,21 @@ from pydantic import Field
 from patron.answers.overview import Overview
 from patron.answers.period_figures import PeriodFigures
 from patron.answers.periods import Compare, Period
-from patron.answers.run_history import RunComparison, RunDetail, RunPage, compare_runs, run_detail, run_history
+from patron.answers.run_history import (
+    PAGE_SIZE,
+    RunComparison,
+    RunDetail,
+    RunPage,
+    compare_runs,
+    run_detail,
+    run_history,
+)
 from patron.answers.today import RunItems, Today, run_items, today
 from patron.commands.uploaded_files import Upload, look_into_upload
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.period_parameters import period_query
@@ -50,6 +59,8 @@ class Runs:
     schedule: RunSchedule
     next_at: datetime | None
     """When the next run starts by itself; None where none does."""
+    next_cursor: str | None
+    """Where the next page of runs begins; null after the last."""
 
 
 def run_items_of(answers: Answers) -> RunItems | None:
@@ -67,14 +78,16 @@ def today_of(request: Request) -> Today:
     return today(answers.shop, actor_of(request), run_items_of(answers), now=now)
 
 
-def runs_of(request: Request, before: datetime | None) -> Runs:
+def runs_of(request: Request, before: datetime | None, *, length: int = PAGE_SIZE) -> Runs:
     """Runs as they are now."""
     shop, now = answers_of(request).shop, datetime.now(UTC)
     settle_lost_jobs(shop, now=now)
     schedule = run_schedule(shop.store)
     jobs = newest_jobs(shop.store, RUN, PREVIEW, limit=JOBS_LISTED)
     next_at = next_time(schedule, now, shop.settings.shop.time_zone)
-    return Runs(run_history(shop, before=before), jobs, schedule, next_at)
+    history = run_history(shop, before=before, limit=length)
+    following = str(Cursor("runs", (microseconds_of(history.next_before),))) if history.next_before else None
+    return Runs(history, jobs, schedule, next_at, following)
 
 
 @router.get("/api/today")
@@ -102,9 +115,11 @@ def overview_of_period(
 
 @router.get("/api/runs")
 @needs(Action.READ, Area.RUNS)
-def runs(request: Request, before: datetime | None = None) -> Runs:
+def runs(request: Request, before: datetime | None = None, cursor: CursorText = "", limit: Limit = None) -> Runs:
     """Completed runs, the latest cutoff first, and work under way."""
-    return runs_of(request, before)
+    if cursor:
+        before = time_of(*Cursor.in_list(cursor, "runs", int).place)
+    return runs_of(request, before, length=limit or PAGE_SIZE)
 
 
 @router.get("/api/runs/compare")

@@ -116,12 +116,13 @@ def wait_until_idle(process: int) -> None:
 def click(port: int, cookie: str, addresses: list[tuple[str, str]], clicks: Clicks, pause: float, until: float) -> None:
     """One person's clicks, until a time."""
     chance = random.Random(cookie)  # noqa: S311 - when somebody clicks is no secret
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     time.sleep(chance.uniform(0, pause))
     for view, path in addresses:
         if time.monotonic() > until:
             break
         since, problem = time.perf_counter(), ""
+        # why a new one: the server closes one that is idle for five seconds, and browsers then open another
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", path, headers={"Cookie": cookie, "Accept-Encoding": "gzip"})
             answer = connection.getresponse()
@@ -129,10 +130,10 @@ def click(port: int, cookie: str, addresses: list[tuple[str, str]], clicks: Clic
             problem = "" if answer.status == 200 else str(answer.status)
         except OSError as error:
             problem = repr(error)
+        finally:
             connection.close()
         clicks.add(view, 1000 * (time.perf_counter() - since), problem)
         time.sleep(chance.expovariate(1 / pause))
-    connection.close()
 
 
 def walks(shop: Shop, users: int, length: int) -> list[list[tuple[str, str]]]:

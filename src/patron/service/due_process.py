@@ -63,11 +63,13 @@ class DueProcess(ABC):
                 if self.is_due(now := self.clock()):
                     self.ran_at = now
                     finished = self._child.run()
-                    self._report(finished.stderr.strip()[-LONGEST_TROUBLE:] if finished.returncode else "")
+                    has_died = finished.returncode and not self._child.is_ending.is_set()
+                    died = f"its process ended with {finished.returncode}" if has_died else ""
+                    self._report(finished.stderr.strip()[-LONGEST_TROUBLE:] or died)
             except Exception as error:  # noqa: BLE001 - such as a database that restarts: it is tried again
                 self._report(str(error))
 
     def _report(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:
-            log.warning("%s cannot be sent: %s", self.work, trouble)
+            log.warning("not all %s can be sent: %s", self.work, trouble)
         self.trouble = trouble

@@ -4,6 +4,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+LOCAL = "http://127.0.0.1:8321"
+"""Where `patron serve` answers on this machine."""
+
 
 class AccessSettings(BaseModel):
     """Who reaches the console, and how."""
@@ -22,6 +25,11 @@ class AccessSettings(BaseModel):
     """Days after which a session ends whatever happens."""
     invitation_hours: float = Field(default=72, gt=0, le=720)
     """Hours for which an invitation works."""
+
+    @property
+    def console_address(self) -> str:
+        """How links to the console begin that no request says: beyond this machine, else on it."""
+        return self.public_url or LOCAL
 
     @field_validator("public_url")
     @classmethod

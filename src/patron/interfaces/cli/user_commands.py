@@ -26,7 +26,6 @@ Roles = Annotated[
 ]
 Grants = Annotated[list[str] | None, typer.Option("--grant", help="reveal or export; may be repeated.")]
 TeamName = Annotated[str, typer.Option("--team", help="Team (default: none; sees every customer).")]
-DEFAULT_ADDRESS = "http://127.0.0.1:8321"
 
 
 @users.command("list")
@@ -84,7 +83,7 @@ def invite(  # noqa: PLR0913, PLR0917 - the options of a command
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    address = shop.settings.access.public_url or DEFAULT_ADDRESS
+    address = shop.settings.access.console_address
     access = manage_users.Access(manage_users.parse_roles(role), manage_users.parse_grants(grant or ()), team)
     link = manage_users.invite(
         shop,
@@ -161,7 +160,7 @@ def reset_link(user: UserName, by: SystemUser = "", workspace: Workspace = HERE,
 
     shop = Shop.open(workspace)
     link = manage_users.reset_link(shop, user, by=by, now=datetime.now(UTC))
-    address = (shop.settings.access.public_url or DEFAULT_ADDRESS) + link.path
+    address = shop.settings.access.console_address + link.path
     if json:
         output.as_json({"user": link.user, "link": address})
         return

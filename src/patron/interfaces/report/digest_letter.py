@@ -20,8 +20,6 @@ from patron.storage.shop import Shop
 
 PAGE = "/account/digest"
 """Where people change what they are sent."""
-LOCAL = "http://127.0.0.1:8321"
-"""Where the console is without a public address."""
 
 
 def digest_composer(facts: DigestFacts) -> ComposeDigest:
@@ -57,7 +55,7 @@ def _letter(facts: DigestFacts, reader: DigestReader, now: datetime) -> UserMail
     shop = facts.shop
     texts, formats = digest_words(shop, reader.user.locale)
     sections = digest_sections(facts, reader.actor, reader.parts, texts, formats, now=now)
-    address, subject = shop.settings.access.public_url or LOCAL, digest_subject(shop, texts, formats)
+    address, subject = shop.settings.access.console_address, digest_subject(shop, texts, formats)
     ways = {"settings": address + PAGE, "end": address + reader.path}
     values = {"t": texts, "subject": subject, "sections": sections, "address": address, **ways}
     html = environment().get_template("digest_mail.html").render(values)

@@ -50,3 +50,10 @@ def test_only_administrators_see_the_settings(empty_shop):
     with served(empty_shop, Actor("Vi", rights_of_user([Role.VIEWER]))) as url:
         answers = [httpx.get(url + path, timeout=60) for path in ("/settings/channels", "/api/settings")]
     assert [one.status_code for one in answers] == [401, 401], "who looks on is asked to sign in"
+
+
+def test_settings_open_in_the_language_that_was_asked_for(empty_shop):
+    with served(empty_shop, Actor("Ada", rights_of_user([Role.ADMIN]))) as url:
+        pages = {lang: httpx.get(f"{url}/settings?lang={lang}", follow_redirects=True) for lang in ("en", "zh_CN")}
+    assert {lang: "成员" in page.text for lang, page in pages.items()} == {"en": False, "zh_CN": True}
+    assert {page.url.path for page in pages.values()} == {"/settings/users"}

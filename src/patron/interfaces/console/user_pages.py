@@ -59,9 +59,10 @@ Change = Callable[..., User]
 
 @router.get("/settings")
 @needs(Action.READ, Area.ACCESS)
-def settings_page(request: Request) -> Response:  # noqa: ARG001 - a route
-    """The first page of the settings."""
-    return RedirectResponse(USERS, 303)
+def settings_page(request: Request) -> Response:
+    """The first page of the settings, in the language that was asked for."""
+    query = request.url.query
+    return RedirectResponse(f"{USERS}?{query}" if query else USERS, 303)
 
 
 @router.get("/settings/users")

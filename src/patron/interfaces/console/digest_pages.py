@@ -67,7 +67,7 @@ def _page(request: Request, *, note: str = "", is_refused: bool = False) -> Resp
         twin=f"/api{PAGE}",
         status=422 if is_refused else 200,
         view=view,
-        digest_language=words(view.locale).html_language,
+        digest_words=words(view.locale),
         email=actor_of(request).email,
         rhythms=tuple(DigestRhythm),
         note=note,

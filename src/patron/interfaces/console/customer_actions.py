@@ -27,7 +27,7 @@ from patron.interfaces.console.customer_pages import filters_of, names_of
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.customer_filters import CustomerFilters, read_filters
-from patron.interfaces.http.customer_scope import require_visible
+from patron.interfaces.http.customer_scope import require_visible, rows_of, visible_of
 from patron.interfaces.http.list_access import ListAccess
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadRequest
@@ -75,7 +75,7 @@ def prepare(request: Request) -> Response:
         chosen=chosen,
         kept="" if chosen else filters.address(""),
         back=_back(back),
-        tags=list_tags(shop),
+        tags=list_tags(shop, only=rows_of(visible_of(request))),
         staff=list_staff(shop),
         playbooks=(*PLAYBOOKS, *([BY_REASON] if shop.policy.tasks.playbooks and listing.total_count > 1 else [])),
         task_policy=shop.policy.tasks,

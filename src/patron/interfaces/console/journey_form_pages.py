@@ -29,7 +29,7 @@ from patron.interfaces.console.engagement_pages import after, framing, message_p
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import refuse_scope_change
+from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -260,7 +260,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         topics=[(code, topic.name(texts.locale)) for code, topic in policy.topics.items()],
         events=segment_names(shop).events,
         editor=editor,
-        options=builder_options(console, texts),
+        options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
         error=error,

@@ -265,7 +265,7 @@ def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
     known = known_names(shop.snapshot(), shop.store, with_other_events=True)
     names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
     tags = tuple(one.tag for one in list_tags(shop, only=only))
-    return SegmentNames(tuple(known.fields.values()), *names, tags)
+    return SegmentNames(tuple(known.fields.values()), *names, tags=tags)
 
 
 def _versions(saved: Iterable[SegmentDefinition]) -> tuple[SegmentVersion, ...]:

@@ -8,6 +8,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from patron.answers.customer_list import CustomerQuery, match_customers
+from patron.answers.customer_marks import marks_of
 from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
 from patron.interfaces.console.screenshots import served
@@ -61,6 +63,45 @@ def test_a_segment_is_made_changed_compared_and_restored_by_forms_alone(client):
     assert (newest["rule"], len(earlier)) == (RULE, 2)
     listed = client.get("/segments?format=csv")
     assert (listed.headers["content-type"], "top of pages" in listed.text) == ("text/csv; charset=utf-8", True)
+
+
+def test_customers_picked_by_hand_become_a_segment_and_a_campaign_with_their_reach_before(client, made_shop):
+    ids = match_customers(made_shop, CustomerQuery()).customer_ids(7)
+    before = client.get("/customers/act", params={"do": "campaign", "id": ids[:3], "back": "/watch-list"}).text
+    assert re.search(r"<b>\d of 3 ", before.partition('id="reach"')[2])
+    assert "Nothing is sent before the campaign is planned and approved" in before
+    form = {"do": "segment", "name": " hand  picked ", "id": list(ids[:3])}
+    made = client.post("/customers/act", data=form)
+    assert made.headers["location"] == "/segments/hand%20picked?done=saved"
+    assert "Has the tag hand picked" in client.get("/segments/hand picked").text
+    added = client.post("/customers/act", data=form | {"id": list(ids[2:6])})
+    assert added.status_code == 303
+    assert client.get("/api/segments/hand picked").json()["totals"]["customer_count"] == 6
+    assert len(client.get("/api/segments/hand picked").json()["versions"]) == 1
+    how = {"message_channel": "sms", "message_topic": "offers", "do": "campaign"}
+    opened = client.post("/customers/act", data=form | how | {"name": "hand picked", "id": list(ids[6:])})
+    assert opened.headers["location"] == "/campaigns/new?segment=hand+picked&channel=sms&topic=offers"
+    campaign = client.get(opened.headers["location"]).text
+    assert '<option value="hand picked" selected>' in campaign
+    assert '<option value="sms" selected>' in campaign
+
+
+def test_a_segment_of_picked_customers_takes_no_others_name_and_needs_its_rights(client, made_shop):
+    save_segment(client, name="taken by a rule")
+    one = match_customers(made_shop, CustomerQuery()).customer_ids(1)[0]
+    before = marks_of(made_shop, [one])
+    for name, problem in (("taken by a rule", "with a rule of its own"), ("a/b", "no slash"), (" ", "1 to 40")):
+        refused = client.post("/customers/act", data={"do": "segment", "name": name, "id": one})
+        assert (refused.status_code, problem in refused.text) == (422, True), name
+        assert f'value="{name}"' in refused.text
+    agent = Actor("Sue", rights_of_user([Role.SERVICE_AGENT]))
+    with served(made_shop, agent) as url, httpx.Client(base_url=url, timeout=60) as served_agent:
+        assert "Plan a campaign" not in served_agent.get("/customers").text
+        for action in ("segment", "campaign"):
+            assert served_agent.get(f"/customers/act?do={action}&id={one}").status_code == 403
+            sent = served_agent.post("/customers/act", data={"do": action, "name": "agents", "id": one})
+            assert sent.status_code == 403
+    assert marks_of(made_shop, [one]) == before
 
 
 def test_a_viewer_reads_and_changes_nothing(client, viewer):

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 
 import httpx
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -12,9 +13,13 @@ from patron.answers.customer_list import CustomerQuery, match_customers
 from patron.answers.customer_marks import marks_of
 from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
+from patron.commands.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.errors import BadCampaign
+from patron.service.jobs import carry_out
 from patron.storage.campaign_tables import MESSAGES
+from patron.storage.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
 BODY = "<h1>Hello</h1><script>alert(1)</script><a href='{{ unsubscribe_url }}'>no more</a>"
@@ -156,6 +161,36 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     draft = client.post("/campaigns/draft/message", data=campaign_form(name="", preview="en:text"))
     assert "no more" in draft.text
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
+
+
+def test_the_trial_of_a_campaign_is_followed_and_shown_in_numbers(client, viewer, made_shop):
+    save_segment(client)
+    client.post("/campaigns", data=campaign_form(name="on trial", budget="60"))
+    assert "Try it on a simulated shop" in client.get("/campaigns/on trial").text
+    assert "Try it on a simulated shop" not in viewer.get("/campaigns/on trial").text
+    assert client.post("/campaigns/nobody's/try").status_code == 404
+    job = new_job(TRIAL, {"campaign": "on trial", "version": 1}, by="Cy", now=datetime.now(UTC))
+    with made_shop.store.begin() as connection:
+        add_job(connection, job)
+    busy = client.post("/campaigns/on trial/try")
+    assert (busy.status_code, "a job of the kind trial is under way" in busy.text) == (409, True)
+    assert f"/jobs/{job.job_id}" in busy.text
+
+    with pytest.raises(BadCampaign, match="lasts 29,706 days, and a trial plays at most 180"):
+        try_saved_campaign(made_shop, "on trial", 1, progress=lambda *_: None)
+
+    def work(_job, _progress):
+        estimate, unmet = MarginEstimate(123_400, -5_000, 250_000), "The incremental profit is 9.50, and at least 80.00"
+        figures = TrialFigures(1_000, 0, 640, estimate, estimate, 950, 1.5, (f"{unmet} is expected.",))
+        return msgspec.to_builtins(figures)
+
+    assert carry_out(made_shop, job.job_id, {TRIAL: work}, clock=lambda: datetime.now(UTC))
+    for page in (f"/jobs/{job.job_id}", "/campaigns/on trial"):
+        text = client.get(f"{page}?lang=en").text
+        assert all(one in text for one in ("640 messages in a shop of 1,000 simulated", "$1,234.00", "at least 80.00"))
+        assert "增量利润为 9.50" in client.get(f"{page}?lang=zh_CN").text
+    assert client.get("/campaigns/on trial?lang=en").status_code == 200
+    assert client.get("/api/campaigns/on trial").json()["trial"]["result"]["forecast"]["cents"] == 123_400
 
 
 def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made_shop):

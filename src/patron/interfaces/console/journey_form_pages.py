@@ -72,12 +72,12 @@ def new_journey(request: Request) -> Response:
 def _fields_of_example(request: Request, name: str) -> Fields:
     """Fields of a ready-made journey; without a name those of an empty one. Raises NotFound."""
     zone = ZoneInfo(shop_of(request).settings.shop.time_zone)
-    text = journey_text(name or "abandoned_cart", datetime.now(UTC).astimezone(zone))
+    locale = shop_of(request).settings.shop.locale
+    text = journey_text(name or "abandoned_cart", datetime.now(UTC).astimezone(zone), locale)
     content = Journey.of(tomllib.loads(text), where=name).model_dump(mode="json")
     if name:
         title = request.app.state.console.words(request).code("journey_example", name)
         return fields_of(content) | {"name": title}
-    locale = shop_of(request).settings.shop.locale
     step = {"do": "send", "template": {locale: starting_template(locale)}}
     return fields_of(content) | {"name": "", "steps": json.dumps([step], ensure_ascii=False)}
 

@@ -101,7 +101,7 @@ def test_a_segment_of_picked_customers_takes_no_others_name_and_needs_its_rights
         assert f'value="{name}"' in refused.text
     agent = Actor("Sue", rights_of_user([Role.SERVICE_AGENT]))
     with served(made_shop, agent) as url, httpx.Client(base_url=url, timeout=60) as served_agent:
-        assert "Plan a campaign" not in served_agent.get("/customers").text
+        assert "Start a campaign" not in served_agent.get("/customers").text
         for action in ("segment", "campaign"):
             assert served_agent.get(f"/customers/act?do={action}&id={one}").status_code == 403
             sent = served_agent.post("/customers/act", data={"do": action, "name": "agents", "id": one})
@@ -160,13 +160,16 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     assert "script-src" not in policy
     draft = client.post("/campaigns/draft/message", data=campaign_form(name="", preview="en:text"))
     assert "no more" in draft.text
+    broken = campaign_form(name="", preview="en:text", body_en="{{ 1 | shout }} {{ unsubscribe_url }}")
+    framed = client.post("/campaigns/draft/message", params={"lang": "zh_CN"}, data=broken).text
+    assert "使用了不存在的过滤器" in framed
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
 
 
 def test_the_trial_of_a_campaign_is_followed_and_shown_in_numbers(client, viewer, made_shop):
     save_segment(client)
     client.post("/campaigns", data=campaign_form(name="on trial", budget="60"))
-    assert "Try it on a simulated shop" in client.get("/campaigns/on trial").text
+    assert "Try it on a simulated shop" in client.get("/campaigns/on trial?lang=en").text
     assert "Try it on a simulated shop" not in viewer.get("/campaigns/on trial").text
     assert client.post("/campaigns/nobody's/try").status_code == 404
     job = new_job(TRIAL, {"campaign": "on trial", "version": 1}, by="Cy", now=datetime.now(UTC))

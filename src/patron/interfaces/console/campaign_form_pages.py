@@ -133,7 +133,7 @@ def draft_message(request: Request) -> Response:
             shop_of(request), template[language], language=language, offer=offer, now=datetime.now(UTC)
         )
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(message, is_text=way == "text", subject=message.subject)
 
 

@@ -217,7 +217,7 @@ def message(request: Request, name: str, language: str) -> Response:
         offer = next(iter(content["offers"]), "")
         shown = sample_message(shop_of(request), template, language=language, offer=offer, now=datetime.now(UTC))
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
 
 
@@ -230,7 +230,7 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
             raise NotFound("the customer is not among yours", where="customer")
         shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), is_masked=True)
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
 
 

@@ -135,9 +135,9 @@ def draft_message(request: Request) -> Response:
             shop_of(request), step.template[language], language=language, offer=step.offer, now=datetime.now(UTC)
         )
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     except (ValueError, KeyError):  # why: a step that is not written to its end
-        return refused_message(BadJourney("has no text in this language", where=language))
+        return refused_message(request, BadJourney("has no text in this language", where=language))
     return message_page(message, is_text=False, subject=message.subject)
 
 

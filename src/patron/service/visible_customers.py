@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from patron.schema.access_rights import Actor
 from patron.schema.errors import BadSegment, NoRunYet, NotFound
-from patron.schema.segment_rules import tags_of
 from patron.schema.table_definition import TEXT
 from patron.storage.customer_tags import tags_version
 from patron.storage.last_run import last_run
 from patron.storage.past_shop import PastShop
-from patron.storage.segment_definitions import definitions, segments_within
+from patron.storage.segment_definitions import definitions, tags_within
 from patron.storage.segment_query import member_ids
 from patron.storage.shop import Shop
 
@@ -79,10 +78,9 @@ def _members(shop: Shop, segment: str) -> VisibleCustomers:
     except NoRunYet:
         return _nobody(segment)
     # why: a segment may be of others, whose newest rules count too, and of tags, which change between runs
-    saved = definitions(shop.store)
-    within = saved.keys() & segments_within(shop.store, segment)
-    tags = frozenset[str]().union(*(tags_of(saved[name].rule) for name in within))
-    version = (view.run.run_id, view.run.as_of, repr(sorted(saved.items())), tags_version(shop.store, tags))
+    rules = repr(sorted(definitions(shop.store).items()))
+    tags = tags_version(shop.store, tags_within(shop.store, segment))
+    version = (view.run.run_id, view.run.as_of, rules, tags)
     with _LOCK:
         known = _KNOWN.setdefault(shop, {})
         if segment in known and known[segment][0] == version:

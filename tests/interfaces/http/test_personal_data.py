@@ -180,6 +180,11 @@ def test_a_team_learns_no_tag_of_others_and_sees_whoever_gets_the_tag_of_its_seg
     assert "tag of both (1)" in texts[0]
     assert team.get("/api/customers").json()["total_count"] == 1
     assert team.post("/api/segments/count", json={"rule": {"tag": "tag of others"}}).json()["count"] == 0
+    for form in ({"do": "untag", "tag": "of a tagged team "}, {"do": "segment", "name": "of a tagged team"}):
+        assert team.post("/customers/act", data=form | {"id": visible}).status_code == 403, (
+            "nobody changes whom they see"
+        )
+        assert team.post(f"/customers/{visible}/act", data=form).status_code in {403, 422}
     add_tag(people.shop, [hidden], "of a tagged team", **by)
     assert team.get("/api/customers").json()["total_count"] == 2
     remove_tag(people.shop, [visible], "of a tagged team", **by)

@@ -32,7 +32,13 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.segment_pages import path_of
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.customer_filters import CustomerFilters, read_filters
-from patron.interfaces.http.customer_scope import refuse_scope_change, require_visible, rows_of, visible_of
+from patron.interfaces.http.customer_scope import (
+    refuse_scope_change,
+    refuse_scope_tag,
+    require_visible,
+    rows_of,
+    visible_of,
+)
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.list_access import ListAccess
 from patron.schema.access_rights import Action, Area, Right
@@ -171,6 +177,7 @@ def _make_segment(request: Request, form: Mapping[str, str], ids: Sequence[str])
     action, name = form["do"], form.get("name", "")
     _require_rights(request, action)
     refuse_scope_change(request, name)
+    refuse_scope_tag(request, name)
     shop = request.app.state.console.answers.shop
     made = segment_by_tag(shop, ids, name, by=step_actor_of(request), now=datetime.now(UTC))
     if action == SEGMENT:
@@ -188,10 +195,12 @@ def carry_out(
     """
     shop, by, now = access.answers.shop, step_actor_of(request), datetime.now(UTC)
     match form.get("do", ""):
-        case "tag":
-            return "tagged", add_tag(shop, ids, form.get("tag", ""), by=by, now=now)
-        case "untag":
-            return "untagged", remove_tag(shop, ids, form.get("tag", ""), by=by, now=now)
+        case "tag" | "untag" as action:
+            tag = form.get("tag", "")
+            refuse_scope_tag(request, tag)
+            if action == "untag":
+                return "untagged", remove_tag(shop, ids, tag, by=by, now=now)
+            return "tagged", add_tag(shop, ids, tag, by=by, now=now)
         case "owner":
             return "assigned", assign_owner(shop, ids, form.get("owner", ""), by=by, now=now)
         case "task":

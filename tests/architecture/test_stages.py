@@ -16,8 +16,10 @@ from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
 from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.run import STEPS, loop_edges, run_loop, stage_view
+from patron.schema.segment_rules import TagRule
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.declared_store import mentioned_tables
+from patron.storage.segment_definitions import save_definition
 from patron.storage.shop import Shop
 from patron.storage.stage_view import CAPABILITIES, StageView
 from patron.storage.store import METADATA
@@ -113,6 +115,7 @@ def used(tmp_path_factory):
         shop.reload_settings()  # the import has set currency and time zone
         with shop.store.begin() as connection:
             suppress(connection, "somebody", "email", ALL_TOPICS, COMPLAINT, datetime.now(UTC))
+            save_definition(connection, "VIPs", TagRule(("VIP",)), saved_by="t", at=datetime.now(UTC))
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
         patch.setattr(patron.run, "_write_run_row", lambda *_: None)
@@ -172,8 +175,8 @@ class NotingStore:
             yield connection
 
 
-WRITTEN_BY_COMMANDS = {"assignments", "customer_tasks", "messages", "suppressions"}
-"""Tables of the store that no stage writes: campaigns and tasks are planned, carried out and refused by people."""
+WRITTEN_BY_COMMANDS = {"assignments", "customer_tags", "customer_tasks", "messages", "suppressions"}
+"""Tables of the store that no stage writes: campaigns, tags and tasks are work of people, who plan and refuse it."""
 
 
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:

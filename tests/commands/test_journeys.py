@@ -18,11 +18,13 @@ from patron.commands.plan_journey import plan_journey
 from patron.commands.save_journey import save_journey
 from patron.commands.save_segment import delete_segment, save_segment
 from patron.decide.holdout import HOLDOUT, arm_of
+from patron.engage.message_template import MessageTemplates
 from patron.engage.outbox_messages import journey_message_id
 from patron.govern import audit_log
+from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate, NotFound
 from patron.storage.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
-from patron.storage.journey_file import Journey
+from patron.storage.journey_file import Journey, Send
 from patron.storage.last_run import last_run
 from patron.storage.policy import Policy
 from patron.storage.saved_journeys import journey_of, take_journey_step
@@ -85,6 +87,19 @@ def test_every_ready_made_journey_is_saved_and_planned_as_it_is(shop, tmp_path, 
     assert plan.findings
     with pytest.raises(BadJourney, match="is there already"):
         write_example(name, tmp_path, NOW)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_messages_of_a_ready_made_journey_are_in_the_language_of_the_shop(name, locale):
+    journey = Journey.of(tomllib.loads(journey_text(name, NOW, locale)), where=name)
+    templates = [step.template for step in journey.steps if isinstance(step, Send)]
+    assert templates
+    for template in templates:
+        assert list(template) == [locale]
+        MessageTemplates.of(template, locale).require_known_names()
+        is_chinese = any("\u4e00" <= one <= "\u9fff" for one in template[locale].subject)
+        assert is_chinese == (locale == "zh_CN")
 
 
 def test_an_unknown_example_is_refused_with_the_one_that_was_meant():

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.support.simulated_campaign_shop import run_facts, simulated_shop
 
 from patron.commands.simulated_campaign import play_campaign
+from patron.commands.try_campaign import CampaignTrial
 from patron.schema.tables import EVENTS
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaign_tables import MESSAGES
@@ -55,3 +57,6 @@ def test_it_is_sent_as_a_shop_sends_it_and_what_was_sent_reaches_the_simulated_c
     assert sum(one["name"] == "Message Sent" for one in stored) == len(sent)
     assert max(one["occurred_at"] for one in stored) < datetime(2030, 1, 1, tzinfo=UTC)
     assert played.truth_total_cents == pytest.approx(played.truth_cents * played.plan.message_count)
+    figures = msgspec.to_builtins(CampaignTrial("spring", 300, 0, played, ()).figures)  # as the row of a job keeps them
+    assert (figures["message_count"], figures["truth_cents"]) == (len(sent), played.truth_total_cents)
+    assert figures["measured"]["low_cents"] < figures["measured"]["cents"] < figures["measured"]["high_cents"]

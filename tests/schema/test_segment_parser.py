@@ -11,7 +11,7 @@ from tests.support.segment_shop import NESTED
 from patron.schema.errors import BadSegment
 from patron.schema.segment_fields import FIELDS
 from patron.schema.segment_parser import DEEPEST, MOST_CONDITIONS, parse_rule
-from patron.schema.segment_rules import KnownNames, rule_content
+from patron.schema.segment_rules import KnownNames, TagRule, rule_content
 
 KNOWN = KnownNames(FIELDS, frozenset({"income"}), frozenset({"Order Completed"}), frozenset({"buyers"}))
 
@@ -26,7 +26,9 @@ JSON = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["all", "any", "not", "field", "op", "value", "trait", "consent", "is", "bought", "event"]),
+            st.sampled_from(
+                ["all", "any", "not", "field", "op", "value", "trait", "consent", "is", "bought", "event", "tag"]
+            ),
             inner,
             max_size=3,
         ),
@@ -57,9 +59,17 @@ WRONG = {
     "bought": [{"bought": {"categry": "x"}}, "Did you mean category?"],
     "consent": [{"consent": "marketing", "is": "yes"}, "is must be one of granted, withdrawn, unknown"],
     "segment": [{"segment": "buyer"}, "Did you mean buyers?"],
+    "tag": [{"tag": []}, "must be a text, or a list of 1 to"],
+    "blank": [{"tag": ["VIP", "  "]}, "a tag is not blank"],
     "two": [{"all": [], "any": []}, "has all and any"],
     "key": [{"segment": "buyers", "least": 2}, "segment takes no least"],
 }
+
+
+def test_a_tag_is_read_as_it_is_kept_whether_it_is_in_use_or_not():
+    """Staff write a tag with blanks or in decomposed characters; both are the tag of the list."""
+    assert parse_rule({"tag": " caf\u0065\u0301   club"}, KNOWN) == TagRule(("caf\u00e9 club",))
+    assert rule_content(parse_rule({"tag": ["VIP", "press", "VIP "]}, KNOWN)) == {"tag": ["VIP", "press"]}
 
 
 def test_values_that_no_database_takes_are_refused():

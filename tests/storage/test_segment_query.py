@@ -1,12 +1,14 @@
 """Rules as SQL: the members of a plain evaluator, the algebra of sets, nested segments, and no value in the SQL."""
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.segment_shop import (
     FIRST_CUTOFF,
     NESTED,
     SEGMENTS,
+    TAGS,
     TEXTS,
     finish_run,
     holds,
@@ -16,8 +18,9 @@ from tests.support.segment_shop import (
 )
 
 from patron.schema.errors import BadSegment, NotFound
-from patron.schema.segment_rules import AllOf, AnyOf, Comparison, EventRule, FieldRule, Not, SegmentRule
+from patron.schema.segment_rules import AllOf, AnyOf, Comparison, EventRule, FieldRule, Not, SegmentRule, TagRule
 from patron.schema.segment_sql import SegmentScope, memberships_query, segment_query
+from patron.storage.console_tables import CUSTOMER_TAGS
 from patron.storage.engine import to_spark
 from patron.storage.last_run import last_run
 from patron.storage.segment_definitions import save_definition
@@ -94,6 +97,26 @@ def test_events_count_until_the_time_that_is_named(view):
         holds(rule, one, WORLD.as_of, {}) for one in WORLD.customers.values()
     )
     assert count(view, EventRule("Product Viewed"), at=FIRST_CUTOFF.replace(year=2020)) == 0
+
+
+def test_tags_are_those_of_now(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    finish_run(shop, write_world(shop, WORLD))
+    snapshot, rule = last_run(shop), AllOf((TagRule(("VIP",)), Not(TagRule(("press",)))))
+    before = count(snapshot, rule)
+    assert before == sum(one["tags"] == {"VIP"} or one["tags"] == {"VIP", TAGS[2]} for one in WORLD.customers.values())
+    untagged = next(who for who, one in WORLD.customers.items() if not one["tags"])
+    row = {"customer_id": untagged, "tag": "VIP", "added_at": WORLD.as_of, "added_by": "t"}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(CUSTOMER_TAGS).values(row))
+    assert count(snapshot, rule) == before + 1
+    assert untagged in member_ids_of(snapshot, rule)
+    shop.close()
+
+
+def member_ids_of(snapshot, rule) -> set[str]:
+    [ids] = members(snapshot, [rule], {})
+    return ids
 
 
 def test_segments_that_contain_each_other_are_refused_with_the_path(view):

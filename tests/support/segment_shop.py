@@ -19,10 +19,12 @@ from patron.schema.segment_rules import (
     Not,
     PurchaseRule,
     SegmentRule,
+    TagRule,
     TraitRule,
 )
 from patron.schema.table_definition import INT, TEXT, TIME
 from patron.schema.tables import BY_NAME
+from patron.storage.console_tables import CUSTOMER_TAGS
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
@@ -35,6 +37,7 @@ EVENTS = ("Order Completed", "Product Viewed")
 TRAITS = {"income": ("10", "20.5", "gold"), "loyalty_tier": ("gold", "silver")}
 FEATURES = ("days_since_last_order", "favourite_category")
 SEGMENTS = ("a", "b")
+TAGS = ("VIP", "press", "O'Neill list")
 QUESTIONS = {"value": "value", "churn": "churn_probability"}
 
 
@@ -121,6 +124,7 @@ def world_at(as_of: datetime, seed: int, size: int = 30) -> World:
                 for _ in range(int(rng.integers(0, 5)))
             ],
             "events": [(pick(EVENTS), moment()) for _ in range(int(rng.integers(0, 5)))],
+            "tags": {pick(TAGS) for _ in range(int(rng.integers(0, 3)))},
         }
         for n in range(size)
         if rng.random() < 0.9
@@ -172,6 +176,8 @@ def holds_of_history(rule, one: dict, as_of: datetime) -> bool:
         case EventRule():
             events = [at for name, at in one["events"] if name == rule.event and is_within(at, as_of, rule.within_days)]
             return len(events) >= rule.least
+        case TagRule(tags):
+            return not one["tags"].isdisjoint(tags)
 
 
 def last_answer(one: dict, purpose: str) -> str:
@@ -260,6 +266,7 @@ LEAVES = st.one_of(
     ),
     st.builds(PurchaseRule, st.just(()), st.sampled_from([("Coffee",), CATEGORIES]), st.just(()), WITHIN, LEAST),
     st.builds(EventRule, st.sampled_from(EVENTS), WITHIN, LEAST),
+    st.builds(TagRule, st.sampled_from([("VIP",), TAGS[1:], ("nobody's",)])),
 )
 
 
@@ -301,10 +308,22 @@ def write_world(shop: Shop, world: World) -> Run:
     events = world.events()
     arrays = {c.name: pa.array([row.get(c.name) for row in events], c.type) for c in BY_NAME["events"].columns}
     shop.lake.replace(BY_NAME["events"], pa.table(arrays, BY_NAME["events"].schema()))
+    write_tags(shop, world)
     build_segment_members(
         shop.view(understand.READS, understand.WRITES, run=run, last=shop.last_completed(), capabilities={})
     )
     return run
+
+
+def write_tags(shop: Shop, world: World) -> None:
+    """Make the tags of the shop those of a world, and one of somebody who is no customer any more."""
+    marks = {"added_at": world.as_of, "added_by": "t"}
+    rows = [{"customer_id": who, "tag": tag} for who, one in world.customers.items() for tag in sorted(one["tags"])]
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(CUSTOMER_TAGS))
+        connection.execute(
+            sa.insert(CUSTOMER_TAGS), [row | marks for row in [*rows, {"customer_id": "gone", "tag": "VIP"}]]
+        )
 
 
 def finish_run(shop: Shop, run: Run) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from patron.storage.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.campaigns import SavedCampaign, SavedKind, TakenStep, campaign_of, campaigns
+from patron.storage.jobs import MOST_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.message_counts import receipt_counts
 from patron.storage.model_decisions import utc
 from patron.storage.shop import Shop
@@ -96,6 +97,8 @@ class CampaignDetail:
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
     """The newest result that was kept; NULL before one."""
+    trial: Job | None
+    """The newest trial on a simulated shop that is kept; NULL without one."""
 
 
 def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
@@ -122,7 +125,13 @@ def show_campaign(shop: Shop, name: str) -> CampaignDetail:
         receipts=receipt_counts(shop.store, name),
         plan=details_of(saved.last("planned")),
         result=details_of(saved.last("measured")),
+        trial=_newest_trial(shop, name),
     )
+
+
+def _newest_trial(shop: Shop, name: str) -> Job | None:
+    trials = newest_jobs(shop.store, TRIAL, limit=MOST_JOBS)
+    return next((one for one in trials if one.options.get("campaign") == name), None)
 
 
 def _line(saved: SavedCampaign, sent: int) -> CampaignLine:

@@ -1,9 +1,11 @@
 """What staff know of customers, from the store: tags, owners, notes, tasks and snoozes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.govern.sealed_texts import unseal
@@ -128,11 +130,18 @@ def list_staff(shop: Shop) -> tuple[StaffMember, ...]:
     return tuple(sorted((StaffMember(row.user_id, row.name or row.email) for row in rows), key=lambda one: one.name))
 
 
-def list_tags(shop: Shop) -> tuple[TagCount, ...]:
-    """Tags in use, in order."""
-    query = sa.select(CUSTOMER_TAGS.c.tag, sa.func.count()).group_by(CUSTOMER_TAGS.c.tag).order_by(CUSTOMER_TAGS.c.tag)
+def list_tags(shop: Shop, *, only: pa.Table | None = None) -> tuple[TagCount, ...]:
+    """Tags in use, in order; `only` names and counts those of these customers."""
+    column = CUSTOMER_TAGS.c
+    if only is None:
+        query = sa.select(column.tag, sa.func.count()).group_by(column.tag).order_by(column.tag)
+        with shop.store.begin() as connection:
+            return tuple(TagCount(*row) for row in connection.execute(query))
     with shop.store.begin() as connection:
-        return tuple(TagCount(*row) for row in connection.execute(query))
+        rows = connection.execute(sa.select(column.customer_id, column.tag)).all()
+    visible = set(only["customer_id"].to_pylist()) if rows else set[str]()
+    counts = Counter(row.tag for row in rows if row.customer_id in visible)
+    return tuple(TagCount(*pair) for pair in sorted(counts.items()))
 
 
 def customers_with_tag(shop: Shop, tag: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from patron.answers.customer_marks import list_tags
 from patron.schema.errors import BadSegment
 from patron.schema.segment_rules import Rule, SegmentField, SegmentRule, rule_content
 from patron.schema.segment_sql import SegmentQuery, SegmentScope, memberships_query, segment_query
@@ -142,6 +143,8 @@ class SegmentNames:
     traits: tuple[str, ...]
     events: tuple[str, ...]
     segments: tuple[str, ...]
+    tags: tuple[str, ...]
+    """Tags in use; a rule may name others, too."""
 
 
 def list_segments(shop: Shop, *, only: pa.Table | None = None) -> tuple[SegmentLine, ...]:
@@ -257,11 +260,12 @@ def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
     return _versions(history(shop.store, name))
 
 
-def segment_names(shop: Shop) -> SegmentNames:
-    """What a rule may name, as the last run left the shop."""
+def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
+    """What a rule may name, as the last run left the shop; `only` names tags of these customers."""
     known = known_names(shop.snapshot(), shop.store, with_other_events=True)
     names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
-    return SegmentNames(tuple(known.fields.values()), *names)
+    tags = tuple(one.tag for one in list_tags(shop, only=only))
+    return SegmentNames(tuple(known.fields.values()), *names, tags=tags)
 
 
 def _versions(saved: Iterable[SegmentDefinition]) -> tuple[SegmentVersion, ...]:

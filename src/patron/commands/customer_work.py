@@ -1,6 +1,5 @@
 """Daily work with customers: tags, owners, notes, tasks and snoozes; each change is in the audit log."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 from patron.govern import audit_log
 from patron.govern.sealed_texts import seal, unseal
 from patron.schema.errors import BadRequest, NotFound
+from patron.schema.spelling import one_line
 from patron.schema.table_definition import TEXT
 from patron.schema.value_detectors import personal_kind
 from patron.storage.access_tables import USERS
@@ -236,7 +236,7 @@ def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetim
 
 def tag_name(text: str) -> str:
     """A tag as it is kept: trimmed, blanks as one. Raises BadRequest for one that is empty, long or personal."""
-    tag = " ".join(unicodedata.normalize("NFC", text).split())
+    tag = one_line(text)
     if not 0 < len(tag) <= LONGEST_TAG or not tag.isprintable():
         raise _wrong("tag", f"a tag has 1 to {LONGEST_TAG} characters", "Write a short word or two.")
     if personal_kind(tag):

@@ -1,9 +1,13 @@
 """Ready-made journeys, as files that work: each can be saved as it is, after its segment where it has one."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from patron.schema.errors import BadJourney, NotFound
 from patron.schema.spelling import did_you_mean
@@ -12,10 +16,9 @@ from patron.storage.durable_files import write_durably
 DAYS = 14
 SEGMENT_ENDING = ".segment.toml"
 """How the file of an example's segment ends."""
-FOOT = """\
-Unsubscribe: {{ unsubscribe_url }}
-Choose your topics: {{ preferences_url }}
-"""
+MESSAGE = "# its message\n"
+"""Where the message of a step stands, which is in the language of the shop."""
+ENGLISH = "en"
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,8 @@ def _wait_for(event: str, days: int) -> str:
     return f'[[steps]]\ndo = "wait_for"\nevent = "{event}"\ndays = {days}\nthen = "end"                     # else on\n'
 
 
-def _send(subject: str, body: str, more: str = "") -> str:
-    return (
-        f'[[steps]]\ndo = "send"\n{more}[steps.template.en]\n'
-        f'subject = "{subject}"\nformat = "text"\nbody = \'\'\'\n'
-        f'Hello {{{{ customer.first_name | default: "there" }}}},\n\n{body}\n\n{FOOT}'
-        "'''\n"
-    )
+def _send(more: str = "") -> str:
+    return f'[[steps]]\ndo = "send"\n{more}{MESSAGE}'
 
 
 EXAMPLES: Mapping[str, JourneyExample] = {
@@ -62,12 +60,9 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         '[trigger]\nevent = "Product Added"\n',
         (
             _wait(hours=1),
-            _send(
-                "You left something in your cart",
-                'your cart still holds {{ product.name | default: "what you chose" }}.',
-            ),
+            _send(),
             _wait(days=2),
-            _send("Still thinking about it?", "your cart is still there. Write to us if you have a question."),
+            _send(),
         ),
     ),
     "browse_without_order": JourneyExample(
@@ -75,38 +70,31 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         'reenter_after_days = 30\n\n[trigger]\nevent = "Product Viewed"\n',
         (
             _wait(days=1),
-            _send(
-                "Is it still on your mind?",
-                'you had a look at {{ product.name | default: "our shop" }}. It is still here.',
-            ),
+            _send(),
         ),
     ),
     "back_in_stock": JourneyExample(
         "Whoever was interested in a product that had run out is sent a message when it is back.",
         'reenter_after_days = 7\n\n[trigger]\nproduct = "back_in_stock"\nwithin_days = 60\n',
-        (_send("It is back", '{{ product.name | default: "A product that you looked at" }} is back in stock.'),),
+        (_send(),),
     ),
     "price_drop": JourneyExample(
         "Whoever was interested in a product is sent a message when its price falls by a tenth or more.",
         'reenter_after_days = 14\n\n[trigger]\nproduct = "price_drop"\nleast_share = 0.1\n',
-        (
-            _send(
-                "It costs less now", '{{ product.name | default: "A product that you looked at" }} has become cheaper.'
-            ),
-        ),
+        (_send(),),
     ),
     "after_first_order": JourneyExample(
         "Two weeks after their first order, customers who have not ordered again are asked how it was.",
         'exit_on = ["Order Refunded", "Order Cancelled"]\n\n[trigger]\nevent = "Order Completed"\nis_first = true\n',
         (
             _wait_for("Order Completed", 14),
-            _send("How was your first order?", "two weeks ago you ordered from us for the first time. How was it?"),
+            _send(),
         ),
     ),
     "reorder_due": JourneyExample(
         "Customers who order regularly are reminded once their usual time between orders is over.",
         'reenter_after_days = 30\n\n[trigger]\nenters = "order is due"\n',
-        (_send("Running low?", "it is about the time of your usual order."),),
+        (_send(),),
         ("order is due", 'field = "is_order_due"\nop = "=="\nvalue = true'),
     ),
     "churn_alarm": JourneyExample(
@@ -115,25 +103,25 @@ EXAMPLES: Mapping[str, JourneyExample] = {
         (
             '[[steps]]\ndo = "branch"\nrule = { field = "value_decile", op = ">=", value = 8 }\nthen = "message"\n',
             _wait(days=7),
-            _send("We miss you", "it has been a while. What can we do better?", 'id = "message"\n'),
+            _send('id = "message"\n'),
         ),
         ("likely to leave", 'field = "churn_probability"\nop = ">="\nvalue = 0.5'),
     ),
     "birthday": JourneyExample(
         "A greeting on the birthday, at nine by the customer's clock, once a year.",
         'exit_on = []\nreenter_after_days = 300\n\n[trigger]\ndate = "birthday"\nhour = 9\n',
-        (_send("Happy birthday", "we wish you a happy birthday."),),
+        (_send(),),
     ),
     "referral_thanks": JourneyExample(
         "Whoever recommended the shop to somebody is thanked.",
         'exit_on = []\nreenter_after_days = 1\n\n[trigger]\nevent = "Customer Referred"\n',
-        (_send("Thank you for recommending us", "somebody came to us because of you. Thank you!"),),
+        (_send(),),
     ),
     "one_off": JourneyExample(
         "A one-off campaign as a journey: everybody who is in the segment when it starts, and nobody later.",
         'exit_on = []\nend = {end:%Y-%m-%dT%H:%M:%S}     # the shop\'s clock\n\n[trigger]\nenters = "all customers"\n'
         "includes_members = true\n",
-        (_send("Something new for you", "we have something new. Come and have a look."),),
+        (_send(),),
         ("all customers", "all = []"),
     ),
 }
@@ -147,8 +135,30 @@ def example_of(name: str) -> JourneyExample:
     return EXAMPLES[name]
 
 
-def journey_text(name: str, now: datetime) -> str:
-    """The file of a ready-made journey; `now` is by the shop's clock. Raises NotFound."""
+@cache
+def _messages(locale: str) -> Mapping[str, Any]:
+    file = resources.files("patron.commands") / "journey_messages" / f"{locale}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _with_messages(name: str, steps: tuple[str, ...], locale: str) -> str:
+    """The steps of an example, each message in a language."""
+    texts = _messages(locale)
+    messages = iter(texts["messages"][name])
+    sections = []
+    for step in steps:
+        section = step
+        if MESSAGE in step:
+            subject, body = next(messages)
+            template = f'[steps.template.{locale}]\nsubject = "{subject}"\nformat = "text"\nbody = '
+            body = f"{texts['hello']}\n\n{body}\n\n{texts['foot']}"
+            section = step.replace(MESSAGE, f"{template}'''\n{body}'''\n")
+        sections.append(section)
+    return "\n".join(sections)
+
+
+def journey_text(name: str, now: datetime, locale: str = ENGLISH) -> str:
+    """The file of a ready-made journey, its messages in the shop's language; `now` is by its clock. Raises NotFound."""
     example = example_of(name)
     end = (now + timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     segment = "".join(f"#   {line}\n" for line in example.segment_file.splitlines() if line)
@@ -164,7 +174,7 @@ def journey_text(name: str, now: datetime) -> str:
         "window_days = 30                 # orders that count for its result\n"
     )
     head = example.head.replace("{end:%Y-%m-%dT%H:%M:%S}", f"{end:%Y-%m-%dT%H:%M:%S}")
-    return lines + head + "\n" + "\n".join(example.steps)
+    return lines + head + "\n" + _with_messages(name, example.steps, locale)
 
 
 def write_example(name: str, folder: Path, now: datetime) -> tuple[Path, ...]:

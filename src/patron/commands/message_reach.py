@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pyarrow.compute as pc
@@ -28,9 +28,10 @@ OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS, SUPPRESSED, TOPIC_W
 
 @dataclass(frozen=True)
 class MessageReach:
-    """Who of a segment may be written to today."""
+    """Who of a segment, or of customers picked by hand, may be written to today."""
 
     segment: str
+    """Empty for customers picked by hand."""
     channel: str
     topic: str
     member_count: int
@@ -51,22 +52,33 @@ def message_reach(
     Quiet hours, budget and holdout take nobody away for good and are left to the plan. Raises NotFound, NoRunYet,
     BadSegment, BadCampaign for an unknown channel or topic, MasterKeyError.
     """
-    if channel not in ADDRESS_KINDS:
-        raise BadCampaign(f"there is no channel {channel!r}", where="channel", todo=f"Take {', '.join(ADDRESS_KINDS)}.")
+    _require_channel(channel)
     view = last_run(shop)
     members = member_ids(view, segment)["customer_id"]
     kept = members
     for name in exclude:
         others = member_ids(view, name)["customer_id"].combine_chunks()
         kept = kept.filter(pc.invert(pc.is_in(kept, value_set=others)))
-    looked_at = sorted(kept.to_pylist())[:LOOKED_AT]
+    reach = reach_of_customers(shop, kept.to_pylist(), channel=channel, topic=topic, now=now)
+    return replace(reach, segment=segment, excluded_count=len(members) - len(kept))
+
+
+def reach_of_customers(
+    shop: Shop, customer_ids: Sequence[str], *, channel: str, topic: str, now: datetime
+) -> MessageReach:
+    """Count the same of some customers. Raises BadCampaign for an unknown channel, MasterKeyError."""
+    _require_channel(channel)
+    looked_at = sorted(customer_ids)[:LOOKED_AT]
     obstacles = count_obstacles(shop, looked_at, channel=channel, topic=topic, now=now)
     free = obstacles.pop("", 0)
-    scale = len(kept) / len(looked_at) if looked_at else 1.0
+    scale = len(customer_ids) / len(looked_at) if looked_at else 1.0
     counts = {code: round(obstacles[code] * scale) for code in OBSTACLES if obstacles[code]}
-    reachable = round(free * scale)
-    excluded = len(members) - len(kept)
-    return MessageReach(segment, channel, topic, len(kept), excluded, reachable, counts, scale > 1)
+    return MessageReach("", channel, topic, len(customer_ids), 0, round(free * scale), counts, scale > 1)
+
+
+def _require_channel(channel: str) -> None:
+    if channel not in ADDRESS_KINDS:
+        raise BadCampaign(f"there is no channel {channel!r}", where="channel", todo=f"Take {', '.join(ADDRESS_KINDS)}.")
 
 
 def count_obstacles(

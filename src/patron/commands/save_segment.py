@@ -37,6 +37,7 @@ all = []                               # every customer with an order; condition
 # { trait = "loyalty_tier", op = "==", value = "gold" }
 # { consent = "marketing", is = "granted" }        # or withdrawn, unknown
 # { bought = { category = ["Tea", "Coffee"] }, within_days = 180, least = 2 }
+# { tag = ["VIP", "press"] }                       # tagged so by staff: with one of them at least
 # { segment = "recent buyers" }
 """
 """A file that works in every shop."""

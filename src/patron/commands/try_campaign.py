@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from patron.commands.dry_run_policy import delete_keys
@@ -13,12 +14,44 @@ from patron.commands.simulated_campaign import (
 )
 from patron.commands.simulated_loop import ingest_events, seeded_workspace
 from patron.run import Progress, run_loop
+from patron.schema.errors import BadCampaign
 from patron.simulate.simulator import ShopSimulator
 from patron.storage.campaign_file import Campaign
+from patron.storage.campaigns import CAMPAIGN
 from patron.storage.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop
 
 HISTORY_DAYS = 270
+LONGEST = timedelta(days=180)
+"""From start to end of a campaign that can be tried: every day of it is simulated."""
+CUSTOMERS = 1_000
+"""Customers of the simulated shop unless others are wanted."""
+
+
+@dataclass(frozen=True)
+class MarginEstimate:
+    """Incremental margin of all messages with its interval, cents."""
+
+    cents: float
+    low_cents: float
+    high_cents: float
+
+
+@dataclass(frozen=True)
+class TrialFigures:
+    """What a trial found in numbers; incremental margin in cents, net of sending."""
+
+    customers: int
+    seed: int
+    message_count: int
+    forecast: MarginEstimate
+    measured: MarginEstimate | None
+    """Against the holdout; None where nothing could be measured."""
+    truth_cents: float
+    truth_each_cents: float
+    """Per message."""
+    unmet: tuple[str, ...]
+    """What the campaign is expected to reach and the truth does not, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +71,42 @@ class CampaignTrial:
         """Whether everything is reached that the file requires."""
         return not self.unmet
 
+    @property
+    def figures(self) -> TrialFigures:
+        """What a page shows of it."""
+        played = self.played
+        forecast, best = played.plan.forecast, played.result.effects[-1] if played.result.effects else None
+        return TrialFigures(
+            self.customers,
+            self.seed,
+            played.plan.message_count,
+            MarginEstimate(forecast.margin_cents, forecast.low_cents, forecast.high_cents),
+            MarginEstimate(best.total_cents, best.total_low_cents, best.total_high_cents) if best else None,
+            played.truth_total_cents,
+            played.truth_cents,
+            self.unmet,
+        )
+
+
+def try_saved_campaign(shop: Shop, name: str, version: int, *, progress: Progress) -> CampaignTrial:
+    """Play a version of a campaign, as `try_campaign` does. Raises NotFound, BadCampaign, BadSegment."""
+    with shop.store.begin() as connection:
+        campaign = CAMPAIGN.version(connection, name, version)
+    return _try(shop, campaign, customers=CUSTOMERS, seed=0, progress=progress)
+
 
 def try_campaign(shop: Shop, path: Path, *, customers: int, seed: int, progress: Progress) -> CampaignTrial:
     """Play the campaign of a file on a simulated shop with the workspace's policy, margin and segments.
 
-    The workspace is not changed. Raises BadCampaign, BadSegment, NotFound.
+    The workspace is not changed. No simulated customer has a tag. Raises BadCampaign, BadSegment, NotFound.
     """
-    campaign = Campaign.load(path)
+    return _try(shop, Campaign.load(path), customers=customers, seed=seed, progress=progress)
+
+
+def _try(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress: Progress) -> CampaignTrial:
+    if campaign.window > LONGEST:
+        what = f"lasts {campaign.window.days:,} days, and a trial plays at most {LONGEST.days}"
+        raise BadCampaign(what, where=campaign.name, todo="Save it with an earlier end to try it.")
     played = _play(shop, campaign, customers=customers, seed=seed, progress=progress)
     return CampaignTrial(campaign.name, customers, seed, played, _unmet(campaign, played))
 

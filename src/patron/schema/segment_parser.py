@@ -24,9 +24,10 @@ from patron.schema.segment_rules import (
     Scalar,
     SegmentField,
     SegmentRule,
+    TagRule,
     TraitRule,
 )
-from patron.schema.spelling import did_you_mean
+from patron.schema.spelling import did_you_mean, one_line
 
 DEEPEST, MOST_CONDITIONS, MOST_VALUES, LONGEST_TEXT = 12, 200, 1_000, 200
 MOST_DAYS, MOST_TIMES, LARGEST_NUMBER = 36_500, 1_000_000, 1e15
@@ -42,6 +43,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "consent": ("is",),
     "bought": WINDOW,
     "event": WINDOW,
+    "tag": (),
     "segment": (),
 }
 """What names the kind of a condition, and the other keys that it takes."""
@@ -99,6 +101,7 @@ class _Parser:
             "consent": self._consent,
             "bought": self._bought,
             "event": self._event,
+            "tag": self._tag,
             "segment": self._segment,
         }
         return readers[kind](content, at) or NOBODY
@@ -168,6 +171,14 @@ class _Parser:
         name, window = self._text(content["event"], f"{at}.event"), self._window(content, at)
         is_known = self.known is None or self._is_known(name, self.known.events, f"{at}.event", "event")
         return EventRule(name, *window) if name is not None and window is not None and is_known else None
+
+    def _tag(self, content: Mapping[str, object], at: str) -> TagRule | None:
+        """Tags need not be in use: a segment may wait for those whom it is for."""
+        texts = self._texts(content["tag"], f"{at}.tag")
+        tags = None if texts is None else tuple(dict.fromkeys(map(one_line, texts)))
+        if tags and not all(tags):
+            return self._no(f"{at}.tag", "a tag is not blank")
+        return TagRule(tags) if tags else None
 
     def _segment(self, content: Mapping[str, object], at: str) -> SegmentRule | None:
         name = self._text(content["segment"], f"{at}.segment")

@@ -89,13 +89,20 @@ class EventRule:
 
 
 @dataclass(frozen=True)
+class TagRule:
+    """Staff gave the customer at least one of these tags; as of now, whatever the run."""
+
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SegmentRule:
     """The customer is a member of another segment."""
 
     segment: str
 
 
-Leaf = FieldRule | TraitRule | ConsentRule | PurchaseRule | EventRule | SegmentRule
+Leaf = FieldRule | TraitRule | ConsentRule | PurchaseRule | EventRule | TagRule | SegmentRule
 Rule = AllOf | AnyOf | Not | Leaf
 
 
@@ -138,6 +145,11 @@ def segments_of(rule: Rule) -> frozenset[str]:
     return frozenset(leaf.segment for leaf in leaves(rule) if isinstance(leaf, SegmentRule))
 
 
+def tags_of(rule: Rule) -> frozenset[str]:
+    """Tags that a rule mentions."""
+    return frozenset(tag for leaf in leaves(rule) if isinstance(leaf, TagRule) for tag in leaf.tags)
+
+
 def rule_content(rule: Rule) -> dict[str, Any]:
     """A rule as TOML and JSON write it."""
     match rule:
@@ -165,6 +177,8 @@ def _leaf_content(leaf: Leaf) -> dict[str, Any]:
             content = {"bought": bought, **_window_content(leaf)}
         case EventRule(name):
             content = {"event": name, **_window_content(leaf)}
+        case TagRule(tags):
+            content = {"tag": _one_or_list(tags)}
         case SegmentRule(name):
             content = {"segment": name}
     return content

@@ -23,6 +23,7 @@ from patron.schema.segment_rules import (
     Scalar,
     SegmentField,
     SegmentRule,
+    TagRule,
     TraitRule,
 )
 from patron.schema.spelling import did_you_mean
@@ -64,6 +65,8 @@ class SegmentQuery:
 
     sql: str
     parameters: Mapping[str, Parameter]
+    tags: frozenset[str] = frozenset()
+    """Tags whose customers the SQL looks for in `customer_tags`, which whoever runs it hands in."""
 
 
 def segment_query(rule: Rule, scope: SegmentScope, columns: Iterable[str] = ("customer_id",)) -> SegmentQuery:
@@ -74,7 +77,9 @@ def segment_query(rule: Rule, scope: SegmentScope, columns: Iterable[str] = ("cu
     compiler = _Compiler(scope)
     condition = compiler.rule(rule)
     names = ", ".join(f'p."{name}"' for name in columns)
-    return SegmentQuery(f"select {names} from {compiler.customers()} and {condition}", compiler.parameters)
+    return SegmentQuery(
+        f"select {names} from {compiler.customers()} and {condition}", compiler.parameters, frozenset(compiler.tags)
+    )
 
 
 def memberships_query(rules: Sequence[Rule], scope: SegmentScope, columns: Iterable[str]) -> SegmentQuery:
@@ -85,16 +90,17 @@ def memberships_query(rules: Sequence[Rule], scope: SegmentScope, columns: Itera
     compiler = _Compiler(scope)
     flags = [f"{compiler.rule(rule)} as m{place}" for place, rule in enumerate(rules)]
     listed = ", ".join([*(f'p."{name}"' for name in columns), *flags])
-    return SegmentQuery(f"select {listed} from {compiler.customers()}", compiler.parameters)
+    return SegmentQuery(f"select {listed} from {compiler.customers()}", compiler.parameters, frozenset(compiler.tags))
 
 
 @dataclass
 class _Compiler:
-    """One pass over a rule, which gathers parameters and the features that are needed."""
+    """One pass over a rule, which gathers parameters, and the features and tags that are needed."""
 
     scope: SegmentScope
     parameters: dict[str, Parameter] = field(init=False)
     features: set[str] = field(init=False, default_factory=set)
+    tags: set[str] = field(init=False, default_factory=set)
     condition_count: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -152,7 +158,9 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
             raise BadSegment(f"there is no segment {name!r}", where=path[-1] if path else "rule", todo=meant)
         return self.scope.rules[name]
 
-    def _leaf(self, leaf: FieldRule | TraitRule | ConsentRule | PurchaseRule | EventRule, path: tuple[str, ...]) -> str:
+    def _leaf(
+        self, leaf: FieldRule | TraitRule | ConsentRule | PurchaseRule | EventRule | TagRule, path: tuple[str, ...]
+    ) -> str:
         match leaf:
             case FieldRule(name, test):
                 return self._test(self._column(name, path), test)
@@ -164,6 +172,8 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
                 customers, is_in = self._purchase(leaf), True
             case EventRule():
                 customers, is_in = self._event(leaf), True
+            case TagRule(tags):
+                customers, is_in = self._tag(tags), True
         return f"p.customer_id {'' if is_in else 'not '}in ({customers})"
 
     def _column(self, name: str, path: tuple[str, ...]) -> str:
@@ -238,6 +248,10 @@ join identities i on i.token = coalesce(e.user_token, e.anonymous_token)
   and e.known_at < coalesce(i.shared_from, {self.value(END_OF_TIME)})
 where {wanted} and not coalesce(list_contains(e.flags, 'test'), false)
   and not coalesce(list_contains(e.flags, 'no_consent'), false){self._least(event, leaf.least, "i.")}"""
+
+    def _tag(self, tags: Sequence[str]) -> str:
+        self.tags.update(tags)
+        return f"select customer_id from customer_tags where tag in ({', '.join(map(self.value, tags))})"
 
     def _window(self, days: int | None, moment: str, prefix: str = "") -> list[str]:
         """Conditions on a moment; those on `month` and the plain column let readers skip files."""

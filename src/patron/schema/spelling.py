@@ -1,5 +1,6 @@
-"""Names that were probably meant."""
+"""Names that were probably meant, and names as they are kept."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -13,3 +14,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     longer = [one for one in by_lower if len(typed) >= SHORTEST_PART and typed in one]
     close = longer if len(longer) == 1 else get_close_matches(typed, by_lower, n=1)
     return f"Did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def one_line(text: str) -> str:
+    """A name as it is kept and compared: composed characters (NFC), runs of blanks as one, none around it."""
+    return " ".join(unicodedata.normalize("NFC", text).split())

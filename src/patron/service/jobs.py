@@ -1,7 +1,7 @@
 """Work in the background: each job is a process of its own, that goes on when the page is closed or the server ends.
 
 Its row in the store says how far it is; a lock that the process holds says whether it lives. One run or preview at a
-time, and one import.
+time, one import, and one trial of a campaign.
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import Any
 
 from patron.govern import audit_log
 from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.storage.campaigns import campaign_of
 from patron.storage.jobs import (
     FAILED,
     FINISHED,
@@ -23,6 +24,7 @@ from patron.storage.jobs import (
     PREVIEW,
     RUN,
     RUNNING,
+    TRIAL,
     Job,
     Kind,
     add_job,
@@ -37,7 +39,7 @@ from patron.storage.work_lock import hold_work_lock
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.job_process"
 """What is run; by name, as a service imports no command."""
-LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,)}
+LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,), TRIAL: (TRIAL,)}
 """Kinds of which one job is under way at a time, by kind."""
 TIME_TO_START = timedelta(minutes=2)
 """A process that has not begun by then has died."""
@@ -72,6 +74,12 @@ def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, no
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     threading.Thread(target=_await, args=(shop, job, process), name=f"job {job.job_id}", daemon=True).start()
     return job
+
+
+def start_trial(shop: Shop, name: str, *, by: str, now: datetime) -> Job:
+    """Start the trial of a campaign's newest version on a simulated shop. Raises NotFound, WorkspaceBusy."""
+    saved = campaign_of(shop.store, name)
+    return start_job(shop, TRIAL, {"campaign": saved.name, "version": saved.version}, by=by, now=now)
 
 
 def _await(shop: Shop, job: Job, process: "subprocess.Popen[bytes]") -> None:

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from patron.schema.access_rights import Actor
 from patron.schema.errors import BadSegment, NoRunYet, NotFound
 from patron.schema.table_definition import TEXT
+from patron.storage.customer_tags import tags_version
 from patron.storage.last_run import last_run
 from patron.storage.past_shop import PastShop
-from patron.storage.segment_definitions import definitions
+from patron.storage.segment_definitions import definitions, tags_within
 from patron.storage.segment_query import member_ids
 from patron.storage.shop import Shop
 
@@ -63,8 +64,8 @@ _LOCK = threading.Lock()
 def visible_customers(shop: Shop, actor: Actor) -> VisibleCustomers | None:
     """Customers whom an actor sees; None is everybody.
 
-    They are the members of the segment of the actor's team, by its newest rule, as of the last run. Before any run, and
-    where the segment was deleted or cannot be read, it is nobody.
+    They are the members of the segment of the actor's team, by its newest rule and tags, as of the last run. Before any
+    run, and where the segment was deleted or cannot be read, it is nobody.
     """
     # why: who looks back sees of the past what they may see today, not who was in the segment then
     present = shop.present if isinstance(shop, PastShop) else shop
@@ -76,8 +77,10 @@ def _members(shop: Shop, segment: str) -> VisibleCustomers:
         view = last_run(shop)
     except NoRunYet:
         return _nobody(segment)
-    # why: a segment may be of others, whose newest rules count too
-    version = (view.run.run_id, view.run.as_of, repr(sorted(definitions(shop.store).items())))
+    # why: a segment may be of others, whose newest rules count too, and of tags, which change between runs
+    rules = repr(sorted(definitions(shop.store).items()))
+    tags = tags_version(shop.store, tags_within(shop.store, segment))
+    version = (view.run.run_id, view.run.as_of, rules, tags)
     with _LOCK:
         known = _KNOWN.setdefault(shop, {})
         if segment in known and known[segment][0] == version:

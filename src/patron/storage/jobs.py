@@ -13,8 +13,8 @@ from patron.storage.job_tables import JOBS, RUN_SCHEDULES
 from patron.storage.model_decisions import utc
 from patron.storage.store import Store, upsert
 
-Kind = Literal["run", "preview", "import"]
-RUN, PREVIEW, IMPORT = "run", "preview", "import"
+Kind = Literal["run", "preview", "import", "trial"]
+RUN, PREVIEW, IMPORT, TRIAL = "run", "preview", "import", "trial"
 WAITING, RUNNING, FINISHED, FAILED = "waiting", "running", "finished", "failed"
 UNDER_WAY = (WAITING, RUNNING)
 SCHEDULE = "schedule"

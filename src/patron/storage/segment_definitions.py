@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from patron.schema.errors import BadSegment, NotFound
 from patron.schema.segment_parser import parse_rule
-from patron.schema.segment_rules import Rule, rule_content, segments_of
+from patron.schema.segment_rules import Rule, rule_content, segments_of, tags_of
 from patron.schema.spelling import did_you_mean
 from patron.storage.access_tables import TEAMS
 from patron.storage.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
@@ -60,7 +60,17 @@ def history(store: Store, name: str) -> tuple[SegmentDefinition, ...]:
 def segments_within(store: Store, name: str) -> frozenset[str]:
     """A segment and those that it is made of, by their newest rules."""
     with store.begin() as connection:
+        return _within(_rules(connection), name)
+
+
+def tags_within(store: Store, name: str) -> frozenset[str]:
+    """Tags that a segment, or one that it is made of, names by their newest rules."""
+    with store.begin() as connection:
         rules = _rules(connection)
+    return frozenset[str]().union(*(tags_of(rules[one]) for one in _within(rules, name) & rules.keys()))
+
+
+def _within(rules: Mapping[str, Rule], name: str) -> frozenset[str]:
     within, waiting = {name}, [name]
     while waiting:
         rule = rules.get(waiting.pop())

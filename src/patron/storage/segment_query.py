@@ -13,6 +13,7 @@ from patron.schema.segment_parser import parse_rule
 from patron.schema.segment_rules import KnownNames, Rule, SegmentField, SegmentRule
 from patron.schema.segment_sql import SegmentQuery, SegmentScope, segment_query
 from patron.schema.tables import SEGMENT_FIELDS
+from patron.storage.customer_tags import tagged_customers
 from patron.storage.engine import literal
 from patron.storage.missing_forecasts import missing_forecasts
 from patron.storage.policy import PROFILING
@@ -29,6 +30,7 @@ def member_ids(snapshot: Snapshot, name: str, *, at: datetime | None = None) -> 
     """Customers (`customer_id`, sorted) whom the newest rule of a segment selects.
 
     Features, forecasts, orders and consents are those of the run; events count until `at`, by default the run's cutoff.
+    Tags are those of now.
     Raises NotFound, BadSegment for a rule that names what the run does not have.
     """
     scope = snapshot_scope(snapshot, at=at)
@@ -67,7 +69,7 @@ def run_features(view: Snapshot | StageView) -> Mapping[str, SegmentField]:
 
 
 def query_members(snapshot: Snapshot, query: SegmentQuery, sql: str, **tables: pa.Table) -> pa.Table:
-    """Run SQL over `members`, the rows of a segment's query, and over tables of the run."""
+    """Run SQL over `members`, the rows of a segment's query, and over tables of the run; tags are those of now."""
     clauses = [f"members as ({query.sql})"]
     if COMPUTED_FIELDS in query.sql:
         missing = {one.question for one in missing_forecasts(snapshot)}
@@ -75,7 +77,8 @@ def query_members(snapshot: Snapshot, query: SegmentQuery, sql: str, **tables: p
         profiling = literal(snapshot.policy.consent.purpose(PROFILING))
         computed = fields_query(answered, run_id=literal(snapshot.run.run_id), profiling=profiling)
         clauses.insert(0, f"{COMPUTED_FIELDS} as ({computed})")
-    return snapshot.query(f"with {', '.join(clauses)}\n{sql}", query.parameters, **tables)
+    tagged = tagged_customers(snapshot.store, query.tags)
+    return snapshot.query(f"with {', '.join(clauses)}\n{sql}", query.parameters, **tables, **tagged)
 
 
 def _has_fields(snapshot: Snapshot) -> bool:

@@ -1,6 +1,15 @@
 """Understand: run events into orders, products, customers and sessions, and into features as of a cutoff."""
 
-READS = ("events", "consent_ledger", "scores", "past_forecasts", "backtests", "trainings", "model_manifests")
+READS = (
+    "events",
+    "consent_ledger",
+    "customer_tags",
+    "scores",
+    "past_forecasts",
+    "backtests",
+    "trainings",
+    "model_manifests",
+)
 WRITES = (
     "token_pairs",
     "identities",

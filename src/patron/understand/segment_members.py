@@ -1,7 +1,8 @@
 """Who is a member of which segment from when to when, run by run: only stays that begin or end are written.
 
-A segment is evaluated at the run's cutoff by its newest rule, so that a changed rule moves people as of this run. A
-rule that names what the run does not have leaves its members as they were; `patron segment show` says what is wrong.
+A segment is evaluated at the run's cutoff by its newest rule, so that a changed rule moves people as of this run; tags
+that it names are those of now. A rule that names what the run does not have leaves its members as they were; `patron
+segment show` says what is wrong.
 """
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from patron.schema.segment_rules import SegmentRule
 from patron.schema.segment_sql import segment_query
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import SEGMENT_MEMBERS
+from patron.storage.customer_tags import tagged_customers
 from patron.storage.engine import literal, timestamp
 from patron.storage.missing_forecasts import is_answered
 from patron.storage.policy import PROFILING
@@ -65,7 +67,8 @@ def _members(view: StageView, lasting: pa.Table) -> pa.Table:
             parts.append(view.query(of_segment, lasting=lasting).cast(MEMBERS))
             continue
         sql = f"select $segment as segment, m.customer_id from ({query.sql}) m"
-        parts.append(view.query(sql, {**query.parameters, "segment": name}).cast(MEMBERS))
+        tagged = tagged_customers(view.declared_store, query.tags)
+        parts.append(view.query(sql, {**query.parameters, "segment": name}, **tagged).cast(MEMBERS))
     return pa.concat_tables(parts)
 
 

@@ -5,14 +5,21 @@ import re
 from datetime import UTC, datetime
 
 import httpx
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from patron.answers.customer_list import CustomerQuery, match_customers
+from patron.answers.customer_marks import marks_of
 from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
+from patron.commands.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.errors import BadCampaign
+from patron.service.jobs import carry_out
 from patron.storage.campaign_tables import MESSAGES
+from patron.storage.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
 BODY = "<h1>Hello</h1><script>alert(1)</script><a href='{{ unsubscribe_url }}'>no more</a>"
@@ -61,6 +68,45 @@ def test_a_segment_is_made_changed_compared_and_restored_by_forms_alone(client):
     assert (newest["rule"], len(earlier)) == (RULE, 2)
     listed = client.get("/segments?format=csv")
     assert (listed.headers["content-type"], "top of pages" in listed.text) == ("text/csv; charset=utf-8", True)
+
+
+def test_customers_picked_by_hand_become_a_segment_and_a_campaign_with_their_reach_before(client, made_shop):
+    ids = match_customers(made_shop, CustomerQuery()).customer_ids(7)
+    before = client.get("/customers/act", params={"do": "campaign", "id": ids[:3], "back": "/watch-list"}).text
+    assert re.search(r"<b>\d of 3 ", before.partition('id="reach"')[2])
+    assert "Nothing is sent before the campaign is planned and approved" in before
+    form = {"do": "segment", "name": " hand  picked ", "id": list(ids[:3])}
+    made = client.post("/customers/act", data=form)
+    assert made.headers["location"] == "/segments/hand%20picked?done=saved"
+    assert "Has the tag hand picked" in client.get("/segments/hand picked").text
+    added = client.post("/customers/act", data=form | {"id": list(ids[2:6])})
+    assert added.status_code == 303
+    assert client.get("/api/segments/hand picked").json()["totals"]["customer_count"] == 6
+    assert len(client.get("/api/segments/hand picked").json()["versions"]) == 1
+    how = {"message_channel": "sms", "message_topic": "offers", "do": "campaign"}
+    opened = client.post("/customers/act", data=form | how | {"name": "hand picked", "id": list(ids[6:])})
+    assert opened.headers["location"] == "/campaigns/new?segment=hand+picked&channel=sms&topic=offers"
+    campaign = client.get(opened.headers["location"]).text
+    assert '<option value="hand picked" selected>' in campaign
+    assert '<option value="sms" selected>' in campaign
+
+
+def test_a_segment_of_picked_customers_takes_no_others_name_and_needs_its_rights(client, made_shop):
+    save_segment(client, name="taken by a rule")
+    one = match_customers(made_shop, CustomerQuery()).customer_ids(1)[0]
+    before = marks_of(made_shop, [one])
+    for name, problem in (("taken by a rule", "with a rule of its own"), ("a/b", "no slash"), (" ", "1 to 40")):
+        refused = client.post("/customers/act", data={"do": "segment", "name": name, "id": one})
+        assert (refused.status_code, problem in refused.text) == (422, True), name
+        assert f'value="{name}"' in refused.text
+    agent = Actor("Sue", rights_of_user([Role.SERVICE_AGENT]))
+    with served(made_shop, agent) as url, httpx.Client(base_url=url, timeout=60) as served_agent:
+        assert "Start a campaign" not in served_agent.get("/customers").text
+        for action in ("segment", "campaign"):
+            assert served_agent.get(f"/customers/act?do={action}&id={one}").status_code == 403
+            sent = served_agent.post("/customers/act", data={"do": action, "name": "agents", "id": one})
+            assert sent.status_code == 403
+    assert marks_of(made_shop, [one]) == before
 
 
 def test_a_viewer_reads_and_changes_nothing(client, viewer):
@@ -114,7 +160,40 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     assert "script-src" not in policy
     draft = client.post("/campaigns/draft/message", data=campaign_form(name="", preview="en:text"))
     assert "no more" in draft.text
+    broken = campaign_form(name="", preview="en:text", body_en="{{ 1 | shout }} {{ unsubscribe_url }}")
+    framed = client.post("/campaigns/draft/message", params={"lang": "zh_CN"}, data=broken).text
+    assert "使用了不存在的过滤器" in framed
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
+
+
+def test_the_trial_of_a_campaign_is_followed_and_shown_in_numbers(client, viewer, made_shop):
+    save_segment(client)
+    client.post("/campaigns", data=campaign_form(name="on trial", budget="60"))
+    assert "Try it on a simulated shop" in client.get("/campaigns/on trial?lang=en").text
+    assert "Try it on a simulated shop" not in viewer.get("/campaigns/on trial").text
+    assert client.post("/campaigns/nobody's/try").status_code == 404
+    job = new_job(TRIAL, {"campaign": "on trial", "version": 1}, by="Cy", now=datetime.now(UTC))
+    with made_shop.store.begin() as connection:
+        add_job(connection, job)
+    busy = client.post("/campaigns/on trial/try")
+    assert (busy.status_code, "a job of the kind trial is under way" in busy.text) == (409, True)
+    assert f"/jobs/{job.job_id}" in busy.text
+
+    with pytest.raises(BadCampaign, match="lasts 29,706 days, and a trial plays at most 180"):
+        try_saved_campaign(made_shop, "on trial", 1, progress=lambda *_: None)
+
+    def work(_job, _progress):
+        estimate, unmet = MarginEstimate(123_400, -5_000, 250_000), "The incremental profit is 9.50, and at least 80.00"
+        figures = TrialFigures(1_000, 0, 640, estimate, estimate, 950, 1.5, (f"{unmet} is expected.",))
+        return msgspec.to_builtins(figures)
+
+    assert carry_out(made_shop, job.job_id, {TRIAL: work}, clock=lambda: datetime.now(UTC))
+    for page in (f"/jobs/{job.job_id}", "/campaigns/on trial"):
+        text = client.get(f"{page}?lang=en").text
+        assert all(one in text for one in ("640 messages in a shop of 1,000 simulated", "$1,234.00", "at least 80.00"))
+        assert "增量利润为 9.50" in client.get(f"{page}?lang=zh_CN").text
+    assert client.get("/campaigns/on trial?lang=en").status_code == 200
+    assert client.get("/api/campaigns/on trial").json()["trial"]["result"]["forecast"]["cents"] == 123_400
 
 
 def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made_shop):

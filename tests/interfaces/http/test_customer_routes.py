@@ -114,7 +114,8 @@ def test_the_rule_of_a_list_selects_who_is_listed(made_shop, query):
     view = made_shop.snapshot()
     rule = segment_rule(query, view.run.as_of, "UTC")
     assert count_rule(made_shop, rule).count == len(match_customers(made_shop, query).positions) > 0
-    assert segment_rule(CustomerQuery(tag="x", persona_id=1), view.run.as_of, "UTC") is None
+    assert segment_rule(CustomerQuery(owner="x", persona_id=1), view.run.as_of, "UTC") is None
+    assert segment_rule(CustomerQuery(tag="x"), view.run.as_of, "UTC") == {"all": [{"tag": "x"}]}
 
 
 def test_an_address_keeps_what_was_chosen_and_leaves_out_what_is_usual():

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from direct_client import DirectClient
 from known_people import AT, OPAQUE_ID, TEAM, add_known_people
 from patron.answers.decision_ledger import decision_of
+from patron.commands.customer_work import add_tag, remove_tag
 from patron.commands.save_segment import save_segment
 from patron.govern import audit_log
 from patron.interfaces.report import write_report
@@ -162,6 +163,32 @@ def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, 
     texts = [team.get(page).text for page in pages] + [team.get("/segments?format=csv").text]
     assert [number in text for text in texts] == [False] * 4
     assert team.get(f"{pages[0]}/members.csv").text.count("\n") == 1
+
+
+def test_a_team_learns_no_tag_of_others_and_sees_whoever_gets_the_tag_of_its_segment(people):
+    hidden, visible = people.hidden.customer_id, people.visible.customer_id
+    by = {"by": "Ada", "now": AT}
+    add_tag(people.shop, [hidden], "tag of others", **by)
+    add_tag(people.shop, [hidden, visible], "tag of both", **by)
+    save_segment(people.shop, {"name": "by tag", "rule": {"tag": "of a tagged team"}}, saved_by="Ada", now=AT)
+    add_tag(people.shop, [visible], "of a tagged team", **by)
+    member = Actor("Tom", TEAM_MEMBER.rights, user_id="0e", segment="by tag")
+    team = DirectClient(people.shop, member)
+    pages = ("/customers", "/segments/new", "/api/segment-fields", f"/customers/act?do=tag&id={visible}")
+    texts = [team.get(page).text for page in pages]
+    assert all("tag of both" in text and "tag of others" not in text for text in texts)
+    assert "tag of both (1)" in texts[0]
+    assert team.get("/api/customers").json()["total_count"] == 1
+    assert team.post("/api/segments/count", json={"rule": {"tag": "tag of others"}}).json()["count"] == 0
+    for form in ({"do": "untag", "tag": "of a tagged team "}, {"do": "segment", "name": "of a tagged team"}):
+        assert team.post("/customers/act", data=form | {"id": visible}).status_code == 403, (
+            "nobody changes whom they see"
+        )
+        assert team.post(f"/customers/{visible}/act", data=form).status_code in {403, 422}
+    add_tag(people.shop, [hidden], "of a tagged team", **by)
+    assert team.get("/api/customers").json()["total_count"] == 2
+    remove_tag(people.shop, [visible], "of a tagged team", **by)
+    assert [row["customer_id"] for row in team.get("/api/customers").json()["rows"]] == [hidden]
 
 
 def test_who_saves_a_segment_in_the_form_of_a_campaign_learns_whom_it_reaches_only_with_the_right_to_campaigns(

@@ -27,6 +27,7 @@ CONDITIONS = [
     {"consent": "marketing", "is": "granted"},
     {"bought": {"category": ["Tea", "Coffee"]}, "within_days": 180, "least": 2},
     {"event": "Product Viewed", "within_days": 1},
+    {"tag": ["VIP", "press"]},
     {"segment": "others"},
 ]
 RULES = st.recursive(
@@ -52,6 +53,8 @@ def test_conditions_read_as_sentences():
         "Lifecycle stage is one of: At risk, Lapsed",
     ]
     assert english[6] == "Bought category Tea or Coffee, at least 2 times, in the last 180 days"
+    assert english[8] == "Has the tag VIP or press"
+    assert writer("zh_CN").sentence({"tag": "VIP"}) == "有标签 VIP"
     assert writer("zh_CN").sentence(CONDITIONS[1]) == "未来 90 天流失概率不低于 40%"
     assert writer("en").sentence({"not": {"any": CONDITIONS[:2]}}).startswith("None of these holds: ")
 

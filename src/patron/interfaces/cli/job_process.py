@@ -1,4 +1,4 @@
-"""The process of one job that somebody started in the console: a run, the preview of one, or an import."""
+"""The process of one job that somebody started in the console: a run or its preview, an import, a campaign's trial."""
 
 import os
 import sys
@@ -12,11 +12,12 @@ import msgspec
 
 from patron.answers.run_history import run_facts
 from patron.commands.preview_run import preview_run
+from patron.commands.try_campaign import try_saved_campaign
 from patron.commands.uploaded_files import import_upload
 from patron.interfaces.cli.run_commands import parse_time
 from patron.run import run_loop
 from patron.service.jobs import Progress, carry_out
-from patron.storage.jobs import IMPORT, PREVIEW, RUN, Job
+from patron.storage.jobs import IMPORT, PREVIEW, RUN, TRIAL, Job
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -36,6 +37,7 @@ def main(folder: Path, job_id: str) -> int:
         RUN: lambda job, progress: _run(shop, job, progress),
         PREVIEW: lambda job, progress: _preview(shop, job, progress),
         IMPORT: lambda job, progress: _import(shop, job, progress),
+        TRIAL: lambda job, progress: _try(shop, job, progress),
     }
     try:
         return 0 if carry_out(shop, job_id, work, clock=lambda: datetime.now(UTC)) else FAILED
@@ -61,6 +63,11 @@ def _preview(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
 def _import(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
     summary = import_upload(shop, job.options, now=datetime.now(UTC), progress=progress)
     return msgspec.to_builtins(summary)
+
+
+def _try(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
+    trial = try_saved_campaign(shop, job.options["campaign"], job.options["version"], progress=progress)
+    return msgspec.to_builtins(trial.figures)
 
 
 def _cutoff(shop: Shop, job: Job, now: datetime) -> datetime:

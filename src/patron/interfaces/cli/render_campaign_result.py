@@ -88,22 +88,20 @@ def show_campaign_trial(trial: "CampaignTrial", shop: "ShopSettings", *, json: b
     if json:
         output.as_json({"is_as_expected": trial.is_as_expected, "trial": trial})
         return
-    formats, played = Formats("en", shop.currency, shop.time_zone), trial.played
-    forecast, best = played.plan.forecast, played.result.effects[-1] if played.result.effects else None
+    formats, found = Formats("en", shop.currency, shop.time_zone), trial.figures
     output.say(
         f"{trial.campaign} on a simulated shop of {trial.customers:,} customers, seed {trial.seed}", style="bold"
     )
     rows = [
-        ("forecast", formats.money(forecast.margin_cents), _interval(forecast.low_cents, forecast.high_cents, formats)),
-        ("truth", formats.money(played.truth_total_cents), ""),
+        (name, formats.money(one.cents), _interval(one.low_cents, one.high_cents, formats))
+        for name, one in (("forecast", found.forecast), ("measured (95 %)", found.measured))
+        if one is not None
     ]
-    if best is not None:
-        interval = _interval(best.total_low_cents, best.total_high_cents, formats)
-        rows.insert(1, ("measured (95 %)", formats.money(best.total_cents), interval))
+    rows.append(("truth", formats.money(found.truth_cents), ""))
     output.grid(
-        f"Incremental margin of {played.plan.message_count:,} messages", ("", "in total", "interval"), rows, numbers=2
+        f"Incremental margin of {found.message_count:,} messages", ("", "in total", "interval"), rows, numbers=2
     )
-    output.say(f"truth per customer: {formats.money(played.truth_cents)}")
+    output.say(f"truth per customer: {formats.money(found.truth_each_cents)}")
     for sentence in trial.unmet:
         output.say(sentence, style="bold red")
 

@@ -102,7 +102,12 @@ def show_names(names: SegmentNames, *, json: bool) -> None:
         return
     rows = [(one.name, one.kind, one.unit, one.meaning or "feature", ", ".join(one.choices)) for one in names.fields]
     output.grid("{ field = ..., op = ..., value = ... }", ("field", "kind", "unit", "meaning", "values"), rows)
-    for title, listed in (("trait", names.traits), ("event", names.events), ("segment", names.segments)):
+    for title, listed in (
+        ("trait", names.traits),
+        ("event", names.events),
+        ("segment", names.segments),
+        ("tag", names.tags),
+    ):
         output.say(f"{{ {title} = ... }}: {', '.join(listed) or 'none yet'}")
     output.say("{ bought = { product | category | brand = ... } }, { consent = ..., is = ... }: any of the shop's")
 

@@ -157,7 +157,7 @@ def compare(
 
 @segment.command()
 def fields(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
-    """List what a rule may name: forecasts, scores, features, traits, events and other segments.
+    """List what a rule may name: forecasts, scores, features, traits, events, other segments and tags.
 
     Example: patron segment fields --workspace shop
     """

@@ -133,7 +133,7 @@ def draft_message(request: Request) -> Response:
             shop_of(request), template[language], language=language, offer=offer, now=datetime.now(UTC)
         )
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(message, is_text=way == "text", subject=message.subject)
 
 
@@ -279,7 +279,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         formats=FORMATS,
         topics=[(code, topic.name(texts.locale)) for code, topic in shop.policy.topics.items()],
         offers=[offer.id for offer in shop.policy.offers],
-        options=builder_options(console, texts),
+        options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
         saved_segment=saved_segment,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.campaign_list import (
     CampaignDetail,
@@ -47,7 +47,8 @@ from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.schema.access_rights import Action, Area
-from patron.schema.errors import NotFound, PatronError
+from patron.schema.errors import NotFound, PatronError, WorkspaceBusy
+from patron.service.jobs import start_trial
 from patron.storage.campaign_file import Template
 from patron.storage.campaigns import CAMPAIGN, STATES
 
@@ -216,7 +217,7 @@ def message(request: Request, name: str, language: str) -> Response:
         offer = next(iter(content["offers"]), "")
         shown = sample_message(shop_of(request), template, language=language, offer=offer, now=datetime.now(UTC))
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
 
 
@@ -229,7 +230,7 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
             raise NotFound("the customer is not among yours", where="customer")
         shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), is_masked=True)
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
 
 
@@ -273,6 +274,17 @@ def plan(request: Request, name: str) -> Response:
     except PatronError as error:
         return _page(request, name, error)
     return after(CAMPAIGN, name, "planned")
+
+
+@router.post("/campaigns/{name}/try")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def try_campaign(request: Request, name: str) -> Response:
+    """Try it on a simulated shop, in the background."""
+    try:
+        job = start_trial(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+    except WorkspaceBusy as error:
+        return _page(request, name, error)
+    return RedirectResponse(f"/jobs/{job.job_id}", 303)
 
 
 add_life_pages(router, CAMPAIGN, page=_page, approval=_approval)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -22,19 +23,38 @@ from patron.commands.customer_work import (
     remove_tag,
     snooze,
 )
+from patron.commands.message_reach import reach_of_customers
+from patron.commands.segment_by_tag import segment_by_tag
+from patron.interfaces.console.campaign_form_pages import CHANNELS
 from patron.interfaces.console.customer_options import OPTIONS
 from patron.interfaces.console.customer_pages import filters_of, names_of
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.console.segment_pages import path_of
+from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.customer_filters import CustomerFilters, read_filters
-from patron.interfaces.http.customer_scope import require_visible
+from patron.interfaces.http.customer_scope import (
+    refuse_scope_change,
+    refuse_scope_tag,
+    require_visible,
+    rows_of,
+    visible_of,
+)
+from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.list_access import ListAccess
-from patron.schema.access_rights import Action, Area
-from patron.schema.errors import BadRequest
+from patron.schema.access_rights import Action, Area, Right
+from patron.schema.errors import BadRequest, PatronError
 from patron.storage.task_policy import PLAYBOOKS
 
 router = APIRouter(route_class=GuardedRoute)
-ACTIONS = ("tag", "untag", "owner", "task", "snooze", "unsnooze")
+SEGMENT, CAMPAIGN = "segment", "campaign"
+ACTIONS = ("tag", "untag", "owner", "task", "snooze", "unsnooze", SEGMENT, CAMPAIGN)
+RIGHTS = {
+    SEGMENT: (Right(Action.ACT, Area.SEGMENTS),),
+    CAMPAIGN: (Right(Action.ACT, Area.SEGMENTS), Right(Action.ACT, Area.CAMPAIGNS)),
+}
+"""Rights that an action needs next to that to work with customers."""
+MESSAGE = ("message_channel", "message_topic")
+"""Parameters of how the customers of a campaign are written to; `channel` is a filter of the list."""
 BACK = ("/customers", "/watch-list", "/tasks")
 """Pages that an action returns to."""
 SNOOZE_DAYS = 30
@@ -48,13 +68,25 @@ NAMED = 5
 def prepare(request: Request) -> Response:
     """What is about to happen, and to whom."""
     parameters = request.query_params
-    filters = filters_of(request, "do", "id", "everything", "back")
-    action, back = parameters.get("do", ""), parameters.get("back", "")
-    if action not in ACTIONS:
-        raise BadRequest(422, "is not an action", where="do", todo=f"It is one of {', '.join(ACTIONS)}.")
+    filters = filters_of(request, "do", "id", "everything", "back", *MESSAGE)
     chosen = [] if parameters.get("everything") else parameters.getlist("id")
     if not chosen and not parameters.get("everything"):
-        return RedirectResponse(_back(back), 303)
+        return RedirectResponse(_back(parameters.get("back", "")), 303)
+    return _prepare(request, parameters, chosen, filters)
+
+
+def _prepare(
+    request: Request,
+    fields: Mapping[str, str],
+    chosen: Sequence[str],
+    filters: CustomerFilters,
+    error: PatronError | None = None,
+) -> Response:
+    """The page before an action, also with what is wrong with its form."""
+    action, back = fields.get("do", ""), fields.get("back", "")
+    if action not in ACTIONS:
+        raise BadRequest(422, "is not an action", where="do", todo=f"It is one of {', '.join(ACTIONS)}.")
+    _require_rights(request, action)
     console: Console = request.app.state.console
     shop, access = console.answers.shop, ListAccess(request)
     shop.reload_settings()
@@ -66,7 +98,12 @@ def prepare(request: Request) -> Response:
         request,
         "customer_action.html",
         here="watch_list" if back.startswith("/watch-list") else "customers",
+        status=status_of(error) if error else 200,
+        fragments={"chosen-reach": "_chosen_reach.html"},
         action=action,
+        error=error,
+        segment_name=fields.get("name", ""),
+        **(_message_facts(request, fields, chosen or _everybody(access, filters)) if action == CAMPAIGN else {}),
         count=min(listing.total_count, MOST_CUSTOMERS),
         total=listing.total_count,
         listing=listing,
@@ -74,8 +111,9 @@ def prepare(request: Request) -> Response:
         contacts=names_of(request, first),
         chosen=chosen,
         kept="" if chosen else filters.address(""),
+        filters=filters,
         back=_back(back),
-        tags=list_tags(shop),
+        tags=list_tags(shop, only=rows_of(visible_of(request))),
         staff=list_staff(shop),
         playbooks=(*PLAYBOOKS, *([BY_REASON] if shop.policy.tasks.playbooks and listing.total_count > 1 else [])),
         task_policy=shop.policy.tasks,
@@ -90,17 +128,62 @@ def prepare(request: Request) -> Response:
 def act(request: Request) -> Response:
     """Do it, and return to the list."""
     form = form_of(request)
-    chosen = [str(value) for value in request.state.form.getlist("id")]
+    picked = [str(value) for value in request.state.form.getlist("id")]
     access = ListAccess(request)
-    if not chosen and "kept" not in form:
+    if not picked and "kept" not in form:
         raise BadRequest(422, "chooses no customer", where="id", todo="Choose customers in the list.")
-    if not chosen:
-        filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
-        chosen = _everybody(access, filters)
+    filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
+    chosen = picked or _everybody(access, filters)
     for customer_id in chosen:
         require_visible(request, [customer_id])
+    if form.get("do") in RIGHTS:
+        try:
+            return _make_segment(request, form, chosen)
+        except PatronError as error:
+            return _prepare(request, form, picked, filters, error)
     done = carry_out(request, form, chosen, access)
     return RedirectResponse(with_done(_back(form.get("back", "")), *done), 303)
+
+
+def _require_rights(request: Request, action: str) -> None:
+    for right in RIGHTS.get(action, ()):
+        actor_of(request).require(right)
+
+
+def _message_facts(request: Request, fields: Mapping[str, str], ids: Sequence[str]) -> dict[str, Any]:
+    """How customers may be written to, and how many of them."""
+    console: Console = request.app.state.console
+    shop, texts = console.answers.shop, console.words(request)
+    channel, topic = (fields.get(name, "") for name in MESSAGE)
+    channel = channel if channel in CHANNELS else CHANNELS[0]
+    topic = topic if topic in shop.policy.topics else next(iter(shop.policy.topics), "")
+    reach, reach_error = None, ""
+    try:
+        reach = reach_of_customers(shop, ids, channel=channel, topic=topic, now=datetime.now(UTC))
+    except PatronError:
+        reach_error = texts("reach.unknown")
+    return {
+        "reach": reach,
+        "reach_error": reach_error,
+        "message_channel": channel,
+        "message_topic": topic,
+        "message_channels": [(code, texts.code("channel", code)) for code in CHANNELS],
+        "message_topics": [(code, one.name(texts.locale)) for code, one in shop.policy.topics.items()],
+    }
+
+
+def _make_segment(request: Request, form: Mapping[str, str], ids: Sequence[str]) -> Response:
+    """Make a segment of customers, and show it or open the form of a campaign. Raises BadRequest, BadSegment."""
+    action, name = form["do"], form.get("name", "")
+    _require_rights(request, action)
+    refuse_scope_change(request, name)
+    refuse_scope_tag(request, name)
+    shop = request.app.state.console.answers.shop
+    made = segment_by_tag(shop, ids, name, by=step_actor_of(request), now=datetime.now(UTC))
+    if action == SEGMENT:
+        return RedirectResponse(f"{path_of(made.name)}?done=saved", 303)
+    message = zip(("channel", "topic"), (form.get(one, "") for one in MESSAGE), strict=True)
+    return RedirectResponse(f"/campaigns/new?{urlencode({'segment': made.name, **dict(message)})}", 303)
 
 
 def carry_out(
@@ -112,10 +195,12 @@ def carry_out(
     """
     shop, by, now = access.answers.shop, step_actor_of(request), datetime.now(UTC)
     match form.get("do", ""):
-        case "tag":
-            return "tagged", add_tag(shop, ids, form.get("tag", ""), by=by, now=now)
-        case "untag":
-            return "untagged", remove_tag(shop, ids, form.get("tag", ""), by=by, now=now)
+        case "tag" | "untag" as action:
+            tag = form.get("tag", "")
+            refuse_scope_tag(request, tag)
+            if action == "untag":
+                return "untagged", remove_tag(shop, ids, tag, by=by, now=now)
+            return "tagged", add_tag(shop, ids, tag, by=by, now=now)
         case "owner":
             return "assigned", assign_owner(shop, ids, form.get("owner", ""), by=by, now=now)
         case "task":

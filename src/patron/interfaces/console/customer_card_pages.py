@@ -27,7 +27,7 @@ from patron.interfaces.console.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.portrait_texts import portrait_sentences
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import require_visible
+from patron.interfaces.http.customer_scope import require_visible, rows_of, visible_of
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -104,7 +104,7 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
         "view": view,
         "work": customer_work(shop, customer_id, reader=reader_of(request, is_revealed=is_revealed), now=now),
         "staff": {one.user_id: one.name for one in list_staff(shop)},
-        "tags": list_tags(shop),
+        "tags": list_tags(shop, only=rows_of(visible_of(request))),
         "playbooks": PLAYBOOKS,
         "outcomes": OUTCOMES,
         "snooze_reasons": SNOOZE_REASONS,

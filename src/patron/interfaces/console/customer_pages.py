@@ -17,7 +17,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segment_links import segment_link
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs
 from patron.interfaces.http.customer_filters import COLUMNS, PARAMETERS, CustomerFilters, read_filters
-from patron.interfaces.http.customer_scope import visible_of
+from patron.interfaces.http.customer_scope import rows_of, visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_access import ListAccess
 from patron.schema.access_rights import Action, Area
@@ -97,7 +97,7 @@ def _list(request: Request, filters: CustomerFilters, *, matches: tuple[str, ...
         "contacts": names_of(request, ids),
         "marks": marks_of(shop, ids),
         "no_marks": Marks(),
-        "tags": list_tags(shop),
+        "tags": list_tags(shop, only=rows_of(visible_of(request))),
         "staff": {one.user_id: one.name for one in list_staff(shop)},
         "nobody": NOBODY,
         "matches": matches,

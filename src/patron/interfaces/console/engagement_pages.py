@@ -18,6 +18,7 @@ from patron.commands.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access_control import actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.i18n.refusal_texts import refusal_text
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadRequest, PatronError
@@ -180,12 +181,13 @@ def message_page(message: Any, *, is_text: bool, subject: str) -> Response:
     return HTMLResponse(message.html[:start] + head + message.html[start:], headers=FRAMED)
 
 
-def refused_message(error: PatronError) -> Response:
-    """What stands in the frame of a message that cannot be rendered."""
-    text = html.escape(
-        " ".join(filter(None, [f"{error.what} ({error.where})" if error.where else error.what, error.todo]))
-    )
-    return HTMLResponse(f'<p style="font:14px sans-serif;padding:8px 12px">{text}</p>', 200, headers=FRAMED)
+def refused_message(request: Request, error: PatronError) -> Response:
+    """What stands in the frame of a message that cannot be rendered, in the reader's language."""
+    texts = request.app.state.console.words(request)
+    where = f" ({html.escape(error.where)})" if error.where else ""
+    text = f"{refusal_text(error.what, texts)}{where} {refusal_text(error.todo, texts)}"
+    style = "font:14px sans-serif;padding:8px 12px"
+    return HTMLResponse(f'<p lang="{texts.html_language}" style="{style}">{text}</p>', 200, headers=FRAMED)
 
 
 def framing(answer: Response) -> Response:

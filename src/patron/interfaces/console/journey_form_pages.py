@@ -29,7 +29,7 @@ from patron.interfaces.console.engagement_pages import after, framing, message_p
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.rule_options import builder_options
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.customer_scope import refuse_scope_change
+from patron.interfaces.http.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -72,12 +72,12 @@ def new_journey(request: Request) -> Response:
 def _fields_of_example(request: Request, name: str) -> Fields:
     """Fields of a ready-made journey; without a name those of an empty one. Raises NotFound."""
     zone = ZoneInfo(shop_of(request).settings.shop.time_zone)
-    text = journey_text(name or "abandoned_cart", datetime.now(UTC).astimezone(zone))
+    locale = shop_of(request).settings.shop.locale
+    text = journey_text(name or "abandoned_cart", datetime.now(UTC).astimezone(zone), locale)
     content = Journey.of(tomllib.loads(text), where=name).model_dump(mode="json")
     if name:
         title = request.app.state.console.words(request).code("journey_example", name)
         return fields_of(content) | {"name": title}
-    locale = shop_of(request).settings.shop.locale
     step = {"do": "send", "template": {locale: starting_template(locale)}}
     return fields_of(content) | {"name": "", "steps": json.dumps([step], ensure_ascii=False)}
 
@@ -135,9 +135,9 @@ def draft_message(request: Request) -> Response:
             shop_of(request), step.template[language], language=language, offer=step.offer, now=datetime.now(UTC)
         )
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     except (ValueError, KeyError):  # why: a step that is not written to its end
-        return refused_message(BadJourney("has no text in this language", where=language))
+        return refused_message(request, BadJourney("has no text in this language", where=language))
     return message_page(message, is_text=False, subject=message.subject)
 
 
@@ -260,7 +260,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         topics=[(code, topic.name(texts.locale)) for code, topic in policy.topics.items()],
         events=segment_names(shop).events,
         editor=editor,
-        options=builder_options(console, texts),
+        options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
         error=error,

@@ -168,7 +168,7 @@ def message(request: Request, name: str, number: int, language: str) -> Response
             shop_of(request), step.template[language], language=language, offer=step.offer, now=datetime.now(UTC)
         )
     except PatronError as error:
-        return refused_message(error)
+        return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
 
 

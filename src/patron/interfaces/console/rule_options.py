@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from patron.answers.rule_choices import RuleChoices, rule_choices
 from patron.answers.saved_segments import SegmentNames, segment_names
 from patron.interfaces.console.page_frame import Console
@@ -43,10 +45,10 @@ def group_of(name: str) -> str:
     return next((group for group, some in WORDS_OF_GROUPS.items() if any(one in words for one in some)), "other")
 
 
-def builder_options(console: Console, texts: Words) -> dict[str, Any]:
-    """All that the builder needs, as JSON."""
+def builder_options(console: Console, texts: Words, *, only: pa.Table | None = None) -> dict[str, Any]:
+    """All that the builder needs, as JSON; `only` offers tags of these customers."""
     shop = console.answers.shop
-    names = segment_names(shop)
+    names = segment_names(shop, only=only)
     try:
         choices = console.answers.cached("rule choices", lambda: rule_choices(shop))
     except NoRunYet:
@@ -58,7 +60,7 @@ def builder_options(console: Console, texts: Words) -> dict[str, Any]:
         "segments": names.segments,
         "purposes": [[one, texts.code("purpose", one)] for one in (*PURPOSES, *shop.policy.topics)],
         "answers": [[one, texts(f"rule.consent.{one}")] for one in ANSWERS],
-        "values": {"category": choices.categories, "brand": choices.brands, "product": ()},
+        "values": {"category": choices.categories, "brand": choices.brands, "product": (), "tag": names.tags},
         "operators": _operators(texts),
         "flags": [[True, texts("rule.yes")], [False, texts("rule.no")]],
         "texts": {code: texts(f"builder.{code}") for code in BUILDER_TEXTS if code not in {"count", "count_alone"}}
@@ -74,7 +76,9 @@ def _groups(names: SegmentNames, choices: RuleChoices, writer: RuleTexts) -> Ite
     listed: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
     for one in names.fields:
         listed[group_of(one.name)].append(_field(one, choices.fields, writer))
-    history = [{"id": kind, "label": texts(f"builder.subject.{kind}")} for kind in ("bought", "event", "consent")]
+    history = [
+        {"id": kind, "label": texts(f"builder.subject.{kind}")} for kind in ("bought", "event", "consent", "tag")
+    ]
     history += [{"id": "segment", "label": texts("builder.subject.segment")}] if names.segments else []
     for group in GROUPS[:2]:
         yield {"label": texts(f"builder.group.{group}"), "items": listed[group]}

@@ -29,7 +29,7 @@ from patron.interfaces.http.work_routes import runs_of
 from patron.schema.access_rights import Action, Area
 from patron.schema.errors import BadQuery, NoRunYet, PatronError
 from patron.service.jobs import look_up_job, start_job
-from patron.storage.jobs import IMPORT, PREVIEW, RUN, SCHEDULE, Job, Kind
+from patron.storage.jobs import IMPORT, PREVIEW, RUN, SCHEDULE, TRIAL, Job, Kind
 from patron.storage.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
@@ -201,14 +201,22 @@ def job(request: Request, job_id: str) -> Response:
     return console.page(
         request,
         "job.html",
-        here="ingestion" if facts.kind == IMPORT else "runs",
+        here={IMPORT: "ingestion", TRIAL: "campaigns"}.get(facts.kind, "runs"),
         twin=f"/api/jobs/{quote(job_id)}",
         fragments={"job": "_job.html"},
         job=facts,
         actor_name=_actor_name(console, request),
+        back=_page_of(facts),
         compared=_preview_comparison(console, facts),
         undated_refunds=_undated_refunds(facts),
     )
+
+
+def _page_of(facts: Job) -> str:
+    """Address of the page that a job was started on."""
+    if facts.kind == IMPORT:
+        return f"/ingestion/upload/{facts.options['upload_id']}"
+    return f"/campaigns/{quote(facts.options['campaign'], safe='')}" if facts.kind == TRIAL else "/runs"
 
 
 def _undated_refunds(facts: Job) -> str:

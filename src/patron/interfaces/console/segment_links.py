@@ -17,7 +17,7 @@ FIELDS = {
     "paid_cents": "paid_cents_lifetime",
 }
 DAYS = {"first_order_at": "days_since_first_order", "last_order_at": "days_since_last_order"}
-NOT_IN_RULES = ("search", "action", "channel", "tag", "owner", "is_at_risk", "value_at_risk_cents")
+NOT_IN_RULES = ("search", "action", "channel", "owner", "is_at_risk", "value_at_risk_cents")
 """Filters that no rule can have."""
 
 
@@ -48,6 +48,8 @@ def _plain_parts(query: CustomerQuery) -> Iterator[dict[str, Any]]:
         yield {"trait": "country", "op": "==", "value": query.country}
     if query.consent:
         yield {"consent": "marketing", "is": query.consent}
+    if query.tag:
+        yield {"tag": query.tag}
     for kind in ("category", "product"):
         if name := getattr(query, kind):
             yield {"bought": {kind: name}}

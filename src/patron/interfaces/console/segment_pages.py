@@ -248,7 +248,7 @@ def _builder(
         here="segments",
         twin="/api/segment-fields",
         status=status_of(error) if error else 200,
-        options=builder_options(console, console.words(request)),
+        options=builder_options(console, console.words(request), only=rows_of(visible_of(request))),
         form={name: form.get(name, "") for name in ("name", "folder", "note", "rule", "of")},
         folders=sorted({line.folder for line in lines if line.folder}),
         counted=counted,

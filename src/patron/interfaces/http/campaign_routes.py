@@ -19,8 +19,10 @@ from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.life_routes import Name, StepBody, VersionState, add_life_routes
 from patron.schema.access_rights import Action, Area
+from patron.service.jobs import start_trial
 from patron.storage.campaign_file import Campaign
 from patron.storage.campaigns import CAMPAIGN
+from patron.storage.jobs import Job
 
 Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]
 
@@ -91,6 +93,13 @@ def plan(request: Request, name: Name, body: StepBody) -> CampaignPlan:
 def result(request: Request, name: Name, body: StepBody) -> CampaignResult:
     """Measure against the holdout by the last run; before the end this is the result so far."""
     return measure_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+@steps.post("/{name}/trial")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def trial(request: Request, name: Name, body: StepBody) -> Job:
+    """Try the newest version on a simulated shop whose truth is known, in the background: some minutes."""
+    return start_trial(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
 
 
 add_life_routes(steps, CAMPAIGN)

@@ -9,9 +9,11 @@ from patron.commands.resolve_person import PersonIdentifier, customer_ids_of_per
 from patron.schema.access_rights import Actor
 from patron.schema.customer_contacts import unknown_customer
 from patron.schema.errors import NotAllowed
+from patron.schema.spelling import one_line
 from patron.service.visible_customers import VisibleCustomers, visible_customers
-from patron.storage.segment_definitions import segments_within
+from patron.storage.segment_definitions import segments_within, tags_within
 
+UNRESTRICTED = "Ask somebody whose team is not restricted by it."
 PARAMETER = "customer_id"
 """Name of every path parameter, form field and query parameter that holds an opaque id."""
 
@@ -38,7 +40,14 @@ def refuse_scope_change(request: Request, segment: str) -> None:
     actor: Actor | None = request.state.actor
     if actor and actor.segment and segment in segments_within(request.app.state.answers.shop.store, actor.segment):
         what = "this segment says which customers your team sees"
-        raise NotAllowed(403, what, where=segment[:100], todo="Ask somebody whose team is not restricted by it.")
+        raise NotAllowed(403, what, where=segment[:100], todo=UNRESTRICTED)
+
+
+def refuse_scope_tag(request: Request, tag: str) -> None:
+    """Refuse such a reader to give or take a tag that this segment names. Raises NotAllowed."""
+    actor: Actor | None = request.state.actor
+    if actor and actor.segment and one_line(tag) in tags_within(request.app.state.answers.shop.store, actor.segment):
+        raise NotAllowed(403, "this tag says which customers your team sees", where=tag[:40], todo=UNRESTRICTED)
 
 
 def require_visible_customers(request: Request) -> None:

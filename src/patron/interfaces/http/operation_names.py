@@ -11,6 +11,7 @@ NAMES = {
     "GET /api/recommendations/preview": "preview_recommendations",
     "POST /api/campaigns": "save_campaign",
     "POST /api/campaigns/{name}/result": "measure_campaign",
+    "POST /api/campaigns/{name}/trial": "try_campaign",
     "POST /api/customers/lookup": "look_up_customer",
     "POST /api/customers/search": "search_customers",
     "POST /api/customers/{customer_id}/reveal": "reveal_contacts",

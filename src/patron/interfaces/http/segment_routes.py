@@ -100,8 +100,8 @@ def segments(request: Request) -> tuple[SegmentLine, ...]:
 @router.get("/segment-fields")
 @needs(Action.READ, Area.SEGMENTS)
 def fields(request: Request) -> SegmentNames:
-    """What a rule may name: fields, traits, events and other segments."""
-    return segment_names(answers_of(request).shop)
+    """What a rule may name: fields, traits, events, other segments and tags."""
+    return segment_names(answers_of(request).shop, only=rows_of(visible_of(request)))
 
 
 @router.post("/segments/count")

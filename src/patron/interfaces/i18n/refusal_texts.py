@@ -16,7 +16,14 @@ FAMILY = "refusal."
 SEPARATOR, JOINT = "; ", "\uff1b"
 REASONS = "reasons"
 """The place of a sentence that holds sentences itself."""
+VALUE = f"(?:(?!{SEPARATOR}).)+?"
+"""What stands in any other place: not what is between problems, which would swallow those next to one that is known."""
+LONGEST, DEEPEST = 2_000, 3
+"""Characters of a sentence that is looked up, and how deep sentences hold others."""
+CODES = ("state", "step", "job")
+"""Places that hold a code; names of codes are in the family of that name."""
 ENGLISH = "en"
+ENGLISH_MARK = Markup('<span lang="en">{}</span>')
 
 
 @cache
@@ -30,35 +37,55 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", text)
-    literal = (re.escape(part) if place % 2 == 0 else f"(?P<{part}>.+?)" for place, part in enumerate(parts))
-    return re.compile("".join(literal), re.DOTALL)
+    parts = [
+        f"(?P<{part}>{'.+?' if part == REASONS else VALUE})" if place % 2 else re.escape(part)
+        for place, part in enumerate(re.split(r"\{(\w+)\}", text))
+    ]
+    return re.compile("".join(parts), re.DOTALL)
 
 
-def translate(text: str, texts: Words) -> str | None:
+def translate(text: str, texts: Words, depth: int = 0) -> str | None:
     """A sentence of an error, or a list of them, in the reader's language; None where one is not known."""
-    parts = [_sentence(part, texts) for part in text.split(SEPARATOR)]
+    parts = [_sentence(part, texts, depth) for part in text.split(SEPARATOR)]
     if None not in parts:
         return JOINT.join(part for part in parts if part)
-    return _sentence(text, texts)
+    return _sentence(text, texts, depth)
 
 
-def _sentence(text: str, texts: Words) -> str | None:
+def _sentence(text: str, texts: Words, depth: int = 0) -> str | None:
+    if len(text) > LONGEST or depth > DEEPEST:
+        return None
     for key, pattern in _patterns():
         if match := pattern.fullmatch(text):
-            values = match.groupdict()
+            values = {name: _code_name(name, value, texts) for name, value in match.groupdict().items()}
             if REASONS in values:
-                values[REASONS] = translate(values[REASONS], texts) or values[REASONS]
+                reasons = translate(values[REASONS], texts, depth + 1)
+                if reasons is None:
+                    continue
+                values[REASONS] = reasons
             return texts(key, **values)
     return None
 
 
+def _code_name(place: str, value: str, texts: Words) -> str:
+    """The name of a code, such as that of the state "a draft"; what is none stays."""
+    name = texts.texts.get(f"{place}.{value.removeprefix('a ')}") if place in CODES else None
+    return name if isinstance(name, str) else value
+
+
 def refusal_text(text: str, texts: Words) -> Markup:
-    """What an error says for a page: translated, or in English and marked as English."""
+    """What an error says for a page: each problem translated, or in English and marked as English."""
     if texts.locale == ENGLISH or not text:
         return Markup.escape(text)
-    translated = translate(text, texts)
-    return Markup.escape(translated) if translated else Markup('<span lang="en">{}</span>').format(text)
+    if translated := translate(text, texts):
+        return Markup.escape(translated)
+    parts = text.split(SEPARATOR)
+    known = [_sentence(part, texts) for part in parts] if len(parts) > 1 else [None]
+    if not any(known):
+        return ENGLISH_MARK.format(text)
+    return Markup(JOINT).join(  # noqa: S704 - a mark of ours
+        one or ENGLISH_MARK.format(part) for one, part in zip(known, parts, strict=True)
+    )
 
 
 def refusal_line(what: str, todo: str, texts: Words) -> Markup:

@@ -106,6 +106,8 @@ class RuleTexts:
             return self.texts("rule.consent", purpose=self.texts.code("purpose", rule["consent"]), answer=answer)
         if "segment" in rule:
             return self.texts("rule.segment", name=rule["segment"])
+        if "tag" in rule:
+            return self.texts("rule.tag", what=self._any_of(rule["tag"]))
         if "event" in rule:
             return self.texts("rule.event", name=rule["event"], window=self._window(rule))
         bought = [self._bought(kind, rule["bought"][kind]) for kind in BOUGHT if kind in rule["bought"]]
@@ -126,9 +128,11 @@ class RuleTexts:
         return self.texts(f"rule.op.{OPERATOR_CODES[op]}", name=shown, value=listed)
 
     def _bought(self, kind: str, values: object) -> str:
+        return self.texts(f"rule.bought.{kind}", what=self._any_of(values))
+
+    def _any_of(self, values: object) -> str:
         listed = values if isinstance(values, list | tuple) else [values]
-        joined = self.texts("rule.or").join(str(one) for one in listed)
-        return self.texts(f"rule.bought.{kind}", what=joined)
+        return self.texts("rule.or").join(str(one) for one in listed)
 
     def _window(self, rule: Mapping[str, Any]) -> str:
         least, days = rule.get("least", 1), rule.get("within_days")

@@ -6,9 +6,9 @@ const make = (tag, values = {}, ...children) => {
   for (const [name, value] of Object.entries(values)) {
     if (name === "on") for (const [event, act] of Object.entries(value)) made.addEventListener(event, act);
     else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== undefined && value !== null) made.setAttribute(name, value);
+    else if (value !== false && value != null) made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  made.append(...children.filter((child) => child != null));
   return made;
 };
 const option = (value, label, chosen) => make("option", { value, selected: String(value) === String(chosen) }, label);
@@ -72,10 +72,16 @@ class SegmentBuilder extends HTMLElement {
     this.timer = setTimeout(() => this.count(), 350);
   }
 
+  // Draws anew, with the focus on a part.
+  redraw(node) {
+    this.focusOn = this.idOf(node);
+    this.changed(true);
+  }
+
   draw() {
     this.view.replaceChildren(this.group(this.root, null));
     if (this.focusOn) {
-      this.view.querySelector(`[data-node="${this.focusOn}"] select, [data-node="${this.focusOn}"] button`)?.focus();
+      this.view.querySelector(`[data-node="${this.focusOn}"] :is(select, button)`)?.focus();
       this.focusOn = "";
     }
   }
@@ -106,10 +112,9 @@ class SegmentBuilder extends HTMLElement {
     if (!parent && !node.parts.length) body.append(make("p", { class: "note" }, t.everybody));
     const add = (part) => {
       node.parts.push(part);
-      this.focusOn = this.idOf(part);
-      this.changed(true);
+      this.redraw(part);
     };
-    const first = this.o.groups[0].items[0];
+    const first = () => ({ not: false, rule: this.fresh(this.o.groups[0].items[0].id) });
     return make(
       "div",
       { class: node.not ? "rule-group is-excluded" : "rule-group", role: "group", "aria-label": t.group, "data-node": this.idOf(node) },
@@ -127,8 +132,8 @@ class SegmentBuilder extends HTMLElement {
       make(
         "div",
         { class: "rule-add" },
-        this.button(t.add, () => add({ not: false, rule: this.fresh(first.id) }), "secondary small"),
-        this.button(t.add_group, () => add({ how: "any", not: false, parts: [{ not: false, rule: this.fresh(first.id) }] }), "quiet small"),
+        this.button(t.add, () => add(first()), "secondary small"),
+        this.button(t.add_group, () => add({ how: "any", not: false, parts: [first()] }), "quiet small"),
       ),
     );
   }
@@ -137,15 +142,13 @@ class SegmentBuilder extends HTMLElement {
     const { t } = this;
     return this.select(t.include, [["", t.match], ["not", t.exclude]], node.not ? "not" : "", (value) => {
       node.not = value === "not";
-      this.focusOn = this.idOf(node);
-      this.changed(true);
+      this.redraw(node);
     }, "rule-include");
   }
 
   remove(node, parent) {
     parent.parts.splice(parent.parts.indexOf(node), 1);
-    this.focusOn = this.idOf(parent);
-    this.changed(true);
+    this.redraw(parent);
   }
 
   // The first form of a condition about something.
@@ -154,6 +157,7 @@ class SegmentBuilder extends HTMLElement {
     if (id === "bought") return { bought: { category: [] }, within_days: 90 };
     if (id === "event") return { event: "Order Completed", within_days: 30 };
     if (id === "consent") return { consent: this.o.purposes[0][0], is: "granted" };
+    if (id === "tag") return { tag: [] };
     if (id === "segment") return { segment: this.o.segments[0] };
     if (id.startsWith("trait:")) return { trait: name, op: "in", value: [] };
     if (item.kind === "flag") return { field: name, op: "==", value: true };
@@ -164,7 +168,7 @@ class SegmentBuilder extends HTMLElement {
   subjectOf(rule) {
     if ("field" in rule) return `field:${rule.field}`;
     if ("trait" in rule) return `trait:${rule.trait}`;
-    return ["bought", "event", "consent", "segment"].find((kind) => kind in rule) || "";
+    return ["bought", "event", "consent", "tag", "segment"].find((kind) => kind in rule) || "";
   }
 
   row(node, parent) {
@@ -175,8 +179,7 @@ class SegmentBuilder extends HTMLElement {
       on: {
         change: (event) => {
           node.rule = this.fresh(event.target.value);
-          this.focusOn = this.idOf(node);
-          this.changed(true);
+          this.redraw(node);
         },
       },
     });
@@ -204,16 +207,16 @@ class SegmentBuilder extends HTMLElement {
     if (subject === "event")
       return [this.text(rule.event, o.events, (value) => this.put(node, { event: value })), ...this.window(node)];
     if (subject === "bought") return this.bought(node);
+    if (subject === "tag") return [this.listed(rule.tag, subject, (value) => this.put(node, { tag: value }, true))];
     const item = this.items.get(subject) || { kind: "trait" };
     const op = rule.op === "is_null" && rule.value === false ? "is_known" : rule.op;
     const chooser = this.select(t.operator, o.operators[item.kind], op, (value) => {
-      const was = [rule.value].flat().find((one) => typeof one !== "boolean") ?? this.fresh(subject).value;
-      const one = [was].flat()[0];
-      if (value === "is_null" || value === "is_known") Object.assign(rule, { op: "is_null", value: value === "is_null" });
-      else if (value === "between") Object.assign(rule, { op: value, value: [one, one] });
-      else if (value === "in" || value === "not_in") Object.assign(rule, { op: value, value: one === undefined || one === "" ? [] : [one] });
-      else Object.assign(rule, { op: value, value: item.kind === "flag" ? true : one ?? "" });
-      this.changed(true);
+      const set = (values) => this.put(node, values, true);
+      const [one] = [[rule.value].flat().find((value) => typeof value !== "boolean") ?? this.fresh(subject).value].flat();
+      if (value === "is_null" || value === "is_known") set({ op: "is_null", value: value === "is_null" });
+      else if (value === "between") set({ op: value, value: [one, one] });
+      else if (value === "in" || value === "not_in") set({ op: value, value: (one ?? "") === "" ? [] : [one] });
+      else set({ op: value, value: item.kind === "flag" ? true : one ?? "" });
     });
     return [chooser, ...this.values(node, item)];
   }
@@ -263,19 +266,23 @@ class SegmentBuilder extends HTMLElement {
   // Several values: those there are, each with a button that takes it out, and a control that adds one.
   chips(values, choices, act) {
     const { t } = this, labels = new Map(choices), left = choices.filter(([value]) => !values.includes(value));
-    const chip = (value) =>
-      make("span", { class: "chip" }, labels.get(value) ?? String(value), this.button("×", () => act(values.filter((one) => one !== value)), "", fill(t.take_value, { name: labels.get(value) ?? value })));
+    const chip = (value, name = labels.get(value) ?? String(value)) =>
+      make("span", { class: "chip" }, name, this.button("×", () => act(values.filter((one) => one !== value)), "", fill(t.take_value, { name })));
     const add = (value) => value && !values.includes(value) && act([...values, value]);
     const adder =
       choices.length && choices.length < 100
         ? left.length ? this.select(t.add_value, [["", t.add_value], ...left], "", add) : null
         : this.text("", left.map(([value]) => value), add);
     if (adder?.localName === "span") adder.firstChild.placeholder = t.add_value;
-    return make("span", { class: "chips" }, ...values.map(chip), adder);
+    return make("span", { class: "chips" }, ...values.map((one) => chip(one)), adder);
+  }
+
+  listed(values, kind, act) {
+    return this.chips([values].flat(), this.o.values[kind].map((one) => [one, one]), act);
   }
 
   bought(node) {
-    const { rule } = node, { t, o } = this, kinds = Object.keys(rule.bought);
+    const { rule } = node, { t } = this, kinds = Object.keys(rule.bought);
     return [
       ...kinds.flatMap((kind) => [
         this.select(t.kind, ["category", "brand", "product"].map((one) => [one, t[one]]), kind, (value) => {
@@ -283,7 +290,7 @@ class SegmentBuilder extends HTMLElement {
           delete rest[kind];
           this.put(node, { bought: { ...rest, [value]: [] } }, true);
         }),
-        this.chips([rule.bought[kind]].flat(), o.values[kind].map((one) => [one, one]), (value) => this.put(node, { bought: { ...rule.bought, [kind]: value } }, true)),
+        this.listed(rule.bought[kind], kind, (value) => this.put(node, { bought: { ...rule.bought, [kind]: value } }, true)),
       ]),
       ...this.window(node),
     ];
@@ -328,7 +335,7 @@ class SegmentBuilder extends HTMLElement {
     const { t, o } = this, number = new Intl.NumberFormat(o.locale);
     const percent = new Intl.NumberFormat(o.locale, { style: "percent", maximumFractionDigits: 1 });
     const money = new Intl.NumberFormat(o.locale, { style: "currency", currency: o.currency, maximumFractionDigits: 0 });
-    const text = fill(cents === null ? t.count_alone : t.count, { count: number.format(count), share: percent.format(share), money: cents === null ? "" : money.format(cents / 100) });
+    const text = fill(cents === null ? t.count_alone : t.count, { count: number.format(count), share: percent.format(share), money: money.format(cents / 100) });
     const others = overlaps.filter((one) => one.name !== this.getAttribute("but")).slice(0, 3).map((one) => `${one.name} ${percent.format(one.share)}`);
     this.result.replaceChildren(make("b", {}, text));
     if (others.length) this.result.append(make("span", {}, fill(t.overlap, { list: others.join(" · ") })));

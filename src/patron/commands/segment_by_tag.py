@@ -1,0 +1,40 @@
+"""Make a segment of customers who were picked by hand: they get a tag, and the segment is whoever has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.commands.customer_work import add_tag, tag_name
+from patron.schema.errors import BadSegment
+from patron.schema.segment_rules import TagRule
+from patron.storage.segment_definitions import definitions, save_definition
+from patron.storage.shop import Shop
+
+
+@dataclass(frozen=True)
+class TagSegment:
+    """A segment of whoever has the tag of its name."""
+
+    name: str
+    added_count: int
+    """Customers who did not have the tag."""
+
+
+def segment_by_tag(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
+    """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
+
+    Raises BadRequest for what is no tag, BadSegment for a name that another segment has, NotFound.
+    """
+    tag = tag_name(name)
+    if "/" in tag:
+        raise BadSegment("a name has no slash", where="name", todo="Choose another name.")
+    rule, saved = TagRule((tag,)), definitions(shop.store).get(tag)
+    if saved and saved.rule != rule:
+        raise BadSegment(
+            f"there is a segment {tag!r} with a rule of its own", where="name", todo="Choose another name."
+        )
+    added = add_tag(shop, customer_ids, tag, by=by, now=now)
+    if not saved:
+        with shop.store.begin() as connection:
+            save_definition(connection, tag, rule, saved_by=by, at=now)
+    return TagSegment(tag, added)

@@ -1,0 +1,34 @@
+"""Tags that staff gave customers, as rules of segments read them: as of now, whatever the run."""
+
+from collections.abc import Collection
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.schema.table_definition import TEXT
+from patron.storage.console_tables import CUSTOMER_TAGS
+from patron.storage.declared_store import DeclaredStore
+from patron.storage.store import Store
+
+TAGGED = pa.schema([("customer_id", TEXT), ("tag", TEXT)])
+BATCH = 500
+"""Tags in one statement."""
+
+
+def tagged_customers(store: Store | DeclaredStore, tags: Collection[str]) -> dict[str, pa.Table]:
+    """The Arrow table `customer_tags` of these tags, by its name; nothing where there are none to look for."""
+    if not tags:
+        return {}
+    column, listed, rows = CUSTOMER_TAGS.c, sorted(tags), list[tuple[str, str]]()
+    with store.begin() as connection:
+        for start in range(0, len(listed), BATCH):
+            chosen = sa.select(column.customer_id, column.tag).where(column.tag.in_(listed[start : start + BATCH]))
+            rows += [(row.customer_id, row.tag) for row in connection.execute(chosen)]
+    columns = list(zip(*rows, strict=True)) or [(), ()]
+    return {CUSTOMER_TAGS.name: pa.table([pa.array(one, TEXT) for one in columns], schema=TAGGED)}
+
+
+def tags_version(store: Store, tags: Collection[str]) -> object:
+    """What changes whenever a customer gets or loses one of these tags."""
+    rows = tagged_customers(store, tags).get(CUSTOMER_TAGS.name)
+    return None if rows is None else frozenset(zip(*(rows[name].to_pylist() for name in TAGGED.names), strict=True))

@@ -39,11 +39,11 @@ test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 
 # why one: threads of BLAS wait busily for each other, which takes the processor from the other worker
 test: export OPENBLAS_NUM_THREADS := 1
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 
 test-browser: export PATRON_TEST_BROWSER := all
 test-browser: $(VENV)/.dev ## Walk whole tasks of the console in both languages, on a desk and on a phone
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/interfaces/console/tasks
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/interfaces/console/tasks
 
 test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out and run their tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep,embeddings]'

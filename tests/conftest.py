@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from file_scheduling import FileScheduling
 from patron import measure, predict
 from patron.measure.cohorts import write_cohorts
 from patron.predict.value.repeat_purchase import build_repeat_purchase
@@ -578,6 +579,17 @@ def fill(shop: Shop) -> Shop:
             )
         )
     return shop
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: not (item.get_closest_marker("xdist_group") or item.get_closest_marker("slow")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep the tests of a group, or else of a file, in one worker."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -125,7 +125,12 @@ async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     thread.start()
     yield
     stopping.set()
-    if hasattr(app.state, "query_workers"):
-        app.state.query_workers.close()
+    stop_queries(app)
     # why: a thread that draws while the process ends brings it down with a signal of its own
     thread.join()
+
+
+def stop_queries(app: FastAPI) -> None:
+    """End the processes that answer questions of Explore, if there are any."""
+    if hasattr(app.state, "query_workers"):
+        app.state.query_workers.close()

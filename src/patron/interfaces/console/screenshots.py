@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from patron.interfaces.console.mount import stop_queries
 from patron.interfaces.console.page_walk import walk_pages
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
@@ -43,12 +44,16 @@ EVERYBODY = Actor("photographer", rights_of_user(Role, Grant))
 
 @contextmanager
 def served(shop: Shop, visitor: Actor | None = VISITOR) -> Iterator[str]:
-    """Serve a shop on a free port of this machine, to whoever visits it as this actor, and give the address."""
+    """Serve a shop on a free port of this machine, to whoever visits it as this actor, and give the address.
+
+    Pages are computed when they are asked for, and none ahead: nobody waits for them.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    app = create_app(shop, visitor=visitor)
     server = uvicorn.Server(
-        uvicorn.Config(create_app(shop, visitor=visitor), host="127.0.0.1", port=port, log_level="warning", ws="none")
+        uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_level="warning", ws="none")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -60,6 +65,7 @@ def served(shop: Shop, visitor: Actor | None = VISITOR) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
+        stop_queries(app)
 
 
 @contextmanager

@@ -44,9 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """One browser for every walk of a task."""
+    """One browser for the walks of all tasks."""
     opening = browser()
     try:
         opened = opening.__enter__()

@@ -13,7 +13,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from file_scheduling import FileScheduling
 from patron import measure, predict
 from patron.measure.cohorts import write_cohorts
 from patron.predict.value.repeat_purchase import build_repeat_purchase
@@ -589,6 +588,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Keep the tests of a group, or else of a file, in one worker."""
+    from file_scheduling import FileScheduling  # noqa: PLC0415 - benchmarks fill a shop without pytest's paths
+
     return FileScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 

@@ -267,7 +267,7 @@ def match_customers(
     for part in (*_conditions(query, index), *_memberships(shop, query, index, buyers)):
         mask &= part
     order = index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
-    return MatchingCustomers(index, order[mask[order]], mask, among)
+    return MatchingCustomers(index, order if mask.all() else order[mask[order]], mask, among)
 
 
 def find_buyers(view: Snapshot, index: CustomerIndex, kind: str, name: str) -> np.ndarray:

@@ -21,7 +21,7 @@ ON_PAGES = ("commands/plan_campaign.py", "commands/campaign_draft.py", "commands
 ON_PAGES += (
     "commands/campaign_policy_terms.py",
     "storage/segment_definitions.py",
-    "commands/segment_by_tag.py",
+    "commands/save_tag_segment.py",
     "commands/try_campaign.py",
 )
 ON_PAGES += ("commands/message_reach.py", "commands/uploaded_files.py", "commands/column_mapping.py")

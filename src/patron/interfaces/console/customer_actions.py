@@ -24,7 +24,7 @@ from patron.commands.customer_work import (
     snooze,
 )
 from patron.commands.message_reach import reach_of_customers
-from patron.commands.segment_by_tag import segment_by_tag
+from patron.commands.save_tag_segment import save_tag_segment
 from patron.interfaces.console.campaign_form_pages import CHANNELS
 from patron.interfaces.console.customer_options import OPTIONS
 from patron.interfaces.console.customer_pages import filters_of, names_of
@@ -179,7 +179,7 @@ def _make_segment(request: Request, form: Mapping[str, str], ids: Sequence[str])
     refuse_scope_change(request, name)
     refuse_scope_tag(request, name)
     shop = request.app.state.console.answers.shop
-    made = segment_by_tag(shop, ids, name, by=step_actor_of(request), now=datetime.now(UTC))
+    made = save_tag_segment(shop, ids, name, by=step_actor_of(request), now=datetime.now(UTC))
     if action == SEGMENT:
         return RedirectResponse(f"{path_of(made.name)}?done=saved", 303)
     message = zip(("channel", "topic"), (form.get(one, "") for one in MESSAGE), strict=True)

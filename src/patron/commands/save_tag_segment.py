@@ -1,4 +1,4 @@
-"""Make a segment of customers who were picked by hand: they get a tag, and the segment is whoever has it."""
+"""Save the segment of customers who were picked by hand: they get a tag, and the segment is whoever has it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class TagSegment:
     """Customers who did not have the tag."""
 
 
-def segment_by_tag(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
+def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
     """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
 
     Raises BadRequest for what is no tag, BadSegment for a name that another segment has, NotFound.

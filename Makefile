@@ -42,8 +42,8 @@ test: check ## Lint, types, architecture and all tests; with their coverage wher
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 
 test-browser: export PATRON_TEST_BROWSER := all
-test-browser: $(VENV)/.dev ## Walk whole tasks of the console in both languages, on a desk and on a phone
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/interfaces/console/tasks
+test-browser: $(VENV)/.dev ## Walk whole tasks and open every page of the console, in both languages and themes, on a desk and on a phone
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/interfaces/console/tasks tests/interfaces/console/test_every_page.py
 
 test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out and run their tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep,embeddings]'

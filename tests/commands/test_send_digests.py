@@ -1,5 +1,6 @@
 """The mail digest through a real mail server: confirmed first, once a run and person, tried again, and ended."""
 
+from contextlib import closing
 from datetime import timedelta
 from email import message_from_bytes
 
@@ -12,6 +13,7 @@ from mail_server import mail_server
 from patron.answers.digest import list_subscribers
 from patron.answers.today import today
 from patron.commands import manage_users
+from patron.commands.backup import backup, restore
 from patron.commands.digest_subscriptions import (
     Confirmation,
     confirm_digest,
@@ -29,6 +31,7 @@ from patron.schema.errors import BadDigest, NotFound
 from patron.storage.access_tables import TEAMS
 from patron.storage.digest_tables import DIGEST_DELIVERIES
 from patron.storage.digests import digest_deliveries, digest_subscription
+from patron.storage.shop import Shop
 
 
 def letter(reader, _now):
@@ -183,6 +186,19 @@ def test_an_answer_that_was_lost_is_never_followed_by_a_second_digest(desk):
     desk.send()
     assert (desk.states(ann), desk.states(ben)) == (["unknown"], ["unknown"])
     assert len(desk.bodies()) == 2
+
+
+def test_a_restored_workspace_sends_nobody_what_they_may_have_been_sent_since(desk, tmp_path):
+    ann = join(desk.shop, "ann")
+    subscribe(desk.shop, ann, "today")
+    finish_run(desk.shop, desk.clock.wait(hours=1))
+    backup(desk.shop, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=desk.clock.wait(hours=1))
+    with closing(Shop.open(tmp_path / "again")) as again:
+        send_digests(again, compose=letter, clock=desk.clock)
+        with again.store.begin() as connection:
+            assert [one.state for one in digest_deliveries(connection, ann)] == ["unknown"]
+    assert desk.bodies() == []
 
 
 def test_rights_of_now_count_and_who_lost_them_gets_nothing(desk):

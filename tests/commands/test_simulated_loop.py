@@ -1,6 +1,6 @@
 import os
 
-from patron.commands.simulated_loop import seeded_workspace
+from patron.commands.simulated_loop import seeded_workspace, settings_of_files_alone
 from patron.govern.vault import Vault
 from patron.storage.master_key import VARIABLE
 
@@ -18,3 +18,12 @@ def test_a_seed_gives_the_same_ids_in_every_workspace(tmp_path):
     assert first == again
     assert first != other
     assert os.environ.get(VARIABLE) == before
+
+
+def test_a_simulated_shop_takes_neither_key_nor_store_of_the_server_that_plays_it(tmp_path, monkeypatch):
+    servers = {VARIABLE: "ab" * 32, "PATRON_STORE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
+    for name, value in servers.items():
+        monkeypatch.setenv(name, value)
+    with settings_of_files_alone():
+        assert tokens_of(tmp_path / "a", 1) == tokens_of(tmp_path / "b", 1)
+    assert {name: os.environ[name] for name in servers} == servers

@@ -79,9 +79,11 @@ def shuffled_rows(seed: int, *, is_order_forgotten: bool = False):
         return {name: shuffled(rows) for name, rows in (tables or {}).items()}
 
     def shuffling(query: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
-        def shuffled_query(reader, sql: str, tables: Mapping[str, pa.Table] | None = None, *values) -> pa.Table:
+        def shuffled_query(
+            reader, sql: str, tables: Mapping[str, pa.Table] | None = None, *values, **options
+        ) -> pa.Table:
             statement = without_order(sql) if is_order_forgotten else sql
-            rows = query(reader, statement, shuffled_tables(tables), *values)
+            rows = query(reader, statement, shuffled_tables(tables), *values, **options)
             return rows if is_ordered(statement) else shuffled(rows)
 
         return shuffled_query

@@ -36,6 +36,8 @@ def test_it_is_due_once_a_run_for_somebody_who_confirmed_and_when_an_attempt_is(
         sender.trouble, sender.ran_at = "the database restarts", MONDAY + 2 * HOUR
         assert not sender.is_due(MONDAY + 2 * HOUR)
         assert sender.is_due(MONDAY + 2 * HOUR + TRIED_AGAIN_AFTER)
+        sender.ran_at = MONDAY + 3 * HOUR
+        assert not sender.is_due(MONDAY + 3 * HOUR + TRIED_AGAIN_AFTER / 2), "an attempt is due, and it has just failed"
         shop.close()
 
 

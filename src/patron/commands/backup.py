@@ -18,6 +18,7 @@ from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.tables import BY_NAME, TABLES
 from patron.storage import model_registry
 from patron.storage.commit_bound import CommitBound
+from patron.storage.digests import newest_run, settle_digests
 from patron.storage.durable_files import (
     PRIVATE_FILE,
     disk_errors,
@@ -210,6 +211,7 @@ def _complete(partial: Path, now: datetime) -> None:
         _require_sound(shop)
         with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
             drop_outbox_files(connection)
+            settle_digests(connection, newest_run(shop.store))
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)

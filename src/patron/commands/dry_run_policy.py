@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from patron.commands.simulated_loop import ingest_events, run_until, seeded_workspace
+from patron.commands.simulated_loop import ingest_events, run_until, seeded_workspace, settings_of_files_alone
 from patron.run import Progress
 from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import contact_cents, profit_cents, spent_cents
@@ -116,7 +116,7 @@ def _play(
     progress: Progress,
 ) -> DryRun:
     """The months of one policy, and the time after them."""
-    with tempfile.TemporaryDirectory() as place:
+    with settings_of_files_alone(), tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "shop"
         shop = seeded_workspace(folder, past.seed, {"name": "Dry run", "currency": "USD", "time_zone": "UTC"})
         try:

@@ -33,8 +33,7 @@ def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: 
         raise BadSegment(
             f"there is a segment {tag!r} with a rule of its own", where="name", todo="Choose another name."
         )
-    added = add_tag(shop, customer_ids, tag, by=by, now=now)
-    if not saved:
+    if not saved:  # why first: where it is refused nobody is tagged
         with shop.store.begin() as connection:
             save_definition(connection, tag, rule, saved_by=by, at=now)
-    return TagSegment(tag, added)
+    return TagSegment(tag, add_tag(shop, customer_ids, tag, by=by, now=now))

@@ -90,7 +90,8 @@ def send_digests(
             due = due_digests(connection, clock())
         trouble = ""
         for one in due:
-            if should_stop():
+            run = newest_run(shop.store)
+            if should_stop() or run is None or run.run_id != one.run_id:  # why: a letter is of the run that is shown
                 break
             trouble = _attempt(shop, one, compose, clock, trouble)
     return next_digest_at(shop.store)
@@ -156,6 +157,7 @@ def _attempt(shop: Shop, delivery: DigestDelivery, compose: ComposeDigest, clock
     if reader is None:
         _close(shop, delivery, SKIPPED, clock())
         return trouble
+    before = WAITING
     message_id = hashlib.sha256(f"digest {delivery.user_id} {delivery.run_id}".encode()).hexdigest()[:32]
     if trouble:
         handover = Handover(message_id, Outcome.DEFERRED, trouble)
@@ -164,12 +166,13 @@ def _attempt(shop: Shop, delivery: DigestDelivery, compose: ComposeDigest, clock
     elif not _claim(shop, delivery, clock()):
         return ""
     else:
+        before = SENDING
         try:
             handover = hand_over_mail(shop, reader.user, mail, message_id=message_id, now=clock())
         except ChannelUnavailable as error:
             trouble = str(error)
             handover = Handover(message_id, Outcome.DEFERRED, trouble)
-    _record(shop, delivery, handover, clock())
+    _record(shop, delivery, handover, before=before, now=clock())
     return trouble
 
 
@@ -209,15 +212,18 @@ def _claim(shop: Shop, delivery: DigestDelivery, now: datetime) -> bool:
         return bool(connection.execute(waiting.values(state=SENDING, attempted_at=now)).rowcount)
 
 
-def _record(shop: Shop, delivery: DigestDelivery, handover: Handover, now: datetime) -> None:
-    """Write what became of an attempt; a digest that was sent is in the audit log, as what left the console."""
+def _record(shop: Shop, delivery: DigestDelivery, handover: Handover, *, before: str, now: datetime) -> None:
+    """Write what became of an attempt; a digest that was sent is in the audit log, as what left the console.
+
+    `before` is the state that the attempt left: another one is what another server made of it.
+    """
     count = delivery.attempt_count + 1
     states = {Outcome.SENT: SENT, Outcome.REJECTED: FAILED, Outcome.UNKNOWN: UNKNOWN}
     state = states.get(handover.outcome, WAITING if count <= len(PAUSES) else FAILED)
     next_at = now + PAUSES[count - 1] if state == WAITING else None
     values = {"state": state, "attempt_count": count, "attempted_at": now, "next_attempt_at": next_at}
     with shop.store.begin() as connection:
-        changed = sa.update(DIGEST_DELIVERIES).where(*_is(delivery))
+        changed = sa.update(DIGEST_DELIVERIES).where(*_is(delivery), DIGEST_DELIVERIES.c.state == before)
         connection.execute(changed.values(**values, answer=handover.detail))
         if state == SENT:
             details = {"user_id": delivery.user_id, "run_id": delivery.run_id}
@@ -226,7 +232,7 @@ def _record(shop: Shop, delivery: DigestDelivery, handover: Handover, now: datet
 
 def _close(shop: Shop, delivery: DigestDelivery, state: str, now: datetime) -> None:
     with shop.store.begin() as connection:
-        changed = sa.update(DIGEST_DELIVERIES).where(*_is(delivery))
+        changed = sa.update(DIGEST_DELIVERIES).where(*_is(delivery), DIGEST_DELIVERIES.c.state == WAITING)
         connection.execute(changed.values(state=state, attempted_at=now, next_attempt_at=None))
 
 

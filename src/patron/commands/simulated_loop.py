@@ -3,7 +3,8 @@
 import csv
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from patron.storage.master_key import VARIABLE, keys_folder
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 SOURCE = "simulated"
+PREFIX = "PATRON_"
+"""How environment variables of settings begin."""
 OFFERS = pa.schema([("user_id", TEXT), ("offer_id", TEXT), ("decision_id", TEXT), ("exposed_at", TIME)])
 
 POLICY = """\
@@ -61,6 +64,16 @@ valid_days = {days}
 assumed_purchase_uplift = 0.05
 
 """
+
+
+@contextmanager
+def settings_of_files_alone() -> Iterator[None]:
+    """Let no environment variable name the key, the store or the inbox of another workspace, such as a server's own."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith(PREFIX)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def seeded_workspace(folder: Path, seed: int, settings: Mapping[str, str | bool]) -> Shop:

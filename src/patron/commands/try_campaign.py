@@ -12,7 +12,7 @@ from patron.commands.simulated_campaign import (
     simulated_policy,
     simulated_settings,
 )
-from patron.commands.simulated_loop import ingest_events, seeded_workspace
+from patron.commands.simulated_loop import ingest_events, seeded_workspace, settings_of_files_alone
 from patron.run import Progress, run_loop
 from patron.schema.errors import BadCampaign
 from patron.simulate.simulator import ShopSimulator
@@ -129,7 +129,7 @@ def _unmet(campaign: Campaign, played: PlayedCampaign) -> tuple[str, ...]:
 
 def _play(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress: Progress) -> PlayedCampaign:
     settings = simulated_settings(shop.policy, customers, shop.settings.shop.margin_share)
-    with tempfile.TemporaryDirectory() as place:
+    with settings_of_files_alone(), tempfile.TemporaryDirectory() as place:
         names = {"name": "Trial", "currency": shop.settings.shop.currency, "time_zone": "UTC"}
         trial = seeded_workspace(Path(place) / "shop", seed, names)
         try:

@@ -56,13 +56,20 @@ def send_user_mail(shop: Shop, user: User, mail: UserMail, *, now: datetime) -> 
 def hand_over_mail(shop: Shop, user: User, mail: UserMail, *, message_id: str, now: datetime) -> Handover:
     """Hand a letter to the SMTP server and say what became of it. Raises ChannelUnavailable: it was not handed over."""
     message = OutgoingMessage(message_id, user.email, user.name, mail.subject, mail.text, mail.html, "", "")
-    channel = replace(TeamEmail.of(shop, clock=lambda: now), one_click_url=mail.one_click_url)
+    channel = TeamEmail.of(shop, clock=lambda: now)
+    # why: each connection logs in before it looks for a letter, and there is one
+    settings = channel.settings.model_copy(update={"connections": 1})
+    channel = replace(channel, settings=settings, one_click_url=mail.one_click_url)
     handover = asyncio.run(_hand_over(channel, message))
     return handover or Handover(message_id, Outcome.UNKNOWN, "no answer")
 
 
 async def _hand_over(channel: TeamEmail, message: OutgoingMessage) -> Handover | None:
     answer = None
-    async for handover in channel.hand_over([message]):
-        answer = handover
+    try:
+        async for handover in channel.hand_over([message]):
+            answer = handover
+    except ChannelUnavailable:
+        if answer is None or answer.outcome is Outcome.DEFERRED:
+            raise  # why: else the letter was answered for, and what failed is the next connection
     return answer

@@ -26,7 +26,8 @@ class DigestSender(DueProcess):
             has_readers = bool(active_subscriptions(connection))
         if not has_readers or not self.shop.settings.channels.email.is_configured:
             return False
+        if self.trouble and self.ran_at and now - self.ran_at < TRIED_AGAIN_AFTER:
+            return False  # why: a process that fails at once would be started every few seconds
         run, due_at = newest_run(store), next_digest_at(store)
         is_new, self._run = run != self._run, run
-        has_failed = bool(self.trouble and self.ran_at and now - self.ran_at >= TRIED_AGAIN_AFTER)
-        return is_new or has_failed or (due_at is not None and due_at <= now)
+        return is_new or bool(self.trouble and self.ran_at) or (due_at is not None and due_at <= now)

@@ -9,7 +9,7 @@ from patron.schema.digest import DigestPart, DigestRhythm
 from patron.storage.access_tables import USERS
 from patron.storage.digest_tables import DIGEST_DELIVERIES, DIGEST_SUBSCRIPTIONS
 from patron.storage.model_decisions import utc
-from patron.storage.store import RUNS, Store
+from patron.storage.store import RUNS, Store, upsert
 from patron.storage.store_metadata import in_utc
 
 WAITING, SENDING, SENT, FAILED, UNKNOWN, SKIPPED = "waiting", "sending", "sent", "failed", "unknown", "skipped"
@@ -18,6 +18,7 @@ receiver may read nothing of it."""
 KEPT_FOR = timedelta(days=90)
 """How long deliveries stay in the log."""
 TROUBLE_IS_NEWS_FOR = timedelta(days=7)
+RESTORED = "the workspace was restored from a backup, which does not know what was sent after it"
 ACTIVE = "active"
 """State of a user who may sign in."""
 
@@ -112,6 +113,17 @@ def next_digest_at(store: Store) -> datetime | None:
     with store.begin() as connection:
         at = connection.scalar(sa.select(sa.func.min(DIGEST_DELIVERIES.c.next_attempt_at)))
     return utc(at) if at else None
+
+
+def settle_digests(connection: sa.Connection, run: FinishedRun | None) -> None:
+    """Let nothing be sent of runs until this one: what became of their digests is unknown, as after a restore."""
+    table = DIGEST_DELIVERIES
+    open_ = sa.update(table).where(table.c.state.in_([WAITING, SENDING]))
+    connection.execute(open_.values(state=UNKNOWN, next_attempt_at=None, answer=RESTORED))
+    if run is not None:
+        row = {"run_id": run.run_id, "run_finished_at": run.finished_at, "state": UNKNOWN, "attempt_count": 0}
+        row |= {"attempted_at": None, "next_attempt_at": None, "answer": RESTORED}
+        upsert(connection, table, [{"user_id": one.user_id, **row} for one in active_subscriptions(connection)])
 
 
 def undelivered_digests(connection: sa.Connection, now: datetime) -> tuple[DigestDelivery, ...]:

@@ -134,8 +134,7 @@ def act(request: Request) -> Response:
         raise BadRequest(422, "chooses no customer", where="id", todo="Choose customers in the list.")
     filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
     chosen = picked or _everybody(access, filters)
-    for customer_id in chosen:
-        require_visible(request, [customer_id])
+    require_visible(request, chosen)
     if form.get("do") in RIGHTS:
         try:
             return _make_segment(request, form, chosen)

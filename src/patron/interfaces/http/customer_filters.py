@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from patron.answers.customer_list import CustomerQuery, Direction, Period, Range, Sort
 from patron.interfaces.http.integer_bounds import MAX_PAGE, MAX_PERSONA_ID
 from patron.schema.segment_rules import Answer
+from patron.schema.spelling import one_line
 
 COLUMNS = (
     "stage",
@@ -96,7 +97,7 @@ class CustomerFilters(BaseModel):
             consent=self.consent,
             category=self.category,
             product=self.product,
-            tag=" ".join(self.tag.split()),
+            tag=one_line(self.tag),
             owner=self.owner,
             is_at_risk=self.at_risk,
             value_cents=Range(_cents(self.value_min), _cents(self.value_max)),

@@ -109,7 +109,7 @@ def timeline(
     view, size, start = last_run(answers_of(request).shop), limit or TIMELINE_LENGTH, None
     if cursor:
         of, start = Cursor.in_run(cursor, view.run.run_id, str, int).place
-        if of != kind:
+        if of != kind or start < 0:
             raise not_of_this_list()
     listed = timeline_page(view, customer_id, kind=kind, page=page, size=size, start=start)
     # why: what a run knows of a customer stays as it is, so that a count is a place in it

@@ -27,6 +27,8 @@ TODAY_LINES = 8
 ROWS, COLUMNS = 7, 4
 FREE_TEXTS = ("policy_approval", "run_failed")
 """Lines of Today that quote what a person or a program wrote."""
+OWN_WORK = ("tasks_due", "digest_failed")
+"""Lines of Today that are of the reader alone; others count the whole shop."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _today(facts: DigestFacts, actor: Actor, words: Words, formats: Formats, now
     # why: what follows from the run counts all customers, and a restricted reader's are some of them
     of_run = None if actor.segment else facts.run_items()
     items, names = today(facts.shop, actor, of_run, now=now).items, facts.shop.policy.offer_names
+    if actor.segment:
+        items = tuple(one for one in items if one.kind in OWN_WORK)
     lines = [DigestLine(_sentence(one, names, words, formats), one.link) for one in items[:TODAY_LINES]]
     if more := len(items) - len(lines):
         lines.append(DigestLine(words("digest.more", n=more, count=formats.count(more)), "/"))

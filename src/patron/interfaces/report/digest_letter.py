@@ -1,12 +1,12 @@
 """The mail digest as a letter: subject, plain text, and simple HTML, in the receiver's language."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache, partial
 
 from patron.answers.brief import brief
-from patron.answers.query_worker import QueryWorkers
+from patron.answers.query_worker import QueryWorkers, QuestionResult
 from patron.answers.questions import TILE_SECONDS, run_question
 from patron.answers.today import run_items
 from patron.commands.send_digests import ComposeDigest, DigestReader
@@ -15,6 +15,7 @@ from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, DigestTable, digest_sections
+from patron.schema.errors import BadQuery
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -35,8 +36,25 @@ def facts_of_run(shop: Shop) -> Iterator[DigestFacts]:
             shop,
             cache(lambda: run_items(last_run(shop))),
             cache(lambda: brief(shop)),
-            cache(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
+            _asked_once(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
         )
+
+
+def _asked_once(ask: Callable[[str], QuestionResult]) -> Callable[[str], QuestionResult]:
+    """The same question, whose refusal is kept, too: one that takes too long is not asked again for each reader."""
+    kept: dict[str, QuestionResult | BadQuery] = {}
+
+    def result(sql: str) -> QuestionResult:
+        if sql not in kept:
+            try:
+                kept[sql] = ask(sql)
+            except BadQuery as error:
+                kept[sql] = error
+        if isinstance(one := kept[sql], BadQuery):
+            raise one.with_traceback(None)
+        return one
+
+    return result
 
 
 def digest_words(shop: Shop, locale: str) -> tuple[Words, Formats]:

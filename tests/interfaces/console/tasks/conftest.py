@@ -44,9 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One browser for the walks of all tasks."""
+    """One browser for the walks of a task: while Playwright runs, nothing else may run an event loop."""
     opening = browser()
     try:
         opened = opening.__enter__()

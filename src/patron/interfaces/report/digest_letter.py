@@ -25,7 +25,7 @@ PAGE = "/account/digest"
 
 def digest_composer(facts: DigestFacts) -> ComposeDigest:
     """Writes digests from these facts; links begin as the settings have it."""
-    return partial(_letter, facts)
+    return partial(_compose_letter, facts)
 
 
 @contextmanager
@@ -36,12 +36,12 @@ def facts_of_run(shop: Shop) -> Iterator[DigestFacts]:
             shop,
             cache(lambda: run_items(last_run(shop))),
             cache(lambda: brief(shop)),
-            _asked_once(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
+            _question_cache(lambda sql: run_question(shop, workers, sql, seconds=TILE_SECONDS)),
         )
 
 
-def _asked_once(ask: Callable[[str], QuestionResult]) -> Callable[[str], QuestionResult]:
-    """The same question, whose refusal is kept, too: one that takes too long is not asked again for each reader."""
+def _question_cache(ask: Callable[[str], QuestionResult]) -> Callable[[str], QuestionResult]:
+    """Answers that are kept, and refusals too: a question that takes too long is not asked again for each reader."""
     kept: dict[str, QuestionResult | BadQuery] = {}
 
     def result(sql: str) -> QuestionResult:
@@ -69,7 +69,7 @@ def digest_subject(shop: Shop, texts: Words, formats: Formats) -> str:
     return texts("digest.subject", shop=shop.settings.shop.name or "Patron", date=date)
 
 
-def _letter(facts: DigestFacts, reader: DigestReader, now: datetime) -> UserMail:
+def _compose_letter(facts: DigestFacts, reader: DigestReader, now: datetime) -> UserMail:
     shop = facts.shop
     texts, formats = digest_words(shop, reader.user.locale)
     sections = digest_sections(facts, reader.actor, reader.parts, texts, formats, now=now)

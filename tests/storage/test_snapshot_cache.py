@@ -10,7 +10,7 @@ from patron.schema.tables import BY_NAME
 from patron.storage.parquet_rows import files_with
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.snapshot import customer_row
+from patron.storage.snapshot import Snapshot, customer_row
 from patron.storage.snapshot_cache import CachedSnapshot
 
 TRAITS = BY_NAME["traits"]
@@ -49,6 +49,31 @@ def test_one_customer_gets_all_of_their_rows_whatever_file_they_are_in(view, cus
 def test_a_query_with_ctes_of_its_own_reads_the_same(view):
     sql = f"with theirs as ({SQL}) select value from theirs"
     assert view.query_customer("bert", sql)["value"].to_pylist() == ["bert-0", "bert-1"]
+
+
+@pytest.mark.parametrize("customer", ["bert", "zoe"])
+def test_the_rows_of_a_customer_are_the_same_from_the_files_and_from_the_engine(view, customer):
+    rows = view.customer_rows("traits", customer).sort_by("value")
+    assert rows["value"].to_pylist() == view.query_customer(customer, SQL)["value"].to_pylist()
+    assert rows.equals(Snapshot.customer_rows(view, "traits", customer).sort_by("value"))
+
+
+def test_only_rows_of_the_run_are_read_where_they_are_asked_for(tmp_path):
+    scores = BY_NAME["scores"]
+    with closing(Shop.create(tmp_path / "shop")) as shop:
+        runs = [Run.at(AT), Run.at(AT.replace(month=6))]
+        for run in runs:
+            rows = [
+                {"run_id": run.run_id, "customer_id": one, "as_of": run.as_of, "question": "value", "value": value}
+                | {"model_version": "a", "reasons": []}
+                for one, value in (("anna", 1.0), ("bert", 2.0))
+            ]
+            shop.lake.append(scores, pa.Table.from_pylist(rows, schema=scores.schema()))
+        view = CachedSnapshot(shop, runs[0], {"scores": shop.lake.version(scores)})
+        assert view.customer_rows("scores", "bert").num_rows == 2
+        of_run = view.customer_rows("scores", "bert", is_of_run=True)
+        assert of_run["run_id"].to_pylist() == [runs[0].run_id]
+        assert of_run.equals(Snapshot.customer_rows(view, "scores", "bert", is_of_run=True))
 
 
 def test_only_files_that_may_hold_a_value_are_named(view):

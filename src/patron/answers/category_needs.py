@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pyarrow.compute as pc
+
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -43,20 +45,25 @@ class CategoryForecast:
 
 def customer_needs(view: Snapshot, customer_id: str) -> tuple[CategoryNeed, ...]:
     """The customer's likeliest categories, five at most; none in a shop without a forecast."""
-    sql = f"""
-with bought as (
-  select l.category, max(l.ordered_at) as last_at from order_lines l join customer a on a.customer_id = l.customer_id
-  where not l.is_refund group by l.category)
-select n.rank, n.category, n.probability, n.expected_cents, n.days_until_due, n.usual_gap_days, n.reason,
-  b.last_at as last_bought_at
-from category_needs n join customer a on a.customer_id = n.customer_id
-left join bought b on b.category = n.category
-where n.run_id = '{view.run.run_id}' order by n.rank"""
-    needs = []
-    for row in records(view.query_customer(customer_id, sql)):
-        days = row.pop("days_until_due")
-        needs.append(CategoryNeed(**row, due_at=None if days is None else view.run.as_of + timedelta(days=days)))
-    return tuple(needs)
+    needs = view.customer_rows("category_needs", customer_id, is_of_run=True).sort_by("rank")
+    if not needs.num_rows:
+        return ()
+    lines = view.customer_rows("order_lines", customer_id).filter(pc.field("ordered_at").is_valid())
+    bought = lines.filter(~pc.field("is_refund")).sort_by("ordered_at")
+    last_bought = dict(zip(bought["category"].to_pylist(), bought["ordered_at"].to_pylist(), strict=True))
+    return tuple(
+        CategoryNeed(
+            row["rank"],
+            row["category"],
+            row["probability"],
+            row["expected_cents"],
+            due_at=None if row["days_until_due"] is None else view.run.as_of + timedelta(days=row["days_until_due"]),
+            usual_gap_days=row["usual_gap_days"],
+            last_bought_at=last_bought.get(row["category"]),
+            reason=row["reason"],
+        )
+        for row in records(needs)
+    )
 
 
 def category_forecasts(view: Snapshot) -> tuple[CategoryForecast, ...]:

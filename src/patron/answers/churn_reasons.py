@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from patron.schema.questions import CHURN
 from patron.schema.reason_codes import REASON_CODES
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
+FACTS = ("code", "contribution", "fact", "usual", "basis", "of_count", "window_days", "days_ago")
 HELP_OF_CODE = {one.code: one.help for one in REASON_CODES}
 
 
@@ -39,17 +43,32 @@ def churn_reasons(view: Snapshot, customers: pa.Table) -> dict[str, tuple[ChurnR
 
     None where the run has no reasons of anybody: its champion does not explain itself, or it is an older run.
     """
-    of_run = f"run_id = '{view.run.run_id}' and question = 'churn'"
-    any_reason = f"select 1 as one from reasons where {of_run} limit 1"
-    if not view.once("has churn reasons", lambda: view.query(any_reason).num_rows):
+    if not _has_reasons(view):
         return None
+    of_run = f"run_id = '{view.run.run_id}' and question = '{CHURN.name}'"
     sql = f"""
-select r.customer_id, r.code, r.contribution, r.fact, r.usual, r.basis, r.of_count, r.window_days, r.days_ago
+select r.customer_id, {", ".join(f"r.{name}" for name in FACTS)}
 from reasons r join chosen c on c.customer_id = r.customer_id where {of_run} order by r.customer_id, r.rank"""
     reasons: dict[str, tuple[ChurnReason, ...]] = {}
     for row in records(view.query(sql, chosen=customers.select(["customer_id"]))):
         customer = row.pop("customer_id")
-        since = None if row["days_ago"] is None else view.run.as_of - timedelta(days=row["days_ago"])
-        reason = ChurnReason(**row, since=since, help=HELP_OF_CODE[row["code"]])
-        reasons[customer] = (*reasons.get(customer, ()), reason)
+        reasons[customer] = (*reasons.get(customer, ()), _reason(view, row))
     return reasons
+
+
+def customer_churn_reasons(view: Snapshot, customer_id: str) -> tuple[ChurnReason, ...] | None:
+    """Reasons of one customer, the strongest first; None where the run has no reasons of anybody."""
+    if not _has_reasons(view):
+        return None
+    rows = view.customer_rows("reasons", customer_id, is_of_run=True).filter(pc.field("question") == CHURN.name)
+    return tuple(_reason(view, row) for row in records(rows.sort_by("rank").select(FACTS)))
+
+
+def _has_reasons(view: Snapshot) -> bool:
+    sql = f"select 1 as one from reasons where run_id = '{view.run.run_id}' and question = '{CHURN.name}' limit 1"
+    return view.once("has churn reasons", lambda: view.query(sql).num_rows > 0)
+
+
+def _reason(view: Snapshot, row: dict[str, Any]) -> ChurnReason:
+    since = None if row["days_ago"] is None else view.run.as_of - timedelta(days=row["days_ago"])
+    return ChurnReason(**row, since=since, help=HELP_OF_CODE[row["code"]])

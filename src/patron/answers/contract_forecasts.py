@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from patron.schema.questions import CONTRACT_CHURN
-from patron.storage.engine import timestamp
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -28,16 +28,23 @@ class CustomerContract:
 def customer_contracts(view: Snapshot, customer_id: str) -> tuple[CustomerContract, ...]:
     """The customer's running contracts, the next to end first."""
     soon = view.run.as_of + timedelta(days=CONTRACT_CHURN.ends_within_days)
-    sql = f"""
-select t.contract_id, t.term, t.ends_at, t.price_cents, t.cancelled_at is not null as is_cancelled,
-  t.ends_at < {timestamp(soon)} as ends_soon, f.probability
-from (
-  select c.*, row_number() over (partition by c.contract_id order by c.term desc) as place
-  from contracts c join customer a on a.customer_id = c.customer_id) t
-left join contract_forecasts f on f.run_id = '{view.run.run_id}' and f.customer_id = t.customer_id
-  and f.contract_id = t.contract_id
-where t.place = 1 and t.ends_at >= {timestamp(view.run.as_of)} order by t.ends_at, t.contract_id"""
-    return tuple(CustomerContract(**row) for row in records(view.query_customer(customer_id, sql)))
+    terms = records(view.customer_rows("contracts", customer_id).sort_by("term"))
+    latest = {one["contract_id"]: one for one in terms}.values()
+    running = [one for one in latest if one["ends_at"] is not None and one["ends_at"] >= view.run.as_of]
+    forecasts = view.customer_rows("contract_forecasts", customer_id, is_of_run=True) if running else None
+    probabilities = {row["contract_id"]: row["probability"] for row in records(forecasts)} if forecasts else {}
+    return tuple(
+        CustomerContract(
+            one["contract_id"],
+            one["term"],
+            one["ends_at"],
+            one["price_cents"],
+            is_cancelled=one["cancelled_at"] is not None,
+            ends_soon=one["ends_at"] < soon,
+            probability=probabilities.get(one["contract_id"]),
+        )
+        for one in sorted(running, key=itemgetter("ends_at", "contract_id"))
+    )
 
 
 def has_contracts(view: Snapshot) -> bool:

@@ -1,9 +1,11 @@
 """What happened with a customer: orders with their lines, messages, offers and visits, filtered and paged."""
 
+from collections.abc import ItemsView, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from patron.answers.product_names import name_of, products_by_id
 from patron.schema.errors import BadQuery
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -14,8 +16,6 @@ Kind = Literal["", "orders", "messages", "offers", "visits"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_LINES = 100
 """Lines of an order that are shown."""
-GROUP = """case when kind in ('order', 'refund') then 'orders' when kind = 'offer' then 'offers'
-    when starts_with(kind, 'message_') then 'messages' else 'visits' end"""
 
 
 @dataclass(frozen=True)
@@ -79,53 +79,67 @@ def timeline_page(
     """
     if kind not in KINDS:
         raise BadQuery(f"{kind!r} is not a value of it", where="kind", todo=f"It is one of {', '.join(KINDS[1:])}.")
-    rows = records(view.query_customer(customer_id, _sql()))
-    counts = {name: sum(row["part"] == name for row in rows) for name in KINDS[1:]} | {"": len(rows)}
-    chosen = [row for row in rows if kind in {"", row["part"]}]
+    every = sorted(_entries(view, customer_id), key=_latest_first)
+    counts = {name: sum(_kind(one) == name for one in every) for name in KINDS[1:]} | {"": len(every)}
+    chosen = [one for one in every if kind in {"", _kind(one)}]
     page_count = max(1, -(-len(chosen) // size))
     start = (min(max(page, 1), page_count) - 1) * size if start is None else max(start, 0)
-    entries = [_entry(row) for row in chosen[start : start + size]]
+    entries = chosen[start : start + size]
     lines = _lines(view, customer_id) if any(entry.order_id for entry in entries) else {}
     with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MOST_LINES])) for one in entries)
     page = start // size + 1
     return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
 
 
-def _sql() -> str:
-    return f"""
-select {GROUP} as part, occurred_at, kind, detail, count, paid_cents, order_id from (
-  select max(l.occurred_at) as occurred_at, case when l.is_refund then 'refund' else 'order' end as kind,
-    case when count(distinct coalesce(l.category, '')) = 1 then max(l.category) end as detail,
-    count(*) as count, cast(sum(l.paid_cents) as bigint) as paid_cents, l.order_id
-  from order_lines l join customer a on a.customer_id = l.customer_id group by l.order_id, l.is_refund
-  union all
-  select max(i.occurred_at) as occurred_at, i.kind,
-    case when count(distinct coalesce(i.category, i.campaign_id, '')) = 1
-      then max(coalesce(i.category, i.campaign_id)) end as detail,
-    count(*) as count, cast(null as bigint) as paid_cents, cast(null as varchar) as order_id
-  from interactions i join customer a on a.customer_id = i.customer_id group by i.local_day, i.kind
-  union all
-  select x.exposed_at as occurred_at, 'offer' as kind, x.action as detail, 1 as count,
-    cast(null as bigint) as paid_cents, cast(null as varchar) as order_id
-  from exposures x join customer a on a.customer_id = x.customer_id
-) entries order by occurred_at desc, kind, detail, order_id"""
+def _entries(view: Snapshot, customer_id: str) -> Iterator[TimelineEntry]:
+    lines = view.customer_rows("order_lines", customer_id)
+    facts = ["order_id", "is_refund", "occurred_at", "category", "paid_cents"]
+    for (order_id, is_refund), rows in _groups(records(lines.select(facts)), "order_id", "is_refund"):
+        latest, detail = max(row["occurred_at"] for row in rows), _common({row["category"] or "" for row in rows})
+        paid = sum(row["paid_cents"] for row in rows)
+        yield TimelineEntry(latest, "refund" if is_refund else "order", detail, len(rows), paid, order_id)
+    events = view.customer_rows("interactions", customer_id)
+    facts = ["local_day", "kind", "occurred_at", "category", "campaign_id"]
+    for (_, kind), rows in _groups(records(events.select(facts)), "local_day", "kind"):
+        latest = max(row["occurred_at"] for row in rows)
+        detail = _common({row["category"] or row["campaign_id"] or "" for row in rows})
+        yield TimelineEntry(latest, kind, detail, len(rows), None)
+    for row in records(view.customer_rows("exposures", customer_id).select(["exposed_at", "action"])):
+        yield TimelineEntry(row["exposed_at"], "offer", row["action"], 1, None)
 
 
-def _entry(row: dict[str, Any]) -> TimelineEntry:
-    return TimelineEntry(
-        row["occurred_at"], row["kind"], row["detail"] or None, row["count"], row["paid_cents"], row["order_id"]
-    )
+def _groups(rows: list[dict[str, Any]], *keys: str) -> ItemsView[tuple[Any, ...], list[dict[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups.items()
+
+
+def _common(values: set[str]) -> str | None:
+    """The value that all have; None where they differ, or it is empty."""
+    return (values.pop() or None) if len(values) == 1 else None
+
+
+def _latest_first(entry: TimelineEntry) -> tuple[Any, ...]:
+    texts = (entry.kind, entry.detail, entry.order_id)
+    return (-entry.occurred_at.timestamp(), *((text is None, text or "") for text in texts))
+
+
+def _kind(entry: TimelineEntry) -> Kind:
+    if entry.kind in {"order", "refund"}:
+        return "orders"
+    if entry.kind == "offer":
+        return "offers"
+    return "messages" if entry.kind.startswith("message_") else "visits"
 
 
 def _lines(view: Snapshot, customer_id: str) -> dict[tuple[str | None, str], list[OrderLine]]:
     """Lines of the customer's orders and refunds, by order and kind."""
-    sql = """
-select l.order_id, l.is_refund, l.product_id, p.product_name, l.quantity, l.gross_cents, l.discount_cents, l.paid_cents
-from order_lines l join customer a on a.customer_id = l.customer_id
-left join products p on p.product_id = l.product_id
-order by l.order_id, l.line_id"""
+    facts = ["order_id", "is_refund", "product_id", "quantity", "gross_cents", "discount_cents", "paid_cents"]
+    rows = records(view.customer_rows("order_lines", customer_id).sort_by("line_id").select(facts))
+    products = products_by_id(view, {row["product_id"] for row in rows})
     lines: dict[tuple[str | None, str], list[OrderLine]] = {}
-    for row in records(view.query_customer(customer_id, sql)):
-        kind = "refund" if row.pop("is_refund") else "order"
-        lines.setdefault((row.pop("order_id"), kind), []).append(OrderLine(**row))
+    for row in rows:
+        key = (row.pop("order_id"), "refund" if row.pop("is_refund") else "order")
+        lines.setdefault(key, []).append(OrderLine(**row, product_name=name_of(products, row["product_id"])))
     return lines

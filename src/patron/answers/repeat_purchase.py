@@ -1,8 +1,10 @@
 """Repeat purchase by the last run's model of order days: of the shop, and of one customer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
+
+import pyarrow.compute as pc
 
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -124,10 +126,8 @@ def customer_repeat_purchase(view: Snapshot, customer_id: str) -> CustomerRepeat
     """
     if _confirmed_row(view) is None:
         return None
-    sql = f"""
-select r.order_day_count, r.expected_orders_90_days, r.probability_active
-from repeat_purchase r join customer c on c.customer_id = r.customer_id where r.run_id = '{view.run.run_id}'"""
-    rows = records(view.query_customer(customer_id, sql))
+    facts = [one.name for one in fields(CustomerRepeatPurchase)]
+    rows = records(view.customer_rows("repeat_purchase", customer_id, is_of_run=True).select(facts))
     return CustomerRepeatPurchase(**rows[0]) if rows else None
 
 
@@ -137,11 +137,8 @@ def order_history(shop: Shop, customer_id: str) -> OrderHistory | None:
     row = _confirmed_row(view)
     if row is None:
         return None
-    sql = """
-select o.local_day from orders o join customer c on c.customer_id = o.customer_id
-where o.is_identified order by o.local_day"""
-    rows = view.query_customer(customer_id, sql)
-    days = [day for day in rows["local_day"].to_pylist() if day <= row["last_day"]]
+    orders = view.customer_rows("orders", customer_id).filter(pc.field("is_identified"))
+    days = sorted(day for day in orders["local_day"].to_pylist() if day <= row["last_day"])
     if not days:
         return None
     return OrderHistory(row["model"], tuple(_date_of(day) for day in days), _date_of(row["last_day"]))

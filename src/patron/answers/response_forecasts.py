@@ -1,6 +1,6 @@
 """Whether a customer is likely to respond to the next message, by channel and type."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
@@ -26,8 +26,7 @@ class ResponseForecast:
 
 def customer_responses(view: Snapshot, customer_id: str) -> tuple[ResponseForecast, ...]:
     """The customer's forecasts, the likeliest first; none where the run had too few messages or responses."""
-    sql = f"""
-select f.channel, f.message_type, f.probability, f.response, f.message_count, f.response_count, f.shop_response_share
-from response_forecasts f join customer a on a.customer_id = f.customer_id
-where f.run_id = '{view.run.run_id}' order by f.probability desc, f.channel, f.message_type"""
-    return tuple(ResponseForecast(**row) for row in records(view.query_customer(customer_id, sql)))
+    facts = [one.name for one in fields(ResponseForecast)]
+    order = [("probability", "descending"), ("channel", "ascending"), ("message_type", "ascending")]
+    rows = view.customer_rows("response_forecasts", customer_id, is_of_run=True).sort_by(order)
+    return tuple(ResponseForecast(**row) for row in records(rows.select(facts)))

@@ -154,11 +154,7 @@ def customer_survival(view: Snapshot, customer_id: str, last_order_at: datetime 
     """How long one customer is likely to stay; None where churn has no forecast, and without an order."""
     if last_order_at is None or _is_without_churn(view):
         return None
-    sql = f"""
-select s.horizon_days, s.probability_active, s.mean_probability_active, s.expected_days
-from survival_curves s join customer a on a.customer_id = s.customer_id
-where s.run_id = '{view.run.run_id}' order by s.horizon_days"""
-    rows = records(view.query_customer(customer_id, sql))
+    rows = records(view.customer_rows("survival_curves", customer_id, is_of_run=True).sort_by("horizon_days"))
     return CustomerSurvival(
         is_active=bool(rows) or view.run.as_of - last_order_at <= timedelta(days=PAUSE_DAYS),
         points=tuple(

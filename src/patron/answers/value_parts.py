@@ -1,6 +1,6 @@
 """What a customer is worth, part by part: what they paid and will pay, whom they referred, less what they cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from patron.schema.questions import VALUE
 from patron.storage.last_run import records
@@ -34,9 +34,6 @@ def value_parts(view: Snapshot, customer_id: str) -> ValueParts | None:
     """Parts of one customer's value; None without a forecast of it."""
     if any(one.question == VALUE.name for one in missing_forecasts(view)):
         return None
-    sql = f"""
-select v.first_order_cents, v.repeat_cents, v.expected_cents, v.referral_cents, v.returns_cents, v.service_cents,
-  v.marketing_cents, v.total_cents
-from value_parts v join customer c on c.customer_id = v.customer_id where v.run_id = '{view.run.run_id}'"""
-    rows = records(view.query_customer(customer_id, sql))
+    parts = [one.name for one in fields(ValueParts)]
+    rows = records(view.customer_rows("value_parts", customer_id, is_of_run=True).select(parts))
     return ValueParts(**rows[0]) if rows else None

@@ -91,10 +91,8 @@ def _last_run_or_none(shop: Shop) -> Snapshot | None:
 def _tokens_of(view: Snapshot | None, customer_id: str) -> list[str]:
     if view is None:
         return []
-    sql = """
-select i.token from identities i join customer a on a.customer_id = i.customer_id
-where i.shared_from is null order by i.token"""
-    return view.query_customer(customer_id, sql)["token"].to_pylist()
+    rows = records(view.customer_rows("identities", customer_id).select(["token", "shared_from"]))
+    return sorted(row["token"] for row in rows if row["shared_from"] is None)
 
 
 def _without_other_customers(
@@ -123,7 +121,8 @@ def _view_context(shop: Shop, view: Snapshot | None, customer_id: str, now: date
     rates = {**shop.settings.rates, settings.currency: 1.0, "": 1.0}
     if view is None:
         return ViewContext(now, settings.time_zone, rates, DAYS_WITHOUT_HISTORY)
-    return ViewContext(now, settings.time_zone, rates, _shop_pace(view), _stage_at_run(view, customer_id))
+    pace = view.once("days between orders", lambda: _shop_pace(view))
+    return ViewContext(now, settings.time_zone, rates, pace, _stage_at_run(view, customer_id))
 
 
 def _shop_pace(view: Snapshot) -> float:
@@ -138,10 +137,7 @@ where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_c
 
 
 def _stage_at_run(view: Snapshot, customer_id: str) -> StageAtRun | None:
-    sql = f"""
-select s.lifecycle_stage, s.as_of from segments s join customer a on a.customer_id = s.customer_id
-where s.run_id = '{view.run.run_id}'"""
-    rows = records(view.query_customer(customer_id, sql))
+    rows = records(view.customer_rows("segments", customer_id, is_of_run=True).select(["lifecycle_stage", "as_of"]))
     return StageAtRun(**rows[0]) if rows else None
 
 

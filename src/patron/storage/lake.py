@@ -175,10 +175,12 @@ class Lake:
         self.verifier.verify_files(table, paths)
         return [str(path) for path in paths]
 
-    def relation(self, table: Table, version: int | None = None, *, only: Sequence[str] | None = None) -> str:
+    def relation(
+        self, table: Table, version: int | None = None, only: Sequence[str] | None = None, *, is_complete: bool = False
+    ) -> str:
         """SQL of one snapshot, or of `only` some files, cast to the declared schema.
 
-        No files or columns yet means no rows or NULLs.
+        No files or columns yet means no rows or NULLs. Files that are known to have every column take less planning.
         """
         fields = self.fields(table, version)
         columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
@@ -187,8 +189,10 @@ class Lake:
         files = self.files(table, version) if only is None else only
         if not files:
             return empty
-        listed = ", ".join(map(literal, files))
-        scan = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types_autocast = false)"
+        listed = f"[{', '.join(map(literal, files))}], hive_partitioning = true, hive_types_autocast = false"
+        if is_complete:
+            return f"select {columns} from read_parquet({listed})"
+        scan = f"read_parquet({listed}, union_by_name = true)"
         return f"select {columns} from (select * from {scan} union all by name {empty})"
 
     def fields(self, table: Table, version: int | None = None) -> list[pa.Field]:

@@ -1,6 +1,6 @@
 """Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,8 +64,19 @@ def files_with(column: str, value: str, files: Sequence[str]) -> list[str]:
     return [path for path in files if _may_have(_bounds(path, column), value)]
 
 
+def have_columns(names: Iterable[str], files: Sequence[str]) -> bool:
+    """Whether each of some written files has every column."""
+    return all(_columns(path).issuperset(names) for path in files)
+
+
 def _may_have(bounds: tuple[str, str] | None, value: str) -> bool:
     return bounds is None or bounds[0] <= value <= bounds[1]
+
+
+@lru_cache(maxsize=16_384)
+def _columns(path: str) -> frozenset[str]:
+    """Columns of a file, which never changes once it is written."""
+    return frozenset(pq.read_schema(path).names)
 
 
 @lru_cache(maxsize=16_384)

@@ -13,8 +13,11 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine, Parameters, sql_list
 from patron.storage.lake import Lake
+from patron.storage.parquet_rows import have_columns
 
 LAST = "last_"
+FEW_FILES = 8
+"""Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
@@ -56,8 +59,11 @@ class PinnedTables:
         )
 
     def relation_of_files(self, name: str, files: Sequence[str]) -> str:
-        """SQL of the rows of a table, not a rebuilt one, that are in some of its files."""
-        rows = self.lake.relation(self._declared(name), self.versions.get(name), only=files)
+        """SQL of the rows of a table, not a rebuilt one, that are in some of its files; fast to plan for a few."""
+        table = self._declared(name)
+        columns = {one.name for one in self.lake.fields(table, self.versions.get(name))} - {table.partition_by}
+        is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
+        rows = self.lake.relation(table, self.versions.get(name), only=files, is_complete=is_complete)
         return rows_where(rows, self.conditions.get(name))
 
     def _rows(self, name: str) -> str:

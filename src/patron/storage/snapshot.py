@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
-from patron.storage.engine import Parameters
+from patron.storage.engine import Parameters, literal
 from patron.storage.past_facts import facts_before, past_conditions
 from patron.storage.pinned_tables import PinnedTables, select_sql, without_runs
 from patron.storage.policy import Policy
@@ -82,6 +82,12 @@ class Snapshot:
 
         It may lack rows of others: files that hold none of the customer's need not be read.
         """
+        return self.query(sql, customer=customer_row(customer_id))
+
+    def customer_rows(self, name: str, customer_id: str, *, is_of_run: bool = False) -> pa.Table:
+        """Rows that a table has of one customer, with every column; perhaps only those of this run."""
+        of_run = f" where t.run_id = {literal(self.run.run_id)}" if is_of_run else ""
+        sql = f"select t.* from {name} t join customer a on a.customer_id = t.customer_id{of_run}"
         return self.query(sql, customer=customer_row(customer_id))
 
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:

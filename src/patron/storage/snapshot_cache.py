@@ -2,9 +2,10 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,17 +14,22 @@ import pyarrow as pa
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import Parameters
+from patron.storage.engine import Parameters, literal
 from patron.storage.parquet_rows import files_with
-from patron.storage.pinned_tables import with_ctes
+from patron.storage.pinned_tables import table_names, with_ctes
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.snapshot import Fact, customer_row
 
 NEWEST = frozenset({"events"})
 """Tables that are read at their newest version, not as the run left them."""
 CUSTOMER_ID = "customer_id"
+RUN_ID = "run_id"
 AGGREGATED = frozenset({"customers"})
 """Tables that take a while to rebuild as of a past run."""
+CUSTOMER_ROWS = "customer_rows_"
+"""Before the name of a table: the rows that it has of one customer."""
+MOST_CUSTOMER_ROWS = 2_048
+"""Tables of a customer that are kept: those of about a hundred customers."""
 
 
 class SnapshotReader:
@@ -38,32 +44,48 @@ class SnapshotReader:
         self._con.execute("set parquet_metadata_cache = true")
         self._lock = threading.Lock()
         self._files: dict[str, Sequence[str]] = {}
-        """Files of each table that is known as a view."""
+        """Files of each table that was asked for."""
+        self._views: set[str] = set()
+        """Tables that are known as views."""
         self._facts: dict[object, Any] = {}
+        self._customer_rows: dict[tuple[str, str, str | None], pa.Table] = {}
 
-    def query(
-        self,
-        sql: str,
-        tables: Mapping[str, pa.Table],
-        parameters: Parameters | None = None,
-        *,
-        customer_id: str | None = None,
-    ) -> pa.Table:
-        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged.
-
-        One about a single `customer_id` reads only files that may hold rows of theirs.
-        """
-        names = sorted(set(re.findall(r"\w+", sql)) & BY_NAME.keys() - NEWEST)
-        with self._lock:
-            for name in names:
-                self._open_table(BY_NAME[name])
-            cursor = self._con.cursor()
-        if customer_id is not None:
-            sql = with_ctes(sql, self._relations_about(customer_id, names))
-        with cursor:
+    def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
+        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
+        with self._cursor(re.findall(r"\w+", sql)) as cursor:
             for name, rows in tables.items():
                 cursor.register(name, rows)
             return cursor.sql(sql, params=parameters or None).to_arrow_table()
+
+    def query_customer(self, customer_id: str, sql: str) -> pa.Table:
+        """Run one SELECT over the run's tables as if they had rows of one customer only, who is the table `customer`.
+
+        Raises duckdb.Error, LakeDamaged.
+        """
+        names = table_names(sql) & BY_NAME.keys() - NEWEST
+        about = {name for name in names - self._tables.rebuilt.keys() if CUSTOMER_ID in BY_NAME[name].names}
+        rows = {name: self.customer_rows(name, customer_id) for name in sorted(about)}
+        with self._cursor(names - about) as cursor:
+            cursor.register("customer", customer_row(customer_id))
+            for name, of_customer in rows.items():
+                cursor.register(CUSTOMER_ROWS + name, of_customer)
+            relations = ((name, f"select * from {CUSTOMER_ROWS}{name}") for name in rows)
+            return cursor.sql(with_ctes(sql, relations)).to_arrow_table()
+
+    def customer_rows(self, name: str, customer_id: str, run_id: str | None = None) -> pa.Table:
+        """Rows that a table has of one customer, perhaps only those of a run; read once.
+
+        Raises duckdb.Error, LakeDamaged.
+        """
+        key = (name, customer_id, run_id)
+        rows = self._customer_rows.get(key)
+        if rows is None:
+            rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
+            with self._lock:
+                self._customer_rows[key] = rows
+                if len(self._customer_rows) > MOST_CUSTOMER_ROWS:
+                    del self._customer_rows[next(iter(self._customer_rows))]
+        return rows
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:
         """What `make` returned when it was first asked for; two who ask at once may both compute it."""
@@ -71,24 +93,42 @@ class SnapshotReader:
             self._facts[name] = make()
         return self._facts[name]
 
-    def _relations_about(self, customer_id: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Relations in place of the views of tables of which some files hold nothing of the customer's."""
-        for name in names:
-            table, files = BY_NAME[name], self._files[name]
-            if CUSTOMER_ID in table.names and name not in self._tables.rebuilt:
-                some = files_with(CUSTOMER_ID, customer_id, files)
-                if len(some) < len(files):
-                    yield name, self._tables.relation_of_files(name, some)
+    def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
+        """A connection of one query, which knows the tables that it may name as views."""
+        with self._lock:
+            for name in sorted(set(names) & BY_NAME.keys() - NEWEST):
+                self._open_table(BY_NAME[name])
+            return self._con.cursor()
 
     def _open_table(self, table: Table) -> None:
         """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
-        if table.name in self._files:
-            self._lake.verifier.verify_files(table, self._files[table.name])
+        if table.name in self._views:
+            self._lake.verifier.verify_files(table, self._files_of(table))
             return
-        files = self._tables.files(table.name)
         kind = "temporary table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
         self._con.execute(f"create {kind} {table.name} as {self._tables.relation(table.name)}")
-        self._files[table.name] = files
+        self._views.add(table.name)
+
+    def _files_of(self, table: Table) -> Sequence[str]:
+        if table.name not in self._files:
+            self._files[table.name] = self._tables.files(table.name)
+        return self._files[table.name]
+
+    def _read_customer_rows(self, table: Table, customer_id: str, run_id: str | None) -> pa.Table:
+        """Read a customer's rows from the files that may hold some by their order, which are verified."""
+        where = f"where {CUSTOMER_ID} = {literal(customer_id)}"
+        files = self._files_of(table)
+        if run_id is not None:
+            where += f" and {RUN_ID} = {literal(run_id)}"
+            if table.partition_by == RUN_ID:
+                files = [path for path in files if Path(path).parent.name == f"{RUN_ID}={run_id}"]
+        files = files_with(CUSTOMER_ID, customer_id, files)
+        self._lake.verifier.verify_files(table, files)
+        relation = self._tables.relation_of_files(table.name, files)
+        with self._con.cursor() as cursor:
+            rows = cursor.sql(f"select * from ({relation}) {where}").to_arrow_table()
+        # why: a copy, as the columns that DuckDB makes have room for more rows, which would be kept as well
+        return rows.take(pa.array(range(rows.num_rows), pa.int64()))
 
 
 @dataclass(frozen=True)
@@ -106,9 +146,18 @@ class CachedSnapshot(Snapshot):
     def query_customer(self, customer_id: str, sql: str) -> pa.Table:
         """Run a portable SELECT about one customer, who is the only row of the table `customer`."""
         try:
-            return reader_of(self).query(sql, {"customer": customer_row(customer_id)}, customer_id=customer_id)
+            return reader_of(self).query_customer(customer_id, sql)
         except duckdb.Error:
             return super().query_customer(customer_id, sql)
+
+    def customer_rows(self, name: str, customer_id: str, *, is_of_run: bool = False) -> pa.Table:
+        """Rows that a table has of one customer, with every column; perhaps only those of this run."""
+        if name in self.tables.rebuilt:
+            return super().customer_rows(name, customer_id, is_of_run=is_of_run)
+        try:
+            return reader_of(self).customer_rows(name, customer_id, self.run.run_id if is_of_run else None)
+        except duckdb.Error:
+            return super().customer_rows(name, customer_id, is_of_run=is_of_run)
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:
         """What `make` returns about the run as a whole: computed once until another run is read."""

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customer_index import NUMBERS
 from patron.answers.customer_marks import customer_work, list_staff, list_tags
-from patron.answers.customer_profile import CustomerCard
+from patron.answers.customer_profile import CustomerCard, CustomerSummary
 from patron.answers.customer_timeline import KINDS, customer_timeline
 from patron.answers.repeat_purchase import order_history
 from patron.commands.customer_work import (
@@ -28,7 +28,7 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.portrait_texts import portrait_sentences
 from patron.interfaces.http.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.customer_scope import require_visible, rows_of, visible_of
-from patron.interfaces.http.customer_view import NewCustomer, customer_now
+from patron.interfaces.http.customer_view import NewCustomer, customer_now, customer_summary_now
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_access import ListAccess, reader_of
@@ -89,15 +89,16 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
     parameters, console, now = request.query_params, request.app.state.console, datetime.now(UTC)
     require_known(parameters, ("view", "kind", "page", "done", "unlink", "merge", *FRAME_PARAMETERS))
     shop = console.answers.shop
-    card = customer_now(console.answers, customer_id, now=now)
+    view = more.pop("view", parameters.get("view", ""))
+    view = view if view in VIEWS else ""
+    read = customer_now if view == "forecasts" else customer_summary_now
+    card = read(console.answers, customer_id, now=now)
     twin = f"/api{_path(customer_id)}"
     contacts = names_of(request, [customer_id]).get(customer_id)
     if isinstance(card, NewCustomer):
         return console.page(
             request, "new_customer.html", here="customers", twin=twin, card=card, contacts=contacts, **more
         )
-    view = more.pop("view", parameters.get("view", ""))
-    view = view if view in VIEWS else ""
     facts = {
         "card": card,
         "contacts": contacts,
@@ -133,11 +134,11 @@ def _key_facts(request: Request, customer_id: str) -> dict[str, Any]:
     return index.row(int(positions[0])) if len(positions) else dict.fromkeys(NUMBERS)
 
 
-def _of_view(request: Request, console: Console, card: CustomerCard, view: str) -> dict[str, Any]:
+def _of_view(request: Request, console: Console, card: CustomerSummary, view: str) -> dict[str, Any]:
     """What one part of the page shows, next to the card."""
     texts = console.words(request)
     formats, shop = console.formats(texts), console.answers.shop
-    if view == "forecasts":
+    if isinstance(card, CustomerCard):
         stays = card.survival
         return {
             "chart": revenue_charts.spent_by_month(card.months, texts, formats),

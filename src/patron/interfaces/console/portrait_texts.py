@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from patron.answers.customer_profile import CustomerCard
+from patron.answers.customer_profile import CustomerSummary
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import CHURN, VALUE
 
 
-def portrait_sentences(card: CustomerCard, words: Words, formats: Formats) -> Iterator[str]:
+def portrait_sentences(card: CustomerSummary, words: Words, formats: Formats) -> Iterator[str]:
     """Sentences about one customer, those without facts left out."""
     if not card.order_count or card.first_order_at is None:
         yield words("portrait.no_order", date=formats.date(card.first_event_at))
@@ -38,7 +38,7 @@ def portrait_sentences(card: CustomerCard, words: Words, formats: Formats) -> It
             yield words("portrait.churn", share=formats.share(score.value, 0))
 
 
-def _last_order(card: CustomerCard, words: Words, formats: Formats) -> Iterator[str]:
+def _last_order(card: CustomerSummary, words: Words, formats: Formats) -> Iterator[str]:
     days = card.days_since_last_order or 0
     usual = next((need.usual_gap_days for need in card.needs if need.usual_gap_days), None)
     if card.next_order and card.next_order.likely_by:
@@ -51,5 +51,5 @@ def _last_order(card: CustomerCard, words: Words, formats: Formats) -> Iterator[
         yield words("portrait.rhythm", n=gap, days=formats.count(gap), category=_category_of(card))
 
 
-def _category_of(card: CustomerCard) -> str:
+def _category_of(card: CustomerSummary) -> str:
     return next(need.category for need in card.needs if need.usual_gap_days)

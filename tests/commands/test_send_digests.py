@@ -1,6 +1,7 @@
 """The mail digest through a real mail server: confirmed first, once a run and person, tried again, and ended."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 
@@ -28,7 +29,7 @@ from patron.commands.user_mail import UserMail
 from patron.govern import audit_log
 from patron.schema.access_rights import Role
 from patron.schema.errors import BadDigest, NotFound
-from patron.storage.access_tables import TEAMS
+from patron.storage.access_tables import TEAMS, USERS
 from patron.storage.digest_tables import DIGEST_DELIVERIES
 from patron.storage.digests import digest_deliveries, digest_subscription
 from patron.storage.shop import Shop
@@ -247,6 +248,43 @@ def test_a_digest_that_cannot_be_written_holds_up_nobody_else(desk):
     desk.send(faulty)
     assert (desk.states(ann), desk.states(ben)) == (["waiting"], ["sent"])
     assert "could not be written" in desk.last(ann).answer
+
+
+def test_an_error_that_nobody_foresaw_leaves_one_digest_unknown_and_the_others_sent(desk, caplog):
+    ann, ben = join(desk.shop, "ann"), join(desk.shop, "ben")
+    for one in (ann, ben):
+        subscribe(desk.shop, one, "today")
+
+    def broken(reader, now):
+        mail = letter(reader, now)
+        return replace(mail, text=7) if reader.user.name == "ann" else mail
+
+    finish_run(desk.shop, desk.clock.wait(hours=1), "tonight")
+    desk.send(broken)
+    assert (desk.states(ann), desk.states(ben)) == (["unknown"], ["sent"])
+    assert (desk.last(ann).attempt_count, desk.last(ann).next_attempt_at) == (1, None)
+    assert "the server's log says why" in desk.last(ann).answer
+    assert f"the digest of run tonight for user {ann} cannot be sent" in caplog.text
+    desk.clock.wait(days=1)
+    desk.send()
+    assert desk.bodies() == [("ben@example.com", "today")], "the server may have had it, so it is not sent again"
+
+
+def test_an_error_before_the_server_is_asked_is_tried_again(desk):
+    ann, ben = join(desk.shop, "ann"), join(desk.shop, "ben")
+    for one in (ann, ben):
+        subscribe(desk.shop, one, "today")
+    roles = sa.update(USERS).where(USERS.c.user_id == ann)
+    with desk.shop.store.begin() as connection:
+        connection.execute(roles.values(roles=["of a newer version"]))
+    finish_run(desk.shop, desk.clock.wait(hours=1))
+    desk.send()
+    assert (desk.states(ann), desk.states(ben)) == (["waiting"], ["sent"])
+    with desk.shop.store.begin() as connection:
+        connection.execute(roles.values(roles=["viewer"]))
+    desk.clock.now += PAUSES[0]
+    desk.send()
+    assert desk.states(ann) == ["sent"]
 
 
 def test_the_link_ends_the_digest_at_once_and_works_at_that_address_alone(desk):

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 STOP_SECONDS = 60.0
 """How long a process has for what is on its way when the server ends."""
-LONGEST_TEXT = 4_000
+LONGEST_TEXT = 20_000
 """Characters of what a process wrote to its errors, the last ones, that the log gets."""
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300))
 """Pauses after each process in a row that failed; the last one from then on."""

@@ -114,7 +114,9 @@ def test_what_did_not_arrive_is_seen_by_its_reader_and_by_who_administers(desk):
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_DELIVERIES, [row])
     assert "may not have reached you" in ann.get("/").text
-    assert "no such mailbox" in ann.get("/account/digest?lang=zh_CN").text
+    page = ann.get("/account/digest?lang=zh_CN").text
+    assert "no such mailbox" in page
+    assert "这封摘要可能未送达" in page, "what comes next is said, too"
     first = ada.get("/").text
     assert "mail digest of 1 person" in first
     assert "its webhook failed" in first

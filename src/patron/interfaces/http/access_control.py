@@ -71,6 +71,12 @@ def needs(action: Action, area: Area) -> Callable[[Endpoint], Endpoint]:
     return declare
 
 
+def of_whole_shop(endpoint: Endpoint) -> Endpoint:
+    """Declare that what an endpoint answers counts all customers: who sees some of them only is refused."""
+    endpoint.__dict__["is_of_whole_shop"] = True
+    return endpoint
+
+
 def needs_sign_in(endpoint: Endpoint) -> Endpoint:
     """Declare that an endpoint answers whoever is known: it shows only what is theirs."""
     endpoint.__dict__["right"] = SIGNED_IN
@@ -148,6 +154,7 @@ class GuardedRoute(APIRoute):
         if "right" not in endpoint.__dict__:
             raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
         self.right: Right | str | None = endpoint.__dict__["right"]
+        self.is_of_whole_shop: bool = endpoint.__dict__.get("is_of_whole_shop", False)
         text = "" if self.right is None else str(self.right)
         options["openapi_extra"] = {"x-right": text, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
@@ -160,6 +167,8 @@ class GuardedRoute(APIRoute):
             path = request.url.path
             if isinstance(self.right, Right):
                 _require(request, self.right)
+            if self.is_of_whole_shop:
+                actor_of(request).require_whole_shop()
             if request.state.past is not None:
                 self._only_read(request, request.state.past)
             if request.method not in SAFE_METHODS and self.right is not None:

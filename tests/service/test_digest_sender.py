@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from tests.support.campaign_shop import with_mail_server
-from tests.support.digest_readers import MONDAY, finish_run, join, subscribe
+from tests.support.digest_readers import MONDAY, finish_run, join, subscribe, with_address
 from tests.support.mail_server import mail_server
 
 from patron.service.digest_sender import DigestSender
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 def test_it_is_due_once_a_run_for_somebody_who_confirmed_and_when_an_attempt_is(shop):
     with mail_server() as server:
-        shop = with_mail_server(shop, server.port)
+        shop = with_mail_server(with_address(shop), server.port)
         sender = DigestSender(shop, lambda: MONDAY)
         finish_run(shop, MONDAY)
         ann = join(shop, "ann")
@@ -38,7 +38,7 @@ def test_it_is_due_once_a_run_for_somebody_who_confirmed_and_when_an_attempt_is(
 def test_its_process_ends_well_and_settles_who_may_read_nothing_any_more(shop):
     now = datetime.now(UTC)
     with mail_server() as server:
-        shop = with_mail_server(shop, server.port)
+        shop = with_mail_server(with_address(shop), server.port)
         ann = join(shop, "ann")
         subscribe(shop, ann, at=now - HOUR)
         with shop.store.begin() as connection:

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.digest_subscriptions import digest_path
-from patron.commands.user_mail import UserMail, can_send_mail, hand_over_mail
+from patron.commands.digest_subscriptions import can_send_digests, digest_path
+from patron.commands.user_mail import UserMail, hand_over_mail
 from patron.engage.channels.channel import Handover, Outcome
 from patron.govern import audit_log
 from patron.govern.user_identities import PASSKEY, list_identities
@@ -81,9 +81,9 @@ def send_digests(
 ) -> datetime | None:
     """Send the digests of the newest run that are due; returns when the next attempt is. Raises WorkspaceBusy.
 
-    Without an SMTP server nothing is sent, and nothing waits for one.
+    Without an SMTP server, or an address at which the links of a letter work, nothing is sent, and nothing waits.
     """
-    if not can_send_mail(shop):
+    if not can_send_digests(shop):
         return None
     busy = WorkspaceBusy("digests are sent by another process", where="digests", todo="It goes on by itself.")
     with hold_work_lock(shop.folder, "digests", "", busy):

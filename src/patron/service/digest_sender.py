@@ -18,10 +18,10 @@ class DigestSender(DueProcess):
 
     def is_due(self, now: datetime) -> bool:
         """Whether somebody gets digests, and a run finished since the last look or an attempt is due."""
-        store = self.shop.store
+        store, settings = self.shop.store, self.shop.settings
         with store.begin() as connection:
             has_readers = bool(active_subscriptions(connection))
-        if not has_readers or not self.shop.settings.channels.email.is_configured:
+        if not (has_readers and settings.channels.email.is_configured and settings.access.public_url):
             return False
         run, due_at = newest_run(store), next_digest_at(store)
         is_new, self._last_run = run != self._last_run, run

@@ -23,9 +23,11 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     Example: patron digests list --workspace shop
     """
     from patron.answers.digest import list_subscribers
+    from patron.commands.digest_subscriptions import can_send_digests
     from patron.storage.shop import Shop
 
-    listed = list_subscribers(Shop.open(workspace))
+    shop = Shop.open(workspace)
+    listed = list_subscribers(shop)
     if json:
         output.as_json(listed)
         return
@@ -36,6 +38,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
             state = "confirmed" if chosen.confirmed_at else "waits for the link in the mailbox"
             became = f"{last.state} {last.answer}".strip() if last else ""
             rows.append((one.user.email, ", ".join(chosen.parts), chosen.rhythm, state, became))
+    if not can_send_digests(shop):
+        output.say("None is sent: that needs [channels.email] and [access] public_url in patron.toml.")
     if rows:
         output.grid("", ("user", "parts", "rhythm", "address", "last digest"), rows)
     else:

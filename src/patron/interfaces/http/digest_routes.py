@@ -17,7 +17,13 @@ from starlette.concurrency import run_in_threadpool
 from patron.answers.digest import DigestState
 from patron.answers.questions import TILE_SECONDS
 from patron.answers.team import account
-from patron.commands.digest_subscriptions import DigestLink, confirm_digest, end_digest, find_digest_link
+from patron.commands.digest_subscriptions import (
+    DigestLink,
+    can_send_digests,
+    confirm_digest,
+    end_digest,
+    find_digest_link,
+)
 from patron.commands.manage_users import can_send_mail
 from patron.interfaces.console.templating import environment
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs_nothing, needs_sign_in, session_of
@@ -45,7 +51,8 @@ class DigestPreview:
     readable: tuple[DigestPart, ...]
     """Parts that the person may read."""
     can_send: bool
-    """Whether an SMTP server is configured."""
+    """Whether an SMTP server is configured, and an address at which the links of a letter work."""
+    has_mail_server: bool
     locale: str
     """Language of the digest."""
     subject: str
@@ -73,7 +80,8 @@ def my_digest(request: Request) -> DigestPreview:
         sections = digest_sections(facts, actor, parts, texts, formats, now=now)
     except NoRunYet:
         subject, sections = "", ()
-    return DigestPreview(person.digest, readable, can_send_mail(shop), texts.locale, subject, sections)
+    can_send, has_mail_server = can_send_digests(shop), can_send_mail(shop)
+    return DigestPreview(person.digest, readable, can_send, has_mail_server, texts.locale, subject, sections)
 
 
 @link_router.get("/digest/{token}")

@@ -160,3 +160,18 @@ def test_a_link_of_somebody_elses_server_or_of_nobody_is_a_page_in_the_readers_l
         page = stranger.get(f"/digest/{token_of(shop, ann.user_id)}")
     assert "You are unsubscribed" in page.text
     assert page.headers["x-robots-tag"] == "noindex"
+
+
+def test_a_link_that_cannot_be_looked_up_now_changes_nothing_and_says_so_without_our_inside(desk, caplog):
+    shop, _, person = desk
+    ann = person(Role.VIEWER)
+    subscribe(shop, ann.user_id)
+    path, key = f"/digest/{token_of(shop, ann.user_id)}", shop.master_key_place.file
+    away = key.rename(key.with_suffix(".away"))
+    with httpx.Client(base_url=ann.client.base_url, timeout=60, headers={"accept-language": "zh"}) as stranger:
+        answers = [stranger.get(path), stranger.post(path, data={"List-Unsubscribe": "One-Click"})]
+    away.rename(key)
+    assert [one.status_code for one in answers] == [500, 500]
+    assert all("操作未成功" in one.text and str(key) not in one.text for one in answers)
+    assert "the link of a digest failed" in caplog.text
+    assert subscription(shop, ann.user_id).confirmed_at

@@ -4,6 +4,7 @@ The token in that link is the only key: a GET changes nothing, as scanners of ma
 mailbox, or ends the digest at once, as mail programs do by one click (RFC 8058).
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,15 +29,17 @@ from patron.commands.manage_users import can_send_mail
 from patron.interfaces.console.templating import environment
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs_nothing, needs_sign_in, session_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.question_routes import result_of
 from patron.interfaces.http.work_routes import run_items_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, digest_sections
 from patron.interfaces.report.digest_letter import digest_subject, digest_words
 from patron.schema.digest import DigestPart, readable_parts
-from patron.schema.errors import NoRunYet, NotFound
+from patron.schema.errors import NoRunYet, NotFound, PatronError
 from patron.storage.shop import Shop
 
+LOG = logging.getLogger(__name__)
 ONE_CLICK, CONFIRM = "List-Unsubscribe", "confirm"
 MOST_FIELDS = 10
 router = APIRouter(prefix="/api", tags=["access"], route_class=GuardedRoute)
@@ -121,16 +124,16 @@ async def _answer(request: Request, act: Callable[[Shop], tuple[DigestLink, str]
     """Act, and show the page in the subscriber's language."""
     shop: Shop = request.app.state.answers.shop
     accepted = request.headers.get("accept-language")
+    texts = words(choose_locale(None, accepted))
     try:
         link, done = await run_in_threadpool(act, shop)
     except NotFound:
-        texts, values, status = words(choose_locale(None, accepted)), {"link": None, "done": ""}, HTTPStatus.NOT_FOUND
+        link, done, problem, status = None, "", "digest_link.invalid", HTTPStatus.NOT_FOUND
+    except PatronError as error:  # why no words of it: they are for who runs the server, and this may be anybody
+        LOG.warning("the link of a digest failed: %s", error)
+        link, done, problem, status = None, "", "digest_link.later", status_of(error)
     else:
-        texts, values = digest_words(shop, link.user.locale)[0], {"link": link, "done": done}
-        status = HTTPStatus.OK
-    content = (
-        environment()
-        .get_template("digest_link.html")
-        .render(t=texts, shop_name=shop.settings.shop.name or "Patron", **values)
-    )
+        texts, problem, status = digest_words(shop, link.user.locale)[0], "", HTTPStatus.OK
+    values = {"t": texts, "shop_name": shop.settings.shop.name or "Patron", "link": link, "done": done}
+    content = environment().get_template("digest_link.html").render(**values, problem=problem)
     return HTMLResponse(content, status, headers={"X-Robots-Tag": "noindex", "Vary": "Accept-Language"})

@@ -62,7 +62,7 @@ class DigestTable:
     numbers: tuple[bool, ...] = ()
     """Which columns are numbers; the first one names its row."""
     note: str = ""
-    """That there are more rows, or why there are none."""
+    """That there are more rows or columns, or why there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,13 @@ def _table(facts: DigestFacts, question: QuestionInfo, words: Words, formats: Fo
         for row in _first_rows(result)
     )
     numbers = tuple(n > 0 and column.kind == "number" for n, column in enumerate(columns))
-    return DigestTable(name, link, head, tuple(rows), numbers, _more_rows(result, words, formats))
+    notes = (_more_rows(result, words, formats), _more_columns(result, words))
+    return DigestTable(name, link, head, tuple(rows), numbers, " ".join(one for one in notes if one))
+
+
+def _more_columns(result: QuestionResult, words: Words) -> str:
+    more = len(result.columns) - COLUMNS
+    return words("digest.more_columns", n=more) if more > 0 else ""
 
 
 def _more_rows(result: QuestionResult, words: Words, formats: Formats) -> str:

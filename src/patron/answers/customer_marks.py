@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.govern.sealed_texts import unseal
 from patron.schema.errors import NotFound
-from patron.schema.table_definition import TEXT
 from patron.storage.access_tables import USERS
 from patron.storage.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
 from patron.storage.shop import Shop
@@ -141,9 +139,8 @@ def list_tags(shop: Shop, *, only: pa.Table | None = None) -> tuple[TagCount, ..
             return tuple(TagCount(*row) for row in connection.execute(query))
     with shop.store.begin() as connection:
         rows = connection.execute(sa.select(column.customer_id, column.tag)).all()
-    ids, tags = zip(*rows, strict=True) if rows else ((), ())
-    is_visible = pc.is_in(pa.array(ids, TEXT), value_set=only["customer_id"].combine_chunks())
-    counts = Counter(pa.array(tags, TEXT).filter(is_visible).to_pylist())
+    visible = set(only["customer_id"].to_pylist()) if rows else set[str]()
+    counts = Counter(row.tag for row in rows if row.customer_id in visible)
     return tuple(TagCount(*pair) for pair in sorted(counts.items()))
 
 

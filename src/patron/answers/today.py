@@ -308,7 +308,7 @@ def _tasks(shop: Shop, actor: Actor, now: datetime, among: Container[str]) -> It
         return
     owners = [actor.user_id] if actor.segment else [actor.user_id, ""]
     column = TASKS.c
-    figures = (sa.func.count(), sa.func.sum(column.value_at_risk_cents), sa.func.min(column.due_at))
+    figures: list[Any] = [sa.func.count(), sa.func.sum(column.value_at_risk_cents), sa.func.min(column.due_at)]
     is_due = (
         column.state == "open",
         column.owner.in_(owners),
@@ -318,7 +318,7 @@ def _tasks(shop: Shop, actor: Actor, now: datetime, among: Container[str]) -> It
     of_each = sa.select(column.customer_id, *figures).where(*is_due).group_by(column.customer_id)
     with shop.store.begin() as connection:
         if actor.segment:
-            rows = [tuple(row)[1:] for row in connection.execute(of_each) if row.customer_id in among]
+            rows = [tuple(row[1:]) for row in connection.execute(of_each) if row.customer_id in among]
         else:
             rows = [tuple(row) for row in connection.execute(sa.select(*figures).where(*is_due)) if row[0]]
     if rows:

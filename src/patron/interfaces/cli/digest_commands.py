@@ -23,7 +23,6 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     Example: patron digests list --workspace shop
     """
     from patron.answers.digest import list_subscribers
-    from patron.commands.digest_subscriptions import can_send_digests
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -38,7 +37,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
             state = "confirmed" if chosen.confirmed_at else "waits for the link in the mailbox"
             became = f"{last.state} {last.answer}".strip() if last else ""
             rows.append((one.user.email, ", ".join(chosen.parts), chosen.rhythm, state, became))
-    if not can_send_digests(shop):
+    if not (shop.settings.channels.email.is_configured and shop.settings.access.public_url):
         output.say("None is sent: that needs [channels.email] and [access] public_url in patron.toml.")
     if rows:
         output.grid("", ("user", "parts", "rhythm", "address", "last digest"), rows)

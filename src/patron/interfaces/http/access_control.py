@@ -166,9 +166,7 @@ class GuardedRoute(APIRoute):
         async def check_and_handle(request: Request) -> Response:
             path = request.url.path
             if isinstance(self.right, Right):
-                _require(request, self.right)
-            if self.is_of_whole_shop:
-                actor_of(request).require_whole_shop()
+                _require(request, self.right, is_of_whole_shop=self.is_of_whole_shop)
             if request.state.past is not None:
                 self._only_read(request, request.state.past)
             if request.method not in SAFE_METHODS and self.right is not None:
@@ -242,13 +240,15 @@ def session_of(request: Request) -> Session:
     return session
 
 
-def _require(request: Request, right: Right) -> None:
-    """Refuse who lacks a right, and write it to the log. Raises NotAllowed."""
+def _require(request: Request, right: Right, *, is_of_whole_shop: bool) -> None:
+    """Refuse who lacks a right, or sees some customers where all are counted, and log it. Raises NotAllowed."""
     actor: Actor | None = request.state.actor
     if actor is None:
         raise NotAllowed(401, "nobody signed in, and no key was sent", where=request.url.path, todo="Sign in.")
     try:
         actor.require(right)
+        if is_of_whole_shop:
+            actor.require_whole_shop()
     except NotAllowed:
         if not (actor.user_id or actor.key_id):
             raise NotAllowed(

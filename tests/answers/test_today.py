@@ -1,5 +1,6 @@
 """Today shows a reader what they may decide, urgent lines first, then by money; and the set-up until it is done."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from patron.commands.dismiss_setup import dismiss_setup_step
 from patron.commands.settle_message import settle_message
 from patron.schema.access_rights import VISITOR, Actor, Role, rights_of_user
 from patron.storage.campaign_tables import MESSAGES
-from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
+from patron.storage.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS, TASKS
 from patron.storage.last_run import last_run
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -117,3 +118,36 @@ def test_a_message_of_unknown_outcome_is_a_line_until_it_is_settled(shop):
     assert (line.count, line.link) == (1, f"/campaigns/{NAME}/messages#unknown")
     settle_message(shop, NAME, "m", is_sent=True, by="Ada", now=NOW)
     assert "messages_unknown" not in {one.kind for one in today(shop, user(Role.MARKETER), None, now=NOW).items}
+
+
+def test_who_sees_some_customers_gets_the_tasks_of_those_and_no_line_about_all(made_shop, shop):
+    with shop.store.begin() as connection:
+        task = {
+            "content": b"",
+            "state": "open",
+            "created_at": NOW,
+            "created_by": "x",
+            "is_holdout": False,
+            "owner": "00",
+        }
+        task |= {"playbook": "", "reason": "", "outcome": "", "closed_by": "", "due_at": NOW}
+        rows = [
+            {**task, "task_id": f"{customer}{n}", "customer_id": customer, "value_at_risk_cents": 500}
+            for customer, count in (("seen", 1), ("hidden", 2))
+            for n in range(count)
+        ]
+        connection.execute(sa.insert(TASKS), rows)
+
+    def due(actor, **among):
+        items = today(shop, actor, None, now=NOW, **among).items
+        return [(one.count, one.value_cents) for one in items if one.kind == "tasks_due"]
+
+    agent = user(Role.SERVICE_AGENT)
+    member = replace(agent, segment="west")
+    assert due(agent) == [(3, 1_500)]
+    assert due(member, among={"seen"}) == [(1, 500)]
+    assert due(member, among={"nobody"}) == due(member) == []
+    of_run = run_items(last_run(made_shop))
+    shown = today(made_shop, replace(user(Role.ADMIN), segment="west"), of_run, now=NOW).items
+    assert {one.kind for one in shown} & {"at_risk", "risk_rose", "offers"} == set()
+    assert [one.value_cents for one in shown if one.kind == "model_alarm" and one.value_cents] == []

@@ -1,6 +1,7 @@
 """The mail digest through a real mail server: confirmed first, once a run and person, tried again, and ended."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 
@@ -8,7 +9,18 @@ import pytest
 import sqlalchemy as sa
 
 from campaign_shop import with_mail_server
-from digest_readers import MONDAY, Clock, actor_of, finish_run, join, link_letter, subscribe, token_of, user_of
+from digest_readers import (
+    MONDAY,
+    Clock,
+    actor_of,
+    finish_run,
+    join,
+    link_letter,
+    subscribe,
+    token_of,
+    user_of,
+    with_address,
+)
 from mail_server import mail_server
 from patron.answers.digest import list_subscribers
 from patron.answers.today import today
@@ -24,14 +36,17 @@ from patron.commands.digest_subscriptions import (
 )
 from patron.commands.manage_users import Access
 from patron.commands.send_digests import PAUSES, preview_digest, send_digests
+from patron.commands.sign_in_limits import OF_CONFIRMATIONS, SignInLimits
 from patron.commands.user_mail import UserMail
 from patron.govern import audit_log
 from patron.schema.access_rights import Role
-from patron.schema.errors import BadDigest, NotFound
-from patron.storage.access_tables import TEAMS
-from patron.storage.digest_tables import DIGEST_DELIVERIES
+from patron.schema.errors import AccessProblem, BadDigest, NotFound
+from patron.service.digest_sender import DigestSender
+from patron.storage.access_tables import TEAMS, USERS
+from patron.storage.digest_tables import DIGEST_DELIVERIES, DIGEST_SUBSCRIPTIONS
 from patron.storage.digests import digest_deliveries, digest_subscription
 from patron.storage.shop import Shop
+from patron.storage.store import upsert
 
 
 def letter(reader, _now):
@@ -43,7 +58,7 @@ class Desk:
     """A shop with a mail server, and its clock."""
 
     def __init__(self, shop, server):
-        self.shop, self.server, self.clock = with_mail_server(shop, server.port), server, Clock()
+        self.shop, self.server, self.clock = with_mail_server(with_address(shop), server.port), server, Clock()
 
     def run(self, **time):
         finish_run(self.shop, self.clock.wait(**time))
@@ -167,7 +182,7 @@ def test_a_server_that_is_down_is_asked_once_a_round_and_a_newer_run_replaces_wh
 def with_mail_server_at(shop, port):
     path = shop.folder / "patron.toml"
     before = path.read_text("utf-8")
-    path.write_text(before.partition("[channels.email]")[0], "utf-8")
+    path.write_text(before.rpartition("[channels.email]")[0], "utf-8")
     changed = with_mail_server(shop, port)
     path.write_text(before, "utf-8")
     return changed
@@ -227,7 +242,7 @@ def test_where_everybody_needs_a_second_factor_who_has_none_gets_nothing(desk):
     for one in (ann, ben):
         subscribe(desk.shop, one, "today")
     path = desk.shop.folder / "patron.toml"
-    path.write_text(path.read_text("utf-8") + "\n[access]\nneeds_second_factor = true\n", "utf-8")
+    path.write_text(path.read_text("utf-8").replace("[access]", "[access]\nneeds_second_factor = true"), "utf-8")
     desk.shop = type(desk.shop).open(desk.shop.folder)
     desk.run(hours=1)
     assert desk.bodies() == [("ben@example.com", "today")]
@@ -247,6 +262,43 @@ def test_a_digest_that_cannot_be_written_holds_up_nobody_else(desk):
     desk.send(faulty)
     assert (desk.states(ann), desk.states(ben)) == (["waiting"], ["sent"])
     assert "could not be written" in desk.last(ann).answer
+
+
+def test_an_error_that_nobody_foresaw_leaves_one_digest_unknown_and_the_others_sent(desk, caplog):
+    ann, ben = join(desk.shop, "ann"), join(desk.shop, "ben")
+    for one in (ann, ben):
+        subscribe(desk.shop, one, "today")
+
+    def broken(reader, now):
+        mail = letter(reader, now)
+        return replace(mail, text=7) if reader.user.name == "ann" else mail
+
+    finish_run(desk.shop, desk.clock.wait(hours=1), "tonight")
+    desk.send(broken)
+    assert (desk.states(ann), desk.states(ben)) == (["unknown"], ["sent"])
+    assert (desk.last(ann).attempt_count, desk.last(ann).next_attempt_at) == (1, None)
+    assert "the server's log says why" in desk.last(ann).answer
+    assert f"the digest of run tonight for user {ann} cannot be sent" in caplog.text
+    desk.clock.wait(days=1)
+    desk.send()
+    assert desk.bodies() == [("ben@example.com", "today")], "the server may have had it, so it is not sent again"
+
+
+def test_an_error_before_the_server_is_asked_is_tried_again(desk):
+    ann, ben = join(desk.shop, "ann"), join(desk.shop, "ben")
+    for one in (ann, ben):
+        subscribe(desk.shop, one, "today")
+    roles = sa.update(USERS).where(USERS.c.user_id == ann)
+    with desk.shop.store.begin() as connection:
+        connection.execute(roles.values(roles=["of a newer version"]))
+    finish_run(desk.shop, desk.clock.wait(hours=1))
+    desk.send()
+    assert (desk.states(ann), desk.states(ben)) == (["waiting"], ["sent"])
+    with desk.shop.store.begin() as connection:
+        connection.execute(roles.values(roles=["viewer"]))
+    desk.clock.now += PAUSES[0]
+    desk.send()
+    assert desk.states(ann) == ["sent"]
 
 
 def test_the_link_ends_the_digest_at_once_and_works_at_that_address_alone(desk):
@@ -273,10 +325,11 @@ def test_the_link_ends_the_digest_at_once_and_works_at_that_address_alone(desk):
 def test_only_parts_that_one_may_read_can_be_chosen(desk):
     agent = join(desk.shop, "ann", Role.SERVICE_AGENT)
     viewer = join(desk.shop, "ben")
+    asked = {"compose": link_letter, "limits": SignInLimits(), "now": MONDAY}
     for user_id, parts, rhythm in ((agent, ["today"], "weekly"), (viewer, [], "weekly"), (viewer, ["today"], "hourly")):
         actor = actor_of(desk.shop, user_id)
         with pytest.raises(BadDigest):
-            subscribe_to_digest(desk.shop, actor, parts, rhythm, compose=link_letter, now=MONDAY)
+            subscribe_to_digest(desk.shop, actor, parts, rhythm, **asked)
     finish_run(desk.shop, MONDAY)
     preview = {
         one: preview_digest(desk.shop, user_of(desk.shop, one).email, compose=letter, now=MONDAY)
@@ -285,6 +338,49 @@ def test_only_parts_that_one_may_read_can_be_chosen(desk):
     assert preview[agent] is None
     assert preview[viewer].text == "today questions brief"
     assert desk.server.messages == [], "a preview sends nothing"
+
+
+def test_an_address_gets_a_few_links_an_hour_and_a_change_of_what_is_confirmed_sends_none(desk):
+    ann = join(desk.shop, "ann")
+    actor, limits = actor_of(desk.shop, ann), SignInLimits()
+
+    def ask(part, now):
+        return subscribe_to_digest(desk.shop, actor, [part], "weekly", compose=link_letter, limits=limits, now=now)
+
+    for _ in range(OF_CONFIRMATIONS.count):
+        assert ask("today", MONDAY) is Confirmation.MAILED
+    with pytest.raises(AccessProblem) as refused:
+        ask("brief", MONDAY + timedelta(minutes=20))
+    assert (refused.value.status, refused.value.retry_seconds) == (429, 2_400)
+    assert len(desk.server.messages) == OF_CONFIRMATIONS.count
+    assert find_digest_link(desk.shop, token_of(desk.shop, ann)).subscription.parts == ("today",), "nothing changed"
+    assert ask("brief", MONDAY + OF_CONFIRMATIONS.within) is Confirmation.MAILED
+    confirm_digest(desk.shop, token_of(desk.shop, ann), now=MONDAY)
+    for _ in range(5):
+        assert ask("today", MONDAY + OF_CONFIRMATIONS.within) is Confirmation.CONFIRMED
+    assert len(desk.server.messages) == OF_CONFIRMATIONS.count + 1
+
+
+def test_without_an_address_of_the_console_nothing_is_sent_that_nobody_could_end(shop):
+    with mail_server() as server:
+        opened = with_mail_server(shop, server.port)
+        ann = join(opened, "ann")
+        with pytest.raises(BadDigest, match="public_url"):
+            subscribe(opened, ann)
+        row = {"user_id": ann, "parts": ["today"], "rhythm": "every_run", "subscribed_at": MONDAY}
+        with opened.store.begin() as connection:
+            upsert(connection, DIGEST_SUBSCRIPTIONS, [row | {"confirmed_at": MONDAY}])
+        finish_run(opened, MONDAY + timedelta(hours=1))
+        clock = Clock(MONDAY + timedelta(hours=1))
+        assert not DigestSender(opened, clock).is_due(clock())
+        assert send_digests(opened, compose=letter, clock=clock) is None
+        assert server.messages == []
+        opened.close()
+        again = with_address(opened)
+        assert DigestSender(again, clock).is_due(clock())
+        send_digests(again, compose=letter, clock=clock)
+        assert len(server.messages) == 1
+        again.close()
 
 
 def test_without_a_mail_server_nothing_waits_for_one(shop):

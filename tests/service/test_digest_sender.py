@@ -4,11 +4,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from tests.support.campaign_shop import with_mail_server
-from tests.support.digest_readers import MONDAY, finish_run, join, subscribe
+from tests.support.digest_readers import MONDAY, finish_run, join, subscribe, with_address
 from tests.support.mail_server import mail_server
 
-from patron.service.digest_sender import TRIED_AGAIN_AFTER, DigestSender
-from patron.service.due_process import DueProcess
+from patron.service.digest_sender import DigestSender
 from patron.storage.digest_tables import DIGEST_DELIVERIES
 from patron.storage.digests import digest_deliveries
 from patron.storage.store import upsert
@@ -18,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 def test_it_is_due_once_a_run_for_somebody_who_confirmed_and_when_an_attempt_is(shop):
     with mail_server() as server:
-        shop = with_mail_server(shop, server.port)
+        shop = with_mail_server(with_address(shop), server.port)
         sender = DigestSender(shop, lambda: MONDAY)
         finish_run(shop, MONDAY)
         ann = join(shop, "ann")
@@ -33,18 +32,13 @@ def test_it_is_due_once_a_run_for_somebody_who_confirmed_and_when_an_attempt_is(
         with shop.store.begin() as connection:
             upsert(connection, DIGEST_DELIVERIES, [row])
         assert (sender.is_due(MONDAY + 2 * HOUR), sender.is_due(MONDAY + 3 * HOUR)) == (False, True)
-        sender.trouble, sender.ran_at = "the database restarts", MONDAY + 2 * HOUR
-        assert not sender.is_due(MONDAY + 2 * HOUR)
-        assert sender.is_due(MONDAY + 2 * HOUR + TRIED_AGAIN_AFTER)
-        sender.ran_at = MONDAY + 3 * HOUR
-        assert not sender.is_due(MONDAY + 3 * HOUR + TRIED_AGAIN_AFTER / 2), "an attempt is due, and it has just failed"
         shop.close()
 
 
 def test_its_process_ends_well_and_settles_who_may_read_nothing_any_more(shop):
     now = datetime.now(UTC)
     with mail_server() as server:
-        shop = with_mail_server(shop, server.port)
+        shop = with_mail_server(with_address(shop), server.port)
         ann = join(shop, "ann")
         subscribe(shop, ann, at=now - HOUR)
         with shop.store.begin() as connection:
@@ -60,24 +54,3 @@ def test_its_process_ends_well_and_settles_who_may_read_nothing_any_more(shop):
         sender.stop()
         assert (states, sender.trouble) == (["skipped"], "")
         shop.close()
-
-
-class Missing(DueProcess):
-    """Work whose module is not there."""
-
-    module = "patron.no_such_module"
-    work = "letters"
-
-    def is_due(self, _now):
-        return self.ran_at is None
-
-
-def test_what_a_process_says_went_wrong_is_kept_and_logged(shop, caplog):
-    process = Missing(shop, lambda: MONDAY, check_seconds=0.05)
-    process.start()
-    until = time.monotonic() + 60
-    while not process.trouble and time.monotonic() < until:
-        time.sleep(0.05)
-    process.stop()
-    assert "no_such_module" in process.trouble
-    assert "not all letters can be sent" in caplog.text

@@ -23,14 +23,14 @@ def wait_for(condition, seconds=90):
 def test_a_cart_is_reminded_of_a_second_later_and_the_process_ends_once_nothing_is_under_way(shop):
     shop = with_policy(shop)
     add_people(shop, [ANN])
-    process = JourneyProcess(shop, check_seconds=0.1)
+    process = JourneyProcess(shop, lambda: datetime.now(UTC), check_seconds=0.1)
     process.start()
     now = datetime.now(UTC)
     approve(shop, journey(({"do": "wait", "minutes": 1 / 60}, send())), now)
     wait_for(lambda: journey_of(shop.store, CART).state == "running")
     happen(shop, ("ann", "Product Added", datetime.now(UTC)))
     wait_for(lambda: message_states(shop) == [("sent", "")])
-    child = process._process
+    child = process._child._process
     step(shop, "withdrawn", at=datetime.now(UTC))
     wait_for(lambda: child.returncode == 0)
     process.stop()
@@ -38,7 +38,7 @@ def test_a_cart_is_reminded_of_a_second_later_and_the_process_ends_once_nothing_
 
 
 def test_a_store_that_is_away_for_a_while_ends_nothing(shop):
-    process, table = JourneyProcess(shop, check_seconds=0.01), sa.table("campaigns")
+    process, table = JourneyProcess(shop, lambda: datetime.now(UTC), check_seconds=0.01), sa.table("campaigns")
     with shop.store.begin() as connection:
         connection.execute(sa.text("alter table campaigns rename to away"))
     process.start()
@@ -51,8 +51,8 @@ def test_a_store_that_is_away_for_a_while_ends_nothing(shop):
 
 
 def test_no_process_is_started_where_nothing_is_under_way(shop):
-    process = JourneyProcess(shop, check_seconds=0.01)
+    process = JourneyProcess(shop, lambda: datetime.now(UTC), check_seconds=0.01)
     process.start()
     time.sleep(0.1)
-    assert process._process is None
+    assert process._child._process is None
     process.stop()

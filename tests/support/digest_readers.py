@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from patron.commands.digest_subscriptions import confirm_digest, digest_path, subscribe_to_digest
+from patron.commands.sign_in_limits import SignInLimits
 from patron.commands.user_mail import UserMail
 from patron.govern import users
 from patron.govern.user_sessions import actor_of_user
 from patron.govern.users import Access
 from patron.schema.access_rights import Role
+from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.store import RUNS
 
+CONSOLE = "https://crm.example.com"
 MONDAY = datetime(2026, 3, 2, 7, tzinfo=UTC)
 
 
@@ -24,6 +27,13 @@ def join(shop, name, *roles, team="", **columns):
     return user_id
 
 
+def with_address(shop):
+    """The shop with the address of its console, at which links of letters work."""
+    path = shop.folder / SETTINGS_FILE
+    path.write_text(f'{path.read_text("utf-8")}\n[access]\npublic_url = "{CONSOLE}"\n', encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
 def user_of(shop, user_id):
     with shop.store.begin() as connection:
         return users.find_user(connection, user_id)
@@ -32,7 +42,8 @@ def user_of(shop, user_id):
 def subscribe(shop, user_id, *parts, rhythm="every_run", at=MONDAY, is_confirmed=True):
     """Subscribe somebody; returns what the mailbox's link confirmed or is to confirm."""
     parts = parts or ("today", "questions", "brief")
-    confirmation = subscribe_to_digest(shop, actor_of(shop, user_id), parts, rhythm, compose=link_letter, now=at)
+    asked = {"compose": link_letter, "limits": SignInLimits(), "now": at}
+    confirmation = subscribe_to_digest(shop, actor_of(shop, user_id), parts, rhythm, **asked)
     if is_confirmed:
         confirm_digest(shop, token_of(shop, user_id), now=at)
     return confirmation

@@ -1,7 +1,7 @@
 """What became of tasks: by person, playbook, reason for leaving or month."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -63,6 +63,19 @@ def task_results(shop: Shop, by: By = "person", *, now: datetime, among: frozens
     rows = [_result(key, of, now) for key, of in groups.items()]
     rows.sort(key=(lambda one: one.key) if by == "month" else (lambda one: (-one.task_count, one.key)))
     return TaskResults(by, _result("", tasks, now), tuple(rows))
+
+
+def task_outcomes(shop: Shop, *, among: Container[str] | None = None) -> dict[str, int]:
+    """Tasks that were not dropped, by what became of them; '' are open ones, and `among` restricts to customers."""
+    column = TASKS.c
+    chosen = sa.select(column.outcome, column.customer_id, sa.func.count().label("n"))
+    chosen = chosen.where(column.state != "dropped", ~column.is_holdout).group_by(column.outcome, column.customer_id)
+    outcomes: Counter[str] = Counter()
+    with shop.store.begin() as connection:
+        for row in connection.execute(chosen.order_by(column.outcome)):
+            if among is None or row.customer_id in among:
+                outcomes[row.outcome] += row.n
+    return dict(outcomes)
 
 
 def _key(task: dict[str, Any], by: By, zone: ZoneInfo) -> str:

@@ -1,8 +1,8 @@
 """Today: what needs a decision of the reader, what stops the work first, then by the money that is at stake."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -130,8 +130,13 @@ def _offers(view: Snapshot) -> Iterator[TodayItem]:
             )
 
 
-def today(shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime) -> Today:
-    """What needs a decision of the reader; `of_run` is that of the last run, None before any."""
+def today(
+    shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime, among: Container[str] = frozenset()
+) -> Today:
+    """What needs a decision of the reader; `of_run` is that of the last run, None before any.
+
+    A reader whose team sees some customers only gets lines about those `among` whom they see, and none about all.
+    """
     last = shop.last_completed()
     items = [
         *_approvals(shop, actor),
@@ -141,16 +146,23 @@ def today(shop: Shop, actor: Actor, of_run: RunItems | None, *, now: datetime) -
         *_webhooks(shop, actor),
         *_digests(shop, actor, now),
         *_rejected_events(shop, actor, now),
-        *_tasks(shop, actor, now),
+        *_tasks(shop, actor, now, among),
         *_requests(shop, actor, now),
+        *(_of_run(of_run, actor) if of_run else ()),
     ]
-    if of_run:
-        items += of_run.of_models if actor.may(Action.READ, Area.MODELS) else ()
-        items += of_run.of_customers if actor.may(Action.READ, Area.CUSTOMERS) else ()
-        items += of_run.of_offers if actor.may(Action.READ, Area.OFFERS) else ()
     items.sort(key=lambda one: (not one.is_first, -(one.value_cents or 0.0), one.kind, one.name))
     total = sum(one.value_cents or 0.0 for one in items)
     return Today(last.run.as_of if last else None, tuple(items), total, setup_steps(shop, actor))
+
+
+def _of_run(items: RunItems, actor: Actor) -> Iterator[TodayItem]:
+    """Lines of a run that the reader may see; who sees some customers gets none that counts all or their money."""
+    if actor.may(Action.READ, Area.MODELS):
+        yield from (replace(one, value_cents=None) if actor.segment else one for one in items.of_models)
+    if actor.segment:
+        return
+    yield from items.of_customers if actor.may(Action.READ, Area.CUSTOMERS) else ()
+    yield from items.of_offers if actor.may(Action.READ, Area.OFFERS) else ()
 
 
 def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
@@ -290,22 +302,29 @@ def _rejected_events(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayI
         yield TodayItem("rejected", "/ingestion#letters", since=utc(first), count=count)
 
 
-def _tasks(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
-    """Tasks of the reader that are due, and those of nobody for who may take them."""
+def _tasks(shop: Shop, actor: Actor, now: datetime, among: Container[str]) -> Iterator[TodayItem]:
+    """Tasks of the reader that are due, and those of nobody for who may take them; of customers whom they see."""
     if not actor.may(Action.ACT, Area.CUSTOMERS) or not actor.user_id:
         return
     owners = [actor.user_id] if actor.segment else [actor.user_id, ""]
     column = TASKS.c
-    chosen = sa.select(sa.func.count(), sa.func.sum(column.value_at_risk_cents), sa.func.min(column.due_at)).where(
+    figures: list[Any] = [sa.func.count(), sa.func.sum(column.value_at_risk_cents), sa.func.min(column.due_at)]
+    is_due = (
         column.state == "open",
         column.owner.in_(owners),
         column.is_holdout.is_(False),
         column.due_at < now + timedelta(days=1),
     )
+    of_each = sa.select(column.customer_id, *figures).where(*is_due).group_by(column.customer_id)
     with shop.store.begin() as connection:
-        count, value, first = connection.execute(chosen).one()
-    if count:
-        yield TodayItem("tasks_due", "/tasks", None if value is None else float(value), utc(first), count=count)
+        if actor.segment:
+            rows = [tuple(row[1:]) for row in connection.execute(of_each) if row.customer_id in among]
+        else:
+            rows = [tuple(row) for row in connection.execute(sa.select(*figures).where(*is_due)) if row[0]]
+    if rows:
+        values = [float(value) for _, value, _ in rows if value is not None]
+        count, first = sum(row[0] for row in rows), min(row[2] for row in rows)
+        yield TodayItem("tasks_due", "/tasks", sum(values) if values else None, utc(first), count=count)
 
 
 def _requests(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:

@@ -13,7 +13,8 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from patron.commands.user_mail import Compose, send_user_mail
+from patron.commands.sign_in_limits import SignInLimits
+from patron.commands.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern import audit_log
 from patron.govern.sealed_texts import seal, unseal
 from patron.govern.users import User, UserState, find_user
@@ -50,24 +51,44 @@ class DigestLink:
     """None where it ended."""
 
 
-def subscribe_to_digest(
-    shop: Shop, actor: Actor, parts: Iterable[str], rhythm: str, *, compose: Compose, now: datetime
+def can_send_digests(shop: Shop) -> bool:
+    """Whether an SMTP server is configured, and an address at which the links of a letter work."""
+    return can_send_mail(shop) and bool(shop.settings.access.public_url)
+
+
+def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they are asked
+    shop: Shop,
+    actor: Actor,
+    parts: Iterable[str],
+    rhythm: str,
+    *,
+    compose: Compose,
+    limits: SignInLimits,
+    now: datetime,
 ) -> Confirmation:
     """Subscribe a person who signed in, or change what they are sent; mail the link where none was used yet.
 
-    Raises BadDigest for no part that they may read, or no such rhythm.
+    Raises BadDigest for no part that they may read, no such rhythm, or a server whose letters nobody could end, and
+    AccessProblem (429) for too many letters to an address; then nothing changes.
     """
     chosen = tuple(part for part in readable_parts(actor) if part in set(parts))
     if not chosen:
         raise BadDigest("a digest needs a part", where="parts", todo="Choose one at least.")
     if rhythm not in tuple(DigestRhythm):
         raise BadDigest("is not a rhythm", where="rhythm", todo=f"One of {', '.join(DigestRhythm)}.")
+    if can_send_mail(shop) and not can_send_digests(shop):
+        todo = "Set it in [access] of patron.toml to the https address of the console."
+        raise BadDigest("without an address of the console nobody could end a digest", where="public_url", todo=todo)
+    with shop.store.begin() as connection:
+        user, before = find_user(connection, actor.user_id), digest_subscription(connection, actor.user_id)
+    is_confirmed = before is not None and before.confirmed_at is not None
+    if not is_confirmed:
+        limits.count_confirmation(user.email, now=now)
     row = {"user_id": actor.user_id, "parts": list(chosen), "rhythm": rhythm, "subscribed_at": now}
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_SUBSCRIPTIONS, [row], update=("parts", "rhythm"))
         _log(shop, connection, "digest subscribed", actor.user_id, now, parts=list(chosen), rhythm=rhythm)
-        user, stored = find_user(connection, actor.user_id), digest_subscription(connection, actor.user_id)
-    if stored and stored.confirmed_at:
+    if is_confirmed:
         return Confirmation.CONFIRMED
     is_mailed = send_user_mail(shop, user, compose(user, digest_path(shop, user)), now=now)
     return Confirmation.MAILED if is_mailed else Confirmation.NOT_MAILED

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.commands.customer_work import add_tag, tag_name
-from patron.schema.errors import BadSegment
+from patron.schema.errors import BadRequest, BadSegment
 from patron.schema.segment_rules import TagRule
+from patron.storage.console_tables import CUSTOMER_TAGS
+from patron.storage.customer_tags import tagged_customers
 from patron.storage.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop
 
@@ -23,7 +25,8 @@ class TagSegment:
 def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
     """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
 
-    Raises BadRequest for what is no tag, BadSegment for a name that another segment has, NotFound.
+    Raises BadRequest for what is no tag (422) or a tag that others have already (409), who would be in the segment too;
+    BadSegment for a name that another segment has, NotFound.
     """
     tag = tag_name(name)
     if "/" in tag:
@@ -33,7 +36,20 @@ def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: 
         raise BadSegment(
             f"there is a segment {tag!r} with a rule of its own", where="name", todo="Choose another name."
         )
+    if not saved and _has_others(shop, tag, customer_ids):
+        raise BadRequest(
+            409,
+            f"other customers have the tag {tag!r} already, and would be in the segment too",
+            where="name",
+            todo="Choose another name.",
+        )
     if not saved:  # why first: where it is refused nobody is tagged
         with shop.store.begin() as connection:
             save_definition(connection, tag, rule, saved_by=by, at=now)
     return TagSegment(tag, add_tag(shop, customer_ids, tag, by=by, now=now))
+
+
+def _has_others(shop: Shop, tag: str, customer_ids: Sequence[str]) -> bool:
+    """Whether somebody has a tag who is not one of these customers."""
+    tagged = tagged_customers(shop.store, [tag])[CUSTOMER_TAGS.name]["customer_id"].to_pylist()
+    return not set(tagged) <= set(customer_ids)

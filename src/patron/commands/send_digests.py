@@ -1,8 +1,9 @@
 """Sends the mail digest after a run: one of each run and person, made with what the receiver may read at that moment.
 
 A digest is a row before it is a letter. It is claimed (`sending`) before the server gets it; a process that is killed
-then leaves a row that is `unknown` from the next start on, and is never sent again by guess. What the server surely did
-not take is tried again, until it has failed too often or a newer run has a digest of its own.
+then leaves a row that is `unknown` from the next start on, and is never sent again by guess; so does an error that
+nobody foresaw. What the server surely did not take is tried again, until it has failed too often or a newer run has a
+digest of its own.
 """
 
 import hashlib
@@ -14,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.commands.digest_subscriptions import digest_path
-from patron.commands.user_mail import UserMail, can_send_mail, hand_over_mail
+from patron.commands.digest_subscriptions import can_send_digests, digest_path
+from patron.commands.user_mail import UserMail, hand_over_mail
 from patron.engage.channels.channel import Handover, Outcome
 from patron.govern import audit_log
 from patron.govern.user_identities import PASSKEY, list_identities
@@ -56,6 +57,7 @@ NEWS_FOR = timedelta(days=2)
 KILLED = "the process was ended while it was being sent"
 NEWER = "a newer run has a digest of its own"
 FAULTY = "the digest could not be written; the server's log says why"
+BROKEN_OFF = "sending it failed; the server's log says why"
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def send_digests(
 ) -> datetime | None:
     """Send the digests of the newest run that are due; returns when the next attempt is. Raises WorkspaceBusy.
 
-    Without an SMTP server nothing is sent, and nothing waits for one.
+    Without an SMTP server, or an address at which the links of a letter work, nothing is sent, and nothing waits.
     """
-    if not can_send_mail(shop):
+    if not can_send_digests(shop):
         return None
     busy = WorkspaceBusy("digests are sent by another process", where="digests", todo="It goes on by itself.")
     with hold_work_lock(shop.folder, "digests", "", busy):
@@ -93,7 +95,11 @@ def send_digests(
             run = newest_run(shop.store)
             if should_stop() or run is None or run.run_id != one.run_id:  # why: a letter is of the run that is shown
                 break
-            trouble = _attempt(shop, one, compose, clock, trouble)
+            try:
+                trouble = _attempt(shop, one, compose, clock, trouble)
+            except Exception:  # why: one person's digest holds up nobody else's
+                LOG.exception("the digest of run %s for user %s cannot be sent", one.run_id, one.user_id)
+                _break_off(shop, one, clock())
     return next_digest_at(shop.store)
 
 
@@ -174,6 +180,12 @@ def _attempt(shop: Shop, delivery: DigestDelivery, compose: ComposeDigest, clock
             handover = Handover(message_id, Outcome.DEFERRED, trouble)
     _record(shop, delivery, handover, before=before, now=clock())
     return trouble
+
+
+def _break_off(shop: Shop, delivery: DigestDelivery, now: datetime) -> None:
+    """Note that an attempt failed in a way that nobody foresaw: once it was claimed the server may have the letter."""
+    for before, outcome in ((SENDING, Outcome.UNKNOWN), (WAITING, Outcome.DEFERRED)):
+        _record(shop, delivery, Handover("", outcome, BROKEN_OFF), before=before, now=now)
 
 
 def _compose(compose: ComposeDigest, reader: DigestReader, now: datetime) -> UserMail | None:

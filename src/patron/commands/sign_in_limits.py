@@ -33,6 +33,8 @@ OF_CODES = Limit("code", 5, timedelta(minutes=5))
 """Codes or passwords of one user who is partly signed in."""
 OF_RESETS = Limit("reset", 3, timedelta(minutes=60))
 """Letters to one address of e-mail."""
+OF_CONFIRMATIONS = Limit("confirmation", 3, timedelta(minutes=60))
+"""Letters to one address of e-mail that ask somebody who signed in whether it is theirs."""
 IPV6_NETWORK = 64
 """Bits of an address that a household or a server has."""
 MOST_KEPT = 10_000
@@ -66,6 +68,10 @@ class SignInLimits:
         """Count a request for a letter. Raises AccessProblem (429)."""
         self._count(OF_THE_ADDRESS, _network(address), now=now)
         self._count(OF_RESETS, _mark(email), now=now)
+
+    def count_confirmation(self, email: str, *, now: datetime) -> None:
+        """Count a letter that somebody who signed in lets be sent to an address. Raises AccessProblem (429)."""
+        self._count(OF_CONFIRMATIONS, _mark(email), now=now)
 
     def forget_attempts(self, email: str, address: str) -> None:
         """Start over after a success."""

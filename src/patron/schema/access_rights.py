@@ -223,12 +223,17 @@ class Actor:
 
     def require(self, right: Right) -> None:
         """Refuse an actor without a right. Raises NotAllowed (403)."""
-        if self.segment and right in WHOLE_SHOP:
-            todo = "Ask somebody whose team is not restricted to a segment."
-            raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
+        if right in WHOLE_SHOP:
+            self.require_whole_shop()
         if right not in self.rights:
             todo = "Ask an administrator for a role that includes it." if self.user_id else "Send a key that has it."
             raise NotAllowed(403, f"this needs the right {right}", todo=todo)
+
+    def require_whole_shop(self) -> None:
+        """Refuse an actor who sees some customers only. Raises NotAllowed (403)."""
+        if self.segment:
+            todo = "Ask somebody whose team is not restricted to a segment."
+            raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
 
 
 VISITOR = Actor("visitor", READ_KEY_RIGHTS)

@@ -1,6 +1,7 @@
 """Tags that staff gave customers, as rules of segments read them: as of now, whatever the run."""
 
 from collections.abc import Collection
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -8,11 +9,14 @@ import sqlalchemy as sa
 from patron.schema.table_definition import TEXT
 from patron.storage.console_tables import CUSTOMER_TAGS
 from patron.storage.declared_store import DeclaredStore
-from patron.storage.store import Store
+from patron.storage.store import AUDIT, Store
 
 TAGGED = pa.schema([("customer_id", TEXT), ("tag", TEXT)])
 BATCH = 500
 """Tags in one statement."""
+MOST_VERSIONS = 16
+_VERSIONS: WeakKeyDictionary[Store, dict[frozenset[str], tuple[int | None, object]]] = WeakKeyDictionary()
+"""What was last read of some tags, and the newest entry of the audit log before it was."""
 
 
 def tagged_customers(store: Store | DeclaredStore, tags: Collection[str]) -> dict[str, pa.Table]:
@@ -30,5 +34,17 @@ def tagged_customers(store: Store | DeclaredStore, tags: Collection[str]) -> dic
 
 def tags_version(store: Store, tags: Collection[str]) -> object:
     """What changes whenever a customer gets or loses one of these tags."""
-    rows = tagged_customers(store, tags).get(CUSTOMER_TAGS.name)
-    return None if rows is None else frozenset(zip(*(rows[name].to_pylist() for name in TAGGED.names), strict=True))
+    if not tags:
+        return None
+    # why: each request of a team of a tag asks; each change of a tag is an entry of the audit log in its transaction
+    with store.begin() as connection:
+        entry, wanted = connection.scalar(sa.select(sa.func.max(AUDIT.c.entry))), frozenset(tags)
+    known = _VERSIONS.setdefault(store, {})
+    if wanted in known and known[wanted][0] == entry:
+        return known[wanted][1]
+    rows = tagged_customers(store, wanted)[CUSTOMER_TAGS.name]
+    version = frozenset(zip(*(rows[name].to_pylist() for name in TAGGED.names), strict=True))
+    while len(known) >= MOST_VERSIONS:
+        known.pop(next(iter(known)), None)
+    known[wanted] = (entry, version)
+    return version

@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from campaign_shop import with_mail_server
-from digest_readers import join, subscribe, token_of
+from digest_readers import join, subscribe, token_of, with_address
 from mail_server import mail_server
 from patron.commands.manage_webhooks import add_webhook, disable_webhook
+from patron.commands.sign_in_limits import OF_CONFIRMATIONS
 from patron.govern.user_sessions import Browser, create_session, csrf_token
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.access_control import SESSION_COOKIE
@@ -45,7 +46,7 @@ def desk(shop):
     """A served shop, its mail server, and what signs somebody in with roles."""
     people = []
     with mail_server() as server:
-        opened = with_mail_server(shop, server.port)
+        opened = with_mail_server(with_address(shop), server.port)
         with served(opened, visitor=None) as at:
 
             def person(*roles):
@@ -74,7 +75,7 @@ def test_somebody_subscribes_confirms_in_the_mailbox_and_ends_it_with_one_click(
     assert "A link is on its way" in ann.get(answer.headers["location"]).text
     (mail,) = (message_from_bytes(one) for one in server.messages)
     text = quopri.decodestring(mail.get_payload()).decode()
-    path = re.search(r"http://[^/]+(/digest/\S+)", text)[1]
+    path = re.search(r"https://crm.example.com(/digest/\S+)", text)[1]
     with httpx.Client(base_url=ann.client.base_url, timeout=60) as stranger:
         assert "Get the mail digest?" in stranger.get(path).text
         assert subscription(shop, ann.user_id).confirmed_at is None, "scanners of mail open links"
@@ -86,6 +87,33 @@ def test_somebody_subscribes_confirms_in_the_mailbox_and_ends_it_with_one_click(
         assert "You are unsubscribed" in stranger.get(path).text
     assert subscription(shop, ann.user_id) is None
     assert "Off" in ann.get("/account").text
+
+
+def test_who_asks_for_the_link_again_and_again_is_told_when_to_try_again(desk):
+    _, server, person = desk
+    ann = person(Role.VIEWER)
+    statuses = [ann.post("/account/digest", **FORM).status_code for _ in range(OF_CONFIRMATIONS.count)]
+    assert set(statuses) == {303}
+    refused = ann.post("/account/digest", **FORM)
+    assert refused.status_code == 429
+    assert "Use the newest one, or try again in 60 minutes." in refused.text
+    assert "60 分钟后重试" in ann.post("/account/digest?lang=zh_CN", **FORM).text
+    assert len(server.messages) == OF_CONFIRMATIONS.count
+
+
+def test_where_links_would_lead_to_this_machine_the_page_says_what_to_set(shop):
+    with mail_server() as server:
+        opened = with_mail_server(shop, server.port)
+        with served(opened, visitor=None) as at:
+            ann = Person(at, opened, join(opened, "ann"))
+            page, refused = ann.get("/account/digest").text, ann.post("/account/digest", **FORM)
+            assert "An administrator sets public_url" in page
+            assert (refused.status_code, "An administrator sets public_url" in refused.text) == (422, True)
+            assert "Choose one part" not in refused.text
+            assert ann.get("/api/account/digest").json()["can_send"] is False
+            ann.client.close()
+        assert server.messages == []
+        opened.close()
 
 
 def test_the_page_and_its_twin_show_ones_own_digest_only(desk):
@@ -114,7 +142,9 @@ def test_what_did_not_arrive_is_seen_by_its_reader_and_by_who_administers(desk):
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_DELIVERIES, [row])
     assert "may not have reached you" in ann.get("/").text
-    assert "no such mailbox" in ann.get("/account/digest?lang=zh_CN").text
+    page = ann.get("/account/digest?lang=zh_CN").text
+    assert "no such mailbox" in page
+    assert "这封摘要可能未送达" in page, "what comes next is said, too"
     first = ada.get("/").text
     assert "mail digest of 1 person" in first
     assert "its webhook failed" in first
@@ -130,3 +160,18 @@ def test_a_link_of_somebody_elses_server_or_of_nobody_is_a_page_in_the_readers_l
         page = stranger.get(f"/digest/{token_of(shop, ann.user_id)}")
     assert "You are unsubscribed" in page.text
     assert page.headers["x-robots-tag"] == "noindex"
+
+
+def test_a_link_that_cannot_be_looked_up_now_changes_nothing_and_says_so_without_our_inside(desk, caplog):
+    shop, _, person = desk
+    ann = person(Role.VIEWER)
+    subscribe(shop, ann.user_id)
+    path, key = f"/digest/{token_of(shop, ann.user_id)}", shop.master_key_place.file
+    away = key.rename(key.with_suffix(".away"))
+    with httpx.Client(base_url=ann.client.base_url, timeout=60, headers={"accept-language": "zh"}) as stranger:
+        answers = [stranger.get(path), stranger.post(path, data={"List-Unsubscribe": "One-Click"})]
+    away.rename(key)
+    assert [one.status_code for one in answers] == [500, 500]
+    assert all("操作未成功" in one.text and str(key) not in one.text for one in answers)
+    assert "the link of a digest failed" in caplog.text
+    assert subscription(shop, ann.user_id).confirmed_at

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from patron.answers.customer_list import CustomerQuery, match_customers
-from patron.answers.customer_marks import marks_of
+from patron.answers.customer_marks import Marks, marks_of
+from patron.commands.customer_work import add_tag
 from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
 from patron.commands.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
@@ -107,6 +108,23 @@ def test_a_segment_of_picked_customers_takes_no_others_name_and_needs_its_rights
             sent = served_agent.post("/customers/act", data={"do": action, "name": "agents", "id": one})
             assert sent.status_code == 403
     assert marks_of(made_shop, [one]) == before
+
+
+def test_the_name_of_a_tag_that_others_have_makes_no_segment_unless_all_of_them_are_picked(client, made_shop):
+    ids = list(match_customers(made_shop, CustomerQuery()).customer_ids(4))
+    add_tag(made_shop, ids[:2], "met at the fair", by="Ada", now=datetime.now(UTC))
+    form = {"do": "segment", "name": "met at the fair"}
+    for picked in (ids[1:3], ids[2:3]):
+        refused = client.post("/customers/act", data=form | {"id": picked})
+        assert refused.status_code == 409
+        assert "and would be in the segment too" in refused.text
+    chinese = client.post("/customers/act?lang=zh_CN", data=form | {"id": ids[2:3]})
+    assert "他们也会进入该分群" in chinese.text
+    assert "met at the fair" not in marks_of(made_shop, ids[2:3]).get(ids[2], Marks()).tags
+    assert client.get("/api/segments/met at the fair").status_code == 404
+    made = client.post("/customers/act", data=form | {"id": ids[:3]})
+    assert made.headers["location"] == "/segments/met%20at%20the%20fair?done=saved"
+    assert client.get("/api/segments/met at the fair").json()["totals"]["customer_count"] == 3
 
 
 def test_a_viewer_reads_and_changes_nothing(client, viewer):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from direct_client import DirectClient
 from known_people import AT, OPAQUE_ID, TEAM, add_known_people
 from patron.answers.decision_ledger import decision_of
-from patron.commands.customer_work import add_tag, remove_tag
+from patron.commands.customer_work import TaskDraft, add_tag, create_tasks, remove_tag
 from patron.commands.save_segment import save_segment
 from patron.govern import audit_log
 from patron.interfaces.report import write_report
@@ -225,9 +225,31 @@ def test_rights_that_are_about_all_customers_open_nothing_to_a_team(team, right)
         assert not path.startswith("/api") or "your team sees some of them" in answer.text, (method, path)
 
 
+def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team, admin):
+    for path in ("/brief", "/api/brief"):
+        assert admin.get(path).status_code == 200
+        answer = team.get(path)
+        assert answer.status_code == 403
+    assert "your team sees some of them" in answer.text
+    assert 'href="/brief"' in admin.get("/").text
+    assert all('href="/brief"' not in team.get(path).text for path in ("/", "/overview"))
+    of_all = {"at_risk", "risk_rose", "offers"}
+    kinds = [{one["kind"] for one in client.get("/api/today").json()["items"]} for client in (admin, team)]
+    assert kinds[0] & of_all
+    assert kinds[1] & of_all == set()
+
+
+def test_the_watch_list_counts_tasks_of_customers_whom_its_reader_sees(team, admin, people):
+    ids = [people.hidden.customer_id, people.hidden.customer_id, people.visible.customer_id]
+    for one in ids:
+        create_tasks(people.shop, [one], TaskDraft("call"), by="Ada", now=AT)
+    counted = [client.get("/api/watch-list").json()["outcomes"] for client in (admin, team)]
+    assert counted == [{"": 3}, {"": 1}]
+
+
 def test_who_sees_nobody_reads_of_nobody(people):
     client = DirectClient(people.shop, Actor("Tim", EVERYTHING, segment="a deleted one"))
-    for path in ("/", "/overview", "/brief", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
+    for path in ("/", "/overview", "/watch-list", "/tasks", "/api/overview", "/api/overview/period"):
         answer = client.get(path)
         assert (answer.status_code, OPAQUE_ID.findall(answer.text)) == (200, []), path
 

@@ -18,6 +18,7 @@ from patron.commands.manage_users import save_team
 from patron.commands.propose_policy import propose_policy
 from patron.commands.saved_questions import QuestionDraft, pin_question, save_question
 from patron.commands.send_digests import preview_digest, send_digests
+from patron.interfaces.report.digest import COLUMNS
 from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
 from patron.schema.access_rights import Role
 from patron.storage.digests import digest_deliveries
@@ -37,7 +38,8 @@ def people(made_shop, tmp_path_factory):
     shop = Shop.open(known.shop.folder)
     save_team(shop, "West", segment=TEAM, by="Ada", now=NOW)
     sql = "select customer_id, count(*) as orders from orders group by customer_id order by customer_id"
-    for name, text in ((HOSTILE, sql), ("Broken", "select nothing from nowhere")):
+    wide = f"select {', '.join(f'{n} as c{n}' for n in range(COLUMNS + 3))}"
+    for name, text in ((HOSTILE, sql), ("Broken", "select nothing from nowhere"), ("Wide", wide)):
         question_id = save_question(shop, QuestionDraft(name, {"sql": text}), by="Ada", now=NOW)
         pin_question(shop, question_id, is_pinned=True, by="Ada", now=NOW)
     changed = (shop.folder / POLICY_FILE).read_text("utf-8").replace("valid_days = 30", "valid_days = 31")
@@ -80,6 +82,17 @@ def test_the_newest_months_are_what_a_digest_shows_of_a_question_over_time(peopl
     text = write(join(shop, "max", Role.MARKETER)).text
     months = [line.split("|")[0].strip() for line in text.splitlines() if line.startswith("  ") and " 2017 |" in line]
     assert months[:3] == ["Oct 2017", "Sep 2017", "Aug 2017"]
+
+
+def test_a_question_with_more_columns_than_a_letter_holds_says_how_many_are_left_out(people, write):
+    _, shop = people
+    text = write(join(shop, "wim", Role.MARKETER)).text
+    wide = text.partition("Wide\n")[2].partition("\n\n")[0]
+    assert wide.splitlines()[:3] == ["  C0 | C1 | C2 | C3", "  0 | 1 | 2 | 3", "  And 3 more columns."]
+    narrow = text.partition(f"{HOSTILE}\n")[2].partition("\n\n")[0]
+    assert "more column" not in narrow
+    chinese = write(join(shop, "wei", Role.MARKETER, locale="zh_CN")).text
+    assert "另有 3 列未显示。" in chinese
 
 
 def test_a_team_of_a_segment_reads_nothing_that_counts_or_names_others(people, write):

@@ -25,7 +25,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     from patron.answers.digest import list_subscribers
     from patron.storage.shop import Shop
 
-    listed = list_subscribers(Shop.open(workspace))
+    shop = Shop.open(workspace)
+    listed = list_subscribers(shop)
     if json:
         output.as_json(listed)
         return
@@ -36,6 +37,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
             state = "confirmed" if chosen.confirmed_at else "waits for the link in the mailbox"
             became = f"{last.state} {last.answer}".strip() if last else ""
             rows.append((one.user.email, ", ".join(chosen.parts), chosen.rhythm, state, became))
+    if not (shop.settings.channels.email.is_configured and shop.settings.access.public_url):
+        output.say("None is sent: that needs [channels.email] and [access] public_url in patron.toml.")
     if rows:
         output.grid("", ("user", "parts", "rhythm", "address", "last digest"), rows)
     else:

@@ -1,8 +1,10 @@
 """The process that `patron serve` starts when a campaign is due: it sends what is due of every campaign, and ends.
 
-It writes when the next message is due to its output, as an ISO time, or nothing; what went wrong, to its errors.
+It writes a JSON object: when the next message is due (`due_at`, an ISO time or null), and what went wrong with single
+campaigns (`troubles`). It ends with another code than 0 only where it could not finish its round.
 """
 
+import json
 import signal
 import sys
 import threading
@@ -12,10 +14,8 @@ from pathlib import Path
 from patron.commands.send_due_campaigns import send_due_campaigns
 from patron.storage.shop import Shop
 
-FAILED = 1
 
-
-def main(folder: Path) -> int:
+def main(folder: Path) -> None:
     """Send what is due; terminated (SIGTERM), it lets what is on its way be answered, and ends."""
     stop = threading.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -25,10 +25,9 @@ def main(folder: Path) -> int:
         due_at, troubles = send_due_campaigns(shop, clock=lambda: datetime.now(UTC), should_stop=stop.is_set)
     finally:
         shop.close()
-    sys.stdout.write(due_at.isoformat() if due_at else "")
-    sys.stderr.write("".join(f"{one}\n" for one in troubles))
-    return FAILED if troubles else 0
+    report = {"due_at": due_at.isoformat() if due_at else None, "troubles": [str(one) for one in troubles]}
+    sys.stdout.write(json.dumps(report))
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

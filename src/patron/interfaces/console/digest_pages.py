@@ -1,5 +1,6 @@
 """The mail digest of whoever signed in: what it holds, how often it comes, what it would be now."""
 
+import math
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
@@ -10,12 +11,12 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, form_of, needs_sign_in, session_of
 from patron.interfaces.http.digest_routes import my_digest
 from patron.interfaces.http.known_parameters import require_known
-from patron.interfaces.http.session_cookies import link_address
+from patron.interfaces.http.session_cookies import limits_of, link_address
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.i18n.user_mail_texts import digest_link_mail
 from patron.interfaces.report.digest_letter import PAGE
 from patron.schema.digest import DigestRhythm
-from patron.schema.errors import BadDigest
+from patron.schema.errors import AccessProblem, BadDigest
 
 router = APIRouter(route_class=GuardedRoute)
 ENDED = "ended"
@@ -39,10 +40,18 @@ def subscribe(request: Request) -> Response:
     rhythm, letter = form_of(request).get("rhythm", ""), digest_link_mail(shop, link_address(request, shop))
     try:
         note = subscribe_to_digest(
-            shop, session_of(request).actor, parts, rhythm, compose=letter, now=datetime.now(UTC)
+            shop,
+            session_of(request).actor,
+            parts,
+            rhythm,
+            compose=letter,
+            limits=limits_of(request),
+            now=datetime.now(UTC),
         )
-    except BadDigest:
-        return _page(request, is_refused=True)
+    except BadDigest as problem:
+        return _page(request, status=422, is_refused=problem.where != "public_url")
+    except AccessProblem as problem:
+        return _page(request, status=problem.status, retry_seconds=problem.retry_seconds)
     return RedirectResponse(f"{PAGE}?note={note}", 303)
 
 
@@ -59,17 +68,20 @@ def _console(request: Request) -> Console:
     return request.app.state.console
 
 
-def _page(request: Request, *, note: str = "", is_refused: bool = False) -> Response:
+def _page(
+    request: Request, *, note: str = "", status: int = 200, is_refused: bool = False, retry_seconds: int = 0
+) -> Response:
     view = my_digest(request)
     return _console(request).page(
         request,
         "account_digest.html",
         twin=f"/api{PAGE}",
-        status=422 if is_refused else 200,
+        status=status,
         view=view,
         digest_words=words(view.locale),
         email=actor_of(request).email,
         rhythms=tuple(DigestRhythm),
         note=note,
         is_refused=is_refused,
+        retry_minutes=math.ceil(retry_seconds / 60),
     )

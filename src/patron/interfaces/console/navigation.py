@@ -20,6 +20,8 @@ class NavigationItem:
     action: str = "read"
     of_run: str = RUN
     """What of it a reader who looks back sees as of a past run: run, partly or nothing."""
+    is_of_whole_shop: bool = False
+    """Whether it is closed to who sees some customers only."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ NAVIGATION = (
         (
             NavigationItem("today", "/", "today", "t", "overview", of_run=PARTLY),
             NavigationItem("overview", "/overview", "overview", "o", "overview"),
-            NavigationItem("brief", "/brief", "brief", "b", "overview"),
+            NavigationItem("brief", "/brief", "brief", "b", "overview", is_of_whole_shop=True),
         ),
     ),
     NavigationGroup(

@@ -13,7 +13,7 @@ from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
 from patron.interfaces.charts.period_chart import revenue_in_period
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access_control import GuardedRoute, needs
+from patron.interfaces.http.access_control import GuardedRoute, needs, of_whole_shop
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.period_parameters import PERIOD_PARAMETERS, period_address, period_query
@@ -66,6 +66,7 @@ def overview(request: Request) -> Response:
 
 @router.get("/brief")
 @needs(Action.READ, Area.OVERVIEW)
+@of_whole_shop
 def brief(request: Request) -> Response:
     """What offers earned, what to change, what is not known, and which forecasts were wrong."""
     console: Console = request.app.state.console

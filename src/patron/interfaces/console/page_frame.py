@@ -105,7 +105,11 @@ class Console:
         return answer
 
     def _frame(self, request: Request, texts: Words, here: str, twin: str, status: int) -> dict[str, Any]:
-        groups = open_groups(self.pages.values(), lambda item: self.may(request, item.action, item.area))
+        is_restricted = request.state.actor is not None and bool(request.state.actor.segment)
+        groups = open_groups(
+            self.pages.values(),
+            lambda item: self.may(request, item.action, item.area) and not (is_restricted and item.is_of_whole_shop),
+        )
         return {
             "t": texts,
             "fmt": self.formats(texts),

@@ -71,6 +71,12 @@ def needs(action: Action, area: Area) -> Callable[[Endpoint], Endpoint]:
     return declare
 
 
+def of_whole_shop(endpoint: Endpoint) -> Endpoint:
+    """Declare that what an endpoint answers counts all customers: who sees some of them only is refused."""
+    endpoint.__dict__["is_of_whole_shop"] = True
+    return endpoint
+
+
 def needs_sign_in(endpoint: Endpoint) -> Endpoint:
     """Declare that an endpoint answers whoever is known: it shows only what is theirs."""
     endpoint.__dict__["right"] = SIGNED_IN
@@ -148,6 +154,7 @@ class GuardedRoute(APIRoute):
         if "right" not in endpoint.__dict__:
             raise TypeError(f"{endpoint.__name__} declares no right: @needs, @needs_sign_in or @needs_nothing")
         self.right: Right | str | None = endpoint.__dict__["right"]
+        self.is_of_whole_shop: bool = endpoint.__dict__.get("is_of_whole_shop", False)
         text = "" if self.right is None else str(self.right)
         options["openapi_extra"] = {"x-right": text, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
@@ -159,7 +166,7 @@ class GuardedRoute(APIRoute):
         async def check_and_handle(request: Request) -> Response:
             path = request.url.path
             if isinstance(self.right, Right):
-                _require(request, self.right)
+                _require(request, self.right, is_of_whole_shop=self.is_of_whole_shop)
             if request.state.past is not None:
                 self._only_read(request, request.state.past)
             if request.method not in SAFE_METHODS and self.right is not None:
@@ -233,13 +240,15 @@ def session_of(request: Request) -> Session:
     return session
 
 
-def _require(request: Request, right: Right) -> None:
-    """Refuse who lacks a right, and write it to the log. Raises NotAllowed."""
+def _require(request: Request, right: Right, *, is_of_whole_shop: bool) -> None:
+    """Refuse who lacks a right, or sees some customers where all are counted, and log it. Raises NotAllowed."""
     actor: Actor | None = request.state.actor
     if actor is None:
         raise NotAllowed(401, "nobody signed in, and no key was sent", where=request.url.path, todo="Sign in.")
     try:
         actor.require(right)
+        if is_of_whole_shop:
+            actor.require_whole_shop()
     except NotAllowed:
         if not (actor.user_id or actor.key_id):
             raise NotAllowed(

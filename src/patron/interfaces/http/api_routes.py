@@ -13,7 +13,7 @@ from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
 from patron.answers.models import Models
 from patron.answers.overview import Overview
-from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in
+from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in, of_whole_shop
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.health import Health
@@ -53,6 +53,7 @@ def overview(request: Request) -> Overview:
 
 @router.get("/api/brief")
 @needs(Action.READ, Area.OVERVIEW)
+@of_whole_shop
 def brief(request: Request) -> Brief:
     """What offers earned, what to change, what is not known, and which forecasts were wrong."""
     return answers_of(request).brief()

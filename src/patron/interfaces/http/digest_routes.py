@@ -4,6 +4,7 @@ The token in that link is the only key: a GET changes nothing, as scanners of ma
 mailbox, or ends the digest at once, as mail programs do by one click (RFC 8058).
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,20 +18,28 @@ from starlette.concurrency import run_in_threadpool
 from patron.answers.digest import DigestState
 from patron.answers.questions import TILE_SECONDS
 from patron.answers.team import account
-from patron.commands.digest_subscriptions import DigestLink, confirm_digest, end_digest, find_digest_link
+from patron.commands.digest_subscriptions import (
+    DigestLink,
+    can_send_digests,
+    confirm_digest,
+    end_digest,
+    find_digest_link,
+)
 from patron.commands.manage_users import can_send_mail
 from patron.interfaces.console.templating import environment
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs_nothing, needs_sign_in, session_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.question_routes import result_of
 from patron.interfaces.http.work_routes import run_items_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, digest_sections
 from patron.interfaces.report.digest_letter import digest_subject, digest_words
 from patron.schema.digest import DigestPart, readable_parts
-from patron.schema.errors import NoRunYet, NotFound
+from patron.schema.errors import NoRunYet, NotFound, PatronError
 from patron.storage.shop import Shop
 
+LOG = logging.getLogger(__name__)
 ONE_CLICK, CONFIRM = "List-Unsubscribe", "confirm"
 MOST_FIELDS = 10
 router = APIRouter(prefix="/api", tags=["access"], route_class=GuardedRoute)
@@ -45,7 +54,8 @@ class DigestPreview:
     readable: tuple[DigestPart, ...]
     """Parts that the person may read."""
     can_send: bool
-    """Whether an SMTP server is configured."""
+    """Whether an SMTP server is configured, and an address at which the links of a letter work."""
+    has_mail_server: bool
     locale: str
     """Language of the digest."""
     subject: str
@@ -73,7 +83,8 @@ def my_digest(request: Request) -> DigestPreview:
         sections = digest_sections(facts, actor, parts, texts, formats, now=now)
     except NoRunYet:
         subject, sections = "", ()
-    return DigestPreview(person.digest, readable, can_send_mail(shop), texts.locale, subject, sections)
+    can_send, has_mail_server = can_send_digests(shop), can_send_mail(shop)
+    return DigestPreview(person.digest, readable, can_send, has_mail_server, texts.locale, subject, sections)
 
 
 @link_router.get("/digest/{token}")
@@ -113,16 +124,16 @@ async def _answer(request: Request, act: Callable[[Shop], tuple[DigestLink, str]
     """Act, and show the page in the subscriber's language."""
     shop: Shop = request.app.state.answers.shop
     accepted = request.headers.get("accept-language")
+    texts = words(choose_locale(None, accepted))
     try:
         link, done = await run_in_threadpool(act, shop)
     except NotFound:
-        texts, values, status = words(choose_locale(None, accepted)), {"link": None, "done": ""}, HTTPStatus.NOT_FOUND
+        link, done, problem, status = None, "", "digest_link.invalid", HTTPStatus.NOT_FOUND
+    except PatronError as error:  # why no words of it: they are for who runs the server, and this may be anybody
+        LOG.warning("the link of a digest failed: %s", error)
+        link, done, problem, status = None, "", "digest_link.later", status_of(error)
     else:
-        texts, values = digest_words(shop, link.user.locale)[0], {"link": link, "done": done}
-        status = HTTPStatus.OK
-    content = (
-        environment()
-        .get_template("digest_link.html")
-        .render(t=texts, shop_name=shop.settings.shop.name or "Patron", **values)
-    )
+        texts, problem, status = digest_words(shop, link.user.locale)[0], "", HTTPStatus.OK
+    values = {"t": texts, "shop_name": shop.settings.shop.name or "Patron", "link": link, "done": done}
+    content = environment().get_template("digest_link.html").render(**values, problem=problem)
     return HTMLResponse(content, status, headers={"X-Robots-Tag": "noindex", "Vary": "Accept-Language"})

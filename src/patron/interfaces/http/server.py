@@ -63,7 +63,7 @@ def serve(
     collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
     senders = (
-        *(CampaignSender(shop, _now), JourneyProcess(shop), RunTimer(shop, _now)),
+        *(CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
         *(WebhookSender(shop, _now), DigestSender(shop, _now)),
     )
     for sender in () if accept_only else senders:

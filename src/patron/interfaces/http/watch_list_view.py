@@ -7,8 +7,10 @@ from fastapi import Request
 
 from patron.answers.customer_list import CustomerQuery, match_customers
 from patron.answers.customer_marks import Marks, held_out_customers, marks_of
-from patron.answers.watch_list import CustomerAtRisk, snoozed_customers, task_outcomes, watched_customers
+from patron.answers.task_results import task_outcomes
+from patron.answers.watch_list import CustomerAtRisk, snoozed_customers, watched_customers
 from patron.interfaces.http.cursors import Cursor
+from patron.interfaces.http.customer_scope import visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.list_access import ListAccess
 from patron.storage.last_run import last_run
@@ -84,7 +86,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         count,
         index.total("value_at_risk_cents", listed.mask),
         int((matching.mask & is_snoozed).sum()),
-        {one.outcome: one.task_count for one in task_outcomes(shop)},
+        task_outcomes(shop, among=visible_of(request)),
         tuple(
             WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing), held_out.get(one))
             for one in ids

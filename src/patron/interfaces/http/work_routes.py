@@ -75,7 +75,9 @@ def today_of(request: Request) -> Today:
     """What needs a decision of whoever asks."""
     answers, now = answers_of(request), datetime.now(UTC)
     settle_lost_jobs(answers.shop, now=now)
-    return today(answers.shop, actor_of(request), run_items_of(answers), now=now)
+    visible = visible_of(request)
+    among = frozenset() if visible is None else visible
+    return today(answers.shop, actor_of(request), run_items_of(answers), now=now, among=among)
 
 
 def runs_of(request: Request, before: datetime | None, *, length: int = PAGE_SIZE) -> Runs:

@@ -21,6 +21,7 @@ from patron.interfaces.report.brief_sentences import brief_parts
 from patron.schema.access_rights import Actor
 from patron.schema.digest import DigestPart
 from patron.schema.errors import BadQuery
+from patron.service.visible_customers import visible_customers
 from patron.storage.shop import Shop
 
 TODAY_LINES = 8
@@ -61,7 +62,7 @@ class DigestTable:
     numbers: tuple[bool, ...] = ()
     """Which columns are numbers; the first one names its row."""
     note: str = ""
-    """That there are more rows, or why there are none."""
+    """That there are more rows or columns, or why there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,11 @@ def digest_sections(
 
 
 def _today(facts: DigestFacts, actor: Actor, words: Words, formats: Formats, now: datetime) -> DigestSection:
-    # why: what follows from the run counts all customers, and a restricted reader's are some of them
-    of_run = None if actor.segment else facts.run_items()
-    items, names = today(facts.shop, actor, of_run, now=now).items, facts.shop.policy.offer_names
-    if actor.segment:
+    visible, names = visible_customers(facts.shop, actor), facts.shop.policy.offer_names
+    if visible is None:
+        items = today(facts.shop, actor, facts.run_items(), now=now).items
+    else:
+        items = today(facts.shop, actor, None, now=now, among=visible).items
         items = tuple(one for one in items if one.kind in OWN_WORK)
     lines = [DigestLine(_sentence(one, names, words, formats), one.link) for one in items[:TODAY_LINES]]
     if more := len(items) - len(lines):
@@ -132,7 +134,13 @@ def _table(facts: DigestFacts, question: QuestionInfo, words: Words, formats: Fo
         for row in _first_rows(result)
     )
     numbers = tuple(n > 0 and column.kind == "number" for n, column in enumerate(columns))
-    return DigestTable(name, link, head, tuple(rows), numbers, _more_rows(result, words, formats))
+    notes = (_more_rows(result, words, formats), _more_columns(result, words))
+    return DigestTable(name, link, head, tuple(rows), numbers, " ".join(one for one in notes if one))
+
+
+def _more_columns(result: QuestionResult, words: Words) -> str:
+    more = len(result.columns) - COLUMNS
+    return words("digest.more_columns", n=more) if more > 0 else ""
 
 
 def _more_rows(result: QuestionResult, words: Words, formats: Formats) -> str:

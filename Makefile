@@ -38,6 +38,8 @@ demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write 
 test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)" -ge 10 ] 2>/dev/null && echo /dev/shm || echo $${TMPDIR:-/tmp})
 # why one: threads of BLAS wait busily for each other, which takes the processor from the other worker
 test: export OPENBLAS_NUM_THREADS := 1
+# why empty: without compiled files every worker, and every process that a test starts, compiles anew what it imports
+test test-browser: export PYTHONDONTWRITEBYTECODE :=
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 

@@ -1,9 +1,11 @@
 """A small shop with two finished runs, filled by hand: fast data for whatever reads the last run."""
 
+import gc
 import importlib
 import os
 import shutil
 import uuid
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -578,6 +580,17 @@ def fill(shop: Shop) -> Shop:
             )
         )
     return shop
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage only among what tests make: a million objects of libraries and of thousands of tests stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

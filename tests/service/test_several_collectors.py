@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from tests.support.accept_until_killed import NOW, OPEN, accept_until_killed, messages
 
 from patron.collect.loader import load_events
-from patron.collect.request import SourceRules, validate_batch
+from patron.collect.request import validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.export import export_customer
 from patron.commands.forget import forget
@@ -24,15 +25,6 @@ from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
-
-
-def messages(*ids, user="u1"):
-    base = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
-    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in base]
-    return validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
 
 
 def place(tmp_path, name, postgres_url):
@@ -89,29 +81,17 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
         assert inbox.pending_requests(after=0) == []
 
 
-def _accept_until_killed(folder, run, environment, pipe):
-    os.environ.update(environment)  # why: a fork server keeps the environment of the test that started it
-    collector = Collector(Shop.open(folder))
-    collector.start()
-    n = 0
-    while True:
-        ids = [f"{run}-{n}-{m}" for m in range(5)]
-        collector.accept(messages(*ids)).result()
-        pipe.send(ids)
-        n += 1
-
-
 def test_killed_at_any_time_what_a_collector_acknowledged_is_in_the_lake_once(places):
     main, edge = places
     acknowledged = []
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([accept_until_killed.__module__])
     for run in range(4):
         children = []
         for shop in (main, edge):
             here, there = context.Pipe(duplex=False)
             named = f"{shop.folder.name}{run}"
-            child = context.Process(target=_accept_until_killed, args=(shop.folder, named, dict(os.environ), there))
+            child = context.Process(target=accept_until_killed, args=(shop.folder, named, dict(os.environ), there))
             child.start()
             there.close()
             children.append((child, here))

@@ -3,8 +3,9 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -102,10 +103,18 @@ VISITOR_PAGES = {
 def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers, PAGES)
-    for router in ROUTERS:
-        app.include_router(router, include_in_schema=False)
+    app.router.routes.extend(_page_endpoints().routes)
     for status in (400, 404, 405, 413):
         app.add_exception_handler(status, answer_unknown)
+
+
+@cache
+def _page_endpoints() -> APIRouter:
+    """Every page; FastAPI takes most of a second to make them ready, so that applications share them."""
+    endpoints = APIRouter()
+    for router in ROUTERS:
+        endpoints.include_router(router, include_in_schema=False)
+    return endpoints
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:

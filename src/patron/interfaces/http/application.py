@@ -1,8 +1,8 @@
 """The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
 
-from functools import partial
+from functools import cache, partial
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
@@ -71,29 +71,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.state.sign_in_limits = SignInLimits()
     app.state.health = HealthCheck(shop, app.state.collector_state)
-    app.include_router(router)
-    app.include_router(contact_routes.router)
-    app.include_router(customer_routes.router)
-    app.include_router(task_routes.router)
-    app.include_router(privacy_routes.router)
-    app.include_router(score_routes.router)
-    app.include_router(ledger_routes.router)
-    for module in (privacy_desk_routes, audit_routes, policy_routes):
-        app.include_router(module.router)
-    app.include_router(explanation_routes.router)
-    app.include_router(decision_routes.router)
-    app.include_router(experiment_routes.router)
-    app.include_router(receipt_routes.router)
-    app.include_router(key_routes.router)
-    app.include_router(unsubscribe_routes.router)
-    app.include_router(work_routes.router)
-    app.include_router(question_routes.router)
-    for of_users in (user_routes.router, digest_routes.router, digest_routes.link_router):
-        app.include_router(of_users)
-    app.include_router(webhook_routes.router)
-    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
-    for routes in (*recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
-        app.include_router(routes)
+    app.router.routes.extend(_endpoints().routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
@@ -104,6 +82,40 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.add_middleware(AsOfSwitch, present=app, shop=shop)
     protect(app, shop, visitor)
     return app
+
+
+@cache
+def _endpoints() -> APIRouter:
+    """Everything under /api; FastAPI takes most of a second to make it ready, so that applications share it."""
+    endpoints = APIRouter()
+    endpoints.include_router(router)
+    modules = (
+        contact_routes,
+        customer_routes,
+        task_routes,
+        privacy_routes,
+        score_routes,
+        ledger_routes,
+        privacy_desk_routes,
+        audit_routes,
+        policy_routes,
+        explanation_routes,
+        decision_routes,
+        experiment_routes,
+        receipt_routes,
+        key_routes,
+        unsubscribe_routes,
+        work_routes,
+        question_routes,
+        user_routes,
+    )
+    for module in modules:
+        endpoints.include_router(module.router)
+    of_reports = (digest_routes.router, digest_routes.link_router, webhook_routes.router)
+    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
+    for routes in (*of_reports, *recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
+        endpoints.include_router(routes)
+    return endpoints
 
 
 async def _refusal_response(request: Request, error: Exception) -> Response:

@@ -4,10 +4,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from patron.schema.tables import BY_NAME
-from patron.storage.parquet_rows import files_with
+from patron.storage.parquet_rows import files_with, have_columns
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.snapshot import Snapshot, customer_row
@@ -83,3 +84,16 @@ def test_only_files_that_may_hold_a_value_are_named(view):
     assert len(files_with("customer_id", "emil", files)) == 1
     assert files_with("customer_id", "cora", files) == []
     assert files_with("no such column", "bert", files) == files
+
+
+def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_one_type(tmp_path):
+    files = {"one": {"a": [1], "b": ["x"]}, "more": {"b": ["y"], "a": [2], "c": [3]}, "few": {"a": [1]}}
+    files |= {"other": {"a": [1.5], "b": ["x"]}}
+    for name, columns in files.items():
+        pq.write_table(pa.table(columns), tmp_path / name)
+    one, more, few, other = (str(tmp_path / name) for name in files)
+    assert have_columns(["a", "b"], [one, more])
+    assert not have_columns(["a", "b"], [one, few])
+    assert not have_columns(["a", "b"], [few, one])
+    assert not have_columns(["a", "b"], [one, other])
+    assert have_columns(["b"], [one, other])

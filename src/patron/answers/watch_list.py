@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.schema.table_definition import TEXT
-from patron.storage.console_tables import SNOOZES, TASKS
+from patron.storage.console_tables import SNOOZES
 from patron.storage.engine import exact_sum, sql_list
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
@@ -52,15 +52,6 @@ class WatchListRun:
     entered_count: int | None
     """Customers who were not on that of the run before; None without one."""
     left_count: int | None
-
-
-@dataclass(frozen=True)
-class TaskOutcome:
-    """Tasks with one outcome."""
-
-    outcome: str
-    """Empty for tasks that are open."""
-    task_count: int
 
 
 def watch_list(view: Snapshot, *, limit: int = 12, only: pa.Table | None = None) -> tuple[CustomerAtRisk, ...]:
@@ -150,11 +141,3 @@ def snoozed_customers(shop: Shop, *, now: datetime) -> dict[str, tuple[datetime,
     with shop.store.begin() as connection:
         rows = [in_utc(row) for row in connection.execute(query).mappings()]
     return {row["customer_id"]: (row["until"], row["reason"]) for row in rows}
-
-
-def task_outcomes(shop: Shop) -> tuple[TaskOutcome, ...]:
-    """Tasks by what became of them; dropped ones are left out."""
-    query = sa.select(TASKS.c.outcome, sa.func.count()).where(TASKS.c.state != "dropped", ~TASKS.c.is_holdout)
-    with shop.store.begin() as connection:
-        rows = connection.execute(query.group_by(TASKS.c.outcome).order_by(TASKS.c.outcome)).all()
-    return tuple(TaskOutcome(*row) for row in rows)

@@ -1,6 +1,6 @@
 """Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,9 +64,10 @@ def files_with(column: str, value: str, files: Sequence[str]) -> list[str]:
     return [path for path in files if _may_have(_bounds(path, column), value)]
 
 
-def have_columns(names: Iterable[str], files: Sequence[str]) -> bool:
-    """Whether each of some written files has every column."""
-    return all(_columns(path).issuperset(names) for path in files)
+def have_columns(names: Collection[str], files: Sequence[str]) -> bool:
+    """Whether each of some written files has every column, and all of them of the same types."""
+    every = [_types(path) for path in files]
+    return all(name in types and types[name] == every[0].get(name) for types in every for name in names)
 
 
 def _may_have(bounds: tuple[str, str] | None, value: str) -> bool:
@@ -74,9 +75,9 @@ def _may_have(bounds: tuple[str, str] | None, value: str) -> bool:
 
 
 @lru_cache(maxsize=16_384)
-def _columns(path: str) -> frozenset[str]:
+def _types(path: str) -> Mapping[str, pa.DataType]:
     """Columns of a file, which never changes once it is written."""
-    return frozenset(pq.read_schema(path).names)
+    return {one.name: one.type for one in pq.read_schema(path)}
 
 
 @lru_cache(maxsize=16_384)

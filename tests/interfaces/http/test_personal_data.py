@@ -237,6 +237,7 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
     kinds = [{one["kind"] for one in client.get("/api/today").json()["items"]} for client in (admin, team)]
     assert kinds[0] & of_all
     assert kinds[1] & of_all == set()
+    assert ['id="history"' in client.get("/watch-list").text for client in (admin, team)] == [True, False]
 
 
 def test_the_watch_list_counts_tasks_of_customers_whom_its_reader_sees(team, admin, people):

@@ -17,6 +17,7 @@ from patron.interfaces.console.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access_control import GuardedRoute, actor_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
+from patron.interfaces.http.customer_scope import is_restricted
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.watch_list_view import WATCH_PARAMETERS, WatchListPage, watch_list_page
 from patron.schema.access_rights import Action, Area, Right
@@ -57,7 +58,10 @@ def watch_list(request: Request) -> Response:
         staff={one.user_id: one.name for one in list_staff(shop)},
         nobody=NOBODY,
         snooze_reasons=SNOOZE_REASONS,
-        history=console.answers.cached("watch list history", lambda: watch_list_history(view)),
+        # why: it counts everybody, of whom a restricted team learns nothing
+        history=()
+        if is_restricted(request)
+        else console.answers.cached("watch list history", lambda: watch_list_history(view)),
         done=done_of(request),
     )
 

@@ -74,7 +74,12 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         start = listed.count_until(replace(query, after=last))
     ids = list(replace(listed, positions=listed.positions[start : start + page_size]).customer_ids(page_size))
     view, marks = last_run(shop), marks_of(shop, ids)
-    customers = {one.customer_id: one for one in watched_customers(view, ids)}
+    rows = (
+        watched_customers(view, ids)
+        if len(ids) > PAGE_SIZE
+        else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(view, ids))
+    )
+    customers = {one.customer_id: one for one in rows}
     nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)
     return WatchListPage(
         view.run.run_id,

@@ -22,6 +22,7 @@ from patron.interfaces.charts.axes import (
 )
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
+from patron.interfaces.charts.heat_map import SHADES
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.charts.value_marks import MARK, value_lines, value_mark
@@ -39,7 +40,6 @@ __all__ = [
     "lorenz",
     "tracking",
 ]
-SHADES = ("#f1f7fb", "#56b4e9", "#0b4f7d")
 LINES = alt.Legend(symbolSize=400, columnPadding=18)
 """Legend of lines, long enough to show their dashes."""
 MAX_COLUMNS = 8
@@ -77,7 +77,8 @@ def frequency_recency(
     top = 1.0 if is_chance else max(float(row[of]) for row in rows)
     shades = alt.Color(
         "value:Q",
-        scale=alt.Scale(range=list(SHADES), domain=[0, top]),
+        # why: in steps, as a page has each of these shades in its own theme
+        scale=alt.Scale(type="quantize", range=list(SHADES), domain=[0, top]),
         legend=alt.Legend(format=".0%" if is_chance else "~r", gradientLength=200, tickCount=2 if is_chance else 4),
     )
     horizon = span(metadata["horizon"], metadata.get("unit", ""), words, formats)

@@ -11,7 +11,7 @@ from patron.answers.churn_reasons import ChurnReason, customer_churn_reasons
 from patron.answers.contract_forecasts import CustomerContract, customer_contracts
 from patron.answers.customer_timeline import TimelineEntry, timeline_page
 from patron.answers.models import UNITS
-from patron.answers.product_names import Product, name_of, products_by_id
+from patron.answers.products import Product, name_of, products_by_id
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.response_forecasts import ResponseForecast, customer_responses
 from patron.answers.score_reasons import mean_by_recency, score_reasons

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from patron.answers.product_names import name_of, products_by_id
+from patron.answers.products import name_of, products_by_id
 from patron.schema.errors import BadQuery
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot

@@ -1,4 +1,4 @@
-"""What the shop calls its products."""
+"""Products of the catalog by id, for what names them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

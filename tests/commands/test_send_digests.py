@@ -179,6 +179,19 @@ def test_a_server_that_is_down_is_asked_once_a_round_and_a_newer_run_replaces_wh
     down.close()
 
 
+def test_what_waits_for_a_run_is_over_once_there_is_a_newer_one_even_if_that_is_no_news_any_more(desk, shop):
+    ann = join(desk.shop, "ann")
+    subscribe(desk.shop, ann, "today")
+    finish_run(desk.shop, desk.clock.wait(hours=1))
+    down = with_mail_server_at(shop, 1)
+    send_digests(down, compose=letter, clock=desk.clock)
+    finish_run(desk.shop, desk.clock.wait(minutes=1))
+    desk.clock.wait(days=3)
+    assert desk.send() is None, "nothing is due, so that no process is started for it"
+    assert (desk.states(ann), desk.bodies()) == (["failed"], [])
+    down.close()
+
+
 def with_mail_server_at(shop, port):
     path = shop.folder / "patron.toml"
     before = path.read_text("utf-8")

@@ -1,5 +1,6 @@
 """A process that the server runs by itself: what it says is logged, and one that fails is not started all the time."""
 
+import json
 import logging
 import os
 from dataclasses import dataclass
@@ -94,6 +95,15 @@ def test_a_warning_is_logged_and_is_no_failure(letters, caplog):
     assert "a library will change" in caplog.text
     letters.is_news = True
     assert letters.run_if_due()
+
+
+def test_a_process_that_says_what_it_cannot_have_to_say_pauses_too(letters, monkeypatch):
+    letters.write("print('null')")
+    monkeypatch.setattr(Letters, "_trouble_in", lambda _self, output: json.loads(output)["troubles"])
+    assert letters.run_if_due()
+    assert letters.trouble
+    letters.is_news = True
+    assert not letters.run_if_due()
 
 
 def test_a_module_that_is_not_there_is_trouble(letters, caplog):

@@ -2,17 +2,20 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from patron.schema.errors import LakeDamaged
 from patron.schema.tables import BY_NAME
+from patron.storage import snapshot_cache
 from patron.storage.parquet_rows import files_with, have_columns
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.snapshot import Snapshot, customer_row
-from patron.storage.snapshot_cache import CachedSnapshot
+from patron.storage.snapshot_cache import CachedSnapshot, reader_of
 
 TRAITS = BY_NAME["traits"]
 AT = datetime(2024, 5, 1, tzinfo=UTC)
@@ -75,6 +78,28 @@ def test_only_rows_of_the_run_are_read_where_they_are_asked_for(tmp_path):
         of_run = view.customer_rows("scores", "bert", is_of_run=True)
         assert of_run["run_id"].to_pylist() == [runs[0].run_id]
         assert of_run.equals(Snapshot.customer_rows(view, "scores", "bert", is_of_run=True))
+
+
+def test_a_damaged_file_is_noticed_even_if_it_says_that_it_has_nothing_of_the_customer(view):
+    assert view.query("select count(*) as n from traits")["n"][0].as_py() == 6
+    other = files_with("customer_id", "emil", view.shop.lake.files(TRAITS))[0]
+    Path(other).write_bytes(Path(other).read_bytes()[:-20])
+    with pytest.raises(LakeDamaged, match="traits"):
+        view.customer_rows("traits", "anna")
+
+
+def test_rows_of_customers_are_kept_up_to_a_size_and_large_ones_are_read_again(view, monkeypatch):
+    customers = [one for of_file in FILES for one in of_file]
+    size = view.customer_rows("traits", "anna").nbytes
+    reader = reader_of(view)
+    monkeypatch.setattr(snapshot_cache, "MOST_CUSTOMER_BYTES", 2 * size)
+    for customer in customers:
+        assert view.customer_rows("traits", customer).num_rows == customers.count(customer)
+    assert 0 < len(reader._customer_rows) <= 2
+    monkeypatch.setattr(snapshot_cache, "LARGEST_CUSTOMER_BYTES", 0)
+    reader._customer_rows.clear()
+    assert view.customer_rows("traits", "carl").num_rows == 1
+    assert not reader._customer_rows
 
 
 def test_only_files_that_may_hold_a_value_are_named(view):

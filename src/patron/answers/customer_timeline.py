@@ -1,9 +1,12 @@
 """What happened with a customer: orders with their lines, messages, offers and visits, filtered and paged."""
 
-from collections.abc import ItemsView, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.answers.products import name_of, products_by_id
 from patron.schema.errors import BadQuery
@@ -93,31 +96,29 @@ def timeline_page(
 
 def _entries(view: Snapshot, customer_id: str) -> Iterator[TimelineEntry]:
     lines = view.customer_rows("order_lines", customer_id)
-    facts = ["order_id", "is_refund", "occurred_at", "category", "paid_cents"]
-    for (order_id, is_refund), rows in _groups(records(lines.select(facts)), "order_id", "is_refund"):
-        latest, detail = max(row["occurred_at"] for row in rows), _common({row["category"] or "" for row in rows})
-        paid = sum(row["paid_cents"] for row in rows)
-        yield TimelineEntry(latest, "refund" if is_refund else "order", detail, len(rows), paid, order_id)
+    detail = pc.fill_null(lines["category"], "")
+    for row in _groups(lines, ["order_id", "is_refund"], detail, [("paid_cents", "sum")]):
+        kind, paid = "refund" if row["is_refund"] else "order", row["paid_cents_sum"]
+        yield TimelineEntry(row["occurred_at_max"], kind, _detail(row), row["detail_count"], paid, row["order_id"])
     events = view.customer_rows("interactions", customer_id)
-    facts = ["local_day", "kind", "occurred_at", "category", "campaign_id"]
-    for (_, kind), rows in _groups(records(events.select(facts)), "local_day", "kind"):
-        latest = max(row["occurred_at"] for row in rows)
-        detail = _common({row["category"] or row["campaign_id"] or "" for row in rows})
-        yield TimelineEntry(latest, kind, detail, len(rows), None)
+    detail = pc.coalesce(events["category"], events["campaign_id"], "")
+    for row in _groups(events, ["local_day", "kind"], detail):
+        yield TimelineEntry(row["occurred_at_max"], row["kind"], _detail(row), row["detail_count"], None)
     for row in records(view.customer_rows("exposures", customer_id).select(["exposed_at", "action"])):
         yield TimelineEntry(row["exposed_at"], "offer", row["action"], 1, None)
 
 
-def _groups(rows: list[dict[str, Any]], *keys: str) -> ItemsView[tuple[Any, ...], list[dict[str, Any]]]:
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return groups.items()
+def _groups(
+    rows: pa.Table, keys: list[str], detail: pa.ChunkedArray, more: Iterable[tuple[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """Groups of rows: how many, when the last was, and whether they have one detail. Somebody may have 100,000 rows."""
+    facts = [("occurred_at", "max"), ("detail", "count"), ("detail", "count_distinct"), ("detail", "max"), *more]
+    return records(rows.append_column("detail", detail).group_by(keys, use_threads=False).aggregate(facts))
 
 
-def _common(values: set[str]) -> str | None:
-    """The value that all have; None where they differ, or it is empty."""
-    return (values.pop() or None) if len(values) == 1 else None
+def _detail(group: dict[str, Any]) -> str | None:
+    """The detail that all rows of a group have; None where they differ, or it is empty."""
+    return (group["detail_max"] or None) if group["detail_count_distinct"] == 1 else None
 
 
 def _latest_first(entry: TimelineEntry) -> tuple[Any, ...]:

@@ -68,11 +68,11 @@ def task_results(shop: Shop, by: By = "person", *, now: datetime, among: frozens
 def task_outcomes(shop: Shop, *, among: Container[str] | None = None) -> dict[str, int]:
     """Tasks that were not dropped, by what became of them; '' are open ones, and `among` restricts to customers."""
     column = TASKS.c
-    chosen = sa.select(column.outcome, column.customer_id, sa.func.count().label("n"))
-    chosen = chosen.where(column.state != "dropped", ~column.is_holdout).group_by(column.outcome, column.customer_id)
+    by = [column.outcome] if among is None else [column.outcome, column.customer_id]
+    chosen = sa.select(*by, sa.func.count().label("n")).where(column.state != "dropped", ~column.is_holdout)
     outcomes: Counter[str] = Counter()
     with shop.store.begin() as connection:
-        for row in connection.execute(chosen.order_by(column.outcome)):
+        for row in connection.execute(chosen.group_by(*by).order_by(column.outcome)):
             if among is None or row.customer_id in among:
                 outcomes[row.outcome] += row.n
     return dict(outcomes)

@@ -123,10 +123,12 @@ def _write_due(shop: Shop, now: datetime) -> None:
     with shop.store.begin() as connection:
         connection.execute(settled.values(state=UNKNOWN, next_attempt_at=None, answer=KILLED))
         connection.execute(sa.delete(table).where(table.c.run_finished_at < now - KEPT_FOR))
-        if run is None or now - run.finished_at > NEWS_FOR:
+        if run is None:
             return
         replaced = sa.update(table).where(table.c.state == WAITING, table.c.run_id != run.run_id)
         connection.execute(replaced.values(state=FAILED, next_attempt_at=None, answer=NEWER))
+        if now - run.finished_at > NEWS_FOR:
+            return
         zone = ZoneInfo(shop.settings.shop.time_zone)
         row = {"run_id": run.run_id, "run_finished_at": run.finished_at, "state": WAITING, "attempt_count": 0}
         row |= {"attempted_at": None, "next_attempt_at": now, "answer": ""}

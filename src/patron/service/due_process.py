@@ -74,7 +74,7 @@ class DueProcess(ABC):
         self.ran_at = now
         try:
             trouble = self._run_process()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it wrote or did not: it rests before it starts again
             self._pause()
             trouble = str(error)
         else:

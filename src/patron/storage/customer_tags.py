@@ -36,7 +36,8 @@ def tags_version(store: Store, tags: Collection[str]) -> object:
     """What changes whenever a customer gets or loses one of these tags."""
     if not tags:
         return None
-    # why: each request of a team of a tag asks; each change of a tag is an entry of the audit log in its transaction
+    # why: each request of a team of a tag asks; a change of a tag is an entry of the audit log in its transaction, and
+    # an erasure, which takes tags, ends with one
     with store.begin() as connection:
         entry, wanted = connection.scalar(sa.select(sa.func.max(AUDIT.c.entry))), frozenset(tags)
     known = _VERSIONS.setdefault(store, {})

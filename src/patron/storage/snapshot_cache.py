@@ -28,8 +28,10 @@ AGGREGATED = frozenset({"customers"})
 """Tables that take a while to rebuild as of a past run."""
 CUSTOMER_ROWS = "customer_rows_"
 """Before the name of a table: the rows that it has of one customer."""
-MOST_CUSTOMER_ROWS = 2_048
-"""Tables of a customer that are kept: those of about a hundred customers."""
+MOST_CUSTOMER_BYTES = 64_000_000
+"""Of rows of customers that are kept, some thousand customers'."""
+LARGEST_CUSTOMER_BYTES = 1_000_000
+"""Of a table's rows of one customer that are kept: those of a till or a test user are read again."""
 
 
 class SnapshotReader:
@@ -49,6 +51,7 @@ class SnapshotReader:
         """Tables that are known as views."""
         self._facts: dict[object, Any] = {}
         self._customer_rows: dict[tuple[str, str, str | None], pa.Table] = {}
+        self._customer_bytes = 0
 
     def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
@@ -81,10 +84,8 @@ class SnapshotReader:
         rows = self._customer_rows.get(key)
         if rows is None:
             rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
-            with self._lock:
-                self._customer_rows[key] = rows
-                if len(self._customer_rows) > MOST_CUSTOMER_ROWS:
-                    del self._customer_rows[next(iter(self._customer_rows))]
+            if rows.nbytes <= LARGEST_CUSTOMER_BYTES:
+                self._keep(key, rows)
         return rows
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:
@@ -92,6 +93,15 @@ class SnapshotReader:
         if name not in self._facts:
             self._facts[name] = make()
         return self._facts[name]
+
+    def _keep(self, key: tuple[str, str, str | None], rows: pa.Table) -> None:
+        """Keep rows of a customer for the next question, in place of those that were read first."""
+        with self._lock:
+            before = self._customer_rows.pop(key, None)
+            self._customer_rows[key] = rows
+            self._customer_bytes += rows.nbytes - (before.nbytes if before is not None else 0)
+            while self._customer_bytes > MOST_CUSTOMER_BYTES:
+                self._customer_bytes -= self._customer_rows.pop(next(iter(self._customer_rows))).nbytes
 
     def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
         """A connection of one query, which knows the tables that it may name as views."""
@@ -105,7 +115,7 @@ class SnapshotReader:
         if table.name in self._views:
             self._lake.verifier.verify_files(table, self._files_of(table))
             return
-        kind = "temporary table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
+        kind = "table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
         self._con.execute(f"create {kind} {table.name} as {self._tables.relation(table.name)}")
         self._views.add(table.name)
 
@@ -115,15 +125,16 @@ class SnapshotReader:
         return self._files[table.name]
 
     def _read_customer_rows(self, table: Table, customer_id: str, run_id: str | None) -> pa.Table:
-        """Read a customer's rows from the files that may hold some by their order, which are verified."""
+        """Read a customer's rows from the files that may hold some by their order."""
         where = f"where {CUSTOMER_ID} = {literal(customer_id)}"
         files = self._files_of(table)
         if run_id is not None:
             where += f" and {RUN_ID} = {literal(run_id)}"
             if table.partition_by == RUN_ID:
                 files = [path for path in files if Path(path).parent.name == f"{RUN_ID}={run_id}"]
-        files = files_with(CUSTOMER_ID, customer_id, files)
+        # why: before any is left out, as a damaged footer might hide rows
         self._lake.verifier.verify_files(table, files)
+        files = files_with(CUSTOMER_ID, customer_id, files)
         relation = self._tables.relation_of_files(table.name, files)
         with self._con.cursor() as cursor:
             rows = cursor.sql(f"select * from ({relation}) {where}").to_arrow_table()

@@ -249,12 +249,12 @@ def _require(request: Request, right: Right, *, is_of_whole_shop: bool) -> None:
         actor.require(right)
         if is_of_whole_shop:
             actor.require_whole_shop()
-    except NotAllowed:
+    except NotAllowed as refused:
         if not (actor.user_id or actor.key_id):
             raise NotAllowed(
                 401, "a visitor may not do this", where=request.url.path, todo="Sign in, or send a key."
             ) from None
-        LOG.warning("refused: %s has not %s", actor.key_id or actor.user_id, right)
+        LOG.warning("refused %s to %s: %s", right, actor.key_id or actor.user_id, refused)
         raise
 
 

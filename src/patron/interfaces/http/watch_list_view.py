@@ -77,7 +77,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
     rows = (
         watched_customers(view, ids)
         if len(ids) > PAGE_SIZE
-        else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(view, ids))
+        else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(last_run(shop), ids))
     )
     customers = {one.customer_id: one for one in rows}
     nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)

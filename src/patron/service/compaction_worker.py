@@ -125,8 +125,9 @@ class CompactionProcess:
         return process.returncode
 
     def _report(self, trouble: PatronError | None) -> None:
-        self.trouble = trouble
+        # why: in this order, as whoever reads the trouble may count on what was done about it
         self.on_report(trouble)
+        self.trouble = trouble
 
 
 def _line_of(trouble: PatronError | None) -> bytes:

@@ -31,8 +31,10 @@ def customer_contracts(view: Snapshot, customer_id: str) -> tuple[CustomerContra
     terms = records(view.customer_rows("contracts", customer_id).sort_by("term"))
     latest = {one["contract_id"]: one for one in terms}.values()
     running = [one for one in latest if one["ends_at"] is not None and one["ends_at"] >= view.run.as_of]
-    forecasts = view.customer_rows("contract_forecasts", customer_id, is_of_run=True) if running else None
-    probabilities = {row["contract_id"]: row["probability"] for row in records(forecasts)} if forecasts else {}
+    if not running:
+        return ()
+    forecasts = records(view.customer_rows("contract_forecasts", customer_id, is_of_run=True))
+    probabilities = {row["contract_id"]: row["probability"] for row in forecasts}
     return tuple(
         CustomerContract(
             one["contract_id"],

@@ -103,18 +103,18 @@ VISITOR_PAGES = {
 def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers, PAGES)
-    app.router.routes.extend(_page_endpoints().routes)
+    app.router.routes.extend(_page_router().routes)
     for status in (400, 404, 405, 413):
         app.add_exception_handler(status, answer_unknown)
 
 
 @cache
-def _page_endpoints() -> APIRouter:
+def _page_router() -> APIRouter:
     """Every page; FastAPI takes most of a second to make them ready, so that applications share them."""
-    endpoints = APIRouter()
+    whole = APIRouter()
     for router in ROUTERS:
-        endpoints.include_router(router, include_in_schema=False)
-    return endpoints
+        whole.include_router(router, include_in_schema=False)
+    return whole
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:

@@ -71,7 +71,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.state.sign_in_limits = SignInLimits()
     app.state.health = HealthCheck(shop, app.state.collector_state)
-    app.router.routes.extend(_endpoints().routes)
+    app.router.routes.extend(_api_router().routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
@@ -85,10 +85,10 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
 
 
 @cache
-def _endpoints() -> APIRouter:
+def _api_router() -> APIRouter:
     """Everything under /api; FastAPI takes most of a second to make it ready, so that applications share it."""
-    endpoints = APIRouter()
-    endpoints.include_router(router)
+    whole = APIRouter()
+    whole.include_router(router)
     modules = (
         contact_routes,
         customer_routes,
@@ -108,14 +108,15 @@ def _endpoints() -> APIRouter:
         work_routes,
         question_routes,
         user_routes,
+        webhook_routes,
     )
     for module in modules:
-        endpoints.include_router(module.router)
-    of_reports = (digest_routes.router, digest_routes.link_router, webhook_routes.router)
+        whole.include_router(module.router)
+    digests = (digest_routes.router, digest_routes.link_router)
     engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
-    for routes in (*of_reports, *recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
-        endpoints.include_router(routes)
-    return endpoints
+    for each in (*digests, *recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
+        whole.include_router(each)
+    return whole
 
 
 async def _refusal_response(request: Request, error: Exception) -> Response:

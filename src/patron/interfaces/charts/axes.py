@@ -9,7 +9,8 @@ from typing import Any
 import altair as alt
 
 from patron.interfaces.charts.chart import INK
-from patron.interfaces.charts.value_marks import MARK, row_mark
+from patron.interfaces.charts.chart_data import chart_of
+from patron.interfaces.charts.value_marks import MARK, MARKED, row_mark
 from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
@@ -99,7 +100,7 @@ def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str = I
     """Name of each row above its mark, from the left edge, so that long names stay readable at any width."""
     # why: a name that is longer than the picture ends in dots and is whole in the table
     named = base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), color=color)
-    return named.encode(text=f"{field}:N", x=alt.value(0))
+    return named.encode(text=alt.Text(f"{field}:N"), x=alt.XValue(0))
 
 
 def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
@@ -107,12 +108,12 @@ def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
     names = [row["name"] for row in rows]
     most = max([1.0, *(float(str(row["n"])) for row in rows)])
     marked = [{MARK: row_mark(place), **row} for place, row in enumerate(rows)]
-    base = alt.Chart(alt.Data(values=marked)).encode(
+    base = chart_of(marked).encode(
         y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
         x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
     left = names_above(base, dy=-9)
-    right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
-    across = {"x": alt.value(0), "x2": alt.value("width")}
-    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=f"{MARK}:N"))
+    right = base.mark_text(align="right", dy=-9).encode(text=alt.Text("label:N"), x=alt.XValue("width"))
+    across = {"x": alt.XValue(0), "x2": alt.X2Value("width")}
+    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=MARKED))

@@ -9,6 +9,7 @@ from patron.answers.churn_drivers import ChurnDriver, PartialDependence
 from patron.answers.survival import CustomerSurvival
 from patron.interfaces.charts.axes import date_axis, day_of, labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREY, HALF, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -65,7 +66,7 @@ def dependence(one: PartialDependence, words: Words, formats: Formats) -> Chart:
 
     x = alt.X("value:Q", axis=labelled_axis(x_ticks, write, title=name, is_gridded=False), scale=scale(x_ticks))
     line = (
-        alt.Chart(alt.Data(values=rows))
+        chart_of(rows)
         .mark_line(color=BLUE, strokeWidth=2, point=alt.OverlayMarkDef(size=36, color=BLUE))
         .encode(
             x=x,
@@ -94,7 +95,7 @@ def survival_curve(curve: CustomerSurvival, as_of: datetime, words: Words, forma
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
     x_axis = date_axis(as_of.astimezone(UTC), curve.points[-1].at.astimezone(UTC), formats, width=HALF)
     x = alt.X("at:Q", axis=x_axis, scale=alt.Scale(nice=False, zero=False))
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = chart_of(rows).encode(
         x=x,
         y=alt.Y("share:Q", axis=labelled_axis(ticks, lambda v: formats.share(v, 0)), scale=scale(ticks)),
         color=alt.Color("of:N", scale=alt.Scale(domain=[one, everybody], range=[BLUE, GREY])),
@@ -112,7 +113,7 @@ def survival_curve(curve: CustomerSurvival, as_of: datetime, words: Words, forma
         low.transform_filter(is_last).mark_text(dy=-10, align="right"),
     )
     line = base.mark_line(strokeWidth=2).encode(strokeDash=dashes)
-    texts = (label.encode(text="label:N") for label in labels)
+    texts = (label.encode(text=alt.Text("label:N")) for label in labels)
     chart = alt.layer(line, dots, *texts, value_lines(x, (day_of(point.at) for point in curve.points)))
     last = curve.points[-1]
     return Chart(

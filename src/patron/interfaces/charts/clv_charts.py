@@ -21,11 +21,12 @@ from patron.interfaces.charts.axes import (
     unit_divisor,
 )
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.heat_map import SHADES
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
-from patron.interfaces.charts.value_marks import MARK, value_lines, value_mark
+from patron.interfaces.charts.value_marks import MARK, MARKED, value_lines, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.cohort import Cohort
@@ -92,8 +93,8 @@ def frequency_recency(
     for cell, row in zip(cells, rows, strict=True):
         place = (f"{names[0]} {formats.count(row['frequency'])}", f"{names[1]} {formats.number(row['recency'], 0)}")
         cell[MARK] = value_mark(" · ".join((*place, write(row[of]))))
-    squares = alt.Chart(alt.Data(values=cells)).mark_rect(strokeWidth=0)
-    chart = squares.encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades, description=f"{MARK}:N")
+    squares = chart_of(cells).mark_rect(strokeWidth=0)
+    chart = squares.encode(x=x, x2=alt.X2("until:Q"), y=y, y2=alt.Y2("high:Q"), color=shades, description=MARKED)
     return Chart(
         title=words("chart.matrix.alive") if is_chance else words("chart.matrix.orders", horizon=horizon),
         description=words(
@@ -153,7 +154,7 @@ def tracking(
     layers = [_lines(rows, (actual, expected)).encode(x=x, y=y)]
     values = value_lines(x, (day_of(week["at"]) for week in weeks))
     if known and is_held_out:
-        layers = [alt.Chart(alt.Data(values=known)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q"), *layers]
+        layers = [chart_of(known).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=alt.X("at:Q")), *layers]
     last = weeks[-1]
     bias = last["expected_so_far"] / last["orders_so_far"] - 1 if last["orders_so_far"] else None
     return Chart(
@@ -182,7 +183,7 @@ def _lines(rows: list[dict[str, Any]], kinds: tuple[str, str]) -> alt.Chart:
     """One line for each of two kinds of rows, distinct without colour too."""
     colours, dashes = ({"domain": list(kinds), "range": looks} for looks in ([BLUE, ORANGE], [[1, 0], [6, 3]]))
     return (
-        alt.Chart(alt.Data(values=rows))
+        chart_of(rows)
         .mark_line(strokeWidth=2)
         .encode(
             color=alt.Color("kind:N", scale=alt.Scale(**colours), sort=None, legend=LINES),
@@ -212,7 +213,7 @@ def calibration_by_decile(
     values = [*(row["value"] for row in rows), *(bar[end] for bar in bars for end in ("low", "high"))]
     ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
     x = alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis")))
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = chart_of(rows).encode(
         x=x,
         y=alt.Y("value:Q", axis=unit_axis(ticks, unit, formats), scale=scale(ticks)),
         color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
@@ -223,8 +224,8 @@ def calibration_by_decile(
         base.transform_filter(alt.datum.kind == actual).mark_point(shape="diamond", filled=True, size=80, opacity=1),
     ]
     if bars:
-        sure = alt.Chart(alt.Data(values=bars)).mark_rule(color=ORANGE, strokeWidth=2)
-        layers.append(sure.encode(x="decile:O", y="low:Q", y2="high:Q"))
+        sure = chart_of(bars).mark_rule(color=ORANGE, strokeWidth=2)
+        layers.append(sure.encode(x=alt.X("decile:O"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q")))
     layers.append(value_lines(x, (decile["decile"] for decile in deciles)))
     return Chart(
         title=words("chart.calibration.title"),
@@ -271,7 +272,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     lowest = nice_ticks(min(0.0, *(row["held"] for row in rows)), 1.0, most=4)
     x = alt.X("customers:Q", axis=axis(words("chart.lorenz.customers")), scale=scale(ticks))
     lines = (
-        alt.Chart(alt.Data(values=rows))
+        chart_of(rows)
         .mark_line(strokeWidth=2)
         .encode(
             x=x,

@@ -7,6 +7,7 @@ import altair as alt
 from patron.answers.payback import Payback
 from patron.answers.retention import OTHER, CohortCell, CohortRow, Retention
 from patron.interfaces.charts.chart import BLUE, NARROW, ORANGE, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.heat_map import HeatCell, heat_map
 from patron.interfaces.charts.retention import month_name
 from patron.interfaces.charts.value_marks import row_mark, value_lines
@@ -119,8 +120,10 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
         for month in one.months
     ]
     x = alt.X("month:Q", title=words("chart.retention.months"), axis=alt.Axis(format="d", tickMinStep=1))
-    base = alt.Chart(alt.Data(values=points)).encode(x=x)
-    band = base.mark_area(color=BLUE, opacity=0.18).encode(y=alt.Y("low:Q", title=formats.currency), y2="high:Q")
+    base = chart_of(points).encode(x=x)
+    band = base.mark_area(color=BLUE, opacity=0.18).encode(
+        y=alt.Y("low:Q", title=formats.currency), y2=alt.Y2("high:Q")
+    )
     scale = alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE])
     legend = alt.Legend(columnPadding=36)  # why: the reader's font may be wider than the one that was measured
     lines = [

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from patron.interfaces.charts.axes import SAME_DAY, date_axis, day_of, labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, INK, ORANGE, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
@@ -29,10 +30,10 @@ def alive_over_time(
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
     axis = labelled_axis(ticks, lambda share: formats.share(share, 0))
     y = alt.Y("alive:Q", axis=axis, scale=scale(ticks), stack=None)  # why: a day of an order has two values
-    base = alt.Chart(alt.Data(values=points)).encode(x=x, y=y)
-    marks = alt.Chart(alt.Data(values=[{"at": day_of(row["at"])} for row in orders]))
-    rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x="at:Q")
-    dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x="at:Q", y=alt.datum(0))
+    base = chart_of(points).encode(x=x, y=y)
+    marks = chart_of([{"at": day_of(row["at"])} for row in orders])
+    rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x=alt.X("at:Q"))
+    dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x=alt.X("at:Q"), y=alt.YDatum(0))
     behind = [rules] if len(orders) <= MAX_RULES else []
     last = rows[-1]
     values = value_lines(x, (day_of(row["at"]) for row in (*orders, last)))
@@ -79,10 +80,10 @@ def forecast_fan(
     ticks = [tick for tick in ticks if tick == int(tick)]
     axis = date_axis(rows[0]["at"], end["at"], formats, width=width)
     x = alt.X("at:Q", axis=axis, scale=alt.Scale(nice=False, zero=False))
-    base = alt.Chart(alt.Data(values=fan)).encode(x=x)
+    base = chart_of(fan).encode(x=x)
     bands = [
         base.mark_area(color=BLUE, opacity=opacity, interpolate="step-after").encode(
-            y=f"low_{part}:Q", y2=f"high_{part}:Q"
+            y=alt.Y(f"low_{part}:Q"), y2=alt.Y2(f"high_{part}:Q")
         )
         for part, opacity in ((80, 0.15), (50, 0.25))
     ]
@@ -92,11 +93,11 @@ def forecast_fan(
         )
     )
     steps = (
-        alt.Chart(alt.Data(values=past))
+        chart_of(past)
         .mark_line(color=INK, strokeWidth=2, interpolate="step-after")
-        .encode(x="at:Q", y="orders:Q")
+        .encode(x=alt.X("at:Q"), y=alt.Y("orders:Q"))
     )
-    today = alt.Chart(alt.Data(values=[past[-1]])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q")
+    today = chart_of([past[-1]]).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=alt.X("at:Q"))
     listed = ahead[:: max(len(ahead) // 6, 1)]
     values = value_lines(x, (day_of(row["at"]) for row in listed))
     more = {name: formats.count(end[name] - now) for name in ("low_80", "low_50", "high_50", "high_80")}

@@ -21,8 +21,9 @@ from patron.interfaces.charts.chart import (
     Chart,
     specification,
 )
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.clv_charts import calibration_by_decile
-from patron.interfaces.charts.value_marks import MARK, row_mark, value_rows
+from patron.interfaces.charts.value_marks import MARK, MARKED, row_mark, value_rows
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -129,23 +130,21 @@ def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> al
     def write(amount: float) -> str:
         return formats.money(amount * 100) if digits_matter else formats.whole_money(amount * 100)
 
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("row:O", axis=None, scale=alt.Scale(type="point", padding=0.6))
-    )
+    base = chart_of(rows).encode(y=alt.Y("row:O", axis=None, scale=alt.Scale(type="point", padding=0.6)))
     axis = labelled_axis(ticks, write, title=words("chart.effects.axis"))
     colour = alt.Color("colour:N", scale=None)
-    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
+    zero = chart_of([{"x": 0}]).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=alt.X("x:Q"))
     lines = base.mark_rule(strokeWidth=3, yOffset=12).encode(
-        x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=colour
+        x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2=alt.X2("high:Q"), color=colour
     )
-    dots = base.mark_point(filled=True, size=90, opacity=1, yOffset=12).encode(x="effect:Q", color=colour)
+    dots = base.mark_point(filled=True, size=90, opacity=1, yOffset=12).encode(x=alt.X("effect:Q"), color=colour)
     names = (
         names_above(base, dy=-18, field="upper"),
         names_above(base, dy=-3, field="lower"),
         names_above(base, dy=-3, field="stratum", color=FAINT),
     )
     bands = base.mark_rule(opacity=0, strokeWidth=BAND).encode(
-        x=alt.value(0), x2=alt.value("width"), description=f"{MARK}:N"
+        x=alt.XValue(0), x2=alt.X2Value("width"), description=MARKED
     )
     return alt.layer(zero, lines, dots, *names, bands)
 
@@ -172,13 +171,13 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     names = [row["name"] for row in rows]
     digits = 2 if ticks[-1] < 1 else 1
     y = alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0))
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
+    base = chart_of(rows).encode(y=y)
     axis = labelled_axis(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis"))
     bars = base.mark_bar(height=10, yOffset=8).encode(
         x=alt.X("psi:Q", axis=axis, scale=scale(ticks)), color=alt.Color("colour:N", scale=None)
     )
     limits = [{"x": PSI_MOVED}, {"x": PSI_DIFFERENT}]
-    rules = alt.Chart(alt.Data(values=limits)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
+    rules = chart_of(limits).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=alt.X("x:Q"))
     return Chart(
         title=words("chart.drift.title"),
         description=words("chart.drift.description"),

@@ -7,6 +7,7 @@ import altair as alt
 from patron.answers.offer_experiment import MeasuredRun
 from patron.commands.effect_by_day import DayEffect
 from patron.interfaces.charts.chart import BLUE, FAINT, NARROW, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -47,10 +48,12 @@ def _grown(
     ]
     flat = alt.Scale(zero=False, nice=False)
     x = alt.X("at:Q", title=axis, axis=alt.Axis(format="d", tickMinStep=1), scale=flat)
-    base = alt.Chart(alt.Data(values=values)).encode(x=x)
-    band = base.mark_area(color=BLUE, opacity=0.18).encode(y=alt.Y("low:Q", title=formats.currency), y2="high:Q")
+    base = chart_of(values).encode(x=x)
+    band = base.mark_area(color=BLUE, opacity=0.18).encode(
+        y=alt.Y("low:Q", title=formats.currency), y2=alt.Y2("high:Q")
+    )
     line = base.mark_line(color=BLUE, strokeWidth=2.5).encode(y=alt.Y("effect:Q", title=formats.currency))
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y=alt.datum(0))
+    zero = chart_of([{}]).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y=alt.YDatum(0))
     chart = alt.layer(band, zero, line, value_lines(x, (place for _, place, *_ in points)))
     return Chart(
         title=title,

@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 
 from patron.interfaces.charts.chart import NARROW, WIDE, specification
-from patron.interfaces.charts.value_marks import MARK
+from patron.interfaces.charts.chart_data import chart_of
+from patron.interfaces.charts.value_marks import MARK, MARKED
 
 SHADES = ("#f1f7fb", "#d3e6f3", "#a8cde6", "#78b1d7", "#2474a8", "#0b4f7d")
 """From the least to the most; the dark theme has its own in their place (patron.css)."""
@@ -71,14 +72,14 @@ def _layers(
     # why: the reader's font may be wider than the one that the drawing library measures
     room = max((sum(WIDE_LETTER if ord(letter) > LAST_NARROW else LETTER for letter in row) for row in rows), default=0)
     names = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(minExtent=room, labelLimit=room))
-    base = alt.Chart(alt.Data(values=values)).encode(x=columns, y=names)
+    base = chart_of(values).encode(x=columns, y=names)
     squares = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        color=alt.Color("shade:N", scale=None), description=f"{MARK}:N"
+        color=alt.Color("shade:N", scale=None), description=MARKED
     )
     dashed = base.transform_filter("!datum.is_complete").mark_rect(
         fill=None, stroke=INCOMPLETE, strokeWidth=1.5, strokeDash=[3, 3]
     )
-    texts = base.mark_text(fontSize=size).encode(text=f"{label}:N", color=alt.Color("ink:N", scale=None))
+    texts = base.mark_text(fontSize=size).encode(text=alt.Text(f"{label}:N"), color=alt.Color("ink:N", scale=None))
     return alt.layer(squares, dashed, texts)
 
 

@@ -6,6 +6,7 @@ from patron.answers.period_figures import Course
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREY, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -30,7 +31,7 @@ def revenue_in_period(course: Course, words: Words, formats: Formats) -> Chart:
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
     is_cut = course.is_last_cut_off and len(rows) > 1
     whole = rows[:-1] if is_cut else rows
-    area = alt.Chart(alt.Data(values=whole)).mark_area(color=BLUE, opacity=0.12).encode(x=x, y=y)
+    area = chart_of(whole).mark_area(color=BLUE, opacity=0.12).encode(x=x, y=y)
     parts = [area, _line(whole, x, y, BLUE, width=2)]
     parts += [_line(others, x, y, GREY, width=1.5)] if others else []
     parts += [_line(rows[-2:], x, y, BLUE, width=2, dashes=DASHES)] if is_cut else []
@@ -62,7 +63,7 @@ def _line(
     rows: list[dict[str, float]], x: alt.X, y: alt.Y, color: str, *, width: float, dashes: list[int] | None = None
 ) -> alt.Chart:
     dash = alt.Undefined if dashes is None else dashes
-    return alt.Chart(alt.Data(values=rows)).mark_line(color=color, strokeWidth=width, strokeDash=dash).encode(x=x, y=y)
+    return chart_of(rows).mark_line(color=color, strokeWidth=width, strokeDash=dash).encode(x=x, y=y)
 
 
 def _name(course: Course, window: Window, formats: Formats) -> str:

@@ -21,7 +21,8 @@ from patron.interfaces.charts.chart import (
     Chart,
     specification,
 )
-from patron.interfaces.charts.value_marks import MARK, value_mark
+from patron.interfaces.charts.chart_data import chart_of
+from patron.interfaces.charts.value_marks import MARK, MARKED, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name, unit_of
 from patron.interfaces.i18n.translations import Words
@@ -148,7 +149,7 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
     days = [p["at"] for p in points] or [0.0, 1.0]
     start, end = (datetime.fromtimestamp(day * 86_400, UTC) for day in (min(days), max(days)))
     legend = None if group is None else alt.Legend(symbolSize=80, columnPadding=18, columns=6 if width == WIDE else 3)
-    base = alt.Chart(alt.Data(values=points)).encode(
+    base = chart_of(points).encode(
         x=alt.X("at:Q", axis=date_axis(start, end, pick.formats, width=width), scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)),
         color=alt.Color("name:N", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])), legend=legend),
@@ -156,7 +157,7 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
     chart = base.mark_line(strokeWidth=2)
     if len(points) <= MOST_DOTS * len(names):
         chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(
-            tooltip="tip:N", description=f"{MARK}:N"
+            tooltip=alt.Tooltip("tip:N"), description=MARKED
         )
     return specification(chart, width=width, height=height)
 
@@ -172,9 +173,9 @@ def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
         axis=labelled_axis(list(names)[::step], lambda v: names[v], is_gridded=False),
         scale=alt.Scale(domain=[-0.6, len(rows) - 0.4], nice=False),
     )
-    bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE, size=min(36, width * 0.6 / len(rows)))
+    bars = chart_of(rows).mark_bar(color=BLUE, size=min(36, width * 0.6 / len(rows)))
     chart = bars.encode(
-        x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip="tip:N", description=f"{MARK}:N"
+        x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip=alt.Tooltip("tip:N"), description=MARKED
     )
     return specification(chart, width=width, height=height)
 
@@ -191,5 +192,5 @@ def _bars(pick: _Picked, others: list[int], *, is_tile: bool) -> dict[str, Any]:
         rows = [{**row, "n": row["n"] / top} for row in rows]  # why: bars of shares are as long as the largest
     chart = named_bars(rows)
     if isinstance(chart, alt.LayerChart):
-        chart.layer[-1] = chart.layer[-1].encode(tooltip="tip:N")
+        chart.layer[-1] = chart.layer[-1].encode(tooltip=alt.Tooltip("tip:N"))
     return specification(chart, width=HALF if is_tile else WIDE, height=40 * len(rows) + 16)

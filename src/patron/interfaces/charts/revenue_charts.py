@@ -9,6 +9,7 @@ from patron.answers.customer_profile import MonthlySpend
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -21,7 +22,7 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
     months = _month_starts(weeks)
     x = alt.X("at:Q", axis=_time_axis(months, formats), scale=alt.Scale(nice=False, zero=False))
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
+    base = chart_of(rows).encode(x=x, y=y)
     parts = (base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2))
     chart = alt.layer(*parts, value_lines(x, (row["at"] for row in rows)))
     best = max(weeks, key=lambda week: week.paid_cents, default=None)
@@ -56,7 +57,7 @@ def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Format
     axis = labelled_axis(shown, lambda v: names[v])
     x = alt.X("at:Q", axis=axis, scale=alt.Scale(domain=[-0.6, len(months) - 0.4], nice=False))
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
-    bars = alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE, size=16).encode(x=x, y=y)
+    bars = chart_of(rows).mark_bar(color=BLUE, size=16).encode(x=x, y=y)
     chart = bars + value_lines(x, names)
     return Chart(
         title=words("chart.spend.title"),

@@ -7,6 +7,7 @@ import altair as alt
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
+from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_columns
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -100,9 +101,7 @@ def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
         scale=alt.Scale(paddingInner=0.12),
     )
     axis = labelled_axis(ticks, formats.count, title=words("column.customers"))
-    bars = (
-        alt.Chart(alt.Data(values=rows)).mark_bar(color=BLUE).encode(x=x, y=alt.Y("n:Q", axis=axis, scale=scale(ticks)))
-    )
+    bars = chart_of(rows).mark_bar(color=BLUE).encode(x=x, y=alt.Y("n:Q", axis=axis, scale=scale(ticks)))
     chart = bars + value_columns(x, names)
     return Chart(
         title=words("chart.value.title"),

@@ -5,8 +5,12 @@ from typing import Any
 
 import altair as alt
 
+from patron.interfaces.charts.chart_data import chart_of
+
 MARK = "value_mark"
 """Column of the data of marks."""
+MARKED = alt.Description(f"{MARK}:N")
+"""How a chart encodes it."""
 UNHEARD = "\N{WORD JOINER}"
 """How a text of a mark begins: nothing that is seen or read aloud where the drawing library shows it itself."""
 
@@ -28,15 +32,15 @@ def value_lines(x: alt.X, places: Iterable[float | str]) -> alt.Chart:
 
 def value_columns(x: alt.X, places: Iterable[float | str]) -> alt.Chart:
     """Bands of the height of a picture, at the place on the axis of each row of the table."""
-    return _marks(x, places).mark_rect(opacity=0).encode(x=x, y=alt.value(0), y2=alt.value("height"))
+    return _marks(x, places).mark_rect(opacity=0).encode(x=x, y=alt.YValue(0), y2=alt.Y2Value("height"))
 
 
 def value_rows(y: alt.Y, places: Iterable[float | str]) -> alt.Chart:
     """Bands of the width of a picture, at the place on the axis of each row of the table."""
-    return _marks(y, places).mark_rect(opacity=0).encode(y=y, x=alt.value(0), x2=alt.value("width"))
+    return _marks(y, places).mark_rect(opacity=0).encode(y=y, x=alt.XValue(0), x2=alt.X2Value("width"))
 
 
 def _marks(axis: alt.X | alt.Y, places: Iterable[float | str]) -> alt.Chart:
     field = str(axis.shorthand).partition(":")[0]
     rows: list[dict[str, Any]] = [{field: place, MARK: row_mark(row)} for row, place in enumerate(places)]
-    return alt.Chart(alt.Data(values=rows)).encode(description=f"{MARK}:N")
+    return chart_of(rows).encode(description=MARKED)

@@ -47,11 +47,12 @@ def sample_links(shop: Shop) -> dict[str, str]:
 
 
 def preview_message(
-    shop: Shop, campaign: str, customer: str, *, now: datetime, is_masked: bool = False
+    shop: Shop, campaign: str, customer: str, *, now: datetime, by: str = "", is_masked: bool = False
 ) -> MessagePreview:
     """Render a campaign for a customer, with its first offer where it has some; masked, what is known of them is not.
 
-    The customer is named by the shop's own id or the opaque one. Raises NotFound, and BadTemplate for what is missing.
+    The customer is named by the shop's own id or the opaque one; `by` is who looks. Raises NotFound, and BadTemplate
+    for what is missing.
     """
     saved = campaign_of(shop.store, campaign).campaign
     person = _customer_id(shop, customer)
@@ -66,7 +67,7 @@ def preview_message(
     message = template.render(values | ({"offer": offer_variables(offer, local)} if offer else {}))
     with shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}
-        audit_log.append(shop, connection, "message previewed", details, at=now)
+        audit_log.append(shop, connection, "message previewed", details, at=now, by=by)
     return MessagePreview(
         saved.name,
         template.language,

@@ -15,6 +15,7 @@ from patron.commands.customer_work import add_tag
 from patron.commands.journey_steps import approve_journey
 from patron.commands.manage_users import save_team
 from patron.commands.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
+from patron.govern import audit_log
 from patron.interfaces.console.screenshots import served
 from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
 from patron.schema.errors import BadCampaign
@@ -183,6 +184,15 @@ def test_a_campaign_keeps_what_was_written_when_it_is_refused_and_shows_its_mess
     framed = client.post("/campaigns/draft/message", params={"lang": "zh_CN"}, data=broken).text
     assert "使用了不存在的过滤器" in framed
     assert client.get("/campaigns/calendar?month=2017-09&lang=zh_CN").text.count("pages") >= 30
+
+
+def test_whoever_looks_at_a_message_to_a_customer_is_in_the_audit_log(client, made_shop):
+    save_segment(client)
+    client.post("/campaigns", data=campaign_form(name="looked at", subject_en="Hi"))
+    [customer_id] = match_customers(made_shop, CustomerQuery()).customer_ids(1)
+    assert client.get(f"/campaigns/looked at/message-to/{customer_id}?as=text").status_code == 200
+    [*_, looked] = [one for one in audit_log.entries(made_shop.store) if one.action == "message previewed"]
+    assert json.loads(looked.details) == {"by": "Cy", "campaign": "looked at", "customer_id": customer_id}
 
 
 def test_the_trial_of_a_campaign_is_followed_and_shown_in_numbers(client, viewer, made_shop):

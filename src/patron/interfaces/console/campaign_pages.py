@@ -228,7 +228,8 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
     try:
         if actor_of(request).segment:
             raise NotFound("the customer is not among yours", where="customer")
-        shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), is_masked=True)
+        by = step_actor_of(request)
+        shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), by=by, is_masked=True)
     except PatronError as error:
         return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)

@@ -29,7 +29,9 @@ AGGREGATED = frozenset({"customers"})
 CUSTOMER_ROWS = "customer_rows_"
 """Before the name of a table: the rows that it has of one customer."""
 MOST_CUSTOMER_BYTES = 64_000_000
-"""Of rows of customers that are kept, some thousand customers'."""
+"""Of rows of customers that are kept, some hundred customers'."""
+COLUMN_BYTES = 600
+"""What a column of a kept table takes next to its values, which are often fewer."""
 LARGEST_CUSTOMER_BYTES = 1_000_000
 """Of a table's rows of one customer that are kept: those of a till or a test user are read again."""
 
@@ -84,7 +86,7 @@ class SnapshotReader:
         rows = self._customer_rows.get(key)
         if rows is None:
             rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
-            if rows.nbytes <= LARGEST_CUSTOMER_BYTES:
+            if size_of(rows) <= LARGEST_CUSTOMER_BYTES:
                 self._keep(key, rows)
         return rows
 
@@ -99,9 +101,9 @@ class SnapshotReader:
         with self._lock:
             before = self._customer_rows.pop(key, None)
             self._customer_rows[key] = rows
-            self._customer_bytes += rows.nbytes - (before.nbytes if before is not None else 0)
+            self._customer_bytes += size_of(rows) - (size_of(before) if before is not None else 0)
             while self._customer_bytes > MOST_CUSTOMER_BYTES:
-                self._customer_bytes -= self._customer_rows.pop(next(iter(self._customer_rows))).nbytes
+                self._customer_bytes -= size_of(self._customer_rows.pop(next(iter(self._customer_rows))))
 
     def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
         """A connection of one query, which knows the tables that it may name as views."""
@@ -140,6 +142,11 @@ class SnapshotReader:
             rows = cursor.sql(f"select * from ({relation}) {where}").to_arrow_table()
         # why: a copy, as the columns that DuckDB makes have room for more rows, which would be kept as well
         return rows.take(pa.array(range(rows.num_rows), pa.int64()))
+
+
+def size_of(rows: pa.Table) -> int:
+    """Memory that a table takes, bytes: a row of one customer is mostly columns."""
+    return rows.nbytes + COLUMN_BYTES * rows.num_columns
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     assert {reason for _, reason in messages(shop, "again").values()} == {"suppressed"}
     with shop.store.begin() as connection:
         assert "30333444" not in str(connection.execute(sa.select(MESSAGES)).all())
-    preview = preview_message(shop, "win back", customer_of(shop, ANN), now=AT)
+    preview = preview_message(shop, "win back", customer_of(shop, ANN), now=AT, by="Lee")
     assert (preview.has_address, preview.length.segments) == (True, 1)
 
 

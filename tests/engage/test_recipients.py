@@ -172,14 +172,14 @@ def campaign(subject: str) -> Campaign:
 def test_a_campaign_is_previewed_for_a_real_customer_and_nothing_is_sent(known_shop, ids, tmp_path):
     with known_shop.store.begin() as connection:
         save_campaign(connection, campaign("Hello {{ customer.first_name }}"), "A. Lee", AT)
-    preview = preview_message(known_shop, "spring", ids["ann"], now=AT)
+    preview = preview_message(known_shop, "spring", ids["ann"], now=AT, by="Lee")
     assert (preview.subject, preview.language, preview.has_address) == ("Hello Ann", "en", True)
-    assert preview_message(known_shop, "spring", "ann", now=AT).subject == "Hello Ann"
+    assert preview_message(known_shop, "spring", "ann", now=AT, by="Lee").subject == "Hello Ann"
     write_preview(preview, tmp_path / "out.html")
     assert (tmp_path / "out.html").read_text("utf-8") == preview.html
     assert (tmp_path / "out.html").stat().st_mode & 0o077 == 0
     with pytest.raises(BadTemplate, match=r"customer\.first_name is undefined"):
-        preview_message(known_shop, "spring", ids["cai"], now=AT)
+        preview_message(known_shop, "spring", ids["cai"], now=AT, by="Lee")
     with pytest.raises(NotFound):
-        preview_message(known_shop, "autumn", ids["ann"], now=AT)
+        preview_message(known_shop, "autumn", ids["ann"], now=AT, by="Lee")
     assert [one.action for one in audit_log.entries(known_shop.store)].count("message previewed") == 2

@@ -87,18 +87,19 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     row = {"user_id": actor.user_id, "parts": list(chosen), "rhythm": rhythm, "subscribed_at": now}
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_SUBSCRIPTIONS, [row], update=("parts", "rhythm"))
-        _log(shop, connection, "digest subscribed", actor.user_id, now, parts=list(chosen), rhythm=rhythm)
+        details = {"parts": list(chosen), "rhythm": rhythm, "by": actor.name}
+        _log(shop, connection, "digest subscribed", actor.user_id, now, **details)
     if is_confirmed:
         return Confirmation.CONFIRMED
     is_mailed = send_user_mail(shop, user, compose(user, digest_path(shop, user)), now=now)
     return Confirmation.MAILED if is_mailed else Confirmation.NOT_MAILED
 
 
-def unsubscribe_from_digest(shop: Shop, user_id: str, *, now: datetime) -> None:
-    """End a person's digest at once; a second time changes nothing."""
+def unsubscribe_from_digest(shop: Shop, user_id: str, *, now: datetime, by: str = "") -> None:
+    """End a person's digest at once; a second time changes nothing. Who opened a link of a letter is nobody known."""
     with shop.store.begin() as connection:
         if delete_subscription(connection, user_id):
-            _log(shop, connection, "digest ended", user_id, now)
+            _log(shop, connection, "digest ended", user_id, now, by=by)
 
 
 def digest_path(shop: Shop, user: User) -> str:

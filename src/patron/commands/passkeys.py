@@ -152,7 +152,7 @@ def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, 
         add_identity(connection, identity, proof=PublicKey(registration.credential_public_key, registration.sign_count))
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(has_second_factor=True))
-        _log(shop, connection, "passkey added", user_id, now, name=name)
+        _log(shop, connection, "passkey added", user_id, now, name=name, by=session.actor.name)
 
 
 def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: datetime) -> None:
@@ -164,7 +164,7 @@ def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: dateti
         identity = find_identity(connection, PASSKEY, passkey_id)
         require_sign_in_method(connection, users.find_user(connection, user_id), without=passkey_id)
         if identity and remove_identity(connection, user_id, PASSKEY, passkey_id):
-            _log(shop, connection, "passkey removed", user_id, now, name=identity.name)
+            _log(shop, connection, "passkey removed", user_id, now, name=identity.name, by=session.actor.name)
 
 
 def require_sign_in_method(connection: sa.Connection, user: User, *, without: str) -> None:

@@ -47,7 +47,7 @@ def sample_links(shop: Shop) -> dict[str, str]:
 
 
 def preview_message(
-    shop: Shop, campaign: str, customer: str, *, now: datetime, by: str = "", is_masked: bool = False
+    shop: Shop, campaign: str, customer: str, *, now: datetime, by: str, is_masked: bool = False
 ) -> MessagePreview:
     """Render a campaign for a customer, with its first offer where it has some; masked, what is known of them is not.
 

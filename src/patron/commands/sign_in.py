@@ -18,7 +18,7 @@ from patron.govern.passwords import hash_password, is_outdated, is_password, req
 from patron.govern.second_factor import use_code
 from patron.govern.user_identities import PASSKEY, has_identity
 from patron.govern.user_links import LinkKind, end_links, find_link, use_link
-from patron.govern.user_sessions import Browser, Session, create_session, end_sessions, session_hash
+from patron.govern.user_sessions import Browser, Session, create_session, end_sessions, session_hash, user_name
 from patron.govern.users import Access, User, UserState
 from patron.schema.access_rights import Grant, Role
 from patron.schema.errors import AccessProblem
@@ -96,7 +96,7 @@ def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
         if kind and user.state == UserState.ACTIVE:
             limits.forget_codes(user_id)
             if kind == "recovery":
-                _log(shop, connection, "recovery code used", user_id, now)
+                _log_own(shop, connection, "recovery code used", user, now)
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}
             return begin_session(shop, connection, user, browser, factors=f"{first} and second factor", **options)
         _log(shop, connection, "sign-in failed", user_id, now, step="second factor")
@@ -119,7 +119,7 @@ def sign_out(shop: Shop, session: Session, *, now: datetime) -> None:
     """End a session."""
     with shop.store.begin() as connection:
         end_sessions(connection, session.actor.user_id, at=now, session_id=session.session_id)
-        _log(shop, connection, "signed out", session.actor.user_id, now)
+        _log(shop, connection, "signed out", session.actor.user_id, now, by=session.actor.name)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def reset_password(shop: Shop, link: str, password: str, *, now: datetime) -> No
         use_link(connection, LinkKind.RESET, link, now=now)
         users.change_user(connection, user.user_id, password_hash=password_hash)
         end_sessions(connection, user.user_id, at=now)
-        _log(shop, connection, "password reset", user.user_id, now)
+        _log_own(shop, connection, "password reset", user, now)
 
 
 def require_link(shop: Shop, kind: LinkKind, link: str, *, now: datetime) -> None:
@@ -200,8 +200,9 @@ def _activate(  # noqa: PLR0913, PLR0917 - one transaction
 ) -> SignIn:
     values = {"password_hash": password_hash, "state": UserState.ACTIVE.value, "locale": account.locale}
     users.change_user(connection, user_id, **values)
-    _log(shop, connection, "user joined", user_id, now)
-    return begin_session(shop, connection, users.find_user(connection, user_id), browser, factors=PASSWORD, now=now)
+    user = users.find_user(connection, user_id)
+    _log_own(shop, connection, "user joined", user, now)
+    return begin_session(shop, connection, user, browser, factors=PASSWORD, now=now)
 
 
 def begin_session(  # noqa: PLR0913 - who, where and how
@@ -222,8 +223,13 @@ def begin_session(  # noqa: PLR0913 - who, where and how
     end_links(connection, user.user_id, LinkKind.RESET)
     secret = create_session(connection, user.user_id, browser, has_second_factor=has_second_factor, at=now)
     users.change_user(connection, user.user_id, signed_in_at=now)
-    _log(shop, connection, "signed in", user.user_id, now, factors=factors)
+    _log_own(shop, connection, "signed in", user, now, factors=factors)
     return SignIn(user.locale, secret)
+
+
+def _log_own(shop: Shop, connection: sa.Connection, action: str, user: User, at: datetime, **details: str) -> None:
+    """Log what somebody did who proved to be the user."""
+    _log(shop, connection, action, user.user_id, at, by=user_name(user.name, user.user_id), **details)
 
 
 def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: str) -> None:

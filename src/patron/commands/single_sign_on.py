@@ -26,7 +26,7 @@ from patron.govern import audit_log, users
 from patron.govern.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
 from patron.govern.user_identities import LONGEST_NAME, Identity, add_identity, find_identity, record_use
 from patron.govern.user_links import LinkKind, find_link, use_link
-from patron.govern.user_sessions import Session
+from patron.govern.user_sessions import Session, user_name
 from patron.govern.users import Access, UserState
 from patron.schema.errors import AccessProblem, SettingsError
 from patron.storage.access_tables import SESSIONS
@@ -238,15 +238,16 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
         user_id = use_link(connection, LinkKind.INVITATION, visit.challenge.content["link"], now=now)
         named = {"name": users.normal_name(person.name[: users.LONGEST_NAME])} if person.name.strip() else {}
         users.change_user(connection, user_id, state=UserState.ACTIVE.value, **named)
-        _add(shop, connection, user_id, person, now)
-        _log(shop, connection, "user joined", user_id, now)
+        by = user_name(users.find_user(connection, user_id).name, user_id)
+        _add(shop, connection, user_id, person, now, by=by)
+        _log(shop, connection, "user joined", user_id, now, by=by)
         _set_roles(shop, connection, user_id, person, now)
         return _begin_session(shop, connection, user_id, visit)
 
 
 def _link(shop: Shop, session: Session, visit: _Visit) -> None:
     with shop.store.begin() as connection:
-        _add(shop, connection, session.actor.user_id, visit.person, visit.now)
+        _add(shop, connection, session.actor.user_id, visit.person, visit.now, by=session.actor.name)
 
 
 def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
@@ -287,7 +288,7 @@ def _create(shop: Shop, connection: sa.Connection, person: Person, now: datetime
     user_id = users.add_user(connection, person.email, name, Access(roles), by=BY, at=now)
     users.change_user(connection, user_id, state=UserState.ACTIVE.value)
     _log(shop, connection, "user created", user_id, now, by=BY, roles=sorted(roles))
-    _add(shop, connection, user_id, person, now)
+    _add(shop, connection, user_id, person, now, by=BY)
     return user_id
 
 
@@ -310,11 +311,11 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
     return tuple(roles)
 
 
-def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, now: datetime) -> None:
+def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, now: datetime, *, by: str) -> None:
     settings = shop.settings.oidc
     identity = Identity(settings.issuer, person.subject, user_id, settings.label[:LONGEST_NAME], now, None)
     add_identity(connection, identity)
-    _log(shop, connection, "account linked", user_id, now, issuer=settings.issuer)
+    _log(shop, connection, "account linked", user_id, now, issuer=settings.issuer, by=by)
 
 
 def _client_secret(shop: Shop, settings: OidcSettings) -> str:

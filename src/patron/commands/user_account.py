@@ -215,4 +215,5 @@ def _purpose(user_id: str) -> str:
 
 
 def _log(shop: Shop, connection: sa.Connection, action: str, session: Session, at: datetime, **details: object) -> None:
-    audit_log.append(shop, connection, action, {"user_id": session.actor.user_id, **details}, at=at)
+    actor = session.actor
+    audit_log.append(shop, connection, action, {"user_id": actor.user_id, **details}, at=at, by=actor.name)

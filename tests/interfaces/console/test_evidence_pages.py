@@ -63,3 +63,11 @@ def test_somebody_enters_costs_and_reads_the_payback(address):
         costs.fill("store,2017-01,\nstore,2017-02,")
         page.get_by_role("button", name="保存成本").click()
         assert "尚未录入获客成本" in page.inner_text("main")
+
+
+def test_backtests_of_two_runs_are_beside_nothing_as_their_names_need_the_width(address):
+    page = httpx.get(f"{address}/runs/compare?before=2017-07-01&now=2017-10-01", timeout=30).text
+    grid, found, _ = page.partition('<div class="columns">')[2].partition('id="of-metric"')
+    assert found
+    assert 'id="of-total"' in grid
+    assert grid.count("</div>") == grid.count("<div") + 1

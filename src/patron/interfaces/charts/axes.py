@@ -10,7 +10,7 @@ import altair as alt
 
 from patron.interfaces.charts.chart import INK
 from patron.interfaces.charts.chart_data import chart_of
-from patron.interfaces.charts.value_marks import MARK, MARKED, row_mark
+from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING, row_mark
 from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
@@ -116,4 +116,4 @@ def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
     left = names_above(base, dy=-9)
     right = base.mark_text(align="right", dy=-9).encode(text=alt.Text("label:N"), x=alt.XValue("width"))
     across = {"x": alt.XValue(0), "x2": alt.X2Value("width")}
-    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=MARKED))
+    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=MARK_ENCODING))

@@ -9,7 +9,7 @@ import altair as alt
 
 
 def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
-    """A chart over rows, whose layers share them; what is not a finite number is left out of the picture."""
+    """A chart over rows, whose layers share them; a number that is not finite is drawn as missing."""
     finite = [{name: _drawable(value) for name, value in row.items()} for row in rows]
     # why: as a text the rows are neither copied nor checked at every step of Altair, which takes longer than drawing
     return alt.Chart(alt.Data(values=json.dumps(finite, ensure_ascii=False), format=alt.JsonDataFormat(type="json")))

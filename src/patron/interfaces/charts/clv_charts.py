@@ -26,7 +26,7 @@ from patron.interfaces.charts.customer_charts import alive_over_time, forecast_f
 from patron.interfaces.charts.heat_map import SHADES
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
-from patron.interfaces.charts.value_marks import MARK, MARKED, value_lines, value_mark
+from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING, value_lines, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.cohort import Cohort
@@ -94,7 +94,7 @@ def frequency_recency(
         place = (f"{names[0]} {formats.count(row['frequency'])}", f"{names[1]} {formats.number(row['recency'], 0)}")
         cell[MARK] = value_mark(" · ".join((*place, write(row[of]))))
     squares = chart_of(cells).mark_rect(strokeWidth=0)
-    chart = squares.encode(x=x, x2=alt.X2("until:Q"), y=y, y2=alt.Y2("high:Q"), color=shades, description=MARKED)
+    chart = squares.encode(x=x, x2=alt.X2("until:Q"), y=y, y2=alt.Y2("high:Q"), color=shades, description=MARK_ENCODING)
     return Chart(
         title=words("chart.matrix.alive") if is_chance else words("chart.matrix.orders", horizon=horizon),
         description=words(

@@ -23,7 +23,7 @@ from patron.interfaces.charts.chart import (
 )
 from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.clv_charts import calibration_by_decile
-from patron.interfaces.charts.value_marks import MARK, MARKED, row_mark, value_rows
+from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING, row_mark, value_rows
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -144,7 +144,7 @@ def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> al
         names_above(base, dy=-3, field="stratum", color=FAINT),
     )
     bands = base.mark_rule(opacity=0, strokeWidth=BAND).encode(
-        x=alt.XValue(0), x2=alt.X2Value("width"), description=MARKED
+        x=alt.XValue(0), x2=alt.X2Value("width"), description=MARK_ENCODING
     )
     return alt.layer(zero, lines, dots, *names, bands)
 

@@ -8,7 +8,7 @@ import altair as alt
 
 from patron.interfaces.charts.chart import NARROW, WIDE, specification
 from patron.interfaces.charts.chart_data import chart_of
-from patron.interfaces.charts.value_marks import MARK, MARKED
+from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING
 
 SHADES = ("#f1f7fb", "#d3e6f3", "#a8cde6", "#78b1d7", "#2474a8", "#0b4f7d")
 """From the least to the most; the dark theme has its own in their place (patron.css)."""
@@ -74,7 +74,7 @@ def _layers(
     names = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(minExtent=room, labelLimit=room))
     base = chart_of(values).encode(x=columns, y=names)
     squares = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        color=alt.Color("shade:N", scale=None), description=MARKED
+        color=alt.Color("shade:N", scale=None), description=MARK_ENCODING
     )
     dashed = base.transform_filter("!datum.is_complete").mark_rect(
         fill=None, stroke=INCOMPLETE, strokeWidth=1.5, strokeDash=[3, 3]

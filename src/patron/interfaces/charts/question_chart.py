@@ -22,7 +22,7 @@ from patron.interfaces.charts.chart import (
     specification,
 )
 from patron.interfaces.charts.chart_data import chart_of
-from patron.interfaces.charts.value_marks import MARK, MARKED, value_mark
+from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name, unit_of
 from patron.interfaces.i18n.translations import Words
@@ -157,7 +157,7 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
     chart = base.mark_line(strokeWidth=2)
     if len(points) <= MOST_DOTS * len(names):
         chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(
-            tooltip=alt.Tooltip("tip:N"), description=MARKED
+            tooltip=alt.Tooltip("tip:N"), description=MARK_ENCODING
         )
     return specification(chart, width=width, height=height)
 
@@ -174,9 +174,8 @@ def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
         scale=alt.Scale(domain=[-0.6, len(rows) - 0.4], nice=False),
     )
     bars = chart_of(rows).mark_bar(color=BLUE, size=min(36, width * 0.6 / len(rows)))
-    chart = bars.encode(
-        x=x, y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)), tooltip=alt.Tooltip("tip:N"), description=MARKED
-    )
+    y = alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks))
+    chart = bars.encode(x=x, y=y, tooltip=alt.Tooltip("tip:N"), description=MARK_ENCODING)
     return specification(chart, width=width, height=height)
 
 

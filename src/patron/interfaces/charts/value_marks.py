@@ -9,8 +9,8 @@ from patron.interfaces.charts.chart_data import chart_of
 
 MARK = "value_mark"
 """Column of the data of marks."""
-MARKED = alt.Description(f"{MARK}:N")
-"""How a chart encodes it."""
+MARK_ENCODING = alt.Description(f"{MARK}:N")
+"""The encoding that writes a row's mark into a drawing."""
 UNHEARD = "\N{WORD JOINER}"
 """How a text of a mark begins: nothing that is seen or read aloud where the drawing library shows it itself."""
 
@@ -43,4 +43,4 @@ def value_rows(y: alt.Y, places: Iterable[float | str]) -> alt.Chart:
 def _marks(axis: alt.X | alt.Y, places: Iterable[float | str]) -> alt.Chart:
     field = str(axis.shorthand).partition(":")[0]
     rows: list[dict[str, Any]] = [{field: place, MARK: row_mark(row)} for row, place in enumerate(places)]
-    return chart_of(rows).encode(description=MARKED)
+    return chart_of(rows).encode(description=MARK_ENCODING)

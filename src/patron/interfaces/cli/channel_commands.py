@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, system_user
 
 channels = typer.Typer(
     name="channels",
@@ -183,7 +183,7 @@ def preview(
     from patron.commands.preview_message import preview_message, write_preview
     from patron.storage.shop import Shop
 
-    message = preview_message(Shop.open(workspace), campaign, customer, now=datetime.now(UTC))
+    message = preview_message(Shop.open(workspace), campaign, customer, now=datetime.now(UTC), by=system_user(""))
     if out is not None:
         write_preview(message, out)
     if json:

@@ -20,6 +20,8 @@ FAMILIES = {
     "field": ("correctable",),
     "parts": ("digest_part",),
     "rhythm": ("digest_rhythm",),
+    "factors": ("sign_in_step",),
+    "step": ("sign_in_step",),
 }
 """Details that are codes, and where their names are."""
 

@@ -59,8 +59,8 @@ def subscribe(request: Request) -> Response:
 @needs_sign_in
 def end(request: Request) -> Response:
     """Send the reader no digest any more."""
-    shop, user_id = _console(request).answers.shop, session_of(request).actor.user_id
-    unsubscribe_from_digest(shop, user_id, now=datetime.now(UTC))
+    shop, actor = _console(request).answers.shop, session_of(request).actor
+    unsubscribe_from_digest(shop, actor.user_id, now=datetime.now(UTC), by=actor.name)
     return RedirectResponse(f"{PAGE}?note={ENDED}", 303)
 
 

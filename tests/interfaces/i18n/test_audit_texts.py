@@ -12,24 +12,26 @@ from patron.interfaces.i18n.translations import words
 
 LOGGERS = {"append", "_log", "_log_own"}
 """Functions that take an action as a text."""
+EXPORTERS = {"list_file", "record_list_export", "_file"}
+"""Functions that take the name of a list as a text."""
 
 
-def actions() -> Iterator[str]:
-    """Actions written out in calls that log them."""
+def texts_given_to(names: set[str]) -> Iterator[str]:
+    """The first text that is written out in each call of these functions."""
     for path in Path(patron.__file__).parent.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
-        nodes = ast.walk(ast.parse(source)) if "audit_log" in source else ()
+        nodes = ast.walk(ast.parse(source)) if any(name in source for name in ("audit_log", *EXPORTERS)) else ()
         for call in (one for one in nodes if isinstance(one, ast.Call)):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-            if name in LOGGERS and len(call.args) > 2 and texts:
+            if name in names and len(call.args) > 1 and texts:
                 yield texts[0]
 
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_action_of_the_audit_log_has_a_name(locale):
     known = words(locale).texts
-    written = set(actions())
+    written = set(texts_given_to(LOGGERS))
     assert len(written) > 50
     assert sorted(one for one in written if f"audit_action.{one.replace(' ', '_')}" not in known) == []
 
@@ -39,3 +41,10 @@ def test_every_way_to_sign_in_has_a_name(locale):
     first = ("password", "single sign-on")
     ways = {*first, *(f"{one} and second factor" for one in first), "passkey", "second factor", "unknown passkey"}
     assert sorted(one for one in ways if f"sign_in_step.{one}" not in words(locale).texts) == []
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_list_that_somebody_takes_out_has_a_name(locale):
+    written = set(texts_given_to(EXPORTERS))
+    assert len(written) > 12
+    assert sorted(one for one in written if f"exported_list.{one}" not in words(locale).texts) == []

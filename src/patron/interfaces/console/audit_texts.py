@@ -20,6 +20,7 @@ FAMILIES = {
     "field": ("correctable",),
     "parts": ("digest_part",),
     "rhythm": ("digest_rhythm",),
+    "list": ("exported_list",),
     "factors": ("sign_in_step",),
     "step": ("sign_in_step",),
 }

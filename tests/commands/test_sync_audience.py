@@ -105,7 +105,7 @@ def save(shop, **changes):
 
 
 def sync(shop, *, small=True, at=NOW, **options):
-    return sync_audience(shop, "ads", now=at, is_small_allowed=small, **options)
+    return sync_audience(shop, "ads", now=at, by="Ann", is_small_allowed=small, **options)
 
 
 def email_hash(user):
@@ -146,7 +146,7 @@ def test_only_who_agreed_and_has_an_address_is_added_as_hashes(shop):
     again = sync(shop)
     assert (again.added_count, again.removed_count, again.files) == (0, 0, ())
     entries = [json.loads(one.details) for one in audit_log.entries(shop.store) if one.action == "audience synced"]
-    assert entries == [{"audience": "ads", "version": 1, "added": 15, "removed": 0}]
+    assert entries == [{"audience": "ads", "version": 1, "added": 15, "removed": 0, "by": "Ann"}]
 
 
 def test_who_leaves_the_segment_or_withdraws_is_removed_and_may_come_back(shop):

@@ -33,7 +33,7 @@ class ExportedFolder:
     files: tuple[str, ...]
 
 
-def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime) -> ExportedFolder:
+def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: str) -> ExportedFolder:
     """Write the model of a name into a new folder; the audit log records it.
 
     Raises NotFound, LakeDamaged, NoSpace, WorkspaceError for a folder that holds something.
@@ -55,7 +55,7 @@ def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime) -> E
         for file, content in _descriptions(kept.model_version, kept.as_of).items():
             (folder / file).write_text(content, encoding="utf-8")
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "model exported", {"model_version": kept.model_version}, at=now)
+        audit_log.append(shop, connection, "model exported", {"model_version": kept.model_version}, at=now, by=by)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return ExportedFolder(kept.model_version, str(folder), tuple(files))
 

@@ -94,7 +94,7 @@ class Lookalikes:
     people: tuple[Lookalike, ...] = field(default=())
 
 
-def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datetime) -> Lookalikes:
+def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datetime, by: str) -> Lookalikes:
     """Rank the customers outside a segment by likeness to its members, from the features of the last run.
 
     Raises NoRunYet, NotFound for a segment that the run does not have, NotEnoughData for fewer than 20 members or
@@ -125,7 +125,7 @@ def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datet
     )
     with shop.store.begin() as connection:
         details = {"run_id": view.run.run_id, "customer_count": len(people)}
-        audit_log.append(shop, connection, "lookalikes listed", details, at=now)
+        audit_log.append(shop, connection, "lookalikes listed", details, at=now, by=by)
     return Lookalikes(
         run_id=view.run.run_id,
         as_of=view.run.as_of,

@@ -96,6 +96,7 @@ class _Sync:
     version: int
     destination: AudienceDestination
     now: datetime
+    by: str
     counts: dict[Operation, int] = field(default_factory=lambda: {"add": 0, "remove": 0})
 
     def remove(self, changes: _Changes) -> None:
@@ -154,11 +155,12 @@ class _Sync:
         return (members[start : start + size] for start in range(0, len(members), size))
 
 
-def sync_audience(
+def sync_audience(  # noqa: PLR0913 - the options of one command
     shop: Shop,
     name: str,
     *,
     now: datetime,
+    by: str,
     clock: Callable[[], datetime] | None = None,
     is_dry_run: bool = False,
     is_small_allowed: bool = False,
@@ -184,7 +186,7 @@ def sync_audience(
             }
             return _summary(shop, saved, candidates, counts, None)
         destination = destination_of(saved.audience, shop.folder, clock or (lambda: now))
-        sync = _Sync(shop, name, saved.version, destination, now)
+        sync = _Sync(shop, name, saved.version, destination, now, by)
         try:
             sync.remove(changes)
             if not is_withdrawn:
@@ -211,7 +213,7 @@ def _record(sync: _Sync) -> None:
     details = {"audience": sync.name, "version": sync.version}
     details |= {"added": sync.counts["add"], "removed": sync.counts["remove"]}
     with sync.shop.store.begin() as connection:
-        audit_log.append(sync.shop, connection, "audience synced", details, at=sync.now)
+        audit_log.append(sync.shop, connection, "audience synced", details, at=sync.now, by=sync.by)
 
 
 def _summary(

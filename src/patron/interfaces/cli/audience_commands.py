@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, system_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,9 +106,8 @@ def sync(
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    done = sync_audience(
-        shop, name, now=now, clock=lambda: datetime.now(UTC), is_dry_run=dry_run, is_small_allowed=small
-    )
+    options = {"is_dry_run": dry_run, "is_small_allowed": small}
+    done = sync_audience(shop, name, now=now, by=system_user(""), clock=lambda: datetime.now(UTC), **options)
     if json:
         output.as_json(done)
     else:

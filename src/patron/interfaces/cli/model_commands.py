@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, system_user
 
 models = typer.Typer(
     name="models",
@@ -180,7 +180,8 @@ def export(
     from patron.commands import export_model
     from patron.storage.shop import Shop
 
-    exported = export_model.export_to_mlflow(Shop.open(workspace), model, mlflow, now=datetime.now(UTC))
+    shop, by = Shop.open(workspace), system_user("")
+    exported = export_model.export_to_mlflow(shop, model, mlflow, now=datetime.now(UTC), by=by)
     if json:
         output.as_json(exported)
     else:

@@ -147,7 +147,8 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
 
     segment = command.Segment(persona, stage, None if ids is None else command.read_user_ids(ids))
     with output.progress("finding lookalikes"):
-        listed = command.find_lookalikes(Shop.open(workspace), segment, most=count, now=datetime.now(UTC))
+        shop, by = Shop.open(workspace), system_user("")
+        listed = command.find_lookalikes(shop, segment, most=count, now=datetime.now(UTC), by=by)
     show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
 
 

@@ -113,3 +113,13 @@ def test_every_chart_is_drawn_for_a_phone_too(charts):
     for chart in charts:
         if chart is not None:
             assert f'width="{NARROW}"' in chart.narrow_svg().partition(">")[0]
+
+
+def test_limits_of_drift_stand_at_each_bar_and_cross_no_name(charts):
+    titles = {words(locale)("chart.drift.title") for locale in LOCALES}
+    [drift] = [one for one in charts if one is not None and one.title in titles]
+    layers = drift.spec["layer"]
+    [limits] = [json.loads(one["data"]["values"]) for one in layers if one["mark"]["type"] == "tick"]
+    assert {one["x"] for one in limits} == {evaluation_charts.PSI_MOVED, evaluation_charts.PSI_DIFFERENT}
+    assert [one["name"] for one in limits] == [row[0] for row in drift.rows for _ in range(2)]
+    assert "rule" not in {one["mark"]["type"] for one in layers}

@@ -176,13 +176,14 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     bars = base.mark_bar(height=10, yOffset=8).encode(
         x=alt.X("psi:Q", axis=axis, scale=scale(ticks)), color=alt.Color("colour:N", scale=None)
     )
-    limits = [{"x": PSI_MOVED}, {"x": PSI_DIFFERENT}]
-    rules = chart_of(limits).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x=alt.X("x:Q"))
+    # why by the bars: lines from top to bottom would cross the names
+    limits = [{"name": name, "x": limit} for name in names for limit in (PSI_MOVED, PSI_DIFFERENT)]
+    limit_ticks = chart_of(limits).mark_tick(color=INK, thickness=2, size=12, yOffset=8).encode(x=alt.X("x:Q"), y=y)
     return Chart(
         title=words("chart.drift.title"),
         description=words("chart.drift.description"),
         spec=specification(
-            alt.layer(bars, rules, names_above(base, dy=-7), value_rows(y, names)),
+            alt.layer(bars, limit_ticks, names_above(base, dy=-7), value_rows(y, names)),
             width=WIDE,
             height=34 * max(len(rows), 1) + 50,
         ),

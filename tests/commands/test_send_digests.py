@@ -1,5 +1,6 @@
 """The mail digest through a real mail server: confirmed first, once a run and person, tried again, and ended."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -110,6 +111,8 @@ def test_each_run_sends_one_digest_to_a_person_however_often_the_process_starts(
     assert mail["Message-ID"] != message_from_bytes(desk.server.messages[-2])["Message-ID"]
     actions = [one.action for one in audit_log.entries(desk.shop.store) if one.action.startswith("digest")]
     assert actions == ["digest subscribed", "digest confirmed", "digest sent", "digest sent"]
+    [subscribed] = [one for one in audit_log.entries(desk.shop.store) if one.action == "digest subscribed"]
+    assert json.loads(subscribed.details)["by"].endswith(f"(user {ann})")
 
 
 def test_nothing_is_sent_before_the_link_in_the_mailbox_was_used(desk):

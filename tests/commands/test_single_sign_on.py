@@ -1,5 +1,6 @@
 """Single sign-on: who the issuer vouches for gets in as the user of that account, and nobody by a forged answer."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -133,7 +134,10 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_token_signs_nobody_in(shop, issuer, forgery):
-    travel(shop, issuer, Purpose.LINK, session=join(shop))
+    session = join(shop)
+    travel(shop, issuer, Purpose.LINK, session=session)
+    linked = audit_log.entries(shop.store)[-1]
+    assert (linked.action, json.loads(linked.details)["by"]) == ("account linked", session.actor.name)
     issuer.forge = FORGERIES[forgery]
     assert refusal(travel, shop, issuer) == "sso_refused"
     last = audit_log.entries(shop.store)[-1]

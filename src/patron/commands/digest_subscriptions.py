@@ -87,8 +87,8 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     row = {"user_id": actor.user_id, "parts": list(chosen), "rhythm": rhythm, "subscribed_at": now}
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_SUBSCRIPTIONS, [row], update=("parts", "rhythm"))
-        details = {"parts": list(chosen), "rhythm": rhythm, "by": actor.name}
-        _log(shop, connection, "digest subscribed", actor.user_id, now, **details)
+        what = {"parts": list(chosen), "rhythm": rhythm}
+        _log(shop, connection, "digest subscribed", actor.user_id, now, by=actor.name, **what)
     if is_confirmed:
         return Confirmation.CONFIRMED
     is_mailed = send_user_mail(shop, user, compose(user, digest_path(shop, user)), now=now)
@@ -96,7 +96,7 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
 
 
 def unsubscribe_from_digest(shop: Shop, user_id: str, *, now: datetime, by: str = "") -> None:
-    """End a person's digest at once; a second time changes nothing. Who opened a link of a letter is nobody known."""
+    """End a person's digest at once; a second time changes nothing. `by` is empty for whoever opens a letter's link."""
     with shop.store.begin() as connection:
         if delete_subscription(connection, user_id):
             _log(shop, connection, "digest ended", user_id, now, by=by)

@@ -96,7 +96,7 @@ def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
         if kind and user.state == UserState.ACTIVE:
             limits.forget_codes(user_id)
             if kind == "recovery":
-                _log_own(shop, connection, "recovery code used", user, now)
+                _log_by_user(shop, connection, "recovery code used", user, now)
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}
             return begin_session(shop, connection, user, browser, factors=f"{first} and second factor", **options)
         _log(shop, connection, "sign-in failed", user_id, now, step="second factor")
@@ -175,7 +175,7 @@ def reset_password(shop: Shop, link: str, password: str, *, now: datetime) -> No
         use_link(connection, LinkKind.RESET, link, now=now)
         users.change_user(connection, user.user_id, password_hash=password_hash)
         end_sessions(connection, user.user_id, at=now)
-        _log_own(shop, connection, "password reset", user, now)
+        _log_by_user(shop, connection, "password reset", user, now)
 
 
 def require_link(shop: Shop, kind: LinkKind, link: str, *, now: datetime) -> None:
@@ -201,7 +201,7 @@ def _activate(  # noqa: PLR0913, PLR0917 - one transaction
     values = {"password_hash": password_hash, "state": UserState.ACTIVE.value, "locale": account.locale}
     users.change_user(connection, user_id, **values)
     user = users.find_user(connection, user_id)
-    _log_own(shop, connection, "user joined", user, now)
+    _log_by_user(shop, connection, "user joined", user, now)
     return begin_session(shop, connection, user, browser, factors=PASSWORD, now=now)
 
 
@@ -223,11 +223,11 @@ def begin_session(  # noqa: PLR0913 - who, where and how
     end_links(connection, user.user_id, LinkKind.RESET)
     secret = create_session(connection, user.user_id, browser, has_second_factor=has_second_factor, at=now)
     users.change_user(connection, user.user_id, signed_in_at=now)
-    _log_own(shop, connection, "signed in", user, now, factors=factors)
+    _log_by_user(shop, connection, "signed in", user, now, factors=factors)
     return SignIn(user.locale, secret)
 
 
-def _log_own(shop: Shop, connection: sa.Connection, action: str, user: User, at: datetime, **details: str) -> None:
+def _log_by_user(shop: Shop, connection: sa.Connection, action: str, user: User, at: datetime, **details: str) -> None:
     """Log what somebody did who proved to be the user."""
     _log(shop, connection, action, user.user_id, at, by=user_name(user.name, user.user_id), **details)
 

@@ -35,7 +35,7 @@ class AuditEntry:
     at: datetime
     action: str
     by: str
-    """Empty where nobody is known: older entries, and what Patron does itself."""
+    """Empty where nobody is known: older entries, sign-ins that failed, links of letters, what Patron does itself."""
     details: Mapping[str, Any]
     hash: str
 

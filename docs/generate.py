@@ -10,14 +10,14 @@ import click
 import typer
 from pydantic import BaseModel
 
-from patron.collect.mapping import BUILT_IN, description
+from patron.collect.files.mapping import BUILT_IN, description
 from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
 from patron.schema.events import EVENTS
 from patron.schema.table_definition import Table, sql_type
 from patron.schema.tables import TABLES
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 from patron.storage.settings import Settings
 from patron.storage.settings_problems import WRITTEN_AS
 from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS

@@ -22,9 +22,9 @@ from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.table_definition import TEXTS, Table, validated
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
-from patron.storage.store import IMPORTS, RUNS
+from patron.storage.store.store import IMPORTS, RUNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"
 REAL_DATA = "PATRON_TEST_DATA"

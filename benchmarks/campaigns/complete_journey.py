@@ -21,17 +21,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.campaign_forecast import Assumptions
-from patron.commands.campaign_policy_terms import evidence_of, message_alone
-from patron.commands.import_files import import_files
-from patron.commands.init_workspace import create
+from patron.commands.data.import_files import import_files
+from patron.commands.data.init_workspace import create
+from patron.commands.outreach.campaigns.campaign_forecast import Assumptions
+from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of, message_alone
 from patron.decide.campaign_selection import CampaignTerms, select_campaign_offers
 from patron.decide.candidates import audience_query
 from patron.decide.eligibility import Supply
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.run import run_loop
-from patron.storage.last_run import last_run
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import POLICY_FILE, Shop, Snapshot
 
 DATA_END = datetime(2018, 1, 1, tzinfo=UTC)

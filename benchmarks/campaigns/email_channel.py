@@ -22,9 +22,9 @@ from pathlib import Path
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.channels.dkim import DkimSigner, new_key
 from patron.engage.channels.email import EmailChannel
-from patron.engage.message_template import MessageTemplate
-from patron.storage.campaign_file import Template
-from patron.storage.channel_settings import EmailSettings
+from patron.engage.templates.message_template import MessageTemplate
+from patron.storage.outreach.campaign_file import Template
+from patron.storage.outreach.channel_settings import EmailSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 BODY = """<mjml><mj-head><mj-style>.deal { color: #cc0000 }</mj-style></mj-head><mj-body>

@@ -15,9 +15,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from mailing import NAME, address_of, mail_server, make_mailing, start_sender
 
-from patron.commands.send_campaign import summary_of
+from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.govern.vault import Vault, initial_customer_id
-from patron.storage.campaign_tables import MESSAGES
+from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.shop import Shop
 
 SEED = 16

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from mailing import address_of, mail_server, make_people
 
-from patron.commands.manage_keys import create_key
-from patron.storage.journey_file import Journey
-from patron.storage.saved_journeys import journey_of, save_journey, take_journey_step
+from patron.commands.access.manage_keys import create_key
+from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.saved_journeys import journey_of, save_journey, take_journey_step
 from patron.storage.shop import Shop
 
 PEOPLE, PER_SECOND, BATCHES_PER_SECOND = 5_000, 1_000, 4

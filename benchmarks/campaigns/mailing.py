@@ -22,10 +22,10 @@ from patron.collect.loader import load_events
 from patron.engage.channels.dkim import new_key
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.tables import IDENTITIES
-from patron.storage.campaign_file import Campaign
-from patron.storage.campaign_tables import ASSIGNMENTS
-from patron.storage.campaigns import save_campaign, take_step
 from patron.storage.durable_files import write_durably
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS
+from patron.storage.outreach.campaigns import save_campaign, take_step
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 NAME = "mailing"

@@ -21,17 +21,17 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.commands.plan_campaign import plan_campaign
-from patron.schema.segment_parser import parse_rule
+from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
-from patron.storage.campaign_file import Campaign
-from patron.storage.campaigns import save_campaign, take_step
-from patron.storage.policy import Policy
-from patron.storage.runs import Run
-from patron.storage.segment_definitions import save_definition
+from patron.segments.segment_parser import parse_rule
+from patron.storage.offers.policy import Policy
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaigns import save_campaign, take_step
+from patron.storage.runs.runs import Run
+from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 RUN = Run.at(datetime(2024, 6, 1, tzinfo=UTC))
 STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")

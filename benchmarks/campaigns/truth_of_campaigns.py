@@ -25,21 +25,26 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron import understand
-from patron.commands.simulated_campaign import PlayedCampaign, play_campaign, simulated_policy, simulated_settings
-from patron.commands.simulated_loop import ingest_events, seeded_workspace, write_rules
+from patron.commands.data.simulated_loop import ingest_events, seeded_workspace, write_rules
+from patron.commands.outreach.campaigns.simulated_campaign import (
+    PlayedCampaign,
+    play_campaign,
+    simulated_policy,
+    simulated_settings,
+)
 from patron.run import run_loop, stage_view
-from patron.schema.segment_parser import parse_rule
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.schema.tables import SEGMENTS as SEGMENTS_TABLE
+from patron.segments.segment_parser import parse_rule
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.campaign_file import Campaign
-from patron.storage.policy import Policy
-from patron.storage.runs import Run
-from patron.storage.segment_definitions import save_definition
+from patron.storage.offers.policy import Policy
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.runs.runs import Run
+from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import POLICY_FILE, Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 from patron.understand.facts import build_facts
 
 WORLDS, CUSTOMERS, HISTORY_DAYS = 4, 1_000, 240

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from patron.collect.compaction import compact_inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
-from patron.collect.workspace_inbox import open_inbox
 from patron.storage.shop import Shop
 
 SIZES = (100_000, 1_000_000, 10_000_000) if "--full" in sys.argv else (20_000, 200_000)

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from patron.collect.file_import import import_files
+from patron.collect.files.file_import import import_files
 from patron.storage.shop import Shop
 
 

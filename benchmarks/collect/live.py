@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from patron.collect.compaction import compact_inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.workspace_inbox import inbox_position, open_inbox
 from patron.collect.request import Request, SourceRules, validate_batch
-from patron.collect.workspace_inbox import inbox_position, open_inbox
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer

@@ -35,7 +35,7 @@ from uuid import uuid4
 import numpy as np
 import wire
 
-from patron.commands.manage_keys import create_key
+from patron.commands.access.manage_keys import create_key
 from patron.storage.shop import Shop
 
 PAUSE = 0.05

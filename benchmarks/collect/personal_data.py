@@ -18,7 +18,7 @@ from tests.support.personal_values import KEYS, KINDS, PLACES, whole_product
 from tests.support.ways_in import NOW, WAYS, bring_in
 from tests.support.workspace_bytes import mentions, workspace_bytes
 
-from patron.collect.workspace_inbox import inbox_position
+from patron.collect.inbox.workspace_inbox import inbox_position
 from patron.interfaces.report import write_report
 from patron.run import drain_inbox, run_loop
 from patron.storage.shop import Shop

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import wire
 
-from patron.commands.manage_keys import create_key
+from patron.commands.access.manage_keys import create_key
 from patron.storage.shop import Shop
 
 SECONDS = 600.0 if "--full" in sys.argv else 60.0

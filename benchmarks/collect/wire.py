@@ -25,10 +25,10 @@ from uuid import uuid4
 import httptools
 import numpy as np
 
-from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
-from patron.commands.manage_keys import create_key
-from patron.interfaces.http.collector_protocol import CollectorProtocol, Receive, Scope, Send
-from patron.interfaces.http.server import run_server, server_config
+from patron.collect.inbox.workspace_inbox import INBOX_FILE, open_inbox
+from patron.commands.access.manage_keys import create_key
+from patron.interfaces.http.server.collector_protocol import CollectorProtocol, Receive, Scope, Send
+from patron.interfaces.http.server.server import run_server, server_config
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop

@@ -24,10 +24,10 @@ import numpy as np
 from benchmarks.interfaces.large_shop import make_large_shop
 from benchmarks.interfaces.views import views
 
-from patron.govern.user_sessions import Browser, create_session
-from patron.govern.users import Access, add_user, change_user
-from patron.interfaces.http.access_control import SESSION_COOKIE
-from patron.schema.access_rights import Role
+from patron.govern.access.user_sessions import Browser, create_session
+from patron.govern.access.users import Access, add_user, change_user
+from patron.interfaces.http.access.access_control import SESSION_COOKIE
+from patron.schema.access.access_rights import Role
 from patron.storage.shop import Shop
 
 MINUTES = 45

@@ -11,9 +11,9 @@ from tests.conftest import fill
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 OTHER_KEYS = ("line_id", "event_id", "decision_id", "token", "contract_id", "event")
 """Keys that must differ between copies of a row."""

@@ -20,7 +20,7 @@ from benchmarks.interfaces.views import ONCE_A_RUN, views
 from fastapi.testclient import TestClient
 
 from patron.interfaces.http.application import create_app
-from patron.schema.access_rights import VISITOR
+from patron.schema.access.access_rights import VISITOR
 from patron.storage.shop import Shop
 
 CUSTOMERS = int(os.environ.get("PATRON_BENCHMARK_CUSTOMERS", "100000"))

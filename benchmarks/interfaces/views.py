@@ -1,6 +1,6 @@
 """The views of the console that people use most, each as addresses of different states."""
 
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 STATES = 40

@@ -15,7 +15,7 @@ from patron.decide.expected_value import MeasuredEffect
 from patron.decide.selection import NONE, Evidence, OfferSelection, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import effect_rows
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 
 CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
 BUDGET_CENTS = 400_000

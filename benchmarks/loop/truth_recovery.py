@@ -24,7 +24,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from patron import uplift
 from patron.allocation import allocate, shrink_effects
-from patron.commands.simulated_loop import OFFERS
+from patron.commands.data.simulated_loop import OFFERS
 from patron.decide.expected_value import MeasuredEffect, expected_values, spend_per_day
 from patron.decide.selection import NONE, Evidence, select_offers
 from patron.decide.strata import strata
@@ -34,7 +34,7 @@ from patron.simulate.ground_truth import truth
 from patron.simulate.profit import margin_cents
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 
 SEEDS, PROCESSES = 20, 2
 SETTINGS = replace(DEFAULT_SHOP, customers=3_000)

@@ -23,14 +23,14 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from patron import run
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, offers_in_outbox, write_rules
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, write_rules
 from patron.predict.predict_stage import Summary, answer_questions, training_rows
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.simulate import simulator_settings
 from patron.simulate.simulator import ShopSimulator
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import POLICY_FILE, Shop
-from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import build_cutoffs
 
 MONTHS, MONTH_DAYS = 12, 30

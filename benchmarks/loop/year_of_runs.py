@@ -38,7 +38,7 @@ from year_of_worlds import (
     without_offers,
 )
 
-from patron.commands.simulated_loop import OFFERS
+from patron.commands.data.simulated_loop import OFFERS
 from patron.simulate import simulator_settings
 from patron.simulate.simulator_settings import SimulatorSettings
 

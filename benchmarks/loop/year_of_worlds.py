@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.commands.simulated_loop import OFFERS
+from patron.commands.data.simulated_loop import OFFERS
 from patron.simulate import ground_truth
 from patron.simulate.profit import contact_cents, profit_cents, spent_cents
 from patron.simulate.simulator import ShopSimulator

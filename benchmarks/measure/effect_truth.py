@@ -21,16 +21,16 @@ import numpy as np
 from previous_estimator import effect_against_holdout
 
 from patron import measure, run, understand
-from patron.commands.simulated_loop import ingest_events, offers_in_outbox, seeded_workspace, write_rules
+from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, seeded_workspace, write_rules
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
 from patron.measure.effect_estimates import EffectEstimate, effect_estimates
 from patron.measure.effect_measurement import measured_outcomes
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.tables import EVENTS
 from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import POLICY_FILE, Shop
 from patron.understand.facts import build_facts
 

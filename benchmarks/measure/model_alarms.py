@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import measure, predict, understand
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.model_alarms import write_model_alarms
 from patron.predict import scoring
@@ -29,13 +29,13 @@ from patron.predict.learner import FORECAST
 from patron.predict.learners import LEARNERS
 from patron.predict.score_origins import at, known_at_origin
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.questions import CHURN, PURCHASE, VALUE, Question
+from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question
 from patron.schema.tables import SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, PlantedDrift, SimulatorSettings
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
 
 POOLED_ROWS = 20.0
 

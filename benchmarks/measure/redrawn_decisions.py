@@ -20,7 +20,7 @@ from previous_estimator import effect_against_holdout
 
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
 from patron.measure.effect_estimates import ANY, effect_estimates
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 
 REDRAWS = 200

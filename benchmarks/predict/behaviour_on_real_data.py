@@ -23,11 +23,11 @@ from patron.predict.learners import LEARNERS
 from patron.predict.purchase.next_order import days_until
 from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
-from patron.schema import metrics
-from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
+from patron.schema.models import metrics
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
+from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question, label_windows
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question, label_windows
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 QUESTIONS = (CHURN, PURCHASE_7_DAYS, PURCHASE)
 SHOPS = (JOURNEY, "online_retail_2010_2011")

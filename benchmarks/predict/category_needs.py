@@ -29,12 +29,12 @@ from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import days_until_due
 from patron.predict.classifiers import Logistic
 from patron.predict.score_origins import score_origins
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
-from patron.schema.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
 from patron.storage.engine import timestamp
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
 

@@ -22,22 +22,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron import predict, understand
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.predict.contract_churn import AVERAGED, LEARNERS
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
 from patron.predict.learner import FORECAST, LABEL
 from patron.predict.sampling import keys_of
 from patron.predict.score_origins import score_origins
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain
-from patron.schema.calibration import Calibration
-from patron.schema.metrics import AUC, CALIBRATION_ERROR, LOG_LOSS
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain
+from patron.schema.models.calibration import Calibration
+from patron.schema.models.metrics import AUC, CALIBRATION_ERROR, LOG_LOSS
+from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CONTRACT_CHURN
 from patron.simulate.ground_truth import contract_truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features

@@ -22,7 +22,7 @@ import numpy as np
 from planted_reasons import customers_by_user_id
 
 from patron import decide, predict, understand
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.decide.fair_churn import ChurnFairness, PastChurn, audit_churn, judge_churn, read_past_churn
 from patron.decide.fair_verdicts import FairnessRow
 from patron.decide.group_thresholds import is_recognised
@@ -31,15 +31,15 @@ from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance
 from patron.predict.predict_stage import training_rows
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
-from patron.schema.questions import CHURN
+from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
+from patron.schema.models.questions import CHURN
 from patron.schema.tables import GROUP_THRESHOLDS, NO_MITIGATION, REFUSE, WARN
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.storage.policy import Policy
-from patron.storage.runs import Run
+from patron.storage.offers.policy import Policy
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.workspace_files import POLICY_FILE
+from patron.storage.workspace.workspace_files import POLICY_FILE
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 

@@ -30,7 +30,7 @@ from value_on_real_data import CUTOFFS, SOURCES, understood_at
 from patron import predict, understand
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.boosted_trees import Rows as Places
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.predict import scoring
 from patron.predict.calibration import fit_calibration
 from patron.predict.classifiers import BoostedChance
@@ -41,15 +41,15 @@ from patron.predict.metrics_by_group import groupings
 from patron.predict.score_origins import at, known_at_origin, training_cutoffs
 from patron.predict.value.boosted_value import TWEEDIE, Boosted
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
-from patron.schema.calibration import Calibration
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
+from patron.schema.models.calibration import Calibration
+from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, PURCHASE, VALUE, Question
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, PlantedDrift
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 

@@ -11,9 +11,9 @@ from value_on_real_data import understood_at
 
 from patron.predict import scoring
 from patron.predict.score_origins import at, known_at_origin, unlabelled
-from patron.schema.questions import VALUE, Question
+from patron.schema.models.questions import VALUE, Question
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 COMING = """
     select c.customer_id, coalesce(sum(l.paid_cents), 0)::double as value,

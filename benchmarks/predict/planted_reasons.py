@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron import predict, understand
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.govern.vault import Vault
 from patron.predict import scoring
 from patron.predict.churn_reasons import is_likely_to_leave, reason_rows
@@ -29,15 +29,15 @@ from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.predict.learner import FORECAST
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
+from patron.schema.models.questions import CHURN
+from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN
-from patron.schema.reason_codes import REASON_CODES
 from patron.simulate.ground_truth import truth
 from patron.simulate.leaving_causes import CAUSES, EVIDENCE_DAYS
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features

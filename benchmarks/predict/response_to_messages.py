@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from patron import predict, understand
-from patron.commands.import_files import import_files
-from patron.commands.init_workspace import create
+from patron.commands.data.import_files import import_files
+from patron.commands.data.init_workspace import create
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import MessageOrigin, message_origins, origins_at
@@ -29,13 +29,13 @@ from patron.predict.message_response.message_rows import learning_rows, read_rec
 from patron.predict.message_response.messages import read_message_types
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.run import stage_view
-from patron.schema import metrics
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
-from patron.schema.questions import MESSAGE_RESPONSE
+from patron.schema.models import metrics
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.table_definition import TIME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.facts import build_facts
 
 FIRST, CUT = datetime(2017, 1, 1, tzinfo=UTC), datetime(2017, 10, 1, tzinfo=UTC)

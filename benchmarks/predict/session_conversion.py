@@ -35,7 +35,7 @@ from patron.clickstream import (
     features_after,
     training_rows,
 )
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.simulated_loop import ingest_events
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance, Logistic
@@ -43,14 +43,14 @@ from patron.predict.learner import LABEL, forecasts
 from patron.predict.score_origins import score_origins
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.predict.session_conversion.session_origins import SessionForecasts, session_origins, with_customer_numbers
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
-from patron.schema.metrics import AUC, AVERAGE_PRECISION, CALIBRATION_ERROR, LOG_LOSS, Metric
-from patron.schema.questions import PURCHASE, SESSION_CONVERSION
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.models.metrics import AUC, AVERAGE_PRECISION, CALIBRATION_ERROR, LOG_LOSS, Metric
+from patron.schema.models.questions import PURCHASE, SESSION_CONVERSION
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 

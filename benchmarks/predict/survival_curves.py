@@ -17,22 +17,22 @@ import numpy as np
 import pyarrow as pa
 
 from patron import predict, understand
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.predict.scoring import answer, read_features
 from patron.predict.survival.hazard_backtest import backtest_hazards, fit_learner
 from patron.predict.survival.landmarks import active_customers, read_landmarks
 from patron.predict.survival.survival_curves import survival
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
-from patron.schema.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.schema.models.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS
+from patron.schema.models.questions import CHURN
+from patron.schema.models.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN
-from patron.schema.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import SimulatorSettings
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 

@@ -21,8 +21,8 @@ from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import VALUE
 
 START = datetime(2022, 9, 1)  # noqa: DTZ001 - the shop's own calendar
 DAYS = 1003

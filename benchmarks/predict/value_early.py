@@ -27,11 +27,11 @@ from patron.predict.sampling import keys_of
 from patron.predict.score_origins import score_origins
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_inputs import OrdersAndSpend
-from patron.schema import metrics
-from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.errors import NotEnoughData
+from patron.schema.models import metrics
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.schema.models.questions import CHURN, VALUE, Question
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, VALUE, Question
 
 RETAIL = "online_retail_2010_2011"
 CUTOFFS = tuple(datetime(2011, *day, tzinfo=UTC) for day in ((6, 1), (7, 15), (9, 9)))

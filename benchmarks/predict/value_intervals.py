@@ -23,10 +23,10 @@ from patron.predict.prediction_intervals import LEVEL, Outcomes
 from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.training_matrix import with_history
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
-from patron.schema.metrics import decile_of
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.models.metrics import decile_of
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import VALUE
 
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 ROUNDS = Trees(rounds=150)

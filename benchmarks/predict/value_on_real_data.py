@@ -24,14 +24,14 @@ from patron.predict.score_origins import at, gain_over, known_at_origin, score_o
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
-from patron.schema import metrics
-from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.schema.models import metrics
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import VALUE
 from patron.storage.engine import timestamp
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
 from patron.understand.cutoffs import build_cutoffs

@@ -20,23 +20,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import understand
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.simulated_loop import ingest_events
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
 from patron.predict.learner import FORECAST, LABEL
 from patron.predict.prospects import LEARNERS
 from patron.predict.prospects.prospect_learners import MeanByChannel, Prospects
 from patron.predict.score_origins import ForecastsAtOrigin, at, known_at_origin, score_origins
-from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
-from patron.schema.metrics import BIAS_SHARE, NORMALISED_GINI
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
+from patron.schema.models.metrics import BIAS_SHARE, NORMALISED_GINI
+from patron.schema.models.questions import PROSPECTS, VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import PROSPECTS, VALUE
 from patron.schema.tables import BY_NAME
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features

@@ -17,11 +17,11 @@ from service_policy import ServicePolicy
 from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders, TrueTastes
 from storefront_launches import good_launches
 
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
-from patron.simulate.storefront import Storefront
-from patron.simulate.storefront_policy import Policy
-from patron.simulate.storefront_result import StorefrontResult
-from patron.simulate.storefront_settings import DEFAULT_STOREFRONT
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.simulate.storefront.storefront import Storefront
+from patron.simulate.storefront.storefront_policy import Policy
+from patron.simulate.storefront.storefront_result import StorefrontResult
+from patron.simulate.storefront.storefront_settings import DEFAULT_STOREFRONT
 
 POLICIES: dict[str, Callable[[Storefront, int], Policy]] = {
     "random": RandomLists,

@@ -36,7 +36,7 @@ from complete_journey import CUT, DAYS, FEWEST_LINES
 from patron.recommenders import CoVisitation, ItemKNN, TwoTowers
 from patron.recommenders.content import ProductGraph, ProductVectors, content_neighbours, fuse
 from patron.recommenders.ids import Codes, codes_of_ids
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 
 K, SEED = 10, 0

@@ -16,8 +16,9 @@ import httpx
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
-from patron.commands.manage_keys import create_key
 from recommending_shop import PRODUCT_COUNT, recommending_shop  # pyright: ignore[reportMissingImports] - of the tests
+
+from patron.commands.access.manage_keys import create_key
 
 PORT, PER_SECOND = 8_397, 25
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from cold_start import DAYS, SEED, K, ndcg, print_table
 
-from patron.recommenders.group_popularity import GroupPopularity
+from patron.recommenders.popularity.group_popularity import GroupPopularity
 
 
 def online_retail(folder: Path) -> pd.DataFrame:

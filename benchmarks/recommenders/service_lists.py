@@ -21,9 +21,9 @@ from patron.recommenders import PersonalFrequency, RecentPopularity
 from patron.recommenders.live.index_tables import IndexTables, build_index
 from patron.recommenders.live.list_maker import ListMaker, ListRequest
 from patron.recommenders.live.scenarios import Scenario
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
-from patron.schema.metrics import ndcg
-from patron.storage.recommendation_policy import RecommendationPolicy
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.models.metrics import ndcg
+from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 
 KINDS: dict[str, LibraryLists] = {"counts": ItemHazardLists(), "learned": LearnedLists()}
 TOP = 10

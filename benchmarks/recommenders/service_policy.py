@@ -26,9 +26,9 @@ from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
 from patron.recommenders.live.session_memory import SessionEvent, SessionMemory
 from patron.schema.errors import NotEnoughData
-from patron.simulate.storefront import Storefront
-from patron.simulate.storefront_policy import ListRequest, ShopEvent, ShownList
-from patron.storage.recommendation_policy import RecommendationPolicy
+from patron.simulate.storefront.storefront import Storefront
+from patron.simulate.storefront.storefront_policy import ListRequest, ShopEvent, ShownList
+from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 
 RETRAIN_DAYS, HORIZON_DAYS, VISITS_DAYS = 7, 28, 90
 KINDS = {"viewed": "view", "added": "cart_add", "clicked": "click", "bought": "order", "shown": "shown"}

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from complete_journey import CUT, DAYS, Window, measure, order_lines, window
 
 from patron.recommenders import LearnedRanking
+from patron.recommenders.combined.learned_ranking import FittedRanking, HeldOutPairs
+from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learned_ranking import FittedRanking, HeldOutPairs
-from patron.recommenders.pair_features import PairFacts
 from patron.recommenders.promotions import Promotions
 
 LEADS = (0, 7, 28)

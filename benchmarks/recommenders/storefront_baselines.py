@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from patron.simulate.storefront import Storefront
-from patron.simulate.storefront_policy import ListRequest, ShopEvent, ShownList
+from patron.simulate.storefront.storefront import Storefront
+from patron.simulate.storefront.storefront_policy import ListRequest, ShopEvent, ShownList
 
 RECENT_DAYS, HALF_LIFE_DAYS = 28, 120.0
 TIE = 1e-9

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.simulate.storefront_result import StorefrontResult
+from patron.simulate.storefront.storefront_result import StorefrontResult
 
 GOOD_SHARE = 0.1
 """Launches whose true click probability is among so many of all products count as good."""

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from complete_journey import CUT, FEWEST_LINES, order_lines, window
 from storefront_baselines import RandomLists, RecentPopularity
 
-from patron.simulate.storefront import Storefront
-from patron.simulate.storefront_result import StorefrontResult, gini, top_share
+from patron.simulate.storefront.storefront import Storefront
+from patron.simulate.storefront.storefront_result import StorefrontResult, gini, top_share
 
 SEEDS, DAYS = 5, 365
 PUBLISHED = {

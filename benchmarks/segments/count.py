@@ -19,16 +19,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron import understand
-from patron.schema.segment_parser import parse_rule
-from patron.schema.segment_rules import Rule
 from patron.schema.table_definition import TIME, Table
 from patron.schema.tables import BY_NAME
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
-from patron.storage.segment_definitions import save_definition
-from patron.storage.segment_query import count
+from patron.segments.segment_parser import parse_rule
+from patron.segments.segment_rules import Rule
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
+from patron.storage.segments.segment_definitions import save_definition
+from patron.storage.segments.segment_query import count
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 from patron.understand.segment_members import build_segment_members
 
 RUN = Run.at(datetime(2024, 6, 1, tzinfo=UTC))

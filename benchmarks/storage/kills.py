@@ -32,17 +32,17 @@ from posting_client import Client, wait_for, worker_of
 from tests.support import published_layouts
 from tests.support.patron_processes import Commands, after, is_running
 
-from patron.collect.workspace_inbox import open_inbox
-from patron.commands.doctor import doctor
-from patron.commands.manage_keys import create_key
-from patron.commands.simulated_loop import offers_in_outbox, write_rules
+from patron.collect.inbox.workspace_inbox import open_inbox
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.doctor import doctor
+from patron.commands.data.simulated_loop import offers_in_outbox, write_rules
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.tables import EVENTS, TABLES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
-from patron.storage.store import DEAD_LETTERS, EXPERIMENT_ARMS, FORGOTTEN, VAULT_TOKENS
+from patron.storage.store.store import DEAD_LETTERS, EXPERIMENT_ARMS, FORGOTTEN, VAULT_TOKENS
 
 KILLS = 3 if "--full" in sys.argv else 1
 """How many times as many as the least."""

@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from patron.collect.request import Request, SourceRules, validate_batch
-from patron.commands.backup import backup, restore
-from patron.commands.doctor import doctor
-from patron.commands.forget import forget
-from patron.commands.import_files import import_files
-from patron.commands.init_workspace import create
-from patron.commands.manage_keys import create_key
-from patron.commands.simulated_loop import ingest_events, run_until, write_rules
-from patron.govern.api_keys import list_keys
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.backup import backup, restore
+from patron.commands.data.doctor import doctor
+from patron.commands.data.import_files import import_files
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events, run_until, write_rules
+from patron.commands.privacy.forget import forget
+from patron.govern.access.api_keys import list_keys
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import NotFound, WorkspaceError

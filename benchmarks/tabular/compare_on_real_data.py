@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.model_selection import StratifiedKFold
 
-from patron.schema.metrics import auc, log_loss
+from patron.schema.models.metrics import auc, log_loss
 from patron.tabular import Comparison, compare
 from patron.tabular.evaluation import Part
 

@@ -21,20 +21,20 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron import measure, run, understand
-from patron.commands.create_task_batch import create_task_batch
-from patron.commands.customer_work import TaskDraft
-from patron.commands.simulated_loop import OFFERS, ingest_events, seeded_workspace, write_rules
+from patron.commands.customers.create_task_batch import create_task_batch
+from patron.commands.customers.customer_work import TaskDraft
+from patron.commands.data.simulated_loop import OFFERS, ingest_events, seeded_workspace, write_rules
 from patron.govern.vault import Vault
 from patron.measure.task_effects import measure_tasks
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import CATALOGUE_SHOP
-from patron.storage.console_tables import TASKS
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
+from patron.storage.customers.console_tables import TASKS
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 from patron.understand.facts import build_facts
 
 MINUTES = 40

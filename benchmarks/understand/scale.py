@@ -31,17 +31,17 @@ from patron.predict.learners import LEARNERS
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.score_origins import unlabelled
 from patron.predict.scoring import FEATURE_TABLES, Champion, keep, read_features, score, with_labels
-from patron.schema.questions import CHURN, PURCHASE, VALUE
-from patron.schema.reason_codes import REASON_CODES
+from patron.schema.models.questions import CHURN, PURCHASE, VALUE
+from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, FIRST, REASONS, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage import model_registry
-from patron.storage.runs import FactsOrigin, Run
+from patron.storage.models import model_registry
+from patron.storage.models.trainings import Training
+from patron.storage.runs.runs import FactsOrigin, Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
-from patron.storage.store import RUNS
-from patron.storage.trainings import Training
+from patron.storage.store.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features

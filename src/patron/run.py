@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
-from patron.collect.compaction import compact_inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.workspace_inbox import release_inbox
 from patron.collect.loader import load_events
-from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import OutboxSummary, deliver
@@ -37,23 +37,23 @@ from patron.predict.recommend.product_edges import product_edges
 from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
-from patron.schema.counts import IngestionCounts
+from patron.schema.data.counts import IngestionCounts
+from patron.schema.data.refunds import LaterRefunds
 from patron.schema.errors import NotEnoughData, WorkspaceBusy, WorkspaceError
-from patron.schema.questions import PROSPECTS
-from patron.schema.refunds import LaterRefunds
+from patron.schema.models.questions import PROSPECTS
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.engine import literal
-from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
-from patron.storage.model_decisions import active_pins
-from patron.storage.offer_rules import OfferRules
-from patron.storage.run_files import FILES, drop_outbox_files, files_of_run, outbox_digests
-from patron.storage.runs import FactsOrigin, Run
+from patron.storage.models.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
+from patron.storage.models.model_decisions import active_pins
+from patron.storage.offers.offer_rules import OfferRules
+from patron.storage.offers.withdrawals import withdrawal_of
+from patron.storage.runs.runs import FactsOrigin, Run
+from patron.storage.runs.stage_view import VAULT, StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import VAULT, StageView
-from patron.storage.store import RUNS
-from patron.storage.withdrawals import withdrawal_of
-from patron.storage.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+from patron.storage.store.store import RUNS
+from patron.storage.workspace.run_files import FILES, drop_outbox_files, files_of_run, outbox_digests
+from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds

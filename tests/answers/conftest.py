@@ -8,8 +8,8 @@ from patron import measure
 from patron.measure.cohorts import write_cohorts
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME, COHORT_MONTHS, COHORTS
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
 
 RUN = Run.at(datetime(2024, 6, 1, tzinfo=UTC))

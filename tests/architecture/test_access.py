@@ -13,16 +13,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from patron.commands.manage_keys import create_key, revoke_key
-from patron.govern import users
-from patron.govern.user_sessions import Browser, create_session, csrf_token, end_sessions
-from patron.govern.users import Access
+from patron.commands.access.manage_keys import create_key, revoke_key
+from patron.govern.access import users
+from patron.govern.access.user_sessions import Browser, create_session, csrf_token, end_sessions
+from patron.govern.access.users import Access
 from patron.interfaces.console.mount import ROUTERS
-from patron.interfaces.http.access_control import OPEN, SESSION_COOKIE, SIGNED_IN, GuardedRoute
+from patron.interfaces.http.access.access_control import OPEN, SESSION_COOKIE, SIGNED_IN, GuardedRoute
 from patron.interfaces.http.application import create_app
-from patron.interfaces.http.openapi_document import security_of
+from patron.interfaces.http.openapi.openapi_document import security_of
 from patron.interfaces.http.refusals import is_collector_path
-from patron.schema.access_rights import KEY_RIGHTS, VISITOR, Grant, Right, Role, rights_of_user
+from patron.schema.access.access_rights import KEY_RIGHTS, VISITOR, Grant, Right, Role, rights_of_user
 from patron.storage.shop import Shop
 
 NOW = datetime.now(UTC)

@@ -21,9 +21,10 @@ cli = importlib.import_module("patron.interfaces.cli.app")
 ACTIONS = {
     module.name
     for package in (patron.answers, patron.commands, patron.service)
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.ispkg
 } | {"patron.run"}
-BY_INTERFACE = {"report_": "patron.interfaces.report", "serve": "patron.interfaces.http.server"}
+BY_INTERFACE = {"report_": "patron.interfaces.report", "serve": "patron.interfaces.http.server.server"}
 """Commands that call another interface, which calls the action."""
 
 
@@ -46,6 +47,10 @@ def imported(path: Path) -> set[str]:
 
 def files(package: ModuleType) -> list[Path]:
     return sorted(Path(package.__file__).parent.rglob("*.py"))
+
+
+def command_files() -> list[Path]:
+    return sorted(Path(cli.__file__).parent.rglob("*_commands.py"))
 
 
 def reached() -> set[str]:
@@ -122,16 +127,16 @@ def imported_actions(bound: dict[str, str]) -> set[str]:
 
 def test_every_function_written_as_a_command_is_one():
     """Each command's docstring has an example (`tests/interfaces/cli/test_cli.py`), other functions have none."""
-    names = [path.stem for path in sorted(Path(cli.__file__).parent.glob("*_commands.py"))]
-    held = [vars(importlib.import_module(f"patron.interfaces.cli.{name}")) for name in names]
-    functions = {one for values in held for one in values.values() if inspect.isfunction(one)}
-    written = {one for one in functions if "Example: patron " in (one.__doc__ or "")}
+    names = [".".join(path.relative_to(Path(cli.__file__).parent).with_suffix("").parts) for path in command_files()]
+    modules = [vars(importlib.import_module(f"patron.interfaces.cli.{name}")) for name in names]
+    functions = {value for names in modules for value in names.values() if inspect.isfunction(value)}
+    written = {function for function in functions if "Example: patron " in (function.__doc__ or "")}
     assert written == set(commands_of(cli.app))
 
 
 def test_modules_of_commands_import_nothing_to_call_at_their_top():
     """Else the test above would not see it."""
-    for path in sorted(Path(cli.__file__).parent.glob("*_commands.py")):
+    for path in command_files():
         top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
         modules = {node.module for node in top} | {f"{node.module}.{name.name}" for node in top for name in node.names}
         assert modules & ACTIONS == set(), path.name

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 import patron.run
-from patron.commands.import_files import import_files
-from patron.commands.init_workspace import create
-from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, suppress
+from patron.commands.data.import_files import import_files
+from patron.commands.data.init_workspace import create
+from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.run import STEPS, loop_edges, run_loop, stage_view
-from patron.schema.segment_rules import TagRule
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
-from patron.storage.declared_store import mentioned_tables
-from patron.storage.segment_definitions import save_definition
+from patron.segments.segment_rules import TagRule
+from patron.storage.runs.stage_view import CAPABILITIES, StageView
+from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import Shop
-from patron.storage.stage_view import CAPABILITIES, StageView
-from patron.storage.store import METADATA
+from patron.storage.store.declared_store import mentioned_tables
+from patron.storage.store.store import METADATA
 
 pytestmark = pytest.mark.xdist_group("stages")  # its workspace takes long to make
 

@@ -24,9 +24,9 @@ from patron.clickstream import (
     training_rows,
 )
 from patron.schema.errors import NotEnoughData
-from patron.schema.metrics import AUC, LOG_LOSS
+from patron.schema.models.metrics import AUC, LOG_LOSS
+from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.numbers import float_column
-from patron.schema.questions import SESSION_CONVERSION
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 
 FORECAST = "forecast"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from patron.answers.run_history import run_history
-from patron.commands.manage_keys import create_key
-from patron.engage.standard_webhooks import keys_of, new_secret, signature_headers
+from patron.answers.data.run_history import run_history
+from patron.commands.access.manage_keys import create_key
+from patron.engage.providers.standard_webhooks import keys_of, new_secret, signature_headers
 from patron.interfaces.console.screenshots import served
-from patron.schema.access_rights import VISITOR
+from patron.schema.access.access_rights import VISITOR
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -10,8 +10,8 @@ from patron.clv import BetaGeo, FittedBetaGeo, GammaGamma, load_model, rfm
 from patron.clv.distinct_histories import DistinctValues
 from patron.clv.gamma_gamma import FittedGammaGamma, _Likelihood
 from patron.clv.maximum_likelihood import Estimates
-from patron.schema import metrics
 from patron.schema.errors import NotEnoughData
+from patron.schema.models import metrics
 
 TRUTH = FittedGammaGamma(Estimates({"p": 6.0, "q": 3.7, "v": 15.0}), 33.0)
 

@@ -11,8 +11,8 @@ import pytest
 from patron.clv import Hybrid, rfm
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
-from patron.schema import metrics
 from patron.schema.errors import NotEnoughData
+from patron.schema.models import metrics
 
 START = np.datetime64("2020-01-01")
 UNTIL, END = "2020-09-30", "2021-03-31"

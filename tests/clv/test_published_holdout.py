@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from patron.clv import BetaGeo, GammaGamma, ModifiedBetaGeo, ParetoNBD, rfm
-from patron.schema import metrics
+from patron.schema.models import metrics
 
 
 def pearson(actual, forecast):

@@ -7,7 +7,7 @@ import pytest
 
 from patron.collect.consent_check import preferences_of
 from patron.collect.request import SourceRules, validate_batch
-from patron.storage.policy import Consent, Policy
+from patron.storage.offers.policy import Consent, Policy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANALYTICS = Consent(events_need="analytics", names={"C0002": "analytics"})

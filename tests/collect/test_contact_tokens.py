@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.contact_tokens import contacts_of
-from patron.collect.import_job import raw_events_table
+from patron.collect.files.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.govern.vault import Vault

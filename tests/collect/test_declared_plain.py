@@ -5,22 +5,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.sql_query import sql
-from patron.collect.file_import import import_files
-from patron.collect.import_job import raw_events_table
+from patron.answers.data.sql_query import sql
+from patron.collect.files.file_import import import_files
+from patron.collect.files.import_job import raw_events_table
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.raw_objects import split_objects
 from patron.collect.request import source_rules, validate_batch
 from patron.collect.segment_message import raw_event_of
 from patron.collect.tracking_plan import FOLDER, load_tracking_plan
-from patron.collect.workspace_inbox import open_inbox
-from patron.commands.export import export_customer
-from patron.commands.forget import forget
-from patron.commands.trace import trace
+from patron.commands.data.trace import trace
+from patron.commands.privacy.export import export_customer
+from patron.commands.privacy.forget import forget
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.errors import SettingsError
 from patron.schema.tables import EVENTS
-from patron.storage.store import WORDINGS
+from patron.storage.store.store import WORDINGS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADDRESS = "zyann@example.org"

@@ -8,7 +8,7 @@ import pytest
 
 from patron.collect.contact_tokens import contacts_of
 from patron.collect.request import SourceRules, validate_message
-from patron.govern.contact_values import contacts_in
+from patron.govern.customers.contact_values import contacts_in
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WIDE = SourceRules(longest_event_bytes=1_000_000, needs_secret=frozenset(), is_secret=False)

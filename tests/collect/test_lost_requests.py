@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from damaged_files import FILE_DAMAGES, damage_file
-from patron.collect.compaction import compact_inbox
-from patron.collect.inbox_sqlite import BOUND_SUFFIX
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.inbox_sqlite import BOUND_SUFFIX
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import Message, Request
-from patron.collect.workspace_inbox import open_inbox
-from patron.commands.accept_loss import accept_loss
-from patron.commands.backup import backup
-from patron.commands.doctor import doctor
-from patron.commands.manage_keys import create_key
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.accept_loss import accept_loss
+from patron.commands.data.backup import backup
+from patron.commands.data.doctor import doctor
 from patron.schema.errors import InboxDamaged, LakeDamaged
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector

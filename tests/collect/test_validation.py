@@ -1,12 +1,12 @@
 import pytest
 import sqlalchemy as sa
 
-from patron.collect.file_import import FileOptions, import_files
+from patron.collect.files.file_import import FileOptions, import_files
 from patron.collect.validation import REASONS
-from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE
+from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE
 from patron.schema.errors import BadFile, BadMapping
 from patron.schema.tables import EVENTS
-from patron.storage.store import DEAD_LETTERS
+from patron.storage.store.store import DEAD_LETTERS
 
 MAPPING = """
 name = "mine"

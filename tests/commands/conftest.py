@@ -9,7 +9,7 @@ import pytest
 from tests.support.campaign_shop import POLICY, Person, add_people
 
 from patron.collect.loader import load_events
-from patron.commands.init_workspace import create
+from patron.commands.data.init_workspace import create
 from patron.run import run_loop
 from patron.storage.shop import POLICY_FILE, Shop
 
@@ -65,7 +65,9 @@ def message_events():
 def open_shop(home_of_two, tmp_path, monkeypatch, request):
     """A copy of that workspace, opened; events of messages are stored in the first round only, as that takes long."""
     if "message_events" not in request.fixturenames:
-        monkeypatch.setattr("patron.commands.advance_journeys.STORE_EVENTS_AFTER", timedelta(days=365))
+        monkeypatch.setattr(
+            "patron.commands.outreach.journeys.advance_journeys.STORE_EVENTS_AFTER", timedelta(days=365)
+        )
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shutil.copytree(home_of_two, tmp_path, dirs_exist_ok=True)

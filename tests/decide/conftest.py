@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from patron.decide.candidates import REASON_COLUMNS
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 
 
 @pytest.fixture

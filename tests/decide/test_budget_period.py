@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from patron import decide
-from patron.commands.withdraw_offers import withdraw_offers
+from patron.commands.offers.withdraw_offers import withdraw_offers
 from patron.decide.budget_period import remaining
 from patron.decide.decision_rows import decision_rows
 from patron.decide.selection import Evidence, select_offers
@@ -19,8 +19,8 @@ from patron.run import clear_offers, require_open, stage_view
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.table_definition import conform
 from patron.schema.tables import DECISIONS
-from patron.storage.budget_period import budget_period
-from patron.storage.runs import Run
+from patron.storage.offers.budget_period import budget_period
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 YEARS = count(2001)

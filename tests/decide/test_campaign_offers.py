@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from patron import decide
 from patron.decide.budget_period import remaining
 from patron.decide.campaign_offers import with_campaign_offers
-from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.runs import Run
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
+from patron.storage.runs.runs import Run
 
 AS_OF = datetime(2024, 3, 10, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from patron.decide.campaign_selection import NOTHING, CampaignTerms, message_alone, select_campaign_offers
 from patron.decide.eligibility import Supply
 from patron.decide.selection import Evidence
-from patron.storage.offer_policy import Offer
+from patron.storage.offers.offer_policy import Offer
 
 EVIDENCE = Evidence({}, margin_share=0.4)
 NO_CAP = {"offers_per_customer": 2}

@@ -10,7 +10,7 @@ from patron.decide.fair_churn import PastChurn, judge_churn
 from patron.decide.fair_offers import price_rows
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.selection import Evidence, could_have_offer, select_offers, withhold_offers
-from patron.schema.group_metrics import TRUE_POSITIVE_RATE
+from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.tables import LEFT_OUT
 
 CUTOFFS = np.array(["2024-11-01", "2025-01-30", "2025-04-30"], dtype="datetime64[D]")

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from patron import decide
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.run import stage_view
-from patron.storage.policy import Holdout
-from patron.storage.runs import Run
-from patron.storage.store import EXPERIMENT_ARMS
+from patron.storage.offers.policy import Holdout
+from patron.storage.runs.runs import Run
+from patron.storage.store.store import EXPERIMENT_ARMS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 CUSTOMERS = [f"c{n}" for n in range(200)]

@@ -10,7 +10,7 @@ from patron.decide.offers import decide_offers
 from patron.run import stage_view
 from patron.schema.table_definition import conform
 from patron.schema.tables import EXPOSURES, SEGMENTS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 FIRST = datetime(2024, 3, 4, tzinfo=UTC)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.offer_costs import offer_costs
-from patron.storage.offer_policy import Offer
-from patron.storage.offer_rules import OfferRules
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.offers.offer_rules import OfferRules
 
 PER_DAY, ORDER = np.array([0.0, 50.0, 200.0]), np.array([5_000.0, 3_000.0, 6_000.0])
 

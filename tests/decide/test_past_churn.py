@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-
 from leaving_shop import table_of, write_shop
+
 from patron import decide
 from patron.decide.fair_churn import judge_churn, read_past_churn
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

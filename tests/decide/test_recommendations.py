@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from recommending_shop import AS_OF, CUSTOMERS, PRODUCT_COUNT, order_line, recommending_shop, run_recommendations
 
 from patron import decide
 from patron.decide.recommendations import write_recommendations
@@ -22,7 +23,6 @@ from patron.schema.tables import (
     RECOMMENDATIONS,
 )
 from patron.storage.shop import Shop
-from recommending_shop import AS_OF, CUSTOMERS, PRODUCT_COUNT, order_line, recommending_shop, run_recommendations
 
 ALONE, SHARED = "i_" + "a" * 32, "i_" + "b" * 32
 """Products whose ids look personal, bought by one customer and by two."""

@@ -4,7 +4,7 @@ import pytest
 
 from patron.engage.audience_identifiers import hashed_email, hashed_identifiers, hashed_phone
 from patron.schema.errors import BadAudience
-from patron.storage.audience_file import Audience
+from patron.storage.outreach.audience_file import Audience
 
 ANNA = "15e1fe516ea5657063e916461256e279cac32da8340def6b93fcfe2e7d2ec228"
 E164 = "a6e82c2f4091baff57a4f33d01efb65bfbeacbbfbcfaa9d0ff9f57d28d78fedb"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patron.engage.contact_rules import capped_until, is_capped, next_allowed
-from patron.storage.message_policy import MessageCap, MessagePolicy, QuietHours
+from patron.storage.outreach.message_policy import MessageCap, MessagePolicy, QuietHours
 
 ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Kathmandu")
 MOMENTS = st.datetimes(datetime(2011, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds

@@ -8,13 +8,13 @@ import pytest
 
 from patron import engage
 from patron.engage.delivery import deliver
-from patron.govern.consent_ledger import Consent, iso_time, write_consents
-from patron.govern.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, UNSUBSCRIBED, suppress
+from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, UNSUBSCRIBED, suppress
+from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault
 from patron.run import stage_view
 from patron.schema.errors import SettingsError
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from patron.engage.message_checks import SEND, Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
-from patron.schema.message_states import MESSAGE_REASONS
-from patron.storage.message_policy import MessageCap, MessagePolicy
-from patron.storage.policy import Consent
+from patron.schema.outreach.message_states import MESSAGE_REASONS
+from patron.storage.offers.policy import Consent
+from patron.storage.outreach.message_policy import MessageCap, MessagePolicy
 
 AT = datetime(2024, 3, 1, 22, tzinfo=UTC)
 RULES = SendRules(

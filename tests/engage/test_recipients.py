@@ -7,19 +7,19 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events
-from patron.commands.forget import forget
-from patron.commands.preview_message import preview_message, write_preview
+from patron.commands.outreach.messages.preview_message import preview_message, write_preview
+from patron.commands.privacy.forget import forget
 from patron.engage import recipients as module
 from patron.engage.channels.channel import AddressKind
 from patron.engage.recipients import recipients
-from patron.govern import audit_log
-from patron.govern.suppression_list import UNSUBSCRIBED, suppress, suppressed
+from patron.govern.access import audit_log
+from patron.govern.outreach.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadTemplate, NotFound
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
-from patron.storage.campaign_file import Campaign
-from patron.storage.campaigns import save_campaign
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaigns import save_campaign
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 PEOPLE = {

@@ -10,7 +10,7 @@ from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
-from patron.storage.store import VAULT_TOKENS
+from patron.storage.store.store import VAULT_TOKENS
 
 
 def test_stored_identifiers_can_be_revealed_and_found(shop, received_at):

@@ -11,12 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from patron import understand
-from patron.answers.customer_list import CustomerQuery, find_customers
-from patron.answers.customer_profile import customer_card
-from patron.answers.overview import overview
+from patron.answers.customers.customer_list import CustomerQuery, find_customers
+from patron.answers.customers.customer_profile import customer_card
+from patron.answers.insight.overview import overview
 from patron.collect.loader import load_events
-from patron.commands.export_scores import export_scores, shop_total
-from patron.interfaces.console.missing_forecast_texts import missing_sentences
+from patron.commands.models.export_scores import export_scores, shop_total
+from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -25,11 +25,11 @@ from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import run_loop, stage_view
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BACKTESTS, SCORES
-from patron.storage.last_run import last_run
-from patron.storage.missing_forecasts import MISSING, MissingForecast, find_missing_forecasts, missing_forecasts
-from patron.storage.runs import Run
+from patron.storage.models.missing_forecasts import MISSING, MissingForecast, find_missing_forecasts, missing_forecasts
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 from patron.understand.facts import build_facts
 
 pytestmark = pytest.mark.xdist_group("young shop")  # its workspace takes long to make

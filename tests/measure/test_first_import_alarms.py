@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from shopify_export import export
 
 from patron import understand
-from patron.collect.file_import import import_files
+from patron.collect.files.file_import import import_files
 from patron.measure.model_alarms import data_alarms
 from patron.run import build_run_cutoffs, stage_view
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from shopify_export import export
 
 CUSTOMERS, DAYS = 250, 240
 FIRST = datetime(2023, 6, 1, 8, tzinfo=UTC)

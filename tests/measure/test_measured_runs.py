@@ -17,7 +17,7 @@ from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 CUSTOMERS = 500

@@ -12,7 +12,7 @@ from patron.measure.forecast_checks import check_forecasts
 from patron.measure.model_alarms import group_changes, write_model_alarms
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 CUSTOMERS = [f"c{number:03}" for number in range(300)]

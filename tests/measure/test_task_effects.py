@@ -9,7 +9,7 @@ from tests.support.task_shop import AFTER, BY_CALL, BY_LETTER, START, WINDOW, by
 
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.measure.task_effects import METRICS, effect_rows
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 

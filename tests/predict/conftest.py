@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
-from patron.schema.questions import PURCHASE, PURCHASE_7_DAYS
+from patron.schema.models.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=300)

@@ -16,7 +16,7 @@ from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.schema.errors import NotEnoughData
-from patron.schema.questions import VALUE
+from patron.schema.models.questions import VALUE
 from patron.schema.table_definition import violations
 from patron.schema.tables import BACKTESTS
 

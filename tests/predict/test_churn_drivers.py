@@ -8,10 +8,10 @@ import pytest
 
 from patron.predict import READS, WRITES
 from patron.predict.churn_drivers import QUANTILES, churn_drivers, partial_dependence
-from patron.schema.questions import CHURN
+from patron.schema.models.questions import CHURN
 from patron.schema.table_definition import validated
 from patron.schema.tables import CHURN_DRIVERS, PARTIAL_DEPENDENCE, REASONS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 

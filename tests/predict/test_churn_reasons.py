@@ -9,9 +9,9 @@ import pytest
 from patron.predict import READS, WRITES
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain, sums_by_code
-from patron.schema.questions import CHURN
-from patron.schema.reason_codes import REASON_CODES
-from patron.storage.runs import Run
+from patron.schema.models.questions import CHURN
+from patron.schema.models.reason_codes import REASON_CODES
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 PLACE = {one.code: place for place, one in enumerate(REASON_CODES)}

@@ -13,8 +13,8 @@ from patron.predict.order_chance import FittedOrderChance
 from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import median_of
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import CHURN, QUESTIONS, VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN, QUESTIONS, VALUE
 
 SCORED = tuple(question for question in QUESTIONS if not question.is_ranking)
 TESTED = {**LEARNERS, VALUE.name: value.CANDIDATES}

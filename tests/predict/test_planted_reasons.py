@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from patron import predict, understand
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.simulated_loop import ingest_events
 from patron.govern.vault import Vault
 from patron.predict import scoring
 from patron.predict.churn_reasons import reason_rows
@@ -17,12 +17,12 @@ from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.predict.learner import FORECAST
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.questions import CHURN
-from patron.schema.reason_codes import REASON_CODES
+from patron.schema.models.questions import CHURN
+from patron.schema.models.reason_codes import REASON_CODES
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features

@@ -13,12 +13,12 @@ from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import LastNinetyDays
 from patron.schema.errors import NotEnoughData, NotFound
-from patron.schema.questions import PROSPECTS, QUESTIONS, VALUE
+from patron.schema.models.questions import PROSPECTS, QUESTIONS, VALUE
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
-from patron.storage import model_registry
 from patron.storage.engine import DuckEngine
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 OF_CUSTOMERS = tuple(one for one in QUESTIONS if not one.is_ranking and one is not PROSPECTS)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from patron.commands.compare_recommenders import InteractionColumns, compare_recommenders
+from patron.commands.recommendations.compare_recommenders import InteractionColumns, compare_recommenders
 from patron.recommenders import RecentPopularity, evaluate, split
 from patron.recommenders.ids import codes_of_ids, id_array
 from patron.recommenders.interactions import Interactions

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from made_interactions import DAY, habits, steps, table_of
 from patron.recommenders import LearnedRanking, load, split
+from patron.recommenders.combined.learned_ranking import FittedRanking
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learned_ranking import FittedRanking
 from patron.recommenders.promotion_facts import PromotionFacts
 from patron.recommenders.promotions import Promotions
 from patron.schema.errors import BadInteractions

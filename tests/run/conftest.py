@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.run import run_loop
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP

@@ -7,13 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events
 from patron.run import run_loop, tidy_lake
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.lake import MANY_FILES
+from patron.storage.lake.lake import MANY_FILES
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.facts import FACTS
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events, open_loader, validate_raw_events
-from patron.commands.forget import forget
-from patron.commands.import_files import import_files
+from patron.commands.data.import_files import import_files
+from patron.commands.privacy.forget import forget
 from patron.run import run_loop, silent, tidy_lake
 from patron.schema.errors import WorkspaceBusy
 from patron.schema.tables import BY_NAME, EVENTS

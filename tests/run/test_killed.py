@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events
 from patron.govern.vault import Vault
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.shop import Shop
-from patron.storage.store import DEAD_LETTERS, EXPERIMENT_ARMS
+from patron.storage.store.store import DEAD_LETTERS, EXPERIMENT_ARMS
 from patron_processes import Commands, after, changed
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace

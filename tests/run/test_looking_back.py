@@ -6,19 +6,19 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from workspace_copies import copy_workspace
 
 from direct_client import DirectClient
-from patron.commands.forget import forget
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.simulated_loop import ingest_events
+from patron.commands.privacy.forget import forget
 from patron.run import run_loop
-from patron.schema.access_rights import Action, Actor, Area, Right
-from patron.storage.last_run import last_run
-from patron.storage.past_shop import PastShop, past_shop
+from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.past_shop import PastShop, past_shop
+from patron.storage.runs.snapshot import Past
 from patron.storage.shop import Shop
-from patron.storage.snapshot import Past
-from patron.storage.store import RUNS
-from patron.storage.store_metadata import METADATA
-from workspace_copies import copy_workspace
+from patron.storage.store.store import RUNS
+from patron.storage.store.store_metadata import METADATA
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
 RIGHTS = frozenset(Right(action, area) for action in Action for area in Area)

@@ -4,12 +4,12 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from workspace_copies import copy_workspace
 
-from patron.answers.customer_profile import customer_card
+from patron.answers.customers.customer_profile import customer_card
 from patron.run import run_loop
 from patron.schema.tables import EVENTS, EXPOSURES
 from patron.storage.shop import POLICY_FILE, Shop
-from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from patron.answers.customer_list import CustomerQuery, find_customers
-from patron.answers.customer_profile import customer_card
-from patron.answers.overview import overview_of
-from patron.answers.watch_list import watch_list
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.answers.customers.customer_list import CustomerQuery, find_customers
+from patron.answers.customers.customer_profile import customer_card
+from patron.answers.customers.watch_list import watch_list
+from patron.answers.insight.overview import overview_of
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences
@@ -21,7 +21,7 @@ from patron.run import run_loop
 from patron.service.live_profiles import live_profile
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import POLICY_FILE, Shop
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 

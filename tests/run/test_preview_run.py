@@ -5,15 +5,15 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from workspace_copies import copy_workspace
 
-from patron.commands.preview_run import preview_run
+from patron.commands.data.preview_run import preview_run
 from patron.run import run_loop
 from patron.schema.errors import SettingsError, WorkspaceError
 from patron.schema.tables import DECISIONS
 from patron.storage.shop import Shop
-from patron.storage.workspace_files import OFFER_RULES_FILE
+from patron.storage.workspace.workspace_files import OFFER_RULES_FILE
 from patron_command import run_patron
-from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
 

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from workspace_copies import copy_workspace
 
 from patron import decide, predict
-from patron.answers.fairness import fairness
-from patron.answers.metrics_by_group import metrics_by_group
-from patron.answers.models import models_of
-from patron.commands.manage_models import release, roll_back
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.answers.models.fairness import fairness
+from patron.answers.models.metrics_by_group import metrics_by_group
+from patron.answers.models.models import models_of
+from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.commands.models.manage_models import release, roll_back
 from patron.decide.fair_churn import read_past_churn
 from patron.interfaces.i18n.formats import Formats
 from patron.predict.prediction_intervals import IntervalEnds
@@ -23,8 +24,8 @@ from patron.predict.retraining import plan_training
 from patron.predict.scoring import reuse
 from patron.predict.survival.early_warnings import read_forecasts
 from patron.run import run_loop, stage_view
+from patron.schema.models.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
 from patron.schema.tables import (
     ALARM,
     BACKTESTS,
@@ -40,12 +41,11 @@ from patron.schema.tables import (
 )
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage import model_registry
-from patron.storage.last_run import last_run, run_as_of
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.last_run import last_run, run_as_of
+from patron.storage.runs.runs import Run
 from patron.storage.shop import POLICY_FILE, Shop
 from patron_command import run_patron
-from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("retraining")
 DAY = timedelta(days=1)

@@ -16,26 +16,26 @@ import sqlglot
 from sqlglot import exp
 
 from patron import predict, understand
-from patron.answers.customer_list import CustomerQuery, find_customers
-from patron.answers.overview import overview
-from patron.answers.prospects import prospects
-from patron.answers.repeat_purchase import repeat_purchase_model
-from patron.answers.report import report
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, run_until, write_rules
-from patron.govern.consent_ledger import Consent, iso_time, write_consents
+from patron.answers.customers.customer_list import CustomerQuery, find_customers
+from patron.answers.customers.prospects import prospects
+from patron.answers.insight.overview import overview
+from patron.answers.insight.report import report
+from patron.answers.models.repeat_purchase import repeat_purchase_model
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events, run_until, write_rules
+from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.run import run_loop, stage_view
-from patron.schema.segment_parser import parse_rule
 from patron.schema.table_definition import Table
 from patron.schema.tables import REPEAT_PURCHASE, SEGMENTS, TABLES
+from patron.segments.segment_parser import parse_rule
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import Lake
-from patron.storage.segment_definitions import save_definition
+from patron.storage.lake.lake import Lake
+from patron.storage.runs.snapshot_cache import SnapshotReader
+from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import SETTINGS_FILE, Shop
-from patron.storage.snapshot_cache import SnapshotReader
 from patron.understand.segments import build_segments
 
 pytestmark = pytest.mark.xdist_group("row order")  # its workspaces take long to make

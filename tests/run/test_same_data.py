@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.commands.export_scores import export_scores
-from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events
+from patron.commands.models.export_scores import export_scores
 from patron.predict import scoring
 from patron.run import run_loop
 from patron.simulate.simulator import ShopSimulator

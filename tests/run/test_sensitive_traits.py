@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from patron import decide
-from patron.answers.models import models
-from patron.commands.manage_keys import create_key
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.answers.models.models import models
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.decide.candidates import candidates_query
 from patron.decide.fair_churn import ChurnFairness, moved_stages
 from patron.decide.trait_groups import read_groups

@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from workspace_copies import copy_workspace
 
 from patron import decide, measure
-from patron.answers.customer_explanation import customer_explanation
-from patron.answers.customer_profile import customer_card
-from patron.answers.offer_results import decision_summary
-from patron.commands.doctor import doctor
-from patron.commands.withdraw_offers import withdraw_offers
+from patron.answers.customers.customer_profile import customer_card
+from patron.answers.offers.offer_results import decision_summary
+from patron.answers.privacy.customer_explanation import customer_explanation
+from patron.commands.data.doctor import doctor
+from patron.commands.offers.withdraw_offers import withdraw_offers
 from patron.decide.budget_period import remaining
 from patron.engage.outbox_offers import SENT, has_offers, hold_back_offers
-from patron.govern import audit_log
+from patron.govern.access import audit_log
 from patron.run import require_open, run_loop, stage_view
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store import WITHDRAWALS
+from patron.storage.store.store import WITHDRAWALS
 from patron_command import run_patron
-from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

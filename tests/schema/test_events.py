@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from patron.collect.segment_message import raw_event_of, read_message
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, EVENTS, properties_of
-from patron.schema.personal_keys import kind_of_property, kind_of_trait
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.privacy.personal_keys import kind_of_property, kind_of_trait
 
 SAMPLE = {"text": "x", "amount": "19.90", "number": "4", "integer": "2", "any": ["x"]}
 BASE = {"type": "track", "messageId": "m1", "userId": "u1", "timestamp": "2024-01-31T12:00:00Z"}

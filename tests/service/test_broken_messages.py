@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.ingestion_status import dead_letters
+from patron.answers.data.ingestion_status import dead_letters
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.sensors_data import validate_sensors
-from patron.collect.workspace_inbox import open_inbox
-from patron.commands.export import export_customer
-from patron.commands.forget import forget
-from patron.commands.import_files import replay
-from patron.commands.trace import trace
+from patron.commands.data.import_files import replay
+from patron.commands.data.trace import trace
+from patron.commands.privacy.export import export_customer
+from patron.commands.privacy.forget import forget
 from patron.run import drain_inbox, silent
 from patron.schema.errors import NotFound
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from tests.support.campaign_shop import NAME, Person, add_people, approve, with_mail_server, with_policy
 from tests.support.mail_server import mail_server
 
-from patron.commands.send_campaign import summary_of
+from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.service.campaign_sender import CampaignSender
-from patron.storage.campaigns import campaign_of
+from patron.storage.outreach.campaigns import campaign_of
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
-from patron.collect.workspace_inbox import open_inbox
-from patron.commands.forget import forget
+from patron.commands.privacy.forget import forget
 from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.service.compaction_worker import CompactionWorker

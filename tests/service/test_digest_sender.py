@@ -8,9 +8,9 @@ from tests.support.digest_readers import MONDAY, finish_run, join, subscribe, wi
 from tests.support.mail_server import mail_server
 
 from patron.service.digest_sender import DigestSender
-from patron.storage.digest_tables import DIGEST_DELIVERIES
-from patron.storage.digests import digest_deliveries
-from patron.storage.store import upsert
+from patron.storage.insight.digest_tables import DIGEST_DELIVERIES
+from patron.storage.insight.digests import digest_deliveries
+from patron.storage.store.store import upsert
 
 HOUR = timedelta(hours=1)
 

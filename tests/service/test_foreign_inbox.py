@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.collect.inbox import Inbox
+from patron.collect.inbox.inbox import Inbox
+from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.request import SourceRules, validate_batch
-from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.commands.accept_loss import accept_loss
-from patron.commands.backup import backup, restore
-from patron.commands.import_files import import_files, replay
-from patron.commands.manage_keys import create_key
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.accept_loss import accept_loss
+from patron.commands.data.backup import backup, restore
+from patron.commands.data.import_files import import_files, replay
 from patron.run import silent
 from patron.schema.errors import InboxDamaged
 from patron.schema.tables import EVENTS
@@ -178,7 +178,7 @@ def test_an_import_that_was_killed_before_the_collector_knew_of_it_is_stored_onc
     put(shop, messages("x"))
     move(shop)
     with monkeypatch.context() as patch:
-        patch.setattr("patron.collect.file_import._record", killed)
+        patch.setattr("patron.collect.files.file_import._record", killed)
         with pytest.raises(KeyboardInterrupt):
             import_files(shop, [file_of(tmp_path, "f0", "f1")], "segment", progress=silent, now=datetime.now(UTC))
     assert put(shop, messages("f1", "f2")) == [(2, 0, 0)]
@@ -192,7 +192,7 @@ def test_a_replay_that_was_killed_before_the_collector_knew_of_it_is_stored_once
     put(shop, messages("r1", rules=replace(OPEN, needs_secret=frozenset({"Product Viewed"}))))
     move(shop)
     with monkeypatch.context() as patch:
-        patch.setattr("patron.commands.import_files.count_replayed", killed)
+        patch.setattr("patron.commands.data.import_files.count_replayed", killed)
         with pytest.raises(KeyboardInterrupt):
             replay(shop, "live", mapping=None, progress=silent, now=datetime.now(UTC))
     assert stored(shop) == ["r1"]
@@ -204,7 +204,7 @@ def test_a_replay_that_was_killed_before_the_collector_knew_of_it_is_stored_once
 
 def test_killed_between_the_lake_and_the_inbox_a_marked_source_is_counted_right(shop, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("patron.collect.file_import._record", killed)
+        patch.setattr("patron.collect.files.file_import._record", killed)
         with pytest.raises(KeyboardInterrupt):
             import_files(shop, [file_of(tmp_path, "f0")], "segment", progress=silent, now=datetime.now(UTC))
     put(shop, messages("f0", "f1"))

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.commands.schedule_runs import schedule_runs
-from patron.govern import audit_log
+from patron.commands.data.schedule_runs import schedule_runs
+from patron.govern.access import audit_log
 from patron.schema.errors import BadQuery, NotEnoughData, WorkspaceBusy
 from patron.service import jobs
 from patron.service.run_timer import RunTimer, next_time
-from patron.storage.jobs import RUN, RUNNING, SCHEDULE, add_job, job_of, new_job, run_schedule, update_job
+from patron.storage.runs.jobs import RUN, RUNNING, SCHEDULE, add_job, job_of, new_job, run_schedule, update_job
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

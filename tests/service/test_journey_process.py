@@ -8,7 +8,7 @@ from tests.support.campaign_shop import Person, add_people, with_policy
 from tests.support.journey_shop import CART, approve, happen, journey, message_states, send, step
 
 from patron.service.journey_process import JourneyProcess
-from patron.storage.saved_journeys import journey_of
+from patron.storage.outreach.saved_journeys import journey_of
 
 ANN = Person("ann")
 

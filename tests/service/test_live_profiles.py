@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.collect.compaction import compact_inbox
-from patron.collect.inbox import Inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.inbox import Inbox
+from patron.collect.inbox.workspace_inbox import inbox_position, open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
-from patron.collect.workspace_inbox import inbox_position, open_inbox
-from patron.commands.forget import forget
+from patron.commands.privacy.forget import forget
 from patron.govern.vault import initial_customer_id
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound, ProfilesBehind
@@ -23,9 +23,9 @@ from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
-from patron.storage.lake import Lake
-from patron.storage.runs import Run
-from patron.storage.store import PROFILES, RUNS
+from patron.storage.lake.lake import Lake
+from patron.storage.runs.runs import Run
+from patron.storage.store.store import PROFILES, RUNS
 from patron.understand.profiles import profile_store, profile_writer
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.profiles.profile_writer import are_profiles_current, rebuild_profiles

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from recommending_shop import AS_OF, PRODUCT_COUNT, finish_run, recommending_shop, run_recommendations
 
 from patron.collect.request import SourceRules, validate_batch
-from patron.commands.forget import forget
+from patron.commands.privacy.forget import forget
 from patron.govern.vault import initial_customer_id
 from patron.schema.errors import BadRequest, NotFound
 from patron.service import live_recommendations
 from patron.service.live_recommendations import LiveRecommendations
 from patron.service.recommendation_answers import RecommendationQuery
 from patron.storage.shop import Shop
-from recommending_shop import AS_OF, PRODUCT_COUNT, finish_run, recommending_shop, run_recommendations
 
 NOW = AS_OF + timedelta(hours=9)
 OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)

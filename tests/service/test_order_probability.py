@@ -12,13 +12,13 @@ import pytest
 from made_visits import finish_run_with_model
 from patron import predict, understand
 from patron.clickstream import BoostedOrder, LogisticOrder, RateByLastEvent, training_rows
-from patron.collect.compaction import compact_inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
-from patron.collect.workspace_inbox import open_inbox
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.schema.errors import NotFound
 from patron.service.customer_lookup import lookup_customer
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.understand.facts import build_facts
 from patron.understand.facts.interactions import KINDS
 

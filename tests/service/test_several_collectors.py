@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from tests.support.accept_until_killed import NOW, OPEN, accept_until_killed, messages
 
+from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import validate_batch
-from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.commands.export import export_customer
-from patron.commands.forget import forget
-from patron.commands.manage_keys import create_key
-from patron.interfaces.http.server import serve
+from patron.commands.access.manage_keys import create_key
+from patron.commands.privacy.export import export_customer
+from patron.commands.privacy.forget import forget
+from patron.interfaces.http.server.server import serve
 from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.simulate.event_batches import (
     CODE,
     NAMES,

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.errors import InvalidTable, NotFound
-from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 

@@ -3,7 +3,7 @@
 import pytest
 
 from patron.schema.errors import SettingsError
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 from patron.storage.settings import load_settings
 
 OFFER = '[[offers]]\nid = "TEN"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0.1\n'

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.answers.sql_query import sql
+from patron.answers.data.sql_query import sql
 from patron.schema.errors import InvalidTable, SettingsError, WorkspaceError
 from patron.schema.tables import BY_NAME, CUTOFFS
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store import METADATA, RUNS, Store, sqlite_url
+from patron.storage.store.store import METADATA, RUNS, Store, sqlite_url
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 RUN = Run.at(AS_OF)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.schema.errors import SettingsError
-from patron.storage.policy import Policy
-from patron.storage.policy_changes import PolicyChange, policy_changes
+from patron.storage.offers.policy import Policy
+from patron.storage.offers.policy_changes import PolicyChange, policy_changes
 from patron.storage.toml_edit import line_of, set_values
 
 DEFAULT = (resources.files("patron.storage") / "defaults" / "policy.toml").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from patron.collect.inbox import Inbox
-from patron.collect.inbox_writer import InboxWriter
+from patron.collect.inbox.inbox import Inbox
+from patron.collect.inbox.inbox_writer import InboxWriter
 from patron.collect.request import Message, Request
 from patron.schema.errors import PatronError
 

@@ -20,18 +20,18 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.backup import backup
-from patron.commands.doctor import doctor
-from patron.commands.import_files import import_files
-from patron.commands.init_workspace import create
-from patron.commands.manage_keys import create_key
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.access.manage_keys import create_key
+from patron.commands.data.backup import backup
+from patron.commands.data.doctor import doctor
+from patron.commands.data.import_files import import_files
+from patron.commands.data.init_workspace import create
+from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.interfaces.cli import main
 from patron.interfaces.http.application import create_app
-from patron.interfaces.http.collector_protocol import CollectorProtocol
+from patron.interfaces.http.server.collector_protocol import CollectorProtocol
 from patron.interfaces.report import write_report
 from patron.run import run_loop, silent
-from patron.schema.access_rights import VISITOR
+from patron.schema.access.access_rights import VISITOR
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS, TABLES
 from patron.service.collector import Collector

@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from patron.commands.digest_subscriptions import confirm_digest, digest_path, subscribe_to_digest
-from patron.commands.sign_in_limits import SignInLimits
-from patron.commands.user_mail import UserMail
-from patron.govern import users
-from patron.govern.user_sessions import actor_of_user
-from patron.govern.users import Access
-from patron.schema.access_rights import Role
+from patron.commands.access.sign_in_limits import SignInLimits
+from patron.commands.access.user_mail import UserMail
+from patron.commands.insight.digest_subscriptions import confirm_digest, digest_path, subscribe_to_digest
+from patron.govern.access import users
+from patron.govern.access.user_sessions import actor_of_user
+from patron.govern.access.users import Access
+from patron.schema.access.access_rights import Role
 from patron.storage.shop import SETTINGS_FILE, Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 CONSOLE = "https://crm.example.com"
 MONDAY = datetime(2026, 3, 2, 7, tzinfo=UTC)

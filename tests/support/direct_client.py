@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from patron.interfaces.http.application import create_app
-from patron.schema.access_rights import Actor
+from patron.schema.access.access_rights import Actor
 from patron.storage.shop import Shop
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from patron.storage.lake_record import LakeRecord
-from patron.storage.store import LAKE_COMMITS, LAKE_FILES, METADATA, Store, sqlite_url
+from patron.storage.lake.lake_record import LakeRecord
+from patron.storage.store.store import LAKE_COMMITS, LAKE_FILES, METADATA, Store, sqlite_url
 
 
 def record_next_to(folder: Path) -> LakeRecord:

@@ -7,12 +7,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.clickstream import ORDER, LogisticOrder, Session, SessionEvent, VisitorHistory, training_rows
-from patron.schema.questions import SESSION_CONVERSION
+from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.tables import BACKTESTS, FEATURES, TABLES
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 
 def clicks(count, seed=3):

@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.005  # why not less: looking whether it is time takes processor time from the command
 SERVER = """
 import json, os, sys
-import patron.commands.import_files, patron.run
+import patron.commands.data.import_files, patron.run
 from patron.interfaces.cli import main
 for line in sys.stdin:
     args, out, variables = json.loads(line)

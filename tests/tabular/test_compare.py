@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from made_tables import clean_table, customers_with_many_rows, label_of, monthly_table
-from patron.schema import metrics
 from patron.schema.errors import BadComparison, NotEnoughData, PatronError
+from patron.schema.models import metrics
 from patron.tabular import LEARNERS, LightGBM, Logistic, compare
 
 METRICS = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patron.schema.metrics import auc, log_loss
+from patron.schema.models.metrics import auc, log_loss
 from patron.tabular import LEARNERS
 from patron.tabular.learners import BASELINES
 from patron.tabular.learners.standardising import Standardising

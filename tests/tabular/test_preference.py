@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patron.schema.metrics import auc
+from patron.schema.models.metrics import auc
 from patron.tabular.preference import FoldedAUC, prefer
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.schema.metrics import f1
+from patron.schema.models.metrics import f1
 from patron.tabular.threshold import Payoff, choose_threshold
 
 ROWS = st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99).map(lambda one: round(one, 2))), min_size=4, max_size=60)

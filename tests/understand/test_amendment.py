@@ -11,10 +11,10 @@ import pytest
 from patron import understand
 from patron.schema.events import OF_PRODUCTS
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.storage.lake_erasure import Eraser, ErasureConditions
-from patron.storage.runs import CompletedRun, Run
+from patron.storage.lake.lake_erasure import Eraser, ErasureConditions
+from patron.storage.runs.runs import CompletedRun, Run
+from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Shop
-from patron.storage.stage_view import StageView
 from patron.understand.facts import FACTS, amendment, build_facts
 from patron.understand.facts.amendment import is_amendable
 from patron.understand.facts.usable_events import Scope

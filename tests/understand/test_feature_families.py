@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import ORDER_DAYS_BY_MONTH
 from patron.understand.features import EVERY_FAMILY
 
 # Day 0 is Monday, 1 January 2024. Orders: Thursday 11 January at 12, Saturday 10 February at 6, Thursday 21 March, 18.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from patron import understand
 from patron.schema.tables import EVENTS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.facts.aliases import MAX_USER_IDS

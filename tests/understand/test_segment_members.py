@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.segment_shop import FIRST_CUTOFF, SEGMENTS, finish_run, holds, trees, world_at, write_world
 
-from patron.schema.segment_rules import AllOf, Comparison, FieldRule, SegmentRule
-from patron.storage.last_run import last_run
-from patron.storage.segment_definitions import delete_definition, save_definition
+from patron.segments.segment_rules import AllOf, Comparison, FieldRule, SegmentRule
+from patron.storage.runs.last_run import last_run
+from patron.storage.segments.segment_definitions import delete_definition, save_definition
 from patron.storage.shop import Shop
 
 NAMES = (*SEGMENTS, "c")

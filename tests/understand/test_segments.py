@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from patron import understand
 from patron.schema.tables import EVENTS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.contract_holders import contract_holders
 from patron.understand.cutoffs import build_cutoffs

@@ -17,9 +17,9 @@ from patron.clickstream.design import Design
 from patron.clickstream.features import NUMBERS, Row
 from patron.clickstream.rates import BaseRate, RateByCartAndViews, RateByEventCount, RateByLastEvent
 from patron.clickstream.training_rows import STARTED_AT, forecasts, outcomes
-from patron.schema.calibration import Calibration
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
+from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers
 
 if TYPE_CHECKING:

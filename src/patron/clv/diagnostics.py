@@ -19,7 +19,7 @@ from patron.clv.distinct_histories import finite_column
 from patron.clv.order_times import timestamp_us, timestamps_us
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS
 from patron.schema.frames import arrow
-from patron.schema.metrics import decile_of, gini
+from patron.schema.models.metrics import decile_of, gini
 from patron.schema.numbers import Numbers
 from patron.schema.table_metadata import metadata_of, with_metadata
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.event_flags import add_flag
-from patron.govern.consent_ledger import (
+from patron.govern.privacy.consent_ledger import (
     CONSENT,
     GRANTED,
     WITHDRAWN,
@@ -28,12 +28,12 @@ from patron.govern.consent_ledger import (
     words_place,
 )
 from patron.govern.vault import Vault
-from patron.schema.dead_letter_reasons import NO_CONSENT
+from patron.schema.data.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
-from patron.schema.personal_data import json_object, json_text
-from patron.storage.policy import Consent as ConsentPolicy
-from patron.storage.store import Store
+from patron.schema.privacy.personal_data import json_object, json_text
+from patron.storage.offers.policy import Consent as ConsentPolicy
+from patron.storage.store.store import Store
 
 CONSENT_STATED = "consent_stated"
 """Flag of behaviour whose client states that consent is granted."""

@@ -20,24 +20,24 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
 from patron.collect.contact_tokens import card_changes, contact_tokens, scatter
 from patron.collect.event_flags import TEST, add_flag
+from patron.collect.inbox import pending_sources
 from patron.collect.personal_columns import replace_personal_values, replaced_identifiers
 from patron.collect.raw_objects import split_objects
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
-from patron.govern.consent_ledger import seal_clear_words, write_consents
-from patron.govern.contact_cards import update_cards
+from patron.govern.customers.contact_cards import update_cards
+from patron.govern.privacy.consent_ledger import seal_clear_words, write_consents
 from patron.govern.vault import Vault
-from patron.schema.counts import IngestionCounts
-from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.data.counts import IngestionCounts
+from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
 from patron.storage.shop import PATIENCE_SECONDS, Shop
-from patron.storage.store import DEAD_LETTERS, upsert
+from patron.storage.store.store import DEAD_LETTERS, upsert
 
 KnownFrom = Literal["received", "occurred"]
 """Whether a fact is known when it is received (live), or when it happened (history)."""

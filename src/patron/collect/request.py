@@ -18,8 +18,8 @@ from patron.collect.segment_message import raw_event_of
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
-from patron.schema.personal_data import text_of
-from patron.storage.policy import Consent
+from patron.schema.privacy.personal_data import text_of
+from patron.storage.offers.policy import Consent
 from patron.storage.shop import Shop
 
 RawEvent = dict[str, Any]

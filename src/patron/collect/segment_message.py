@@ -13,7 +13,14 @@ from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
 from patron.schema.events.event_fields import Item
-from patron.schema.personal_data import ExtrasSplit, is_plain_amount, is_short_number, json_text, split_traits, text_of
+from patron.schema.privacy.personal_data import (
+    ExtrasSplit,
+    is_plain_amount,
+    is_short_number,
+    json_text,
+    split_traits,
+    text_of,
+)
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})

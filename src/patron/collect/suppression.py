@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.govern.contact_values import contacts_in
-from patron.govern.person_mentions import mentions_any
+from patron.govern.customers.contact_values import contacts_in
+from patron.govern.privacy.person_mentions import mentions_any
 from patron.govern.vault import Vault
-from patron.schema.dead_letter_reasons import FORGOTTEN
+from patron.schema.data.dead_letter_reasons import FORGOTTEN
 
 Flags = list[bool]
 

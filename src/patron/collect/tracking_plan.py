@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 
 from patron.collect.segment_message import PlainProperties
 from patron.schema.errors import SettingsError
-from patron.schema.personal_keys import is_plain_key
+from patron.schema.privacy.personal_keys import is_plain_key
 
 FOLDER = "tracking"
 MARK, PLAIN = "x-patron", "plain"

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from patron.collect.mapping import AMOUNTS
+from patron.collect.files.mapping import AMOUNTS
 from patron.collect.segment_message import NOBODY
 from patron.schema.amounts import MAX_CENTS
-from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
+from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.events import OF_PRODUCTS
 
 REASONS = {

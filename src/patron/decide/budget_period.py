@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.storage.budget_period import budget_period, spent_query
-from patron.storage.campaign_offers import campaigns_spent_cents
-from patron.storage.stage_view import StageView
+from patron.storage.offers.budget_period import budget_period, spent_query
+from patron.storage.outreach.campaign_offers import campaigns_spent_cents
+from patron.storage.runs.stage_view import StageView
 
 
 @dataclass(frozen=True)

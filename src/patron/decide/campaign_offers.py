@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.schema.numbers import float_column
-from patron.storage.campaign_offers import offers_by_customer
-from patron.storage.declared_store import DeclaredStore
-from patron.storage.store import Store
+from patron.storage.outreach.campaign_offers import offers_by_customer
+from patron.storage.store.declared_store import DeclaredStore
+from patron.storage.store.store import Store
 
 
 def with_campaign_offers(store: Store | DeclaredStore, rows: pa.Table, *, since: datetime, until: datetime) -> pa.Table:

@@ -24,8 +24,8 @@ from patron.decide.ordinary_offer import impersonal
 from patron.decide.selection import ROUNDING, Evidence
 from patron.decide.strata import strata
 from patron.schema.numbers import Numbers
-from patron.storage.offer_policy import Offer
-from patron.storage.policy import Policy
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.offers.policy import Policy
 
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]

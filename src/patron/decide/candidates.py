@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from patron.storage.engine import literal, timestamp
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 
 DAYS_OF_HISTORY = 365
 REASON_COLUMNS = ("reason_1", "reason_2", "reason_3")

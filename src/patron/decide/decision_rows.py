@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from patron.decide.selection import NONE, OfferSelection, effect_source
 from patron.schema.tables import ALTERNATIVES, DECISIONS, PROPENSITIES
-from patron.storage.policy import Policy
-from patron.storage.stage_view import StageView
+from patron.storage.offers.policy import Policy
+from patron.storage.runs.stage_view import StageView
 
 CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
 WITHDRAWN = "withdrawn"

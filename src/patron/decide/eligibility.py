@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.expected_value import reasons_for_leaving
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import VALUE
-from patron.storage.offer_policy import Offer
-from patron.storage.policy import Policy
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.offers.policy import Policy
 
 Codes = npt.NDArray[np.str_]
 Flags = npt.NDArray[np.bool_]

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from patron.decide.candidates import DAYS_OF_HISTORY, REASON_COLUMNS
 from patron.decide.offer_costs import offer_costs
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import VALUE
-from patron.storage.offer_policy import Offer
-from patron.storage.offer_rules import OfferRules
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.offers.offer_rules import OfferRules
 
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5

@@ -12,10 +12,10 @@ import pyarrow as pa
 from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, mitigated_verdict, worst
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.trait_groups import Groups, read_groups
-from patron.schema.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
+from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
+from patron.schema.models.questions import CHURN, label_query, label_windows
+from patron.schema.models.standing_verdicts import standing_verdicts
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, label_query, label_windows
-from patron.schema.standing_verdicts import standing_verdicts
 from patron.schema.table_definition import TEXT, TIME
 from patron.schema.tables import (
     CHURN_DECISION,
@@ -25,9 +25,9 @@ from patron.schema.tables import (
     THRESHOLD,
     WARN,
 )
-from patron.storage.policy import Fairness, Policy
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import of_known_customers, read_trainings, training_run_ids
+from patron.storage.models.trainings import of_known_customers, read_trainings, training_run_ids
+from patron.storage.offers.policy import Fairness, Policy
+from patron.storage.runs.stage_view import StageView
 
 OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
 """Time from a cutoff until it is known who left."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 from patron.decide.fair_verdicts import FairnessRow, comparison_rows, worst
 from patron.decide.selection import OfferSelection, could_have_offer, expected_gain_cents
 from patron.decide.trait_groups import Groups
-from patron.schema.group_metrics import SelectedRows, compare_groups
+from patron.schema.models.group_metrics import SelectedRows, compare_groups
 from patron.schema.tables import (
     CUSTOMERS_ADDED,
     CUSTOMERS_REMOVED,
@@ -19,7 +19,7 @@ from patron.schema.tables import (
     OFFERS_DECISION,
     REFUSE,
 )
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 Selected = tuple[pa.Table, OfferSelection]
 """Candidates and the selected actions."""

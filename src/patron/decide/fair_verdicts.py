@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from patron.schema.group_metrics import (
+from patron.schema.models.group_metrics import (
     CALIBRATION_GAP,
     SELECTION_RATIO,
     TRUE_POSITIVE_RATE,
@@ -21,7 +21,7 @@ from patron.schema.tables import (
     WARN,
     WITHOUT_GROUP,
 )
-from patron.storage.policy import Fairness
+from patron.storage.offers.policy import Fairness
 
 TESTED = {CHURN_DECISION: (TRUE_POSITIVE_RATE, CALIBRATION_GAP), OFFERS_DECISION: (SELECTION_RATIO,)}
 """Metrics that have a threshold, by decision."""

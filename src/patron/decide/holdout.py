@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from patron.storage.declared_store import DeclaredConnection, DeclaredStore
-from patron.storage.policy import Holdout
-from patron.storage.store import EXPERIMENT_ARMS
+from patron.storage.offers.policy import Holdout
+from patron.storage.store.declared_store import DeclaredConnection, DeclaredStore
+from patron.storage.store.store import EXPERIMENT_ARMS
 
 HOLDOUT = "holdout"
 REACHABLE = "reachable"

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from patron.schema.numbers import Numbers
-from patron.storage.offer_policy import Offer
+from patron.storage.offers.offer_policy import Offer
 
 ORDER_SPREAD = 0.6
 """Standard deviation of the logarithm of a customer's orders around the expected size."""

@@ -17,9 +17,9 @@ from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
-from patron.storage.campaign_offers import offers_issued
-from patron.storage.offer_rules import OfferRules
-from patron.storage.stage_view import StageView
+from patron.storage.offers.offer_rules import OfferRules
+from patron.storage.outreach.campaign_offers import offers_issued
+from patron.storage.runs.stage_view import StageView
 
 
 def decide_offers(view: StageView) -> pa.Table:

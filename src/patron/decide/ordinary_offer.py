@@ -8,7 +8,7 @@ import numpy.typing as npt
 from patron.decide.eligibility import Supply
 from patron.decide.expected_value import ExpectedValue
 from patron.decide.randomisation import NOTHING
-from patron.storage.policy import Policy
+from patron.storage.offers.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from patron.recommenders.live.scenarios import Scenario
 from patron.schema.table_definition import TIME
 from patron.schema.tables import RECOMMENDATIONS
 from patron.storage.engine import sql_list, timestamp
-from patron.storage.policy import PROFILING
-from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
-from patron.storage.stage_view import StageView
+from patron.storage.offers.policy import PROFILING
+from patron.storage.recommendations.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
+from patron.storage.runs.stage_view import StageView
 
 MESSAGE = "message"
 """Scenario of the lists that a run makes."""

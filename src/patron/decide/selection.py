@@ -31,8 +31,8 @@ from patron.decide.ordinary_offer import impersonal, ordinary_offer
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, Wheel, certain_counts, draw_slots
 from patron.decide.strata import strata
 from patron.schema.numbers import Numbers
-from patron.storage.offer_rules import OfferRules
-from patron.storage.policy import Policy
+from patron.storage.offers.offer_rules import OfferRules
+from patron.storage.offers.policy import Policy
 
 NONE = "none"
 EVERYTHING = Supply()

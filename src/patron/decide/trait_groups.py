@@ -13,11 +13,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from patron.schema.personal_data import json_object, text_of
-from patron.schema.personal_keys import snake_case
+from patron.schema.privacy.personal_data import json_object, text_of
+from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import sql_list, timestamp
-from patron.storage.stage_view import VAULT, StageView
+from patron.storage.runs.stage_view import VAULT, StageView
 
 MOST_NUMBERS = 10
 """Numbers with more different values than this are grouped by tens."""

@@ -15,10 +15,10 @@ import httpx
 
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.outbox import write_csv
-from patron.engage.standard_webhooks import keys_of, signature_headers
+from patron.engage.providers.standard_webhooks import keys_of, signature_headers
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.audience_file import Audience, Destination
 from patron.storage.durable_files import sync
+from patron.storage.outreach.audience_file import Audience, Destination
 
 AUDIENCES_FOLDER = "audiences"
 """Within the outbox."""

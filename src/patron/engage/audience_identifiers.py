@@ -7,8 +7,8 @@ TikTok hash E.164 with its +, Meta hashes the digits alone.
 import hashlib
 from collections.abc import Mapping
 
-from patron.engage.phone_numbers import international_number
-from patron.storage.audience_file import Audience
+from patron.govern.customers.phone_numbers import international_number
+from patron.storage.outreach.audience_file import Audience
 
 FEWEST_DIGITS = 8
 """Of a number with its country code."""

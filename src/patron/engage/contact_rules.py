@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from patron.storage.message_policy import MessageCap, QuietHours
+from patron.storage.outreach.message_policy import MessageCap, QuietHours
 
 
 def next_allowed(at: datetime, zone: ZoneInfo, quiet_hours: Sequence[QuietHours]) -> datetime:

@@ -9,8 +9,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from patron.engage.contact_rules import capped_until, next_allowed
-from patron.storage.message_policy import MessagePolicy
-from patron.storage.policy import Consent
+from patron.storage.offers.policy import Consent
+from patron.storage.outreach.message_policy import MessagePolicy
 
 
 @dataclass(frozen=True)

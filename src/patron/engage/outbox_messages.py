@@ -14,9 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from patron.schema.message_states import MAY_HAVE_ARRIVED, MessageState
-from patron.storage.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
-from patron.storage.model_decisions import utc
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
+from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
 
 ID_LENGTH = 32
 PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")

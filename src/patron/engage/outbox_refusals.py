@@ -10,11 +10,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.engage.recipients import CUSTOMER_EVENTS
-from patron.govern.consent_ledger import Entry, history, latest_answer
-from patron.govern.suppression_list import ALL_TOPICS, channels_alike
+from patron.govern.outreach.suppression_list import ALL_TOPICS, channels_alike
+from patron.govern.privacy.consent_ledger import Entry, history, latest_answer
 from patron.schema.table_definition import TEXT
-from patron.storage.campaign_tables import SUPPRESSIONS
-from patron.storage.stage_view import StageView
+from patron.storage.outreach.campaign_tables import SUPPRESSIONS
+from patron.storage.runs.stage_view import StageView
 
 _NAMES = ", ".join(f"'{name}'" for name in CUSTOMER_EVENTS)
 LATEST_SUPPRESSED = f"""

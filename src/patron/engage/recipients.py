@@ -18,14 +18,14 @@ import pyarrow as pa
 
 from patron.engage.channels.channel import AddressKind
 from patron.engage.channels.mime import one_line
-from patron.engage.customer_names import NAMES
 from patron.engage.customer_time_zones import time_zones
-from patron.engage.phone_numbers import international_number
-from patron.engage.provider_description import sms_country_code
-from patron.govern.contact_values import contacts_in
+from patron.engage.providers.provider_description import sms_country_code
+from patron.engage.templates.customer_names import NAMES
+from patron.govern.customers.contact_values import contacts_in
+from patron.govern.customers.phone_numbers import international_number
 from patron.govern.vault import Vault, normal_form
-from patron.schema.personal_data import text_of
-from patron.schema.personal_keys import snake_case
+from patron.schema.privacy.personal_data import text_of
+from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop, Snapshot
 

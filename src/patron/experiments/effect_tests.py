@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from patron.schema.bootstrap_intervals import LEVEL
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.bootstrap_intervals import LEVEL
 from patron.schema.numbers import Numbers
 
 

@@ -17,7 +17,7 @@ from patron.experiments.off_policy_estimators import (
 )
 from patron.experiments.off_policy_findings import log_findings, model_findings
 from patron.experiments.skewed_intervals import skewed_interval
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from patron.schema.bootstrap_intervals import LEVEL, Interval
+from patron.schema.models.bootstrap_intervals import LEVEL, Interval
 from patron.schema.numbers import Numbers
 
 SYMMETRIC = 1e-6

@@ -20,14 +20,14 @@ import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from patron.govern.contact_values import contacts_in
+from patron.govern.customers.contact_values import contacts_in
 from patron.govern.master_key import Keys, derive_keys
 from patron.schema.errors import MasterKeyError
-from patron.schema.personal_data import json_object
-from patron.storage.console_tables import CONTACT_CARDS, NAME_WORDS
+from patron.schema.privacy.personal_data import json_object
+from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
-from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
+from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
 
 FOLDED = "folded_user_id"
 """Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.storage.engine import timestamp
-from patron.storage.margin import margin_sum
+from patron.storage.offers.margin import margin_sum
 
 
 def campaign_outcomes_query(start: datetime, until: datetime, margin_share: float) -> str:

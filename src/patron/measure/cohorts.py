@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from patron.schema.questions import VALUE
+from patron.schema.models.questions import VALUE
 from patron.storage.engine import exact_sum, literal
-from patron.storage.margin import margin_sum
-from patron.storage.stage_view import StageView
+from patron.storage.offers.margin import margin_sum
+from patron.storage.runs.stage_view import StageView
 
 EPOCH = date(1970, 1, 1)
 OF_GROUP = """

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT, TIME
 from patron.storage.engine import timestamp
-from patron.storage.margin import margin_sum
+from patron.storage.offers.margin import margin_sum
 
 NONE = "none"
 BEFORE_DAYS = 84

@@ -3,11 +3,11 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.metrics import population_stability_index
+from patron.schema.models.metrics import population_stability_index
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import DRIFT, FEATURES
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 
 def measure_drift(view: StageView) -> pa.Table:

@@ -19,7 +19,7 @@ from patron.measure.decision_outcomes import (
 from patron.measure.effect_estimates import ALL, ANY, REACH_95, EffectEstimate, effect_estimates
 from patron.measure.empirical_bayes import shrunk_effects
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 
 @dataclass(frozen=True, eq=False)

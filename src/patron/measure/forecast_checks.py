@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.metrics import bias_share, brier, decile_of, mae
+from patron.schema.models.metrics import bias_share, brier, decile_of, mae
+from patron.schema.models.questions import QUESTIONS, Question, label_query, label_windows
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import QUESTIONS, Question, label_query, label_windows
 from patron.schema.tables import FORECAST_CHECKS
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 HISTORY_DAYS = 400
 EVERYBODY = 0

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.govern.list_signatures import interests_of, is_ours
+from patron.govern.outreach.list_signatures import interests_of, is_ours
 from patron.govern.vault import Vault
 from patron.recommenders.live.click_model import SOURCES
 from patron.recommenders.live.list_feedback import ListFeedback, learn_responses
 from patron.schema.tables import LIST_SOURCES, PRODUCT_RESPONSES
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import VAULT, StageView
+from patron.storage.runs.stage_view import VAULT, StageView
 
 HISTORY_DAYS = 180
 """How far back shown lists count, days."""

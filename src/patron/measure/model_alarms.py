@@ -24,12 +24,12 @@ from patron.measure.forecast_alarms import (
     error_ratio,
 )
 from patron.measure.forecast_checks import EVERYBODY, forecast_and_actual
-from patron.schema.data_sources import sources_of
+from patron.schema.data.data_sources import sources_of
+from patron.schema.models.questions import QUESTION_BY_NAME, QUESTIONS, Question
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import QUESTION_BY_NAME, QUESTIONS, Question
 from patron.schema.tables import FEATURES, MODEL_ALARMS
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 RUNS_COMPARED = 13
 """Runs whose scores tell what is usual, this one included."""

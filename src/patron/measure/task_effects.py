@@ -16,7 +16,7 @@ from patron.measure.task_entries import HOLDOUT, TREATED, task_entries
 from patron.schema.errors import BadExperiment, NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import TASK_EFFECTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 ALL = "all"
 FEWEST_CUSTOMERS = 20

@@ -9,10 +9,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.measure.decision_outcomes import BEFORE_DAYS
-from patron.storage.console_tables import TASKS
-from patron.storage.margin import margin_sum
-from patron.storage.stage_view import StageView
-from patron.storage.store_metadata import in_utc
+from patron.storage.customers.console_tables import TASKS
+from patron.storage.offers.margin import margin_sum
+from patron.storage.runs.stage_view import StageView
+from patron.storage.store.store_metadata import in_utc
 
 TREATED, HOLDOUT = "treated", "holdout"
 UNKNOWN = "unknown"

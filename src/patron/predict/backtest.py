@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.predict.learner import FitsFromOthers, Fitted, Learner
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.errors import NotEnoughData
-from patron.schema.metrics import Metric
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.models.metrics import Metric
+from patron.schema.models.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.numbers import Numbers
-from patron.schema.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from patron.clv.boosted_trees import Rows
 from patron.predict.learner import LABEL
 from patron.predict.sampling import in_first_half
-from patron.schema.calibration import Calibration
+from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers, float_column
 
 FEWEST_ROWS = 200

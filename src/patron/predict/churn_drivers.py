@@ -5,12 +5,12 @@ import pyarrow as pa
 
 from patron.predict.churn_reasons import is_likely_to_leave
 from patron.predict.learner import FORECAST, Explains, Fitted
+from patron.schema.models.questions import Question
+from patron.schema.models.reason_codes import CODE_OF_FEATURE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import Question
-from patron.schema.reason_codes import CODE_OF_FEATURE
 from patron.schema.tables import CHURN_DRIVERS, PARTIAL_DEPENDENCE
 from patron.storage.engine import exact_sum
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 SAMPLED_CUSTOMERS = 1_000
 STRONGEST_FEATURES = 4

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.explanation import Explanation
+from patron.schema.models.questions import Question
+from patron.schema.models.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, ReasonCode
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import Question
-from patron.schema.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, ReasonCode
 from patron.schema.tables import REASONS
-from patron.storage.policy import Policy
-from patron.storage.stage_view import StageView
+from patron.storage.offers.policy import Policy
+from patron.storage.runs.stage_view import StageView
 
 MOST_REASONS = 3
 LEAST_LOG_ODDS = 0.1

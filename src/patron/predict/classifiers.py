@@ -13,9 +13,9 @@ from patron.clv.boosted_trees import BinnedMatrix, FittedTrees, Rows, Trees
 from patron.predict.calibration import fit_calibration
 from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, forecasts, labelled
-from patron.schema.calibration import Calibration
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
+from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers, float_column
 
 SAVED = "chance.json"

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict.learner import Explains, Fitted, reasons
+from patron.schema.models.reason_codes import ReasonCode
 from patron.schema.numbers import Numbers
-from patron.schema.reason_codes import ReasonCode
 from patron.schema.tables import SCORES
 
 BLOCK_ROWS = 50_000

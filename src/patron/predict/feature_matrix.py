@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL
 from patron.predict.sampling import SAMPLE_KEY
-from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
 
 NOT_FEATURES = frozenset(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from patron.predict import churn, prospects, purchase, recommend, value
 from patron.predict.learner import Learner
-from patron.schema.questions import CHURN, PROSPECTS, RECOMMEND, VALUE
+from patron.schema.models.questions import CHURN, PROSPECTS, RECOMMEND, VALUE
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {
     VALUE.name: value.LEARNERS,

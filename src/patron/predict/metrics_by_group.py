@@ -15,13 +15,13 @@ from patron.predict.backtest import FEWER_RESAMPLES, Backtest
 from patron.predict.learner import FORECAST
 from patron.predict.pinned_models import load_model
 from patron.predict.score_origins import ForecastsAtOrigin, ScoreOrigin
-from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.errors import PatronError
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import METRICS_BY_GROUP
-from patron.storage import model_registry
-from patron.storage.runs import Run
-from patron.storage.stage_view import StageView
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
+from patron.storage.runs.stage_view import StageView
 
 FEWEST_CUSTOMERS = 20
 """A smaller group is not shown by itself."""

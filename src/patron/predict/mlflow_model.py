@@ -11,7 +11,7 @@ from patron.schema.errors import NotFound
 from patron.schema.frames import table_without_index
 from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers, float_column
-from patron.storage.model_registry import MANIFEST, MODEL
+from patron.storage.models.model_registry import MANIFEST, MODEL
 
 
 class ExportedModel:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, COVERAGE, Backtest
 from patron.predict.learner import Learner
-from patron.storage.model_registry import Manifest
+from patron.storage.models.model_registry import Manifest
 
 LIMITS = (
     "Evaluated at past cutoffs only; a season that the shop has not seen is not forecast.",

@@ -17,7 +17,7 @@ from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_featur
 from patron.predict.session_conversion import build_session_conversion
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
-from patron.schema.questions import PROSPECTS, QUESTIONS
+from patron.schema.models.questions import PROSPECTS, QUESTIONS
 from patron.schema.tables import (
     BACKTESTS,
     CHURN_DRIVERS,
@@ -29,8 +29,8 @@ from patron.schema.tables import (
     SHOP_FORECASTS,
     TRAININGS,
 )
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import Training
+from patron.storage.models.trainings import Training
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 

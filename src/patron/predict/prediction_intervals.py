@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from patron.schema.metrics import decile_of
+from patron.schema.models.metrics import decile_of
 from patron.schema.numbers import Numbers
 
 LEVEL = 0.8

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from patron.predict.backtest import ALL, Backtest
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 
 
 def with_proven_champion(result: Backtest, *, rng: np.random.Generator) -> Backtest:

@@ -13,11 +13,11 @@ from patron.predict.scoring import read_features, with_labels
 from patron.predict.survival import kept_hazards
 from patron.predict.survival.landmarks import first_order_at, read_landmarks
 from patron.schema.errors import NotFound, WorkspaceError
-from patron.schema.questions import PROSPECTS, QUESTIONS
-from patron.schema.survival import SURVIVAL
-from patron.storage import model_registry
-from patron.storage.model_registry import FittedModel, Manifest
-from patron.storage.stage_view import StageView
+from patron.schema.models.questions import PROSPECTS, QUESTIONS
+from patron.schema.models.survival import SURVIVAL
+from patron.storage.models import model_registry
+from patron.storage.models.model_registry import FittedModel, Manifest
+from patron.storage.runs.stage_view import StageView
 
 
 def refit(view: StageView, manifest: Manifest) -> FittedModel:

@@ -16,11 +16,11 @@ from patron.predict.model_card import settings_of
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.schema.errors import PatronError
-from patron.schema.questions import Question
+from patron.schema.models.questions import Question
 from patron.schema.tables import ALARM, DUE, FIRST, OTHER_FEATURES, RECENT, REQUESTED, UNPROVEN, UNUSABLE
-from patron.storage import model_registry
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import Training, read_trainings
+from patron.storage.models import model_registry
+from patron.storage.models.trainings import Training, read_trainings
+from patron.storage.runs.stage_view import StageView
 
 EARLY = timedelta(hours=12)
 """So much before the time is up a training is due: nightly runs are not a day apart to the second."""

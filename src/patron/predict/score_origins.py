@@ -14,10 +14,10 @@ from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, rows_where
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
-from patron.schema.metrics import Metric
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
+from patron.schema.models.metrics import Metric
+from patron.schema.models.questions import CategoryQuestion, ContractQuestion, Question
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CategoryQuestion, ContractQuestion, Question
 
 
 @dataclass(frozen=True)

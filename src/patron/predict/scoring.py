@@ -23,9 +23,9 @@ from patron.predict.prediction_intervals import IntervalEnds, Outcomes
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
+from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query, label_windows
+from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN, PROSPECTS, Question, label_query, label_windows
-from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import (
     BACKTESTS,
     METRICS_BY_GROUP,
@@ -34,10 +34,10 @@ from patron.schema.tables import (
     SCORES,
     SHOP_FORECASTS,
 )
-from patron.storage import model_registry
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import Training
+from patron.storage.models import model_registry
+from patron.storage.models.trainings import Training
+from patron.storage.runs.stage_view import StageView
 
 MOST_ROWS = 100_000
 """Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.

@@ -8,26 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
-from patron.recommenders.als import ALS
-from patron.recommenders.blend import Blend
-from patron.recommenders.category_popularity import CategoryPopularity
-from patron.recommenders.co_visitation import CoVisitation
-from patron.recommenders.ease import EASE
+from patron.recommenders.combined.blend import Blend
+from patron.recommenders.combined.learned_ranking import LearnedRanking
 from patron.recommenders.evaluation import evaluate
+from patron.recommenders.factors.als import ALS
+from patron.recommenders.factors.ease import EASE
+from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
+from patron.recommenders.factors.slim import SLIM
 from patron.recommenders.item_hazard import ItemHazard
-from patron.recommenders.item_knn import ItemKNN
-from patron.recommenders.learned_ranking import LearnedRanking
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.matrix_factorisation import MatrixFactorisation
-from patron.recommenders.personal_frequency import PersonalFrequency
-from patron.recommenders.recent_popularity import RecentPopularity
-from patron.recommenders.rp3beta import RP3beta
-from patron.recommenders.self_attention import SelfAttention
-from patron.recommenders.slim import SLIM
+from patron.recommenders.neighbours.co_visitation import CoVisitation
+from patron.recommenders.neighbours.item_knn import ItemKNN
+from patron.recommenders.neighbours.rp3beta import RP3beta
+from patron.recommenders.neighbours.tifu_knn import TifuKnn
+from patron.recommenders.neighbours.user_window_cf import UserWindowCf
+from patron.recommenders.networks.self_attention import SelfAttention
+from patron.recommenders.networks.two_towers import TwoTowers
+from patron.recommenders.popularity.category_popularity import CategoryPopularity
+from patron.recommenders.popularity.personal_frequency import PersonalFrequency
+from patron.recommenders.popularity.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
-from patron.recommenders.tifu_knn import TifuKnn
-from patron.recommenders.two_towers import TwoTowers
-from patron.recommenders.user_window_cf import UserWindowCf
 
 LEARNERS: Mapping[str, type[Learner]] = {
     one.name: one

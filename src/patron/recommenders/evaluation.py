@@ -12,8 +12,8 @@ from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.ids import check_same_kind
 from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, interaction_table, weights_of
 from patron.recommenders.learner import Fitted, Learner
-from patron.schema.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.errors import BadInteractions
+from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 
 RESAMPLES, RESAMPLES_AT_A_TIME = 400, 20

@@ -23,7 +23,7 @@ from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.personal_frequency import FittedPersonal
+from patron.recommenders.popularity.personal_frequency import FittedPersonal
 from patron.schema.numbers import Numbers
 
 EDGES = np.append(0.0, 2.0 ** np.arange(-4, 5))

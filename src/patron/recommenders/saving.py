@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from pyarrow import feather
 
 from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.pair_features import PairFacts
 from patron.recommenders.promotion_facts import PromotionFacts
 from patron.recommenders.promotions import Promotions
 from patron.schema.errors import NotFound

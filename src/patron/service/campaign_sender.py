@@ -7,7 +7,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from patron.service.due_process import DueProcess
-from patron.storage.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
+from patron.storage.outreach.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
 
 LONGEST_WAIT = timedelta(minutes=15)
 """After so long receipts become events, and messages that a person settled go on."""
@@ -18,7 +18,7 @@ RECEIPTS_COME_FOR = timedelta(days=30)
 class CampaignSender(DueProcess):
     """Starts the sender when a campaign is due, and lets it finish what is on its way when the server ends."""
 
-    module: ClassVar = "patron.interfaces.cli.due_campaigns"
+    module: ClassVar = "patron.interfaces.cli.outreach.due_campaigns"
     work: ClassVar = "campaigns"
     _signature: tuple[tuple[str, int], ...] = ()
     _next_at: datetime | None = None

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from patron.collect.inbox import Inbox
-from patron.collect.inbox_writer import InboxWriter
+from patron.collect.inbox.inbox import Inbox
+from patron.collect.inbox.inbox_writer import InboxWriter
+from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.request import (
     MAX_BODY_BYTES,
     Request,
@@ -25,11 +26,10 @@ from patron.collect.request import (
 )
 from patron.collect.sensors_data import sensors_json, validate_sensors
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan, load_tracking_plan
-from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.govern.api_keys import KEY_PREFIX, USED_EVERY, Key, key_hash, keys_by_hash, mark_used
-from patron.schema.access_rights import Action, Area, Right
-from patron.schema.collector_state import CollectorState
-from patron.schema.counts import IngestionCounts
+from patron.govern.access.api_keys import KEY_PREFIX, USED_EVERY, Key, key_hash, keys_by_hash, mark_used
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.data.collector_state import CollectorState
+from patron.schema.data.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop

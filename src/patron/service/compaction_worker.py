@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from patron.collect.compaction import compact_inbox
-from patron.collect.workspace_inbox import inbox_position, release_inbox
+from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.workspace_inbox import inbox_position, release_inbox
 from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.errors import NotFound
-from patron.schema.live_profile import LiveProfile
 from patron.service.live_profiles import find_live_profiles
 from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import ClassVar
 
 from patron.service.due_process import DueProcess
-from patron.storage.digests import FinishedRun, active_subscriptions, newest_run, next_digest_at
+from patron.storage.insight.digests import FinishedRun, active_subscriptions, newest_run, next_digest_at
 
 
 @dataclass
 class DigestSender(DueProcess):
     """Starts the process that sends digests when a run finished that it has not looked at."""
 
-    module: ClassVar = "patron.interfaces.cli.due_digests"
+    module: ClassVar = "patron.interfaces.cli.insight.due_digests"
     work: ClassVar = "digests"
     _last_run: FinishedRun | None = None
 

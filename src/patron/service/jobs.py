@@ -14,10 +14,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from patron.govern import audit_log
+from patron.govern.access import audit_log
 from patron.schema.errors import PatronError, WorkspaceBusy
-from patron.storage.campaigns import campaign_of
-from patron.storage.jobs import (
+from patron.storage.outreach.campaigns import campaign_of
+from patron.storage.runs.jobs import (
     FAILED,
     FINISHED,
     IMPORT,
@@ -34,10 +34,10 @@ from patron.storage.jobs import (
     update_job,
 )
 from patron.storage.shop import Shop
-from patron.storage.work_lock import hold_work_lock
+from patron.storage.workspace.work_lock import hold_work_lock
 
 log = logging.getLogger(__name__)
-MODULE = "patron.interfaces.cli.job_process"
+MODULE = "patron.interfaces.cli.data.job_process"
 """What is run; by name, as a service imports no command."""
 LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,), TRIAL: (TRIAL,)}
 """Kinds of which one job is under way at a time, by kind."""

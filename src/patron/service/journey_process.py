@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from patron.service.child_process import ChildProcess, LastingProcess
 from patron.service.due_process import DueProcess
-from patron.storage.journey_activity import has_journey_work
+from patron.storage.outreach.journey_activity import has_journey_work
 
 CHECK_SECONDS = 3.0
 
@@ -19,7 +19,7 @@ CHECK_SECONDS = 3.0
 class JourneyProcess(DueProcess):
     """Keeps the process that advances journeys while one is under way."""
 
-    module: ClassVar = "patron.interfaces.cli.running_journeys"
+    module: ClassVar = "patron.interfaces.cli.outreach.running_journeys"
     work: ClassVar = "journeys"
     check_seconds: float = CHECK_SECONDS
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from patron.govern.list_signatures import EXPECTED_CLICKS, interests_of, is_ours
+from patron.govern.outreach.list_signatures import EXPECTED_CLICKS, interests_of, is_ours
 from patron.govern.vault import Vault
 from patron.recommenders.live.list_maker import ListMaker
 from patron.recommenders.live.recommendation_index import UNKNOWN

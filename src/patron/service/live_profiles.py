@@ -6,13 +6,13 @@ from functools import reduce
 import pyarrow as pa
 
 from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
+from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.errors import NoRunYet
-from patron.schema.live_profile import LiveProfile
 from patron.schema.numbers import float_column
 from patron.service.order_probability import with_order_probability
 from patron.service.profile_reader import read_profiles
 from patron.storage.engine import timestamp
-from patron.storage.last_run import last_run, records
+from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, median_pace_days
 from patron.understand.profiles.profile_view import StageAtRun, ViewContext, live_profile_of

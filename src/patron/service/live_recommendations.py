@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from patron.collect.request import Request
-from patron.govern.consent_ledger import history, latest_answer
-from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, signed_properties
+from patron.govern.outreach.list_signatures import EXPECTED_CLICKS, INTERESTS, signed_properties
+from patron.govern.privacy.consent_ledger import history, latest_answer
 from patron.govern.vault import Vault
 from patron.recommenders.lists.exclusions import Exclusion
 from patron.recommenders.live.exploration import RegretBudget
@@ -36,8 +36,8 @@ from patron.service.recommendation_answers import (
 )
 from patron.service.recommendation_source import RecommendationSource, load_source, source_key
 from patron.service.session_events import ShopperEvents, day_of, events_of_profile, events_of_request, time_of
-from patron.storage.last_run import last_run
-from patron.storage.policy import PROFILING
+from patron.storage.offers.policy import PROFILING
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 log = logging.getLogger(__name__)

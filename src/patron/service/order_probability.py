@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from patron.clickstream import LEARNERS, ORDER, SECONDS_UNTIL_KNOWN, SessionEvent, VisitorHistory, features_after
 from patron.clickstream.features import Row
 from patron.govern.vault import PREFIXES
-from patron.schema.live_profile import LiveProfile
-from patron.schema.questions import SESSION_CONVERSION
-from patron.storage import model_registry
+from patron.schema.customers.live_profile import LiveProfile
+from patron.schema.models.questions import SESSION_CONVERSION
+from patron.storage.models import model_registry
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.facts.interactions import KINDS
 from patron.understand.profiles.profile_query import SOLD

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from patron.collect.compaction import pending_event_rows
-from patron.collect.inbox import SUBJECTS, Inbox, PendingRequest
-from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.collect.inbox.compaction import pending_event_rows
+from patron.collect.inbox.inbox import SUBJECTS, Inbox, PendingRequest
+from patron.collect.inbox.workspace_inbox import has_inbox, open_inbox
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from patron.govern.consent_ledger import history, latest_answer
+from patron.govern.privacy.consent_ledger import history, latest_answer
 from patron.schema.errors import NotFound
 from patron.service.live_recommendations import MESSAGE, LiveRecommendations
 from patron.service.recommendation_answers import Recommendation, RecommendationQuery, RecommendationReason
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Snapshot
 
 CUSTOMER_ID = re.compile("[0-9a-f]{3,32}")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from patron.govern import audit_log
+from patron.govern.access import audit_log
 from patron.govern.vault import initial_customer_id
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.live.click_model import ClickWeights, ProductResponse
@@ -20,9 +20,9 @@ from patron.recommenders.live.recommendation_index import RecommendationIndex, p
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.schema.tables import EVENTS
 from patron.service.session_events import day_of
-from patron.storage.recommendation_tables import list_tables, looks_personal
+from patron.storage.recommendations.recommendation_tables import list_tables, looks_personal
 from patron.storage.shop import Shop, Snapshot
-from patron.storage.store import AUDIT
+from patron.storage.store.store import AUDIT
 from patron.understand.facts.usable_events import has_flag
 
 NO_PEOPLE = pa.table({"token": pa.array([], pa.string()), "customer_id": pa.array([], pa.string())})

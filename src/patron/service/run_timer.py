@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from patron.schema.errors import PatronError
 from patron.service.jobs import settle_lost_jobs, start_job
-from patron.storage.jobs import RUN, SCHEDULE, RunSchedule, newest_jobs, run_schedule
+from patron.storage.runs.jobs import RUN, SCHEDULE, RunSchedule, newest_jobs, run_schedule
 from patron.storage.shop import Shop
 
 log = logging.getLogger(__name__)

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.schema.access_rights import Actor
+from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadSegment, NoRunYet, NotFound
 from patron.schema.table_definition import TEXT
-from patron.storage.customer_tags import tags_version
-from patron.storage.last_run import last_run
-from patron.storage.past_shop import PastShop
-from patron.storage.segment_definitions import definitions, tags_within
-from patron.storage.segment_query import member_ids
+from patron.storage.customers.customer_tags import tags_version
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.past_shop import PastShop
+from patron.storage.segments.segment_definitions import definitions, tags_within
+from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop
 
 ID_BYTES = 32

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from patron.service.due_process import DueProcess
-from patron.storage.webhooks import fact_marks, next_delivery_at, webhook_endpoints
+from patron.storage.data.webhooks import fact_marks, next_delivery_at, webhook_endpoints
 
 LONGEST_PAUSE = timedelta(hours=1)
 """After so long deadlines that came near are looked for, which nothing marks."""
@@ -15,7 +15,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 class WebhookSender(DueProcess):
     """Starts the process that sends webhooks when there is something to send."""
 
-    module: ClassVar = "patron.interfaces.cli.due_webhooks"
+    module: ClassVar = "patron.interfaces.cli.data.due_webhooks"
     work: ClassVar = "webhooks"
     _marks: tuple[str, ...] = ()
 

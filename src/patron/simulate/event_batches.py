@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.schema.tables.shared_columns import PRODUCT
 from patron.simulate.product_catalogue import Catalogue

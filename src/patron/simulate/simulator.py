@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.errors import InvalidTable
-from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate import contract_renewals, demand, messages, order_terms, recommendation_response, session_events
 from patron.simulate.event_batches import (
     DAY_US,

@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as EnvironmentError_
 
 from patron.schema.errors import SettingsError
-from patron.storage.access_settings import AccessSettings
-from patron.storage.channel_settings import ChannelsSettings
-from patron.storage.event_webhook_settings import EventWebhookSettings
-from patron.storage.oidc_settings import OidcSettings
+from patron.storage.access.access_settings import AccessSettings
+from patron.storage.access.oidc_settings import OidcSettings
+from patron.storage.data.event_webhook_settings import EventWebhookSettings
+from patron.storage.outreach.channel_settings import ChannelsSettings
 from patron.storage.settings_problems import problems_of, unknown_key
 
 

@@ -12,23 +12,23 @@ import sqlalchemy as sa
 
 from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.storage.audit_head import AuditHeadFile
+from patron.storage.access.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import Lake
-from patron.storage.lake_record import LakeRecord
-from patron.storage.layout import LAYOUT_VERSION
-from patron.storage.model_decisions import active_pins
-from patron.storage.policy import Policy
-from patron.storage.runs import CompletedRun, FactsOrigin, Run, run_of
-from patron.storage.segment_definitions import definitions
+from patron.storage.lake.lake import Lake
+from patron.storage.lake.lake_record import LakeRecord
+from patron.storage.models.model_decisions import active_pins
+from patron.storage.offers.policy import Policy
+from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
+from patron.storage.runs.snapshot import Snapshot
+from patron.storage.runs.stage_view import StageView, WorkspaceParts
+from patron.storage.segments.segment_definitions import definitions
 from patron.storage.settings import Settings, load_settings
-from patron.storage.snapshot import Snapshot
-from patron.storage.stage_view import StageView, WorkspaceParts
-from patron.storage.store import RUNS, Store
-from patron.storage.withdrawals import withdrawn_runs
-from patron.storage.workspace_currency import fix_currency, require_same_currency
-from patron.storage.workspace_files import (
+from patron.storage.store.store import RUNS, Store
+from patron.storage.workspace.layout import LAYOUT_VERSION
+from patron.storage.workspace.workspace_currency import fix_currency, require_same_currency
+from patron.storage.workspace.workspace_files import (
     COMMIT_LOCK_FILE,
     DATA_FOLDERS,
     INBOX_FILE,
@@ -41,7 +41,7 @@ from patron.storage.workspace_files import (
     STORE_FILE,
     require_parts,
 )
-from patron.storage.workspace_identity import (
+from patron.storage.workspace.workspace_identity import (
     IDENTITY_FILE,
     RESTORE,
     UNFINISHED,
@@ -49,8 +49,15 @@ from patron.storage.workspace_identity import (
     finish_identity,
     read_identity,
 )
-from patron.storage.workspace_lock import WorkspaceLock
-from patron.storage.workspace_store import key_place, lake_id, make_store, open_store, require_layout_1, upgrade_layout
+from patron.storage.workspace.workspace_lock import WorkspaceLock
+from patron.storage.workspace.workspace_store import (
+    key_place,
+    lake_id,
+    make_store,
+    open_store,
+    require_layout_1,
+    upgrade_layout,
+)
 
 PRIVATE = 0o700
 LOCK_TIMEOUT_SECONDS = 10.0

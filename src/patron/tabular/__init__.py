@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
     what = f"comparing models needs {error.name}"
     raise MissingExtra(what, where="patron.tabular", todo="Install it: pip install 'patron[tabular]'") from error
 
-from patron.schema.calibration import Calibration
+from patron.schema.models.calibration import Calibration
 from patron.tabular.compare_learners import compare
 from patron.tabular.comparison import Comparison
 from patron.tabular.embeddings import Embeddings, fit_embeddings

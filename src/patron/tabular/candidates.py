@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from patron.schema.calibration import Calibration
+from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Columns
 from patron.tabular.encoded_parts import EncodedSplit

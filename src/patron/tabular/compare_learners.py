@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from patron.schema import metrics
 from patron.schema.errors import BadComparison
 from patron.schema.frames import frame_kind, table_without_index
+from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
 from patron.tabular.audit import Audited, audit
 from patron.tabular.candidates import AVERAGE, Candidate, first_recent, fit_candidates

@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.semi_supervised import SelfTrainingClassifier
 from threadpoolctl import threadpool_limits
 
-from patron.schema import metrics
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.frames import frame_kind, table_without_index, to_kind
+from patron.schema.models import metrics
+from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import ColumnKinds, Columns, Index
 from patron.tabular.compare_learners import read_learners

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.schema.numbers import float_column
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 RUNNING = """
 select p.place, max(case when t.customer_id is not null then 1 else 0 end) as is_running

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from patron.schema.table_definition import TIME
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 CUTOFFS_SQL = """
     select o.customer_id, a.as_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.schema.tables import PROSPECT_FEATURES
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 from patron.understand.cutoffs import cutoff_rows
 from patron.understand.features import OF_PROSPECTS, feature_version, wide_sql, without_traits
 from patron.understand.features.feature_family import CUTOFFS, windows

@@ -8,18 +8,18 @@ segment show` says what is wrong.
 import pyarrow as pa
 
 from patron.schema.errors import BadSegment
-from patron.schema.questions import QUESTION_BY_NAME, Question
-from patron.schema.segment_fields import FORECASTS, fields_query
-from patron.schema.segment_rules import SegmentRule
-from patron.schema.segment_sql import segment_query
+from patron.schema.models.questions import QUESTION_BY_NAME, Question
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import SEGMENT_MEMBERS
-from patron.storage.customer_tags import tagged_customers
+from patron.segments.segment_fields import FORECASTS, fields_query
+from patron.segments.segment_rules import SegmentRule
+from patron.segments.segment_sql import segment_query
+from patron.storage.customers.customer_tags import tagged_customers
 from patron.storage.engine import literal, timestamp
-from patron.storage.missing_forecasts import is_answered
-from patron.storage.policy import PROFILING
-from patron.storage.segment_query import stage_scope
-from patron.storage.stage_view import StageView
+from patron.storage.models.missing_forecasts import is_answered
+from patron.storage.offers.policy import PROFILING
+from patron.storage.runs.stage_view import StageView
+from patron.storage.segments.segment_query import stage_scope
 
 MEMBERS = pa.schema([("segment", TEXT), ("customer_id", TEXT)])
 TABLE = SEGMENT_MEMBERS.name

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.schema.models.questions import CHURN
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN
 from patron.schema.table_definition import INT
 from patron.schema.tables import PERSONA_TRAITS
 from patron.storage.engine import timestamp
-from patron.storage.missing_forecasts import is_answered
-from patron.storage.stage_view import StageView
+from patron.storage.models.missing_forecasts import is_answered
+from patron.storage.runs.stage_view import StageView
 from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, is_order_due, lifecycle_stages
 from patron.understand.persona_descriptions import Description, describe

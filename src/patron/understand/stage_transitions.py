@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.schema.models.questions import CHURN, label_windows
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, label_windows
 from patron.schema.table_definition import INT
 from patron.schema.tables import LIFECYCLE_STAGES, STAGE_TRANSITIONS, STAGE_VALUES
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import measured_rows, of_known_customers
+from patron.storage.models.trainings import measured_rows, of_known_customers
+from patron.storage.runs.stage_view import StageView
 from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 

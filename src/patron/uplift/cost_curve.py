@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from patron.schema.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.errors import BadTrial
+from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.scored_trial import ScoredTrial

@@ -24,13 +24,13 @@ from patron.engage.channels.file import MESSAGES_OF_A_FILE, FileChannel
 from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel, public_push_key
 from patron.engage.channels.webhook import WebhookChannel
-from patron.engage.provider_description import ProviderDescription
-from patron.engage.standard_webhooks import keys_of, new_secret
+from patron.engage.providers.provider_description import ProviderDescription
+from patron.engage.providers.standard_webhooks import keys_of, new_secret
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.channel_settings import EmailSettings
-from patron.storage.http_channel_settings import WebhookSettings, WebPushSettings
-from patron.storage.offer_policy import ChannelName
-from patron.storage.provider_settings import SmsSettings
+from patron.storage.offers.offer_policy import ChannelName
+from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.http_channel_settings import WebhookSettings, WebPushSettings
+from patron.storage.outreach.provider_settings import SmsSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 MOST_AT_ONCE = 4

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from http_server import Answer, http_server
 from patron.engage.channels.channel import AddressKind, Outcome, OutgoingMessage
 from patron.engage.channels.http_provider import ProviderChannel
-from patron.engage.provider_description import ProviderDescription, RequestDescription
-from patron.engage.provider_examples import PROVIDER_EXAMPLES
-from patron.engage.provider_request import build_request
+from patron.engage.providers.provider_description import ProviderDescription, RequestDescription
+from patron.engage.providers.provider_examples import PROVIDER_EXAMPLES
+from patron.engage.providers.provider_request import build_request
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.provider_settings import SmsSettings
+from patron.storage.outreach.provider_settings import SmsSettings
 
 AT = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 SECRETS = {"API_KEY": "s3cr3t-key", "APP_ID": "app-1", "APP_SECRET": "s3cr3t-app"}

@@ -32,7 +32,7 @@ from patron.engage.channels.web_push import (
     public_push_key,
 )
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.http_channel_settings import WebPushSettings
+from patron.storage.outreach.http_channel_settings import WebPushSettings
 
 AT = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 TEXT = "Hello 李雷\n\nSee the tea (https://shop.example/tea?a=1).\nUnsubscribe (https://p.shop.example/u/TOKEN)\n"

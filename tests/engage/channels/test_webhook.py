@@ -12,9 +12,9 @@ import pytest
 from http_server import Answer, http_server
 from patron.engage.channels.channel import Handover, OutgoingMessage
 from patron.engage.channels.webhook import SECRET_VARIABLE, WebhookChannel, webhook_keys
-from patron.engage.standard_webhooks import is_signed, keys_of, new_secret, signature_headers
+from patron.engage.providers.standard_webhooks import is_signed, keys_of, new_secret, signature_headers
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.http_channel_settings import WebhookSettings
+from patron.storage.outreach.http_channel_settings import WebhookSettings
 
 AT = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 SECRETS = (new_secret(), new_secret())

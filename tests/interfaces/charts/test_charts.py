@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import altair as alt
 import pytest
 
-from patron.answers import report
-from patron.answers.offer_results import Effect
+from patron.answers.insight import report
+from patron.answers.offers.offer_results import Effect
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
 from patron.interfaces.charts.chart import BLUE, NARROW, Chart, svg_of

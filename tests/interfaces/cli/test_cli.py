@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import typer
 
-from patron.answers.prospects import Prospect, Prospects
-from patron.commands.manage_keys import create_key
+from patron.answers.customers.prospects import Prospect, Prospects
+from patron.commands.access.manage_keys import create_key
 from patron.interfaces.cli.app import GROUPS, app
+from patron.interfaces.cli.data.run_commands import parse_time
+from patron.interfaces.cli.data.run_summary import show_run
 from patron.interfaces.cli.render import show_prospects
-from patron.interfaces.cli.run_commands import parse_time
-from patron.interfaces.cli.run_summary import show_run
 from patron.run import run_loop
-from patron.schema.questions import QUESTION_BY_NAME
+from patron.schema.models.questions import QUESTION_BY_NAME
 from patron.storage.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them

@@ -19,7 +19,7 @@ STUCK = "select levenshtein(repeat('ab', 500000), repeat('ba', 500000))"
 STOPPED = "patron: stopped; a command that had not finished can be run again"
 SERVER = """
 import json, os, sys
-import patron.answers.sql_query, patron.commands.doctor, patron.interfaces.cli.render, patron.storage.shop
+import patron.answers.data.sql_query, patron.commands.data.doctor, patron.interfaces.cli.render, patron.storage.shop
 from patron.__main__ import main
 for line in sys.stdin:
     args, out, err = json.loads(line)

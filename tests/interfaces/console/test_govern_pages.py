@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import httpx
 
-from patron.answers.policy_history import policy_text
-from patron.commands.privacy_requests import open_request
-from patron.commands.propose_policy import propose_changes
+from patron.answers.offers.policy_history import policy_text
+from patron.commands.offers.propose_policy import propose_changes
+from patron.commands.privacy.privacy_requests import open_request
 from patron.interfaces.console.screenshots import served
-from patron.schema.access_rights import VISITOR, Actor, Role, rights_of_user
+from patron.schema.access.access_rights import VISITOR, Actor, Role, rights_of_user
 
 MAIL = "zoe.quixotic@example.org"
 OLGA = Actor("Olga (user 0f)", rights_of_user([Role.PRIVACY_OFFICER]), user_id="0f")

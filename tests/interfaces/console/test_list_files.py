@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from itertools import product
 
 import pytest
+from workspace_copies import copy_workspace
 
 from direct_client import DirectClient
-from patron.commands.manage_users import Access, invite
-from patron.govern.audit_entries import AuditQuery, find_entries
-from patron.govern.consent_ledger import Consent, write_consents
+from patron.commands.access.manage_users import Access, invite
+from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.govern.privacy.consent_ledger import Consent, write_consents
 from patron.govern.vault import Vault
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
-from patron.schema.access_rights import Action, Actor, Area, Right, Role
-from patron.storage.last_run import last_run
+from patron.schema.access.access_rights import Action, Actor, Area, Right, Role
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
-from workspace_copies import copy_workspace
 
 NOW = datetime(2017, 9, 1, tzinfo=UTC)
 FORMULA = "=HYPERLINK(1)"

@@ -7,7 +7,7 @@ from patron.interfaces.console import page_preparation
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.application import create_app
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 PREPARED = ("customer_index", "models", "run items", "watch list history", ("cohort sums", "month"))
 

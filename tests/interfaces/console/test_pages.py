@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 from markupsafe import escape
 
-from patron.answers.customer_list import CustomerQuery, find_customers
-from patron.answers.customer_profile import customer_card
-from patron.answers.repeat_purchase import repeat_purchase
+from patron.answers.customers.customer_list import CustomerQuery, find_customers
+from patron.answers.customers.customer_profile import customer_card
+from patron.answers.models.repeat_purchase import repeat_purchase
 from patron.collect.loader import load_events
 from patron.govern.vault import Vault
 from patron.interfaces import http
@@ -27,19 +27,19 @@ from patron.interfaces.charts.chart_sets import repeat_purchase_charts
 from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import EVERYBODY, served
 from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
-from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
 from patron.interfaces.http.error_status import STATUS, status_of
+from patron.interfaces.http.server.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.run import run_loop
 from patron.schema import errors
-from patron.schema.access_rights import Actor, Role, rights_of_user
+from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.tables import IDENTITIES, REPEAT_PURCHASE_MODELS, SHOP_FORECASTS
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.snapshot_cache import reader_of
 from patron.storage.shop import Shop
-from patron.storage.snapshot_cache import reader_of
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 
 @contextmanager

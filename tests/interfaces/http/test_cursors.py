@@ -11,17 +11,17 @@ import sqlalchemy as sa
 from tests.support.direct_client import DirectClient
 from tests.support.workspace_copies import copy_workspace
 
-from patron.answers.customer_list import CustomerQuery, match_customers
-from patron.commands.customer_work import TaskDraft, close_task, create_tasks
-from patron.commands.manage_webhooks import add_webhook
-from patron.commands.privacy_requests import open_request, reject_request
-from patron.commands.save_segment import save_segment
-from patron.govern.consent_ledger import Consent, iso_time, write_consents
+from patron.answers.customers.customer_list import CustomerQuery, match_customers
+from patron.commands.customers.customer_work import TaskDraft, close_task, create_tasks
+from patron.commands.data.manage_webhooks import add_webhook
+from patron.commands.privacy.privacy_requests import open_request, reject_request
+from patron.commands.segments.save_segment import save_segment
+from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.interfaces.http.cursors import Cursor
-from patron.schema.access_rights import Action, Actor, Area, Right
+from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.storage.data.webhooks import WebhookMessage, webhook_endpoints, write_messages
 from patron.storage.shop import Shop
-from patron.storage.store import IMPORTS
-from patron.storage.webhooks import WebhookMessage, webhook_endpoints, write_messages
+from patron.storage.store.store import IMPORTS
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 BY = {"by": "Ada", "now": NOW}

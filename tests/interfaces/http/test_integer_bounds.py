@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from patron.commands.manage_keys import create_key
+from patron.commands.access.manage_keys import create_key
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
-from patron.schema.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 
 INT64 = 2**63
 EVERYTHING = Actor("Ada", rights_of_user(Role, Grant))

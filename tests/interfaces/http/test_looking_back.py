@@ -6,8 +6,8 @@ import pytest
 from tests.conftest import BEFORE, LAST
 
 from direct_client import DirectClient
-from patron.interfaces.http.access_control import LOOKUPS
-from patron.schema.access_rights import Action, Actor, Area, Right
+from patron.interfaces.http.access.access_control import LOOKUPS
+from patron.schema.access.access_rights import Action, Actor, Area, Right
 
 RIGHTS = frozenset(Right(action, area) for action in Action for area in Area)
 ANN = Actor("Ann (user a1)", RIGHTS, user_id="a1", email="ann@example.org")

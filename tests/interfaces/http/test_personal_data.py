@@ -6,17 +6,27 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from known_people import AT, OPAQUE_ID, TEAM, add_known_people
 
 from direct_client import DirectClient
-from known_people import AT, OPAQUE_ID, TEAM, add_known_people
-from patron.answers.decision_ledger import decision_of
-from patron.commands.customer_work import TaskDraft, add_tag, create_tasks, remove_tag
-from patron.commands.save_segment import save_segment
-from patron.govern import audit_log
+from patron.answers.offers.decision_ledger import decision_of
+from patron.commands.customers.customer_work import TaskDraft, add_tag, create_tasks, remove_tag
+from patron.commands.segments.save_segment import save_segment
+from patron.govern.access import audit_log
 from patron.interfaces.report import write_report
-from patron.schema.access_rights import VISITOR, WHOLE_SHOP, Action, Actor, Area, Grant, Right, Role, rights_of_user
-from patron.storage.job_tables import SETUP_STEPS
-from patron.storage.last_run import last_run
+from patron.schema.access.access_rights import (
+    VISITOR,
+    WHOLE_SHOP,
+    Action,
+    Actor,
+    Area,
+    Grant,
+    Right,
+    Role,
+    rights_of_user,
+)
+from patron.storage.runs.job_tables import SETUP_STEPS
+from patron.storage.runs.last_run import last_run
 
 NOBODY = "e" * 32
 EVERYTHING = frozenset(Right(action, area) for action, area in product(Action, Area))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from patron.interfaces.http.application import create_app
-from patron.schema.access_rights import VISITOR
+from patron.schema.access.access_rights import VISITOR
 
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
 

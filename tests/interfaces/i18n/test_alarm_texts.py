@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from patron.answers.model_alarms import ModelAlarm
-from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
+from patron.answers.models.model_alarms import ModelAlarm
+from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.schema.data_sources import DATA_SOURCES
+from patron.schema.data.data_sources import DATA_SOURCES
 
 
 def alarm(kind, subject, part, before, now, *, source=None, level=None, related=()):
@@ -75,7 +75,7 @@ def test_every_alarm_says_what_to_do(locale):
 def rendered(locale, alarms=(), since=None):
     models = SimpleNamespace(alarms=alarms, data_alarms_from=since)
     formats = Formats(locale, "EUR", "UTC")
-    return environment().get_template("_model_alarms.html").render(models=models, t=words(locale), fmt=formats)
+    return environment().get_template("models/_model_alarms.html").render(models=models, t=words(locale), fmt=formats)
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from patron.answers.models import models_of
-from patron.interfaces.console.reason_texts import driver_sentence
+from patron.answers.models.models import models_of
+from patron.interfaces.console.customers.reason_texts import driver_sentence
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import words
-from patron.schema.questions import CHURN
-from patron.storage.last_run import last_run
+from patron.schema.models.questions import CHURN
+from patron.storage.runs.last_run import last_run
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.customer_explanation import CustomerExplanation
+from patron.answers.privacy.customer_explanation import CustomerExplanation
 from patron.decide.eligibility import REASONS
-from patron.interfaces.console.explanation_texts import explanation_sentences
+from patron.interfaces.console.privacy.explanation_texts import explanation_sentences
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words

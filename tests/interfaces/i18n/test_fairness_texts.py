@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from patron.answers.fairness import FairnessResults, GroupResult, GroupThreshold, Mitigation
-from patron.interfaces.console.fairness_texts import fairness_sentences, notes
+from patron.answers.models.fairness import FairnessResults, GroupResult, GroupThreshold, Mitigation
+from patron.interfaces.console.models.fairness_texts import fairness_sentences, notes
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.answers.churn_reasons import HELP_OF_CODE, ChurnReason
-from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
+from patron.answers.models.churn_reasons import HELP_OF_CODE, ChurnReason
+from patron.interfaces.console.customers.reason_texts import help_sentence, reason_sentence
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words

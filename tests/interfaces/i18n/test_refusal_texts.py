@@ -6,37 +6,71 @@ from pathlib import Path
 import pytest
 
 import patron
-from patron.commands.plan_campaign import REASONS_LEFT_OUT
+from patron.commands.outreach.campaigns.plan_campaign import REASONS_LEFT_OUT
 from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, translate
 from patron.interfaces.i18n.translations import words
 from patron.schema import errors
-from patron.schema.segment_fields import FIELDS
-from patron.schema.segment_parser import parse_rule
-from patron.schema.segment_rules import KnownNames
+from patron.segments.segment_fields import FIELDS
+from patron.segments.segment_parser import parse_rule
+from patron.segments.segment_rules import KnownNames
 from patron.service.jobs import LOST
-from patron.storage.campaigns import STEPS
+from patron.storage.outreach.campaigns import STEPS
 
 SOURCES = Path(patron.__file__).parent
-ON_PAGES = ("commands/plan_campaign.py", "commands/campaign_draft.py", "commands/settle_message.py")
-ON_PAGES += (
-    "commands/campaign_policy_terms.py",
-    "storage/segment_definitions.py",
-    "commands/save_tag_segment.py",
-    "commands/try_campaign.py",
+ON_PAGES = (
+    "commands/outreach/campaigns/plan_campaign.py",
+    "commands/outreach/campaigns/campaign_draft.py",
+    "commands/outreach/messages/settle_message.py",
 )
-ON_PAGES += ("commands/message_reach.py", "commands/uploaded_files.py", "commands/column_mapping.py")
-ON_PAGES += ("commands/saved_questions.py", "commands/correct_identity.py", "commands/privacy_requests.py")
-ON_PAGES += ("commands/schedule_runs.py", "commands/measure_journey.py", "engage/message_template.py")
-ON_PAGES += ("engage/html_compilation.py", "answers/questions.py", "answers/query_limits.py", "answers/query_worker.py")
-ON_PAGES += ("answers/periods.py", "answers/identity_preview.py", "answers/privacy_desk.py", "answers/run_history.py")
 ON_PAGES += (
-    "answers/customer_list.py",
-    "answers/experiments.py",
-    "schema/segment_sql.py",
-    "schema/customer_contacts.py",
+    "commands/outreach/campaigns/campaign_policy_terms.py",
+    "storage/segments/segment_definitions.py",
+    "commands/segments/save_tag_segment.py",
+    "commands/outreach/campaigns/try_campaign.py",
 )
-ON_PAGES += ("interfaces/console/customer_actions.py", "interfaces/console/run_pages.py", "storage/past_shop.py")
-ON_PAGES += ("interfaces/http/question_routes.py", "storage/workspace_lock.py", "storage/jobs.py")
+ON_PAGES += (
+    "commands/outreach/messages/message_reach.py",
+    "commands/data/uploaded_files.py",
+    "commands/data/column_mapping.py",
+)
+ON_PAGES += (
+    "commands/insight/saved_questions.py",
+    "commands/customers/correct_identity.py",
+    "commands/privacy/privacy_requests.py",
+)
+ON_PAGES += (
+    "commands/data/schedule_runs.py",
+    "commands/outreach/journeys/measure_journey.py",
+    "engage/templates/message_template.py",
+)
+ON_PAGES += (
+    "engage/templates/html_compilation.py",
+    "answers/insight/questions.py",
+    "answers/data/query_limits.py",
+    "answers/data/query_worker.py",
+)
+ON_PAGES += (
+    "answers/insight/periods.py",
+    "answers/customers/identity_preview.py",
+    "answers/privacy/privacy_desk.py",
+    "answers/data/run_history.py",
+)
+ON_PAGES += (
+    "answers/customers/customer_list.py",
+    "answers/insight/experiments.py",
+    "segments/segment_sql.py",
+    "schema/customers/customer_contacts.py",
+)
+ON_PAGES += (
+    "interfaces/console/customers/customer_actions.py",
+    "interfaces/console/data/run_pages.py",
+    "storage/runs/past_shop.py",
+)
+ON_PAGES += (
+    "interfaces/http/insight/question_routes.py",
+    "storage/workspace/workspace_lock.py",
+    "storage/runs/jobs.py",
+)
 ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.PatronError)}
 CHINESE = words("zh_CN")
 

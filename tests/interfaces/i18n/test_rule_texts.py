@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.commands.journey_examples import EXAMPLES
-from patron.commands.plan_campaign import REASONS_LEFT_OUT
-from patron.commands.plan_journey import NO_HISTORY, NOBODY, NOT_REPLAYED, TOO_FEW
+from patron.commands.outreach.campaigns.plan_campaign import REASONS_LEFT_OUT
+from patron.commands.outreach.journeys.journey_examples import EXAMPLES
+from patron.commands.outreach.journeys.plan_journey import NO_HISTORY, NOBODY, NOT_REPLAYED, TOO_FEW
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.rule_texts import RuleTexts
 from patron.interfaces.i18n.translations import words
-from patron.schema.segment_fields import FIELDS
-from patron.schema.segment_parser import parse_rule
-from patron.schema.segment_rules import rule_content
-from patron.storage.campaigns import STATES, STEPS
+from patron.segments.segment_fields import FIELDS
+from patron.segments.segment_parser import parse_rule
+from patron.segments.segment_rules import rule_content
+from patron.storage.outreach.campaigns import STATES, STEPS
 
 UNITS = {name: one.unit for name, one in FIELDS.items() if one.unit}
 CONDITIONS = [

@@ -7,9 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.survival import CurvePoint, CustomerSurvival, EarlyWarning, LaterHorizon, Survival, SurvivalBacktest
+from patron.answers.models.survival import (
+    CurvePoint,
+    CustomerSurvival,
+    EarlyWarning,
+    LaterHorizon,
+    Survival,
+    SurvivalBacktest,
+)
 from patron.interfaces.charts.churn_charts import survival_curve
-from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
+from patron.interfaces.console.models.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.answers.metrics_by_group import GroupRow
-from patron.answers.models import Models
-from patron.interfaces.console.training_texts import (
+from patron.answers.models.metrics_by_group import GroupRow
+from patron.answers.models.models import Models
+from patron.interfaces.console.models.training_texts import (
     cohort_sentences,
     measured_sentence,
     training_sentence,
@@ -16,7 +16,7 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.schema.tables import ALARM, FIRST, RECENT, TRAINING_REASONS
-from patron.storage.trainings import Training
+from patron.storage.models.trainings import Training
 
 AS_OF = datetime(2024, 3, 5, tzinfo=UTC)
 ENGLISH = (words("en"), Formats("en", "USD", "UTC"))

@@ -6,7 +6,7 @@ import pytest
 
 import patron
 from patron import clickstream
-from patron.answers.segments_overview import STABILITY_LEVELS
+from patron.answers.segments.segments_overview import STABILITY_LEVELS
 from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.collect.validation import problem_message
 from patron.decide.eligibility import OFFER_RULES, REASONS
@@ -18,14 +18,14 @@ from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.recommenders.lists.exclusions import EXCLUSIONS
-from patron.schema.message_states import MESSAGE_REASONS
-from patron.schema.questions import TARGETS
-from patron.schema.reason_codes import REASON_CODES
+from patron.schema.models.questions import TARGETS
+from patron.schema.models.reason_codes import REASON_CODES
+from patron.schema.outreach.message_states import MESSAGE_REASONS
 from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
 from patron.schema.tables import NEED_REASONS, RESPONSE_KINDS
 from patron.service.recommendation_preview import NOT_IN_RUN
-from patron.storage.policy import Policy
-from patron.storage.recommendation_policy import SCENARIOS
+from patron.storage.offers.policy import Policy
+from patron.storage.recommendations.recommendation_policy import SCENARIOS
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.usable_events import Scope

@@ -6,8 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.answers.brief import MOST_LINES, Brief, Change, Exploration, OfferEarnings, OpenQuestion, WrongForecast
-from patron.answers.forecast_ledger import ForecastEntry
+from patron.answers.insight.brief import (
+    MOST_LINES,
+    Brief,
+    Change,
+    Exploration,
+    OfferEarnings,
+    OpenQuestion,
+    WrongForecast,
+)
+from patron.answers.models.forecast_ledger import ForecastEntry
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.brief_sentences import brief_parts

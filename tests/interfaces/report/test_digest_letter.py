@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 
 import pytest
-
 from campaign_shop import with_mail_server
-from digest_readers import finish_last_run, join, subscribe
 from known_people import TEAM, add_known_people
+
+from digest_readers import finish_last_run, join, subscribe
 from mail_server import mail_server
-from patron.commands.manage_users import save_team
-from patron.commands.propose_policy import propose_policy
-from patron.commands.saved_questions import QuestionDraft, pin_question, save_question
-from patron.commands.send_digests import preview_digest, send_digests
+from patron.commands.access.manage_users import save_team
+from patron.commands.insight.saved_questions import QuestionDraft, pin_question, save_question
+from patron.commands.insight.send_digests import preview_digest, send_digests
+from patron.commands.offers.propose_policy import propose_policy
 from patron.interfaces.report.digest import COLUMNS
 from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
-from patron.schema.access_rights import Role
-from patron.storage.digests import digest_deliveries
+from patron.schema.access.access_rights import Role
+from patron.storage.insight.digests import digest_deliveries
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -131,7 +131,7 @@ def test_a_process_that_is_killed_while_it_sends_leaves_no_second_digest(people)
         subscribe(opened, reader, "today", at=now - timedelta(hours=1))
         finish_last_run(opened, now)
         server.at_the_end["eve@example.com"], server.late_seconds = "late", PATIENCE_SECONDS
-        command = [sys.executable, "-m", "patron.interfaces.cli.due_digests", str(opened.folder)]
+        command = [sys.executable, "-m", "patron.interfaces.cli.insight.due_digests", str(opened.folder)]
         process = subprocess.Popen(command)
         until = time.monotonic() + PATIENCE_SECONDS
         digests = []

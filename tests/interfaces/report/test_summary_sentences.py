@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from patron.answers.model_alarms import ModelAlarm
-from patron.answers.models import models
-from patron.answers.offer_results import AssignmentAlarm, Effect
-from patron.answers.overview import overview
+from patron.answers.insight.overview import overview
+from patron.answers.models.model_alarms import ModelAlarm
+from patron.answers.models.models import models
+from patron.answers.offers.offer_results import AssignmentAlarm, Effect
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences

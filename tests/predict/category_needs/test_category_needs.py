@@ -17,12 +17,12 @@ from patron.predict.category_needs.purchases import read_purchases
 from patron.predict.category_needs.ranked_needs import best_first, days_until_due, spend_within
 from patron.predict.learner import FORECAST
 from patron.predict.score_origins import at, known_at_origin
+from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE
 from patron.schema.numbers import float_column
-from patron.schema.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("category_needs")

@@ -20,11 +20,11 @@ from patron.predict.learner import FORECAST, LABEL
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at as at_cutoff
 from patron.predict.score_origins import score_origins
+from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.numbers import float_column
-from patron.schema.questions import CONTRACT_CHURN
 from patron.schema.tables import EVENTS
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts

@@ -17,13 +17,13 @@ from patron.predict.message_response.message_rows import learning_rows, read_rec
 from patron.predict.message_response.messages import messages_query, read_message_types
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.predict.proven_champion import with_proven_champion
-from patron.schema import metrics
+from patron.schema.models import metrics
+from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.numbers import float_column
-from patron.schema.questions import MESSAGE_RESPONSE
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("message_response")

@@ -7,8 +7,8 @@ import pytest
 from patron import predict
 from patron.predict.recommend.affinities import rank_products
 from patron.schema.tables import BY_NAME, PROMOTIONS
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)

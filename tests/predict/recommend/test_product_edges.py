@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from recommending_shop import AS_OF, finish_run, recommending_shop, run_recommendations
 
 from patron.recommenders.content import read_edges
 from patron.run import run_loop
@@ -13,7 +14,6 @@ from patron.schema.tables import RELATED_PRODUCTS
 from patron.service.live_recommendations import LiveRecommendations
 from patron.service.recommendation_answers import RecommendationQuery
 from patron.storage.shop import Shop
-from recommending_shop import AS_OF, finish_run, recommending_shop, run_recommendations
 
 LINES = """product_id,related_id,kind,weight
 p30,p41,complement,1

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pyarrow as pa
 import pytest
+from recommending_shop import AS_OF, order_line, write_products
 
 from patron import decide, predict
 from patron.decide.recommendations import write_recommendations
 from patron.predict.recommend.affinities import rank_products
 from patron.schema.tables import AFFINITIES, CUSTOMERS, INTERACTIONS, ORDER_LINES, PROSPECT_FEATURES, RECOMMENDATIONS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from recommending_shop import AS_OF, order_line, write_products
 
 RUN = Run.at(AS_OF)
 PEOPLE = 400

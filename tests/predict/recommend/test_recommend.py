@@ -9,7 +9,7 @@ from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.library_lists import ItemHazardLists, PopularityLists
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.errors import NotEnoughData
-from patron.schema.questions import RECOMMEND
+from patron.schema.models.questions import RECOMMEND
 from patron.schema.table_definition import violations
 from patron.schema.tables import BACKTESTS
 

@@ -5,15 +5,15 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from recommending_shop import AS_OF
 
 from patron import predict
 from patron.predict.recommend import text_vectors
 from patron.predict.recommend.text_vectors import content_vectors, installed_encoder
 from patron.recommenders.content import ProductVectors
 from patron.schema.tables import TEXT_VECTORS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from recommending_shop import AS_OF
 
 NAMES = ["Red tea cup", "Scarlet mug", "Garden spade", None]
 AXES = np.random.default_rng(0).normal(size=(2, 8))

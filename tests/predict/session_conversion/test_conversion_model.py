@@ -10,16 +10,16 @@ import pytest
 
 from patron import predict, understand
 from patron.clickstream import LEARNERS, ORDER, training_rows
-from patron.commands.simulated_loop import ingest_events
+from patron.commands.data.simulated_loop import ingest_events
 from patron.predict.session_conversion import build_session_conversion
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.predict.session_conversion.session_origins import session_origins, with_customer_numbers
-from patron.schema.questions import SESSION_CONVERSION
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS
+from patron.schema.models.questions import SESSION_CONVERSION
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage import model_registry
-from patron.storage.runs import Run
+from patron.storage.models import model_registry
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 

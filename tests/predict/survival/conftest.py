@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from leaving_shop import CUSTOMERS, order_times, write_shop
 
 

@@ -7,24 +7,24 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-
 from leaving_shop import RUN, order_rows, order_times, table_of, write_shop
-from patron.answers.model_versions import model_detail, model_versions
-from patron.answers.survival import survival
-from patron.commands.forget import forget
-from patron.commands.manage_models import roll_back
-from patron.commands.verify_model import verify_model
+
+from patron.answers.models.model_versions import model_detail, model_versions
+from patron.answers.models.survival import survival
+from patron.commands.models.manage_models import roll_back
+from patron.commands.models.verify_model import verify_model
+from patron.commands.privacy.forget import forget
 from patron.govern.vault import initial_customer_id
-from patron.interfaces.cli.render_models import show_model
+from patron.interfaces.cli.models.render_models import show_model
 from patron.interfaces.i18n.formats import Formats
 from patron.predict.refit import refit
 from patron.predict.survival import build_survival_curves
 from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.storage.last_run import last_run
-from patron.storage.model_registry import manifest
+from patron.storage.models.model_registry import manifest
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 VERSION = f"survival/{RUN.run_id}"
 FORGOTTEN = 3

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-
 from leaving_shop import RUN, write_shop
+
 from patron.predict.survival.landmarks import active_customers, read_landmarks
 
 

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-
 from leaving_shop import CUSTOMERS, HISTORY_DAYS, RUN, START, order_times, write_shop
+
 from patron.predict.survival import build_survival_curves
 from patron.predict.survival.hazard_backtest import backtest_hazards, fit_learner
 from patron.predict.survival.landmarks import FEATURES, read_landmarks
 from patron.predict.survival.survival_curves import expected_days
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json
-from patron.schema.survival import HORIZONS_DAYS
-from patron.storage.runs import Run
+from patron.schema.models.survival import HORIZONS_DAYS
+from patron.storage.runs.runs import Run
 from patron.tabular.hazards import FittedHazards
 
 

@@ -6,7 +6,7 @@ import pytest
 from patron import predict
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
 
 RUN = Run.at(datetime(2024, 6, 1, tzinfo=UTC))

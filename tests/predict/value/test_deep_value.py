@@ -8,8 +8,8 @@ import pytest
 from patron.predict.learner import FORECAST
 from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.deep_value import DeepZeroInflatedLogNormal, FittedDeep
-from patron.schema import metrics
 from patron.schema.errors import MissingExtra
+from patron.schema.models import metrics
 from patron.schema.numbers import float_column
 
 

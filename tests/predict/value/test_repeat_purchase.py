@@ -12,7 +12,7 @@ from patron.predict import READS, WRITES
 from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day
 from patron.schema.table_definition import validated
 from patron.schema.tables import ORDERS
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
-from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

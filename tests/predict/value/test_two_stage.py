@@ -10,7 +10,7 @@ from patron.predict.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.training_matrix import cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
-from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 
 from patron.predict.value.value_at_risk import USUAL_DAYS, build_value_at_risk
 from patron.schema.tables import SCORES
-from patron.storage.last_run import last_run
-from patron.storage.runs import Run
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from patron.predict.value.value_parts import LARGEST_RETURNS_SHARE, PRIOR_ORDERS, build_value_parts
-from patron.storage.runs import Run
+from patron.storage.runs.runs import Run
 
 COSTS = ("returns_cents", "service_cents", "marketing_cents")
 

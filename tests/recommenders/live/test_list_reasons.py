@@ -9,7 +9,7 @@ from patron.recommenders.live.index_tables import IndexTables, build_index
 from patron.recommenders.live.list_maker import ListMaker, ListRequest
 from patron.recommenders.live.list_reasons import Reason
 from patron.recommenders.live.scenarios import Scenario
-from patron.storage.recommendation_policy import RecommendationPolicy
+from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 
 
 @pytest.mark.parametrize(

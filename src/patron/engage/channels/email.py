@@ -34,7 +34,7 @@ from patron.engage.channels.mime import (
 )
 from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.channel_settings import EmailSettings
+from patron.storage.outreach.channel_settings import EmailSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]

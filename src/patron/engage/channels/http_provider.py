@@ -24,11 +24,9 @@ import httpx
 from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
-from patron.engage.message_links import message_links
-from patron.engage.message_template import UNSUBSCRIBE_URL
-from patron.engage.provider_answer import ProviderAnswer, at_path, json_of, read_answer
-from patron.engage.provider_description import ProviderDescription, TokenDescription
-from patron.engage.provider_request import (
+from patron.engage.providers.provider_answer import ProviderAnswer, at_path, json_of, read_answer
+from patron.engage.providers.provider_description import ProviderDescription, TokenDescription
+from patron.engage.providers.provider_request import (
     ProviderRequest,
     Unfit,
     build_request,
@@ -37,8 +35,10 @@ from patron.engage.provider_request import (
     phone_number,
     time_text,
 )
+from patron.engage.templates.message_links import message_links
+from patron.engage.templates.message_template import UNSUBSCRIBE_URL
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.provider_settings import ProviderSettings
+from patron.storage.outreach.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]

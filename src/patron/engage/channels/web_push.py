@@ -33,10 +33,10 @@ from py_vapid import Vapid02, VapidException
 from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, address, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
-from patron.engage.message_links import message_links
-from patron.engage.message_template import UNSUBSCRIBE_URL
+from patron.engage.templates.message_links import message_links
+from patron.engage.templates.message_template import UNSUBSCRIBE_URL
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.http_channel_settings import WebPushSettings
+from patron.storage.outreach.http_channel_settings import WebPushSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from patron.answers.models import Models, Question
-from patron.answers.overview import Overview
-from patron.answers.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
+from patron.answers.insight.overview import Overview
+from patron.answers.models.models import Models, Question
+from patron.answers.models.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
 from patron.clv import FittedParetoNBD
 from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
 from patron.interfaces.charts import (
@@ -20,8 +20,8 @@ from patron.interfaces.charts import (
 from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.cohort import Cohort
-from patron.schema.questions import VALUE
+from patron.schema.customers.cohort import Cohort
+from patron.schema.models.questions import VALUE
 from patron.schema.table_metadata import with_metadata
 
 HORIZON_DAYS = float(VALUE.horizon_days)

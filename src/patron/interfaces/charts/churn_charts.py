@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import altair as alt
 
-from patron.answers.churn_drivers import ChurnDriver, PartialDependence
-from patron.answers.survival import CustomerSurvival
+from patron.answers.models.churn_drivers import ChurnDriver, PartialDependence
+from patron.answers.models.survival import CustomerSurvival
 from patron.interfaces.charts.axes import date_axis, day_of, labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREY, HALF, WIDE, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of

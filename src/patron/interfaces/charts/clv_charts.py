@@ -29,7 +29,7 @@ from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.charts.value_marks import MARK, MARK_ENCODING, value_lines, value_mark
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.cohort import Cohort
+from patron.schema.customers.cohort import Cohort
 from patron.schema.table_metadata import metadata_of
 
 __all__ = [

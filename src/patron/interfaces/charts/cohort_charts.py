@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from patron.answers.payback import Payback
-from patron.answers.retention import OTHER, CohortCell, CohortRow, Retention
+from patron.answers.insight.payback import Payback
+from patron.answers.insight.retention import OTHER, CohortCell, CohortRow, Retention
 from patron.interfaces.charts.chart import BLUE, NARROW, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.heat_map import HeatCell, heat_map

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from patron.answers.models import Drift, ForecastCheck
-from patron.answers.offer_results import Effect
+from patron.answers.models.models import Drift, ForecastCheck
+from patron.answers.offers.offer_results import Effect
 from patron.interfaces.charts.axes import labelled_axis, names_above, nice_ticks, scale
 from patron.interfaces.charts.chart import (
     BLUE,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from patron.answers.offer_experiment import MeasuredRun
-from patron.commands.effect_by_day import DayEffect
+from patron.answers.offers.offer_experiment import MeasuredRun
+from patron.commands.outreach.campaigns.effect_by_day import DayEffect
 from patron.interfaces.charts.chart import BLUE, FAINT, NARROW, WIDE, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of
 from patron.interfaces.charts.value_marks import value_lines

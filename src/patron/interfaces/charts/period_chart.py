@@ -2,8 +2,8 @@
 
 import altair as alt
 
-from patron.answers.period_figures import Course
-from patron.answers.revenue import Window
+from patron.answers.insight.period_figures import Course
+from patron.answers.insight.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREY, WIDE, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import altair as alt
 
-from patron.answers.query_worker import Cell, QuestionResult, ResultColumn
+from patron.answers.data.query_worker import Cell, QuestionResult, ResultColumn
 from patron.interfaces.charts.axes import date_axis, day_of, labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import (
     BLUE,

@@ -8,7 +8,7 @@ from patron.interfaces.charts.heat_map import HeatCell, heat_map
 from patron.interfaces.charts.value_marks import row_mark
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.cohort import Cohort
+from patron.schema.customers.cohort import Cohort
 
 
 def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Chart:

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import altair as alt
 
-from patron.answers.customer_profile import MonthlySpend
-from patron.answers.revenue import Window
+from patron.answers.customers.customer_profile import MonthlySpend
+from patron.answers.insight.revenue import Window
 from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
+from patron.answers.segments.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.charts.chart_data import chart_of

@@ -6,32 +6,22 @@ from typing import Annotated, Any
 import typer
 
 from patron import __version__
-from patron.interfaces.cli import (
+from patron.interfaces.cli import output
+from patron.interfaces.cli.access import audit_commands, key_commands, user_commands
+from patron.interfaces.cli.customers import identity_commands, task_commands
+from patron.interfaces.cli.data import data_commands, operate_commands, run_commands, start_commands, webhook_commands
+from patron.interfaces.cli.insight import digest_commands, result_commands
+from patron.interfaces.cli.models import compare_commands, model_commands
+from patron.interfaces.cli.offers import decision_commands, policy_commands
+from patron.interfaces.cli.outreach import (
     audience_commands,
-    audit_commands,
     campaign_commands,
     channel_commands,
-    compare_commands,
-    data_commands,
-    decision_commands,
-    digest_commands,
-    identity_commands,
     journey_advance_commands,
-    key_commands,
-    model_commands,
-    operate_commands,
-    output,
-    policy_commands,
-    privacy_commands,
-    recommend_commands,
-    result_commands,
-    run_commands,
-    segment_commands,
-    start_commands,
-    task_commands,
-    user_commands,
-    webhook_commands,
 )
+from patron.interfaces.cli.privacy import privacy_commands
+from patron.interfaces.cli.recommendations import recommend_commands
+from patron.interfaces.cli.segments import segment_commands
 
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,

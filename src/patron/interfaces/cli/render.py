@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from patron.answers.backtest_results import backtest
-from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
-from patron.answers.overview import overview
-from patron.answers.prospects import Prospects
-from patron.answers.sql_query import TableInfo
-from patron.commands.demo import Demo
-from patron.commands.export_scores import ScoresExport, ShopTotal
-from patron.commands.findings import Finding
-from patron.commands.trace import Trace
+from patron.answers.customers.prospects import Prospects
+from patron.answers.data.sql_query import TableInfo
+from patron.answers.insight.overview import overview
+from patron.answers.models.backtest_results import backtest
+from patron.answers.models.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
+from patron.commands.data.demo import Demo
+from patron.commands.data.findings import Finding
+from patron.commands.data.trace import Trace
+from patron.commands.models.export_scores import ScoresExport, ShopTotal
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words

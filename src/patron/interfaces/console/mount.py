@@ -10,49 +10,52 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from patron.interfaces.console import (
+from patron.interfaces.console import styleguide_pages
+from patron.interfaces.console.access import (
     account_pages,
     audit_pages,
-    campaign_form_pages,
-    campaign_pages,
-    channel_settings_pages,
+    key_pages,
+    passkey_pages,
+    sign_in_pages,
+    single_sign_on_pages,
+    user_pages,
+)
+from patron.interfaces.console.customers import (
     customer_actions,
     customer_card_pages,
     customer_identity_pages,
     customer_pages,
-    data_pages,
-    decision_pages,
+    reveal_pages,
+    task_effect_pages,
+    task_pages,
+    watch_list_pages,
+)
+from patron.interfaces.console.data import data_pages, run_pages, webhook_pages
+from patron.interfaces.console.insight import (
     digest_pages,
     experiment_pages,
     explore_pages,
+    overview_pages,
+    retention_pages,
+    today_pages,
+)
+from patron.interfaces.console.models import model_pages
+from patron.interfaces.console.navigation import listed_pages, open_groups
+from patron.interfaces.console.offers import decision_pages, policy_pages
+from patron.interfaces.console.outreach import (
+    campaign_form_pages,
+    campaign_pages,
+    channel_settings_pages,
     journey_form_pages,
     journey_pages,
-    key_pages,
-    model_pages,
-    overview_pages,
-    passkey_pages,
-    policy_pages,
-    privacy_pages,
-    recommendation_pages,
-    retention_pages,
-    reveal_pages,
-    run_pages,
-    segment_pages,
-    sign_in_pages,
-    single_sign_on_pages,
-    styleguide_pages,
-    task_effect_pages,
-    task_pages,
-    today_pages,
-    user_pages,
-    watch_list_pages,
-    webhook_pages,
 )
-from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.page_preparation import prepare_each_run
+from patron.interfaces.console.privacy import privacy_pages
+from patron.interfaces.console.recommendations import recommendation_pages
+from patron.interfaces.console.segments import segment_pages
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
-from patron.schema.access_rights import VISITOR
+from patron.schema.access.access_rights import VISITOR
 
 CUSTOMER_PAGES = (customer_pages, customer_actions, customer_identity_pages, reveal_pages, customer_card_pages)
 CAMPAIGN_PAGES = (campaign_form_pages, campaign_pages, journey_form_pages, journey_pages)

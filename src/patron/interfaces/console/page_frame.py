@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from patron.answers.run_history import run_choices
+from patron.answers.data.run_history import run_choices
 from patron.interfaces.console.as_of_addresses import page_as_of
 from patron.interfaces.console.navigation import of_run, open_groups
 from patron.interfaces.console.templating import environment
@@ -19,8 +19,8 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.errors import NoRunYet, PatronError, ReadOnlyPast
-from patron.storage.past_shop import PastShop
-from patron.storage.snapshot import Past
+from patron.storage.runs.past_shop import PastShop
+from patron.storage.runs.snapshot import Past
 
 COOKIE, THEME_COOKIE = "lang", "theme"
 THEMES = ("system", "light", "dark")

@@ -5,16 +5,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from patron.answers.watch_list import watch_list_history
-from patron.commands.customer_contacts import prepare_contacts
+from patron.answers.customers.watch_list import watch_list_history
+from patron.commands.customers.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
-from patron.interfaces.console.overview_pages import opening_charts
+from patron.interfaces.console.insight.overview_pages import opening_charts
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.retention_view import retention_of
-from patron.interfaces.http.work_routes import run_items_of
+from patron.interfaces.http.insight.retention_view import retention_of
+from patron.interfaces.http.insight.work_routes import run_items_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import PatronError
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 
 LOG = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access_control import GuardedRoute, needs_sign_in
+from patron.interfaces.http.access.access_control import GuardedRoute, needs_sign_in
 
 router = APIRouter(route_class=GuardedRoute)
 

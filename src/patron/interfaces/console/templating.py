@@ -10,31 +10,31 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from patron.answers.forecast_ledger import INTERVAL_SHARE
-from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
+from patron.answers.models.forecast_ledger import INTERVAL_SHARE
+from patron.answers.models.models import BASELINES, MONEY_METRICS, SHARE_METRICS, UNITS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
-from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
-from patron.interfaces.console.audit_texts import action_name, audit_options, bare_actor, detail_rows
-from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
-from patron.interfaces.console.model_cards import card_rows
-from patron.interfaces.console.policy_page_texts import (
+from patron.interfaces.console.access.audit_texts import action_name, audit_options, bare_actor, detail_rows
+from patron.interfaces.console.customers.reason_texts import driver_sentence, help_sentence, reason_sentence
+from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sentence
+from patron.interfaces.console.models.missing_forecast_texts import missing_sentences, missing_short
+from patron.interfaces.console.models.model_cards import card_rows
+from patron.interfaces.console.models.survival_texts import later_sentences, verdict_sentence, warning_sentence
+from patron.interfaces.console.models.training_texts import cohort_sentences, measured_sentence, training_sentence
+from patron.interfaces.console.offers.policy_page_texts import (
     offer_rules,
     offer_terms,
     policy_choices,
     preview_rows,
     preview_time,
 )
-from patron.interfaces.console.privacy_texts import code_options, data_class, erased_place, purpose_name
-from patron.interfaces.console.reason_texts import driver_sentence, help_sentence, reason_sentence
-from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
-from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
+from patron.interfaces.console.privacy.privacy_texts import code_options, data_class, erased_place, purpose_name
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
 from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text
 from patron.interfaces.i18n.translations import Words
-from patron.schema.customer_contacts import REVEAL_REASONS
-from patron.schema.questions import (
+from patron.schema.customers.customer_contacts import REVEAL_REASONS
+from patron.schema.models.questions import (
     FEWEST_ENDED_CONTRACTS,
     FEWEST_LOST_CONTRACTS,
     FEWEST_MESSAGES,

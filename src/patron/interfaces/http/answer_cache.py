@@ -7,16 +7,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from patron.answers.brief import Brief, brief
-from patron.answers.customer_index import CustomerIndex, customer_index
-from patron.answers.data_quality import DataQuality, data_quality
-from patron.answers.models import Models, models, with_decisions
-from patron.answers.overview import Overview, overview
-from patron.answers.period_figures import PeriodFigures, period_figures
-from patron.answers.periods import PeriodQuery
-from patron.answers.watch_list import watch_list
+from patron.answers.customers.customer_index import CustomerIndex, customer_index
+from patron.answers.customers.watch_list import watch_list
+from patron.answers.data.data_quality import DataQuality, data_quality
+from patron.answers.insight.brief import Brief, brief
+from patron.answers.insight.overview import Overview, overview
+from patron.answers.insight.period_figures import PeriodFigures, period_figures
+from patron.answers.insight.periods import PeriodQuery
+from patron.answers.models.models import Models, models, with_decisions
 from patron.service.visible_customers import VisibleCustomers
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 Answer = TypeVar("Answer")

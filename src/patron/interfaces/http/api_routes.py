@@ -7,20 +7,26 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
-from patron.answers.brief import Brief
-from patron.answers.data_quality import DataQuality
-from patron.answers.ingestion_status import IngestionStatus
-from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
-from patron.answers.models import Models
-from patron.answers.overview import Overview
-from patron.interfaces.http.access_control import GuardedRoute, needs, needs_nothing, needs_sign_in, of_whole_shop
+from patron.answers.data.data_quality import DataQuality
+from patron.answers.data.ingestion_status import IngestionStatus
+from patron.answers.data.ingestion_status import ingestion_status as status_of_ingestion
+from patron.answers.insight.brief import Brief
+from patron.answers.insight.overview import Overview
+from patron.answers.models.models import Models
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    needs,
+    needs_nothing,
+    needs_sign_in,
+    of_whole_shop,
+)
+from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.answer_cache import Answers
-from patron.interfaces.http.customer_scope import visible_of
-from patron.interfaces.http.health import Health
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.prometheus import metrics_text
-from patron.schema.access_rights import Action, Area
-from patron.schema.collector_state import CollectorState
+from patron.interfaces.http.server.health import Health
+from patron.interfaces.http.server.prometheus import metrics_text
+from patron.schema.access.access_rights import Action, Area
+from patron.schema.data.collector_state import CollectorState
 from patron.service.customer_lookup import CustomerLookup, lookup_customer
 
 

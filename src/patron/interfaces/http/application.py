@@ -9,42 +9,29 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
-from patron.commands.sign_in_limits import SignInLimits
+from patron.commands.access.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
-from patron.interfaces.http import (
-    audit_routes,
-    campaign_routes,
-    contact_routes,
-    customer_routes,
-    decision_routes,
-    digest_routes,
-    experiment_routes,
-    explanation_routes,
-    journey_routes,
-    key_routes,
-    ledger_routes,
-    policy_routes,
-    privacy_desk_routes,
-    privacy_routes,
-    question_routes,
-    receipt_routes,
-    recommendation_routes,
-    retention_routes,
-    score_routes,
-    segment_routes,
-    task_routes,
-    unsubscribe_routes,
-    user_routes,
-    webhook_routes,
-    work_routes,
-)
+from patron.interfaces.http.access import audit_routes, key_routes, user_routes
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.as_of_switch import AsOfSwitch
+from patron.interfaces.http.customers import contact_routes, customer_routes, task_routes
+from patron.interfaces.http.data import webhook_routes
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.health import HealthCheck
-from patron.interfaces.http.openapi_document import openapi_document
+from patron.interfaces.http.insight import (
+    digest_routes,
+    experiment_routes,
+    question_routes,
+    retention_routes,
+    work_routes,
+)
+from patron.interfaces.http.models import ledger_routes, score_routes
+from patron.interfaces.http.offers import decision_routes, policy_routes
+from patron.interfaces.http.openapi.openapi_document import openapi_document
+from patron.interfaces.http.outreach import campaign_routes, journey_routes, receipt_routes, unsubscribe_routes
+from patron.interfaces.http.privacy import explanation_routes, privacy_desk_routes, privacy_routes
+from patron.interfaces.http.recommendations import recommendation_routes
 from patron.interfaces.http.refusals import (
     is_for_programs,
     refusal,
@@ -52,8 +39,10 @@ from patron.interfaces.http.refusals import (
     refuse_invalid,
     refuse_unfinished,
 )
-from patron.interfaces.http.security_headers import protect
-from patron.schema.access_rights import Actor
+from patron.interfaces.http.segments import segment_routes
+from patron.interfaces.http.server.health import HealthCheck
+from patron.interfaces.http.server.security_headers import protect
+from patron.schema.access.access_rights import Actor
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
 from patron.service.live_recommendations import LiveRecommendations

@@ -18,12 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patron.interfaces.console.as_of_addresses import PARAMETER, with_as_of
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access_control import is_open
+from patron.interfaces.http.access.access_control import is_open
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.errors import PatronError
-from patron.storage.past_shop import PastShop, past_shop
+from patron.storage.runs.past_shop import PastShop, past_shop
 from patron.storage.shop import Shop
 
 MOST_PAST = 2

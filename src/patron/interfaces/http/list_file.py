@@ -10,10 +10,10 @@ import pyarrow as pa
 from fastapi import Request
 from fastapi.responses import Response
 
-from patron.commands.record_list_export import record_list_export
-from patron.interfaces.http.access_control import actor_of, step_actor_of
+from patron.commands.access.record_list_export import record_list_export
+from patron.interfaces.http.access.access_control import actor_of, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
-from patron.schema.access_rights import Action, Area, Right
+from patron.schema.access.access_rights import Action, Area, Right
 
 CENTS = "_cents"
 SEPARATOR = ", "

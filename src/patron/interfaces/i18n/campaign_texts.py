@@ -9,7 +9,7 @@ from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.rule_texts import Change, changed_lines
 from patron.interfaces.i18n.translations import Words
-from patron.storage.topic_policy import Topic
+from patron.storage.outreach.topic_policy import Topic
 
 Row = tuple[str, str]
 """Name of a setting, and its text."""

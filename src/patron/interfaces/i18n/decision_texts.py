@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from patron.answers.decision_ledger import DecisionDetail
+from patron.answers.offers.decision_ledger import DecisionDetail
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 

@@ -8,7 +8,7 @@ from typing import Any
 from patron.interfaces.i18n.campaign_texts import CampaignTexts, Row, changed_rows
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts, changed_lines
-from patron.storage.journey_file import Branch, Journey, JourneyStep, Send, Wait, WaitFor
+from patron.storage.outreach.journey_file import Branch, Journey, JourneyStep, Send, Wait, WaitFor
 
 UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 

@@ -1,6 +1,6 @@
 """Facts about personas in words: what is usual in a persona, next to the shop's usual."""
 
-from patron.answers.segments_overview import PersonaTrait
+from patron.answers.segments.segments_overview import PersonaTrait
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.storage.offer_policy import Offer
-from patron.storage.policy import Policy
-from patron.storage.policy_changes import PolicyChange
-from patron.storage.task_policy import TaskPolicy
+from patron.storage.customers.task_policy import TaskPolicy
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.offers.policy import Policy
+from patron.storage.offers.policy_changes import PolicyChange
 
 CENTS = ("contact_cost_cents", "cost_per_order_cents", "task_cost_cents")
 MONEY = ("amount", "amount_off", "least_order", "least_value", "approval_free_below")

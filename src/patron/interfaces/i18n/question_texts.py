@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from patron.answers.query_worker import Cell, ResultColumn
+from patron.answers.data.query_worker import Cell, ResultColumn
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.guided_question import AGGREGATES, BUCKETS
+from patron.schema.insight.guided_question import AGGREGATES, BUCKETS
 
 FAMILIES = {"lifecycle_stage": "stage", "stage": "stage", "buyers": "buyers", "kind": "kind"}
 """Texts of codes, by column."""

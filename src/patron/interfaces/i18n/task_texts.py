@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from patron.answers.task_effects import ALL, MARGIN, UNKNOWN, TaskPart
-from patron.answers.task_suggestions import TaskSuggestion
+from patron.answers.customers.task_effects import ALL, MARGIN, UNKNOWN, TaskPart
+from patron.answers.customers.task_suggestions import TaskSuggestion
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.policy_texts import value_text
 from patron.interfaces.i18n.translations import Words

@@ -1,6 +1,6 @@
 """Letters to users: an invitation, and links for a new password and for the digest, in the reader's language."""
 
-from patron.commands.user_mail import Compose, User, UserMail
+from patron.commands.access.user_mail import Compose, User, UserMail
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.storage.shop import Shop
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from patron.answers import report as facts
+from patron.answers.insight import report as facts
 from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.console.templating import STATIC, environment
 from patron.interfaces.i18n import LOCALES

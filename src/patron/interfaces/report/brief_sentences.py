@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patron.answers.brief import DECISIONS_PAGE, MOST_LINES, Brief, Change, OfferEarnings, OpenQuestion, WrongForecast
+from patron.answers.insight.brief import (
+    DECISIONS_PAGE,
+    MOST_LINES,
+    Brief,
+    Change,
+    OfferEarnings,
+    OpenQuestion,
+    WrongForecast,
+)
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.questions import QUESTION_BY_NAME
+from patron.schema.models.questions import QUESTION_BY_NAME
 
 
 @dataclass(frozen=True)

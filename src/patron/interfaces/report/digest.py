@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from patron.answers.brief import Brief
-from patron.answers.query_worker import Cell, QuestionResult
-from patron.answers.questions import QuestionInfo, list_questions
-from patron.answers.today import RunItems, TodayItem, today
-from patron.interfaces.console.today_texts import today_sentence
+from patron.answers.data.query_worker import Cell, QuestionResult
+from patron.answers.insight.brief import Brief
+from patron.answers.insight.questions import QuestionInfo, list_questions
+from patron.answers.insight.today import RunItems, TodayItem, today
+from patron.interfaces.console.insight.today_texts import today_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name
 from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import brief_parts
-from patron.schema.access_rights import Actor
-from patron.schema.digest import DigestPart
+from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadQuery
+from patron.schema.insight.digest import DigestPart
 from patron.service.visible_customers import visible_customers
 from patron.storage.shop import Shop
 

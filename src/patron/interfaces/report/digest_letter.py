@@ -5,18 +5,18 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache, partial
 
-from patron.answers.brief import brief
-from patron.answers.query_worker import QueryWorkers, QuestionResult
-from patron.answers.questions import TILE_SECONDS, run_question
-from patron.answers.today import run_items
-from patron.commands.send_digests import ComposeDigest, DigestReader
-from patron.commands.user_mail import UserMail
+from patron.answers.data.query_worker import QueryWorkers, QuestionResult
+from patron.answers.insight.brief import brief
+from patron.answers.insight.questions import TILE_SECONDS, run_question
+from patron.answers.insight.today import run_items
+from patron.commands.access.user_mail import UserMail
+from patron.commands.insight.send_digests import ComposeDigest, DigestReader
 from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, DigestTable, digest_sections
 from patron.schema.errors import BadQuery
-from patron.storage.last_run import last_run
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 PAGE = "/account/digest"
@@ -76,7 +76,7 @@ def _compose_letter(facts: DigestFacts, reader: DigestReader, now: datetime) -> 
     address, subject = shop.settings.access.console_address, digest_subject(shop, texts, formats)
     ways = {"settings": address + PAGE, "end": address + reader.path}
     values = {"t": texts, "subject": subject, "sections": sections, "address": address, **ways}
-    html = environment().get_template("digest_mail.html").render(values)
+    html = environment().get_template("insight/digest_mail.html").render(values)
     return UserMail(subject, _text(subject, sections, texts, address, **ways), html, ways["end"])
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from patron.answers.models import Models
-from patron.answers.offer_results import Effect
-from patron.answers.overview import Overview
-from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
-from patron.interfaces.console.fairness_texts import fairness_sentences
-from patron.interfaces.console.missing_forecast_texts import missing_sentences
-from patron.interfaces.console.training_texts import training_summary
+from patron.answers.insight.overview import Overview
+from patron.answers.models.models import Models
+from patron.answers.offers.offer_results import Effect
+from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sentence
+from patron.interfaces.console.models.fairness_texts import fairness_sentences
+from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
+from patron.interfaces.console.models.training_texts import training_summary
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.questions import CHURN
-from patron.schema.refunds import LaterRefunds
+from patron.schema.data.refunds import LaterRefunds
+from patron.schema.models.questions import CHURN
 
 SAME_SHARE = 0.005
 """Changes smaller than this count as no change."""

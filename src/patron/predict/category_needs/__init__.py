@@ -15,7 +15,7 @@ from patron.predict.category_needs.category_rules import (
 from patron.predict.category_needs.category_spend import BoostedSpend, WeightedRates
 from patron.predict.classifiers import BoostedChance, Logistic
 from patron.predict.learner import Learner
-from patron.schema.questions import CATEGORY_PURCHASE, CATEGORY_SPEND
+from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {
     CATEGORY_PURCHASE.name: (

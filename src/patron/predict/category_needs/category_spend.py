@@ -15,7 +15,7 @@ from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.metrics import WINSOR_SHARE
+from patron.schema.models.metrics import WINSOR_SHARE
 from patron.schema.numbers import Numbers, float_column
 
 SAVED = "spend.json"

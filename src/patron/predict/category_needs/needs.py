@@ -23,8 +23,7 @@ from patron.predict.part_result import PartResult
 from patron.predict.score_origins import score_origins
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import float_column
-from patron.schema.questions import (
+from patron.schema.models.questions import (
     CATEGORY_PURCHASE,
     CATEGORY_SPEND,
     DAYS_BEFORE_FORECAST,
@@ -32,8 +31,9 @@ from patron.schema.questions import (
     VALUE,
     CategoryQuestion,
 )
+from patron.schema.numbers import float_column
 from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 MOST_PAST_CUTOFFS = 9

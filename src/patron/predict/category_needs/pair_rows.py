@@ -12,8 +12,8 @@ from patron.predict.category_needs.purchases import DatedAmounts, Integers, Purc
 from patron.predict.category_needs.rhythm import MOST_WINDOWS, WINDOW_DAYS, Rhythm, totals
 from patron.predict.learner import LABEL
 from patron.predict.sampling import IS_DOUBLE, LARGEST_KEY, SAMPLE_KEY, keys_of_facts
+from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, CategoryQuestion
 from patron.schema.numbers import Numbers
-from patron.schema.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, CategoryQuestion
 from patron.schema.table_definition import TIME
 
 POPULAR_OTHERS = 5

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from patron.predict.sampling import FACTS, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 HISTORY_DAYS = 1_095
 """Older purchases say little about the next one, and are not read."""

@@ -4,7 +4,7 @@ from patron.predict.averaged_chance import AveragedChance
 from patron.predict.baselines import Mean, RecencyOnly
 from patron.predict.classifiers import BoostedChance, Logistic, RfmLogistic
 from patron.predict.order_chance import OrderChance
-from patron.schema.questions import CHURN
+from patron.schema.models.questions import CHURN
 
 MEMBERS = (Logistic(), BoostedChance(), RfmLogistic(), OrderChance(CHURN.horizon_days, is_of_none=True))
 LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, AveragedChance(MEMBERS))

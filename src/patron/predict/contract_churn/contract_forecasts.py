@@ -15,10 +15,10 @@ from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at, score_origins
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import CONTRACT_CHURN, FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS
 from patron.schema.numbers import float_column
-from patron.schema.questions import CONTRACT_CHURN, FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS
 from patron.schema.tables import BACKTESTS, CONTRACT_FORECASTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 TABLES = ("contracts", "features", "orders")

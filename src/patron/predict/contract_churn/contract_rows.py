@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
-from patron.schema.questions import CONTRACT_CHURN
+from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 SECONDS_A_DAY = 86_400
 MOST_ROWS = 20_000

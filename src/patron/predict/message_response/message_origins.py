@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY
 from patron.predict.learner import FORECAST, LABEL, Fitted
 from patron.predict.sampling import keys_of
-from patron.schema import metrics
-from patron.schema.metrics import Metric
+from patron.schema.models import metrics
+from patron.schema.models.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 

@@ -12,7 +12,7 @@ from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 MOST_ROWS = 12_000
 """Messages that are learned from and evaluated; of more, those of a sample of customers. It bounds time."""

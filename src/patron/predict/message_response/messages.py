@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from patron.schema.questions import MESSAGE_RESPONSE
+from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.tables import RESPONSE_KINDS
 from patron.storage.engine import literal, timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 HISTORY_DAYS = 730
 """Older messages are neither learned from nor counted."""

@@ -26,10 +26,10 @@ from patron.predict.part_result import PartResult
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
 from patron.schema.numbers import float_column
-from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
 from patron.schema.tables import BACKTESTS, RESPONSE_FORECASTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 MOST_TYPES = 5

@@ -5,7 +5,7 @@ from patron.predict.baselines import Mean, RecencyOnly
 from patron.predict.classifiers import BoostedChance, Logistic, RfmLogistic
 from patron.predict.learner import Learner
 from patron.predict.order_chance import OrderChance
-from patron.schema.questions import PURCHASE, PURCHASE_7_DAYS, Question
+from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS, Question
 
 
 def learners_of(question: Question) -> tuple[Learner, ...]:

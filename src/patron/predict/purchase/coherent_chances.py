@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
 
 SHORTER_FIRST = (PURCHASE_7_DAYS.name, PURCHASE.name, CHURN.name)
 

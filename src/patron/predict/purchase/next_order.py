@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict.purchase.coherent_chances import order_chance
+from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
 from patron.schema.numbers import Numbers
-from patron.schema.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
 from patron.schema.tables import NEXT_ORDERS
-from patron.storage.missing_forecasts import is_answered
-from patron.storage.stage_view import StageView
+from patron.storage.models.missing_forecasts import is_answered
+from patron.storage.runs.stage_view import StageView
 
 QUANTILES = {"low_days": 0.1, "median_days": 0.5, "high_days": 0.9}
 LEAST_SURVIVAL = 1e-12

@@ -20,13 +20,13 @@ from patron.predict.recommend.purchase_history import PurchaseHistory, promotion
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import related_products, strongest_causes
 from patron.predict.retraining import plan_training
-from patron.schema.questions import RECOMMEND
+from patron.schema.models.questions import RECOMMEND
 from patron.schema.table_definition import TIME
 from patron.schema.tables import AFFINITIES, BACKTESTS, RELATED_PRODUCTS
-from patron.storage import model_registry
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import Training
+from patron.storage.models import model_registry
+from patron.storage.models.trainings import Training
+from patron.storage.runs.stage_view import StageView
 
 LEAST_HISTORY_DAYS = 56
 FEATURE_VERSION = "none"

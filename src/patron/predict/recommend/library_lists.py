@@ -16,11 +16,11 @@ from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.list_facts import list_facts
 from patron.predict.recommend.list_probabilities import ListProbabilities, places_by_kind
 from patron.predict.recommend.purchase_history import PurchaseHistory
-from patron.recommenders.learned_ranking import FittedRanking
+from patron.recommenders.combined.learned_ranking import FittedRanking
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json
 from patron.schema.numbers import float_column
-from patron.storage.model_registry import ERASED
+from patron.storage.models.model_registry import ERASED
 
 PRODUCTS_FILE, SETTINGS_FILE, RECOMMENDER = "products.json", "settings.json", "recommender"
 DAY_SECONDS = 86_400.0

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.recommend.codes import Codes, encoded, numbers_of
-from patron.recommenders.group_popularity import GroupPopularity
+from patron.recommenders.popularity.group_popularity import GroupPopularity
 from patron.schema.numbers import Numbers
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 POPULAR_DAYS = 28
 """Purchases within so many days count."""

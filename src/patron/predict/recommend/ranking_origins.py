@@ -13,7 +13,7 @@ from patron.predict.learner import Fitted
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
 from patron.predict.recommend.list_probabilities import ListedPairs, places_by_kind
 from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory
-from patron.schema.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
+from patron.schema.models.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
 from patron.schema.numbers import Numbers, float_column
 
 TOP = 10

@@ -20,7 +20,7 @@ from patron.recommenders.live.index_tables import ALIKE, FOLLOWS, NEVER, SUBSTIT
 from patron.schema.numbers import Numbers
 from patron.schema.tables import RELATED_PRODUCTS
 from patron.storage.engine import sql_list, timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 ORDERS_DAYS, VISITS_DAYS = 180, 90
 """How far back orders and visits count, days."""

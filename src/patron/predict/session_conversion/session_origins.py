@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.learner import FORECAST, LABEL, Fitted
-from patron.schema.metrics import Metric
+from patron.schema.models.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
 
 SECONDS_A_DAY = 86_400

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.predict.survival.landmarks import customer_keys
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.models.questions import CHURN, label_query, label_windows
+from patron.schema.models.survival import PAUSE_DAYS
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, label_query, label_windows
-from patron.schema.survival import PAUSE_DAYS
 from patron.schema.tables import EARLY_WARNINGS
 from patron.schema.tables.survival_tables import WARNING_RULES
-from patron.storage.stage_view import StageView
-from patron.storage.trainings import measured_rows
+from patron.storage.models.trainings import measured_rows
+from patron.storage.runs.stage_view import StageView
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
 """Shares of customers and cutoffs that a rule picks."""

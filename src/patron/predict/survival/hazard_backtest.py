@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from patron.predict.survival.landmarks import FEATURES, Landmarks
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.schema.numbers import float_column
-from patron.schema.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.tabular.hazards import (
     FittedHazards,
     HazardEvaluation,

@@ -9,11 +9,11 @@ from patron.predict.backtest import ALL
 from patron.predict.model_card import card_text
 from patron.predict.survival.hazard_backtest import LEARNERS, LIFE_TABLE, fit_learner
 from patron.predict.survival.landmarks import FEATURES, Landmarks
-from patron.schema.survival import PAUSE_DAYS, PERIOD_DAYS, SURVIVAL
+from patron.schema.models.survival import PAUSE_DAYS, PERIOD_DAYS, SURVIVAL
 from patron.schema.tables import SURVIVAL_BACKTESTS
-from patron.storage import model_registry
-from patron.storage.model_registry import Manifest
-from patron.storage.stage_view import StageView
+from patron.storage.models import model_registry
+from patron.storage.models.model_registry import Manifest
+from patron.storage.runs.stage_view import StageView
 from patron.tabular.hazards import FittedHazards
 
 IDENTITY = ("key", "back", "periods", "left")

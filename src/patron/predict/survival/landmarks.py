@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.sampling import FACTS, NUMBERS, OF_CUSTOMERS, keys_of_facts
+from patron.schema.models.questions import DAYS_BEFORE_FORECAST
+from patron.schema.models.survival import HORIZONS_DAYS, PAUSE_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.schema.numbers import float_column
-from patron.schema.questions import DAYS_BEFORE_FORECAST
-from patron.schema.survival import HORIZONS_DAYS, PAUSE_DAYS, PAUSE_PERIODS, PERIOD_DAYS
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 MOST_CUSTOMERS = 20_000
 """Customers who are learned from and evaluated; of more, those with the lowest keys. All active ones get a curve."""

@@ -15,12 +15,12 @@ from patron.predict.survival.hazard_backtest import HazardBacktest, backtest_haz
 from patron.predict.survival.kept_hazards import fit_to_run, keep_hazards, seed_of
 from patron.predict.survival.landmarks import active_customers, first_order_at, read_landmarks
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import CHURN
+from patron.schema.models.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS, forecast_from
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN
-from patron.schema.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS, forecast_from
 from patron.schema.tables import SURVIVAL_BACKTESTS, SURVIVAL_CURVES
-from patron.storage.missing_forecasts import is_answered
-from patron.storage.stage_view import StageView
+from patron.storage.models.missing_forecasts import is_answered
+from patron.storage.runs.stage_view import StageView
 from patron.tabular.hazards import FittedHazards
 
 log = logging.getLogger(__name__)

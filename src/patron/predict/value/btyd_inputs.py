@@ -15,9 +15,9 @@ from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT
 from patron.predict.value.season import SEASON, Season
 from patron.schema.errors import NotEnoughData
-from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import VALUE
 
 VALUE_DAYS = float(VALUE.horizon_days)
 FEWEST_DAYS = 14

@@ -18,10 +18,10 @@ from patron.clv import FittedParetoNBD, ParetoNBD, rfm
 from patron.clv.diagnostics import tracking
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS
 from patron.predict.value.btyd_inputs import FEWEST_DAYS
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers
-from patron.schema.questions import VALUE
 from patron.schema.tables import REPEAT_PURCHASE, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_WEEKS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 UNIT = "D"
 HORIZON = float(VALUE.horizon_days)

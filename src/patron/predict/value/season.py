@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from patron.clv import Calendar, SeasonalParetoNBD
 from patron.clv.covariate_calendar import at_orders_column
-from patron.schema.month_columns import MONTHS
+from patron.schema.models.month_columns import MONTHS
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers
-from patron.schema.questions import VALUE
 
 HORIZON_DAYS = VALUE.horizon_days
 MONTH_COUNT = len(MONTHS)

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from patron.predict.learner import LABEL, newest, rows_where
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import VALUE
 
 HORIZON = timedelta(days=VALUE.horizon_days)
 HISTORY, MODELS = "history", "models"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 USUAL_DAYS = 180
 

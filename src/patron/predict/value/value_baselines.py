@@ -11,7 +11,7 @@ import pyarrow as pa
 from patron.predict.baselines import IS_BASELINE
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
-from patron.schema.metrics import rmse_winsorised
+from patron.schema.models.metrics import rmse_winsorised
 from patron.schema.numbers import float_column
 
 SAVED = "rule.json"

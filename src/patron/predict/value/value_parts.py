@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import VALUE_PARTS
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 
 PRIOR_ORDERS = 5
 """How many orders the shop's share of returns, and mean order, are worth next to the customer's own."""

@@ -1,6 +1,6 @@
 """Decisions, what reached customers, and what it caused."""
 
-from patron.schema.data_sources import ALARM_KINDS, DATA_SOURCES
+from patron.schema.data.data_sources import ALARM_KINDS, DATA_SOURCES
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 

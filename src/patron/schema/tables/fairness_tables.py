@@ -1,6 +1,6 @@
 """Whether groups of customers are treated alike: groups only, never a customer."""
 
-from patron.schema.group_metrics import GROUP_METRICS
+from patron.schema.models.group_metrics import GROUP_METRICS
 from patron.schema.table_definition import INT, NUMBER, TEXT, Column, Table
 from patron.schema.tables.shared_columns import RUN, maybe, of
 

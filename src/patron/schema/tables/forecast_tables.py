@@ -1,6 +1,6 @@
 """Features and segments of customers as of a cutoff, and the forecasts from them."""
 
-from patron.schema.reason_codes import REASON_CODES
+from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from patron.storage.store import METADATA
+from patron.storage.store.store import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

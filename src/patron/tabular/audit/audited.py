@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from patron.schema.bootstrap_intervals import Interval
+from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 from patron.tabular.candidates import Candidate, fit_candidates, fit_once
 from patron.tabular.columns import Columns, Index

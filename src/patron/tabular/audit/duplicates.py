@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from patron.schema import metrics
+from patron.schema.models import metrics
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
 from patron.tabular.audit.similarity import information, shared_information
 from patron.tabular.columns import Columns, Index

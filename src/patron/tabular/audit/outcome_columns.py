@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.tree import DecisionTreeClassifier
 
-from patron.schema import metrics
+from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, names_in_words, percent
 from patron.tabular.candidates import Candidate, first_recent

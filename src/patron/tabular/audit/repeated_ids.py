@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.schema import metrics
+from patron.schema.models import metrics
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
 from patron.tabular.audit.similarity import information, shared_information
 from patron.tabular.columns import (

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
-from patron.schema import metrics
+from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
 from patron.tabular.audit.similarity import information

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from patron.schema.calibration import Calibration
+from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.hazards.life_table import LifeTable

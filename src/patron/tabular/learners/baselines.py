@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
 from patron.schema.errors import BadComparison
-from patron.schema.metrics import log_loss
+from patron.schema.models.metrics import log_loss
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.learners.learner import WithoutSearch

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from patron.govern import consent_ledger
-from patron.storage.runs import FactsOrigin
-from patron.storage.stage_view import StageView
+from patron.govern.privacy import consent_ledger
+from patron.storage.runs.runs import FactsOrigin
+from patron.storage.runs.stage_view import StageView
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.amendment import (
     amend_facts,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 from patron.understand.facts.cleaning import SALES
 from patron.understand.facts.customer_traits import traits
 from patron.understand.facts.customers import customers

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import FLAG, TEXT, TIME
 from patron.storage.engine import timestamp
-from patron.storage.policy import Consent as ConsentPolicy
+from patron.storage.offers.policy import Consent as ConsentPolicy
 from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 LEDGER = pa.schema(

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from patron.schema.personal_keys import PLAIN
+from patron.schema.privacy.personal_keys import PLAIN
 from patron.schema.table_definition import TEXT
 from patron.understand.facts.usable_events import Scope, usable_events, with_customer
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from patron.schema.refunds import LaterRefunds
+from patron.schema.data.refunds import LaterRefunds
 from patron.schema.tables import LATER_REFUNDS
 from patron.storage.engine import timestamp
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import sale_lines
 from patron.understand.facts.usable_events import END_OF_TIME, Scope, rates_table

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from patron.storage.stage_view import StageView
+from patron.storage.runs.stage_view import StageView
 from patron.understand.features import (
     acquisition,
     activity,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from patron.schema.month_columns import MONTHS, ORDER_DAYS_BY_MONTH
+from patron.schema.models.month_columns import MONTHS, ORDER_DAYS_BY_MONTH
 from patron.understand.features.feature_family import Family, known_before
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 import sqlalchemy as sa
 
 from patron.govern.vault import initial_customer_id
-from patron.storage.store import PROFILES, WORKSPACE, Store, upsert
+from patron.storage.store.store import PROFILES, WORKSPACE, Store, upsert
 from patron.understand.profiles.token_profile import TokenProfile, decode, encode, merge
 
 STATE_KEY = "profiles"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from patron.schema.live_profile import CartItem, EventCount, LiveProfile, RecentEvent, ViewedProduct, Visit
+from patron.schema.customers.live_profile import CartItem, EventCount, LiveProfile, RecentEvent, ViewedProduct, Visit
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 from patron.understand.facts.sessions import GAP_SECONDS
 from patron.understand.lifecycle_stages import OrderRhythm, lifecycle_stages

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from patron.schema.collector_state import InboxPosition
+from patron.schema.data.collector_state import InboxPosition
 from patron.schema.errors import PatronError, ProfilesBehind
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop

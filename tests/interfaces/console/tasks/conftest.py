@@ -16,9 +16,9 @@ from tests.support.team_shop import team_shop
 
 from patron.interfaces.console.page_walk import page_routes
 from patron.interfaces.console.screenshots import browser, served
-from patron.schema.access_rights import Actor
+from patron.schema.access.access_rights import Actor
 from patron.schema.errors import MissingExtra
-from patron.storage.campaign_tables import CAMPAIGNS, SEGMENT_DEFINITIONS
+from patron.storage.outreach.campaign_tables import CAMPAIGNS, SEGMENT_DEFINITIONS
 from patron.storage.shop import Shop
 
 IS_ALL = os.environ.get("PATRON_TEST_BROWSER") == "all"

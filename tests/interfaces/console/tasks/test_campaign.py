@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.support.team_shop import colleague, in_a_thread
 
-from patron.commands.send_campaign import send_campaign
-from patron.schema.access_rights import Role
+from patron.commands.outreach.messages.send_campaign import send_campaign
+from patron.schema.access.access_rights import Role
 
 ANN, BO = colleague("Ann", Role.MARKETER), colleague("Bo", Role.APPROVER)
 

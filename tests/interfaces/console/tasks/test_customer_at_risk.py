@@ -6,8 +6,8 @@ import re
 import pytest
 from tests.support.team_shop import colleague, hire
 
-from patron.govern import audit_log
-from patron.schema.access_rights import Grant, Role
+from patron.govern.access import audit_log
+from patron.schema.access.access_rights import Grant, Role
 
 WANDA = colleague("Wanda Work", Role.ADMIN, grants=[Grant.EXPORT])
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyotp.totp import TOTP
+from shopify_export import export
 
-from patron.commands.manage_users import setup_path
+from patron.commands.access.manage_users import setup_path
 from patron.interfaces.console.screenshots import served
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
-from shopify_export import export
 
 EMAIL = "ada@example.com"
 PASSWORD = "copper lantern drifts seaward"  # noqa: S105 - of nobody

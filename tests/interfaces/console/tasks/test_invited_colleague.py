@@ -7,11 +7,11 @@ import pytest
 from tests.support.console_walk import walking
 from tests.support.team_shop import colleague
 
-from patron.commands.save_segment import save_segment
-from patron.schema.access_rights import Role
+from patron.commands.segments.save_segment import save_segment
+from patron.schema.access.access_rights import Role
 from patron.schema.tables import SEGMENTS
-from patron.storage.last_run import last_run
-from patron.storage.segment_query import member_ids
+from patron.storage.runs.last_run import last_run
+from patron.storage.segments.segment_query import member_ids
 
 SEGMENT = "leaving"
 ADA = colleague("Ada", Role.ADMIN)

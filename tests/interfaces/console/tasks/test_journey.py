@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from tests.support.journey_shop import happen
 from tests.support.team_shop import colleague, in_a_thread
 
-from patron.commands.advance_journeys import advance_journeys
-from patron.schema.access_rights import Role
-from patron.storage.store import RUNS
+from patron.commands.outreach.journeys.advance_journeys import advance_journeys
+from patron.schema.access.access_rights import Role
+from patron.storage.store.store import RUNS
 
 ANN, BO = colleague("Ann", Role.MARKETER), colleague("Bo", Role.APPROVER)
 SHOPPERS = 12

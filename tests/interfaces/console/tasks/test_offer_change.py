@@ -4,9 +4,9 @@ import pytest
 from tests.support.team_shop import colleague
 from tests.support.workspace_copies import copy_workspace
 
-from patron.answers.policy_history import policy_text
+from patron.answers.offers.policy_history import policy_text
 from patron.interfaces.console.screenshots import served
-from patron.schema.access_rights import Role
+from patron.schema.access.access_rights import Role
 from patron.storage.shop import Shop
 
 ADA, BO = colleague("Ada", Role.MARKETER), colleague("Bo", Role.APPROVER)

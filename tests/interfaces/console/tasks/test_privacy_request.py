@@ -11,7 +11,7 @@ from tests.support.team_shop import colleague
 from tests.support.workspace_copies import copy_workspace
 
 from patron.interfaces.console.screenshots import served
-from patron.schema.access_rights import Role
+from patron.schema.access.access_rights import Role
 from patron.storage.shop import Shop
 
 OLGA = colleague("Olga", Role.PRIVACY_OFFICER)

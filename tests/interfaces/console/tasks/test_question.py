@@ -2,7 +2,7 @@
 
 from tests.support.team_shop import colleague
 
-from patron.schema.access_rights import Grant, Role
+from patron.schema.access.access_rights import Grant, Role
 
 ANN = colleague("Ann", Role.ANALYST, grants=[Grant.EXPORT])
 

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from tests.conftest import LAST
 from tests.support.team_shop import colleague
 
-from patron.schema.access_rights import Role
+from patron.schema.access.access_rights import Role
 from patron.schema.tables import BY_NAME
-from patron.storage.store import RUNS
+from patron.storage.store.store import RUNS
 
 ANN = colleague("Ann", Role.ANALYST)
 CHECKS = BY_NAME["forecast_checks"]

@@ -8,8 +8,8 @@ from tests.support.console_walk import COMBINATIONS
 from tests.support.merged_customers import REGULARS, customer_of, make_shop, who
 
 from patron.interfaces.console.screenshots import served
-from patron.schema.access_rights import Actor, Role, rights_of_user
-from patron.schema.customer_contacts import mask_id
+from patron.schema.access.access_rights import Actor, Role, rights_of_user
+from patron.schema.customers.customer_contacts import mask_id
 
 pytestmark = pytest.mark.xdist_group("task of a wrong merge")  # its workspace takes long to make
 ADA = Actor("Ada (user 00aa)", rights_of_user([Role.ADMIN]), user_id="00aa")

@@ -1,0 +1,143 @@
+"""Customers at risk of leaving, why, and what the shop stands to lose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.answers.models.churn_reasons import ChurnReason, churn_reasons
+from patron.answers.models.score_reasons import mean_by_recency, score_reasons
+from patron.schema.table_definition import TEXT
+from patron.storage.customers.console_tables import SNOOZES
+from patron.storage.engine import exact_sum, sql_list
+from patron.storage.models.missing_forecasts import scores_sql
+from patron.storage.runs.last_run import records
+from patron.storage.shop import Shop, Snapshot
+from patron.storage.store.store import RUNS
+from patron.storage.store.store_metadata import in_utc
+
+HISTORY_RUNS = 8
+"""Runs in the history of the list."""
+
+
+@dataclass(frozen=True)
+class CustomerAtRisk:
+    """One customer to watch: value at risk is the usual spend of 90 days times the churn probability."""
+
+    customer_id: str
+    lifecycle_stage: str
+    last_order_at: datetime | None
+    churn_probability: float
+    usual_cents: float
+    """Paid in the last 180 days, per 90 days."""
+    value_at_risk_cents: float
+    reasons: tuple[str, ...]
+    """Features that moved the forecast most, signed."""
+    churn_reasons: tuple[ChurnReason, ...] | None
+    """What sets the customer apart, the strongest first; None where the run has no such reasons of anybody."""
+    action: str | None
+    """Offer decided on at this run, 'none', or None when nothing was decided."""
+
+
+@dataclass(frozen=True)
+class WatchListRun:
+    """The watch list of one run, and how it differs from that of the run before."""
+
+    run_id: str
+    as_of: datetime
+    customer_count: int
+    value_at_risk_cents: float
+    entered_count: int | None
+    """Customers who were not on that of the run before; None without one."""
+    left_count: int | None
+
+
+def watch_list(view: Snapshot, *, limit: int = 12, only: pa.Table | None = None) -> tuple[CustomerAtRisk, ...]:
+    """Customers in the stage at_risk who paid in the last 180 days, the most value at risk first.
+
+    `only` lists those of these customers (a table with customer_id).
+    """
+    is_visible = "" if only is None else " and v.customer_id in (select customer_id from visible)"
+    visible = {} if only is None else {"visible": only}
+    return _watched(view, f"s.lifecycle_stage = 'at_risk'{is_visible} order by {ORDER} limit {int(limit)}", **visible)
+
+
+def watched_customers(view: Snapshot, customer_ids: Sequence[str]) -> tuple[CustomerAtRisk, ...]:
+    """The same of these customers, whatever their stage; who paid nothing in 180 days is left out."""
+    chosen = pa.table({"customer_id": pa.array(customer_ids, TEXT)})
+    return _watched(view, f"v.customer_id in (select customer_id from chosen) order by {ORDER}", chosen=chosen)
+
+
+ORDER = "v.value_at_risk_cents desc, v.customer_id"
+
+
+def _watched(view: Snapshot, condition: str, **tables: pa.Table) -> tuple[CustomerAtRisk, ...]:
+    run_id = view.run.run_id
+    sql = f"""
+with churn as (
+  select customer_id, reasons from {scores_sql(view, "churn")} s where run_id = '{run_id}'
+)
+select v.customer_id, s.lifecycle_stage, c.last_order_at, v.churn_probability, v.usual_cents, v.value_at_risk_cents,
+  r.reasons, d.action
+from value_at_risk v
+join churn r on r.customer_id = v.customer_id
+join segments s on s.customer_id = v.customer_id and s.run_id = '{run_id}'
+left join customers c on c.customer_id = v.customer_id
+left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
+where v.run_id = '{run_id}' and {condition}"""
+    mean = mean_by_recency(view, "churn")
+    rows = records(view.query(sql, **tables))
+    why = churn_reasons(view, pa.table({"customer_id": pa.array([row["customer_id"] for row in rows], TEXT)}))
+    for row in rows:
+        row["reasons"] = score_reasons(row["churn_probability"], row["reasons"], mean)
+        row["churn_reasons"] = None if why is None else why.get(row["customer_id"], ())
+    return tuple(CustomerAtRisk(**row) for row in rows)
+
+
+def watch_list_history(view: Snapshot) -> tuple[WatchListRun, ...]:
+    """The list of the last runs: its customers and their value at risk, who came and who went; the newest first."""
+    with view.store.begin() as connection:
+        query = sa.select(RUNS.c.run_id, RUNS.c.as_of).where(RUNS.c.as_of <= view.run.as_of)
+        listed = connection.execute(query.order_by(RUNS.c.as_of.desc()).limit(HISTORY_RUNS + 1)).mappings()
+        runs = [in_utc(row) for row in listed]
+    numbers = ", ".join(f"({place}, '{run['run_id']}')" for place, run in enumerate(runs))
+    sql = f"""
+with numbered(place, run_id) as (values {numbers}),
+listed as (
+  select n.place, v.customer_id, v.value_at_risk_cents
+  from value_at_risk v
+  join segments s on s.customer_id = v.customer_id and s.run_id = v.run_id
+  join numbered n on n.run_id = v.run_id
+  where v.run_id in {sql_list(run["run_id"] for run in runs)} and s.lifecycle_stage = 'at_risk'
+),
+paired as (
+  select l.place, l.value_at_risk_cents, case when b.customer_id is null then 1 end as entered
+  from listed l left join listed b on b.customer_id = l.customer_id and b.place = l.place + 1
+),
+gone as (
+  select l.place - 1 as place, count(*) as left_count
+  from listed l left join listed n on n.customer_id = l.customer_id and n.place = l.place - 1
+  where n.customer_id is null group by l.place
+)
+select p.place, count(*) as customer_count, {exact_sum("p.value_at_risk_cents")} as cents,
+  count(p.entered) as entered_count, max(coalesce(g.left_count, 0)) as left_count
+from paired p left join gone g on g.place = p.place group by p.place order by p.place"""
+    counted = {row.pop("place"): row for row in records(view.query(sql))}
+    nothing = {"customer_count": 0, "cents": 0.0, "entered_count": 0, "left_count": 0}
+    history = [
+        WatchListRun(run["run_id"], run["as_of"], *counted.get(place, nothing).values())
+        for place, run in enumerate(runs[:HISTORY_RUNS])
+    ]
+    if len(runs) <= HISTORY_RUNS:
+        history[-1] = replace(history[-1], entered_count=None, left_count=None)
+    return tuple(history)
+
+
+def snoozed_customers(shop: Shop, *, now: datetime) -> dict[str, tuple[datetime, str]]:
+    """Customers who are kept off the list: until when, and why."""
+    query = sa.select(SNOOZES.c.customer_id, SNOOZES.c.until, SNOOZES.c.reason).where(SNOOZES.c.until > now)
+    with shop.store.begin() as connection:
+        rows = [in_utc(row) for row in connection.execute(query).mappings()]
+    return {row["customer_id"]: (row["until"], row["reason"]) for row in rows}

@@ -1,0 +1,342 @@
+"""Runs: every completed one with its findings, and what changed between two of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.answers.models.models import backtests, primary_metrics
+from patron.schema.errors import NotFound
+from patron.schema.models.questions import PROSPECTS
+from patron.schema.tables import LIFECYCLE_STAGES
+from patron.storage.engine import exact_sum, literal, timestamp
+from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
+from patron.storage.models.model_decisions import utc
+from patron.storage.runs.last_run import records
+from patron.storage.runs.runs import Run
+from patron.storage.shop import Shop, Snapshot
+from patron.storage.store.store import RUNS
+from patron.storage.workspace.run_files import EDGES, FILES, POLICY, RULES, SETTINGS
+
+PAGE_SIZE = 25
+COMPARED_FILES = (SETTINGS, POLICY, EDGES, RULES)
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One completed run."""
+
+    run_id: str
+    as_of: datetime
+    finished_at: datetime
+    seconds: float
+    policy_version: str
+    slowest_step: str
+    """Empty for a run that did not say."""
+    slowest_seconds: float
+    missing_count: int
+    """Questions that it had too little history for."""
+    alarm_count: int
+
+
+@dataclass(frozen=True)
+class RunChoice:
+    """A completed run that one may look back at."""
+
+    run_id: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Runs, the latest cutoff first."""
+
+    rows: tuple[RunLine, ...]
+    total_count: int
+    before: datetime | None
+    """Rows have an earlier cutoff than this; None on the first page."""
+    next_before: datetime | None
+    """`before` of the next page; None on the last one."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that answers one question, and how it did on the past."""
+
+    question: str
+    learner: str
+    metric: str
+    value: float | None
+    baseline_value: float | None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run left, in numbers."""
+
+    run_id: str
+    as_of: datetime
+    totals: Mapping[str, float | None]
+    """customers and at_risk (counts), expected, prospects, value_at_risk, offer_cost and offer_net (cents), offers."""
+    champions: tuple[Champion, ...] = ()
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """Customers by lifecycle stage."""
+    segments: Mapping[str, int] = field(default_factory=dict)
+    """Members by saved segment."""
+    actions: Mapping[str, int] = field(default_factory=dict)
+    """Customers by the offer that was decided, `none` included."""
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """One run: how long it took, what it left, and what is wrong with it."""
+
+    line: RunLine
+    seconds_by_step: Mapping[str, float]
+    facts: RunFacts
+    missing_forecasts: tuple[MissingForecast, ...]
+    table_versions: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of two runs."""
+
+    group: str
+    """total, stage, segment, action or metric."""
+    code: str
+    """Name within the group; of a metric the question."""
+    unit: str
+    """count, money or the metric's name."""
+    before: float | None
+    now: float | None
+
+    @property
+    def change(self) -> float | None:
+        """By how much it is more; None where one of both is not known."""
+        return None if self.before is None or self.now is None else self.now - self.before
+
+
+@dataclass(frozen=True)
+class ChangedSetting:
+    """A setting, or a value of the policy, that two runs had otherwise."""
+
+    file: str
+    name: str
+    before: object
+    now: object
+
+
+@dataclass(frozen=True)
+class ChangedChampion:
+    """A question that another model answers."""
+
+    question: str
+    before: str | None
+    now: str | None
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """What changed from one run to another."""
+
+    before: RunFacts
+    now: RunFacts
+    champions: tuple[ChangedChampion, ...]
+    differences: tuple[Difference, ...]
+    settings: tuple[ChangedSetting, ...]
+
+
+UNITS_OF_TOTALS = {
+    "customers": "count",
+    "expected": "money",
+    "prospects": "money",
+    "at_risk": "count",
+    "value_at_risk": "money",
+    "offers": "count",
+    "offer_cost": "money",
+    "offer_net": "money",
+}
+
+
+def run_history(shop: Shop, *, before: datetime | None = None, limit: int = PAGE_SIZE) -> RunPage:
+    """Completed runs, the latest cutoff first; none before any run."""
+    chosen = sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(limit + 1)
+    if before is not None:
+        chosen = chosen.where(RUNS.c.as_of < before)
+    with shop.store.begin() as connection:
+        rows = connection.execute(chosen.where(_known_in(shop))).mappings().all()
+        total = connection.scalar(sa.select(sa.func.count()).select_from(RUNS).where(_known_in(shop))) or 0
+    alarms = _alarm_counts(shop, [row["run_id"] for row in rows])
+    lines = tuple(_line(row, alarms) for row in rows[:limit])
+    return RunPage(lines, total, before, lines[-1].as_of if len(rows) > limit else None)
+
+
+def run_choices(shop: Shop, *, limit: int) -> tuple[RunChoice, ...]:
+    """The newest completed runs, also where the shop is that of a past one."""
+    chosen = sa.select(RUNS.c.run_id, RUNS.c.as_of).order_by(RUNS.c.as_of.desc()).limit(limit)
+    with shop.store.begin() as connection:
+        return tuple(RunChoice(row.run_id, utc(row.as_of)) for row in connection.execute(chosen))
+
+
+def run_detail(shop: Shop, run_id: str) -> RunDetail:
+    """One run. Raises NotFound."""
+    row = _row(shop, run_id)
+    view = _view(shop, row)
+    return RunDetail(
+        _line(row, _alarm_counts(shop, [run_id])),
+        dict(row["summary"].get("seconds", {})),
+        run_facts(view),
+        missing_forecasts(view),
+        row["table_versions"],
+    )
+
+
+def compare_runs(shop: Shop, before_id: str, now_id: str) -> RunComparison:
+    """What changed from one run to another. Raises NotFound."""
+    rows = [_row(shop, run_id) for run_id in (before_id, now_id)]
+    before, now = (run_facts(_view(shop, row)) for row in rows)
+    return comparison(before, now, tuple(_changed_settings(*(row["summary"].get(FILES, {}) for row in rows))))
+
+
+def comparison(before: RunFacts, now: RunFacts, settings: tuple[ChangedSetting, ...] = ()) -> RunComparison:
+    """What changed from what one run left to what another did."""
+    learners = [{one.question: one.learner for one in facts.champions} for facts in (before, now)]
+    changed = tuple(
+        ChangedChampion(question, learners[0].get(question), learners[1].get(question))
+        for question in sorted(learners[0].keys() | learners[1].keys())
+        if learners[0].get(question) != learners[1].get(question)
+    )
+    return RunComparison(before, now, changed, tuple(_differences(before, now)), settings)
+
+
+def _differences(before: RunFacts, now: RunFacts) -> Iterator[Difference]:
+    for code, unit in UNITS_OF_TOTALS.items():
+        yield Difference("total", code, unit, before.totals.get(code), now.totals.get(code))
+    for group in ("stages", "segments", "actions"):
+        olds, news = getattr(before, group), getattr(now, group)
+        names = (
+            [one for one in LIFECYCLE_STAGES if one in {*olds, *news}] if group == "stages" else sorted({*olds, *news})
+        )
+        for name in names:
+            yield Difference(group.removesuffix("s"), name, "count", olds.get(name), news.get(name))
+    old, new = ({one.question: one for one in facts.champions} for facts in (before, now))
+    for question in sorted(old.keys() | new.keys()):
+        sides = [of.get(question) for of in (old, new)]
+        metric = next(one.metric for one in sides if one)
+        yield Difference("metric", question, metric, *(one.value if one else None for one in sides))
+
+
+def run_facts(view: Snapshot) -> RunFacts:
+    """What a run left, in numbers."""
+    of_run = f"run_id = {literal(view.run.run_id)}"
+    stages = _counts(view, f"select lifecycle_stage as name, count(*) as n from segments where {of_run} group by 1")
+    sql = f"""
+select action as name, count(*) as n, cast(coalesce(sum(cost_cents), 0) as double) as cost_cents,
+  cast(coalesce(sum(expected_net_value_cents), 0) as double) as net_cents
+from decisions where {of_run} group by action"""
+    decided = {row["name"]: row for row in records(view.query(sql))}
+    offers = [row for name, row in decided.items() if name != "none"]
+    totals = {
+        "customers": float(sum(stages.values())),
+        "expected": _sum(view, f"{scores_sql(view, 'value')} s", "value"),
+        "prospects": _sum(view, f"(select * from scores where question = '{PROSPECTS.name}') s", "value"),
+        "at_risk": float(stages.get("at_risk", 0)),
+        "value_at_risk": value_at_risk_cents(view),
+        "offers": float(sum(row["n"] for row in offers)),
+        "offer_cost": sum(row["cost_cents"] for row in offers),
+        "offer_net": sum(row["net_cents"] for row in offers),
+    }
+    members = f"""
+select segment as name, count(*) as n from segment_members
+where entered_at <= {timestamp(view.run.as_of)} and (left_at is null or left_at > {timestamp(view.run.as_of)})
+group by segment"""
+    return RunFacts(
+        view.run.run_id,
+        view.run.as_of,
+        totals,
+        tuple(_champions(view)),
+        stages,
+        _counts(view, members),
+        {name: row["n"] for name, row in decided.items()},
+    )
+
+
+def value_at_risk_cents(view: Snapshot) -> float | None:
+    """What customers in the stage at_risk usually spend in 90 days times their churn probability; None without any."""
+    run_id = literal(view.run.run_id)
+    sql = f"""
+select {exact_sum("v.value_at_risk_cents")} as total from value_at_risk v
+join segments s on s.customer_id = v.customer_id and s.run_id = {run_id}
+where v.run_id = {run_id} and s.lifecycle_stage = 'at_risk'"""
+    return records(view.query(sql))[0]["total"]
+
+
+def _sum(view: Snapshot, rows: str, column: str) -> float | None:
+    sql = f"select {exact_sum(column)} as total from {rows} where run_id = {literal(view.run.run_id)}"
+    return records(view.query(sql))[0]["total"]
+
+
+def _counts(view: Snapshot, sql: str) -> dict[str, int]:
+    return {row["name"]: row["n"] for row in records(view.query(f"{sql} order by 1")) if row["name"]}
+
+
+def _champions(view: Snapshot) -> Iterator[Champion]:
+    """The champion of each question on its primary metric, over all past cutoffs."""
+    for row in backtests(view):
+        if row.origin == "all" and row.learner == row.champion and row.metric in primary_metrics(row.question)[:1]:
+            yield Champion(row.question, row.champion, row.metric, row.value, row.baseline_value)
+
+
+def _alarm_counts(shop: Shop, run_ids: list[str]) -> dict[str, int]:
+    if not run_ids or shop.last_completed() is None:
+        return {}
+    listed = ", ".join(literal(run_id) for run_id in run_ids)
+    sql = f"select run_id as name, count(*) as n from model_alarms where run_id in ({listed}) group by run_id"
+    return _counts(shop.newest_snapshot(), sql)
+
+
+def _changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[ChangedSetting]:
+    """Values of patron.toml, of the policy and of two more files that differ."""
+    for file in COMPARED_FILES:
+        old, new = before.get(file, {}), now.get(file, {})
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                yield ChangedSetting(file, name, old.get(name), new.get(name))
+
+
+def _known_in(shop: Shop) -> sa.ColumnElement[bool]:
+    """Condition of runs that had completed, in a shop of a past run."""
+    return sa.true() if shop.cutoff is None else RUNS.c.as_of <= shop.cutoff
+
+
+def _row(shop: Shop, run_id: str) -> sa.RowMapping:
+    with shop.store.begin() as connection:
+        chosen = sa.select(RUNS).where(RUNS.c.run_id == run_id, _known_in(shop))
+        row = connection.execute(chosen).mappings().first()
+    if row is None:
+        raise NotFound("no such run has completed", where=run_id, todo="See /runs for those that have.")
+    return row
+
+
+def _view(shop: Shop, row: sa.RowMapping) -> Snapshot:
+    view = shop.snapshot_of(utc(row["as_of"]))
+    return view or Snapshot(shop, Run(row["run_id"], utc(row["as_of"]), row["seed"]), {})
+
+
+def _line(row: sa.RowMapping, alarms: Mapping[str, int]) -> RunLine:
+    summary = row["summary"] or {}
+    step, seconds = max(summary.get("seconds", {}).items(), key=lambda one: one[1], default=("", 0.0))
+    return RunLine(
+        row["run_id"],
+        utc(row["as_of"]),
+        utc(row["finished_at"]),
+        row["seconds"],
+        row["policy_version"],
+        slowest_step=step,
+        slowest_seconds=seconds,
+        missing_count=len(summary.get("missing_forecasts", ())),
+        alarm_count=alarms.get(row["run_id"], 0),
+    )

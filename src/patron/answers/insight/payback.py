@@ -1,0 +1,102 @@
+"""Payback: in which month after their first order customers have brought what it cost to win them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from patron.answers.insight.cohort_sums import CohortSum, CohortSums, month_number, month_text
+from patron.answers.insight.retention import margin_cell
+from patron.storage.customers.console_tables import ACQUISITION_COSTS
+from patron.storage.store.store import Store
+
+Costs = Mapping[tuple[str, int], int]
+"""Cents by channel and month number."""
+
+
+@dataclass(frozen=True)
+class PaybackMonth:
+    """What each customer had brought by the end of one month after their first order; cents."""
+
+    month: int
+    """Months after the first order, from 0."""
+    customer_count: int
+    """Customers who have been known for so long."""
+    margin_cents: float
+    low: float
+    high: float
+    """Ends of its 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Payback:
+    """Customers who came by one channel in the months of which the cost is known; months that are not over are not."""
+
+    channel: str
+    """Empty for all channels together."""
+    first_month: str
+    last_month: str
+    """YYYY-MM."""
+    customer_count: int
+    cost_cents: int
+    cost_per_customer_cents: float
+    months: tuple[PaybackMonth, ...]
+    paid_back: int | None
+    """First month after the first order by whose end they had brought their cost; NULL: not yet."""
+    earliest: int | None
+    latest: int | None
+    """The 95 % interval of that month; NULL: not yet."""
+
+
+def acquisition_costs(store: Store) -> dict[tuple[str, int], int]:
+    """What was spent on winning customers, cents, by channel and month number."""
+    table = ACQUISITION_COSTS.c
+    with store.begin() as connection:
+        rows = connection.execute(sa.select(table.channel, table.month, table.cost_cents)).all()
+    return {(row[0], month_number(row[1])): row[2] for row in rows}
+
+
+def paybacks(sums: CohortSums, costs: Costs) -> tuple[Payback, ...]:
+    """Payback of all channels with a cost together, then of each; `sums` are those by channel."""
+    counted = [one for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month]
+    channels = sorted({one.group for one in counted})
+    # why: what was spent in a month in which nobody came was spent on those who came in others
+    spent = {key: cents for key, cents in costs.items() if key[0] in channels and key[1] < sums.run_month}
+    each = tuple(_payback(sums, name, [one for one in counted if one.group == name], spent) for name in channels)
+    return (_payback(sums, "", counted, spent), *each) if len(each) > 1 else each
+
+
+def unused_costs(sums: CohortSums, costs: Costs) -> tuple[tuple[str, str], ...]:
+    """Channels and months with a cost that count in no payback: nobody came by them, or the month is not over."""
+    channels = {one.group for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month}
+    unused = [key for key in costs if key[0] not in channels or key[1] >= sums.run_month]
+    return tuple((channel, month_text(month)) for channel, month in sorted(unused))
+
+
+def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], spent: Costs) -> Payback:
+    months = []
+    for age in range(sums.run_month - min(one.month for one in cohorts)):
+        cell = margin_cell(sums, [one for one in cohorts if one.month + age < sums.run_month], age)
+        if cell.low is not None and cell.high is not None:
+            months.append(PaybackMonth(age, cell.customer_count, cell.value, cell.low, cell.high))
+    of_channel = {key: cents for key, cents in spent.items() if channel in {"", key[0]}}
+    customers, cost = sum(one.customer_count for one in cohorts), sum(of_channel.values())
+    each = cost / customers
+    return Payback(
+        channel,
+        month_text(min(month for _, month in of_channel)),
+        month_text(max(month for _, month in of_channel)),
+        customers,
+        cost,
+        each,
+        tuple(months),
+        paid_back=_first(months, [one.margin_cents for one in months], each),
+        earliest=_first(months, [one.high for one in months], each),
+        latest=_first(months, [one.low for one in months], each),
+    )
+
+
+def _first(months: Sequence[PaybackMonth], earned: Sequence[float], cost: float) -> int | None:
+    """The first month by whose end what was earned covers the cost."""
+    pairs = zip(months, earned, strict=True)
+    return next((one.month for one, cents in pairs if cents >= cost), None)

@@ -1,0 +1,221 @@
+"""Revenue, orders and customers in windows of days before the run; key figures and cohorts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from patron.answers.insight.cohort_sums import cohort_sums, month_text
+from patron.schema.customers.cohort import Cohort
+from patron.storage.engine import exact_sum, timestamp
+from patron.storage.models.missing_forecasts import scores_sql
+from patron.storage.runs.last_run import records
+from patron.storage.shop import Snapshot
+
+DAYS_COMPARED = 90
+"""What a figure is compared with lies so many days before: the same on a whole page, for every figure."""
+DAYS_LATE = 7
+"""An earlier run may lie so many days further back and still stand for it."""
+Compared = Literal["previous_window", "same_customers", "earlier_run"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of days before the run; refunds count where their order does."""
+
+    starts_at: datetime
+    ends_at: datetime
+    paid_cents: int
+    order_count: int
+    customer_count: int
+    repeat_count: int
+    """Customers of the window who had ordered before it."""
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One key figure now, what it is compared with, and its trend."""
+
+    code: str
+    unit: str
+    """money (cents), count or share."""
+    value: float | None
+    previous: float | None
+    trend: tuple[float, ...]
+    is_more_better: bool = True
+    compared: Compared = "previous_window"
+    """What `previous` is: the 90 days before, the last 90 days of the customers of a forecast, or a run 90 days ago."""
+
+    def change_share(self) -> float | None:
+        """Relative change; for a share the difference itself."""
+        if self.value is None or self.previous is None:
+            return None
+        if self.unit == "share":
+            return self.value - self.previous
+        return self.value / self.previous - 1 if self.previous else None
+
+
+def window_edges(view: Snapshot, days: int, count: int) -> list[datetime]:
+    """Where windows begin and end by the shop's clock, newest first: a day may have 23 or 25 hours."""
+    as_of = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
+    return [(as_of - timedelta(days=days * ago)).astimezone(UTC) for ago in range(count + 1)]
+
+
+def _windows_sql(edges: list[datetime]) -> str:
+    starts = "".join(f" when {{time}} >= {timestamp(start)} then {ago}" for ago, start in enumerate(edges[1:]))
+    age = f"case{starts} end"
+    span = f"{{time}} >= {timestamp(edges[-1])} and {{time}} < {timestamp(edges[0])}"
+    first_order_age = f"coalesce({age.format(time='c.first_order_at')}, {len(edges)})"
+    return f"""
+with paid as (
+  select {age.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
+  from order_lines where {span.format(time="ordered_at")} group by 1
+), ordered as (
+  select distinct {age.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
+  from orders where {span.format(time="occurred_at")}
+), visited as (
+  select ago, customer_id, is_identified, count(*) as order_count from ordered group by ago, customer_id, is_identified
+), visits as (
+  select v.ago, cast(sum(v.order_count) as bigint) as order_count,
+    count(case when v.is_identified then 1 end) as customer_count,
+    count(case when v.is_identified and {first_order_age} > v.ago then 1 end) as repeat_count
+  from visited v join customers c on c.customer_id = v.customer_id group by v.ago
+)
+select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_cents,
+  coalesce(order_count, 0) as order_count, coalesce(customer_count, 0) as customer_count,
+  coalesce(repeat_count, 0) as repeat_count
+from paid full join visits on paid.ago = visits.ago"""
+
+
+def first_order_at(view: Snapshot) -> datetime | None:
+    """Time of the shop's first order; None before it."""
+    return records(view.query("select min(occurred_at) as first_at from orders"))[0]["first_at"]
+
+
+def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
+    """Windows of `days` before the run, oldest first, none of which begins before the first order."""
+    first_at = first_order_at(view)
+    if first_at is None:
+        return ()
+    # why: a window that begins days before the first order would look like growth out of nothing
+    slack = timedelta(days=min(days // 4, 3))
+    windows = windows_between(view, window_edges(view, days, count))
+    return tuple(window for window in windows if window.starts_at + slack >= first_at)
+
+
+def windows_between(view: Snapshot, edges: list[datetime]) -> tuple[Window, ...]:
+    """Windows between times that are given newest first; the windows are oldest first."""
+    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(edges)))}
+    nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
+    return tuple(
+        Window(start, end, **by_age.get(ago, nothing))
+        for ago, (start, end) in reversed(list(enumerate(zip(edges[1:], edges, strict=False))))
+    )
+
+
+def _ratio(above: float, below: float) -> float | None:
+    return above / below if below else None
+
+
+WINDOW_FIGURES: tuple[tuple[str, str, Callable[[Window], float | None]], ...] = (
+    ("revenue", "money", lambda window: window.paid_cents),
+    ("buyers", "count", lambda window: window.customer_count),
+    ("order_value", "money", lambda window: _ratio(window.paid_cents, window.order_count)),
+    ("repeat_share", "share", lambda window: _ratio(window.repeat_count, window.customer_count)),
+)
+
+
+def _from_windows(now: Window | None, before: Window | None, course: tuple[Window, ...]) -> tuple[KeyFigure, ...]:
+    return tuple(
+        KeyFigure(
+            code,
+            unit,
+            of(now) if now else None,
+            of(before) if before else None,
+            tuple(of(window) or 0.0 for window in course),
+        )
+        for code, unit, of in WINDOW_FIGURES
+    )
+
+
+def comparable_runs_sql(view: Snapshot) -> str:
+    """SQL for the runs whose lifecycle stages have the same basis as this one's: others cannot be compared."""
+    basis = "select run_id, max(as_of) as as_of, coalesce(min(stage_basis), '') as basis from segments group by run_id"
+    return f"""(
+select r.run_id, r.as_of from ({basis}) r
+join ({basis}) own on own.basis = r.basis and own.run_id = '{view.run.run_id}')"""
+
+
+def earlier_run_id(view: Snapshot, at: datetime | None = None) -> str | None:
+    """The comparable run at a time (90 days before this one), or up to a week earlier; None where there was none."""
+    at = at or window_edges(view, DAYS_COMPARED, 1)[1]
+    sql = f"""
+select run_id from {comparable_runs_sql(view)} r
+where as_of <= {timestamp(at)} and as_of > {timestamp(at - timedelta(days=DAYS_LATE))}
+order by as_of desc limit 1"""
+    return next((row["run_id"] for row in records(view.query(sql))), None)
+
+
+def _by_run(view: Snapshot, sql: str) -> dict[str, float]:
+    """The figure at each run until this one, oldest first; of the runs of a day the last."""
+    rows = records(view.query(f"{sql} group by run_id order by run_id"))
+    known = [row for row in rows if row["run_id"] <= view.run.run_id]
+    last_of_day = {row["run_id"][: len("2024-01-31")]: row for row in known}
+    return {row["run_id"]: row["figure"] for row in last_of_day.values()}
+
+
+def _expected_value(view: Snapshot, *, is_compared: bool) -> KeyFigure:
+    """The forecast of all customers with an order, next to what the same customers brought in the last 90 days."""
+    by_run = _by_run(view, f"select run_id, {exact_sum('value')} as figure from {scores_sql(view, 'value')} v")
+    start = timestamp(window_edges(view, DAYS_COMPARED, 1)[1])
+    sql = f"""
+select cast(coalesce(sum(l.paid_cents), 0) as double) as paid from order_lines l
+join {scores_sql(view, "value")} v on v.customer_id = l.customer_id and v.run_id = '{view.run.run_id}'
+where l.ordered_at >= {start}"""
+    value = by_run.get(view.run.run_id)
+    paid = records(view.query(sql))[0]["paid"] if is_compared and value is not None else None
+    return KeyFigure("expected_value", "money", value, paid, tuple(by_run.values()), compared="same_customers")
+
+
+def _at_risk(view: Snapshot) -> KeyFigure:
+    """Customers in the stage at_risk, next to those of a run 90 days ago."""
+    count = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
+    sql = f"""
+select run_id, {count} as figure from segments
+where run_id in (select run_id from {comparable_runs_sql(view)} c)"""
+    by_run, earlier = _by_run(view, sql), earlier_run_id(view)
+    previous = records(view.query(f"{sql} and run_id = '{earlier}' group by run_id"))[0]["figure"] if earlier else None
+    value, trend = by_run.get(view.run.run_id), tuple(by_run.values())
+    return KeyFigure("at_risk", "count", value, previous, trend, is_more_better=False, compared="earlier_run")
+
+
+def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
+    """Key figures, each next to the same of 90 days before."""
+    compared = windows(view, days=DAYS_COMPARED, count=2)
+    now = compared[-1] if compared else None
+    before = compared[0] if len(compared) == 2 else None
+    course = windows(view, days=30, count=12)
+    return (
+        *_from_windows(now, before, course),
+        _expected_value(view, is_compared=now is not None),
+        _at_risk(view),
+    )
+
+
+def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:
+    """Retention of the last monthly cohorts, months by the shop's clock."""
+    sums = cohort_sums(view, "month")
+    last = sums.run_month - 1  # why: the month of the run is not over
+    return tuple(
+        Cohort(
+            month_text(one.month),
+            one.customer_count,
+            tuple(
+                one.ages[age].active_count / one.customer_count if age in one.ages else 0.0
+                for age in range(last - one.month + 1)
+            ),
+        )
+        for one in sums.cohorts
+        if one.month <= last
+    )[-months:]

@@ -1,0 +1,117 @@
+"""The policy in force as text, proposals to change it, and what was in force before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.schema.errors import NotFound, SettingsError
+from patron.storage.customers.console_tables import POLICY_PROPOSALS
+from patron.storage.models.model_decisions import utc
+from patron.storage.offers.policy import Policy
+from patron.storage.offers.policy_changes import PolicyChange, policy_changes
+from patron.storage.shop import Shop
+from patron.storage.workspace.workspace_files import POLICY_FILE
+
+PROPOSED, APPROVED = "proposed", "approved"
+
+
+@dataclass(frozen=True)
+class PolicyProposal:
+    """One proposal, and what it changes."""
+
+    proposal_id: int
+    state: str
+    """proposed, approved, rejected or withdrawn."""
+    note: str
+    proposed_at: datetime
+    proposed_by: str
+    decided_at: datetime | None
+    decided_by: str
+    version: str
+    """Of the policy that is proposed."""
+    changes: tuple[PolicyChange, ...]
+    """Against the policy in force when it was approved; of one that was not, against the one in force now."""
+    is_outdated: bool
+    """Whether it is open, and policy.toml was changed since it was made."""
+    preview: Mapping[str, Any] | None
+    """What the next run would do with it; None before it was computed."""
+
+
+@dataclass(frozen=True)
+class ProposalTexts:
+    """A proposal as text."""
+
+    content: str
+    previous_content: str
+    """policy.toml before it was approved; empty for one that was not."""
+
+
+def policy_text(shop: Shop) -> str:
+    """The text of policy.toml."""
+    return (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
+
+
+def policy_proposals(shop: Shop) -> tuple[PolicyProposal, ...]:
+    """Every proposal, newest first."""
+    with shop.store.begin() as connection:
+        newest = sa.select(POLICY_PROPOSALS).order_by(POLICY_PROPOSALS.c.proposal_id.desc())
+        rows = connection.execute(newest).mappings().all()
+    return tuple(_proposal_of(shop, row) for row in rows)
+
+
+def open_proposal_count(shop: Shop) -> int:
+    """How many proposals wait for approval."""
+    is_open = POLICY_PROPOSALS.c.state == PROPOSED
+    with shop.store.begin() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(POLICY_PROPOSALS).where(is_open)) or 0
+
+
+def policy_proposal(shop: Shop, number: int) -> PolicyProposal:
+    """One proposal. Raises NotFound."""
+    return _proposal_of(shop, _row(shop, number))
+
+
+def proposal_texts(shop: Shop, number: int) -> ProposalTexts:
+    """A proposal as text. Raises NotFound."""
+    row = _row(shop, number)
+    return ProposalTexts(row["content"], row["previous_content"])
+
+
+def _row(shop: Shop, number: int) -> sa.RowMapping:
+    chosen = sa.select(POLICY_PROPOSALS).where(POLICY_PROPOSALS.c.proposal_id == number)
+    with shop.store.begin() as connection:
+        row = connection.execute(chosen).mappings().first()
+    if row is None:
+        raise NotFound("no such proposal", where=str(number), todo="Open it from the list of proposals.")
+    return row
+
+
+def _proposal_of(shop: Shop, row: sa.RowMapping) -> PolicyProposal:
+    policy, before = _read(row["content"]), shop.policy
+    if row["state"] == APPROVED:
+        before = _read(row["previous_content"]) or before
+    changes = policy_changes(before, policy) if policy else ()
+    return PolicyProposal(
+        row["proposal_id"],
+        row["state"],
+        row["note"],
+        utc(row["proposed_at"]),
+        row["proposed_by"],
+        utc(row["decided_at"]) if row["decided_at"] else None,
+        row["decided_by"],
+        policy.version if policy else "",
+        changes,
+        row["state"] == PROPOSED and row["base_version"] != shop.policy.version,
+        row["preview"],
+    )
+
+
+def _read(content: str) -> Policy | None:
+    """A policy as it was written; None for one that this version of Patron does not read."""
+    try:
+        return Policy.parse(content)
+    except SettingsError:
+        return None

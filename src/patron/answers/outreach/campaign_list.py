@@ -1,0 +1,210 @@
+"""Campaigns as people look at them: the list, and one with its versions, plan, steps and messages."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
+from patron.storage.outreach.campaigns import SavedCampaign, SavedKind, TakenStep, campaign_of, campaigns
+from patron.storage.outreach.message_counts import receipt_counts
+from patron.storage.runs.jobs import MOST_JOBS, TRIAL, Job, newest_jobs
+from patron.storage.shop import Shop
+
+SENT = ("sent", "unknown")
+TOTALS_OF_STEPS = {
+    "planned": ("run_id", "message_count", "holdout_count", "policy_version"),
+    "measured": ("run_id", "until", "learned"),
+}
+"""What is shown of the details of a step; the whole plan and result are shown once, as those of today."""
+
+
+@dataclass(frozen=True)
+class CampaignLine:
+    """One campaign of the list; amounts in cents."""
+
+    name: str
+    version: int
+    state: str
+    goal: str
+    channel: str
+    segment: str
+    start: datetime
+    """By the shop's clock, as is the end."""
+    end: datetime
+    budget_cents: int
+    planned_messages: int | None
+    """NULL before it is planned."""
+    sent_messages: int
+    forecast_cents: float | None
+    """Incremental margin that the plan expects."""
+    effect_cents: float | None
+    """Incremental margin that was measured; NULL until then."""
+    saved_by: str
+    saved_at: datetime
+
+
+@dataclass(frozen=True)
+class CampaignVersion:
+    """One saved version."""
+
+    version: int
+    saved_at: datetime
+    saved_by: str
+
+
+@dataclass(frozen=True)
+class VersionContent(CampaignVersion):
+    """One saved version with all that it holds."""
+
+    content: Mapping[str, Any]
+    """As it was saved, with the texts of its templates."""
+
+
+@dataclass(frozen=True)
+class CampaignStep:
+    """One step of its life."""
+
+    step: str
+    version: int
+    taken_at: datetime
+    taken_by: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CampaignDetail:
+    """One campaign: what it is, how far it is, and what came of it."""
+
+    line: CampaignLine
+    content: Mapping[str, Any]
+    """As it was saved, with the texts of its templates."""
+    versions: tuple[CampaignVersion, ...]
+    steps: tuple[CampaignStep, ...]
+    assigned_count: int
+    holdout_count: int
+    messages: Mapping[str, int]
+    """Messages by state."""
+    skipped: Mapping[str, int]
+    """Messages that were not sent, by reason."""
+    receipts: Mapping[str, int]
+    """Messages by what became of them; opened and clicked are no success: machines open and click, too."""
+    plan: Mapping[str, Any] | None
+    """The newest plan; NULL before one."""
+    result: Mapping[str, Any] | None
+    """The newest result that was kept; NULL before one."""
+    trial: Job | None
+    """The newest trial on a simulated shop that is kept; NULL without one."""
+
+
+def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
+    """Every campaign in its newest version, by name."""
+    sent = sent_counts(shop)
+    return tuple(_line(one, sent.get(one.name, 0)) for one in campaigns(shop.store))
+
+
+def show_campaign(shop: Shop, name: str) -> CampaignDetail:
+    """One campaign. Raises NotFound."""
+    saved = campaign_of(shop.store, name)
+    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
+    messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
+    skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
+    return CampaignDetail(
+        line=_line(saved, sum(messages.get(state, 0) for state in SENT)),
+        content=saved.campaign.model_dump(mode="json"),
+        versions=versions_of(shop, name),
+        steps=tuple(taken_step(one) for one in saved.steps),
+        assigned_count=sum(assigned.values()),
+        holdout_count=assigned.get(True, 0),
+        messages=messages,
+        skipped=skipped,
+        receipts=receipt_counts(shop.store, name),
+        plan=details_of(saved.last("planned")),
+        result=details_of(saved.last("measured")),
+        trial=_newest_trial(shop, name),
+    )
+
+
+def _newest_trial(shop: Shop, name: str) -> Job | None:
+    trials = newest_jobs(shop.store, TRIAL, limit=MOST_JOBS)
+    return next((one for one in trials if one.options.get("campaign") == name), None)
+
+
+def _line(saved: SavedCampaign, sent: int) -> CampaignLine:
+    campaign, plan, result = saved.campaign, details_of(saved.last("planned")), details_of(saved.last("measured"))
+    against = (result or {}).get("against_forecast")
+    return CampaignLine(
+        name=saved.name,
+        version=saved.version,
+        state=saved.state,
+        goal=campaign.goal,
+        channel=campaign.channel,
+        segment=campaign.segment,
+        start=campaign.start,
+        end=campaign.end,
+        budget_cents=campaign.budget_cents,
+        planned_messages=plan["message_count"] if plan else None,
+        sent_messages=sent,
+        forecast_cents=plan["forecast"]["margin_cents"] if plan else None,
+        effect_cents=against["actual_cents"] if against else None,
+        saved_by=saved.saved_by,
+        saved_at=saved.saved_at,
+    )
+
+
+def taken_step(one: TakenStep) -> CampaignStep:
+    """A step with the totals of what it found."""
+    names = TOTALS_OF_STEPS.get(one.step)
+    details = one.details if names is None else {name: one.details[name] for name in names if name in one.details}
+    return CampaignStep(one.step, one.version, one.taken_at, one.taken_by, details)
+
+
+def details_of(step: TakenStep | None) -> Mapping[str, Any] | None:
+    """All that a step found; None without one."""
+    return step.details if step else None
+
+
+def versions_of(shop: Shop, name: str) -> tuple[CampaignVersion, ...]:
+    """Every version of a campaign or a journey, the first one first."""
+    table = CAMPAIGNS.c
+    chosen = sa.select(table.version, table.saved_at, table.saved_by).where(table.name == name).order_by(table.version)
+    with shop.store.begin() as connection:
+        return tuple(CampaignVersion(row[0], utc(row[1]), row[2]) for row in connection.execute(chosen))
+
+
+def planned_recipients(shop: Shop, name: str, *, limit: int) -> tuple[str, ...]:
+    """Some customers whom the plan of a campaign writes to, in order of their ids."""
+    table = ASSIGNMENTS.c
+    planned = sa.select(table.customer_id).where(table.campaign == name, table.is_planned, ~table.is_holdout)
+    with shop.store.begin() as connection:
+        return tuple(connection.scalars(planned.order_by(table.customer_id).limit(limit)))
+
+
+def version_contents(shop: Shop, kind: SavedKind[Any, Any], name: str) -> tuple[VersionContent, ...]:
+    """Every version of a campaign or a journey with its content, the newest first. Raises NotFound."""
+    kind.saved_in(shop.store, name)
+    table = CAMPAIGNS.c
+    columns = (table.version, table.saved_at, table.saved_by, table.content)
+    chosen = sa.select(*columns).where(table.name == name).order_by(table.version.desc())
+    with shop.store.begin() as connection:
+        rows = connection.execute(chosen).all()
+    return tuple(
+        VersionContent(row[0], utc(row[1]), row[2], kind.parse(json.loads(row[3]), name).model_dump(mode="json"))
+        for row in rows
+    )
+
+
+def sent_counts(shop: Shop) -> dict[str, int]:
+    """Messages that were sent, by campaign and journey."""
+    return row_counts(shop, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))
+
+
+def row_counts(shop: Shop, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
+    """Rows by the values of a column."""
+    counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
+    with shop.store.begin() as connection:
+        return {row[0]: row[1] for row in connection.execute(counted)}

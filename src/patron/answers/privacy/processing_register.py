@@ -1,0 +1,118 @@
+"""The register of processing activities (GDPR article 30): what is done with whose data, for whom, and for how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from patron.schema.tables import TABLES
+from patron.storage.offers.policy import PROFILING
+from patron.storage.outreach.audience_file import AUDIENCE
+from patron.storage.outreach.campaigns import WITHDRAWN
+from patron.storage.outreach.channel_settings import ChannelsSettings
+from patron.storage.shop import Shop
+from patron.storage.store.store import BY_CUSTOMER
+
+TABLES_OF: Mapping[str, tuple[str, ...]] = {
+    "collect": ("events", "token_pairs", "identities", "identity_changes", "traits", "consents", "sessions"),
+    "orders": ("order_lines", "orders", "interactions", "referrals", "contracts", "customers"),
+    "forecasts": (
+        *("cutoffs", "features", "prospect_features", "segments", "segment_fields", "segment_members"),
+        *("scores", "reasons", "repeat_purchase", "value_parts", "value_at_risk", "next_orders", "category_needs"),
+        *("response_forecasts", "contract_forecasts", "past_forecasts", "survival_curves"),
+    ),
+    "offers": ("decisions", "alternatives", "propensities", "exposures", "experiment_arms"),
+    "messages": ("messages", "assignments", "journey_entries"),
+    "recommendations": ("affinities", "recommendations"),
+    "audiences": ("audience_members",),
+    "service": ("customer_notes", "customer_owners", "customer_tags", "customer_tasks", "watch_list_snoozes"),
+    "requests": ("privacy_requests",),
+    "webhooks": ("webhook_customers",),
+}
+"""Tables with data of people by the activity that they are for."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who gets data."""
+
+    kind: str
+    """Channel, audience, or file for an own mail system."""
+    name: str
+
+
+@dataclass(frozen=True)
+class ProcessingActivity:
+    """One activity; its texts are by its code."""
+
+    code: str
+    tables: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Personal-data classes of the columns: token, trait, opaque_id, sealed."""
+    basis: str
+    """Consent purpose that it needs or that ends it; empty where it follows from the contract with the customer."""
+    recipients: tuple[Recipient, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProcessingRegister:
+    """All activities of a workspace."""
+
+    activities: tuple[ProcessingActivity, ...]
+    unknown_consent: str
+    """refuse or allow: what the policy says of unknown consent."""
+
+
+def processing_register(shop: Shop) -> ProcessingRegister:
+    """What is done with data of people, from the declared tables, the policy and the settings."""
+    policy, channels = shop.policy, _channels(shop.settings.channels)
+    bases = {
+        "collect": policy.consent.events_need,
+        "forecasts": PROFILING,
+        "offers": policy.consent.personal_offers,
+        "messages": policy.consent.marketing,
+        "recommendations": PROFILING,
+        "audiences": policy.consent.advertising,
+    }
+    recipients = {
+        "offers": (Recipient("file", "outbox"),),
+        "messages": channels,
+        "audiences": _audiences(shop),
+    }
+    activities = (
+        ProcessingActivity(code, tables, _classes(tables), bases.get(code, ""), recipients.get(code, ()))
+        for code, tables in TABLES_OF.items()
+    )
+    return ProcessingRegister(tuple(activities), policy.consent.unknown)
+
+
+def personal_tables() -> frozenset[str]:
+    """Every table with data of people, of the lake and of the store."""
+    of_lake = {table.name for table in TABLES if any(column.personal != "none" for column in table.columns)}
+    return frozenset(of_lake | {table.name for table in BY_CUSTOMER})
+
+
+def _classes(names: tuple[str, ...]) -> tuple[str, ...]:
+    of_lake = (column.personal for table in TABLES if table.name in names for column in table.columns)
+    in_store = [table for table in BY_CUSTOMER if table.name in names]
+    of_store = ["opaque_id", *("sealed" for table in in_store if "content" in table.c)] if in_store else []
+    return tuple(sorted({*of_lake, *of_store} - {"none"}))
+
+
+def _channels(settings: ChannelsSettings) -> tuple[Recipient, ...]:
+    addresses = {
+        "email": settings.email.host,
+        "sms": settings.sms.provider_file,
+        "wechat": settings.wechat.provider_file,
+        "webhook": urlsplit(settings.webhook.url).hostname or "",
+    }
+    listed = tuple(Recipient(kind, name) for kind, name in addresses.items() if name)
+    return (*listed, Recipient("web_push", "")) if settings.web_push.is_configured else listed
+
+
+def _audiences(shop: Shop) -> tuple[Recipient, ...]:
+    with shop.store.begin() as connection:
+        saved = [one for one in AUDIENCE.everything(connection) if one.state != WITHDRAWN]
+    places = {one.name: one.audience.destination for one in saved}
+    return tuple(
+        Recipient("audience", f"{name}: {urlsplit(place.url).hostname or place.kind}") for name, place in places.items()
+    )

@@ -1,0 +1,322 @@
+"""Files read in chunks of rows: CSV of any delimiter and encoding, JSON lines, Parquet."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from patron.collect.files.file_kinds import refuse_other_kinds
+from patron.schema.errors import BadFile
+from patron.schema.privacy.personal_data import text_of
+from patron.storage.durable_files import FULL
+
+CHUNK_ROWS = 250_000
+JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
+DELIMITERS = ",;\t|"
+DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""Delimiters as people type them."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of a file: a table, and the line and text of each row that could not be read."""
+
+    rows: pa.Table
+    first_row: int
+    unreadable: tuple[tuple[int, str], ...] = ()
+
+
+def find_files(patterns: list[str]) -> list[Path]:
+    """List the files that paths and globs name, each once. Raises BadFile for a pattern that names none."""
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = [Path(pattern)] if Path(pattern).is_file() else _expand(pattern)
+        paths = [path for path in paths if path.is_file()]
+        if not paths:
+            raise BadFile("there is no such file", where=pattern, todo="Check the path.")
+        files.update(dict.fromkeys(paths))
+    return list(files)
+
+
+def _expand(pattern: str) -> list[Path]:
+    whole = Path(pattern).absolute()
+    return sorted(Path(whole.anchor).glob(str(whole.relative_to(whole.anchor))))
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input file whose format and encoding were checked before anything is stored."""
+
+    path: Path
+    columns: tuple[str, ...]
+    line_count: int
+    """Lines of a text file, its header included; rows of a Parquet file."""
+    is_unfinished: bool = False
+    """Whether its last line has no end: it may be cut off."""
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
+    """Columns as a CSV file has them, among them those without a name, which are left out."""
+    header_line_count: int = 1
+
+    def is_cut_off(self, line: int, text: str) -> bool:
+        """Whether a row that could not be read is the last one, and ends in the middle of a line or a quotation."""
+        is_open = bool(self.header) and text.count('"') % 2 == 1
+        return line == self.line_count and (self.is_unfinished or is_open)
+
+    def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
+        """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on."""
+        try:
+            if is_parquet(self.path):
+                yield from _number_chunks(_parquet(self.path, list(columns) or None))
+            elif is_json(self.path):
+                yield from _json(self.path, self.columns)
+            else:
+                yield from _csv(self)
+        except (OSError, pa.ArrowException) as error:
+            if getattr(error, "errno", None) in FULL:
+                raise
+            raise BadFile(
+                f"is damaged{_cause(error)}",
+                where=str(self.path),
+                todo="Export it again; the rows before the damage are stored and will not be stored twice.",
+            ) from error
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is named as Parquet."""
+    return path.suffix.lower() in {".parquet", ".pq"}
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is named as JSON lines."""
+    return path.suffix.lower() in JSON_SUFFIXES
+
+
+def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFile:
+    """Find out columns and size. Raises BadFile when it is empty, unreadable or not in this encoding."""
+    try:
+        if path.stat().st_size == 0:
+            raise BadFile("the file is empty", where=str(path), todo="Export it again.")
+        if is_parquet(path):
+            meta = pq.ParquetFile(path)
+            if meta.metadata.num_rows == 0:
+                raise BadFile("the file has no rows", where=str(path), todo="Export it again.")
+            return InputFile(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
+        encoding = "utf-8" if is_json(path) else encoding
+        refuse_other_kinds(path, encoding)
+        lines, is_unfinished = _check_encoding(path, encoding)
+        if is_json(path):
+            return InputFile(path, _json_columns(path), lines, is_unfinished)
+        return _inspect_csv(path, delimiter, encoding, lines, is_unfinished=is_unfinished)
+    except (OSError, pa.ArrowException) as error:
+        raise BadFile(
+            f"cannot be read{_cause(error)}",
+            where=str(path),
+            todo="Check that it is what its name says, and readable.",
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the system says; a library's own words name nothing that a user knows."""
+    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+
+
+def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
+    """Read the whole file once, so that a wrong encoding is found before anything is stored.
+
+    Returns how many lines it has, and whether the last one has no end.
+    """
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise BadFile(
+            f"unknown encoding {encoding}", where=str(path), todo="Name one such as utf-8 or cp1252."
+        ) from None
+    lines, position, last = 0, 0, ""
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                text = decoder.decode(block)
+                lines += text.count("\n")
+                last = text[-1:] or last
+                position += len(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise BadFile(
+            f"is not written in {encoding} (near byte {position + error.start})",
+            where=str(path),
+            todo="State its encoding in the mapping or with --encoding, such as cp1252.",
+        ) from None
+    is_unfinished = last not in {"\n", "\r"}
+    return lines + is_unfinished, is_unfinished
+
+
+def _delimiter(named: str, path: Path) -> str:
+    """The delimiter that is meant. Raises BadFile when it is not one character."""
+    mark = DELIMITER_NAMES.get(named.lower(), named)
+    if len(mark) != 1 or mark in '"\r\n':
+        raise BadFile(
+            f"{named!r} cannot be a delimiter", where=str(path), todo="Name one character, such as --delimiter ';'."
+        )
+    return mark
+
+
+def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int, *, is_unfinished: bool) -> InputFile:
+    with path.open(
+        encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
+    ) as file:
+        head = file.readline()
+        mark = _delimiter(delimiter, path) if delimiter else max(DELIMITERS, key=head.count)
+        file.seek(0)
+        rows = csv.reader(file, delimiter=mark)
+        names = tuple(name.strip() for name in next(rows, []))
+        second = file.readline()
+    named = tuple(name for name in names if name)
+    if len(set(named)) < len(named) or "\x00" in head:
+        raise BadFile("its header repeats names or is not text", where=str(path), todo="Check that it is a CSV file.")
+    if not second.strip():
+        raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
+    if not named:
+        raise BadFile("its header names no column", where=str(path), todo="Write the names in the first line.")
+    return InputFile(path, named, lines, is_unfinished, mark, encoding, names, rows.line_num)
+
+
+def _number_chunks(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
+    first = 1
+    for rows in tables:
+        yield Chunk(rows, first)
+        first += rows.num_rows
+
+
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
+    for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _csv(source: InputFile) -> Iterator[Chunk]:
+    """Chunks of a CSV file; `_row` is the line on which a row begins, blank lines not counted."""
+    unreadable: dict[int, str] = {}
+    """Text by number of the row, the first after the header is 1; only what no chunk has named yet."""
+
+    def keep(row: Any) -> str:
+        unreadable[(row.number or 1) - 1] = row.text  # why: it counts the header, too
+        return "skip"
+
+    first, line = 1, source.header_line_count + 1
+    for batch in _open_csv(source, keep):
+        numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(unreadable)), list(unreadable))
+        numbers = numbers[: batch.num_rows]
+        until = int(numbers[-1]) + 1 if len(numbers) else first
+        bad = {number: unreadable.pop(number) for number in sorted(unreadable) if number < until}
+        heights = np.ones(until - first, np.int64)
+        heights[numbers - first] += _line_ends(batch)
+        for number, text in bad.items():
+            heights[number - first] += text.count("\n")
+        begins = line + np.cumsum(heights) - heights
+        lines = tuple(one for number, text in bad.items() for one in _lines(int(begins[number - first]), text))
+        yield Chunk(
+            pa.Table.from_batches([batch]).append_column("_row", pa.array(begins[numbers - first])), first, lines
+        )
+        first, line = until, line + int(heights.sum())
+    lines = []
+    for _, text in sorted(unreadable.items()):
+        lines += _lines(line + len(lines), text)
+    if lines:
+        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(lines))
+
+
+def _open_csv(source: InputFile, keep: Any) -> pc_csv.CSVStreamingReader:
+    return pc_csv.open_csv(
+        source.path,
+        read_options=pc_csv.ReadOptions(
+            encoding=source.encoding,
+            column_names=list(source.header),
+            skip_rows=source.header_line_count,
+            use_threads=False,
+            block_size=1 << 24,
+        ),
+        parse_options=pc_csv.ParseOptions(
+            delimiter=source.delimiter, newlines_in_values=True, invalid_row_handler=keep
+        ),
+        convert_options=pc_csv.ConvertOptions(
+            column_types=dict.fromkeys(source.columns, pa.string()),
+            include_columns=list(source.columns),
+            strings_can_be_null=True,
+            null_values=[""],
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _lines(first: int, text: str) -> list[tuple[int, str]]:
+    """Numbered lines of a row that could not be read: a stray quotation mark may have swallowed many good ones."""
+    return list(enumerate(text.split("\n"), first))
+
+
+def _line_ends(rows: pa.RecordBatch) -> np.ndarray:
+    """Line ends inside the values of each row."""
+    found = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        values = column.buffers()[2]
+        if values is not None and re.search(b"\n", values):  # why: few texts have any, and looking is fast
+            found += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, line.strip()
+
+
+def line_chunks(path: Path, size: int = 50_000) -> Iterator[list[tuple[int, bytes]]]:
+    """Read numbered lines in lists; blank lines are skipped."""
+    chunk: list[tuple[int, bytes]] = []
+    for one in _json_lines(path):
+        chunk.append(one)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _json_columns(path: Path) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for _, line in next(line_chunks(path, 1000), []):
+        row = _decode(line)
+        names.update(dict.fromkeys(row or {}))
+    if not names:
+        raise BadFile("holds no JSON object a line", where=str(path), todo="Write one object a line, without commas.")
+    return tuple(names)
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _json(path: Path, columns: tuple[str, ...]) -> Iterator[Chunk]:
+    for lines in line_chunks(path):
+        decoded = [(number, _decode(line), line) for number, line in lines]
+        good = [(number, row) for number, row, _ in decoded if row is not None]
+        unreadable = tuple((number, line.decode()) for number, row, line in decoded if row is None)
+        names = dict.fromkeys(columns) | {name: None for _, row in good for name in row}
+        rows = {name: pa.array([text_of(row.get(name)) for _, row in good], pa.string()) for name in names}
+        numbers = pa.array([number for number, _ in good], pa.int64())
+        yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], unreadable)

@@ -1,0 +1,87 @@
+"""Which columns each built-in mapping needs, and which of the mappings fits some files."""
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatch
+
+import sqlglot
+
+from patron.collect.files.file_reader import InputFile, find_files, inspect_file, is_json
+from patron.collect.files.import_job import RAW_EVENT_KEYS, require_delimiter, require_raw_events, shortened
+from patron.collect.files.mapping import BUILT_IN, Mapping, load_mapping
+from patron.collect.files.mapping_sql import needed_columns
+from patron.schema.errors import BadFile
+
+AUTO = "auto"
+USING = re.compile(r"(?i)using\s*\(([^)]*)\)")
+"""Columns that a part is joined with its lookups by."""
+MESSAGE_IDS = ("messageId", "userId", "anonymousId")
+SEE = "`patron mappings` lists the built-in ones; docs/how-to/import-your-data.md shows how to write your own."
+
+
+def columns_by_file(mapping: Mapping) -> dict[str, frozenset[str]]:
+    """Columns that files must have, by the pattern of their names."""
+    if mapping.format == "segment":
+        return {"*.json*": frozenset({"type"})}
+    if mapping.format == "raw_events":
+        return {"*.parquet": RAW_EVENT_KEYS}
+    columns: dict[str, frozenset[str]] = {}
+    for lookup in mapping.lookups:
+        columns[lookup.files] = columns.get(lookup.files, frozenset()) | set(lookup.columns)
+    for part in mapping.parts:
+        keys = {key.strip(' "') for listed in USING.findall(part.join) for key in listed.split(",")}
+        joined = [one for one in mapping.lookups if re.search(rf"\b{one.name}\b", part.join)]
+        computed = {name for one in joined for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
+        needed = needed_columns(part) - {*part.optional, *part.derived, *computed} | keys
+        columns[part.files] = columns.get(part.files, frozenset()) | needed
+    return columns
+
+
+def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: str | None) -> str:
+    """Name of the built-in mapping whose columns all these files have; of several, the one that needs most.
+
+    Raises BadFile when the files are unreadable, or when none fits: it names the closest and what that one lacks.
+    """
+    if not paths:
+        raise BadFile("no files were named", where="--mapping auto", todo="Name the files to import.")
+    sources = [inspect_file(one, delimiter=delimiter, encoding=encoding or "utf-8") for one in find_files(list(paths))]
+    needed = {name: [_needed_of(load_mapping(name), source) for source in sources] for name in BUILT_IN}
+    missing = {
+        name: set().union(*(set(columns) - set(source.columns) for columns, source in zip(of, sources, strict=True)))
+        for name, of in needed.items()
+        if all(of)
+    }
+    sizes = {name: sum(len(columns) for columns in needed[name]) for name in missing}
+    fitting = [name for name in missing if not missing[name] and _has_form(load_mapping(name), sources)]
+    if fitting:
+        return max(fitting, key=lambda name: sizes[name])
+    for source in sources:
+        require_delimiter(source)
+    closest = min(missing, key=lambda name: len(missing[name]) / sizes[name])
+    hint = f"; the closest is {closest}, which also needs {', '.join(sorted(missing[closest]))}"
+    is_close = 0 < len(missing[closest]) <= sizes[closest] / 2
+    listed = shortened(", ".join(sources[0].columns), 200)
+    raise BadFile(
+        f"no built-in mapping fits its columns ({listed}){hint if is_close else ''}",
+        where=str(sources[0].path),
+        todo=SEE,
+    )
+
+
+def _needed_of(mapping: Mapping, source: InputFile) -> frozenset[str]:
+    """Columns that a mapping needs of this file; none when it takes no file of this name."""
+    name = source.path.name.lower()
+    return frozenset().union(*(needed for files, needed in columns_by_file(mapping).items() if fnmatch(name, files)))
+
+
+def _has_form(mapping: Mapping, sources: list[InputFile]) -> bool:
+    """Whether the files are of the mapping's format, as far as their columns do not say."""
+    if mapping.format == "segment":
+        return all(is_json(source.path) and set(MESSAGE_IDS) & set(source.columns) for source in sources)
+    if mapping.format == "raw_events":
+        try:
+            for source in sources:
+                require_raw_events(source)
+        except BadFile:
+            return False
+    return True

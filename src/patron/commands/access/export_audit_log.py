@@ -1,0 +1,25 @@
+"""Entries of the audit log as rows of a CSV file, which the log itself records."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from patron.govern.access import audit_log
+from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.storage.safe_csv import safe_cell
+from patron.storage.shop import Shop
+
+MOST_ROWS = 100_000
+HEADER = ("entry", "at", "action", "by", "details", "hash")
+
+
+def export_audit_log(shop: Shop, query: AuditQuery, *, by: str, now: datetime) -> Iterator[tuple[str, ...]]:
+    """Entries that match, newest first, after a header; no cell is a formula."""
+    entries = find_entries(shop, query, MOST_ROWS)
+    with shop.store.begin() as connection:
+        audit_log.append(shop, connection, "audit log exported", {"entries": len(entries)}, at=now, by=by)
+    yield HEADER
+    for one in entries:
+        details = json.dumps(one.details, sort_keys=True, ensure_ascii=False)
+        cells = (str(one.entry), one.at.isoformat(), one.action, one.by, details, one.hash)
+        yield tuple(safe_cell(cell) for cell in cells)

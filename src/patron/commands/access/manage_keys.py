@@ -1,0 +1,109 @@
+"""Keys of programs: created, listed, rotated and revoked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from patron.collect.inbox.workspace_inbox import remember_source
+from patron.govern.access import api_keys, audit_log
+from patron.govern.access.api_keys import DEFAULT_DAYS, LONGEST_SOURCE, MAX_DAYS, MAX_OVERLAP, Key, KeyTerms
+from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
+from patron.schema.errors import BadKeyTerms
+from patron.storage.segments.segment_definitions import definition
+from patron.storage.shop import Shop
+
+__all__ = ["DEFAULT_DAYS", "LONGEST_SOURCE", "MAX_DAYS", "MAX_OVERLAP", "Key", "KeyTerms"]
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A new key; the key itself is shown this once."""
+
+    key: str
+    key_id: str
+    source: str
+    kind: str
+    scopes: tuple[str, ...] | None
+    """Rights, as `action:area`; None is all that keys of its kind may do."""
+    expires_at: datetime | None
+
+
+def create_key(  # noqa: PLR0913 - what a key is
+    shop: Shop,
+    source: str,
+    kind: str = "write",
+    *,
+    scopes: Iterable[str] | None = None,
+    days: int | None = None,
+    segment: str = "",
+    maker: Actor | None = None,
+    by: str = "",
+    now: datetime,
+) -> NewKey:
+    """Create a key of a source; a user who makes one that is not public owns it. Raises BadKeyTerms, NotFound.
+
+    Scopes beyond the maker's rights are refused, and written to the audit log.
+    """
+    if segment:
+        definition(shop.store, segment)
+    is_owned = maker is not None and bool(maker.user_id) and kind != "write"
+    terms = KeyTerms(
+        kind,
+        None if scopes is None else tuple(scopes),
+        days,
+        user_id=maker.user_id if maker and is_owned else "",
+        segment=segment,
+    )
+    if maker and is_owned:
+        _require_rights(shop, maker, terms, now)
+    secret, key = api_keys.create_key(shop, source, terms, at=now, by=maker.name if maker else by)
+    remember_source(shop, key.source)
+    return _new_key(secret, key)
+
+
+def grantable_rights(maker: Actor, kind: str) -> frozenset[Right]:
+    """Rights that a key of a kind may have when somebody makes it."""
+    if not maker.user_id or kind == "write":
+        return KEY_RIGHTS[kind]
+    owner = api_keys.Owner(maker.name, maker.rights, maker.segment)
+    return KEY_RIGHTS[kind] & api_keys.grantable(owner, is_restricted=bool(maker.segment))
+
+
+def _require_rights(shop: Shop, maker: Actor, terms: KeyTerms, now: datetime) -> None:
+    """Refuse a key that may more than its maker, or sees other customers. Raises BadKeyTerms."""
+    beyond = sorted(set(terms.scopes or ()) - {str(right) for right in grantable_rights(maker, terms.kind)})
+    if beyond:
+        with shop.store.begin() as connection:
+            details = {"by": maker.name, "kind": terms.kind, "scopes": beyond}
+            audit_log.append(shop, connection, "key refused", details, at=now)
+        what = f"you do not have {', '.join(beyond)} yourself"
+        raise BadKeyTerms(what, where="--scope", todo="Leave it out, or ask somebody who has it to make the key.")
+    if maker.segment and terms.segment not in {"", maker.segment}:
+        what = "your team sees the customers of another segment"
+        raise BadKeyTerms(what, where="--segment", todo="Leave it out: the key sees what you see.")
+
+
+def list_keys(shop: Shop) -> list[Key]:
+    """All keys, oldest first, without the secrets."""
+    return api_keys.list_keys(shop)
+
+
+def rotate_key(
+    shop: Shop, key_id: str, *, overlap_hours: float = 24, maker: Actor | None = None, by: str = "", now: datetime
+) -> NewKey:
+    """Create a key like this one, which ends after the overlap; one that is not public is then its maker's.
+
+    Raises NotFound, BadKeyTerms.
+    """
+    overlap, user_id = timedelta(hours=overlap_hours), maker.user_id if maker else ""
+    by = maker.name if maker else by
+    return _new_key(*api_keys.rotate_key(shop, key_id, overlap=overlap, user_id=user_id, at=now, by=by))
+
+
+def revoke_key(shop: Shop, key_id: str, *, by: str = "", now: datetime) -> None:
+    """Refuse a key from now on. Raises NotFound."""
+    api_keys.revoke_key(shop, key_id, at=now, by=by)
+
+
+def _new_key(secret: str, key: Key) -> NewKey:
+    return NewKey(secret, key.key_id, key.source, key.kind, key.scopes, key.expires_at)

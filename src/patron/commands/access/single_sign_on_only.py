@@ -1,0 +1,20 @@
+"""Who signs in at the issuer of the single sign-on, and in no other way."""
+
+import sqlalchemy as sa
+
+from patron.govern.access.user_identities import has_identity
+from patron.schema.errors import AccessProblem
+from patron.storage.shop import Shop
+
+
+def signs_in_at_issuer_only(shop: Shop, connection: sa.Connection, user_id: str) -> bool:
+    """Whether neither password nor passkey of a user counts, as [oidc] has it."""
+    settings = shop.settings.oidc
+    is_bound = settings.is_configured and settings.is_only_way
+    return is_bound and has_identity(connection, user_id, settings.issuer)
+
+
+def require_local_sign_in(shop: Shop, connection: sa.Connection, user_id: str) -> None:
+    """Refuse password or passkey of somebody who signs in at the issuer only. Raises AccessProblem (403)."""
+    if signs_in_at_issuer_only(shop, connection, user_id):
+        raise AccessProblem("sso_only", "this user signs in at the issuer only", status=403, todo="Use its button.")

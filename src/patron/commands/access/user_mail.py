@@ -1,0 +1,75 @@
+"""E-mail to users: a link or a digest, where an SMTP server is configured."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.engage.channels.team_email import TeamEmail
+from patron.govern.access.users import User
+from patron.schema.errors import ChannelUnavailable
+from patron.storage.shop import Shop
+
+__all__ = ["User"]
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UserMail:
+    """A letter to a user."""
+
+    subject: str
+    text: str
+    html: str = ""
+    """The same as HTML; empty for a letter of text alone."""
+    one_click_url: str = ""
+    """Where mail programs end letters of this kind by one click; empty where there is nothing to end."""
+
+
+Compose = Callable[[User, str], UserMail]
+"""Writes the letter to a user about a path, in the user's language."""
+
+
+def can_send_mail(shop: Shop) -> bool:
+    """Whether an SMTP server is configured."""
+    return shop.settings.channels.email.is_configured
+
+
+def send_user_mail(shop: Shop, user: User, mail: UserMail, *, now: datetime) -> bool:
+    """Send a letter; returns whether the server took it; the log of ours says what failed."""
+    if not can_send_mail(shop):
+        return False
+    try:
+        handover = hand_over_mail(shop, user, mail, message_id=secrets.token_hex(16), now=now)
+    except ChannelUnavailable as error:
+        LOG.warning("no e-mail to user %s: %s", user.user_id, error)
+        return False
+    if handover.outcome is not Outcome.SENT:
+        LOG.warning("no e-mail to user %s: %s", user.user_id, handover.detail)
+        return False
+    return True
+
+
+def hand_over_mail(shop: Shop, user: User, mail: UserMail, *, message_id: str, now: datetime) -> Handover:
+    """Hand a letter to the SMTP server and say what became of it. Raises ChannelUnavailable: it was not handed over."""
+    message = OutgoingMessage(message_id, user.email, user.name, mail.subject, mail.text, mail.html, "", "")
+    channel = TeamEmail.of(shop, clock=lambda: now)
+    # why: each connection logs in before it looks for a letter, and there is one
+    settings = channel.settings.model_copy(update={"connections": 1})
+    channel = replace(channel, settings=settings, one_click_url=mail.one_click_url)
+    handover = asyncio.run(_hand_over(channel, message))
+    return handover or Handover(message_id, Outcome.UNKNOWN, "no answer")
+
+
+async def _hand_over(channel: TeamEmail, message: OutgoingMessage) -> Handover | None:
+    answer = None
+    try:
+        async for handover in channel.hand_over([message]):
+            answer = handover
+    except ChannelUnavailable:
+        if answer is None or answer.outcome is Outcome.DEFERRED:
+            raise  # why: else the letter was answered for, and what failed is the next connection
+    return answer

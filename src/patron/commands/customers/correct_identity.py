@@ -1,0 +1,73 @@
+"""Corrections of who is one customer, from the console: join two, take an id out; the audit log has who did it."""
+
+from datetime import datetime
+from hashlib import blake2b
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.collect.loader import load_events
+from patron.commands.customers.unlink_identity import UnlinkedToken, unlink
+from patron.govern.access import audit_log
+from patron.govern.vault import Vault
+from patron.run import EVENT_SOURCE
+from patron.schema.errors import NotFound
+from patron.schema.events.ecommerce_events import Alias
+from patron.schema.table_definition import TIME
+from patron.storage.runs.last_run import last_run
+from patron.storage.shop import Shop
+
+
+def unlink_id(shop: Shop, customer_id: str, token: str, *, by: str, now: datetime) -> UnlinkedToken:
+    """Take an id out of a customer from the next run on. Raises NoRunYet, NotFound, WorkspaceBusy."""
+    if token not in _tokens(shop, customer_id):
+        raise NotFound("the customer does not have this id", where=token[:64], todo="Reload the page.")
+    unlinked = unlink(shop, token, at=now)
+    with shop.store.begin() as connection:
+        _record(shop, connection, "identity unlinked", {"customer_id": customer_id, "token": token, "by": by}, now)
+    return unlinked
+
+
+def merge_customers(shop: Shop, customer_id: str, other_customer_id: str, *, by: str, now: datetime) -> str:
+    """Join two customers from the next run on, as an alias of the shop's own ids would; the id of the event.
+
+    Taking an id out undoes it. Raises NoRunYet, NotFound for a customer without one of the shop's own ids,
+    WorkspaceBusy.
+    """
+    values = [_user_id(shop, one) for one in (customer_id, other_customer_id)]
+    event_id = (
+        f"merge-{blake2b(f'{customer_id} {other_customer_id} {now.isoformat()}'.encode(), digest_size=16).hexdigest()}"
+    )
+    row = {
+        "event_id": [event_id],
+        "name": [Alias.event],
+        "user_id": [values[0]],
+        "anonymous_id": [values[1]],
+        "occurred_at": pa.array([now], TIME),
+    }
+    with shop.commit_lock():
+        load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=now)
+    with shop.store.begin() as connection:
+        details = {"customer_id": customer_id, "other_customer_id": other_customer_id, "by": by}
+        _record(shop, connection, "customers merged", details, now)
+    return event_id
+
+
+def _record(shop: Shop, connection: sa.Connection, action: str, details: dict[str, str], at: datetime) -> None:
+    audit_log.append(shop, connection, action, details, at=at)
+
+
+def _tokens(shop: Shop, customer_id: str) -> list[str]:
+    """Tokens of a customer at the last run, users first."""
+    sql = """
+select i.token from identities i join customer c on c.customer_id = i.customer_id
+order by i.is_user desc, i.known_at, i.token"""
+    return last_run(shop).query_customer(customer_id, sql)["token"].to_pylist()
+
+
+def _user_id(shop: Shop, customer_id: str) -> str:
+    tokens = [token for token in _tokens(shop, customer_id) if token.startswith("u_")]
+    value = Vault.open(shop).reveal(tokens[:1])[0] if tokens else None
+    if value is None:
+        raise NotFound("no customer with one of the shop's own ids", where=customer_id[:64], todo="Check the id.")
+    return value

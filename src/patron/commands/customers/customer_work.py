@@ -1,0 +1,332 @@
+"""Daily work with customers: tags, owners, notes, tasks and snoozes; each change is in the audit log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.govern.access import audit_log
+from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.errors import BadRequest, NotFound
+from patron.schema.privacy.value_detectors import personal_kind
+from patron.schema.spelling import one_line
+from patron.schema.table_definition import TEXT
+from patron.storage.access.access_tables import USERS
+from patron.storage.customers.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
+from patron.storage.customers.task_policy import PLAYBOOKS
+from patron.storage.runs.last_run import last_run
+from patron.storage.shop import Shop
+from patron.storage.store.store import Store
+
+OUTCOMES = ("reached", "not_reached", "ordered", "refused", "other")
+"""What became of a task."""
+SNOOZE_REASONS = ("contacted", "known", "waiting", "other")
+MOST_CUSTOMERS = 10_000
+"""Customers of one bulk action."""
+LONGEST_TAG, LONGEST_TEXT = 40, 4_000
+MOST_TAGS = 30
+"""Tags of one customer."""
+BATCH = 500
+UNPROCESSABLE = 422
+
+
+@dataclass(frozen=True)
+class TaskDraft:
+    """What is to be done, by whom and until when."""
+
+    playbook: str
+    text: str = ""
+    owner: str = ""
+    """User id; empty for nobody yet."""
+    due_at: datetime | None = None
+
+
+def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: datetime) -> int:
+    """Give customers a tag; how many did not have it. Raises BadRequest, NotFound."""
+    tag = tag_name(tag)
+    ids = require_customers(shop, customer_ids)
+    with shop.store.begin() as connection:
+        tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
+        fresh = [one for one in ids if one not in tagged]
+        if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MOST_TAGS:
+            raise _wrong("tag", f"a customer has at most {MOST_TAGS} tags", "Remove one first.")
+        rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
+        if rows:
+            connection.execute(sa.insert(CUSTOMER_TAGS), rows)
+            audit_log.append(
+                shop, connection, "customers tagged", {**about_customers(fresh), "tag": tag, "by": by}, at=now
+            )
+    return len(rows)
+
+
+def remove_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: datetime) -> int:
+    """Take a tag from customers; how many had it."""
+    ids = list(dict.fromkeys(customer_ids))
+    with shop.store.begin() as connection:
+        tagged = sorted(_existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag))
+        for part in _parts(tagged):
+            of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
+            connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
+        if tagged:
+            audit_log.append(shop, connection, "tag removed", {**about_customers(tagged), "tag": tag, "by": by}, at=now)
+    return len(tagged)
+
+
+def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
+    """Make a user look after customers; nobody for an empty id. Raises BadRequest, NotFound."""
+    ids = require_customers(shop, customer_ids)
+    require_staff(shop.store, owner)
+    row = {"owner": owner, "assigned_at": now, "assigned_by": by}
+    with shop.store.begin() as connection:
+        for part in _parts(ids):
+            connection.execute(sa.delete(CUSTOMER_OWNERS).where(CUSTOMER_OWNERS.c.customer_id.in_(part)))
+        if owner:
+            connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": one, **row} for one in ids])
+        details = {**about_customers(ids), "owner": owner, "by": by}
+        audit_log.append(shop, connection, "owner assigned", details, at=now)
+    return len(ids)
+
+
+def write_note(shop: Shop, customer_id: str, text: str, *, by: str, now: datetime) -> str:
+    """Write a note about a customer, encrypted; its id. Raises BadRequest, NotFound."""
+    text = _text(text, "note", is_required=True)
+    require_customers(shop, [customer_id])
+    note_id = uuid4().hex
+    row = {"note_id": note_id, "customer_id": customer_id, "written_at": now, "written_by": by}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(CUSTOMER_NOTES).values(**row, content=seal(shop, note_id, text)))
+        details = {"customer_id": customer_id, "note_id": note_id, "by": by}
+        audit_log.append(shop, connection, "note written", details, at=now)
+    return note_id
+
+
+def delete_note(shop: Shop, customer_id: str, note_id: str, *, by: str, now: datetime) -> None:
+    """Delete a note, which only its author may. Raises NotFound, BadRequest."""
+    with shop.store.begin() as connection:
+        of = (CUSTOMER_NOTES.c.note_id == note_id, CUSTOMER_NOTES.c.customer_id == customer_id)
+        author = connection.scalar(sa.select(CUSTOMER_NOTES.c.written_by).where(*of))
+        if author is None:
+            raise NotFound("no note of this customer has this id", where=note_id[:64], todo="Reload the page.")
+        if author != by:
+            raise _wrong("note", "only its author deletes a note", "Ask them, or write another note.")
+        connection.execute(sa.delete(CUSTOMER_NOTES).where(*of))
+        details = {"customer_id": customer_id, "note_id": note_id, "by": by}
+        audit_log.append(shop, connection, "note deleted", details, at=now)
+
+
+def record_texts_revealed(shop: Shop, customer_id: str, *, by: str, now: datetime) -> None:
+    """Record that somebody reads the texts of others about a customer, before they are shown."""
+    with shop.store.begin() as connection:
+        audit_log.append(shop, connection, "notes revealed", {"customer_id": customer_id, "by": by}, at=now)
+
+
+def create_tasks(
+    shop: Shop,
+    customer_ids: Sequence[str],
+    draft: TaskDraft,
+    *,
+    values_at_risk: Mapping[str, float | None] | None = None,
+    by: str,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Create one task per customer by hand: nobody is held out, and no effect is measured. Returns their ids.
+
+    Raises BadRequest, NotFound.
+    """
+    require_one_of("playbook", draft.playbook, PLAYBOOKS)
+    ids = require_customers(shop, customer_ids)
+    require_staff(shop.store, draft.owner)
+    values = values_at_risk or {}
+    rows = [task_row(shop, one, draft, value_at_risk_cents=values.get(one), by=by, now=now) for one in ids]
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(TASKS), rows)
+        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
+        audit_log.append(shop, connection, "tasks created", details, at=now)
+    return tuple(row["task_id"] for row in rows)
+
+
+def task_row(
+    shop: Shop, customer_id: str, draft: TaskDraft, *, value_at_risk_cents: float | None, by: str, now: datetime
+) -> dict[str, Any]:
+    """Row of a new task by hand. Raises BadRequest."""
+    task_id = uuid4().hex
+    return {
+        "task_id": task_id,
+        "customer_id": customer_id,
+        "playbook": draft.playbook,
+        "content": seal(shop, task_id, _text(draft.text, "text")),
+        "owner": draft.owner,
+        "state": "open",
+        "outcome": "",
+        "value_at_risk_cents": None if value_at_risk_cents is None else round(value_at_risk_cents),
+        "is_holdout": False,
+        "due_at": draft.due_at,
+        "created_at": now,
+        "created_by": by,
+        "closed_at": None,
+        "closed_by": "",
+        "reason": "",
+        "batch_id": "",
+        "holdout_share": None,
+        "assigned_at": None,
+        "measured_until": None,
+    }
+
+
+def assign_tasks(shop: Shop, task_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
+    """Give open tasks to a user; nobody for an empty id. Raises BadRequest."""
+    require_staff(shop.store, owner)
+    return _change_open_tasks(shop, task_ids, {"owner": owner}, "tasks assigned", {"owner": owner}, by=by, now=now)
+
+
+def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: str, now: datetime) -> None:
+    """Record what became of a task; without an outcome it is dropped. Raises BadRequest, NotFound."""
+    if outcome:
+        require_one_of("outcome", outcome, OUTCOMES)
+    text = _text(text, "text")
+    with shop.store.begin() as connection:
+        of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
+        task = connection.execute(sa.select(TASKS).where(*of)).first()
+        if task is None:
+            raise NotFound("no task has this id", where=task_id[:64], todo="See the list of tasks.")
+        if task.state != "open":
+            raise _wrong("task", "it is closed already", "Reload the page.")
+        state = "done" if outcome else "dropped"
+        values = {"state": state, "outcome": outcome, "closed_at": now, "closed_by": by}
+        if text:
+            instructions = unseal(shop, task_id, task.content)
+            values["content"] = seal(shop, task_id, "\n\n".join(filter(None, [instructions, text])))
+        closed = connection.execute(
+            sa.update(TASKS).where(TASKS.c.task_id == task_id, TASKS.c.state == "open").values(values)
+        )
+        if not closed.rowcount:
+            raise _wrong("task", "it is closed already", "Reload the page.")
+        details = {"task_id": task_id, "customer_id": task.customer_id, "state": state, "outcome": outcome, "by": by}
+        audit_log.append(shop, connection, "task closed", details, at=now)
+
+
+def snooze(shop: Shop, customer_ids: Sequence[str], *, until: datetime, reason: str, by: str, now: datetime) -> int:
+    """Take customers off the watch list until a time. Raises BadRequest, NotFound."""
+    require_one_of("reason", reason, SNOOZE_REASONS)
+    if until <= now:
+        raise _wrong("until", "the time has passed", "Choose a later day.")
+    ids = require_customers(shop, customer_ids)
+    row = {"until": until, "reason": reason, "snoozed_at": now, "snoozed_by": by}
+    with shop.store.begin() as connection:
+        _delete_snoozes(connection, ids)
+        connection.execute(sa.insert(SNOOZES), [{"customer_id": one, **row} for one in ids])
+        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": by}
+        audit_log.append(shop, connection, "watch list snoozed", details, at=now)
+    return len(ids)
+
+
+def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetime) -> int:
+    """Put customers back on the watch list; how many were snoozed."""
+    ids = list(dict.fromkeys(customer_ids))
+    with shop.store.begin() as connection:
+        count = _delete_snoozes(connection, ids)
+        if count:
+            audit_log.append(shop, connection, "watch list snooze ended", {**about_customers(ids), "by": by}, at=now)
+    return count
+
+
+def tag_name(text: str) -> str:
+    """A tag as it is kept: trimmed, blanks as one. Raises BadRequest for one that is empty, long or personal."""
+    tag = one_line(text)
+    if not 0 < len(tag) <= LONGEST_TAG or not tag.isprintable():
+        raise _wrong("tag", f"a tag has 1 to {LONGEST_TAG} characters", "Write a short word or two.")
+    if personal_kind(tag):
+        raise _wrong("tag", "this may name a person", "A tag is for many customers; write a note instead.")
+    return tag
+
+
+def require_staff(store: Store, user_id: str) -> None:
+    """Check that somebody can be given work; empty is nobody. Raises BadRequest."""
+    if not user_id:
+        return
+    with store.begin() as connection:
+        state = connection.scalar(sa.select(USERS.c.state).where(USERS.c.user_id == user_id))
+    if state != "active":
+        raise _wrong("owner", "nobody who is active has this id", "Choose one from the list.")
+
+
+def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says of it
+    shop: Shop,
+    task_ids: Sequence[str],
+    values: Mapping[str, object],
+    action: str,
+    details: Mapping[str, object],
+    *,
+    by: str,
+    now: datetime,
+) -> int:
+    count = 0
+    with shop.store.begin() as connection:
+        for part in _parts(list(dict.fromkeys(task_ids))):
+            of = (TASKS.c.task_id.in_(part), TASKS.c.state == "open", ~TASKS.c.is_holdout)
+            count += connection.execute(sa.update(TASKS).where(*of).values(dict(values))).rowcount
+        if count:
+            audit_log.append(shop, connection, action, {"task_count": count, **details, "by": by}, at=now)
+    return count
+
+
+def require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
+    """These customers once each, all of them of the last run. Raises BadRequest, NotFound."""
+    ids = list(dict.fromkeys(customer_ids))
+    if not 0 < len(ids) <= MOST_CUSTOMERS:
+        raise _wrong("customers", f"an action is for 1 to {MOST_CUSTOMERS:,} customers", "Choose fewer.")
+    chosen = pa.table({"customer_id": pa.array(ids, TEXT)})
+    sql = "select c.customer_id from chosen c join customers k on k.customer_id = c.customer_id"
+    known = set(last_run(shop).query(sql, chosen=chosen)["customer_id"].to_pylist())
+    unknown = [one for one in ids if one not in known]
+    if unknown:
+        raise NotFound("no customer has this id at the last run", where=unknown[0][:64], todo="Reload the list.")
+    return ids
+
+
+def _existing(connection: sa.Connection, table: sa.Table, ids: Sequence[str], condition: sa.ColumnElement) -> set[str]:
+    rows: set[str] = set()
+    for part in _parts(ids):
+        query = sa.select(table.c.customer_id).where(table.c.customer_id.in_(part), condition)
+        rows |= set(connection.scalars(query))
+    return rows
+
+
+def _tag_count(connection: sa.Connection, customer_id: str) -> int:
+    query = sa.select(sa.func.count()).where(CUSTOMER_TAGS.c.customer_id == customer_id)
+    return connection.scalar(query) or 0
+
+
+def _delete_snoozes(connection: sa.Connection, ids: Sequence[str]) -> int:
+    parts = (sa.delete(SNOOZES).where(SNOOZES.c.customer_id.in_(part)) for part in _parts(ids))
+    return sum(connection.execute(statement).rowcount for statement in parts)
+
+
+def about_customers(ids: Sequence[str]) -> dict[str, object]:
+    """Whom an entry of the audit log is about: one by name, several by their count."""
+    return {"customer_id": ids[0]} if len(ids) == 1 else {"customer_count": len(ids)}
+
+
+def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _text(text: str, where: str, *, is_required: bool = False) -> str:
+    text = text.replace("\r\n", "\n").strip()
+    if len(text) > LONGEST_TEXT or (is_required and not text):
+        raise _wrong(where, f"a text has {1 if is_required else 0} to {LONGEST_TEXT:,} characters", "Write it shorter.")
+    return text
+
+
+def require_one_of(where: str, value: str, allowed: Sequence[str]) -> None:
+    """Check a code. Raises BadRequest."""
+    if value not in allowed:
+        raise _wrong(where, f"{value[:40]!r} is not a value of it", f"It is one of {', '.join(allowed)}.")
+
+
+def _wrong(where: str, what: str, todo: str) -> BadRequest:
+    return BadRequest(UNPROCESSABLE, what, where=where, todo=todo)

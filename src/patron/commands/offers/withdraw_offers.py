@@ -1,0 +1,85 @@
+"""Withdraw the offers of a run before they are sent: from then on they count nowhere."""
+
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from patron.engage.outbox_offers import (
+    OFFERS,
+    SENT,
+    has_offers,
+    hold_back_offers,
+    is_sent,
+    release_offers,
+    remove_offers,
+)
+from patron.govern.access import audit_log
+from patron.schema.errors import NotFound, SettingsError, WorkspaceError
+from patron.storage.engine import literal
+from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
+from patron.storage.shop import Shop
+from patron.storage.store.store import WITHDRAWALS
+from patron.storage.workspace.run_files import drop_outbox_files
+
+MOST_CHARACTERS = 300
+
+
+def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now: datetime) -> Withdrawal:
+    """Withdraw the offers of a run. Withdrawing them again changes nothing, and finishes what was interrupted.
+
+    The offers are renamed first, so that no mail system can take them; then the withdrawal is recorded; then they are
+    deleted. Cut off before the record, the run's offers wait under another name and still use up the budget.
+    Raises NotFound, SettingsError without a name, WorkspaceError for offers that may have been sent, WorkspaceBusy.
+    """
+    withdrawal = Withdrawal(run_id, now, _text(name, "--as"), _text(reason, "--reason") if reason else "")
+    with shop.run_lock():
+        earlier, folder = withdrawal_of(shop.store, run_id), shop.folder / "outbox" / run_id
+        if earlier is None:
+            _require_offers(shop, run_id)
+            _take_from_outbox(folder, run_id)
+            with shop.store.begin() as connection:
+                connection.execute(sa.insert(WITHDRAWALS).values(vars(withdrawal)))
+                drop_outbox_files(connection, run_id=run_id, pattern=OFFERS)
+                audit_log.append(
+                    shop, connection, "offers withdrawn", {"run_id": run_id}, at=now, by=withdrawal.withdrawn_by
+                )
+        remove_offers(folder)
+    return earlier or withdrawal
+
+
+def _require_offers(shop: Shop, run_id: str) -> None:
+    """Raise NotFound for a run that decided nothing, or no offer."""
+    rows = shop.newest_snapshot().query(
+        f"select count(*) as n, count(case when action <> 'none' then 1 end) as offers from decisions"
+        f" where run_id = {literal(run_id)}"
+    )
+    if not rows["n"][0].as_py():
+        raise NotFound(f"no run {run_id!r} has decided anything", where="RUN", todo="See `patron decisions list`.")
+    if not rows["offers"][0].as_py():
+        raise NotFound(f"the run {run_id} decided no offer", where="RUN", todo="There is nothing to withdraw.")
+
+
+def _take_from_outbox(folder: Path, run_id: str) -> None:
+    """Hold the offers of a run back. Raises WorkspaceError for offers that were sent, or may have been."""
+    if not is_sent(folder) and has_offers(folder):
+        hold_back_offers(folder)
+        if not is_sent(folder):
+            return
+        release_offers(folder)
+    if is_sent(folder):
+        what = f"the offers of the run {run_id} were sent: the mail system left a file named {SENT}"
+        todo = "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet."
+    else:
+        what = f"the offers of the run {run_id} are not in the outbox, so that they may have been sent"
+        todo = "If nobody was sent any, put an empty file offers_file.csv there, then withdraw them."
+    raise WorkspaceError(what, where=str(folder), todo=todo)
+
+
+def _text(text: str, where: str) -> str:
+    """A line that a person wrote. Raises SettingsError for an empty or too long one."""
+    line = text.strip()
+    if not line or not line.isprintable() or len(line) > MOST_CHARACTERS:
+        what = f"needs 1 to {MOST_CHARACTERS} printable characters"
+        raise SettingsError(what, where=where, todo="Write one line, without personal data of customers.")
+    return line

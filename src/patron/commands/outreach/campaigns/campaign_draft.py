@@ -1,0 +1,132 @@
+"""What a plan of a campaign follows from: the audience and what is known of it, arms drawn before, budget, evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.commands.outreach.campaigns.campaign_assignments import (
+    Assigned,
+    draw_holdout,
+    predecessors,
+    stored_assignments,
+)
+from patron.commands.outreach.campaigns.campaign_learning import GainFactor, expected_factor, measured_factors
+from patron.commands.outreach.campaigns.campaign_policy_terms import (
+    PeriodBudget,
+    campaign_policy,
+    evidence_of,
+    period_budget,
+    supply_of,
+)
+from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
+from patron.decide.campaign_offers import with_campaign_offers
+from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
+from patron.decide.candidates import audience_query
+from patron.schema.errors import BadCampaign
+from patron.storage.offers.policy import Policy
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaigns import SavedCampaign, campaigns
+from patron.storage.runs.last_run import last_run
+from patron.storage.segments.segment_query import member_ids
+from patron.storage.shop import Shop, Snapshot
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CampaignDraft:
+    """A campaign before it is planned."""
+
+    shop: Shop
+    saved: SavedCampaign
+    snapshot: Snapshot
+    window: SendWindow
+    rows: pa.Table
+    """Members who are not excluded and were sent nothing yet, in order of customer_id, and what is known of each."""
+    member_count: int
+    excluded_count: int
+    is_held_out: Flags
+    stored: dict[str, Assigned]
+    budget: PeriodBudget
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign as it was saved."""
+        return self.saved.campaign
+
+    @classmethod
+    def of(cls, shop: Shop, saved: SavedCampaign, *, now: datetime) -> "CampaignDraft":
+        """Read everything. Raises NotFound, NoRunYet, BadCampaign for a window that is over or an empty segment."""
+        campaign, zone = saved.campaign, ZoneInfo(shop.settings.shop.time_zone)
+        window = SendWindow(campaign.start_at(zone), campaign.end_at(zone), zone)
+        if window.end <= now:
+            todo = "Save it with a later start and end, then plan it."
+            raise BadCampaign(f"{saved.name!r} was over at {campaign.end}", where="end", todo=todo)
+        policy = campaign_policy(shop.policy, campaign)
+        snapshot = last_run(shop)
+        members = member_ids(snapshot, campaign.segment)
+        if not members.num_rows:
+            todo = "Look at it with `patron segment count`, or choose another one."
+            raise BadCampaign(f"nobody is in the segment {campaign.segment!r}", where="segment", todo=todo)
+        audience = _without(snapshot, members, campaign.exclude)
+        excluded = members.num_rows - audience.num_rows
+        stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
+        audience = _without_recipients(audience, stored, before)
+        rows = _candidates(shop, snapshot, policy, audience)
+        arms = {customer: one.is_holdout for customer, one in stored.items()}
+        is_held_out = draw_holdout(saved.name, campaign.holdout_share, rows["customer_id"].to_pylist(), arms, before)
+        budget = period_budget(shop, snapshot, campaign)
+        return cls(shop, saved, snapshot, window, rows, members.num_rows, excluded, is_held_out, stored, budget)
+
+    def select(self) -> tuple[CampaignSelection, GainFactor]:
+        """The offer of everybody, and what earlier campaigns make of the gains that are expected."""
+        prior = self._select(1.0)
+        measured = measured_factors(self.saved, campaigns(self.shop.store))
+        factor = expected_factor(prior.prior_error, measured)
+        return (prior if factor.factor == 1.0 else self._select(factor.factor)), factor
+
+    def _select(self, gain_factor: float) -> CampaignSelection:
+        policy = campaign_policy(self.shop.policy, self.campaign)
+        handed_over = sum(one.cost_cents for one in self.stored.values())
+        terms = CampaignTerms(
+            self.campaign.goal,
+            max(min(self.campaign.budget_cents - handed_over, self.budget.left_cents), 0.0),
+            message_cents=self.shop.settings.value.message_cents,
+            gain_factor=gain_factor,
+        )
+        supply = supply_of(self.shop, self.snapshot, self.budget.period, self.campaign.start.date())
+        evidence = evidence_of(self.shop, self.snapshot)
+        return select_campaign_offers(self.rows, self.is_held_out, policy, evidence, terms, supply)
+
+
+def _candidates(shop: Shop, snapshot: Snapshot, policy: Policy, audience: pa.Table) -> pa.Table:
+    """What is known of everybody, with what runs and campaigns offered them lately."""
+    run, days = snapshot.run, timedelta(days=policy.caps.within_days)
+    rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
+    return with_campaign_offers(shop.store, rows, since=run.as_of - days, until=run.as_of + days)
+
+
+def _without(snapshot: Snapshot, members: pa.Table, segments: Sequence[str]) -> pa.Table:
+    """The members who are in none of these segments."""
+    for name in segments:
+        others = member_ids(snapshot, name)["customer_id"].combine_chunks()
+        members = members.filter(pc.invert(pc.is_in(members["customer_id"], value_set=others)))
+    return members
+
+
+def _without_recipients(
+    audience: pa.Table, stored: dict[str, Assigned], before: dict[str, tuple[str, ...]]
+) -> pa.Table:
+    """The audience without those to whom a message was handed over, as themselves or as a customer they were before."""
+    reached = {customer for customer, one in stored.items() if one.is_handed_over}
+    if not reached:
+        return audience
+    heirs = {customer for customer, earlier in before.items() if reached.intersection(earlier)}
+    ids = pa.array(sorted(reached | heirs), pa.string())
+    return audience.filter(pc.invert(pc.is_in(audience["customer_id"], value_set=ids)))

@@ -1,0 +1,121 @@
+"""Steps that people take with a campaign, or a journey: approve, pause, resume, withdraw."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from patron.commands.access.actors import is_in_any_hand, is_second_person
+from patron.govern.access import audit_log
+from patron.storage.outreach.campaigns import CAMPAIGN, Saved, SavedCampaign, SavedKind, SavedVersion, person
+from patron.storage.shop import Shop
+
+MOST_REASON = 300
+
+
+def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedCampaign:
+    """Approve the plan of the newest version, so that it is sent in its time. Raises as approve_version does."""
+    return approve_version(shop, CAMPAIGN, name, by=by, now=now, version=version)
+
+
+def approve_version(
+    shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime, version: int | None = None
+) -> Saved:
+    """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
+
+    Raises the kind's problem where another version was saved since, unless surely another person approves than its
+    author or the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
+    """
+    saved = kind.saved_in(shop.store, name)
+    require_newest(kind, saved, version)
+    if saved.budget >= shop.policy.campaigns.approval_free_below:
+        _require_second_person(kind, saved, person(by))
+    require_not_over(shop, kind, saved, now)
+    plan = saved.last("planned")
+    details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
+    return _take(shop, kind, saved, "approved", by=by, now=now, details=details)
+
+
+def _require_second_person(kind: SavedKind[Any, Any], saved: SavedVersion[Any], by: str) -> None:
+    """Raise the kind's problem unless surely another person approves than the author."""
+    if is_second_person(by, saved.saved_by):
+        return
+    what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r} and cannot approve it"
+    todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
+    if is_in_any_hand(saved.saved_by):
+        what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r}, a key that anybody may hold"
+        todo = "Save it again as a person, or by a key that a person made in Settings; then another person approves it."
+    elif is_in_any_hand(by):
+        what = f"{by} cannot approve {saved.name!r}: anybody may hold this key, who wrote it too"
+        todo = "Approve it in the console, or by a key that a person made in Settings."
+    raise kind.problem(what, where="--as", todo=todo)
+
+
+def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[Any], now: datetime) -> None:
+    """Raise the kind's problem where the end has come."""
+    end = saved.end_at(shop_zone(shop))
+    if end is not None and end <= now:
+        todo = "Save it with a later start and end, then plan it again."
+        raise kind.problem(f"{saved.name!r} was over at {saved.content.end}", where="end", todo=todo)
+
+
+def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version: int | None) -> None:
+    """Raise the kind's problem where a version is not the newest one; None stands for that."""
+    if version is not None and version != saved.version:
+        what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+        todo = f"Look at the newest with `patron {kind.kind} show`, then repeat."
+        raise kind.problem(what, where=kind.kind, todo=todo)
+
+
+def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
+    """Stop sending for now; what is being handed over is finished. Raises BadCampaign, NotFound."""
+    return take_version_step(shop, CAMPAIGN, name, "paused", by=by, now=now, reason=reason)
+
+
+def resume(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
+    """Go on where a paused campaign was stopped. Raises BadCampaign, NotFound."""
+    return take_version_step(shop, CAMPAIGN, name, "resumed", by=by, now=now)
+
+
+def withdraw(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
+    """Stop a campaign for good; what was sent stays on record. Raises BadCampaign, NotFound."""
+    return take_version_step(shop, CAMPAIGN, name, "withdrawn", by=by, now=now, reason=reason)
+
+
+def take_version_step(  # noqa: PLR0913 - what a step consists of
+    shop: Shop, kind: SavedKind[Any, Saved], name: str, step: str, *, by: str, now: datetime, reason: str = ""
+) -> Saved:
+    """Take a step of the newest version of a campaign or a journey. Raises the kind's problem, NotFound."""
+    saved = kind.saved_in(shop.store, name)
+    return _take(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
+
+
+def shop_zone(shop: Shop) -> ZoneInfo:
+    """The shop's time zone."""
+    return ZoneInfo(shop.settings.shop.time_zone)
+
+
+def _take(  # noqa: PLR0913 - what a step consists of
+    shop: Shop,
+    kind: SavedKind[Any, Saved],
+    saved: Saved,
+    step: str,
+    *,
+    by: str,
+    now: datetime,
+    details: Mapping[str, Any],
+) -> Saved:
+    with shop.store.begin() as connection:
+        after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
+        entry = {kind.kind: after.name, "version": after.version}
+        audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now, by=by)
+    return after
+
+
+def _reason(kind: SavedKind[Any, Any], text: str) -> dict[str, str]:
+    """A line that says why. Raises the kind's problem for one that is too long or not printable."""
+    line = text.strip()
+    if line and (not line.isprintable() or len(line) > MOST_REASON):
+        what = f"needs one line of at most {MOST_REASON} characters"
+        raise kind.problem(what, where="--reason", todo="Write one line, without personal data of customers.")
+    return {"reason": line} if line else {}

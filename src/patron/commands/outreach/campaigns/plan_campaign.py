@@ -1,0 +1,206 @@
+"""Plan a campaign in money: who is written to with which offer and when, what it will bring, what will be known."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.commands.outreach.campaigns.campaign_assignments import PlannedRows, write_assignments
+from patron.commands.outreach.campaigns.campaign_draft import CampaignDraft
+from patron.commands.outreach.campaigns.campaign_forecast import (
+    Assumptions,
+    CampaignForecast,
+    Detectable,
+    detectable,
+    forecast,
+    margin_deviation,
+)
+from patron.commands.outreach.campaigns.campaign_send_times import send_times
+from patron.decide.campaign_selection import CampaignSelection
+from patron.govern.access import audit_log
+from patron.measure.campaign_outcomes import campaign_outcomes_query
+from patron.schema.errors import BadCampaign
+from patron.storage.outreach.campaigns import campaign_of, person, require, take_step
+from patron.storage.shop import Shop
+from patron.storage.workspace.workspace_lock import WorkspaceLock
+
+PLAN_LOCK_FILE = "campaign-plan.lock"
+DAY_SECONDS = 86_400
+EXCLUDED = "excluded"
+REASONS_LEFT_OUT = {
+    EXCLUDED: "in a segment that the campaign excludes",
+    "no_consent": "may not be contacted",
+    "cap_reached": "had as many offers lately as the policy allows",
+    "not_eligible": "no offer of the campaign is for them",
+    "over_budget": "worth it, but the budget ends",
+    "net_value_below_zero": "expected to cost more than they bring, or to bring nothing of the goal",
+}
+"""Why members of the segment are not written to."""
+
+
+@dataclass(frozen=True)
+class OfferPlan:
+    """How many are written to with one offer, and what that is expected to cost and bring while it is valid; cents."""
+
+    offer: str
+    """Id of the offer; empty for the message alone."""
+    message_count: int
+    cost_cents: float
+    net_cents: float
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """The plan of one version of a campaign; amounts in cents."""
+
+    campaign: str
+    version: int
+    planned_at: datetime
+    planned_by: str
+    run_id: str
+    """Run whose facts and forecasts it follows from."""
+    policy_version: str
+    goal: str
+    currency: str
+    member_count: int
+    """Members of the segment."""
+    assigned_count: int
+    """Customers whom the experiment is about: those who are written to, and the holdout."""
+    message_count: int
+    holdout_count: int
+    kept_count: int
+    """Customers whom an earlier plan assigned and this one does not write to; they are analysed all the same."""
+    left_out: dict[str, int]
+    """Members who are not written to, by reason."""
+    offers: tuple[OfferPlan, ...]
+    budget_cents: float
+    """Of the campaign."""
+    period_left_cents: float
+    """Left of the policy's budget in the period of the start."""
+    first_send_at: datetime | None
+    last_send_at: datetime | None
+    forecast: CampaignForecast
+    detectable: Detectable
+
+
+def plan_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignPlan:
+    """Plan the newest version of a campaign, and keep the plan; who was in the holdout stays in it.
+
+    Nobody is planned for their quiet hours. The same facts give the same rows. Raises NotFound for the campaign or a
+    segment, NoRunYet, BadCampaign for a state that does not allow it, an unknown offer, a window that is over or nobody
+    to write to, WorkspaceBusy while another campaign is planned.
+    """
+    person(by)
+    with WorkspaceLock(shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=shop.wait_seconds):
+        saved = campaign_of(shop.store, name)
+        require(saved, "planned")
+        draft = CampaignDraft.of(shop, saved, now=now)
+        plan, rows = _plan(draft, by=by, now=now)
+        write_assignments(shop.store, name, saved.version, rows, draft.stored, now)
+        with shop.store.begin() as connection:
+            take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
+            details = {"campaign": name, "version": saved.version, "messages": plan.message_count}
+            audit_log.append(shop, connection, "campaign planned", details, at=now, by=by)
+    return plan
+
+
+def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan, PlannedRows]:
+    selection, factor = draft.select()
+    chosen = np.flatnonzero(selection.is_selected)
+    is_holdout = draft.is_held_out[chosen]
+    left_out = _left_out(selection, draft.excluded_count)
+    if not (~is_holdout).any():
+        reasons = "; ".join(f"{count:,} {REASONS_LEFT_OUT.get(name, name)}" for name, count in left_out.items())
+        what = f"nobody would be written to ({reasons or 'all of them are in the holdout'})"
+        todo = (
+            "Change segment, offers, goal or budget, and save it again; [consent] of policy.toml says who may get it."
+        )
+        raise BadCampaign(what, where="campaign", todo=todo)
+    selected, audience = selection.rows(chosen), draft.rows.select(["customer_id"]).take(pa.array(chosen))
+    shop, offer = draft.shop, _offer_names(selected)
+    send_at = send_times(draft.snapshot, audience, draft.window, now=now, quiet=shop.policy.messages.quiet)
+    days = (draft.window.end.timestamp() - send_at) / DAY_SECONDS
+    settings = shop.settings.shop
+    about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), settings.margin_share)
+    deviation, saving = margin_deviation(about, _history(draft, audience))
+    expected = forecast(about, factor, deviation, saving)
+    net = factor.factor * selected.gain - selected.cost
+    names, response = audience["customer_id"].to_pylist(), about.response(factor.factor)
+    rows = PlannedRows(names, is_holdout, offer.tolist(), send_at, response, net, selected.cost)
+    treated = int((~is_holdout).sum())
+    counts = {"treated": treated, "holdout": len(chosen) - treated}
+    known = detectable(
+        counts,
+        expected.margin_cents / treated,
+        deviation,
+        saving,
+        settings.currency,
+    )
+    first, last = _ends(send_at[~is_holdout])
+    plan = CampaignPlan(
+        campaign=draft.saved.name,
+        version=draft.saved.version,
+        planned_at=now,
+        planned_by=by.strip(),
+        run_id=draft.snapshot.run.run_id,
+        policy_version=shop.policy.version,
+        goal=draft.campaign.goal,
+        currency=settings.currency,
+        member_count=draft.member_count,
+        assigned_count=len(chosen),
+        message_count=treated,
+        holdout_count=counts["holdout"],
+        kept_count=len(draft.stored.keys() - set(rows.customer)),
+        left_out=left_out,
+        offers=_offer_plans(offer, is_holdout, selected.cost, net),
+        budget_cents=float(draft.campaign.budget_cents),
+        period_left_cents=draft.budget.left_cents,
+        first_send_at=first,
+        last_send_at=last,
+        forecast=expected,
+        detectable=known,
+    )
+    return plan, rows
+
+
+def _ends(times: npt.NDArray[np.int64]) -> tuple[datetime, datetime]:
+    """The first and the last of these times."""
+    return datetime.fromtimestamp(int(times.min()), UTC), datetime.fromtimestamp(int(times.max()), UTC)
+
+
+def _history(draft: CampaignDraft, audience: pa.Table) -> pa.Table:
+    """What the audience bought in the last window as long as the campaign's, and before it."""
+    until = draft.snapshot.run.as_of
+    sql = campaign_outcomes_query(until - draft.campaign.window, until, draft.shop.settings.shop.margin_share)
+    return draft.snapshot.query(sql, assigned=audience.append_column("offer", pa.nulls(audience.num_rows, pa.string())))
+
+
+def _offer_names(selected: CampaignSelection) -> npt.NDArray[np.str_]:
+    """Id of each customer's offer; '' for the message alone."""
+    return np.array([*selected.offers[:-1], ""], dtype=np.str_)[selected.action]
+
+
+def _offer_plans(
+    offer: npt.NDArray[np.str_],
+    is_holdout: npt.NDArray[np.bool_],
+    cost: npt.NDArray[np.float64],
+    net: npt.NDArray[np.float64],
+) -> tuple[OfferPlan, ...]:
+    plans = []
+    for name in np.unique(offer[~is_holdout]).tolist():
+        of_offer = (offer == name) & ~is_holdout
+        plans.append(OfferPlan(name, int(of_offer.sum()), float(cost[of_offer].sum()), float(net[of_offer].sum())))
+    return tuple(plans)
+
+
+def _left_out(selection: CampaignSelection, excluded: int) -> dict[str, int]:
+    """How many members are not written to, by reason; the holdout is not among them."""
+    names, counts = np.unique(selection.reason[~selection.is_selected], return_counts=True)
+    reasons = Counter(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+    if excluded:
+        reasons[EXCLUDED] = excluded
+    return dict(reasons.most_common())

@@ -1,0 +1,104 @@
+"""Save a campaign from its file, and an example of such a file."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
+from patron.engage.channels import CHANNELS
+from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access import audit_log
+from patron.schema.errors import BadCampaign
+from patron.schema.spelling import did_you_mean
+from patron.storage.durable_files import write_durably
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaigns import SavedCampaign
+from patron.storage.outreach.campaigns import save_campaign as save_version
+from patron.storage.shop import Shop
+
+DAYS = 14
+CAMPAIGN_FILE, TEMPLATE_FILE = "campaign.toml", "templates/hello.en.mjml"
+SUBJECT = "{{ customer.first_name | default: 'Hello' }}, something new for you"
+BODY = """\
+<mjml>
+  <mj-body>
+    <mj-section>
+      <mj-column>
+        <mj-text>Hello {{ customer.first_name | default: "there" }},</mj-text>
+        <mj-text>we have something new for you. Come and have a look.</mj-text>
+        <mj-text font-size="11px">
+          <a href="{{ unsubscribe_url }}">Unsubscribe</a> | <a href="{{ preferences_url }}">Choose your topics</a>
+        </mj-text>
+      </mj-column>
+    </mj-section>
+  </mj-body>
+</mjml>
+"""
+EXAMPLE = """\
+# campaign.toml: patron campaign save campaign.toml; plan | approve --as USER | send | pause | result take its name
+name = "hello"
+segment = "every customer"      # of `patron segment save --example`
+exclude = []                    # segments whose members are left out
+goal = "profit"                 # profit | orders | reactivated
+channel = "email"
+topic = "offers"
+offers = []                     # of policy.toml, such as ["ten_percent"]; empty: the message alone
+budget = 100.00                 # in the shop's currency
+holdout_share = 0.2             # who is sent nothing, so that the effect can be measured
+start = {start:%Y-%m-%dT%H:%M:%S}     # the shop's clock
+end = {end:%Y-%m-%dT%H:%M:%S}
+
+# [expect]                      # what `patron campaign try` requires on the simulated shop
+# least_effect = 0.00           # per customer, in the shop's currency
+# least_profit = 0.00           # in all
+
+[template.en]
+subject = "{subject}"
+"""
+
+
+def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedCampaign:
+    """Save a campaign as a draft: a new version; an unchanged one stays as it is.
+
+    Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
+    over; BadTemplate for a template that is not valid in any of the languages.
+    """
+    campaign_policy(shop.policy, campaign)
+    _require_one_of("topic", campaign.topic, shop.policy.topics, "policy.toml has no topic")
+    _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
+    MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
+    with shop.store.begin() as connection:
+        saved = save_version(connection, campaign, by, now)
+        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
+            details = {"campaign": saved.name, "version": saved.version}
+            audit_log.append(shop, connection, "campaign saved", details, at=now, by=by)
+    return saved
+
+
+def _require_one_of(where: str, name: str, names: Iterable[str], what: str) -> None:
+    listed = tuple(names)
+    if name not in listed:
+        meant = did_you_mean(name, listed) or f"There is {', '.join(listed) or 'none'}."
+        raise BadCampaign(f"{what} {name!r}", where=where, todo=meant)
+
+
+def example_file(now: datetime) -> str:
+    """A campaign file that works, with its template inside; `now` is by the shop's clock."""
+    return f"{_example(now)}format = \"mjml\"\nbody = '''\n{BODY}'''\n"
+
+
+def write_example(folder: Path, now: datetime) -> tuple[Path, Path]:
+    """Write a campaign file that works and its template into a folder. Raises BadCampaign where it has such files."""
+    paths = folder / CAMPAIGN_FILE, folder / TEMPLATE_FILE
+    for path in paths:
+        if path.exists():
+            raise BadCampaign("is there already", where=str(path), todo="Name another folder.")
+    paths[1].parent.mkdir(parents=True, exist_ok=True)
+    write_durably(paths[1], BODY.encode())
+    write_durably(paths[0], f'{_example(now)}file = "{TEMPLATE_FILE}"\n'.encode())
+    return paths
+
+
+def _example(now: datetime) -> str:
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    return EXAMPLE.format(start=start, end=start + timedelta(days=DAYS), subject=SUBJECT)

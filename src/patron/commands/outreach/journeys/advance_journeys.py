@@ -1,0 +1,184 @@
+"""Advance journeys: fold what is new, take the steps that are due, send the messages that are, and no more.
+
+One round after the other is what `patron serve` does in a process of its own. A round may end at any moment: what it
+wrote stands, and the next one goes on there.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from patron.commands.outreach.journeys.fold_journey_events import JourneyFold
+from patron.commands.outreach.journeys.journey_branches import JourneyBranches
+from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
+from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, take_up_journeys
+from patron.commands.outreach.messages.message_events import load_message_events
+from patron.commands.outreach.messages.message_handover import Clock
+from patron.commands.outreach.messages.send_campaign import never
+from patron.commands.outreach.messages.send_journey_messages import JourneySend
+from patron.engage.channels import channel_of
+from patron.engage.channels.channel import Channel
+from patron.engage.journeys.journey_entries import (
+    customers_of_entries,
+    due_entries,
+    due_groups,
+    next_due_at,
+    write_entries,
+)
+from patron.engage.journeys.journey_position import read_position, write_position
+from patron.engage.journeys.journey_steps import INSTANT, has_branches, pass_time
+from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
+from patron.run import drain_inbox
+from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.schema.outreach.message_states import MessageState
+from patron.storage.outreach.journey_activity import IS_OVER
+from patron.storage.outreach.journey_file import Send
+from patron.storage.outreach.saved_journeys import journeys
+from patron.storage.shop import Shop
+from patron.storage.workspace.work_lock import hold_work_lock
+
+TOGETHER, BATCHES = 5_000, 2
+"""Entries whose steps are taken in one transaction, and how many times in a round for each step."""
+HEAR_AFTER = timedelta(seconds=15)
+"""While a round sends for longer than that, it looks again at what came before it goes on with another step."""
+STORE_EVENTS_AFTER = timedelta(minutes=1)
+"""How long what was sent waits to become events of the lake: each time is a commit of it."""
+RECEIPTS_COME_FOR = timedelta(days=3)
+"""Receipts that happened so long before the last look still become events."""
+ChannelByName = Callable[[str], Channel]
+
+
+def advance_journeys(
+    shop: Shop, *, clock: Clock, channel: ChannelByName | None = None, should_stop: Callable[[], bool] = never
+) -> tuple[datetime | None, list[PatronError]]:
+    """Take one round; returns when the next step is due (None where nobody is on the way), and what went wrong.
+
+    One journey that cannot go on does not keep the others back. Raises WorkspaceBusy where another process is at it,
+    or where the inbox cannot be moved now: then nothing is sent, as an order may wait in it.
+    """
+    with _hold_journeys_lock(shop):
+        now, troubles = clock(), list[PatronError]()
+        live = take_up_journeys(shop, now)
+        _settle(shop)
+        if not live.saved:
+            _store_events(shop, now)
+            return None, troubles
+        is_heard = _is_due(shop, live, now)
+        if is_heard:  # why: what the collector accepted before something was due decides what becomes of it
+            _drain(shop)
+        has_more = _fold(shop, live, now, troubles)
+        _take_steps(shop, live, now, troubles)
+        if not is_heard and _is_due(shop, live, now):  # why: of who just entered an order may wait there, too
+            _drain(shop)
+            has_more = _fold(shop, live, now, troubles)
+        by_name = channel or (lambda name: channel_of(shop, name, clock=clock))
+        _send(shop, live, now, (by_name, clock, should_stop), troubles)
+        _take_steps(shop, live, now, troubles)
+        _store_events(shop, now)
+        with shop.store.begin() as connection:
+            due_at = next_due_at(connection, [one.name for one in live.running()])
+        return (now if has_more else due_at), troubles
+
+
+def _drain(shop: Shop) -> None:
+    with shop.commit_lock():
+        drain_inbox(shop)
+
+
+def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> bool:
+    """Fold what is new; returns whether more waits."""
+    fold = JourneyFold(shop, live, now)
+    has_more = fold.fold()
+    troubles += fold.troubles
+    return has_more
+
+
+def _is_due(shop: Shop, live: LiveJourneys, now: datetime) -> bool:
+    """Whether any step can be taken now: what a paused journey sends waits."""
+    running, names = {one.name for one in live.running()}, set(live.names)
+    with shop.store.begin() as connection:
+        groups = [one for one in due_groups(connection, now) if one[0] in names]
+    return any(
+        name in running or not isinstance(live.version(name, version).steps[place], Send)
+        for name, version, place in groups
+    )
+
+
+def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> None:
+    """Take every step that is due and sends nothing."""
+    names, snapshot = set(live.names), shop.snapshot() or shop.newest_snapshot()
+    with shop.store.begin() as connection:
+        groups = [one for one in due_groups(connection, now) if one[0] in names]
+    for name, version, place in groups:
+        journey = live.version(name, version)
+        for _ in range(0 if isinstance(journey.steps[place], Send) else BATCHES):
+            with shop.store.begin() as connection:
+                entries = due_entries(connection, (name, version, place), now, most=TOGETHER)
+            if not entries:
+                break
+            customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
+            branches = JourneyBranches(shop, live.version, customer_of)
+            moved = [pass_time(one, journey, now + INSTANT, branches.holds) for one in entries]
+            with shop.store.begin() as connection:
+                write_entries(connection, [one for one, before in zip(moved, entries, strict=True) if one != before])
+            troubles += branches.troubles
+
+
+def _send(
+    shop: Shop,
+    live: LiveJourneys,
+    now: datetime,
+    means: tuple[ChannelByName, Clock, Callable[[], bool]],
+    troubles: list[PatronError],
+) -> None:
+    """Send what is due of every journey that runs."""
+    running = {one.name: one.journey for one in live.running()}
+    with shop.store.begin() as connection:
+        groups = [one for one in due_groups(connection, now) if one[0] in running]
+    heard_at, clock = means[1](), means[1]
+    for name, version, place in groups:
+        journey = live.version(name, version)
+        if not isinstance(journey.steps[place], Send):
+            continue
+        if clock() - heard_at > HEAR_AFTER:
+            heard_at = clock()
+            _drain(shop)
+            _fold(shop, live, heard_at, troubles)
+        try:
+            mailing = JourneyMailing.of(shop, journey, version, place, newest=running[name])
+            JourneySend(shop, journey, mailing, *means).send(now)
+        except PatronError as error:
+            troubles.append(error)
+
+
+def _settle(shop: Shop) -> None:
+    """Settle what a process that was killed left on its way, and what receipts prove."""
+    names = [one.name for one in journeys(shop.store)]
+    with shop.store.begin() as connection:
+        open_states = (MessageState.SENDING, MessageState.UNKNOWN)
+        for name in journeys_with_messages(connection, names, open_states):
+            settle_cut_off(connection, name)
+            settle_by_receipts(connection, name)
+
+
+def _store_events(shop: Shop, now: datetime) -> None:
+    """Store events of messages and receipts, now and then. Raises NoSpace, WorkspaceBusy."""
+    with shop.store.begin() as connection:
+        position = read_position(connection)
+    stored_at = datetime.fromisoformat(position.events_stored_at) if position and position.events_stored_at else None
+    if position is None or (stored_at and now - stored_at < STORE_EVENTS_AFTER):
+        return
+    since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
+    for saved in journeys(shop.store):
+        is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
+        if saved.last("started") is not None and not is_over:
+            load_message_events(shop, saved.name, now=now, since=since)
+    with shop.store.begin() as connection:
+        write_position(connection, replace(position, events_stored_at=now.isoformat()))
+
+
+def _hold_journeys_lock(shop: Shop) -> AbstractContextManager[None]:
+    """Be the only process that advances journeys. Raises WorkspaceBusy."""
+    what, todo = "another process advances the journeys", "Let it, or end it; they go on where they were."
+    return hold_work_lock(shop.folder, "journeys", "", WorkspaceBusy(what, where="journeys", todo=todo))

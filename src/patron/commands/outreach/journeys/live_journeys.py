@@ -1,0 +1,116 @@
+"""Journeys that are under way, and the steps of their life that time takes: they start, and they end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from patron.engage.journeys.journey_entries import active_entries, write_entries
+from patron.engage.journeys.journey_steps import leave
+from patron.engage.journeys.journey_triggers import OpenJourney
+from patron.schema.outreach.journey_states import OVER, WITHDRAWN
+from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.campaigns import APPROVED, PAUSED, RUNNING
+from patron.storage.outreach.campaigns import WITHDRAWN as IS_WITHDRAWN
+from patron.storage.outreach.journey_activity import IS_OVER
+from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.saved_journeys import JOURNEY, SavedJourney, journey_version, journeys
+from patron.storage.shop import Shop
+
+SENDER = "patron"
+"""Who starts and ends a journey."""
+TOGETHER = 5_000
+CAN_END = (APPROVED, RUNNING, PAUSED)
+
+
+@dataclass
+class LiveJourneys:
+    """Journeys under way, and those that just started."""
+
+    shop: Shop
+    saved: Sequence[SavedJourney]
+    """Those on which customers are on their way, paused ones among them."""
+    started: frozenset[str] = frozenset()
+    """Names of those that started for the first time."""
+    _versions: dict[tuple[str, int], Journey] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [one.name for one in self.saved]
+
+    def running(self) -> list[OpenJourney]:
+        """Those that customers may enter, and that send."""
+        zone = ZoneInfo(self.shop.settings.shop.time_zone)
+        return [
+            OpenJourney(one.name, one.journey, one.version, _open_since(one, zone), one.journey.end_at(zone))
+            for one in self.saved
+            if one.state == RUNNING
+        ]
+
+    def newest(self, name: str) -> Journey:
+        """The newest version of a journey."""
+        return next(one.journey for one in self.saved if one.name == name)
+
+    def version(self, name: str, version: int) -> Journey:
+        """A version of a journey."""
+        key = (name, version)
+        if key not in self._versions:
+            with self.shop.store.begin() as connection:
+                self._versions[key] = journey_version(connection, name, version)
+        return self._versions[key]
+
+
+def take_up_journeys(shop: Shop, now: datetime) -> LiveJourneys:
+    """Start what is approved and due, end what is over, and return the journeys that are under way then."""
+    zone, under_way, started = ZoneInfo(shop.settings.shop.time_zone), [], set()
+    for saved in journeys(shop.store):
+        if saved.state in IS_OVER:
+            _let_leave(shop, saved.name, WITHDRAWN if saved.state == IS_WITHDRAWN else OVER, now)
+            continue
+        start, end, is_new = saved.journey.start_at(zone), saved.journey.end_at(zone), saved.last("started") is None
+        if end is not None and now >= end:
+            _let_leave(shop, saved.name, OVER, end)
+            if saved.state in CAN_END:
+                _step(shop, saved, "ended", now)
+            continue
+        if saved.state == APPROVED and (start is None or now >= start):
+            saved = _step(shop, saved, "started", now)  # noqa: PLW2901 - the same journey, one step on
+            started |= {saved.name} if is_new and saved.state == RUNNING else set()
+        if saved.last("started") is not None:
+            under_way.append(saved)
+    return LiveJourneys(shop, under_way, frozenset(started))
+
+
+def _step(shop: Shop, saved: SavedJourney, step: str, now: datetime) -> SavedJourney:
+    """Take a step unless somebody changed the journey meanwhile."""
+    with shop.store.begin() as connection:
+        current = JOURNEY.saved(connection, saved.name)
+        if (current.state, current.version) != (saved.state, saved.version):
+            return current
+        return JOURNEY.take_step(connection, saved.name, step, saved.version, SENDER, now.astimezone(UTC))
+
+
+def _let_leave(shop: Shop, name: str, reason: str, at: datetime) -> None:
+    """End every entry of a journey."""
+    while True:
+        with shop.store.begin() as connection:
+            entries = active_entries(connection, name, TOGETHER)
+            write_entries(connection, [leave(one, reason, at) for one in entries])
+        if len(entries) < TOGETHER:
+            return
+
+
+def _open_since(saved: SavedJourney, zone: ZoneInfo) -> datetime:
+    opened = [one.taken_at for one in saved.steps if one.step in {"started", "resumed"}]
+    start = saved.journey.start_at(zone)
+    return max([opened[-1], start] if start else opened[-1:])
+
+
+def journeys_with_messages(connection: sa.Connection, names: Sequence[str], states: Sequence[str]) -> list[str]:
+    """Those of some journeys that have messages in some states."""
+    table = MESSAGES.c
+    chosen = sa.select(table.campaign).where(table.campaign.in_(names), table.state.in_(states)).distinct()
+    return list(connection.scalars(chosen))

@@ -1,0 +1,303 @@
+"""Plan a journey by replay: what it would have done in the last weeks, what that costs a month, what will be known."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from patron.commands.outreach.campaigns.campaign_assignments import draw_holdout, predecessors, stored_assignments
+from patron.commands.outreach.campaigns.campaign_forecast import (
+    Assumptions,
+    CampaignForecast,
+    Detectable,
+    detectable,
+    forecast,
+    margin_deviation,
+)
+from patron.commands.outreach.campaigns.campaign_learning import GainFactor
+from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
+from patron.commands.outreach.campaigns.campaign_spend import message_cents
+from patron.commands.outreach.campaigns.campaign_steps import require_not_over
+from patron.commands.outreach.channels.channel_checks import set_up_problems
+from patron.commands.outreach.journeys.journey_replay import Walk, replay
+from patron.commands.outreach.journeys.save_journey import require_known_names
+from patron.commands.outreach.messages.message_costs import expected_message_cents
+from patron.decide.campaign_selection import message_alone
+from patron.decide.candidates import audience_query
+from patron.decide.eligibility import may_contact, refuses_personal_offers
+from patron.decide.expected_value import expected_values, order_cents, spend_per_day
+from patron.decide.strata import strata
+from patron.govern.access import audit_log
+from patron.measure.campaign_outcomes import campaign_outcomes_query
+from patron.schema.numbers import Numbers
+from patron.storage.outreach.campaigns import person
+from patron.storage.outreach.journey_file import Journey, SegmentTrigger, Send
+from patron.storage.outreach.saved_journeys import JOURNEY, SavedJourney, journey_of, take_journey_step
+from patron.storage.runs.last_run import last_run
+from patron.storage.shop import Shop, Snapshot
+
+REPLAYED_DAYS = 28
+MONTH_DAYS = 30
+NOT_REPLAYED = (
+    "Not replayed: a date is read from the vault. How many will enter, what it costs and what can be known is seen once"
+    " it runs; its budget and its caps hold all the same."
+)
+NOBODY = "Nobody would have entered in these days, so that nothing can be forecast."
+NO_HISTORY = (
+    "No run found anybody who became a member of the segment in these days, so that nothing can be forecast; runs"
+    " record members from the segment's first one on."
+)
+TOO_FEW = "This cannot be known with your traffic: within {} days fewer than two customers enter an arm."
+MOST_DAYS = 730
+"""From then on a span is written in years."""
+
+
+@dataclass(frozen=True)
+class SendPlan:
+    """What one step would have sent in the days that were replayed; cents."""
+
+    step: str
+    """Its id."""
+    channel: str
+    offer: str
+    """Id of the offer; empty for the message alone."""
+    message_count: int
+    cost_cents: float
+    """What the budget counts: what these messages are expected to cost, with orders that use their offer."""
+
+
+@dataclass(frozen=True)
+class JourneyReplay:
+    """What the journey would have done in the days before the last run; amounts in cents."""
+
+    since: datetime
+    until: datetime
+    customer_count: int
+    """Customers who would have entered."""
+    entry_count: int
+    """How often; more than customers where they may enter again."""
+    left_count: int
+    """Entries that an exit event would have ended before the first message."""
+    not_contactable_count: int
+    """Customers who entered and may not be contacted."""
+    holdout_count: int
+    """Customers who entered and would be sent nothing, so that the effect can be measured."""
+    message_count: int
+    later_count: int
+    """Of the messages, those that are due after the run: some of their customers may still leave."""
+    sends: tuple[SendPlan, ...]
+    monthly_messages: float
+    monthly_cost_cents: float
+    """Expected, of sending and offers in a month of 30 days; of those who are members already, once."""
+    monthly_budget_use_cents: float
+    """What the budget of a month counts: each message for itself, so that an offer sent twice counts twice."""
+    forecast: CampaignForecast
+    """Of those who would have entered."""
+    detectable: Detectable
+    """Of those who enter in `window_days`."""
+    needed_days: float | None
+    """Days of entries that the expected effect needs, at this traffic; NULL where none is expected."""
+
+
+@dataclass(frozen=True)
+class JourneyPlan:
+    """The plan of one version of a journey."""
+
+    journey: str
+    version: int
+    planned_at: datetime
+    planned_by: str
+    run_id: str
+    """Run whose facts and forecasts it follows from."""
+    policy_version: str
+    currency: str
+    window_days: int
+    monthly_budget_cents: float
+    replay: JourneyReplay | None
+    """NULL where its trigger cannot be replayed, or nobody would have entered."""
+    findings: tuple[str, ...]
+
+
+def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPlan:
+    """Plan the newest version of a journey by replay, and keep the plan.
+
+    Raises NotFound, NoRunYet, BadJourney for a state that does not allow it, one that is over, and an event, a segment
+    or an offer that there is no more.
+    """
+    person(by)
+    saved = journey_of(shop.store, name)
+    JOURNEY.require(saved, "planned")
+    require_not_over(shop, JOURNEY, saved, now)
+    snapshot = last_run(shop)
+    require_known_names(shop, snapshot, saved.journey)
+    plan = _plan(shop, snapshot, saved, by=by, now=now)
+    with shop.store.begin() as connection:
+        take_journey_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
+        details = {"journey": name, "version": saved.version}
+        audit_log.append(shop, connection, "journey planned", details, at=now, by=by)
+    return plan
+
+
+def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: datetime) -> JourneyPlan:
+    journey, until = saved.journey, snapshot.run.as_of
+    walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
+    replayed = _replayed(shop, snapshot, journey, walks) if walks else None
+    closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]
+    return JourneyPlan(
+        journey=saved.name,
+        version=saved.version,
+        planned_at=now,
+        planned_by=by.strip(),
+        run_id=snapshot.run.run_id,
+        policy_version=shop.policy.version,
+        currency=shop.settings.shop.currency,
+        window_days=journey.window_days,
+        monthly_budget_cents=float(journey.monthly_budget_cents),
+        replay=replayed,
+        findings=(*_findings(journey, walks, replayed, shop.settings.shop.currency), *closed),
+    )
+
+
+def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyReplay | None, currency: str) -> list[str]:
+    if walks is None:
+        return [NOT_REPLAYED]
+    if replayed is None:
+        return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
+    findings = []
+    if replayed.monthly_budget_use_cents > journey.monthly_budget_cents:
+        share = journey.monthly_budget_cents / replayed.monthly_budget_use_cents
+        cost = f"{replayed.monthly_budget_use_cents / 100:,.2f} {currency}"
+        findings.append(f"The budget ends after {share:.0%} of a month's messages: they are expected to cost {cost}.")
+    if not replayed.message_count:
+        findings.append("Nobody would have been sent anything.")
+    if replayed.forecast.margin_cents < 0:
+        findings.append("It is expected to cost more than it brings.")
+    known, days = replayed.detectable, replayed.needed_days
+    if known.detectable_cents is None and journey.holdout_share:
+        findings.append(TOO_FEW.format(journey.window_days))
+        return findings
+    findings.append(known.sentence)
+    if not known.is_enough and days:
+        span = f"{ceil(days):,} days" if days < MOST_DAYS else f"{days / 365:,.0f} years"
+        findings.append(f"At this traffic that takes the entries of {span}.")
+    return findings
+
+
+def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk]) -> JourneyReplay:
+    until, days = snapshot.run.as_of, REPLAYED_DAYS
+    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in walks}), pa.string())})
+    customers = audience["customer_id"].to_pylist()
+    people = _People(shop, snapshot, journey, audience)
+    reached = set(np.array(customers)[people.is_reached].tolist())
+    sent_to = defaultdict[int, list[str]](list)
+    for one in walks:
+        for place, _ in one.sends if one.customer_id in reached else ():
+            sent_to[place].append(one.customer_id)
+    sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sends)
+    messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
+    about = people.assumptions(messages)
+    deviation, saving = margin_deviation(about, people.history)
+    sends = tuple(_sends(shop, journey, sent_to))
+    is_at_once = isinstance(journey.trigger, SegmentTrigger) and journey.trigger.includes_members
+    scale, month = (1.0, 1.0) if is_at_once else (journey.window_days / days, MONTH_DAYS / days)
+    arms = {"treated": int((~people.is_holdout).sum()), "holdout": int(people.is_holdout.sum())}
+    scaled = {arm: round(count * scale) for arm, count in arms.items()}
+    expected = forecast(about, GainFactor(1.0, people.prior_error), deviation, saving)
+    each = expected.margin_cents / max(arms["treated"], 1)
+    known = detectable(scaled, each, deviation, saving, shop.settings.shop.currency)
+    needed = known.needed_customers
+    return JourneyReplay(
+        since=until - timedelta(days=days),
+        until=until,
+        customer_count=len(customers),
+        entry_count=len(walks),
+        left_count=sum(one.has_left and not one.sends for one in walks),
+        not_contactable_count=int((~people.may_contact).sum()),
+        holdout_count=arms["holdout"],
+        message_count=sum(one.message_count for one in sends),
+        later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
+        sends=sends,
+        monthly_messages=sum(one.message_count for one in sends) * month,
+        monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,
+        monthly_budget_use_cents=sum(one.cost_cents for one in sends) * month,
+        forecast=expected,
+        detectable=known,
+        needed_days=None if needed is None or is_at_once else needed * days / max(len(customers), 1),
+    )
+
+
+def _sends(shop: Shop, journey: Journey, sent_to: Mapping[int, Sequence[str]]) -> list[SendPlan]:
+    sends = []
+    for place, step in enumerate(journey.steps):
+        if isinstance(step, Send):
+            customers, channel = sent_to.get(place, ()), step.channel or journey.channel
+            cost = float(expected_message_cents(shop, step.offer, customers).sum())
+            sends.append(SendPlan(journey.step_id(place), channel, step.offer, len(customers), cost))
+    return sends
+
+
+class _People:
+    """Those who would have entered, in order of customer_id, and what is expected of each."""
+
+    def __init__(self, shop: Shop, snapshot: Snapshot, journey: Journey, audience: pa.Table) -> None:
+        self._shop, self._journey = shop, journey
+        policy, run = shop.policy, snapshot.run
+        self._rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
+        stored = {one: row.is_holdout for one, row in stored_assignments(shop.store, journey.name).items()}
+        names = self._rows["customer_id"].to_pylist()
+        self.is_holdout = draw_holdout(journey.name, journey.holdout_share, names, stored, predecessors(snapshot))
+        self.may_contact = may_contact(self._rows, policy)
+        self.is_reached = self.may_contact & ~self.is_holdout
+        by_id = {offer.id: offer for offer in policy.offers}
+        chosen = dict.fromkeys(step.offer for step in journey.steps if isinstance(step, Send) and step.offer)
+        # why: a step sends its offer to everybody; the message alone counts where no step has an offer
+        self._offers = tuple(by_id[name] for name in chosen) or (message_alone(policy, journey.window_days),)
+        evidence = evidence_of(shop, snapshot)
+        spend, refuses = spend_per_day(self._rows), refuses_personal_offers(self._rows)
+        stratum = np.where(refuses, "all", strata(self._rows, spend))
+        self._margin = evidence.margin_share
+        self._expected = expected_values(
+            self._rows, stratum, self._offers, effects=evidence.effects, margin_share=self._margin, rules=evidence.rules
+        )
+        since = run.as_of - timedelta(days=journey.window_days)
+        sql = campaign_outcomes_query(since, run.as_of, self._margin)
+        assigned = audience.append_column("offer", pa.nulls(audience.num_rows, pa.string()))
+        self.history = snapshot.query(sql, assigned=assigned)
+
+    @property
+    def prior_error(self) -> float:
+        """Standard error of the assumed gains as a share of them."""
+        gain = float(np.abs(self._expected.effect).sum())
+        return float(self._expected.standard_error.sum()) / gain if gain > 0 else 1.0
+
+    def assumptions(self, messages: Numbers) -> Assumptions:
+        """What is assumed of each: however many messages, they gain and cost what the strongest of their offers does.
+
+        `messages` is how many each would have been sent.
+        """
+        days, rows = self._journey.window_days, self._rows
+        best = np.argmax(self._expected.effect, axis=1)
+        at, is_written = np.arange(rows.num_rows), messages > 0
+        valid = np.array([float(one.valid_days) for one in self._offers])[best]
+        share = np.minimum(days / np.maximum(valid, 1.0), 1.0)
+        contact = np.array([message_cents(self._shop, one.id) for one in self._offers])[best]
+        own = np.array([float(one.contact_cost_cents) for one in self._offers])[best]
+        of_offer = np.maximum(self._expected.cost[at, best] - own, 0.0)
+        sending = contact * messages
+        size = order_cents(rows)
+        gain = np.where(is_written, self._expected.effect[at, best], 0.0)
+        return Assumptions(
+            is_treated=~self.is_holdout,
+            gain=gain * share,
+            cost=sending + np.where(is_written, of_offer, 0.0),
+            window_cost=sending + np.where(is_written, of_offer * share, 0.0),
+            sending=sending,
+            orders=spend_per_day(rows) * days / np.maximum(size, 1.0),
+            added=gain * share / np.maximum(self._margin * size, 1.0),
+            margin_per_order=self._margin * size,
+        )

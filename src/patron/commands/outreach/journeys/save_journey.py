@@ -1,0 +1,111 @@
+"""Save a journey from its file, once all that it names exists: events, segments, offers, channels, templates ..."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from patron.engage.channels import CHANNELS
+from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access import audit_log
+from patron.schema.errors import BadJourney, BadSegment, BadTemplate
+from patron.schema.spelling import did_you_mean
+from patron.storage.outreach.journey_file import (
+    Branch,
+    EventTrigger,
+    Journey,
+    ProductTrigger,
+    SegmentTrigger,
+    Send,
+    WaitFor,
+)
+from patron.storage.outreach.saved_journeys import SavedJourney
+from patron.storage.outreach.saved_journeys import save_journey as save_version
+from patron.storage.segments.segment_query import known_names, read_rule
+from patron.storage.shop import Shop, Snapshot
+
+Name = tuple[str, str]
+"""Where a name stands, and the name."""
+
+
+def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> SavedJourney:
+    """Save a journey as a draft: a new version; an unchanged one stays as it is.
+
+    Raises BadJourney for an event, a segment, an offer, a topic or a channel that there is none of, for the rule of a
+    branch and for a journey that is over, BadTemplate for a template that is not valid in one of its languages.
+    """
+    snapshot = shop.snapshot()
+    require_known_names(shop, snapshot, journey)
+    for place, step in enumerate(journey.steps):
+        where = f"step {journey.step_id(place)}"
+        if isinstance(step, Branch):
+            _require_rule(shop, snapshot, step, where)
+        if isinstance(step, Send):
+            _require_templates(shop, step, where)
+    with shop.store.begin() as connection:
+        saved = save_version(connection, journey, by, now)
+        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
+            details = {"journey": saved.name, "version": saved.version}
+            audit_log.append(shop, connection, "journey saved", details, at=now, by=by)
+    return saved
+
+
+def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey) -> None:
+    """Raise BadJourney where it names what the policy, the shop or the last run does not have."""
+    sends = [
+        (f"step {journey.step_id(place)}", one) for place, one in enumerate(journey.steps) if isinstance(one, Send)
+    ]
+    channels = [("channel", journey.channel), *((where, one.channel) for where, one in sends if one.channel)]
+    offers = [(where, one.offer) for where, one in sends if one.offer]
+    segments = [("trigger", name) for name in _trigger_segments(journey)]
+    names = known_names(snapshot, shop.store)
+    _require("policy.toml has no topic", [("topic", journey.topic)], shop.policy.topics)
+    _require("there is no channel", channels, CHANNELS)
+    _require("policy.toml has no offer", offers, [offer.id for offer in shop.policy.offers])
+    _require("there is no segment", segments, names.segments, "`patron segment list` lists all segments.")
+    events, listed = tuple(_events(journey)), names.events
+    if snapshot is not None and not {name for _, name in events} <= listed:
+        # why: names of the shop's other events take reading them all, which few journeys need
+        listed = known_names(snapshot, shop.store, with_other_events=True).events
+    about = "Write an event of the catalogue (docs/reference/events.md), or one that has come."
+    _require("neither the catalogue nor this shop has an event", events, listed, about)
+
+
+def _trigger_segments(journey: Journey) -> Iterator[str]:
+    trigger = journey.trigger
+    if isinstance(trigger, SegmentTrigger):
+        yield trigger.enters
+    if isinstance(trigger, EventTrigger) and trigger.segment:
+        yield trigger.segment
+
+
+def _events(journey: Journey) -> Iterator[Name]:
+    trigger = journey.trigger
+    if isinstance(trigger, EventTrigger):
+        yield "trigger", trigger.event
+    if isinstance(trigger, ProductTrigger):
+        yield from (("trigger", name) for name in trigger.after)
+    yield from (("exit_on", name) for name in journey.exit_on)
+    for place, step in enumerate(journey.steps):
+        if isinstance(step, WaitFor):
+            yield f"step {journey.step_id(place)}", step.event
+
+
+def _require(what: str, names: Iterable[Name], known: Iterable[str], todo: str = "") -> None:
+    listed = sorted(known)
+    for where, name in names:
+        if name not in listed:
+            of_few = todo or f"There is {', '.join(listed) or 'none'}."
+            raise BadJourney(f"{what} {name!r}", where=where, todo=did_you_mean(name, listed) or of_few)
+
+
+def _require_rule(shop: Shop, snapshot: Snapshot | None, step: Branch, where: str) -> None:
+    try:
+        read_rule(step.rule, snapshot, shop.store, where=where)
+    except BadSegment as error:
+        raise BadJourney(error.what, where=where, todo=error.todo) from error
+
+
+def _require_templates(shop: Shop, step: Send, where: str) -> None:
+    try:
+        MessageTemplates.of(step.template, shop.settings.shop.locale).require_known_names()
+    except BadTemplate as error:
+        raise BadTemplate(error.what, where=f"{where}, {error.where}", todo=error.todo) from error

@@ -1,0 +1,136 @@
+"""What messages are sent for: a campaign, or a step of a journey. Both are sent by the same code."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from patron.engage.message_checks import Allowance
+from patron.engage.outbox_messages import DueMessage, message_id_of
+from patron.schema.outreach.message_states import MessageState
+from patron.storage.engine import timestamp
+from patron.storage.offers.budget_period import budget_period, spent_query
+from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.outreach.campaign_file import Template
+from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS
+from patron.storage.outreach.campaigns import APPROVED, RUNNING, SavedCampaign, saved_campaign
+from patron.storage.shop import Shop
+
+
+@dataclass(frozen=True)
+class Mailing(ABC):
+    """Messages with the same texts: what they say, and when and how long they may be sent."""
+
+    name: str
+    """Name of the campaign or journey."""
+    channel: str
+    topic: str
+    template: Mapping[str, Template]
+    """Templates by language."""
+    version: int
+    """Version of the campaign or journey that is sent."""
+
+    @abstractmethod
+    def message_id(self, due: DueMessage) -> str:
+        """Id of a message: it is sent once."""
+
+    @abstractmethod
+    def end_of(self, due: DueMessage) -> datetime:
+        """From when on a message is not sent any more."""
+
+    @abstractmethod
+    def allowance(self, shop: Shop, at: datetime) -> Allowance:
+        """What may still be spent and given."""
+
+    @abstractmethod
+    def is_open(self, connection: sa.Connection, at: datetime) -> bool:
+        """Whether it is still to be sent: nobody paused, withdrew or changed it, and it is not over."""
+
+    @abstractmethod
+    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+        """Customers whose message is still to be sent."""
+
+
+def skipped_message(mailing: Mailing, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
+    """The row of a message that is skipped before it was checked."""
+    return {
+        "message_id": mailing.message_id(due),
+        "campaign": mailing.name,
+        "customer_id": due.customer_id,
+        "channel": mailing.channel,
+        "topic": mailing.topic,
+        "state": MessageState.SKIPPED,
+        "reason": reason,
+        "token": None,
+        "contact": None,
+        "offer": due.offer,
+        "consent_basis": "",
+        "consent_event": None,
+        "attempt_count": due.attempt_count,
+        "expected_cost_cents": due.cost_cents,
+        "next_attempt_at": None,
+        "written_at": at.astimezone(UTC),
+        "sent_at": None,
+    }
+
+
+@dataclass(frozen=True)
+class CampaignMailing(Mailing):
+    """The messages of a campaign: one for each assigned customer."""
+
+    end: datetime
+    """When the campaign is over."""
+    budget_cents: int
+    """What the campaign may cost."""
+
+    @classmethod
+    def of(cls, shop: Shop, saved: SavedCampaign) -> "CampaignMailing":
+        """The messages of a version of a campaign."""
+        campaign, zone = saved.campaign, ZoneInfo(shop.settings.shop.time_zone)
+        parts = (campaign.name, campaign.channel, campaign.topic, campaign.template, saved.version)
+        return cls(*parts, campaign.end_at(zone), campaign.budget_cents)
+
+    def message_id(self, due: DueMessage) -> str:
+        """One for each customer and channel."""
+        return message_id_of(self.name, due.customer_id, self.channel)
+
+    def end_of(self, due: DueMessage) -> datetime:  # noqa: ARG002 - of all messages the same
+        """The end of the campaign."""
+        return self.end
+
+    def allowance(self, shop: Shop, at: datetime) -> Allowance:
+        """Its budget, and what runs, campaigns and journeys left of the period's."""
+        return period_allowance(shop, at, self.budget_cents - campaigns_spent_cents(shop.store, campaign=self.name))
+
+    def is_open(self, connection: sa.Connection, at: datetime) -> bool:
+        """Whether its newest version is this one, and approved or running, before its end."""
+        saved = saved_campaign(connection, self.name)
+        return saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.end
+
+    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+        """Customers who are still assigned."""
+        table, ids = ASSIGNMENTS.c, [one.customer_id for one in due]
+        assigned = sa.select(table.customer_id).where(table.campaign == self.name, table.customer_id.in_(ids))
+        return set(connection.scalars(assigned))
+
+
+def period_allowance(shop: Shop, at: datetime, left_cents: float) -> Allowance:
+    """What is left of a budget, at most what is left of the policy's period, and of the offers' stocks in it."""
+    store, policy = shop.store, shop.policy
+    period, view = budget_period(at, policy.budget.period, shop.settings.shop.time_zone), shop.newest_snapshot()
+    by_runs = view.query(spent_query(period, without=("", *withdrawn_runs(store))))["cents"][0].as_py()
+    of_period = policy.budget.cents - by_runs - campaigns_spent_cents(store, period.since, period.until)
+    issued = offers_issued(store, period.since, period.until)
+    rows = view.query(
+        "select action, count(*) as offer_count from exposures"
+        f" where exposed_at >= {timestamp(period.since)} and exposed_at < {timestamp(period.until)} group by action"
+    )
+    for row in rows.to_pylist():
+        issued[row["action"]] = issued.get(row["action"], 0) + row["offer_count"]
+    stock = {one.id: float(one.stock - issued.get(one.id, 0)) for one in policy.offers if one.stock is not None}
+    return Allowance(min(left_cents, of_period), stock)

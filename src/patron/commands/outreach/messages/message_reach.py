@@ -1,0 +1,124 @@
+"""How many of a segment a message may go to today, and why not to the others: before anything is planned."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pyarrow.compute as pc
+
+from patron.commands.outreach.messages.message_batch import CustomerAnswers, answers_of_customers, ids_until_now
+from patron.engage.channels import ADDRESS_KINDS
+from patron.engage.contact_rules import capped_until
+from patron.engage.outbox_messages import sent_times
+from patron.engage.recipients import Recipient, recipients
+from patron.govern.outreach.suppression_list import suppressed
+from patron.schema.errors import BadCampaign
+from patron.storage.runs.last_run import last_run
+from patron.storage.segments.segment_query import member_ids
+from patron.storage.shop import Shop
+
+LOOKED_AT = 2_000
+"""Customers who are looked at: of a larger segment these are a sample, as customer ids are random."""
+CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS = "consent_unknown", "consent_withdrawn", "no_address"
+SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED = "suppressed", "topic_withdrawn", "cap_reached"
+OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS, SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED)
+"""Why a customer may not be written to, in the order of the checks before a message is sent."""
+
+
+@dataclass(frozen=True)
+class MessageReach:
+    """Who of a segment, or of customers picked by hand, may be written to today."""
+
+    segment: str
+    """Empty for customers picked by hand."""
+    channel: str
+    topic: str
+    member_count: int
+    """Members who are in no segment that is excluded."""
+    excluded_count: int
+    reachable_count: int
+    obstacles: Mapping[str, int]
+    """Members who may not be written to, by the first reason."""
+    is_estimate: bool
+    """Whether a sample stands for all members."""
+
+
+def message_reach(
+    shop: Shop, segment: str, *, channel: str, topic: str, exclude: Sequence[str] = (), now: datetime
+) -> MessageReach:
+    """Count whom a message on a channel about a topic may go to, by the checks that come before it is sent.
+
+    Quiet hours, budget and holdout take nobody away for good and are left to the plan. Raises NotFound, NoRunYet,
+    BadSegment, BadCampaign for an unknown channel or topic, MasterKeyError.
+    """
+    _require_channel(channel)
+    view = last_run(shop)
+    members = member_ids(view, segment)["customer_id"]
+    kept = members
+    for name in exclude:
+        others = member_ids(view, name)["customer_id"].combine_chunks()
+        kept = kept.filter(pc.invert(pc.is_in(kept, value_set=others)))
+    reach = reach_of_customers(shop, kept.to_pylist(), channel=channel, topic=topic, now=now)
+    return replace(reach, segment=segment, excluded_count=len(members) - len(kept))
+
+
+def reach_of_customers(
+    shop: Shop, customer_ids: Sequence[str], *, channel: str, topic: str, now: datetime
+) -> MessageReach:
+    """Count the same of some customers. Raises BadCampaign for an unknown channel, MasterKeyError."""
+    _require_channel(channel)
+    looked_at = sorted(customer_ids)[:LOOKED_AT]
+    obstacles = count_obstacles(shop, looked_at, channel=channel, topic=topic, now=now)
+    free = obstacles.pop("", 0)
+    scale = len(customer_ids) / len(looked_at) if looked_at else 1.0
+    counts = {code: round(obstacles[code] * scale) for code in OBSTACLES if obstacles[code]}
+    return MessageReach("", channel, topic, len(customer_ids), 0, round(free * scale), counts, scale > 1)
+
+
+def _require_channel(channel: str) -> None:
+    if channel not in ADDRESS_KINDS:
+        raise BadCampaign(f"there is no channel {channel!r}", where="channel", todo=f"Take {', '.join(ADDRESS_KINDS)}.")
+
+
+def count_obstacles(
+    shop: Shop, customer_ids: Sequence[str], *, channel: str, topic: str, now: datetime
+) -> Counter[str]:
+    """How many customers each first obstacle keeps a message from; under "" those who may be written to."""
+    counts: Counter[str] = Counter()
+    for people in recipients(shop, customer_ids, address=ADDRESS_KINDS[channel]):
+        counts.update(_obstacles(shop, people, channel, topic, now))
+    return counts
+
+
+def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str, now: datetime) -> list[str]:
+    """The first obstacle of each; empty where there is none."""
+    policy = shop.policy
+    answers = answers_of_customers(shop, people, channel, topic)
+    blocked = suppressed(shop.store, {contact for one in people for contact in one.contacts}, channel, topic)
+    ids_of = {one.customer_id: ids_until_now(one) for one in people}
+    days = max((cap.within_days for cap in policy.messages.caps), default=0)
+    since = now - timedelta(days=days)
+    with shop.store.begin() as connection:
+        times = sent_times(connection, sorted(set[str]().union(*ids_of.values())), since) if days else {}
+    codes = []
+    for one in people:
+        sent = tuple(at for some in sorted(ids_of[one.customer_id]) for at in times.get(some, ()))
+        code = _consent_obstacle(shop, answers[one.customer_id])
+        if not code and not (one.token and one.contact):
+            code = NO_ADDRESS
+        if not code and not blocked.isdisjoint(one.contacts):
+            code = SUPPRESSED
+        if not code and answers[one.customer_id].is_topic_withdrawn:
+            code = TOPIC_WITHDRAWN
+        if not code and capped_until(sent, now, policy.messages.caps):
+            code = CAP_REACHED
+        codes.append(code)
+    return codes
+
+
+def _consent_obstacle(shop: Shop, answers: CustomerAnswers) -> str:
+    is_granted = answers.marketing.is_granted
+    if shop.policy.consent.allows(is_granted=is_granted):
+        return ""
+    return CONSENT_UNKNOWN if is_granted is None else CONSENT_WITHDRAWN

@@ -1,0 +1,80 @@
+"""Read the mailbox that bounces, complaints and unsubscriptions by mail come to, from files."""
+
+import mailbox
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from patron.commands.outreach.messages.receive_receipts import ReceiptCounts, receive_receipts
+from patron.commands.outreach.messages.subscriptions import find_subscription, unsubscribe
+from patron.engage.providers.bounce_messages import read_returned
+from patron.engage.providers.receipts import Receipt
+from patron.schema.errors import BadFile, NotFound
+from patron.storage.shop import Shop
+
+LARGEST_BYTES = 10_000_000
+MBOX_START = b"From "
+
+
+@dataclass(frozen=True)
+class ReturnedCounts:
+    """What a mailbox of returned messages held."""
+
+    messages: int
+    receipts: ReceiptCounts
+    unsubscribed: int
+    """Messages that unsubscribed somebody."""
+    ignored: int
+    """Messages that say nothing about one of ours, such as automatic replies."""
+
+
+def read_bounces(shop: Shop, path: Path, *, now: datetime) -> ReturnedCounts:
+    """Read a message, an mbox, or a folder of messages (Maildir, too). Reading it again changes nothing.
+
+    Raises BadFile for a path that cannot be read.
+    """
+    receipts: list[Receipt] = []
+    messages = unsubscribed = ignored = 0
+    for content in _messages(path):
+        messages += 1
+        returned = read_returned(content, now=now)
+        if returned.receipt is not None:
+            receipts.append(returned.receipt)
+        elif returned.unsubscribe_token and _unsubscribe(shop, returned.unsubscribe_token, now):
+            unsubscribed += 1
+        else:
+            ignored += 1
+    return ReturnedCounts(messages, receive_receipts(shop, receipts, now=now), unsubscribed, ignored)
+
+
+def _unsubscribe(shop: Shop, token: str, now: datetime) -> bool:
+    try:
+        subscription = find_subscription(shop, token)
+    except NotFound:
+        return False
+    unsubscribe(shop, subscription, now=now)
+    return True
+
+
+def _messages(path: Path) -> Iterator[bytes]:
+    try:
+        if path.is_dir():
+            for file in sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith(".")):
+                yield _content(file)
+            return
+        with path.open("rb") as file:
+            is_mbox = file.read(len(MBOX_START)) == MBOX_START
+        if is_mbox:
+            with closing(mailbox.mbox(path, create=False)) as box:
+                yield from (box.get_bytes(key) for key in box.keys())  # noqa: SIM118 - it iterates over messages
+        else:
+            yield _content(path)
+    except OSError as error:
+        raise BadFile(f"cannot be read ({error.strerror})", where=str(path), todo="Name a file or a folder.") from error
+
+
+def _content(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(LARGEST_BYTES)

@@ -1,0 +1,157 @@
+"""Keep what became of messages, and send nothing more to addresses that do not exist or whose owners complained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from patron.commands.outreach.messages.subscriptions import unsubscribe
+from patron.engage.channels.webhook import webhook_keys
+from patron.engage.providers.provider_answer import receipts_in
+from patron.engage.providers.provider_description import ProviderDescription
+from patron.engage.providers.provider_receipts import MOST_RECEIPTS, receipts_of
+from patron.engage.providers.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
+from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
+from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
+from patron.govern.outreach.unsubscribe_tokens import Subscription
+from patron.schema.errors import BadRequest, ChannelUnavailable
+from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.outreach.provider_settings import ProviderSettings
+from patron.storage.shop import Shop
+from patron.storage.store.store import upsert
+
+TOGETHER = 500
+DESCRIBED = ("sms", "wechat")
+"""Channels whose provider a file describes, and its receipts."""
+SIGNED_PROVIDER = "patron"
+MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
+
+
+@dataclass(frozen=True)
+class ReceiptCounts:
+    """What receipts changed."""
+
+    recorded: int
+    """Receipts that were new."""
+    repeated: int
+    """Receipts that were known."""
+    unknown: int
+    """Receipts that name no message of ours: they change nothing."""
+    suppressed: int
+    """Addresses that are sent nothing more."""
+
+
+def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) -> ReceiptCounts:
+    """Record receipts, and suppress addresses: hard bounces and complaints at once, soft ones after several.
+
+    A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one.
+    """
+    rows = list(dict.fromkeys(replace(one, occurred_at=one.occurred_at.astimezone(UTC)) for one in receipts))
+    counts = [0, 0, 0, 0]
+    for start in range(0, len(rows), TOGETHER):
+        part = rows[start : start + TOGETHER]
+        for n, count in enumerate(_receive(shop, part, now)):
+            counts[n] += count
+    return ReceiptCounts(*counts)
+
+
+def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -> ReceiptCounts:
+    """Receive what a provider's webhook brings, in the provider's own format. Raises BadRequest."""
+    read = _receipts_described if provider in DESCRIBED else lambda _, name, body: receipts_of(name, body)
+    return receive_receipts(shop, read(shop, provider, content), now=now)
+
+
+def _receipts_described(shop: Shop, channel: str, content: Any) -> list[Receipt]:
+    """Receipts as the description of a channel's provider says. Raises BadRequest."""
+    settings: ProviderSettings = getattr(shop.settings.channels, channel)
+    todo = f"Describe them in [receipts] of the provider_file of [channels.{channel}]."
+    try:
+        described = ProviderDescription.load(shop.folder / settings.provider_file) if settings.is_configured else None
+    except ChannelUnavailable as error:
+        raise BadRequest(422, error.what, where=error.where, todo=error.todo) from error
+    if described is None or described.receipts is None:
+        raise BadRequest(422, f"receipts of {channel} are not described", where="provider", todo=todo)
+    try:
+        zone = ZoneInfo(shop.settings.shop.time_zone)
+        receipts = list(islice(receipts_in(described.receipts, content, zone), MOST_RECEIPTS + 1))
+    except (ValueError, OverflowError, OSError) as error:
+        what = f"the body is not what the description says ({str(error)[:80]})"
+        raise BadRequest(422, what, where="body", todo=todo) from error
+    if len(receipts) > MOST_RECEIPTS:
+        raise BadRequest(413, f"more than {MOST_RECEIPTS} receipts", where="body", todo="Send fewer at once.")
+    return receipts
+
+
+def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+    """Raise BadRequest for unsigned receipts where [channels.receipts] names the secrets that must have signed them.
+
+    Others than `patron` sign in ways of their own, which are not checked: their webhooks need a key and no more.
+    """
+    secret_file = shop.settings.channels.receipts.secret_file
+    if not secret_file or provider != SIGNED_PROVIDER:
+        return
+    if not is_signed(webhook_keys(secret_file, shop.folder), headers, body, now=now):
+        what = "the receipts are not signed by a secret of [channels.receipts] within the last 5 minutes"
+        todo = "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
+        raise BadRequest(401, what, where=SIGNATURE, todo=todo)
+
+
+def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[int, int, int, int]:
+    ids = sorted({one.message_id for one in receipts})
+    leaving: list[tuple[Receipt, sa.RowMapping]] = []
+    with shop.store.begin() as connection:
+        chosen = sa.select(MESSAGES).where(MESSAGES.c.message_id.in_(ids))
+        messages = {row["message_id"]: row for row in connection.execute(chosen).mappings()}
+        of = RECEIPTS.c
+        known = {
+            (row.message_id, row.kind, utc(row.occurred_at))
+            for row in connection.execute(sa.select(RECEIPTS).where(of.message_id.in_(ids)))
+        }
+        ours = [one for one in receipts if one.message_id in messages]
+        new = [one for one in ours if (one.message_id, one.kind, one.occurred_at) not in known]
+        upsert(connection, RECEIPTS, [vars(one) for one in new])
+        suppressed = set()
+        for one in new:
+            message = messages[one.message_id]
+            reason = _reason(shop, connection, one, message["contact"])
+            if reason and message["contact"]:
+                suppress(connection, message["contact"], message["channel"], ALL_TOPICS, reason, now)
+                suppressed.add(message["contact"])
+            if one.kind == UNSUBSCRIBED:
+                leaving.append((one, message))
+    for one, message in leaving:
+        if message["contact"]:
+            subscription = Subscription(
+                message["token"] or "", message["contact"], message["channel"], message["topic"], one.message_id
+            )
+            unsubscribe(shop, subscription, now=now)
+    return len(new), len(ours) - len(new), len(receipts) - len(ours), len(suppressed)
+
+
+def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: str | None) -> str:
+    """Why the address of a message is sent nothing more; empty where it is."""
+    if receipt.kind == COMPLAINED:
+        return COMPLAINT
+    if receipt.kind not in {BOUNCED, REJECTED}:
+        return ""
+    if receipt.is_permanent:
+        return HARD_BOUNCE
+    most, within_days = _soft_bounce_rule(shop)
+    since = receipt.occurred_at - timedelta(days=within_days)
+    bounced = (
+        sa.select(sa.func.count())
+        .select_from(RECEIPTS.join(MESSAGES, MESSAGES.c.message_id == RECEIPTS.c.message_id))
+        .where(MESSAGES.c.contact == contact, RECEIPTS.c.kind == BOUNCED, RECEIPTS.c.occurred_at > since)
+    )
+    return SOFT_BOUNCES if receipt.kind == BOUNCED and (connection.scalar(bounced) or 0) > most else ""
+
+
+def _soft_bounce_rule(shop: Shop) -> tuple[int, int]:
+    """How many soft bounces in how many days an address may have, as policy.toml says."""
+    rule = getattr(getattr(shop.policy, "messages", None), "soft_bounces", None)
+    return (rule.most, rule.within_days) if rule is not None else (MOST_SOFT_BOUNCES, WITHIN_DAYS)

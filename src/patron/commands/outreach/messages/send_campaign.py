@@ -1,0 +1,324 @@
+"""Send a campaign: what is due is checked, rendered and handed to its channel, and every outcome is kept.
+
+Nothing is sent twice: a message has one row, whose id follows from campaign, customer and channel, and whoever marks it
+`sending` first sends it. Nothing is lost: every assigned customer ends as sent, failed, unknown, skipped with a reason,
+or waits. Where a sender was killed, the messages on their way are of unknown outcome; they are never sent again by
+guess, and settled by a receipt or by a person (`settle_message`).
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from patron.commands.outreach.messages.mailing import CampaignMailing, skipped_message
+from patron.commands.outreach.messages.message_batch import MessageChecker, offer_variables
+from patron.commands.outreach.messages.message_events import load_message_events
+from patron.commands.outreach.messages.message_handover import Clock, MessageHandover
+from patron.engage.channels import channel_of
+from patron.engage.channels.channel import Channel
+from patron.engage.outbox_messages import (
+    DueMessage,
+    counts,
+    due_messages,
+    next_due_at,
+    put_off,
+    settle_by_receipts,
+    settle_cut_off,
+)
+from patron.engage.templates.message_links import message_links
+from patron.govern.outreach.sent_messages import store_dictionary
+from patron.run import drain_inbox
+from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
+from patron.schema.outreach.message_states import MessageState
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
+from patron.storage.outreach.campaigns import (
+    APPROVED,
+    ENDED,
+    MEASURED,
+    RUNNING,
+    SavedCampaign,
+    campaign_of,
+    saved_campaign,
+    state_in_words,
+    take_step,
+)
+from patron.storage.shop import Shop
+from patron.storage.workspace.work_lock import hold_work_lock
+
+LOOKED_AHEAD = 10_000
+"""Due messages whose recipients are looked up by one query."""
+EVENTS_AFTER = 5_000
+"""Messages after whose sending their events are stored."""
+SENDER = "patron"
+"""Who starts and ends a campaign unless somebody is named."""
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class SendSummary:
+    """Where a campaign's messages stand."""
+
+    campaign: str
+    state: str
+    sent_count: int
+    waiting_count: int
+    """Messages that wait for their time, and assigned customers whose turn has not come."""
+    unknown_count: int
+    failed_count: int
+    skipped_count: int
+    by_reason: Mapping[str, int]
+    """Messages that are not sent, by reason code; `due` counts those that a dry run would send."""
+    next_due_at: datetime | None = None
+    """When the next message is due; None where nothing is left."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be sent and no outcome is unknown."""
+        return not self.waiting_count and not self.unknown_count
+
+
+def never() -> bool:
+    """Go on."""
+    return False
+
+
+def silent(_step: str, _done: int, _total: int | None) -> None:
+    """Show no progress."""
+
+
+def send_campaign(  # noqa: PLR0913 - what a send consists of
+    shop: Shop,
+    name: str,
+    *,
+    now: datetime,
+    clock: Clock | None = None,
+    channel: Channel | None = None,
+    by: str = SENDER,
+    is_early: bool = False,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = never,
+) -> SendSummary:
+    """Send what is due of a campaign, until nothing more is; `clock` says the time as it goes on, default `now`.
+
+    Where it `is_early`, nobody's planned time is waited for; quiet hours and caps still hold.
+    Raises NotFound, BadCampaign in a state in which nothing is sent, WorkspaceBusy where another process sends it,
+    ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
+    """
+    times = clock or (lambda: now)
+    with _hold_send_lock(shop, name):
+        _load_withdrawals(shop)
+        with shop.store.begin() as connection:
+            settle_cut_off(connection, name)
+            settle_by_receipts(connection, name)
+        saved = campaign_of(shop.store, name)
+        if saved.state not in {ENDED, MEASURED}:
+            _require_sendable(saved)
+            if times() >= _start(shop, saved):
+                way = channel or channel_of(shop, saved.campaign.channel, clock=times)
+                _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
+        load_message_events(shop, name, now=times())
+        return summary_of(shop, name)
+
+
+def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
+    """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
+    saved = campaign_of(shop.store, name)
+    before = summary_of(shop, name, is_sent_elsewhere=_is_sent_elsewhere(shop, name))
+    checker = MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
+    by_reason: dict[str, int] = {}
+    later = {"quiet_hours": 0, "capped": 0}
+    for due in _due(shop, saved, lambda: now, is_early=is_early):
+        for pairs in checker.batches(due):
+            for one in checker.check(pairs, now):
+                reason = one.verdict.reason or "due"
+                by_reason[reason] = by_reason.get(reason, 0) + 1
+                if one.verdict.until is not None:
+                    later[reason] += 1
+    skipped = sum(n for reason, n in by_reason.items() if reason != "due") - sum(later.values())
+    return SendSummary(
+        *(name, saved.state, before.sent_count, before.waiting_count, before.unknown_count, before.failed_count),
+        before.skipped_count + skipped,
+        by_reason,
+        before.next_due_at,
+    )
+
+
+def summary_of(shop: Shop, name: str, *, is_sent_elsewhere: bool = False) -> SendSummary:
+    """Where a campaign's messages stand; those on their way wait where another process sends it. Raises NotFound."""
+    with shop.store.begin() as connection:
+        saved = saved_campaign(connection, name)
+        rows = counts(connection, name)
+        assigned = sa.select(sa.func.count()).select_from(ASSIGNMENTS).where(ASSIGNMENTS.c.campaign == name)
+        customers = sa.func.count(sa.distinct(MESSAGES.c.customer_id))
+        written = sa.select(customers).where(MESSAGES.c.campaign == name)
+        left = (connection.scalar(assigned) or 0) - (connection.scalar(written) or 0)
+        due_at = next_due_at(connection, name, saved.campaign.channel)
+    by_state = {state: sum(n for (of, _), n in rows.items() if of == state) for state in MessageState}
+    is_over, on_their_way = saved.state in {ENDED, MEASURED}, by_state[MessageState.SENDING]
+    by_reason: dict[str, int] = {}
+    for (_, reason), n in rows.items():
+        if reason:
+            by_reason[reason] = by_reason.get(reason, 0) + n
+    return SendSummary(
+        name,
+        saved.state,
+        by_state[MessageState.SENT],
+        by_state[MessageState.WAITING] + max(left, 0) + (on_their_way if is_sent_elsewhere else 0),
+        by_state[MessageState.UNKNOWN] + (0 if is_sent_elsewhere else on_their_way),
+        by_state[MessageState.FAILED],
+        by_state[MessageState.SKIPPED],
+        by_reason,
+        None if is_over or due_at is None else max(due_at, _start(shop, saved)),
+    )
+
+
+@dataclass
+class _Sending:
+    """One call of `send_campaign`."""
+
+    shop: Shop
+    saved: SavedCampaign
+    channel: Channel
+    clock: Clock
+    by: str
+    is_early: bool
+
+    def send(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        """Send what is due, and end the campaign once nothing is left or its time is over."""
+        if self.clock() < self._end:
+            self._step("started", APPROVED)
+            self._send_due(progress, should_stop)
+        if self.clock() >= self._end:
+            self._skip_rest()
+        with self.shop.store.begin() as connection:
+            is_done = next_due_at(connection, self.saved.name, self.saved.campaign.channel) is None
+            # why: a person may still find that one of unknown outcome was not sent, and must be
+            is_open = any(state == MessageState.UNKNOWN for state, _ in counts(connection, self.saved.name))
+        if is_done and (self.clock() >= self._end or not is_open):
+            self._step("ended", RUNNING, APPROVED)
+
+    @property
+    def _end(self) -> datetime:
+        return self.saved.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
+
+    def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
+        dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
+        total, done, reported = summary_of(self.shop, self.saved.name).waiting_count, 0, 0
+        while True:
+            before = done
+            for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
+                checker.allowance = checker.mailing.allowance(self.shop, self.clock())
+                for pairs in checker.batches(due):
+                    parts = (checker, self.channel, self.clock, dictionary, should_stop)
+                    done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
+                    progress("messages", done, max(total, done))
+                    if done - reported >= EVENTS_AFTER:
+                        load_message_events(self.shop, self.saved.name, now=self.clock())
+                        _load_withdrawals(self.shop)
+                        reported = done
+                    if should_stop() or not self._is_sendable():
+                        return
+            if done == before:
+                return
+
+    def _is_sendable(self) -> bool:
+        """Whether it is still to be sent: nobody paused, withdrew or changed it, and its time is not over."""
+        now = campaign_of(self.shop.store, self.saved.name)
+        return now.state == RUNNING and now.version == self.saved.version and self.clock() < self._end
+
+    def _step(self, step: str, *states: str) -> None:
+        """Take a step unless the campaign's state is another one by now."""
+        with self.shop.store.begin() as connection:
+            now = saved_campaign(connection, self.saved.name)
+            if now.state in states and now.version == self.saved.version:
+                take_step(connection, now.name, step, now.version, self.by, self.clock().astimezone(UTC))
+
+    def _skip_rest(self) -> None:
+        """Skip whoever's turn did not come before the campaign ended."""
+        name, channel, at = self.saved.name, self.saved.campaign.channel, self.clock().astimezone(UTC)
+        while True:
+            with self.shop.store.begin() as connection:
+                rest = due_messages(connection, name, channel, datetime.max.replace(tzinfo=UTC), most=LOOKED_AHEAD)
+                put_off(connection, [self._skipped(one, at) for one in rest])
+            if not rest:
+                return
+
+    def _skipped(self, one: DueMessage, at: datetime) -> dict[str, object]:
+        reason = "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
+        return skipped_message(CampaignMailing.of(self.shop, self.saved), one, reason, at)
+
+
+def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
+    """Due messages, each customer once; what becomes due meanwhile comes in its turn, or the next time."""
+    after = ""
+    while True:
+        with shop.store.begin() as connection:
+            parts = (connection, saved.name, saved.campaign.channel, clock())
+            due = due_messages(*parts, after=after, most=LOOKED_AHEAD, is_early=is_early)
+        if not due:
+            return
+        yield due
+        after = due[-1].customer_id
+
+
+def _load_withdrawals(shop: Shop) -> None:
+    """Let consents that the collector accepted count, which nobody else may load for hours. Raises WorkspaceBusy."""
+    with shop.commit_lock():
+        drain_inbox(shop)
+
+
+def common_text(checker: MessageChecker) -> str:
+    """What the messages of all customers have in common: each template filled with its own variables' names."""
+    offers = checker.shop.policy.offers
+    at, links = datetime(2000, 1, 1, tzinfo=UTC), message_links(checker.shop.settings, "")
+    texts = []
+    for template in checker.templates.by_language.values():
+        values: dict[str, object] = {**links, **({"offer": offer_variables(offers[0], at)} if offers else {})}
+        for name in template.variables:
+            root, _, leaf = name.partition(".")
+            if leaf and root != "offer":
+                values[root] = {**values.get(root, {}), leaf: leaf}  # type: ignore[dict-item]
+        try:
+            message = template.render(values)
+        except BadTemplate:  # why: it is only for size; what is wrong with it shows with people's own values
+            continue
+        texts.append(json.dumps(checker.content("", template.language, message), ensure_ascii=False))
+    return "".join(texts)
+
+
+def _require_sendable(saved: SavedCampaign) -> None:
+    if saved.state not in {APPROVED, RUNNING}:
+        todo = {
+            "draft": "Plan it with `patron campaign plan`, and let somebody approve it.",
+            "planned": "Let somebody approve it: `patron campaign approve`.",
+            "paused": "Resume it with `patron campaign resume`.",
+        }.get(saved.state, "It is over.")
+        state = state_in_words(saved.state)
+        raise BadCampaign(f"{saved.name!r} is {state}, so that nothing is sent", where="campaign", todo=todo)
+
+
+def _start(shop: Shop, saved: SavedCampaign) -> datetime:
+    return saved.campaign.start_at(ZoneInfo(shop.settings.shop.time_zone)).astimezone(UTC)
+
+
+def _is_sent_elsewhere(shop: Shop, name: str) -> bool:
+    try:
+        with _hold_send_lock(shop, name):
+            return False
+    except WorkspaceBusy:
+        return True
+
+
+def _hold_send_lock(shop: Shop, name: str) -> AbstractContextManager[None]:
+    """Be the only one who sends a campaign; runs, imports and the collector are not held up. Raises WorkspaceBusy."""
+    what, todo = (
+        f"another process is sending the campaign {name!r}",
+        "Let it finish, or end it; sending goes on where it was.",
+    )
+    return hold_work_lock(shop.folder, "send", name, WorkspaceBusy(what, where="campaign", todo=todo))

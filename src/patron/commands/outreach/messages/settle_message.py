@@ -1,0 +1,64 @@
+"""Settle a message of unknown outcome, by a person who looked it up, such as in the log of the mail server."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from patron.commands.outreach.messages.message_events import load_message_events
+from patron.engage.outbox_messages import update_messages
+from patron.govern.access import audit_log
+from patron.schema.errors import BadCampaign, NotFound
+from patron.schema.outreach.message_states import MessageState
+from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.campaigns import APPROVED, PAUSED, RUNNING, campaign_of
+from patron.storage.outreach.saved_journeys import journeys
+from patron.storage.shop import Shop
+
+
+def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool, by: str, now: datetime) -> None:
+    """Record that a message of unknown outcome was sent, or was not: then it is sent while the campaign goes on.
+
+    A journey's is not sent any more: its customer goes on with the next step.
+
+    Raises NotFound, BadCampaign for a message whose outcome is known.
+    """
+    at, may_be_sent = now.astimezone(UTC), _may_be_sent(shop, campaign)
+    of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == campaign)
+    not_sent = MessageState.WAITING if may_be_sent else MessageState.SKIPPED
+    state = MessageState.SENT if is_sent else not_sent
+    with shop.store.begin() as connection:
+        before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
+        if before is None:
+            what = f"the campaign has no message {message_id!r}"
+            todo = "`patron campaign settle NAME` lists those of unknown outcome."
+            raise NotFound(what, where="--message", todo=todo)
+        if before != MessageState.UNKNOWN:
+            todo = "Only a message of unknown outcome needs to be settled."
+            raise BadCampaign(f"the message is {before}", where="--message", todo=todo)
+        change: dict[str, object] = {"message_id": message_id, "state": state, "reason": "settled"}
+        if not is_sent:
+            change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
+        update_messages(connection, [change])
+        details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent}
+        audit_log.append(shop, connection, "message settled", details, at=at, by=by)
+    load_message_events(shop, campaign, now=at)
+
+
+def unknown_messages(shop: Shop, campaign: str) -> list[str]:
+    """Ids of messages of unknown outcome of a campaign or journey, oldest first; e-mail has them in its Message-ID.
+
+    Raises NotFound.
+    """
+    _may_be_sent(shop, campaign)
+    chosen = sa.select(MESSAGES.c.message_id).where(
+        MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.UNKNOWN
+    )
+    with shop.store.begin() as connection:
+        return list(connection.scalars(chosen.order_by(MESSAGES.c.sent_at, MESSAGES.c.message_id)))
+
+
+def _may_be_sent(shop: Shop, name: str) -> bool:
+    """Whether a message that was not sent still may be: of a campaign that goes on. Raises NotFound."""
+    if any(one.name == name for one in journeys(shop.store)):
+        return False
+    return campaign_of(shop.store, name).state in {APPROVED, RUNNING, PAUSED}

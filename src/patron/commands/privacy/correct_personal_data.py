@@ -1,0 +1,70 @@
+"""Correct what is known of a person, as they request: an event through collect, which the next run follows.
+
+The vault and the events keep the earlier value in the past, as they keep every past event; what counts from now on is
+the correction. An erasure takes both.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+
+from patron.collect.contact_tokens import contacts_of
+from patron.commands.customers.person_events import write_person_events
+from patron.commands.customers.resolve_person import PersonIdentifier, find_person
+from patron.commands.privacy.privacy_requests import (
+    EVENT_SOURCE,
+    change_open_request,
+    load_request,
+    names_of_person,
+    refusal,
+    seal_content,
+)
+from patron.govern.access import audit_log
+from patron.govern.vault import Vault
+from patron.schema.privacy.personal_keys import PLAIN
+from patron.schema.privacy.privacy_requests import CONTACT_FIELDS, CORRECTABLE, LONGEST_VALUE, MOST_CHARACTERS
+from patron.storage.shop import Shop
+
+RECTIFICATION = "rectification"
+EVENT = "Identify"
+
+
+def correct_personal_data(  # noqa: PLR0913 - what a correction says
+    shop: Shop, request_id: str, field: str, value: str, *, reason: str, by: str, now: datetime
+) -> None:
+    """Write the true value of one field of the person of an open request; the request stays open.
+
+    The audit log names the field and who corrected it, not the value. Raises BadPrivacyRequest, NotFound,
+    WorkspaceBusy.
+    """
+    request = load_request(shop, request_id)
+    value, reason = value.strip(), reason.strip()
+    if request.kind != RECTIFICATION:
+        raise refusal("the request is not for a correction", "Enter a request for a correction.")
+    if field not in CORRECTABLE:
+        raise refusal("this field cannot be corrected here", f"Choose one of {', '.join(CORRECTABLE)}.")
+    if not value or len(value) > LONGEST_VALUE or not reason:
+        raise refusal("the value or the reason is missing or too long", "Enter the true value, and why it is true.")
+    if field in CONTACT_FIELDS and field not in contacts_of(json.dumps({field: value})):
+        raise refusal("this is not a valid address or number", "Enter a whole e-mail address or telephone number.")
+    person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
+    corrections = (*request.content.corrections, f"{field}: {reason}"[:MOST_CHARACTERS])
+    column = "traits" if field in PLAIN else "personal"
+    rows = [
+        {
+            "event_id": f"correct-{request_id}-{len(corrections)}-{number}",
+            "name": EVENT,
+            "occurred_at": now,
+            kind: name,
+            column: json.dumps({field: value}),
+        }
+        for number, (kind, name) in enumerate(names_of_person(shop, person))
+    ]
+    if not rows:
+        raise refusal("no id of the person is left to write it under", "Correct it in the shop's own system.")
+    write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
+    content = seal_content(shop, request_id, {**asdict(request.content), "corrections": corrections})
+    with shop.store.begin() as connection:
+        change_open_request(connection, request_id, {"content": content})
+        details = {"request_id": request_id, "field": field}
+        audit_log.append(shop, connection, "personal data corrected", details, at=now, by=by)

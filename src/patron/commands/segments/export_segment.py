@@ -1,0 +1,118 @@
+"""Members of a segment under the shop's own ids, as a CSV file for people and other systems."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.govern.access import audit_log
+from patron.govern.privacy.consent_ledger import latest_answers
+from patron.govern.vault import Vault
+from patron.schema.errors import BadFile
+from patron.storage.durable_files import private_file
+from patron.storage.runs.last_run import last_run
+from patron.storage.safe_csv import safe_cell
+from patron.storage.segments.segment_query import member_ids
+from patron.storage.shop import Shop, Snapshot
+
+HEADER = ("user_id", "customer_id", "may_be_contacted")
+LINES_TOGETHER = 50_000
+FIRST_TOKENS = """
+select m.customer_id, t.token from members m left join (
+  select customer_id, token, row_number() over (partition by customer_id order by known_at desc, token) as place
+  from identities where is_user) t on t.customer_id = m.customer_id and t.place = 1
+order by m.customer_id"""
+
+
+@dataclass(frozen=True)
+class MembersFile:
+    """A file of members that was written."""
+
+    segment: str
+    run_id: str
+    customer_count: int
+    contactable_count: int
+    """Members whom marketing messages may reach, as the consent ledger has it now."""
+    file: str
+
+
+@dataclass(frozen=True)
+class SegmentMembers:
+    """Members with the shop's own ids, in order of customer_id; columns as in `HEADER`."""
+
+    segment: str
+    run_id: str
+    rows: pa.Table
+
+
+def export_members(shop: Shop, name: str, path: Path, *, now: datetime, by: str = "") -> MembersFile:
+    """Write the members of a segment to a CSV file. Raises BadFile, and as `read_members` does."""
+    _require_csv(path)
+    members = read_members(shop, name, now=now, by=by)
+    lines = zip(*(members.rows[column].to_pylist() for column in HEADER), strict=True)
+    with private_file(path) as out:
+        for text in _csv_texts(lines):
+            out.write(text.encode())
+    contactable_count = pc.sum(members.rows["may_be_contacted"]).as_py() or 0
+    return MembersFile(name, members.run_id, members.rows.num_rows, contactable_count, str(path))
+
+
+def read_members(shop: Shop, name: str, *, now: datetime, by: str = "") -> SegmentMembers:
+    """Gather the members of a segment; the audit log records it.
+
+    Consent is shown, not applied: who may not be contacted is among them, too. `user_id` is the one known last; it is
+    empty for a customer without one. Raises NoRunYet, NotFound, BadSegment, MasterKeyError.
+    """
+    view = last_run(shop)
+    members = member_ids(view, name)
+    may_contact = _may_contact(shop, view, members)
+    rows = view.query(FIRST_TOKENS, members=members)
+    tokens = rows["token"].drop_null().to_pylist()
+    user_ids = dict(zip(tokens, Vault.open(shop).reveal(tokens), strict=True))
+    customers = rows["customer_id"].to_pylist()
+    columns = {
+        "user_id": pa.array([user_ids.get(token) or "" for token in rows["token"].to_pylist()], pa.string()),
+        "customer_id": rows["customer_id"],
+        "may_be_contacted": pa.array([may_contact[customer] for customer in customers], pa.bool_()),
+    }
+    with shop.store.begin() as connection:  # why: before anybody gets them, so that none leaves without an entry
+        details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
+        audit_log.append(shop, connection, "segment exported", details, at=now, by=by)
+    return SegmentMembers(name, view.run.run_id, pa.table(columns))
+
+
+def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, bool]:
+    """Whether each member may be contacted, by the last answer of any of their users."""
+    sql = "select i.token, i.customer_id from identities i join members m on m.customer_id = i.customer_id"
+    tokens = view.query(f"{sql} where i.is_user", members=members).to_pydict()
+    consent = shop.policy.consent
+    customer_by_token = dict(zip(tokens["token"], tokens["customer_id"], strict=True))
+    answers = latest_answers(shop.store, consent.names_of(consent.marketing), customer_by_token)
+    return {one: consent.allows(is_granted=answers.get(one)) for one in members["customer_id"].to_pylist()}
+
+
+def _csv_texts(lines: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
+    """The file in parts, which no spreadsheet computes anything from."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(HEADER)
+    for place, (user_id, customer_id, may_be_contacted) in enumerate(lines, 1):
+        writer.writerow([safe_cell(user_id), safe_cell(customer_id), str(may_be_contacted).lower()])
+        if place % LINES_TOGETHER == 0:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+def _require_csv(path: Path) -> None:
+    if path.suffix.lower() != ".csv":
+        ending = path.suffix or "a name without an ending"
+        raise BadFile(f"{ending} is not a format for members", where=str(path), todo="End the name in .csv.")
+    if not path.parent.is_dir():
+        raise BadFile("there is no such folder", where=str(path.parent), todo="Create it, or choose another one.")

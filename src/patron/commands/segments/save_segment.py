@@ -1,0 +1,104 @@
+"""Save, restore and delete segments; each change is a version with its author."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from patron.govern.access import audit_log
+from patron.schema.errors import BadSegment
+from patron.schema.spelling import did_you_mean
+from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
+from patron.storage.segments.segment_query import read_rule
+from patron.storage.shop import Shop
+
+KEYS = ("name", "folder", "note", "rule")
+EXAMPLE = """\
+# segment.toml: patron segment save segment.toml
+name = "every customer"
+# folder = "everybody"                 # optional, and so is a note: why the segment is as it is
+# note = "to try things out"
+
+[rule]
+all = []                               # every customer with an order; conditions in [ ] make it fewer
+
+# all = [...] holds where all of its conditions hold, any = [...] where one does, not = {...} where it does not:
+# all = [
+#     { field = "value_decile", op = ">=", value = 8 },
+#     { field = "churn_probability", op = ">=", value = 0.4 },
+#     { not = { event = "Order Completed", within_days = 30 } },
+# ]
+# Other conditions (`patron segment fields` lists all fields, traits and events; money is in cents):
+# { field = "lifecycle_stage", op = "in", value = ["at_risk", "lapsed"] }
+# { field = "paid_cents_365_days", op = "between", value = [10000, 50000] }
+# { trait = "loyalty_tier", op = "==", value = "gold" }
+# { consent = "marketing", is = "granted" }        # or withdrawn, unknown
+# { bought = { category = ["Tea", "Coffee"] }, within_days = 180, least = 2 }
+# { tag = ["VIP", "press"] }                       # tagged so by staff: with one of them at least
+# { segment = "recent buyers" }
+"""
+"""A file that works in every shop."""
+
+
+@dataclass(frozen=True)
+class SavedVersion:
+    """The newest version of a segment after it was saved."""
+
+    name: str
+    version: int
+
+
+def read_segment_file(path: Path) -> Mapping[str, Any]:
+    """Content of a TOML or JSON file. Raises BadSegment."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise BadSegment(f"cannot be read ({error.strerror})", where=str(path), todo="Check the path.") from error
+    except (ValueError, RecursionError) as error:  # why: both formats' errors, and those of the encoding, are such
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        todo = "Fix the line; `patron segment save --example` prints a file that works."
+        raise BadSegment(f"is not valid {kind} ({error})", where=str(path), todo=todo) from error
+
+
+def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, where: str = "segment") -> SavedVersion:
+    """Save a segment from the content of a file or request: a new version, or none where nothing changed.
+
+    Raises BadSegment with everything that is wrong.
+    """
+    todo = "`patron segment save --example` prints a file that works."
+    if not isinstance(content, Mapping):
+        raise BadSegment("must be a table with a name and a rule", where=where, todo=todo)
+    problems = [f"{key} is not a key. {did_you_mean(str(key), KEYS)}".rstrip() for key in content if key not in KEYS]
+    problems += [f"{key} is missing" for key in ("name", "rule") if key not in content]
+    texts = {key: content.get(key, "") for key in ("name", "folder", "note")}
+    problems += [f"{key} must be a text in quotes" for key, text in texts.items() if not isinstance(text, str)]
+    try:
+        rule = read_rule(content.get("rule"), shop.snapshot(), shop.store, where=where)
+    except BadSegment as error:
+        if problems and "rule" in content:
+            problems.append(error.what)
+        if not problems:
+            raise
+        raise BadSegment("; ".join(problems), where=where, todo=error.todo) from error
+    if problems:
+        raise BadSegment("; ".join(problems), where=where, todo=todo)
+    name = texts.pop("name")
+    with shop.store.begin() as connection:
+        return SavedVersion(name, save_definition(connection, name, rule, saved_by=saved_by, at=now, **texts))
+
+
+def restore_segment(shop: Shop, name: str, version: int, *, saved_by: str, now: datetime) -> SavedVersion:
+    """Save a version with the rule and folder of an earlier one. Raises NotFound, BadSegment."""
+    with shop.store.begin() as connection:
+        return SavedVersion(name, restore_definition(connection, name, version, saved_by=saved_by, at=now))
+
+
+def delete_segment(shop: Shop, name: str, *, deleted_by: str, now: datetime) -> None:
+    """Delete a segment with its history. Raises NotFound, BadSegment while a campaign or another segment uses it."""
+    with shop.store.begin() as connection:
+        delete_definition(connection, name)
+        audit_log.append(shop, connection, "segment deleted", {"segment": name}, at=now, by=deleted_by)

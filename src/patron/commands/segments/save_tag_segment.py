@@ -1,0 +1,55 @@
+"""Save the segment of customers who were picked by hand: they get a tag, and the segment is whoever has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.commands.customers.customer_work import add_tag, tag_name
+from patron.schema.errors import BadRequest, BadSegment
+from patron.segments.segment_rules import TagRule
+from patron.storage.customers.console_tables import CUSTOMER_TAGS
+from patron.storage.customers.customer_tags import tagged_customers
+from patron.storage.segments.segment_definitions import definitions, save_definition
+from patron.storage.shop import Shop
+
+
+@dataclass(frozen=True)
+class TagSegment:
+    """A segment of whoever has the tag of its name."""
+
+    name: str
+    added_count: int
+    """Customers who did not have the tag."""
+
+
+def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
+    """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
+
+    Raises BadRequest for what is no tag (422) or a tag that others have already (409), who would be in the segment too;
+    BadSegment for a name that another segment has, NotFound.
+    """
+    tag = tag_name(name)
+    if "/" in tag:
+        raise BadSegment("a name has no slash", where="name", todo="Choose another name.")
+    rule, saved = TagRule((tag,)), definitions(shop.store).get(tag)
+    if saved and saved.rule != rule:
+        raise BadSegment(
+            f"there is a segment {tag!r} with a rule of its own", where="name", todo="Choose another name."
+        )
+    if not saved and _has_others(shop, tag, customer_ids):
+        raise BadRequest(
+            409,
+            f"other customers have the tag {tag!r} already, and would be in the segment too",
+            where="name",
+            todo="Choose another name.",
+        )
+    if not saved:  # why first: where it is refused nobody is tagged
+        with shop.store.begin() as connection:
+            save_definition(connection, tag, rule, saved_by=by, at=now)
+    return TagSegment(tag, add_tag(shop, customer_ids, tag, by=by, now=now))
+
+
+def _has_others(shop: Shop, tag: str, customer_ids: Sequence[str]) -> bool:
+    """Whether somebody has a tag who is not one of these customers."""
+    tagged = tagged_customers(shop.store, [tag])[CUSTOMER_TAGS.name]["customer_id"].to_pylist()
+    return not set(tagged) <= set(customer_ids)

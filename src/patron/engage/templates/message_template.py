@@ -1,0 +1,172 @@
+"""Templates of messages: Liquid with limits, in several languages; compiled once, rendered for each person.
+
+The HTML is made from MJML once, CSS inlined, with the Liquid in it untouched; for each person only Liquid is rendered.
+Values are escaped in HTML. A value that is missing is an error that names it, unless the template has a `default` for
+it or asks for it by `if`: no message goes out with a gap.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from html import escape
+from typing import Any, Self
+
+from liquid import BoundTemplate
+from liquid.exceptions import LiquidError, UndefinedError
+
+from patron.engage.templates.customer_names import OF_CUSTOMERS
+from patron.engage.templates.html_compilation import TODO, compile_body
+from patron.engage.templates.liquid_environment import liquid_environment
+from patron.schema.errors import BadTemplate
+from patron.schema.spelling import did_you_mean
+from patron.storage.outreach.campaign_file import Template
+
+HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
+UNSUBSCRIBE_URL, PREFERENCES_URL = "unsubscribe_url", "preferences_url"
+KNOWN_NAMES = ("customer", "shop", "offer", "product", UNSUBSCRIBE_URL, PREFERENCES_URL, "now", "today")
+"""What a template may name: the first part of each variable."""
+MISSPELT = 0.8
+"""How like a name of customers another one must be to be taken for it; shops may declare traits of their own."""
+LONGEST_SUBJECT = 300
+CONTROLS_TO_SPACE = dict.fromkeys([*range(32), 127, 0x85, 0x2028, 0x2029], " ")
+"""A line break in a value must not begin a header of its own."""
+
+
+@dataclass(frozen=True)
+class RenderedMessage:
+    """A message as one person gets it."""
+
+    subject: str
+    text: str
+    html: str
+    """Empty for a message of text alone."""
+
+
+@dataclass(frozen=True)
+class MessageTemplate:
+    """Subject and body in one language, ready to be rendered."""
+
+    language: str
+    variables: frozenset[str]
+    """What it needs or may use, such as customer.first_name."""
+    _subject: BoundTemplate
+    _text: BoundTemplate
+    _html: BoundTemplate | None
+
+    @classmethod
+    def of(cls, template: Template, language: str = "") -> Self:
+        """Compile a template. Raises BadTemplate for one that is not valid, or has no link to unsubscribe."""
+        where = _where(language)
+        html, text = compile_body(template.body, template.format, where=where)
+        parts = (
+            _parsed(PLAIN, template.subject, f"{where}, subject"),
+            _parsed(PLAIN, text, where),
+            _parsed(HTML, html, where) if html else None,
+        )
+        by_part = [_variables(part) for part in parts if part is not None]
+        if any(UNSUBSCRIBE_URL not in names for names in by_part[1:]):
+            what = "has no link to unsubscribe, which every message needs"
+            todo = f'Add one, such as <a href="{{{{ {UNSUBSCRIBE_URL} }}}}">Unsubscribe</a>.'
+            raise BadTemplate(what, where=where, todo=todo)
+        return cls(language, frozenset[str]().union(*by_part), *parts)
+
+    def require_known_names(self) -> None:
+        """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
+        for variable in sorted(self.variables):
+            name, _, leaf = variable.partition(".")
+            if name not in KNOWN_NAMES:
+                todo = did_you_mean(name, KNOWN_NAMES) or f"It may name {', '.join(KNOWN_NAMES)}."
+                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+            meant = get_close_matches(leaf, OF_CUSTOMERS, n=1, cutoff=MISSPELT) if name == "customer" else []
+            if meant and leaf not in OF_CUSTOMERS:
+                todo = f"Did you mean customer.{meant[0]}?"
+                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+
+    def render(self, variables: Mapping[str, Any]) -> RenderedMessage:
+        """The message for somebody with these values. Raises BadTemplate naming the language and what is missing."""
+        where = _where(self.language)
+        subject = self._render(self._subject, variables, f"{where}, subject")
+        text = self._render(self._text, variables, where)
+        html = self._render(self._html, variables, where) if self._html else ""
+        subject = " ".join(subject.translate(CONTROLS_TO_SPACE).split())
+        if not subject or len(subject) > LONGEST_SUBJECT:
+            what = "is empty for somebody" if not subject else f"is longer than {LONGEST_SUBJECT} characters"
+            raise BadTemplate(what, where=f"{where}, subject", todo=TODO)
+        url = str(variables[UNSUBSCRIBE_URL])
+        if url not in text or (html and escape(url) not in html):
+            what = "leaves the link to unsubscribe out for somebody"
+            raise BadTemplate(what, where=where, todo="Take it out of the condition that it stands in.")
+        return RenderedMessage(subject, text, html)
+
+    @staticmethod
+    def _render(template: BoundTemplate, variables: Mapping[str, Any], where: str) -> str:
+        try:
+            return template.render(variables)
+        except UndefinedError as error:
+            what = f"{error.message or 'a value'}, and somebody who is to get it has no such value"
+            todo = "Give it a default, such as {{ customer.first_name | default: 'you' }}, or take it out."
+            raise BadTemplate(what, where=where, todo=todo) from error
+        except LiquidError as error:
+            raise BadTemplate(f"cannot be rendered ({error.message})", where=where, todo=TODO) from error
+
+
+@dataclass(frozen=True)
+class MessageTemplates:
+    """The templates of a campaign by language, and which one is for whom."""
+
+    by_language: Mapping[str, MessageTemplate]
+    shop_language: str
+
+    @classmethod
+    def of(cls, templates: Mapping[str, Template], shop_language: str) -> Self:
+        """Compile all of them; `shop_language` is the shop's. Raises BadTemplate."""
+        compiled = {language: MessageTemplate.of(one, language) for language, one in templates.items()}
+        return cls(compiled, shop_language)
+
+    def require_known_names(self) -> None:
+        """Refuse what no message has a value for. Raises BadTemplate."""
+        for one in self.by_language.values():
+            one.require_known_names()
+
+    def template_for(self, locale: str) -> MessageTemplate:
+        """The template of a customer's locale, else of its language, else of the shop's own, else the first."""
+        return self.by_language[language_for(locale, self.by_language, self.shop_language)]
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What any of them needs or may use."""
+        return frozenset[str]().union(*(one.variables for one in self.by_language.values()))
+
+
+def language_for(locale: str, languages: Iterable[str], shop_language: str) -> str:
+    """One of the languages: the locale, else its language in any region, else the shop's own, else the first."""
+    listed = list(languages)
+    wanted = locale.replace("-", "_")
+    for name in (wanted, shop_language):
+        language = name.partition("_")[0].lower()
+        candidates = [one for one in listed if one.lower() == name.lower()]
+        candidates += [one for one in listed if one.lower() == language]
+        candidates += [one for one in listed if language and one.partition("_")[0].lower() == language]
+        if candidates:
+            return candidates[0]
+    return listed[0]
+
+
+def _where(language: str) -> str:
+    return f"template.{language}" if language else "template"
+
+
+def _parsed(environment: Any, source: str, where: str) -> BoundTemplate:
+    try:
+        template = environment.from_string(source)
+    except LiquidError as error:
+        raise BadTemplate(f"is not valid Liquid ({error.message})", where=where, todo=TODO) from error
+    unknown = sorted(template.analyze().filters.keys() - environment.filters.keys())
+    if unknown:
+        raise BadTemplate(f"has a filter {unknown[0]!r}, which does not exist", where=where, todo=TODO)
+    return template
+
+
+def _variables(template: BoundTemplate) -> frozenset[str]:
+    used = template.analyze().globals.values()
+    return frozenset(".".join(map(str, one.segments)) for places in used for one in places)

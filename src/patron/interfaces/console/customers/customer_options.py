@@ -1,0 +1,81 @@
+"""Options of the lists of customers, as pairs or triples of value, text and count, for their templates."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from patron.answers.customers.customer_list import CustomerPage
+from patron.answers.customers.customer_marks import StaffMember
+from patron.interfaces.http.customers.customer_filters import COLUMNS
+from patron.interfaces.i18n.translations import Words
+from patron.segments.segment_rules import ANSWERS
+
+Option = tuple[str, str, int | None]
+
+
+def stage_options(listing: CustomerPage, t: Words) -> list[Option]:
+    """Lifecycle stages."""
+    return [(one.value, t.code("stage", one.value), one.customer_count) for one in listing.lifecycle_stages]
+
+
+def persona_options(listing: CustomerPage, t: Words) -> list[Option]:
+    """Personas."""
+    return [(one.value, t.persona(one.name_code), one.customer_count) for one in listing.personas]
+
+
+def category_options(listing: CustomerPage) -> list[Option]:
+    """Categories that were bought."""
+    return [(one.value, one.value, one.customer_count) for one in listing.categories]
+
+
+def channel_options(listing: CustomerPage, t: Words) -> list[Option]:
+    """Acquisition channels."""
+    return [(one.value, t.code("channel", one.value), one.customer_count) for one in listing.channels]
+
+
+def country_options(listing: CustomerPage) -> list[Option]:
+    """Countries."""
+    return [(one.value, one.value, one.customer_count) for one in listing.countries]
+
+
+def consent_options(t: Words) -> list[Option]:
+    """Answers about marketing."""
+    return [(one, t(f"consent_answer.{one}"), None) for one in ANSWERS]
+
+
+def column_options(t: Words) -> list[tuple[str, str]]:
+    """Columns to choose from."""
+    return [(code, t(f"list_column.{code}")) for code in COLUMNS]
+
+
+def table_columns(columns: Iterable[Mapping[str, Any]], t: Words) -> list[dict[str, Any]]:
+    """Heads of the table: the customer, then the columns shown."""
+    heads = [{**one, "text": t(f"list_column.{one['code']}")} for one in columns]
+    return [{"text": t("column.customer")}, *heads]
+
+
+def staff_names(staff: Iterable[StaffMember]) -> dict[str, str]:
+    """Names by user id."""
+    return {one.user_id: one.name for one in staff}
+
+
+def author(actor: str) -> str:
+    """Name of who did something, as colleagues know them: without the id of their account."""
+    return actor.rpartition(" (user ")[0] or actor
+
+
+OPTIONS: dict[str, Any] = {
+    function.__name__: function
+    for function in (
+        stage_options,
+        persona_options,
+        category_options,
+        channel_options,
+        country_options,
+        consent_options,
+        column_options,
+        table_columns,
+        staff_names,
+        author,
+    )
+}
+"""For templates, by name."""

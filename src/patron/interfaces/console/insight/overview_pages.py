@@ -1,0 +1,120 @@
+"""The overview: key figures of a period, people and decisions of the last run."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from patron.answers.customers.customer_list import CustomerQuery
+from patron.answers.insight.period_figures import PeriodFigure, PeriodFigures
+from patron.answers.insight.periods import COMPARISONS, Period, PeriodQuery
+from patron.interfaces.charts.chart import Chart
+from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
+from patron.interfaces.charts.period_chart import revenue_in_period
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, of_whole_shop
+from patron.interfaces.http.access.customer_scope import visible_of
+from patron.interfaces.http.insight.period_parameters import PERIOD_PARAMETERS, period_address, period_query
+from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
+from patron.interfaces.report.brief_sentences import brief_parts
+from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.schema.access.access_rights import Action, Area
+
+router = APIRouter(route_class=GuardedRoute)
+VIEWS = ("figures", "people", "decisions")
+GROUPS = ("shop", "customers", "new_customers")
+LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
+MONTHS_LISTED = 60
+PLAIN_FILTERS = {"lifecycle_stage", "sort"}
+
+
+@router.get("/overview")
+@needs(Action.READ, Area.OVERVIEW)
+def overview(request: Request) -> Response:
+    """The shop at a glance."""
+    console: Console = request.app.state.console
+    parameters = request.query_params
+    require_known(parameters, (*PERIOD_PARAMETERS, "view", *FRAME_PARAMETERS))
+    query, view = period_query(parameters), parameters.get("view", "")
+    view = view if view in VIEWS else VIEWS[0]
+    answers, texts = console.answers, console.words(request)
+    formats, facts, figures = (
+        console.formats(texts),
+        answers.overview(visible_of(request)),
+        answers.period_figures(query),
+    )
+    return console.page(
+        request,
+        "insight/overview.html",
+        here="overview",
+        twin=period_address(query, "/api/overview/period"),
+        view=view,
+        overview=facts,
+        figures=figures,
+        groups=[(code, [(one, _people(one)) for one in figures.figures if one.group == code]) for code in GROUPS],
+        charts=_charts(console, texts),
+        period_chart=_period_chart(console, query, texts),
+        sentences=summary_sentences(facts, answers.models(), texts, formats),
+        links=_links(query, view),
+        months=_months(figures, formats),
+        last_moment=lambda end: end - timedelta(microseconds=1),
+    )
+
+
+@router.get("/brief")
+@needs(Action.READ, Area.OVERVIEW)
+@of_whole_shop
+def brief(request: Request) -> Response:
+    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
+    console: Console = request.app.state.console
+    texts, facts = console.words(request), console.answers.brief()
+    parts = brief_parts(facts, console.answers.shop.policy.offer_names, texts, console.formats(texts))
+    return console.page(request, "insight/brief.html", here="brief", twin="/api/brief", brief=facts, parts=parts)
+
+
+def _people(figure: PeriodFigure) -> str:
+    """Address of the customers behind a figure; empty where the list has no such filter."""
+    has_days = "first_order_at" in CustomerQuery.__dataclass_fields__
+    if not figure.filters or not (has_days or figure.filters.keys() <= PLAIN_FILTERS):
+        return ""
+    return f"/customers?{urlencode(figure.filters)}"
+
+
+def _months(figures: PeriodFigures, formats: Formats) -> list[tuple[str, str]]:
+    """Months to choose from, and how the reader's language writes them."""
+    first_days = ((month, datetime.fromisoformat(f"{month}-15").replace(tzinfo=UTC)) for month in figures.months)
+    return [(month, formats.month(day)) for month, day in first_days][:MONTHS_LISTED]
+
+
+def _links(query: PeriodQuery, view: str) -> dict[str, object]:
+    """Addresses of the other states of the page."""
+    more = {"view": "" if view == VIEWS[0] else view}
+    by_days = {days: PeriodQuery(days, compare=query.compare) for days in LAST_DAYS}
+    compared = {
+        one: PeriodQuery(query.period, query.month, query.first_day, query.last_day, one) for one in COMPARISONS
+    }
+    return {
+        "periods": {days: period_address(one, "/overview", **more) for days, one in by_days.items()},
+        "comparisons": {code: period_address(one, "/overview", **more) for code, one in compared.items()},
+        "views": {one: period_address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
+    }
+
+
+def _charts(console: Console, texts: Words) -> OverviewCharts:
+    facts, formats = console.answers.overview(), console.formats(texts)
+    return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
+
+
+def _period_chart(console: Console, query: PeriodQuery, texts: Words) -> Chart:
+    figures, formats = console.answers.period_figures(query), console.formats(texts)
+    return console.answers.cached_per_customer(
+        ("period chart", query, texts.locale), lambda: revenue_in_period(figures.course, texts, formats)
+    )
+
+
+def opening_charts(console: Console, texts: Words) -> tuple[Chart | None, ...]:
+    """The charts of the page as it opens."""
+    return (_period_chart(console, PeriodQuery(), texts), *vars(_charts(console, texts)).values())

@@ -1,0 +1,58 @@
+"""Today, the first page: what needs a decision, and what is left to set up."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from patron.answers.data.setup_steps import OF_USER, setup_steps
+from patron.commands.data.dismiss_setup import dismiss_setup_step
+from patron.interfaces.console.insight.today_texts import today_action, today_sentence
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs
+from patron.interfaces.http.insight.work_routes import today_of
+from patron.schema.access.access_rights import Action, Area
+
+router = APIRouter(route_class=GuardedRoute)
+FALLBACKS = {
+    "/watch-list": "/overview?view=decisions#watch_list",
+    "/offers": "/decisions",
+    "/settings": "/account",
+    "/ingestion/upload": "/ingestion/upload",
+}
+"""Where a page stands in for one that this reader cannot open."""
+
+
+@router.get("/")
+@needs(Action.READ, Area.OVERVIEW)
+def today(request: Request) -> Response:
+    """What needs a decision, ranked by money."""
+    console: Console = request.app.state.console
+    texts, facts = console.words(request), today_of(request)
+    formats, names = console.formats(texts), console.answers.shop.policy.offer_names
+    actor = actor_of(request)
+    lines = [
+        (item, today_sentence(item, names, texts, formats), today_action(item, actor, texts), _link(console, item.link))
+        for item in facts.items
+    ]
+    is_past = request.state.past is not None
+    steps = [] if is_past else [(step, _link(console, step.link)) for step in facts.setup]
+    return console.page(
+        request, "insight/today.html", here="today", twin="/api/today", today=facts, lines=lines, steps=steps
+    )
+
+
+def _link(console: Console, link: str) -> str:
+    """Address of an action; a page that is not there has one that stands in."""
+    return link if link in console.pages.values() else FALLBACKS.get(link, link)
+
+
+@router.post("/today/setup")
+@needs(Action.READ, Area.OVERVIEW)
+def dismiss(request: Request) -> Response:
+    """Take a step off the list."""
+    console: Console = request.app.state.console
+    step, shop, actor = form_of(request).get("step", ""), console.answers.shop, actor_of(request)
+    if step in {one.code for one in setup_steps(shop, actor)}:  # why: who cannot take it takes it off nobody's list
+        dismiss_setup_step(shop, step, actor, is_of_user=step in OF_USER, now=datetime.now(UTC))
+    return RedirectResponse("/", 303)

@@ -1,0 +1,78 @@
+"""The audit log for programs."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from patron.answers.access.audit_trail import PAGE_LENGTH, AuditPage, AuditQuery, audit_trail, verify_audit_log
+from patron.commands.access.export_audit_log import export_audit_log
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.csv_answers import csv_answer
+from patron.interfaces.http.cursors import Cursor, CursorText, Limit
+from patron.interfaces.http.integer_bounds import MAX_COUNT
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.log_check import LogCheck
+
+LONGEST_NAME = 100
+
+router = APIRouter(
+    prefix="/api/audit", tags=["audit"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
+)
+
+
+@dataclass(frozen=True)
+class AuditCursorPage(AuditPage):
+    """Some entries, and where the next page begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
+@router.get("", response_model=AuditCursorPage)
+@needs(Action.READ, Area.AUDIT)
+def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
+    request: Request,
+    action: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
+    by: Annotated[str, Query(max_length=LONGEST_NAME, description="Part of the name of who did it.")] = "",
+    since: Annotated[date | None, Query(description="First day, by the shop's clock.")] = None,
+    until: Annotated[date | None, Query(description="Last day, by the shop's clock.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Entries before this number.")] = None,
+    cursor: CursorText = "",
+    limit: Limit = None,
+    format: Literal["json", "csv"] = "json",  # noqa: A002 - the name in the address
+) -> AuditCursorPage | Response:
+    """Entries of the audit log, newest first; as CSV all that match, which the log records."""
+    shop = answers_of(request).shop
+    if cursor:
+        (before,) = Cursor.in_list(cursor, "audit", int).place
+    query = audit_query(shop.settings.shop.time_zone, action, by, since, until, before)
+    if format == "csv":
+        actor_of(request).require(Right(Action.EXPORT, Area.AUDIT))
+        rows = export_audit_log(shop, query, by=step_actor_of(request), now=datetime.now(UTC))
+        return csv_answer(rows, "audit-log.csv")
+    trail = audit_trail(shop, query, length=limit or PAGE_LENGTH)
+    following = str(Cursor("audit", (trail.next_before,))) if trail.next_before else None
+    return AuditCursorPage(**vars(trail), next_cursor=following)
+
+
+@router.get("/verification")
+@needs(Action.READ, Area.AUDIT)
+def verification(request: Request) -> LogCheck:
+    """Whether every entry is as it was written, up to the last."""
+    return verify_audit_log(answers_of(request).shop)
+
+
+def audit_query(
+    zone: str, action: str, by: str, since: date | None, until: date | None, before: int | None
+) -> AuditQuery:
+    """A query whose days are those of the shop's clock."""
+    midnight = time(tzinfo=ZoneInfo(zone))
+    first = datetime.combine(since, midnight) if since else None
+    after = datetime.combine(until + timedelta(days=1), midnight) if until and until < date.max else None
+    return AuditQuery(action, by.strip(), first, after, before)

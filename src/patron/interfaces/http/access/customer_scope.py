@@ -1,0 +1,80 @@
+"""Which customers a reader sees: of others a restricted reader learns nothing, not even that they exist."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from fastapi import Request
+
+from patron.commands.customers.resolve_person import PersonIdentifier, customer_ids_of_person, unknown_person
+from patron.schema.access.access_rights import Actor
+from patron.schema.customers.customer_contacts import unknown_customer
+from patron.schema.errors import NotAllowed
+from patron.schema.spelling import one_line
+from patron.service.visible_customers import VisibleCustomers, visible_customers
+from patron.storage.segments.segment_definitions import segments_within, tags_within
+
+UNRESTRICTED = "Ask somebody whose team is not restricted by it."
+PARAMETER = "customer_id"
+"""Name of every path parameter, form field and query parameter that holds an opaque id."""
+
+
+def visible_of(request: Request) -> VisibleCustomers | None:
+    """Customers whom the reader sees; None is everybody."""
+    actor: Actor | None = request.state.actor
+    return visible_customers(request.app.state.answers.shop, actor) if actor else None
+
+
+def rows_of(visible: VisibleCustomers | None) -> pa.Table | None:
+    """Their ids as a table with customer_id, as answers take them; None is everybody."""
+    return visible.rows if visible is not None else None
+
+
+def is_restricted(request: Request) -> bool:
+    """Whether the reader sees some customers only."""
+    actor: Actor | None = request.state.actor
+    return actor is not None and bool(actor.segment)
+
+
+def refuse_scope_change(request: Request, segment: str) -> None:
+    """Refuse a reader who sees some customers only to change the segment that says which. Raises NotAllowed."""
+    actor: Actor | None = request.state.actor
+    if actor and actor.segment and segment in segments_within(request.app.state.answers.shop.store, actor.segment):
+        what = "this segment says which customers your team sees"
+        raise NotAllowed(403, what, where=segment[:100], todo=UNRESTRICTED)
+
+
+def refuse_scope_tag(request: Request, tag: str) -> None:
+    """Refuse such a reader to give or take a tag that this segment names. Raises NotAllowed."""
+    actor: Actor | None = request.state.actor
+    if actor and actor.segment and one_line(tag) in tags_within(request.app.state.answers.shop.store, actor.segment):
+        raise NotAllowed(403, "this tag says which customers your team sees", where=tag[:40], todo=UNRESTRICTED)
+
+
+def require_visible_customers(request: Request) -> None:
+    """Refuse a request that names a customer whom the reader does not see: in its path, query or form.
+
+    Every route does it. Raises NotFound, as for a customer whom nobody knows.
+    """
+    form = getattr(request.state, "form", None)
+    customer_ids = [one for name, one in request.path_params.items() if name == PARAMETER]
+    customer_ids += request.query_params.getlist(PARAMETER)
+    customer_ids += [one for one in form.getlist(PARAMETER) if isinstance(one, str)] if form else []
+    if customer_ids:
+        require_visible(request, customer_ids)
+
+
+def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
+    """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
+    visible = visible_of(request)
+    hidden = next((one for one in customer_ids if visible is not None and one not in visible), None)
+    if hidden is not None:
+        raise unknown_customer(hidden)
+
+
+def require_visible_person(request: Request, identifier: PersonIdentifier) -> None:
+    """The same for a person by any identifier. Raises NotFound."""
+    visible = visible_of(request)
+    if visible is not None:
+        customer_ids = customer_ids_of_person(request.app.state.answers.shop, identifier)
+        if not visible.select(customer_ids):
+            raise unknown_person(identifier)

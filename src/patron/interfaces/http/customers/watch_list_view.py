@@ -1,0 +1,101 @@
+"""The watch list for a page or the API: who is at risk at the last run and not snoozed, and who looks after them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fastapi import Request
+
+from patron.answers.customers.customer_list import CustomerQuery, match_customers
+from patron.answers.customers.customer_marks import Marks, held_out_customers, marks_of
+from patron.answers.customers.task_results import task_outcomes
+from patron.answers.customers.watch_list import CustomerAtRisk, snoozed_customers, watched_customers
+from patron.interfaces.http.access.customer_scope import visible_of
+from patron.interfaces.http.access.list_access import ListAccess
+from patron.interfaces.http.cursors import Cursor
+from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.storage.runs.last_run import last_run
+
+PAGE_SIZE = 25
+WATCH_PARAMETERS = ("owner", "show", "page")
+SHOWN = ("watched", "snoozed")
+
+
+@dataclass(frozen=True)
+class WatchedRow:
+    """One customer of the list with what staff do about them."""
+
+    customer: CustomerAtRisk
+    marks: Marks
+    snoozed_until: datetime | None
+    snooze_reason: str
+    held_out_until: datetime | None
+    """Until when bulk actions create no task, to measure what tasks change; None: they do."""
+
+
+@dataclass(frozen=True)
+class WatchListPage:
+    """One page of the list."""
+
+    run_id: str
+    as_of: datetime
+    owner: str
+    """User id, `nobody`, or empty for all."""
+    show: str
+    """watched, or snoozed for those who are kept off it."""
+    page: int
+    page_count: int
+    total_count: int
+    value_at_risk_cents: float | None
+    """Of everybody listed, on all pages."""
+    snoozed_count: int
+    outcomes: dict[str, int]
+    """Tasks by what became of them; '' are open ones."""
+    rows: tuple[WatchedRow, ...]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
+
+
+def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SIZE, cursor: str = "") -> WatchListPage:
+    """The page that an address names, the most value at risk first. Raises NoRunYet, BadQuery, BadRequest."""
+    parameters, access = request.query_params, ListAccess(request)
+    shop, index = access.answers.shop, access.index
+    show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
+    query = CustomerQuery(is_at_risk=True, sort="value_at_risk", owner=parameters.get("owner", "")[:64])
+    matching = match_customers(shop, query, index=index, among=access.among)
+    snoozed = snoozed_customers(shop, now=now)
+    is_snoozed = index.mask(index.positions(snoozed))
+    chosen = is_snoozed if show == "snoozed" else ~is_snoozed
+    listed = replace(matching, mask=matching.mask & chosen, positions=matching.positions[chosen[matching.positions]])
+    count = len(listed.positions)
+    page_count = max(1, -(-count // page_size))
+    start = (min(bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1, page_count) - 1) * page_size
+    if cursor:
+        (last,) = Cursor.in_run(cursor, index.run_id, str).place
+        start = listed.count_until(replace(query, after=last))
+    ids = list(replace(listed, positions=listed.positions[start : start + page_size]).customer_ids(page_size))
+    view, marks = last_run(shop), marks_of(shop, ids)
+    rows = (
+        watched_customers(view, ids)
+        if len(ids) > PAGE_SIZE
+        else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(last_run(shop), ids))
+    )
+    customers = {one.customer_id: one for one in rows}
+    nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)
+    return WatchListPage(
+        view.run.run_id,
+        view.run.as_of,
+        query.owner,
+        show,
+        start // page_size + 1,
+        page_count,
+        count,
+        index.total("value_at_risk_cents", listed.mask),
+        int((matching.mask & is_snoozed).sum()),
+        task_outcomes(shop, among=visible_of(request)),
+        tuple(
+            WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing), held_out.get(one))
+            for one in ids
+            if one in customers
+        ),
+        str(Cursor(index.run_id, (ids[-1],))) if start + page_size < count else None,
+    )

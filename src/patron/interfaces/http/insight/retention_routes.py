@@ -1,0 +1,66 @@
+"""Retention, value by cohort, and payback for programs."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from patron.answers.insight.cohort_sums import Grouping
+from patron.answers.insight.retention import Measure, Retention
+from patron.commands.insight.enter_acquisition_costs import EnteredCosts, enter_acquisition_costs
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.insight.retention_view import LONGEST_GROUP, PaybackView, payback_of, retention_of
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.schema.access.access_rights import Action, Area
+
+LONGEST_TEXT = 500_000
+Group = Annotated[str | None, Query(max_length=LONGEST_GROUP, description="Cohorts of one group only, by month.")]
+Months = Annotated[Literal[12, 24, 36], Query(description="Cohorts of so many months until the run.")]
+
+
+class CostLines(BaseModel):
+    """Lines of a CSV text: channel, month (YYYY-MM), cost in units of the shop's currency."""
+
+    costs: str = Field(max_length=LONGEST_TEXT, examples=["web,2026-03,1250.00"])
+
+
+router = APIRouter(
+    prefix="/api/retention",
+    tags=["last run"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+
+entries = APIRouter(
+    prefix="/api/retention",
+    tags=["steps of campaigns"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+ROUTERS = (router, entries)
+
+
+@router.get("")
+@needs(Action.READ, Area.OVERVIEW)
+def cohorts(
+    request: Request, measure: Measure = "share", by: Grouping = "month", group: Group = None, months: Months = 12
+) -> Retention:
+    """Who ordered again, or what customers have brought so far, by cohort, with intervals and what is expected."""
+    return retention_of(answers_of(request), measure, by, None if by == "month" else group, months)
+
+
+@router.get("/payback")
+@needs(Action.READ, Area.OVERVIEW)
+def payback(request: Request) -> PaybackView:
+    """When customers have brought what it cost to win them, by channel."""
+    return payback_of(answers_of(request))
+
+
+@entries.post("/costs")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def costs(request: Request, body: CostLines) -> EnteredCosts:
+    """Enter what was spent on winning customers, by channel and month; all lines, or none."""
+    shop = answers_of(request).shop
+    return enter_acquisition_costs(shop, body.costs, by=step_actor_of(request), now=datetime.now(UTC))

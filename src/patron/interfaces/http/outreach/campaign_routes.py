@@ -1,0 +1,105 @@
+"""Campaigns for programs: read with a read key; steps are taken with a secret key, which counts as their actor.
+
+The body may name who uses the key: the name is kept with it. What somebody's key saved, they cannot approve.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from patron.answers.outreach.campaign_list import CampaignDetail, CampaignLine, list_campaigns, show_campaign
+from patron.commands.outreach.campaigns.measure_campaign import CampaignResult, measure_campaign
+from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_campaign
+from patron.commands.outreach.campaigns.save_campaign import save_campaign
+from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
+from patron.schema.access.access_rights import Action, Area
+from patron.service.jobs import start_trial
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.runs.jobs import Job
+
+Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]
+
+
+class CampaignBody(StepBody):
+    """A campaign as its file has it, with the bodies of its templates, and who saves it."""
+
+    campaign: dict[str, object]
+
+
+router = APIRouter(
+    prefix="/api/campaigns",
+    tags=["campaigns"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+steps = APIRouter(
+    prefix="/api/campaigns",
+    tags=["steps of campaigns"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+ROUTERS = (router, steps)
+
+
+@router.get("")
+@needs(Action.READ, Area.CAMPAIGNS)
+def campaigns(request: Request) -> tuple[CampaignLine, ...]:
+    """Every campaign: its state, messages, forecast and measured effect."""
+    return list_campaigns(answers_of(request).shop)
+
+
+@router.get("/reach/{segment}")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def reach(
+    request: Request, segment: Name, channel: str = "email", topic: str = "", exclude: Exclude = ()
+) -> MessageReach:
+    """How many of a segment a message may go to today, and why not to the others."""
+    shop, now = answers_of(request).shop, datetime.now(UTC)
+    return message_reach(shop, segment, channel=channel, topic=topic, exclude=exclude, now=now)
+
+
+@router.get("/{name}")
+@needs(Action.READ, Area.CAMPAIGNS)
+def campaign(request: Request, name: Name) -> CampaignDetail:
+    """One campaign: its versions, steps, plan, messages and result."""
+    return show_campaign(answers_of(request).shop, name)
+
+
+@steps.post("")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def save(request: Request, body: CampaignBody) -> VersionState:
+    """Save a campaign as a draft: a new version, or none where nothing changed."""
+    content = Campaign.of(body.campaign, where="campaign")
+    saved = save_campaign(answers_of(request).shop, content, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    return VersionState.of(saved)
+
+
+@steps.post("/{name}/plan")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def plan(request: Request, name: Name, body: StepBody) -> CampaignPlan:
+    """Plan a campaign in money."""
+    return plan_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+@steps.post("/{name}/result")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def result(request: Request, name: Name, body: StepBody) -> CampaignResult:
+    """Measure against the holdout by the last run; before the end this is the result so far."""
+    return measure_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+@steps.post("/{name}/trial")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def trial(request: Request, name: Name, body: StepBody) -> Job:
+    """Try the newest version on a simulated shop whose truth is known, in the background: some minutes."""
+    return start_trial(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+add_life_routes(steps, CAMPAIGN)

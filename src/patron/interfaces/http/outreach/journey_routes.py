@@ -1,0 +1,78 @@
+"""Journeys for programs: read with a read key; steps are taken with a secret key, which counts as their actor."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Depends, Request
+
+from patron.answers.outreach.journey_list import JourneyDetail, JourneyLine, list_journeys, show_journey
+from patron.commands.outreach.journeys.measure_journey import JourneyResult, measure_journey
+from patron.commands.outreach.journeys.plan_journey import JourneyPlan, plan_journey
+from patron.commands.outreach.journeys.save_journey import save_journey
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
+from patron.schema.access.access_rights import Action, Area
+from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.saved_journeys import JOURNEY
+
+
+class JourneyBody(StepBody):
+    """A journey as its file has it, with the bodies of its templates, and who saves it."""
+
+    journey: dict[str, object]
+
+
+router = APIRouter(
+    prefix="/api/journeys",
+    tags=["journeys"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+steps = APIRouter(
+    prefix="/api/journeys",
+    tags=["steps of journeys"],
+    route_class=GuardedRoute,
+    dependencies=[Depends(require_known_parameters)],
+)
+ROUTERS = (router, steps)
+
+
+@router.get("")
+@needs(Action.READ, Area.CAMPAIGNS)
+def journeys(request: Request) -> tuple[JourneyLine, ...]:
+    """Every journey: its state, what makes customers enter, how many did, and its messages."""
+    return list_journeys(answers_of(request).shop)
+
+
+@router.get("/{name}")
+@needs(Action.READ, Area.CAMPAIGNS)
+def journey(request: Request, name: Name) -> JourneyDetail:
+    """One journey: its versions, steps, plan, entries, messages and result."""
+    return show_journey(answers_of(request).shop, name)
+
+
+@steps.post("")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def save(request: Request, body: JourneyBody) -> VersionState:
+    """Save a journey as a draft: a new version, or none where nothing changed."""
+    content = Journey.of(body.journey, where="journey")
+    saved = save_journey(answers_of(request).shop, content, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    return VersionState.of(saved)
+
+
+@steps.post("/{name}/plan")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def plan(request: Request, name: Name, body: StepBody) -> JourneyPlan:
+    """Plan a journey by replay of the days before the last run."""
+    return plan_journey(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+@steps.post("/{name}/result")
+@needs(Action.ACT, Area.CAMPAIGNS)
+def result(request: Request, name: Name, body: StepBody) -> JourneyResult:
+    """Measure against the holdout by the last run; before its end this is the result so far."""
+    return measure_journey(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+
+
+add_life_routes(steps, JOURNEY)

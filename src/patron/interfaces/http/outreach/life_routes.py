@@ -1,0 +1,113 @@
+"""Steps that programs take with a campaign or a journey by a secret key: what both share."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from patron.answers.outreach.campaign_list import VersionContent, version_contents
+from patron.commands.outreach.campaigns.campaign_steps import approve_version, take_version_step
+from patron.commands.outreach.messages.settle_message import settle_message
+from patron.interfaces.http.access.access_control import needs, step_actor_of
+from patron.interfaces.http.api_routes import answers_of
+from patron.schema.access.access_rights import Action, Area
+from patron.storage.outreach.campaigns import SavedKind, SavedVersion
+
+Name = Annotated[str, Path(max_length=100, description="Name of the campaign or journey.")]
+
+
+class StepBody(BaseModel):
+    """Who takes the step."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field(default="", max_length=100, description="Name of whoever uses the key; kept with the key.")
+
+
+class ApprovalBody(StepBody):
+    """Who approves, and what."""
+
+    version: int | None = Field(
+        default=None, ge=1, description="Version that is approved; refused where another one was saved since."
+    )
+
+
+class ReasonBody(StepBody):
+    """Who takes the step, and why."""
+
+    reason: str = Field(default="", max_length=300)
+
+
+class SettlementBody(StepBody):
+    """Who settles which message, and how."""
+
+    message_id: str = Field(max_length=200)
+    is_sent: bool
+
+
+class Settlement(BaseModel):
+    """A message whose outcome is known now."""
+
+    message_id: str
+    is_sent: bool
+
+
+class VersionState(BaseModel):
+    """A campaign or a journey after a step."""
+
+    name: str
+    version: int
+    state: str
+
+    @classmethod
+    def of(cls, saved: SavedVersion[Any]) -> "VersionState":
+        """The state of what is saved."""
+        return cls(name=saved.name, version=saved.version, state=saved.state)
+
+
+def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
+    """Add the steps that people take with a planned one: approve, pause, resume, withdraw."""
+
+    @routes.get("/{name}/versions")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def versions(request: Request, name: Name) -> tuple[VersionContent, ...]:
+        """Every version with its content, the newest first."""
+        return version_contents(answers_of(request).shop, kind, name)
+
+    @routes.post("/{name}/approve")
+    @needs(Action.APPROVE, Area.CAMPAIGNS)
+    def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
+        """Approve a plan; the author of the version cannot."""
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
+        return VersionState.of(approve_version(shop, kind, name, by=by, now=now, version=body.version))
+
+    @routes.post("/{name}/pause")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def pause(request: Request, name: Name, body: ReasonBody) -> VersionState:
+        """Stop sending for now."""
+        return take(request, name, "paused", body, body.reason)
+
+    @routes.post("/{name}/resume")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def resume(request: Request, name: Name, body: StepBody) -> VersionState:
+        """Go on where it was stopped."""
+        return take(request, name, "resumed", body)
+
+    @routes.post("/{name}/withdraw")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def withdraw(request: Request, name: Name, body: ReasonBody) -> VersionState:
+        """Stop for good; what was sent stays on record."""
+        return take(request, name, "withdrawn", body, body.reason)
+
+    @routes.post("/{name}/settle")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def settle(request: Request, name: Name, body: SettlementBody) -> Settlement:
+        """Say of a message of unknown outcome whether it was sent."""
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
+        settle_message(shop, name, body.message_id, is_sent=body.is_sent, by=by, now=now)
+        return Settlement(message_id=body.message_id, is_sent=body.is_sent)
+
+    def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
+        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
+        return VersionState.of(take_version_step(shop, kind, name, step, by=by, now=now, reason=reason))

@@ -1,0 +1,190 @@
+"""Several recommenders in one order, weighted by what users did last.
+
+What users did last is held out, members are fitted to the rest, and the weights are chosen that rank the held-out items
+best (forward selection, after the ensembles of Caruana et al. 2004). What a user had before and what is new to them are
+two problems: each has weights of its own. Then the members that count are fitted to everything, so that a fit costs
+twice the sum of its members'.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from patron.recommenders.best_items import Flags, Scores
+from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.combined.blend_weights import Ranking, choose_weights
+from patron.recommenders.combined.candidates import MOST_CANDIDATES, Candidates, candidates_in_batches, candidates_of
+from patron.recommenders.combined.pair_features import value_of_pairs
+from patron.recommenders.factors.als import ALS
+from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
+from patron.recommenders.holdouts import Holdout, hold_out
+from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.item_hazard import ItemHazard
+from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.neighbours.co_visitation import CoVisitation
+from patron.recommenders.neighbours.item_knn import ItemKNN
+from patron.recommenders.popularity.personal_frequency import PersonalFrequency
+from patron.recommenders.popularity.recent_popularity import RecentPopularity
+from patron.schema.numbers import Numbers
+
+MEMBERS: tuple[Learner, ...] = (
+    RecentPopularity(),
+    PersonalFrequency(),
+    ItemHazard(),
+    ItemKNN(),
+    CoVisitation(),
+    ALS(factors=64, rounds=5),
+)
+"""What is blended; more factors and rounds cost three times as much, and gained nothing next to the others."""
+LEAST_SCALE = 1e-3
+"""New items keep so small a scale at least that they still follow repeats in their own order."""
+MOST_JUDGED = 3_000
+"""Users whose held-out items choose the weights, at most."""
+
+
+class Weights(NamedTuple):
+    """What each member counts."""
+
+    repeat: Numbers
+    """For items that a user had before."""
+    new: Numbers
+    """For items that are new to the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBlend(Fitted):
+    """Members and what each counts, for items that a user had before and for new ones."""
+
+    members: tuple[Fitted, ...]
+    repeat_weights: Numbers
+    new_weights: Numbers
+    rater: Fitted | None
+    """Forecasts ratings, where weights differ."""
+
+    def scores(self, users: Codes) -> Scores:
+        """Weighted sum of the members' scores, each as a share of the user's best one."""
+        return self.candidate_scores(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MOST_CANDIDATES)
+
+    def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:
+        """As `scores`, of the members' best allowed items."""
+        pairs = candidates_of(self.members, users, self.catalogue.history, allowed, k)
+        shape = len(users), len(self.catalogue.items)
+        return sp.csr_array((self.values(pairs, users), (pairs.row, pairs.item)), shape=shape)
+
+    def values(self, pairs: Candidates, users: Codes) -> Numbers:  # noqa: ARG002 - for orders that know users
+        """Score of each pair."""
+        return blend_scores(pairs, Weights(self.repeat_weights, self.new_weights))
+
+    def similarities(self, items: Codes) -> Scores:
+        """Those of item-KNN, where it is a member; else the cosine of their users."""
+        of_items = next((one for one in self.members if isinstance(one.learner, ItemKNN)), None)
+        return of_items.similarities(items) if of_items else super().similarities(items)
+
+    def ratings(self, users: Codes, items: Codes) -> Numbers | None:
+        """Those of matrix factorisation, where weights differ."""
+        return self.rater.ratings(users, items) if self.rater else None
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same members and weights, with other users."""
+        members = tuple(one.fold_rows(known) for one in self.members)
+        rater = self.rater.fold_rows(known) if self.rater else None
+        return replace(self, catalogue=self.catalogue.fold_rows(known), members=members, rater=rater)
+
+
+@dataclass(frozen=True)
+class Blend(Learner):
+    """Members weighted by how well they rank what users did last."""
+
+    seed: int = 0
+    """Which users choose the weights, where there are more than are needed."""
+
+    name: ClassVar[str] = "blend"
+    fitted: ClassVar[type[Fitted]] = FittedBlend
+
+    def fit_interactions(self, known: Interactions) -> FittedBlend:
+        """Choose weights on what users did last, then fit the members that count to all rows."""
+        holdouts = hold_out(known, most=1)
+        rng = np.random.default_rng(self.seed)
+        weights = weights_on(HeldOutPairs.of(holdouts[0], MOST_JUDGED, rng)) if holdouts else equal_weights()
+        counts = np.maximum(weights.repeat, weights.new) > 0
+        members = fit_members(known, counts)
+        return FittedBlend(
+            self, Catalogue.of(known), members, weights.repeat[counts], weights.new[counts], fit_rater(known)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutPairs:
+    """Candidates of users whose last items are held out, by members that do not know these."""
+
+    users: Codes
+    pairs: Candidates
+    is_hit: Flags
+    """Whether the user took the item of each pair."""
+    hit_count: Codes
+    """Items that each user took, candidates or not."""
+    new_hit_count: Codes
+    """Those of them that were new to the user."""
+
+    @classmethod
+    def of(cls, held_out: Holdout, most_users: int, rng: np.random.Generator) -> "HeldOutPairs":
+        """Fit the members to what came before, for so many users at random at most; disliked items are no hits."""
+        after = held_out.after.where(held_out.after.weight > 0)
+        users = np.unique(after.user)
+        if len(users) > most_users:
+            users = np.sort(rng.choice(users, most_users, replace=False))
+        history = held_out.before.matrix()
+        hits = sp.csr_array(after.matrix()[users].sign())
+        pairs = candidates_in_batches(fit_members(held_out.before), users, history)
+        is_hit = value_of_pairs(hits, pairs.row, pairs.item) > 0
+        new_hits = hits - hits.multiply(history[users].sign())
+        counts = (np.asarray(one.sum(axis=1), dtype=np.int64) for one in (hits, new_hits))
+        return cls(users, pairs, is_hit, *counts)
+
+    def of_users(self, chosen: Flags) -> "HeldOutPairs":
+        """Those of some of the users."""
+        kept = chosen[self.pairs.row]
+        pairs = self.pairs.where(kept)
+        pairs = replace(pairs, row=(np.cumsum(chosen) - 1)[pairs.row])
+        counts = self.hit_count[chosen], self.new_hit_count[chosen]
+        return HeldOutPairs(self.users[chosen], pairs, self.is_hit[kept], *counts)
+
+    def ndcg_by_user(self, scores: Numbers) -> Numbers:
+        """NDCG@10 of the order by these scores, of each user who took something."""
+        return Ranking(self.pairs.row, scores[:, None], self.is_hit, self.hit_count).ndcg_by_user(np.ones(1))
+
+
+def blend_scores(pairs: Candidates, weights: Weights) -> Numbers:
+    """Weighted sum of the shares of each pair."""
+    return (pairs.shares * np.where(pairs.is_repeat[:, None], weights.repeat, weights.new)).sum(axis=1)
+
+
+def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[Fitted, ...]:
+    """Members: all of them, or those that are chosen."""
+    flags = np.ones(len(MEMBERS), dtype=np.bool_) if chosen is None else chosen
+    return tuple(one.fit_interactions(known) for one, flag in zip(MEMBERS, flags, strict=True) if flag)
+
+
+def fit_rater(known: Interactions) -> Fitted | None:
+    """A model that forecasts ratings; None where all weights are the same."""
+    return MatrixFactorisation().fit_interactions(known) if np.ptp(known.weight) > 0 else None
+
+
+def equal_weights() -> Weights:
+    """All members count alike."""
+    return Weights(np.ones(len(MEMBERS)), np.ones(len(MEMBERS)))
+
+
+def weights_on(held_out: HeldOutPairs) -> Weights:
+    """Weights of new items, on new items alone; then those of repeats, together with the scale of the new ones."""
+    pairs, is_hit = held_out.pairs, held_out.is_hit
+    new = ~pairs.is_repeat
+    new_weights = choose_weights(Ranking(pairs.row[new], pairs.shares[new], is_hit[new], held_out.new_hit_count))
+    if not (is_hit & pairs.is_repeat).any():
+        return Weights(new_weights, new_weights)
+    of_new = np.where(new, pairs.shares @ new_weights, 0.0)
+    features = np.column_stack([pairs.shares * pairs.is_repeat[:, None], of_new])
+    *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, held_out.hit_count))
+    return Weights(np.array(repeat_weights), new_weights * max(scale, LEAST_SCALE))

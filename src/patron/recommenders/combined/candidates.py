@@ -1,0 +1,85 @@
+"""What several recommenders would show, side by side: the union of their best items with each one's score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from patron.recommenders.best_items import Flags, Scores, best_items
+from patron.recommenders.combined.pair_features import value_of_pairs
+from patron.recommenders.interactions import Codes
+from patron.recommenders.learner import Fitted, batches
+from patron.schema.numbers import Numbers
+
+MOST_CANDIDATES = 100
+"""Of each recommender, for what a user had before and for what is new to them; more where longer lists are needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Pairs of a user (by place) and an item, by user, then item."""
+
+    row: Codes
+    item: Codes
+    is_repeat: Flags
+    """Whether the user had the item before."""
+    shares: Numbers
+    """Pairs x recommenders: the score as a share of the user's best one of any item, 0 where it is below 0."""
+
+    def where(self, pairs: Flags) -> Self:
+        """Some of the pairs."""
+        return type(self)(self.row[pairs], self.item[pairs], self.is_repeat[pairs], self.shares[pairs])
+
+
+def candidates_of(
+    fitted: Sequence[Fitted], users: Codes, history: sp.csr_array, allowed: Flags, k: int = MOST_CANDIDATES
+) -> Candidates:
+    """The best allowed items of each recommender for each user, old and new ones apart."""
+    scores = [one.scores(users) for one in fitted]
+    before, count = history[users], history.shape[1]  # type: ignore[index] - of every sparse array
+    pairs = np.unique(np.concatenate([_best_pairs(one, before, allowed, max(k, MOST_CANDIDATES)) for one in scores]))
+    row, item = pairs // count, pairs % count
+    shares = np.column_stack([_values(one, row, item) / _best_scores(one)[row] for one in scores])
+    return Candidates(row, item, _values(before, row, item) > 0, np.clip(shares, 0.0, 1.0))
+
+
+def candidates_in_batches(fitted: Sequence[Fitted], users: Codes, history: sp.csr_array) -> Candidates:
+    """As `candidates_of` all items, some users at a time, so that scores fit into memory."""
+    count = history.shape[1]  # type: ignore[index] - of every sparse array
+    every_item, parts, rows = np.ones(count, dtype=np.bool_), [], 0
+    for batch in batches(users, count * len(fitted)):
+        part = candidates_of(fitted, batch, history, every_item)
+        parts.append((part.row + rows, part.item, part.is_repeat, part.shares))
+        rows += len(batch)
+    return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _best_pairs(scores: Scores, before: sp.csr_array, allowed: Flags, k: int) -> Codes:
+    """Row * items + item of the best items of all, and of those that are new."""
+    no_items = np.empty(0, dtype=np.int64)
+    starts = np.arange(len(before.indptr) - 1)[:, None] * len(allowed)
+    parts = []
+    for banned in (sp.csr_array(before.shape), before):
+        items = best_items(scores, banned, allowed, no_items, np.empty(0), min(k, len(allowed))).items
+        parts.append((starts + items)[items >= 0])
+    return np.concatenate(parts)
+
+
+def _values(scores: Scores, row: Codes, item: Codes) -> Numbers:
+    """Score of each pair; 0 where there is none."""
+    if isinstance(scores, np.ndarray):
+        values = scores[row, item].astype(np.float64)
+        return np.where(np.isfinite(values), values, 0.0)
+    return value_of_pairs(scores, row, item)
+
+
+def _best_scores(scores: Scores) -> Numbers:
+    """The best score of each row; 1 where none is above 0."""
+    if isinstance(scores, np.ndarray):
+        best = scores.max(axis=1)
+    else:
+        best = np.zeros(len(scores.indptr) - 1)
+        np.maximum.at(best, np.repeat(np.arange(len(best)), np.diff(scores.indptr)), scores.data)
+    return np.where(best > 0, best, 1.0).astype(np.float64)

@@ -1,0 +1,260 @@
+"""Candidates of several recommenders, ranked by trees that learned from what users did next: the default.
+
+What users did last is held out, up to three windows, fewer where these have enough to learn from; members are fitted to
+what came before; trees (LightGBM, LambdaRank: Burges 2010) learn to order the union of their best items by each
+member's score and by what is known of the user, the item and the two together. The members' scores are among the
+features: without them a ranker falls below the rule that it is meant to improve. The trees' order is drawn a little
+towards the blend's, which costs nothing and helps new items most. Trees that know half of the users are judged on the
+other half, next to the blend's weights. Unless they are better by a standard error, and where users took too few
+candidates, the order is the blend's. Then the members are fitted to everything. A fit costs up to four times the sum of
+its members', and one and a half times the trees.
+
+Where the shop's plan is passed, trees with and without it are judged on all users of all windows, each half by trees
+that know the other: only if they are better by a standard error, user by user, do promotions count. Otherwise the fit
+is the one without them. A plan needs a cut at one time for everybody: it is not used where each user's last time is
+held out.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+
+from patron.recommenders.best_items import Flags
+from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.combined.blend import (
+    FittedBlend,
+    HeldOutPairs,
+    blend_scores,
+    equal_weights,
+    fit_members,
+    fit_rater,
+    weights_on,
+)
+from patron.recommenders.combined.candidates import Candidates
+from patron.recommenders.combined.pair_features import PairFacts
+from patron.recommenders.holdouts import hold_out
+from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.promotions import Promotions
+from patron.schema.numbers import Numbers
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+MOST_USERS, MOST_PAIRS = 2_000, 100_000
+"""Of each window; pairs that users did not take are thinned out to the share that this is of all."""
+ENOUGH_HITS = 50_000
+"""Pairs that users took; with so many no older window is learned from."""
+FEWEST_HITS = 200
+"""Pairs that users took; with fewer there are no trees."""
+PARAMETERS = {
+    "objective": "lambdarank",
+    "lambdarank_truncation_level": 15,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+    "max_bin": 63,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "verbose": -1,
+}
+BLEND_POWER, LEAST_BLEND = 0.5, 1e-3
+"""Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
+FARTHEST = 30.0
+"""Scores beyond it are as good as it: their exponential stays finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRanking(FittedBlend):
+    """A blend whose order is that of trees, as LightGBM's text, and a little its own; without text its own alone."""
+
+    facts: PairFacts
+    trees: str
+
+    @property
+    def uses_promotions(self) -> bool:
+        """Whether the shop's plan is part of the order: it was better with it, beyond noise."""
+        return self.facts.promotions is not None
+
+    def fold_in(self, interactions: Any, at: Any = None, promotions: Any = None) -> Self:
+        """As of any recommender, with what is planned `at` that time; by default what was planned at the fit.
+
+        Promotions are a frame as for `LearnedRanking.fit`, and count where the fitted order uses them. Raises
+        BadInteractions.
+        """
+        return super().fold_in(_with_promotions(interactions, promotions), at)
+
+    def values(self, pairs: Candidates, users: Codes) -> Numbers:
+        """Exponential of the trees' score of each pair, times a power of the blend's."""
+        of_blend = super().values(pairs, users)
+        return np.exp(tree_scores(self.trees, pairs, users, self.facts, of_blend)) if self.trees else of_blend
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same members, weights and trees, with other users."""
+        return replace(super().fold_rows(known), facts=self.facts.fold_rows(known))
+
+
+@dataclass(frozen=True)
+class LearnedRanking(Learner):
+    """Members' candidates in an order that trees learned."""
+
+    rounds: int = 100
+    leaves: int = 31
+    learning_rate: float = 0.08
+    windows: int = 3
+    """How many holdouts are learned from, at most."""
+    seed: int = 0
+    """Which users and pairs these are, and the trees'."""
+
+    name: ClassVar[str] = "learned_ranking"
+    fitted: ClassVar[type[Fitted]] = FittedRanking
+
+    def fit(self, interactions: Any, promotions: Any = None) -> FittedRanking:
+        """As any recommender; `promotions` is the shop's plan, a frame with item_id, starts and ends.
+
+        It can have known_at (default: starts), kind, price_cut and reach (shares, 0 to 1). What was not known at a
+        cutoff does not count there. Raises BadInteractions and NotEnoughData.
+        """
+        return cast("FittedRanking", super().fit(_with_promotions(interactions, promotions)))
+
+    def fit_interactions(self, known: Interactions) -> FittedRanking:
+        """Learn an order from holdouts, then fit the members to all rows."""
+        rng = np.random.default_rng(self.seed)
+        if known.promotions:
+            known = replace(known, promotions=known.promotions.known_by(known.end_day))
+        pairs, facts, days = [], [], None
+        for one in hold_out(known, self.windows):
+            days = one.days
+            pairs.append(HeldOutPairs.of(one, MOST_USERS, rng))
+            facts.append(PairFacts.of(one.before, days))
+            if _count_hits(pairs) >= ENOUGH_HITS:
+                break
+        weights = weights_on(pairs[0]) if pairs else equal_weights()
+        facts = self._useful_facts(pairs, facts, rng) if _count_hits(pairs) >= FEWEST_HITS else []
+        trees = self._fit_trees(TrainingRows.of(pairs, facts, rng)) if facts else ""
+        if not (facts and facts[0].promotions):
+            known = replace(known, promotions=None)
+        members, rater = fit_members(known), fit_rater(known)
+        return FittedRanking(self, Catalogue.of(known), members, *weights, rater, PairFacts.of(known, days), trees)
+
+    def _useful_facts(
+        self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator
+    ) -> list[PairFacts]:
+        """Facts by which trees that know half of the users order the others' candidates better, beyond noise.
+
+        Trees must be better than weights: else there are no facts. The plan must be of use: else the facts have none.
+        """
+        is_first = [rng.random(len(one.users)) < 1 / 2 for one in pairs]
+        known = [one.of_users(first) for one, first in zip(pairs, is_first, strict=True)]
+        judged = pairs[0].of_users(~is_first[0])
+        of_blend = blend_scores(judged.pairs, weights_on(known[0]))
+        # why a copy: whether there is a plan must not change which pairs trees learn from
+        is_useful = self._is_plan_useful(pairs, facts, is_first, deepcopy(rng))
+        useful = facts if is_useful else [one.without_promotions() for one in facts]
+        trees = self._fit_trees(TrainingRows.of(known, useful, rng))
+        of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
+        return useful if is_above_noise(of_trees - judged.ndcg_by_user(of_blend)) else []
+
+    def _is_plan_useful(
+        self, pairs: list[HeldOutPairs], facts: list[PairFacts], is_first: list[Flags], rng: np.random.Generator
+    ) -> bool:
+        """Whether trees that know the plan order candidates better, beyond noise: each half of the users by the other.
+
+        Gains are small, so that all users of all windows are needed to see them.
+        """
+        if facts[0].promotions is None:
+            return False
+        past, gains = [one.without_promotions() for one in facts], []
+        for chosen in (is_first, [~one for one in is_first]):
+            known = [one.of_users(flags) for one, flags in zip(pairs, chosen, strict=True)]
+            rows, weights = TrainingRows.of(known, facts, rng), weights_on(known[0])
+            count = facts[0].promotions.feature_count
+            with_plan, without = self._fit_trees(rows), self._fit_trees(rows.without_last(count))
+            for one, flags, planned, unplanned in zip(pairs, chosen, facts, past, strict=True):
+                judged = one.of_users(~flags)
+                of_blend = blend_scores(judged.pairs, weights)
+                gains.append(
+                    judged.ndcg_by_user(tree_scores(with_plan, judged.pairs, judged.users, planned, of_blend))
+                    - judged.ndcg_by_user(tree_scores(without, judged.pairs, judged.users, unplanned, of_blend))
+                )
+        return is_above_noise(np.concatenate(gains))
+
+    def _fit_trees(self, rows: "TrainingRows") -> str:
+        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
+
+        data = lgb.Dataset(rows.matrix, rows.label, group=rows.sizes)
+        settings = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
+        return lgb.train(PARAMETERS | settings, data, num_boost_round=self.rounds).model_to_string()
+
+
+@lru_cache(maxsize=4)
+def booster(trees: str) -> "lgb.Booster":
+    """Trees from LightGBM's text; the last ones are kept, since the same model answers for many histories."""
+    import lightgbm as lgb  # noqa: PLC0415 - as above
+
+    return lgb.Booster(model_str=trees)
+
+
+def tree_scores(trees: str, pairs: Candidates, users: Codes, facts: PairFacts, of_blend: Numbers) -> Numbers:
+    """What trees say of each pair, and what the blend says; logarithms of scores."""
+    raw = np.asarray(booster(trees).predict(features(pairs, users, facts), raw_score=True, num_threads=1))
+    return np.clip(raw + BLEND_POWER * np.log(of_blend + LEAST_BLEND), -FARTHEST, FARTHEST)
+
+
+def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:
+    """One row per pair: shares of the members, and facts of the user, the item and the two together."""
+    return np.column_stack([pairs.shares, facts.features(users[pairs.row], pairs.item)])
+
+
+def _count_hits(pairs: list[HeldOutPairs]) -> int:
+    return sum(int(one.is_hit.sum()) for one in pairs)
+
+
+def _with_promotions(interactions: Any, promotions: Any) -> Interactions:
+    known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
+    if promotions is None:
+        return known
+    plan = promotions if isinstance(promotions, Promotions) else Promotions.of(promotions)
+    return replace(known, promotions=plan)
+
+
+def is_above_noise(gain: Numbers) -> bool:
+    """Whether the mean is above 0, by more than a standard error."""
+    return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Pairs that trees learn from, by user."""
+
+    matrix: Numbers
+    """One row per pair: its features."""
+    label: Numbers
+    """1 where the user took the item."""
+    sizes: Codes
+    """How many rows each user has."""
+
+    @classmethod
+    def of(cls, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator) -> "TrainingRows":
+        """All pairs that users took, and a sample of the others, of each holdout."""
+        parts = [_sample(one, of_past, rng) for one, of_past in zip(pairs, facts, strict=True)]
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def without_last(self, count: int) -> "TrainingRows":
+        """The same pairs without so many of the last features."""
+        return replace(self, matrix=self.matrix[:, :-count])
+
+
+def _sample(held_out: HeldOutPairs, facts: PairFacts, rng: np.random.Generator) -> tuple[Numbers, Numbers, Codes]:
+    """Features, whether the user took the item, and how many rows each user has."""
+    count = len(held_out.is_hit)
+    kept = held_out.is_hit | (rng.random(count) < MOST_PAIRS / max(count, 1))
+    pairs = held_out.pairs.where(kept)
+    sizes = np.bincount(pairs.row, minlength=len(held_out.users))
+    return features(pairs, held_out.users, facts), held_out.is_hit[kept].astype(np.float64), sizes[sizes > 0]

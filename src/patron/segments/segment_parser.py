@@ -1,0 +1,289 @@
+"""Reads the rule of a segment from the content of a file or a request, and names everything that is wrong at once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from patron.schema.errors import BadSegment
+from patron.schema.spelling import did_you_mean, one_line
+from patron.segments.segment_rules import (
+    ANSWERS,
+    OPERATORS,
+    ORDERING,
+    AllOf,
+    Answer,
+    AnyOf,
+    Comparison,
+    ConsentRule,
+    EventRule,
+    FieldRule,
+    KnownNames,
+    Leaf,
+    Not,
+    Operator,
+    PurchaseRule,
+    Rule,
+    Scalar,
+    SegmentField,
+    SegmentRule,
+    TagRule,
+    TraitRule,
+)
+
+DEEPEST, MOST_CONDITIONS, MOST_VALUES, LONGEST_TEXT = 12, 200, 1_000, 200
+MOST_DAYS, MOST_TIMES, LARGEST_NUMBER = 36_500, 1_000_000, 1e15
+TODO = "Correct the rule; `patron segment fields` lists what it may name, `patron segment save --example` shows how."
+BOUGHT = ("product", "category", "brand")
+WINDOW = ("within_days", "least")
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "any": (),
+    "not": (),
+    "field": ("op", "value"),
+    "trait": ("op", "value"),
+    "consent": ("is",),
+    "bought": WINDOW,
+    "event": WINDOW,
+    "tag": (),
+    "segment": (),
+}
+"""What names the kind of a condition, and the other keys that it takes."""
+KIND_NAMES = {"number": "a number", "text": "a text", "flag": "true or false"}
+NOBODY = AnyOf(())
+"""What stands for a condition that cannot be read until all problems are listed."""
+
+
+def parse_rule(content: object, known: KnownNames | None = None, *, where: str = "rule") -> Rule:
+    """A rule from its content, checked against the names of a shop where they are known.
+
+    Raises BadSegment with all that is wrong, each problem with its place in the rule.
+    """
+    parser = _Parser(known)
+    rule = parser.rule(content, "rule", 1)
+    if parser.problems:
+        raise BadSegment("; ".join(parser.problems), where=where, todo=TODO)
+    return rule
+
+
+class _Parser:
+    """One pass over the content of a rule, which gathers problems."""
+
+    def __init__(self, known: KnownNames | None) -> None:
+        self.known = known
+        self.problems: list[str] = []
+        self.condition_count = 0
+
+    def rule(self, content: object, at: str, depth: int) -> Rule:
+        """Read one condition and those inside it."""
+        self.condition_count += 1
+        if self.condition_count > MOST_CONDITIONS:
+            is_first = self.condition_count == MOST_CONDITIONS + 1
+            return self._problem(at, f"a rule has at most {MOST_CONDITIONS} conditions") if is_first else NOBODY
+        if depth > DEEPEST:
+            return self._problem(at, f"conditions nest at most {DEEPEST} deep")
+        if not isinstance(content, Mapping) or not content:
+            return self._problem(at, 'must be a condition such as { field = "value_decile", op = ">=", value = 8 }')
+        content = cast("Mapping[str, object]", content)
+        kinds = [name for name in KEYS if name in content]
+        if len(kinds) != 1:
+            return self._problem(at, self._wrong_kinds(content, kinds))
+        self._check_keys(content, at, kinds[0])
+        return self._of_kind(kinds[0], content, at, depth)
+
+    def _of_kind(self, kind: str, content: Mapping[str, object], at: str, depth: int) -> Rule:
+        if kind in {"all", "any"}:
+            parts = self._parts(content, kind, at, depth)
+            return AllOf(parts) if kind == "all" else AnyOf(parts)
+        if kind == "not":
+            return Not(self.rule(content["not"], f"{at}.not", depth + 1))
+        readers: dict[str, Callable[[Mapping[str, object], str], Leaf | None]] = {
+            "field": self._field,
+            "trait": self._trait,
+            "consent": self._consent,
+            "bought": self._bought,
+            "event": self._event,
+            "tag": self._tag,
+            "segment": self._segment,
+        }
+        return readers[kind](content, at) or NOBODY
+
+    def _problem(self, at: str, what: str) -> AnyOf:
+        self.problems.append(f"{at}: {what}")
+        return NOBODY
+
+    @staticmethod
+    def _wrong_kinds(content: Mapping[str, object], kinds: list[str]) -> str:
+        if kinds:
+            return f"has {' and '.join(kinds)}; put each into a condition of its own, within all = [...] or any = [...]"
+        name = str(next(iter(content)))
+        return f"{name} is no condition. {did_you_mean(name, KEYS) or 'Known are ' + ', '.join(KEYS)}"
+
+    def _check_keys(self, content: Mapping[str, object], at: str, kind: str) -> None:
+        for name in content:
+            if name != kind and name not in KEYS[kind]:
+                taken = f"Known are {', '.join(KEYS[kind])}" if KEYS[kind] else "Leave it out"
+                self._problem(at, f"{kind} takes no {name}. {did_you_mean(name, KEYS[kind]) or taken}")
+
+    def _parts(self, content: Mapping[str, object], kind: str, at: str, depth: int) -> tuple[Rule, ...]:
+        listed = content[kind]
+        if not isinstance(listed, list | tuple):
+            self._problem(at, f"{kind} must be a list of conditions in [ ]")
+            return ()
+        return tuple(self.rule(part, f"{at}.{kind}[{place}]", depth + 1) for place, part in enumerate(listed, 1))
+
+    def _field(self, content: Mapping[str, object], at: str) -> FieldRule | None:
+        name = self._text(content["field"], f"{at}.field")
+        is_known = self.known is None or self._is_known(name, self.known.fields, f"{at}.field", "field")
+        field = self.known.fields.get(name) if self.known and name is not None else None
+        test = self._test(content, at, field)
+        return FieldRule(name, test) if name is not None and test and is_known else None
+
+    def _trait(self, content: Mapping[str, object], at: str) -> TraitRule | None:
+        name = self._text(content["trait"], f"{at}.trait")
+        is_known = self.known is None or self._is_known(name, self.known.traits, f"{at}.trait", "plain trait")
+        test = self._test(content, at, None)
+        return TraitRule(name, test) if name is not None and test and is_known else None
+
+    def _consent(self, content: Mapping[str, object], at: str) -> ConsentRule | None:
+        purpose, answer = self._text(content["consent"], f"{at}.consent"), content.get("is")
+        if answer not in ANSWERS:
+            self._problem(at, f"is must be one of {', '.join(ANSWERS)} (got {_shown(answer)})")
+            return None
+        return ConsentRule(purpose, cast("Answer", answer)) if purpose is not None else None
+
+    def _bought(self, content: Mapping[str, object], at: str) -> PurchaseRule | None:
+        what, window = content["bought"], self._window(content, at)
+        if not isinstance(what, Mapping) or not what:
+            self._problem(at, 'bought must name a product, category or brand, as in { category = "Dairy" }')
+            return None
+        values: dict[str, tuple[str, ...] | None] = {}
+        for name, listed in cast("Mapping[str, object]", what).items():
+            if name not in BOUGHT:
+                known = did_you_mean(name, BOUGHT) or f"Known are {', '.join(BOUGHT)}"
+                self._problem(at, f"bought takes no {name}. {known}")
+            else:
+                values[name] = self._texts(listed, f"{at}.bought.{name}")
+        if window is None or len(values) < len(what) or None in values.values():
+            return None
+        products, categories, brands = (values.get(name) or () for name in BOUGHT)
+        return PurchaseRule(products, categories, brands, *window)
+
+    def _event(self, content: Mapping[str, object], at: str) -> EventRule | None:
+        name, window = self._text(content["event"], f"{at}.event"), self._window(content, at)
+        is_known = self.known is None or self._is_known(name, self.known.events, f"{at}.event", "event")
+        return EventRule(name, *window) if name is not None and window is not None and is_known else None
+
+    def _tag(self, content: Mapping[str, object], at: str) -> TagRule | None:
+        """Tags need not be in use: a segment may wait for those whom it is for."""
+        texts = self._texts(content["tag"], f"{at}.tag")
+        tags = None if texts is None else tuple(dict.fromkeys(map(one_line, texts)))
+        if tags and not all(tags):
+            return self._no(f"{at}.tag", "a tag is not blank")
+        return TagRule(tags) if tags else None
+
+    def _segment(self, content: Mapping[str, object], at: str) -> SegmentRule | None:
+        name = self._text(content["segment"], f"{at}.segment")
+        is_known = self.known is None or self._is_known(name, self.known.segments, f"{at}.segment", "segment")
+        return SegmentRule(name) if name is not None and is_known else None
+
+    def _is_known(self, name: str | None, known: Iterable[str], at: str, kind: str) -> bool:
+        if name is None or name in known:
+            return name is not None
+        self._problem(at, f"there is no {kind} {name!r}. {did_you_mean(name, known)}".rstrip(". "))
+        return False
+
+    def _test(self, content: Mapping[str, object], at: str, field: SegmentField | None) -> Comparison | None:
+        op, value = content.get("op"), content.get("value")
+        if op not in OPERATORS:
+            self._problem(at, f"op must be one of {' '.join(OPERATORS)} (got {_shown(op)})")
+            return None
+        op = cast("Operator", op)
+        if op == "is_null":
+            value = True if value is None else value
+            if isinstance(value, bool):
+                return Comparison(op, value)
+            return self._no(at, f"value of is_null must be true or false (got {_shown(value)})")
+        if op in {"in", "not_in", "between"}:
+            return self._list_test(op, value, at, field)
+        if not self._is_scalar(value, op, at, field):
+            return None
+        return Comparison(op, cast("Scalar", value))
+
+    def _list_test(self, op: Operator, value: object, at: str, field: SegmentField | None) -> Comparison | None:
+        if not isinstance(value, list | tuple) or not value:
+            return self._no(at, f"value of {op} must be a list in [ ] (got {_shown(value)})")
+        if len(value) > MOST_VALUES:
+            return self._no(at, f"value of {op} lists at most {MOST_VALUES:,} values")
+        if op == "between" and len(value) != 2:
+            return self._no(at, "value of between must be its two ends, as in [10, 20]")
+        are_scalars = [self._is_scalar(one, op, at, field) for one in value]
+        if not all(are_scalars):
+            return None
+        if len({_kind(one) for one in value}) > 1:
+            return self._no(at, f"value of {op} mixes texts and numbers")
+        return Comparison(op, tuple(value))
+
+    def _no(self, at: str, what: str) -> None:
+        self._problem(at, what)
+
+    def _is_scalar(self, value: object, op: str, at: str, field: SegmentField | None) -> bool:
+        """Whether a value can be compared so, and with the field where that is known; else it is a problem."""
+        kind = _kind(value)
+        if kind is None:
+            self._problem(at, f"value must be a finite number, a short text or true or false (got {_shown(value)})")
+        elif op in ORDERING and kind != "number":
+            self._problem(at, f"{op} compares numbers (got {_shown(value)})")
+        elif field and kind != field.kind:
+            self._problem(at, f"{field.name} is {KIND_NAMES[field.kind]} (got {_shown(value)})")
+        elif field and field.choices and value not in field.choices:
+            meant = did_you_mean(str(value), field.choices) or f"It is one of {', '.join(field.choices)}"
+            self._problem(at, f"{field.name} is never {_shown(value)}. {meant}")
+        else:
+            return True
+        return False
+
+    def _window(self, content: Mapping[str, object], at: str) -> tuple[int | None, int] | None:
+        days, least = content.get("within_days"), content.get("least", 1)
+        is_right = True
+        for name, value, most in (("within_days", days, MOST_DAYS), ("least", least, MOST_TIMES)):
+            if (name != "within_days" or value is not None) and not _is_whole(value, most):
+                self._problem(at, f"{name} must be a whole number from 1 to {most:,} (got {_shown(value)})")
+                is_right = False
+        return (cast("int | None", days), cast("int", least)) if is_right else None
+
+    def _text(self, value: object, at: str) -> str | None:
+        if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and _can_be_stored(value):
+            return value
+        self._problem(at, f"must be a text of 1 to {LONGEST_TEXT} characters (got {_shown(value)})")
+        return None
+
+    def _texts(self, value: object, at: str) -> tuple[str, ...] | None:
+        listed = value if isinstance(value, list | tuple) else [value]
+        if not listed or len(listed) > MOST_VALUES:
+            self._problem(at, f"must be a text, or a list of 1 to {MOST_VALUES:,} texts")
+            return None
+        texts = [self._text(one, at) for one in listed]
+        return None if None in texts else tuple(text for text in texts if text is not None)
+
+
+def _kind(value: object) -> str | None:
+    """Kind of a value that a rule may compare with; None for any other."""
+    if isinstance(value, bool):
+        return "flag"
+    if isinstance(value, int | float):
+        return "number" if abs(value) <= LARGEST_NUMBER else None
+    return "text" if isinstance(value, str) and len(value) <= LONGEST_TEXT and _can_be_stored(value) else None
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether databases take a text: no NUL, no half of a pair of surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _shown(value: Any) -> str:
+    """A value in a refusal, short."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,79 @@
+"""The log of a Delta table: where its commits and checkpoints are, and what a commit says."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from patron.schema.errors import WorkspaceError
+from patron.storage.durable_files import make_private, sync
+from patron.storage.lake.lake_record import CommitEntry
+
+LOG = "_delta_log"
+
+
+def log_path(folder: Path, version: int) -> Path:
+    """Log file of a commit."""
+    return folder.joinpath(LOG, f"{version:020}.json")
+
+
+def checkpoint_path(folder: Path, version: int) -> Path:
+    """Checkpoint of a version; few have one."""
+    return folder.joinpath(LOG, f"{version:020}.checkpoint.parquet")
+
+
+def read_actions(log: Path) -> list[dict[str, Any]]:
+    """Actions of a commit. Raises ValueError, TypeError for a torn one."""
+    return [dict(json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def sync_commit(folder: Path) -> int:
+    """Make the newest commit of a table durable, its checkpoint too, and return its version."""
+    log = folder / LOG
+    newest = max(log.glob("*.json"))
+    for path in (log, *log.glob("*checkpoint*")):  # why: delta-rs writes them by the process's umask
+        make_private(path)
+    for path in (*log.glob(f"{newest.stem}*"), log, folder, folder.parent):
+        sync(path)
+    return int(newest.stem)
+
+
+def paths_added(folder: Path, since: int, until: int) -> list[Path] | None:
+    """Files of the rows that commits added; None when one removed rows, or its log is gone."""
+    paths: list[Path] = []
+    for version in range(since + 1, until + 1):
+        log = log_path(folder, version)
+        if not log.exists():
+            return None
+        for action in read_actions(log):
+            if action.get("remove", {}).get("dataChange"):
+                return None
+            if action.get("add", {}).get("dataChange"):
+                paths.append(folder / unquote(action["add"]["path"]))
+    return paths
+
+
+def open_version(folder: Path, version: int) -> DeltaTable:
+    """Open a version of a table. Raises WorkspaceError when it is gone."""
+    try:
+        return DeltaTable(str(folder), version=version)
+    except DeltaError as error:
+        what = f"version {version} of {folder.name} cannot be read"
+        raise WorkspaceError(what, where=str(folder), todo="Run `patron doctor`.") from error
+
+
+def files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
+    """Files of a verified commit; the list of one without a hash is not kept, as it may be torn."""
+    return _kept_files_of(folder, commit) if commit.log_sha256 else _files_of(folder, commit)
+
+
+def _files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
+    return tuple(sorted(open_version(folder, commit.version).file_uris()))
+
+
+_kept_files_of = lru_cache(maxsize=256)(_files_of)

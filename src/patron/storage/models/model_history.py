@@ -1,0 +1,75 @@
+"""The models that completed runs have kept, by question, and the one that a name means."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from patron.schema.errors import NotFound
+from patron.storage.models.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions, utc
+from patron.storage.models.model_registry import manifest_hashes, model_versions
+from patron.storage.store.store import RUNS, Store
+
+MOST_LISTED = 5
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """One model of a completed run."""
+
+    model_version: str
+    """The folder under models/: QUESTION/VERSION."""
+    as_of: datetime
+    """Cutoff of the run."""
+
+    @property
+    def question(self) -> str:
+        """What it forecasts."""
+        return self.model_version.partition("/")[0]
+
+    @property
+    def version(self) -> str:
+        """The run that fitted it."""
+        return self.model_version.partition("/")[2]
+
+
+def kept_models(store: Store) -> tuple[KeptModel, ...]:
+    """Models of completed runs by question, the newest first."""
+    with store.begin() as connection:
+        cutoffs = {row.run_id: utc(row.as_of) for row in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.as_of))}
+    models = [
+        KeptModel(name, cutoffs[version])
+        for name in model_versions(store)
+        if (version := name.partition("/")[2]) in cutoffs
+    ]
+    newest_first = sorted(models, key=lambda one: one.as_of, reverse=True)
+    return tuple(sorted(newest_first, key=lambda one: one.question))
+
+
+def approvals(store: Store) -> tuple[ModelDecision, ...]:
+    """Approvals of models that are as they were when they were approved, the oldest first."""
+    return tuple(
+        one
+        for one in model_decisions(store)
+        if one.decision == APPROVED and one.manifest_sha256 in manifest_hashes(store, one.model_version)
+    )
+
+
+def find_model(store: Store, name: str) -> KeptModel:
+    """The model of QUESTION/VERSION; of QUESTION alone the one that scores in the next run if nothing newer is fitted.
+
+    That is the pinned one, or the newest. Raises NotFound.
+    """
+    question, _, version = name.partition("/")
+    models = kept_models(store)
+    of_question = [one for one in models if one.question == question]
+    if not of_question:
+        known = ", ".join(dict.fromkeys(one.question for one in models)) or "none yet; run `patron run` first"
+        raise NotFound(f"there is no model of {question!r}", where=name, todo=f"Questions with models: {known}.")
+    pin = active_pins(store).get(question)
+    wanted = version or (pin.model_version.partition("/")[2] if pin else of_question[0].version)
+    for one in of_question:
+        if one.version == wanted:
+            return one
+    newest = ", ".join(one.version for one in of_question[:MOST_LISTED])
+    raise NotFound(f"there is no model {wanted!r}", where=name, todo=f"Newest versions of {question}: {newest}.")

@@ -1,0 +1,374 @@
+"""What we promise: policy.toml, whose hash is stored with every decision."""
+
+import hashlib
+import json
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from patron.schema.errors import SettingsError
+from patron.schema.privacy.personal_keys import kind_of_trait, snake_case
+from patron.storage.customers.task_policy import TaskPolicy
+from patron.storage.offers.offer_policy import LifecycleStage, Offer
+from patron.storage.outreach.campaign_policy import CampaignPolicy
+from patron.storage.outreach.message_policy import MessagePolicy
+from patron.storage.outreach.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
+from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
+from patron.storage.settings import TODO, parse_toml, read_toml
+from patron.storage.settings_problems import problems_of
+
+BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
+MOST_MONEY = 1e12
+"""Largest budget, so that its cents are exact."""
+PROFILING = "profiling"
+"""Purpose to which a customer may object: no scores are exported, no segment follows from their forecasts, and nothing
+is recommended from their history."""
+OFFERS = "offers"
+"""Topic of the outbox, unless the policy names another one."""
+OLD_CHURN_KEY = "churn_probability"
+OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
+OLD_BUDGET_KEY = "cents_per_run"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(_Section):
+    """What all runs of a period may spend together."""
+
+    amount: float = Field(default=1_000.0, ge=0, le=MOST_MONEY, allow_inf_nan=False)
+    """Expected cost of the offers of all runs in a period, in the shop's currency."""
+    period: BudgetPeriod = "month"
+    """Calendar period by the shop's clock: day, week (from Monday), month, quarter or year."""
+
+    @property
+    def cents(self) -> int:
+        """The amount in whole cents, rounded down."""
+        return int(Decimal(str(self.amount)) * 100)
+
+    @classmethod
+    def of(cls, amount: float, period: BudgetPeriod) -> Self:
+        """A budget from outside policy.toml. Raises SettingsError for an amount that is not valid."""
+        try:
+            return cls(amount=amount, period=period)
+        except ValidationError as error:
+            raise SettingsError(problems_of(error, cls), where="budget", todo="Name an amount such as 2000.") from error
+
+
+class Holdout(_Section):
+    """The control group, which no offer reaches."""
+
+    experiment: str = Field(default="retention", min_length=1)
+    """Name of the experiment: a customer is assigned once per name."""
+    share: float = Field(default=0.10, ge=0, le=0.9)
+    """Share of customers in the holdout, 0 to 0.9."""
+
+
+class Exploration(_Section):
+    """What learning may cost: some customers get another action than the best one, so that effects can be measured."""
+
+    share: float = Field(default=0.05, ge=0, le=1)
+    """Share of the budget that randomising offers may cost in expected net value; 0 randomises nothing."""
+    recommendation_share: float = Field(default=0.02, ge=0, le=1)
+    """Share of the expected clicks that trying a product in one place of a list may cost; 0 tries nothing."""
+
+
+class Caps(_Section):
+    """How many offers one customer may get."""
+
+    offers_per_customer: int = Field(default=1, ge=0)
+    """Limit of offers per customer ..."""
+    within_days: int = Field(default=28, ge=1)
+    """... in this many days."""
+
+
+class Consent(_Section):
+    """What needs consent, and what applies when it is unknown."""
+
+    unknown: Literal["refuse", "allow"] = "refuse"
+    """Whether customers of unknown consent may be contacted."""
+    marketing: str = Field(default="marketing", min_length=1)
+    """Purpose that contacting customers needs."""
+    advertising: str = Field(default="advertising", min_length=1)
+    """Purpose that giving hashed identifiers of customers to ad platforms needs."""
+    personal_offers: str = Field(default="personalisation", min_length=1)
+    """Purpose whose withdrawal refuses personal offers: these customers get the ordinary offer, or none."""
+    events_need: str = ""
+    """Purpose that collecting views, searches and clicks needs, such as "analytics"; empty: they need no consent."""
+    without: Literal["keep", "refuse"] = "keep"
+    """Such an event without consent is kept, flagged and not used, or rejected without its content."""
+    names: dict[str, str] = {}
+    """Purposes by the names that consent managers have for them, such as C0002 = "analytics"."""
+
+    def purpose(self, name: str) -> str:
+        """The purpose that a name stands for, in lower case; case does not matter."""
+        by_name = {known.lower(): purpose for known, purpose in self.names.items()}
+        return by_name.get(name.strip().lower(), name.strip()).lower()
+
+    def names_of(self, purpose: str) -> tuple[str, ...]:
+        """A purpose and every name that stands for it, in lower case."""
+        purpose = self.purpose(purpose)
+        return (purpose, *sorted({name.lower() for name in self.names if self.purpose(name) == purpose} - {purpose}))
+
+    def allows(self, *, is_granted: bool | None) -> bool:
+        """Whether a purpose is allowed when its consent is granted, withdrawn, or unknown (None)."""
+        return self.unknown == "allow" if is_granted is None else is_granted
+
+
+class AtRisk(_Section):
+    """Who is at risk of leaving, and who is considered for an offer."""
+
+    at_risk_from: float = Field(default=0.5, ge=0, le=1)
+    """Customers whose next order is due are at risk from this churn probability on, 0 to 1 ..."""
+    lapsed_from: float = Field(default=0.8, ge=0, le=1)
+    """... and lapsed from this one on."""
+    lifecycle_stages: tuple[LifecycleStage, ...] = ("at_risk", "lapsed")
+    """Lifecycle stages that are considered for an offer."""
+    active_within_days: int = Field(default=0, ge=0)
+    """Only customers who visited, ordered or opened a message within so many days are considered; 0 turns this off."""
+
+    @model_validator(mode="after")
+    def _lapsed_is_more(self) -> Self:
+        if self.lapsed_from < self.at_risk_from:
+            raise ValueError(
+                f"needs lapsed_from ({self.lapsed_from}) to be at least at_risk_from ({self.at_risk_from})"
+            )
+        return self
+
+
+class Channel(_Section):
+    """How offers reach customers."""
+
+    name: Literal["file"] = "file"
+    """Files in the workspace's outbox folder."""
+    is_delivered: bool = False
+    """Whether a mail system sends the outbox; until then effects are a placebo."""
+    topic: str = OFFERS
+    """Topic of the outbox, a section of [topics]: who left it is in no file."""
+
+
+class Measurement(_Section):
+    """How the effect of an offer is measured."""
+
+    window_days: int = Field(default=28, ge=1, le=365)
+    """Days after a decision in which its effect is counted."""
+    history_days: int = Field(default=365, ge=1)
+    """Decisions older than this are left out when effects are estimated."""
+
+
+class Fairness(_Section):
+    """Traits that must not make a difference, and from when on a difference is reported or stops the offers."""
+
+    sensitive_traits: tuple[str, ...] = ()
+    """Traits that are never features, and by whose groups selections are compared; the most important first."""
+    fewest_customers: int = Field(default=50, ge=20)
+    """Smaller groups are neither compared nor shown."""
+    warn_ratio: float = Field(default=0.8, gt=0, le=1)
+    """Offers: report a group whose share of customers with an offer is this part of the others', or less ..."""
+    refuse_ratio: float = Field(default=0.5, ge=0, le=1)
+    """... and decide no offers from this ratio on."""
+    warn_true_positive_gap: float = Field(default=0.1, gt=0, le=1)
+    """Churn: report a group of whose leaving customers so much more or less are forecast as leaving, 0 to 1 ..."""
+    refuse_true_positive_gap: float = Field(default=0.2, gt=0, le=1)
+    """... and decide no offers from this gap on."""
+    warn_calibration_gap: float = Field(default=0.05, gt=0, le=1)
+    """Churn: report a group whose forecast is so much further above or below the actual than the others', 0 to 1 ..."""
+    refuse_calibration_gap: float = Field(default=0.15, gt=0, le=1)
+    """... and decide no offers from this gap on."""
+    price_from_value: bool = False
+    """Whether the size of a discount may follow from what a customer is worth; else it is one per stage and taste."""
+    mitigation: Literal["none", "group_thresholds"] = "none"
+    """What is done about a gap in the customers forecast as leaving: nothing, or thresholds of each group's own."""
+
+    @field_validator("sensitive_traits")
+    @classmethod
+    def _are_groups(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(snake_case(trait) for trait in traits))
+        wrong = sorted(name for name in names if not name or kind_of_trait(name) in {"identifying", "free_text"})
+        if wrong:
+            raise ValueError(
+                f"names traits that put customers into groups; {', '.join(wrong) or 'an empty text'} tells one person"
+                " from another; fix or delete it"
+            )
+        return names
+
+    @model_validator(mode="after")
+    def _refuses_more_than_it_warns(self) -> Self:
+        pairs = (
+            ("ratio", self.warn_ratio, self.refuse_ratio),
+            ("true_positive_gap", self.refuse_true_positive_gap, self.warn_true_positive_gap),
+            ("calibration_gap", self.refuse_calibration_gap, self.warn_calibration_gap),
+        )
+        for name, larger, smaller in pairs:
+            if larger < smaller:
+                side = "at most" if name == "ratio" else "at least"
+                raise ValueError(f"needs refuse_{name} to be {side} warn_{name}, so that a warning comes first")
+        return self
+
+
+class Models(_Section):
+    """When models are trained again."""
+
+    retrain_days: int = Field(default=7, ge=0, le=365)
+    """Days that a model scores before a run trains it again; 0 or 1: every nightly run trains."""
+
+
+class Policy(_Section):
+    """All promises of one workspace."""
+
+    budget: Budget = Budget()
+    holdout: Holdout = Holdout()
+    exploration: Exploration = Exploration()
+    caps: Caps = Caps()
+    consent: Consent = Consent()
+    at_risk: AtRisk = AtRisk()
+    channel: Channel = Channel()
+    messages: MessagePolicy = MessagePolicy()
+    measure: Measurement = Measurement()
+    fairness: Fairness = Fairness()
+    models: Models = Models()
+    campaigns: CampaignPolicy = CampaignPolicy()
+    tasks: TaskPolicy = TaskPolicy()
+    recommendations: RecommendationPolicy = RecommendationPolicy()
+    topics: dict[str, Topic] = DEFAULT_TOPICS
+    offers: tuple[Offer, ...] = ()
+
+    @field_validator("topics")
+    @classmethod
+    def _are_purposes(cls, topics: dict[str, Topic]) -> dict[str, Topic]:
+        return require_topic_names(topics)
+
+    @field_validator("offers")
+    @classmethod
+    def _each_once(cls, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        ids = [offer.id for offer in offers]
+        repeated = sorted({name for name in ids if ids.count(name) > 1})
+        if repeated or "none" in ids or "any" in ids:
+            raise ValueError(f"each id once, and neither 'none' nor 'any'; fix {', '.join(repeated) or 'the id'}")
+        ordinary = [offer.id for offer in offers if offer.is_ordinary]
+        if len(ordinary) > 1:
+            raise ValueError(f"need is_ordinary of one offer at most; {' and '.join(ordinary)} have it")
+        return offers
+
+    @model_validator(mode="after")
+    def _has_the_topic_of_the_outbox(self) -> Self:
+        topic = self.channel.topic
+        if topic and topic != OFFERS and topic not in self.topics:
+            known = ", ".join(sorted(self.topics)) or "none"
+            raise ValueError(f"needs [channel] topic to be a section of [topics]: {known} (got {topic!r})")
+        return self
+
+    @property
+    def outbox_topic(self) -> str:
+        """Topic of the outbox; empty where the policy has no topic of that name."""
+        return self.channel.topic if self.channel.topic in self.topics else ""
+
+    @property
+    def ordinary_offer(self) -> Offer | None:
+        """What customers get who refuse personal offers; None for nothing."""
+        return next((offer for offer in self.offers if offer.is_ordinary), None)
+
+    @cached_property
+    def offer_names(self) -> dict[str, str]:
+        """Names that the shop gave its offers, by their ids."""
+        return {offer.id: offer.name for offer in self.offers if offer.name}
+
+    @cached_property
+    def version(self) -> str:
+        """Short hash of the parsed content: comments and layout do not change it."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    @classmethod
+    def load(cls, path: Path) -> "Policy":
+        """Read policy.toml. Raises SettingsError naming file, key, value and what is expected."""
+        return cls._of(read_toml(path), path)
+
+    @classmethod
+    def parse(cls, text: str, path: Path = Path("policy.toml")) -> "Policy":
+        """Read the text of a policy.toml. Raises SettingsError as `load` does."""
+        return cls._of(parse_toml(text, str(path)), path)
+
+    @classmethod
+    def _of(cls, read: dict[str, Any], path: Path) -> "Policy":
+        content, _ = translate(read, path)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise SettingsError(problems_of(error, cls), where=str(path), todo=TODO) from error
+
+
+def policy_notice(path: Path) -> str:
+    """How an older policy.toml is read, in a sentence; empty for a current one. Raises SettingsError."""
+    return translate(read_toml(path), path)[1]
+
+
+def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """The content of an older policy.toml in today's keys, and what was translated; '' for a current one.
+
+    Raises SettingsError for a number that was never allowed.
+    """
+    content, churn = _translate_churn(content, path)
+    content, exploration = _translate_exploration(content)
+    content, budget = _translate_cents_per_run(content, path)
+    return content, "; ".join(notice for notice in (churn, exploration, budget) if notice)
+
+
+def _translate_cents_per_run(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[budget] cents_per_run` as the budget of a month, the stricter reading: two runs do not spend it twice."""
+    section = content.get("budget")
+    if not isinstance(section, dict) or OLD_BUDGET_KEY not in section:
+        return content, ""
+    cents, today = section[OLD_BUDGET_KEY], {key: one for key, one in section.items() if key != OLD_BUDGET_KEY}
+    if not isinstance(cents, int) or isinstance(cents, bool) or cents < 0:
+        what = f"budget.{OLD_BUDGET_KEY} must be a whole number of at least 0 (got {cents!r})"
+        todo = 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
+        raise SettingsError(what, where=str(path), todo=todo)
+    old = f"[budget] {OLD_BUDGET_KEY} = {cents}"
+    if "amount" in today:
+        return content | {"budget": today}, f"{old} no longer has any effect"
+    today = {"period": "month"} | today | {"amount": cents / 100}
+    return content | {"budget": today}, f'{old} is read as amount = {cents / 100:.2f}, period = "{today["period"]}"'
+
+
+def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[at_risk] churn_probability` considered customers of any stage for an offer from it on.
+
+    Stages did not look at it. Today a churn probability says who is at risk. 1.0 turned the key off.
+    """
+    section = content.get("at_risk")
+    if not isinstance(section, dict) or OLD_CHURN_KEY not in section:
+        return content, ""
+    today = {key: value for key, value in section.items() if key != OLD_CHURN_KEY}
+    probability = section[OLD_CHURN_KEY]
+    is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
+    if not is_number or not 0 <= probability <= 1:
+        what = f"at_risk.{OLD_CHURN_KEY} must be a number from 0 to 1 (got {probability!r})"
+        raise SettingsError(what, where=str(path), todo="Write at_risk_from instead, such as at_risk_from = 0.5.")
+    if probability < 1 and "at_risk_from" not in today:
+        stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
+        if isinstance(stages, list):
+            today["lifecycle_stages"] = [*stages, *(one for one in AtRisk().lifecycle_stages if one not in stages)]
+        today |= {"at_risk_from": probability}
+        today.setdefault("lapsed_from", max(AtRisk().lapsed_from, probability))
+    written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in today.items() if section.get(key) != value)
+    replaced = f"is read as {written}" if written else "no longer has any effect"
+    return content | {"at_risk": today}, f"[at_risk] {OLD_CHURN_KEY} = {probability} {replaced}"
+
+
+def _translate_exploration(content: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Offers were once randomised by shares of the customers, all of them in the first days; today for a regret."""
+    section = content.get("exploration")
+    if not isinstance(section, dict) or not section.keys() & set(OLD_EXPLORATION_KEYS):
+        return content, ""
+    old = [key for key in OLD_EXPLORATION_KEYS if key in section]
+    today = {key: value for key, value in section.items() if key not in OLD_EXPLORATION_KEYS}
+    is_off = section.get("later_share") == 0 and section.get("first_days") == 0
+    today.setdefault("share", 0.0 if is_off else Exploration().share)
+    names, share = " and ".join([", ".join(old[:-1]), old[-1]] if old[1:] else old), today["share"]
+    verb = "are" if old[1:] else "is"
+    return content | {"exploration": today}, f"[exploration] {names} {verb} read as share = {json.dumps(share)}"

@@ -1,0 +1,103 @@
+"""An audience as people write it: whom an ad platform is to know, as which hashed identifiers, and where they go."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from patron.schema.errors import BadAudience
+from patron.storage.outreach.campaign_file import LONGEST_NAME, is_line, read_file
+from patron.storage.outreach.campaigns import SavedKind, SavedVersion
+from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
+from patron.storage.settings_problems import problems_of
+
+Identifier = Literal["email", "phone"]
+TODO = "Correct the file and save it again; `patron audience save --example` prints one that works."
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Destination(_Section):
+    """Where the changes of an audience go."""
+
+    kind: Literal["file", "http"] = "file"
+    """file: CSV files in outbox/audiences that people upload; http: signed requests."""
+    url: str = ""
+    """http: address that takes the changes."""
+    secret_file: str = ""
+    """http: file with the secrets that sign, one a line, within the workspace or absolute."""
+    local_hosts: tuple[str, ...] = ()
+    """http: hosts of this machine or its network that may be reached, also without TLS; all others must be public."""
+    timeout_seconds: float = Field(default=30, gt=0, le=600)
+    """http: how long one exchange may take."""
+    batch_size: int = Field(default=5_000, ge=1, le=10_000)
+    """http: most people in one request."""
+
+    @field_validator("secret_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return require_path(value)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.kind == "file":
+            return self
+        if not self.url or not self.secret_file:
+            raise ValueError("needs url and secret_file")
+        HttpChannelSettings(local_hosts=self.local_hosts).require_allowed(self.url)
+        return self
+
+
+class Audience(_Section):
+    """Whom an ad platform knows: the members of a segment who agreed to it, by hashed identifiers."""
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    """Name of the audience; no campaign or journey has the same."""
+    segment: str = Field(min_length=1)
+    """Segment whose members are in it ..."""
+    exclude: tuple[str, ...] = ()
+    """... but for the members of these."""
+    identifiers: tuple[Identifier, ...] = Field(default=("email",), min_length=1)
+    """What a person is known by: email, phone."""
+    phone_format: Literal["e164", "digits"] = "e164"
+    """What of a number is hashed: e164 as +16175551212, digits as 16175551212."""
+    country_code: str = Field(default="", pattern=r"^([1-9]\d{0,2})?$")
+    """Country code of numbers that are written without one; empty: they are left out."""
+    destination: Destination = Destination()
+    """Where the changes go."""
+
+    _one_line = field_validator("name")(is_line)
+
+    def end_at(self, zone: ZoneInfo) -> datetime | None:  # noqa: ARG002 - of whatever is saved in versions
+        """An audience has no end."""
+        return None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read an audience file. Raises BadAudience."""
+        return cls.of(read_file(path, BadAudience, TODO), where=str(path))
+
+    @classmethod
+    def of(cls, content: dict[str, Any], *, where: str) -> Self:
+        """An audience from the content of a file or of a row. Raises BadAudience with all that is wrong."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise BadAudience(problems_of(error, cls), where=where, todo=TODO) from error
+
+
+class SavedAudience(SavedVersion[Audience]):
+    """The newest version of an audience, its state, and how it got there."""
+
+    @property
+    def audience(self) -> Audience:
+        """The audience as it was saved."""
+        return self.content
+
+
+AUDIENCE = SavedKind("audience", SavedAudience, lambda content, where: Audience.of(content, where=where), BadAudience)
+"""Audiences are saved in versions, in the tables of campaigns and journeys: no two of them have the same name."""

@@ -1,0 +1,372 @@
+"""Saved campaigns: every version with its author, and the steps of their life, each with who and when.
+
+A campaign's state follows from its last step. What a step needs and leads to stands in one table, STEPS. Journeys are
+saved in the same tables and have the same life: SavedKind is what both share, and no two of them have the same name.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from patron.schema.errors import BadCampaign, NotFound, PatronError, SettingsError
+from patron.schema.spelling import did_you_mean
+from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
+from patron.storage.store.store import Store
+
+DRAFT, PLANNED, APPROVED, RUNNING = "draft", "planned", "approved", "running"
+PAUSED, WITHDRAWN, ENDED, MEASURED = "paused", "withdrawn", "ended", "measured"
+STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
+BEFORE = ""
+"""Stands for the state that a campaign was in before it was paused."""
+MOST_CHARACTERS = 300
+IN_ONE_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of a campaign's life needs, and leads to."""
+
+    needs: tuple[str, ...]
+    """States in which it can be taken."""
+    leads_to: str
+    todo: str
+    """What to do where it cannot be taken."""
+
+
+STEPS: Mapping[str, Step] = {
+    "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, "Save it under another name."),
+    "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, "Pause it first, then plan it again."),
+    "approved": Step((PLANNED,), APPROVED, "Only a planned one can be approved: see `patron {kind} plan`."),
+    "started": Step((APPROVED,), RUNNING, "Only an approved one is sent: see `patron {kind} approve`."),
+    "paused": Step((APPROVED, RUNNING), PAUSED, "Only one that is approved or running sends anything."),
+    "resumed": Step((PAUSED,), BEFORE, "Only a paused one can be resumed."),
+    "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, "It is over already."),
+    "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, "Only one that was approved can end."),
+    "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, "It is measured once it has ended."),
+}
+"""The only transitions there are; a save of the first version makes the draft."""
+
+
+@dataclass(frozen=True)
+class TakenStep:
+    """One step that was taken."""
+
+    entry: int
+    step: str
+    version: int
+    taken_at: datetime
+    taken_by: str
+    """As written."""
+    details: Mapping[str, Any]
+    """What it found, such as the plan's totals."""
+
+
+class _Ends(Protocol):
+    def end_at(self, zone: ZoneInfo) -> datetime | None: ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+Content = TypeVar("Content", bound=_Ends)
+
+
+@dataclass(frozen=True)
+class SavedVersion(Generic[Content]):
+    """The newest version of a campaign or a journey, its state, and how it got there."""
+
+    content: Content
+    version: int
+    saved_at: datetime
+    saved_by: str
+    """Author of this version."""
+    state: str
+    steps: tuple[TakenStep, ...]
+    name: str
+
+    @property
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        raise NotImplementedError
+
+    def end_at(self, zone: ZoneInfo) -> datetime | None:
+        """When it is over; None: never. `zone` is the shop's."""
+        return self.content.end_at(zone)
+
+    def last(self, step: str) -> TakenStep | None:
+        """The last such step of any version; None without one."""
+        return next((one for one in reversed(self.steps) if one.step == step), None)
+
+
+class SavedCampaign(SavedVersion[Campaign]):
+    """The newest version of a campaign, its state, and how it got there."""
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign as it was saved."""
+        return self.content
+
+    @property
+    def budget(self) -> float:
+        """What it may cost, in the shop's currency."""
+        return self.campaign.budget
+
+
+Saved = TypeVar("Saved", bound=SavedVersion[Any])
+
+
+@dataclass(frozen=True)
+class SavedKind(Generic[Content, Saved]):
+    """What is saved and approved in versions: campaigns, or journeys."""
+
+    kind: str
+    """campaign, or journey."""
+    saved_type: type[Saved]
+    parse: Callable[[dict[str, Any], str], Content]
+    """Reads the content of a row; its second argument says where it is from."""
+    problem: type[PatronError]
+
+    def saved(self, connection: sa.Connection, name: str) -> Saved:
+        """The newest version of one. Raises NotFound."""
+        row = _newest(connection, name)
+        if row is None or row["kind"] != self.kind:
+            raise self._missing(connection, name, row["kind"] if row else "")
+        return self._saved(connection, row)
+
+    def saved_in(self, store: Store, name: str) -> Saved:
+        """The newest version of one. Raises NotFound."""
+        with store.begin() as connection:
+            return self.saved(connection, name)
+
+    def everything(self, connection: sa.Connection) -> tuple[Saved, ...]:
+        """The newest version of each, by name."""
+        table = CAMPAIGNS.c
+        of_kind = sa.select(CAMPAIGNS).where(table.kind == self.kind).order_by(table.name, table.version)
+        newest = {row["name"]: row for row in connection.execute(of_kind).mappings()}
+        return tuple(self._saved(connection, row) for row in newest.values())
+
+    def version(self, connection: sa.Connection, name: str, version: int) -> Content:
+        """The content of an older version. Raises NotFound."""
+        table = CAMPAIGNS.c
+        chosen = sa.select(table.content).where(table.name == name, table.version == version, table.kind == self.kind)
+        content = connection.scalar(chosen)
+        if content is None:
+            what = f"no version {version} of a {self.kind} {name!r}"
+            raise NotFound(what, where=self.kind, todo=f"See `patron {self.kind} show`.")
+        return self.parse(json.loads(content), f"{self.kind} {name}")
+
+    def save(self, connection: sa.Connection, content: Content, name: str, saved_by: str, at: datetime) -> Saved:
+        """Save one as a draft: a new version where anything of it changed, and nothing where nothing did.
+
+        Raises the kind's problem for one that is over or has the name of another kind, SettingsError without an author.
+        """
+        lock_campaigns(connection)
+        author, before = person(saved_by), _newest(connection, name)
+        if before is None:
+            return self._insert(connection, content, name, 1, author, at)
+        if before["kind"] != self.kind:
+            what = f"{_with_article(before['kind'])} has the name {name!r}"
+            raise self.problem(
+                what, where="name", todo="Choose another name: campaigns, journeys and audiences share theirs."
+            )
+        saved = self._saved(connection, before)
+        if saved.content == content:
+            return saved
+        self.require(saved, "saved")
+        return self._insert(connection, content, name, saved.version + 1, author, at)
+
+    def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
+        self,
+        connection: sa.Connection,
+        name: str,
+        step: str,
+        version: int,
+        by: str,
+        at: datetime,
+        details: Mapping[str, Any] | None = None,
+    ) -> Saved:
+        """Take a step of a version, and return what is saved after it.
+
+        Raises NotFound, the kind's problem in a state that does not allow it or where another version was saved
+        meanwhile, SettingsError without a name.
+        """
+        lock_campaigns(connection)
+        saved, who = self.saved(connection, name), person(by)
+        if saved.version != version:
+            what = f"version {version} of {name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
+            todo = f"Look at it with `patron {self.kind} show`, then repeat."
+            raise self.problem(what, where=self.kind, todo=todo)
+        self.require(saved, step)
+        _append(connection, saved, step, who, at, details or {})
+        return self.saved(connection, name)
+
+    def require(self, saved: SavedVersion[Any], step: str) -> None:
+        """Raise the kind's problem where the state does not allow a step."""
+        rule = STEPS[step]
+        if saved.state not in rule.needs:
+            state = state_in_words(saved.state)
+            what = f"{saved.name!r} is {state} and cannot be {step}"
+            raise self.problem(what, where=self.kind, todo=rule.todo.format(kind=self.kind))
+
+    def _missing(self, connection: sa.Connection, name: str, other_kind: str) -> NotFound:
+        todo = f"See `patron {self.kind} list`."
+        if other_kind:
+            todo = f"It is {_with_article(other_kind)}: see `patron {other_kind} show`."
+        else:
+            names = connection.scalars(sa.select(CAMPAIGNS.c.name).where(CAMPAIGNS.c.kind == self.kind).distinct())
+            todo = " ".join(filter(None, [did_you_mean(name, tuple(names)), todo]))
+        return NotFound(f"no {self.kind} {name!r}", where=self.kind, todo=todo)
+
+    def _insert(
+        self, connection: sa.Connection, content: Content, name: str, version: int, by: str, at: datetime
+    ) -> Saved:
+        text = json.dumps(content.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+        row = {"name": name, "version": version, "content": text, "saved_at": at, "saved_by": by, "kind": self.kind}
+        connection.execute(sa.insert(CAMPAIGNS).values(row))
+        _append(connection, self._saved(connection, row), "saved", by, at, {})
+        return self.saved(connection, name)
+
+    def _saved(self, connection: sa.Connection, row: Mapping[Any, Any]) -> Saved:
+        name, steps = row["name"], _steps(connection, row["name"])
+        content = self.parse(json.loads(row["content"]), f"{self.kind} {name}")
+        return self.saved_type(
+            content, row["version"], utc(row["saved_at"]), row["saved_by"], state_after(steps), steps, name
+        )
+
+
+CAMPAIGN = SavedKind("campaign", SavedCampaign, lambda content, where: Campaign.of(content, where=where), BadCampaign)
+
+
+def campaign_of(store: Store, name: str) -> SavedCampaign:
+    """The newest version of a campaign. Raises NotFound."""
+    return CAMPAIGN.saved_in(store, name)
+
+
+def saved_campaign(connection: sa.Connection, name: str) -> SavedCampaign:
+    """The newest version of a campaign within a transaction. Raises NotFound."""
+    return CAMPAIGN.saved(connection, name)
+
+
+def campaigns(store: Store) -> tuple[SavedCampaign, ...]:
+    """The newest version of every campaign, by name."""
+    with store.begin() as connection:
+        return CAMPAIGN.everything(connection)
+
+
+def save_campaign(connection: sa.Connection, campaign: Campaign, saved_by: str, at: datetime) -> SavedCampaign:
+    """Save a campaign as a draft: a new version where anything of it changed, and nothing where nothing did.
+
+    Assignments that were drawn stay. Raises BadCampaign for one that is over, SettingsError without an author.
+    """
+    return CAMPAIGN.save(connection, campaign, campaign.name, saved_by, at)
+
+
+def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
+    connection: sa.Connection,
+    name: str,
+    step: str,
+    version: int,
+    by: str,
+    at: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> SavedCampaign:
+    """Take a step of a version of a campaign, and return the campaign after it. Raises as SavedKind.take_step does."""
+    return CAMPAIGN.take_step(connection, name, step, version, by, at, details)
+
+
+def require(saved: SavedCampaign, step: str) -> None:
+    """Raise BadCampaign where a campaign's state does not allow a step."""
+    CAMPAIGN.require(saved, step)
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind.startswith('a') else 'a'} {kind}"
+
+
+def state_in_words(state: str) -> str:
+    """A state as it stands after "is"."""
+    return "a draft" if state == DRAFT else state
+
+
+def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[str, bool]:
+    """Whether each customer of a campaign who was assigned is in its holdout."""
+    table = ASSIGNMENTS.c
+    chosen = sa.select(table.customer_id, table.is_holdout).where(table.campaign == campaign)
+    return {row.customer_id: bool(row.is_holdout) for row in connection.execute(chosen)}
+
+
+def holdouts_of(
+    connection: sa.Connection, names: Sequence[str], customer_ids: Iterable[str]
+) -> dict[tuple[str, str], bool]:
+    """Whether customers who were assigned to campaigns or journeys are in their holdouts, by name and customer."""
+    table, ids, known = ASSIGNMENTS.c, sorted(set(customer_ids)), dict[tuple[str, str], bool]()
+    for start in range(0, len(ids), IN_ONE_QUERY):
+        chosen = sa.select(table.campaign, table.customer_id, table.is_holdout).where(
+            table.customer_id.in_(ids[start : start + IN_ONE_QUERY]), table.campaign.in_(names)
+        )
+        known |= {(row[0], row[1]): bool(row[2]) for row in connection.execute(chosen)}
+    return known
+
+
+def lock_campaigns(connection: sa.Connection) -> None:
+    """Let no other process take a step until this transaction ends."""
+    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
+        connection.execute(sa.update(CAMPAIGN_STEPS).where(sa.false()).values(step=CAMPAIGN_STEPS.c.step))
+    else:
+        connection.execute(sa.text("lock table campaign_steps in share row exclusive mode"))
+
+
+def person(text: str) -> str:
+    """The name of a person as written. Raises SettingsError for an empty, too long or unprintable one."""
+    name = text.strip()
+    if not name or not name.isprintable() or len(name) > MOST_CHARACTERS:
+        what = f"needs 1 to {MOST_CHARACTERS} printable characters"
+        raise SettingsError(what, where="--as", todo='Name a person, such as --as "A. Lee".')
+    return name
+
+
+def state_after(steps: tuple[TakenStep, ...]) -> str:
+    """The state that these steps lead to."""
+    state, before = DRAFT, DRAFT
+    for one in steps:
+        after = STEPS[one.step].leads_to
+        if after == PAUSED:
+            before = state
+        state = before if after == BEFORE else after
+    return state
+
+
+def _newest(connection: sa.Connection, name: str) -> Mapping[Any, Any] | None:
+    chosen = sa.select(CAMPAIGNS).where(CAMPAIGNS.c.name == name).order_by(CAMPAIGNS.c.version.desc()).limit(1)
+    return connection.execute(chosen).mappings().first()
+
+
+def _append(
+    connection: sa.Connection, saved: SavedVersion[Any], step: str, by: str, at: datetime, details: Mapping[str, Any]
+) -> None:
+    entry = saved.steps[-1].entry + 1 if saved.steps else 1
+    text = json.dumps(details, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    values = {"campaign": saved.name, "entry": entry, "step": step, "version": saved.version}
+    values |= {"taken_at": at, "taken_by": by, "details": text}
+    connection.execute(sa.insert(CAMPAIGN_STEPS).values(values))
+
+
+def _steps(connection: sa.Connection, name: str) -> tuple[TakenStep, ...]:
+    chosen = sa.select(CAMPAIGN_STEPS).where(CAMPAIGN_STEPS.c.campaign == name).order_by(CAMPAIGN_STEPS.c.entry)
+    return tuple(
+        TakenStep(
+            one["entry"],
+            one["step"],
+            one["version"],
+            utc(one["taken_at"]),
+            one["taken_by"],
+            json.loads(one["details"]),
+        )
+        for one in connection.execute(chosen).mappings()
+    )

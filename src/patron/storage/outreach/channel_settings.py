@@ -1,0 +1,149 @@
+"""Settings of the ways to customers: [channels.email] of patron.toml."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from patron.storage.outreach.http_channel_settings import ReceiptsSettings, WebhookSettings, WebPushSettings
+from patron.storage.outreach.provider_settings import SmsSettings, WechatSettings
+
+DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
+SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
+
+
+class EmailSettings(BaseModel):
+    """E-mail by SMTP; it is configured once it has a host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = ""
+    """SMTP server that takes the messages; empty: nothing is sent by e-mail."""
+    port: int = Field(default=587, ge=1, le=65_535)
+    """Its port."""
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    """How the connection is encrypted: not at all (only on this machine), after STARTTLS, or from the start."""
+    user: str = ""
+    """User name at the server; empty: no log-in."""
+    password_file: str = ""
+    """File with its password, within the workspace or absolute; else the variable PATRON_EMAIL_PASSWORD has it."""
+    from_address: str = ""
+    """Address of the sender, whose domain signs the messages."""
+    from_name: str = ""
+    """Name of the sender; empty: the shop's."""
+    reply_to: str = ""
+    """Address that answers go to; empty: the sender's."""
+    public_url: str = ""
+    """This server's address for customers, to which links to unsubscribe lead: https, or http on this machine."""
+    dkim_selector: str = ""
+    """Selector of the DKIM key: its public part is the TXT record SELECTOR._domainkey.DOMAIN."""
+    dkim_key_file: str = ""
+    """Private key, RSA in PEM, within the workspace or absolute; `patron channels key` makes one."""
+    bounce_domain: str = ""
+    """Domain of return paths of their own for each message (VERP); empty: bounces go to the sender."""
+    messages_per_second: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """Most messages handed over in a second; 0 is no limit."""
+    connections: int = Field(default=4, ge=1, le=50)
+    """Connections to the server at once."""
+    timeout_seconds: float = Field(default=60, gt=0, le=600)
+    """How long an answer of the server may take."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether messages can be sent by e-mail."""
+        return bool(self.host)
+
+    @property
+    def domain(self) -> str:
+        """Domain of the sender, in ASCII."""
+        return self.from_address.rpartition("@")[2]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_from(cls, content: Any) -> Any:
+        """Take `from`, which cannot be the name of a field in Python, as from_address."""
+        if not isinstance(content, dict) or "from" not in content:
+            return content
+        return {key: one for key, one in content.items() if key != "from"} | {"from_address": content["from"]}
+
+    @field_validator("host", "user", "from_name")
+    @classmethod
+    def _is_one_line(cls, value: str) -> str:
+        if not value.isprintable() or value != value.strip():
+            raise ValueError("needs one line of printable characters")
+        return value
+
+    @field_validator("from_address", "reply_to")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            return _ascii_address(value) if value else ""
+        except EmailNotValidError as error:
+            raise ValueError(f"is not an e-mail address ({str(error).rstrip('.')})") from error
+
+    @field_validator("bounce_domain")
+    @classmethod
+    def _is_a_domain(cls, value: str) -> str:
+        if value and not DOMAIN.fullmatch(value.lower()):
+            raise ValueError("is not a domain, such as bounces.shop.example")
+        return value.lower()
+
+    @field_validator("dkim_selector")
+    @classmethod
+    def _is_a_selector(cls, value: str) -> str:
+        if value and not SELECTOR.fullmatch(value):
+            raise ValueError("needs small letters, digits and hyphens, such as patron")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
+        if value and (not (parts.scheme == "https" or is_local) or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("needs to be an https address such as https://shop.example, or http://127.0.0.1:8321")
+        if not value.isascii() or re.search(r"[\s<>,\"]", value):
+            raise ValueError("needs to be written in letters of ASCII without spaces")
+        return value.rstrip("/")
+
+    @field_validator("dkim_key_file", "password_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if ".." in PurePosixPath(value).parts:
+            raise ValueError("leads out of the workspace; write the whole path instead")
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not self.host:
+            return self
+        missing = [name for name, value in (("from", self.from_address), ("public_url", self.public_url)) if not value]
+        if missing:
+            raise ValueError(f"needs {' and '.join(missing)} next to host")
+        if bool(self.dkim_selector) != bool(self.dkim_key_file):
+            raise ValueError("needs dkim_selector and dkim_key_file, both or neither")
+        if self.user and self.security == "none" and self.host not in LOCAL_HOSTS:
+            raise ValueError('needs security = "starttls" or "tls" next to user: the password would go in clear')
+        return self
+
+
+class ChannelsSettings(BaseModel):
+    """Ways to customers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    email: EmailSettings = EmailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    web_push: WebPushSettings = WebPushSettings()
+    sms: SmsSettings = SmsSettings()
+    wechat: WechatSettings = WechatSettings()
+    receipts: ReceiptsSettings = ReceiptsSettings()
+
+
+def _ascii_address(address: str) -> str:
+    checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    return checked.ascii_email or checked.normalized

@@ -1,0 +1,61 @@
+"""How many customers are where in a journey."""
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
+from patron.storage.store.store import Store
+
+
+@dataclass(frozen=True)
+class EntryCounts:
+    """Entries of a journey, counted."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    """By state: active, finished, left."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Those that left, by reason."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Those on their way, by version and place of the step that is next, from 1."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True)
+class WaitingCount:
+    """Entries on their way at one step of a version."""
+
+    version: int
+    place: int
+    """Of the step that is next, from 0."""
+    count: int
+
+
+def waiting_counts(store: Store, journey: str) -> tuple[WaitingCount, ...]:
+    """Entries of a journey that are on their way, by version and step."""
+    table = JOURNEY_ENTRIES.c
+    columns = (table.version, table.step)
+    chosen = sa.select(*columns, sa.func.count()).where(table.journey == journey, table.state == "active")
+    with store.begin() as connection:
+        rows = connection.execute(chosen.group_by(*columns).order_by(*columns)).all()
+    return tuple(WaitingCount(*row) for row in rows)
+
+
+def entry_counts(store: Store, journey: str) -> EntryCounts:
+    """Entries of a journey by state, reason and step."""
+    table, counts = JOURNEY_ENTRIES.c, EntryCounts()
+    columns = (table.state, table.reason, table.version, table.step)
+    chosen = sa.select(*columns, sa.func.count()).where(table.journey == journey).group_by(*columns)
+    with store.begin() as connection:
+        rows = connection.execute(chosen.order_by(*columns)).all()
+    for state, reason, version, step, count in rows:
+        counts.states[state] = counts.states.get(state, 0) + count
+        if reason:
+            counts.reasons[reason] = counts.reasons.get(reason, 0) + count
+        if state == "active":
+            counts.steps[f"version {version}, step {step + 1}"] = count
+    return counts

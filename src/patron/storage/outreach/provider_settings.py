@@ -1,0 +1,43 @@
+"""Settings of channels whose provider is described in a file: [channels.sms] and [channels.wechat]."""
+
+import re
+
+from pydantic import field_validator
+
+from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
+
+SECRET_NAME = re.compile("[A-Z][A-Z0-9_]{0,63}")
+
+
+class ProviderSettings(HttpChannelSettings):
+    """A provider that a file describes; configured once it has the file."""
+
+    provider_file: str = ""
+    """Description of the provider, within the workspace or absolute; empty: nothing is sent by this channel."""
+    secret_files: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it for each
+    """Files of the secrets that the description names; else variables such as PATRON_SMS_API_KEY have them."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether messages can be sent by this channel."""
+        return bool(self.provider_file)
+
+    @field_validator("provider_file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return require_path(value)
+
+    @field_validator("secret_files")
+    @classmethod
+    def _are_paths(cls, value: dict[str, str]) -> dict[str, str]:
+        if wrong := next((one for one in value if not SECRET_NAME.fullmatch(one)), None):
+            raise ValueError(f"needs names such as API_KEY, not {wrong!r}")
+        return {name: require_path(path) for name, path in value.items()}
+
+
+class SmsSettings(ProviderSettings):
+    """Text messages to telephones by a provider that a file describes."""
+
+
+class WechatSettings(ProviderSettings):
+    """Template messages to followers of a WeChat account by a provider that a file describes."""

@@ -1,0 +1,49 @@
+"""The last completed run, which everybody reads, and earlier ones for those who name them."""
+
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.schema.errors import NoRunYet, NotFound
+from patron.storage.runs.snapshot_cache import CachedSnapshot
+from patron.storage.shop import Shop, Snapshot
+from patron.storage.store.store import RUNS
+
+RUNS_LISTED = 5
+
+
+def last_run(shop: Shop) -> Snapshot:
+    """The shop as its last completed run left it. Raises NoRunYet before any run has completed."""
+    snapshot = shop.snapshot()
+    if snapshot is None:
+        raise NoRunYet(
+            "no run of the loop has completed yet",
+            where=str(shop.folder),
+            todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
+        )
+    return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned, snapshot.withdrawn, snapshot.past)
+
+
+def run_as_of(shop: Shop, as_of: datetime | None) -> Snapshot:
+    """The last completed run, or that of a cutoff. Raises NoRunYet, NotFound naming the newest runs."""
+    last = last_run(shop)
+    if as_of is None or as_of == last.run.as_of:
+        return last
+    view = shop.snapshot_of(as_of)
+    if view is None:
+        with shop.store.begin() as connection:
+            chosen = sa.select(RUNS.c.run_id).order_by(RUNS.c.as_of.desc()).limit(RUNS_LISTED)
+            runs = list(connection.scalars(chosen))
+        raise NotFound(
+            f"no run as of {as_of:%Y-%m-%d %H:%M} has completed",
+            where="--as-of",
+            todo=f"Run it with `patron run`, or name one of the newest: {', '.join(runs)}.",
+        )
+    return view
+
+
+def records(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dictionaries, ready for a dataclass."""
+    return rows.to_pylist()

@@ -1,0 +1,142 @@
+"""Lake tables at pinned versions, read by SQL: what a stage and a reader of the last run have in common."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import pyarrow as pa
+from sqlglot import exp, parse_one
+
+from patron.schema.errors import WorkspaceError
+from patron.schema.table_definition import Table
+from patron.schema.tables import BY_NAME
+from patron.storage.engine import DuckEngine, Parameters, sql_list
+from patron.storage.lake.lake import Lake
+from patron.storage.lake.parquet_rows import have_columns
+
+LAST = "last_"
+FEW_FILES = 8
+"""Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
+BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
+WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
+"""How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
+QUOTED = re.compile(r"(\"[^\"]*\")|'[^']*'")
+"""A name in quotes, or a text."""
+OTHER_QUOTING = ("--", "/*", "$", "\\")
+"""Marks of comments and of other ways to write texts, in which a quote may mean something else."""
+
+
+@dataclass(frozen=True)
+class PinnedTables:
+    """Some tables of the lake, each at a pinned version or, where none is pinned, at its newest."""
+
+    lake: Lake
+    engine: DuckEngine
+    names: frozenset[str]
+    versions: Mapping[str, int | None]
+    last_versions: Mapping[str, int | None] = field(default_factory=dict)
+    """Versions that the last completed run left; queries read them by the table's name after `last_`."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """What the rows that are read meet, as SQL, by table."""
+    rebuilt: Mapping[str, Callable[[Callable[[str], str]], str]] = field(default_factory=dict)
+    """SQL of tables whose rows are made from those of others, given the SQL of each, by table."""
+
+    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
+        """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
+        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables, parameters)
+
+    def version(self, name: str) -> int | None:
+        """Version of a table that queries read; None before its first write. Raises WorkspaceError if undeclared."""
+        table = self._declared(name)
+        return self.versions[name] if name in self.versions else self.lake.version(table)
+
+    def relation(self, name: str) -> str:
+        """SQL of the rows of a table that queries read. Raises WorkspaceError if undeclared."""
+        make = self.rebuilt.get(name)
+        return (
+            make(lambda part: self._rows(part) if part == name else self.relation(part)) if make else self._rows(name)
+        )
+
+    def relation_of_files(self, name: str, files: Sequence[str]) -> str:
+        """SQL of the rows of a table, not a rebuilt one, that are in some of its files; fast to plan for a few."""
+        table = self._declared(name)
+        columns = {one.name for one in self.lake.fields(table, self.versions.get(name))} - {table.partition_by}
+        is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
+        rows = self.lake.relation(table, self.versions.get(name), only=files, is_complete=is_complete)
+        return rows_where(rows, self.conditions.get(name))
+
+    def _rows(self, name: str) -> str:
+        return self.relation_of_files(name, self.files(name))
+
+    def files(self, name: str) -> Sequence[str]:
+        """Files of a table that queries read, verified. Raises LakeDamaged, WorkspaceError."""
+        return pinned_files(self.lake, self._declared(name), self.versions)
+
+    def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
+        """Put the snapshots that the query names in front of it, as one CTE each."""
+        names = table_names(sql) - set(arrow_tables)
+        relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
+        for name in sorted(self.last_versions):
+            if LAST + name in names:
+                earlier = pinned_relation(self.lake, self._declared(name), self.last_versions)
+                relations.append((LAST + name, earlier))
+        return with_ctes(sql, relations)
+
+    def _declared(self, name: str) -> Table:
+        if name not in self.names:
+            raise WorkspaceError(
+                f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
+            )
+        return BY_NAME[name]
+
+
+def table_names(sql: str) -> frozenset[str]:
+    """Names of the tables that a query reads, its own CTEs among them. Raises SqlglotError."""
+    # why: to parse a long query takes longer than to run it, and runs differ in texts only, which name no table
+    return _parsed_names(
+        sql if any(mark in sql for mark in OTHER_QUOTING) else QUOTED.sub(lambda quoted: quoted[1] or "''", sql)
+    )
+
+
+@lru_cache(maxsize=512)
+def _parsed_names(sql: str) -> frozenset[str]:
+    return frozenset(table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table))
+
+
+def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:
+    """SQL of a table at its pinned version, or at its newest where none is pinned; None pins it to no rows at all."""
+    return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
+
+
+def rows_where(relation: str, condition: str | None) -> str:
+    """SQL of the rows of a table that meet a condition; None is all of them."""
+    return f"select * from ({relation}) where {condition}" if condition else relation
+
+
+def without_runs(run_ids: Sequence[str], tables: Iterable[str]) -> dict[str, str]:
+    """Conditions that leave the rows of some runs out of tables; none where there is no such run."""
+    return dict.fromkeys(tables, f"run_id not in {sql_list(run_ids)}") if run_ids else {}
+
+
+def pinned_files(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:
+    """Files of a table at its pinned version, verified."""
+    is_unwritten = table.name in versions and versions[table.name] is None
+    return () if is_unwritten else lake.files(table, versions.get(table.name))
+
+
+def select_sql(name: str, columns: Iterable[str] | None = None) -> str:
+    """SELECT of a whole table, or of some columns."""
+    selected = ", ".join(f'"{column}"' for column in columns) if columns is not None else "*"
+    return f"select {selected} from {name}"
+
+
+def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
+    """Give a query named relations in front, before any of its own; each use reads only what it needs of them."""
+    ctes = ", ".join(f"{name} as not materialized ({relation})" for name, relation in relations)
+    if not ctes:
+        return sql
+    clause = WITH_CLAUSE.match(sql)
+    if clause is None:
+        return f"with {ctes} {sql}"
+    return f"with {'recursive ' if clause[1] else ''}{ctes}, {sql[clause.end() :]}"

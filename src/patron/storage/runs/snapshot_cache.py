@@ -1,0 +1,197 @@
+"""One open database over the snapshot of the last run, shared by all who read it."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import duckdb
+import pyarrow as pa
+
+from patron.schema.table_definition import Table
+from patron.schema.tables import BY_NAME
+from patron.storage.engine import Parameters, literal
+from patron.storage.lake.parquet_rows import files_with
+from patron.storage.runs.pinned_tables import table_names, with_ctes
+from patron.storage.runs.snapshot import Fact, customer_row
+from patron.storage.shop import Shop, Snapshot
+
+NEWEST = frozenset({"events"})
+"""Tables that are read at their newest version, not as the run left them."""
+CUSTOMER_ID = "customer_id"
+RUN_ID = "run_id"
+AGGREGATED = frozenset({"customers"})
+"""Tables that take a while to rebuild as of a past run."""
+CUSTOMER_ROWS = "customer_rows_"
+"""Before the name of a table: the rows that it has of one customer."""
+MOST_CUSTOMER_BYTES = 64_000_000
+"""Of rows of customers that are kept, a few hundred customers'."""
+COLUMN_BYTES = 600
+"""Memory that a column of a kept table takes next to its values; measured: 507 to 566."""
+LARGEST_CUSTOMER_BYTES = 1_000_000
+"""Of a table's rows of one customer that are kept: those of a till or a test user are read again."""
+
+
+class SnapshotReader:
+    """An engine's connection that knows the run's tables as views; each query gets a cursor of its own."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        # why: not the snapshot, which holds the shop: a shop that is let go takes its reader with it
+        self._lake, self._tables = snapshot.shop.lake, snapshot.tables
+        self._resources = ExitStack()
+        self._con = self._resources.enter_context(snapshot.shop.engine.connect())
+        # why: the files of a version never change, so what is known about them need not be read again
+        self._con.execute("set parquet_metadata_cache = true")
+        self._lock = threading.Lock()
+        self._files: dict[str, Sequence[str]] = {}
+        """Files of each table that was asked for."""
+        self._views: set[str] = set()
+        """Tables that are known as views."""
+        self._facts: dict[object, Any] = {}
+        self._customer_rows: dict[tuple[str, str, str | None], pa.Table] = {}
+        self._customer_bytes = 0
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
+        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
+        with self._cursor(re.findall(r"\w+", sql)) as cursor:
+            for name, rows in tables.items():
+                cursor.register(name, rows)
+            return cursor.sql(sql, params=parameters or None).to_arrow_table()
+
+    def query_customer(self, customer_id: str, sql: str) -> pa.Table:
+        """Run one SELECT over the run's tables as if they had rows of one customer only, who is the table `customer`.
+
+        Raises duckdb.Error, LakeDamaged.
+        """
+        names = table_names(sql) & BY_NAME.keys() - NEWEST
+        about = {name for name in names - self._tables.rebuilt.keys() if CUSTOMER_ID in BY_NAME[name].names}
+        rows = {name: self.customer_rows(name, customer_id) for name in sorted(about)}
+        with self._cursor(names - about) as cursor:
+            cursor.register("customer", customer_row(customer_id))
+            for name, of_customer in rows.items():
+                cursor.register(CUSTOMER_ROWS + name, of_customer)
+            relations = ((name, f"select * from {CUSTOMER_ROWS}{name}") for name in rows)
+            return cursor.sql(with_ctes(sql, relations)).to_arrow_table()
+
+    def customer_rows(self, name: str, customer_id: str, run_id: str | None = None) -> pa.Table:
+        """Rows that a table has of one customer, perhaps only those of a run; read once.
+
+        Raises duckdb.Error, LakeDamaged.
+        """
+        key = (name, customer_id, run_id)
+        rows = self._customer_rows.get(key)
+        if rows is None:
+            rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
+            if size_of(rows) <= LARGEST_CUSTOMER_BYTES:
+                self._keep(key, rows)
+        return rows
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:
+        """What `make` returned when it was first asked for; two who ask at once may both compute it."""
+        if name not in self._facts:
+            self._facts[name] = make()
+        return self._facts[name]
+
+    def _keep(self, key: tuple[str, str, str | None], rows: pa.Table) -> None:
+        """Keep rows of a customer for the next question, in place of those that were read first."""
+        with self._lock:
+            before = self._customer_rows.pop(key, None)
+            self._customer_rows[key] = rows
+            self._customer_bytes += size_of(rows) - (size_of(before) if before is not None else 0)
+            while self._customer_bytes > MOST_CUSTOMER_BYTES:
+                self._customer_bytes -= size_of(self._customer_rows.pop(next(iter(self._customer_rows))))
+
+    def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
+        """A connection of one query, which knows the tables that it may name as views."""
+        with self._lock:
+            for name in sorted(set(names) & BY_NAME.keys() - NEWEST):
+                self._open_table(BY_NAME[name])
+            return self._con.cursor()
+
+    def _open_table(self, table: Table) -> None:
+        """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
+        if table.name in self._views:
+            self._lake.verifier.verify_files(table, self._files_of(table))
+            return
+        kind = "table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
+        self._con.execute(f"create {kind} {table.name} as {self._tables.relation(table.name)}")
+        self._views.add(table.name)
+
+    def _files_of(self, table: Table) -> Sequence[str]:
+        if table.name not in self._files:
+            self._files[table.name] = self._tables.files(table.name)
+        return self._files[table.name]
+
+    def _read_customer_rows(self, table: Table, customer_id: str, run_id: str | None) -> pa.Table:
+        """Read a customer's rows from the files that may hold some by their order."""
+        where = f"where {CUSTOMER_ID} = {literal(customer_id)}"
+        files = self._files_of(table)
+        if run_id is not None:
+            where += f" and {RUN_ID} = {literal(run_id)}"
+            if table.partition_by == RUN_ID:
+                files = [path for path in files if Path(path).parent.name == f"{RUN_ID}={run_id}"]
+        # why: before any is left out, as a damaged footer might hide rows
+        self._lake.verifier.verify_files(table, files)
+        files = files_with(CUSTOMER_ID, customer_id, files)
+        relation = self._tables.relation_of_files(table.name, files)
+        with self._con.cursor() as cursor:
+            rows = cursor.sql(f"select * from ({relation}) {where}").to_arrow_table()
+        # why: a copy, as the columns that DuckDB makes have room for more rows, which would be kept as well
+        return rows.take(pa.array(range(rows.num_rows), pa.int64()))
+
+
+def size_of(rows: pa.Table) -> int:
+    """Memory that a table takes, bytes: a row of one customer is mostly columns."""
+    return rows.nbytes + COLUMN_BYTES * rows.num_columns
+
+
+@dataclass(frozen=True)
+class CachedSnapshot(Snapshot):
+    """The last run, read through a shared connection; only the engine's own way is slower."""
+
+    def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
+        """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
+        try:
+            return reader_of(self).query(sql, tables, parameters)
+        except duckdb.Error:
+            # why: the slow way reads what is newest too, and reports what is wrong in the project's own errors
+            return super().query(sql, parameters, **tables)
+
+    def query_customer(self, customer_id: str, sql: str) -> pa.Table:
+        """Run a portable SELECT about one customer, who is the only row of the table `customer`."""
+        try:
+            return reader_of(self).query_customer(customer_id, sql)
+        except duckdb.Error:
+            return super().query_customer(customer_id, sql)
+
+    def customer_rows(self, name: str, customer_id: str, *, is_of_run: bool = False) -> pa.Table:
+        """Rows that a table has of one customer, with every column; perhaps only those of this run."""
+        if name in self.tables.rebuilt:
+            return super().customer_rows(name, customer_id, is_of_run=is_of_run)
+        try:
+            return reader_of(self).customer_rows(name, customer_id, self.run.run_id if is_of_run else None)
+        except duckdb.Error:
+            return super().customer_rows(name, customer_id, is_of_run=is_of_run)
+
+    def once(self, name: object, make: Callable[[], Fact]) -> Fact:
+        """What `make` returns about the run as a whole: computed once until another run is read."""
+        return reader_of(self).once(name, make)
+
+
+_READERS: WeakKeyDictionary[Shop, tuple[object, SnapshotReader]] = WeakKeyDictionary()
+_READERS_LOCK = threading.Lock()
+
+
+def reader_of(snapshot: Snapshot) -> SnapshotReader:
+    """Reader of a run: opened once a shop, until another run is read."""
+    version = snapshot.version
+    with _READERS_LOCK:
+        cached, reader = _READERS.get(snapshot.shop, (None, None))
+        if reader is None or cached != version:
+            reader = SnapshotReader(snapshot)
+            _READERS[snapshot.shop] = (version, reader)
+        return reader

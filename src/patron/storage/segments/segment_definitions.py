@@ -1,0 +1,225 @@
+"""Segments as people saved them: each version a row of the store, the newest one counts."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from patron.schema.errors import BadSegment, NotFound
+from patron.schema.spelling import did_you_mean
+from patron.segments.segment_parser import parse_rule
+from patron.segments.segment_rules import Rule, rule_content, segments_of, tags_of
+from patron.storage.access.access_tables import TEAMS
+from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
+from patron.storage.store.store import Store
+
+LONGEST_NAME, LONGEST_NOTE = 100, 300
+
+
+@dataclass(frozen=True)
+class SegmentDefinition:
+    """One version of a segment: its rule, and who saved it when."""
+
+    name: str
+    version: int
+    rule: Rule
+    folder: str
+    saved_at: datetime
+    saved_by: str
+    note: str
+
+
+def definitions(store: Store) -> dict[str, SegmentDefinition]:
+    """The newest version of every segment, by name, in order of the names."""
+    chosen = sa.select(SEGMENT_DEFINITIONS).order_by(SEGMENT_DEFINITIONS.c.name, SEGMENT_DEFINITIONS.c.version)
+    with store.begin() as connection:
+        rows = connection.execute(chosen).mappings().all()
+    return {row["name"]: _definition(row) for row in rows}
+
+
+def definition(store: Store, name: str) -> SegmentDefinition:
+    """The newest version of a segment. Raises NotFound."""
+    return history(store, name)[-1]
+
+
+def history(store: Store, name: str) -> tuple[SegmentDefinition, ...]:
+    """Every version of a segment, the oldest first. Raises NotFound."""
+    chosen = sa.select(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name)
+    with store.begin() as connection:
+        rows = connection.execute(chosen.order_by(SEGMENT_DEFINITIONS.c.version)).mappings().all()
+    if not rows:
+        raise no_segment(name, definitions(store))
+    return tuple(_definition(row) for row in rows)
+
+
+def segments_within(store: Store, name: str) -> frozenset[str]:
+    """A segment and those that it is made of, by their newest rules."""
+    with store.begin() as connection:
+        return _within(_rules(connection), name)
+
+
+def tags_within(store: Store, name: str) -> frozenset[str]:
+    """Tags that a segment, or one that it is made of, names by their newest rules."""
+    with store.begin() as connection:
+        rules = _rules(connection)
+    return frozenset[str]().union(*(tags_of(rules[one]) for one in _within(rules, name) & rules.keys()))
+
+
+def _within(rules: Mapping[str, Rule], name: str) -> frozenset[str]:
+    within, waiting = {name}, [name]
+    while waiting:
+        rule = rules.get(waiting.pop())
+        more = segments_of(rule) - within if rule else frozenset()
+        within |= more
+        waiting += more
+    return frozenset(within)
+
+
+def no_segment(name: str, known: Iterable[str]) -> NotFound:
+    """Refusal of a name that no segment has."""
+    meant = did_you_mean(name, known)
+    todo = " ".join(filter(None, [meant, "`patron segment list` lists all segments."]))
+    return NotFound(f"there is no segment {name!r}", where="segment", todo=todo)
+
+
+def _definition(row: sa.RowMapping) -> SegmentDefinition:
+    rule = parse_rule(json.loads(row["rule"]), where=f"segment {row['name']}")
+    return SegmentDefinition(**{**row, "rule": rule, "saved_at": utc(row["saved_at"])})
+
+
+def save_definition(  # noqa: PLR0913 - the columns of a row
+    connection: sa.Connection,
+    name: str,
+    rule: Rule,
+    *,
+    saved_by: str,
+    at: datetime,
+    folder: str = "",
+    note: str = "",
+) -> int:
+    """Add a version of a segment, or leave it as it is where nothing changes; return the newest version's number.
+
+    Raises BadSegment for a name, folder, author or note that is no line, and for segments that contain each other.
+    """
+    for where, text, longest in (("name", name, LONGEST_NAME), ("author", saved_by, LONGEST_NAME)):
+        _require_line(where, text, longest)
+    for where, text in (("folder", folder), ("note", note)):
+        if text:
+            _require_line(where, text, LONGEST_NOTE)
+    if "/" in name:
+        raise BadSegment("a name has no slash", where=name, todo="Put the segment into a folder: folder = ...")
+    rules = _rules(connection)
+    require_no_cycle(rules | {name: rule}, name)
+    chosen = sa.select(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name)
+    newest = connection.execute(chosen.order_by(SEGMENT_DEFINITIONS.c.version.desc()).limit(1)).mappings().first()
+    content = json.dumps(rule_content(rule), ensure_ascii=False, sort_keys=True)
+    if newest and (newest["rule"], newest["folder"]) == (content, folder):
+        return newest["version"]
+    saved = SegmentDefinition(name, newest["version"] + 1 if newest else 1, rule, folder, at, saved_by, note)
+    try:
+        connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
+    except IntegrityError as error:
+        raise BadSegment("somebody else saved it at the same moment", where=name, todo="Save it again.") from error
+    return saved.version
+
+
+def restore_definition(connection: sa.Connection, name: str, version: int, *, saved_by: str, at: datetime) -> int:
+    """Add a version with the rule and folder of an earlier one; return its number. Raises NotFound, BadSegment."""
+    chosen = sa.select(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name)
+    rows = {row["version"]: row for row in connection.execute(chosen).mappings()}
+    if not rows:
+        raise no_segment(name, _rules(connection))
+    if version not in rows:
+        todo = f"`patron segment history` lists versions 1 to {max(rows)}."
+        raise NotFound(f"there is no version {version} of the segment {name!r}", where="version", todo=todo)
+    earlier = _definition(rows[version])
+    note = f"restored version {version}"
+    return save_definition(connection, name, earlier.rule, saved_by=saved_by, at=at, folder=earlier.folder, note=note)
+
+
+@dataclass(frozen=True)
+class SegmentUse:
+    """What needs a segment: another segment, a campaign, a journey or a team."""
+
+    kind: str
+    name: str
+
+
+def uses_of_segment(connection: sa.Connection, name: str) -> tuple[SegmentUse, ...]:
+    """What would break without a segment."""
+    rules = _rules(connection)
+    uses = [
+        SegmentUse("segment", other) for other, rule in rules.items() if other != name and name in segments_of(rule)
+    ]
+    teams = sa.select(TEAMS.c.team).where(TEAMS.c.segment == name).order_by(TEAMS.c.team)
+    return (
+        *uses,
+        *_campaigns_with(connection, name),
+        *(SegmentUse("team", team) for team in connection.scalars(teams)),
+    )
+
+
+def delete_definition(connection: sa.Connection, name: str) -> None:
+    """Delete every version of a segment. Raises NotFound, BadSegment while something else uses it."""
+    rules = _rules(connection)
+    if name not in rules:
+        raise no_segment(name, rules)
+    if uses := uses_of_segment(connection, name):
+        what = f"is used by {', '.join(f'{use.kind} {use.name!r}' for use in uses)}"
+        raise BadSegment(what, where=name, todo="Change or delete what uses it first, or keep it.")
+    connection.execute(sa.delete(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name))
+
+
+def _campaigns_with(connection: sa.Connection, name: str) -> list[SegmentUse]:
+    """Campaigns and journeys that use a segment: in their newest version, or one that customers are on their way in."""
+    entry, table = JOURNEY_ENTRIES.c, CAMPAIGNS.c
+    taken = sa.select(entry.journey, entry.version).where(entry.state == "active").distinct()
+    newest = sa.select(table.name, sa.func.max(table.version)).group_by(table.name)
+    version = sa.tuple_(table.name, table.version)
+    chosen = sa.select(table.kind, table.name, table.content).where(sa.or_(version.in_(newest), version.in_(taken)))
+    users = [
+        SegmentUse(row.kind, row.name)
+        for row in connection.execute(chosen.order_by(table.kind, table.name))
+        if name in _named_in(json.loads(row.content))
+    ]
+    return list(dict.fromkeys(users))
+
+
+def _named_in(content: Mapping[str, Any]) -> set[str]:
+    """Segments that a campaign or a journey names: its audience, whom it excludes, its trigger, its branches."""
+    trigger = content.get("trigger", {})
+    names = {content.get("segment"), *content.get("exclude", ()), trigger.get("segment"), trigger.get("enters")}
+    rules = [parse_rule(step["rule"]) for step in content.get("steps", ()) if "rule" in step]
+    return names.union(*map(segments_of, rules))
+
+
+def _rules(connection: sa.Connection) -> dict[str, Rule]:
+    chosen = sa.select(SEGMENT_DEFINITIONS.c.name, SEGMENT_DEFINITIONS.c.rule)
+    rows = connection.execute(chosen.order_by(SEGMENT_DEFINITIONS.c.name, SEGMENT_DEFINITIONS.c.version))
+    return {row.name: parse_rule(json.loads(row.rule), where=f"segment {row.name}") for row in rows}
+
+
+def require_no_cycle(rules: Mapping[str, Rule], name: str) -> None:
+    """Raise BadSegment, with the path, where a segment contains itself through others."""
+    paths: list[tuple[str, tuple[str, ...]]] = [(name, (name,))]
+    checked: set[str] = set()
+    while paths:
+        current, path = paths.pop()
+        for other in sorted(segments_of(rules[current])) if current in rules else ():
+            if other in path:
+                cycle = " -> ".join((*path[path.index(other) :], other))
+                raise BadSegment(f"segments contain each other: {cycle}", where=name, todo="Take one of them out.")
+            if other not in checked:
+                paths.append((other, (*path, other)))
+        checked.add(current)
+
+
+def _require_line(where: str, text: str, longest: int) -> None:
+    if not text or text != text.strip() or not text.isprintable() or len(text) > longest:
+        what = f"{where} needs one line of 1 to {longest} printable characters (got {text[:60]!r})"
+        raise BadSegment(what, where="segment", todo="Write it as one line, without spaces around it.")

@@ -1,0 +1,161 @@
+"""Daily work with customers: what staff do is kept, encrypted where it is text, in the audit log, and undone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from patron.answers.customers.customer_list import NOBODY, CustomerQuery, match_customers
+from patron.answers.customers.customer_marks import Reader, customer_work, find_task, list_staff, list_tags, marks_of
+from patron.answers.customers.task_list import list_tasks
+from patron.answers.customers.watch_list import snoozed_customers, watch_list, watch_list_history
+from patron.commands.customers.customer_work import (
+    TaskDraft,
+    add_tag,
+    assign_owner,
+    assign_tasks,
+    close_task,
+    create_tasks,
+    delete_note,
+    end_snooze,
+    remove_tag,
+    snooze,
+    write_note,
+)
+from patron.govern.access import audit_log
+from patron.schema.errors import BadRequest, NotFound
+from patron.storage.access.access_tables import USERS
+from patron.storage.customers.console_tables import CUSTOMER_NOTES, TASKS
+from patron.storage.runs.last_run import last_run
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+BY = {"by": "Ada (user 0a1b)", "now": NOW}
+ADA = Reader("Ada (user 0a1b)", "0a1b")
+OTHER = Reader("Ben (user 0c2d)", "0c2d")
+
+
+@pytest.fixture(scope="module")
+def ids(made_shop):
+    """Some customers, of whom no other test speaks."""
+    user = {"name": "Ada", "roles": [], "grants": [], "team": "", "password_hash": "", "state": "active"}
+    user |= {"locale": "", "created_at": NOW, "created_by": "test"}
+    with made_shop.store.begin() as connection:
+        connection.execute(sa.insert(USERS).values(user_id="0a1b", email="work-ada@example.org", **user))
+    yield match_customers(made_shop, CustomerQuery(is_at_risk=True)).customer_ids(6)
+    with made_shop.store.begin() as connection:
+        connection.execute(sa.delete(USERS).where(USERS.c.user_id == "0a1b"))
+
+
+def actions(shop):
+    return [entry.action for entry in audit_log.entries(shop.store)]
+
+
+def test_a_tag_is_added_once_finds_its_customers_and_goes(made_shop, ids):
+    assert add_tag(made_shop, ids[:3], "  work   gold ", **BY) == 3
+    assert add_tag(made_shop, ids[:4], "work gold", **BY) == 1
+    assert ("work gold", 4) in [(one.tag, one.customer_count) for one in list_tags(made_shop)]
+    tagged = match_customers(made_shop, CustomerQuery(tag="work gold")).customer_ids(10)
+    assert sorted(tagged) == sorted(ids[:4])
+    assert remove_tag(made_shop, ids, "work gold", **BY) == 4
+    assert marks_of(made_shop, ids) == {}
+    assert actions(made_shop)[-3:] == ["customers tagged", "customers tagged", "tag removed"]
+
+
+@pytest.mark.parametrize("tag", ["", "x" * 41, "ann@example.org", "0171 2345678", "a\x07"])
+def test_a_tag_that_is_empty_long_or_names_a_person_is_refused(made_shop, ids, tag):
+    with pytest.raises(BadRequest, match="tag"):
+        add_tag(made_shop, ids[:1], tag, **BY)
+
+
+def test_nobody_unknown_is_worked_on(made_shop, ids):
+    for order in (
+        lambda who: add_tag(made_shop, who, "x", **BY),
+        lambda who: assign_owner(made_shop, who, "", **BY),
+        lambda who: create_tasks(made_shop, who, TaskDraft("call"), **BY),
+        lambda who: snooze(made_shop, who, until=NOW + timedelta(days=1), reason="known", **BY),
+    ):
+        with pytest.raises(NotFound):
+            order([ids[0], "nobody"])
+        with pytest.raises(BadRequest):
+            order([])
+    assert marks_of(made_shop, ids) == {}
+
+
+def test_a_note_is_encrypted_and_read_by_its_author_and_whom_it_is_revealed_to(made_shop, ids):
+    note_id = write_note(made_shop, ids[0], "Wants\r\nvegan shoes", **BY)
+    with made_shop.store.begin() as connection:
+        content = connection.scalar(sa.select(CUSTOMER_NOTES.c.content).where(CUSTOMER_NOTES.c.note_id == note_id))
+    assert b"vegan" not in content
+    texts = {
+        reader: customer_work(made_shop, ids[0], reader=reader, now=NOW).notes[0].text
+        for reader in (ADA, OTHER, Reader("Ben (user 0c2d)", "0c2d", is_revealed=True))
+    }
+    assert list(texts.values()) == ["Wants\nvegan shoes", None, "Wants\nvegan shoes"]
+    with pytest.raises(BadRequest, match="author"):
+        delete_note(made_shop, ids[0], note_id, by=OTHER.name, now=NOW)
+    with pytest.raises(NotFound):
+        delete_note(made_shop, ids[1], note_id, **BY)
+    delete_note(made_shop, ids[0], note_id, **BY)
+    assert customer_work(made_shop, ids[0], reader=ADA, now=NOW).notes == ()
+    assert "vegan" not in str(audit_log.entries(made_shop.store))
+
+
+def test_an_owner_is_somebody_who_is_active(made_shop, ids):
+    assert "0a1b" in [one.user_id for one in list_staff(made_shop)]
+    assign_owner(made_shop, ids[:2], "0a1b", **BY)
+    assert sorted(match_customers(made_shop, CustomerQuery(owner="0a1b")).customer_ids(9)) == sorted(ids[:2])
+    assert not set(ids[:2]) & set(match_customers(made_shop, CustomerQuery(owner=NOBODY)).customer_ids(999))
+    with pytest.raises(BadRequest, match="active"):
+        assign_owner(made_shop, ids[:1], "ffff", **BY)
+    assign_owner(made_shop, ids[:2], "", **BY)
+    assert marks_of(made_shop, ids) == {}
+
+
+def test_a_task_is_assigned_done_once_and_counted(made_shop, ids):
+    draft = TaskDraft("call", "Ask about the late parcel", due_at=NOW - timedelta(days=1))
+    late, other = create_tasks(made_shop, ids[:2], draft, values_at_risk={ids[0]: 1234.4}, **BY)
+    before = list_tasks(made_shop, "overdue", reader=OTHER, now=NOW)
+    assert {one.task_id for one in before.tasks} == {late, other}
+    assert {one.due_at for one in before.tasks} == {NOW - timedelta(days=1)}
+    assert [one.text for one in before.tasks] == [None, None]
+    assert find_task(made_shop, late, reader=ADA).value_at_risk_cents == 1234
+    assert assign_tasks(made_shop, [late], "0a1b", **BY) == 1
+    mine = list_tasks(made_shop, "mine", reader=Reader("x", "0a1b"), now=NOW)
+    assert [(one.task_id, one.text) for one in mine.tasks] == [(late, "Ask about the late parcel")]
+    close_task(made_shop, late, "reached", "Sends it again", **BY)
+    for outcome in ("reached", ""):
+        with pytest.raises(BadRequest, match="closed already"):
+            close_task(made_shop, late, outcome, **BY)
+    close_task(made_shop, other, "", **BY)
+    closed = list_tasks(made_shop, "closed", reader=ADA, now=NOW)
+    assert {(one.task_id, one.state, one.outcome) for one in closed.tasks} == {
+        (late, "done", "reached"), (other, "dropped", "")
+    }  # fmt: skip
+    assert closed.outcomes == {"reached": 1}
+    assert find_task(made_shop, late, reader=ADA).text == "Ask about the late parcel\n\nSends it again"
+    assert list_tasks(made_shop, reader=ADA, now=NOW, among=frozenset()).total_count == 0
+    with made_shop.store.begin() as connection:
+        connection.execute(sa.delete(TASKS).where(TASKS.c.task_id.in_([late, other])))
+
+
+def test_a_snooze_lasts_until_its_end_or_until_it_is_ended(made_shop, ids):
+    snooze(made_shop, ids[:2], until=NOW + timedelta(days=7), reason="contacted", **BY)
+    assert set(snoozed_customers(made_shop, now=NOW)) == set(ids[:2])
+    assert snoozed_customers(made_shop, now=NOW + timedelta(days=8)) == {}
+    assert end_snooze(made_shop, ids, **BY) == 2
+    with pytest.raises(BadRequest, match="passed"):
+        snooze(made_shop, ids[:1], until=NOW, reason="known", **BY)
+
+
+def test_the_list_and_the_watch_list_have_the_same_people_and_money(made_shop):
+    view = last_run(made_shop)
+    watched = watch_list(view, limit=999)
+    listed = list(match_customers(made_shop, CustomerQuery(is_at_risk=True, sort="value_at_risk")).rows(0, 999))
+    assert [(one.customer_id, one.value_at_risk_cents, one.churn_probability) for one in watched] == [
+        (one.customer_id, one.value_at_risk_cents, one.churn_probability) for one in listed
+    ]
+    newest, first = watch_list_history(view)
+    assert newest.customer_count == len(watched)
+    assert newest.value_at_risk_cents == pytest.approx(sum(one.value_at_risk_cents for one in watched))
+    assert first.entered_count is None
+    assert newest.entered_count - newest.left_count == newest.customer_count - first.customer_count

@@ -1,0 +1,129 @@
+import tarfile
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from patron.commands.data.backup import backup, restore
+from patron.commands.data.doctor import doctor
+from patron.govern.access import audit_log
+from patron.schema.errors import MasterKeyError, PatronError, WorkspaceError
+from patron.schema.table_definition import TIME
+from patron.schema.tables import CUTOFFS
+from patron.storage.shop import Shop
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    for name in ("x", "y"):
+        times = pa.array([0], pa.int64()).cast(TIME)
+        shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": [name], "as_of": times}))
+    yield shop
+    shop.close()
+
+
+def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
+    (shop.folder / "policy.toml").write_text("[budget]\namount = 0.07\n")
+    archive = backup(shop, tmp_path / "b.tar.gz")
+    times = pa.array([0], pa.int64()).cast(TIME)
+    shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": ["later"], "as_of": times}))
+    assert archive.table_count == 1
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
+    again = Shop.open(tmp_path / "again")
+    assert sorted(again.lake.read(CUTOFFS)["customer_id"].to_pylist()) == ["x", "y"]
+    assert again.policy.budget.cents == 7
+    assert again.workspace_id == shop.workspace_id
+    again.close()
+
+
+def test_a_backup_never_replaces_a_file_and_a_restore_never_a_folder(shop, tmp_path):
+    backup(shop, tmp_path / "b.tar.gz")
+    with pytest.raises(WorkspaceError, match="exists already"):
+        backup(shop, tmp_path / "b.tar.gz")
+    with pytest.raises(WorkspaceError, match="not empty"):
+        restore(tmp_path / "b.tar.gz", shop.folder, now=NOW)
+
+
+def test_a_damaged_archive_makes_no_workspace(shop, tmp_path):
+    whole = tmp_path / "b.tar.gz"
+    backup(shop, whole)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        restore(tmp_path / "cut.tar.gz", tmp_path / "new", now=NOW)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    (tmp_path / "x").write_text("x")
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "x", "x")
+    with pytest.raises(PatronError, match="is not a Patron backup"):
+        restore(tmp_path / "x.tar.gz", tmp_path / "new", now=NOW)
+
+
+def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_path):
+    backup(shop, tmp_path / "b.tar.gz")
+    unpacked = tmp_path / "unpacked"
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(unpacked, filter="data")
+    (unpacked / "policy.toml").write_text("[budget]\namount = 0.01\n")
+    with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
+        tar.add(unpacked, ".")
+    with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):
+        restore(tmp_path / "changed.tar.gz", tmp_path / "new", now=NOW)
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.partial").exists()
+
+
+def test_a_backup_can_be_read_by_its_owner_only_and_holds_no_outbox(shop, tmp_path):
+    (shop.folder / "outbox" / "t").mkdir(parents=True)
+    (shop.folder / "outbox" / "t" / "offers_file.csv").write_text("alice@example.com")
+    archive = backup(shop, tmp_path / "b.tar.gz")
+    assert archive.path.stat().st_mode & 0o077 == 0
+    with tarfile.open(archive.path) as tar:
+        assert not [name for name in tar.getnames() if "outbox" in name]
+
+
+def test_doctor_asks_a_restored_workspace_for_no_file_of_the_outbox(w, tmp_path):
+    assert list((w / "outbox").rglob("*.csv"))
+    with closing(Shop.open(w)) as shop:
+        backup(shop, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
+    assert [one for one in doctor(tmp_path / "again") if one.check == "outbox" and one.level == "problem"] == []
+
+
+def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_private(shop, tmp_path):
+    (shop.folder / "tracking").mkdir()
+    (shop.folder / "tracking" / "Product Viewed.json").write_text('{"type": "object"}')
+    (shop.folder / "product_edges.csv").write_text("product_id,related_id,kind\n")
+    backup(shop, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
+    assert (tmp_path / "again" / "tracking" / "Product Viewed.json").read_text() == '{"type": "object"}'
+    assert (tmp_path / "again" / "product_edges.csv").exists()
+    assert not [path for path in (tmp_path / "again").rglob("*") if path.stat().st_mode & 0o077]
+    with closing(Shop.open(tmp_path / "again")) as again:
+        assert audit_log.entries(again.store)[-1].action == "restored"
+        assert (again.workspace_id, audit_log.log_problem(again)) == (shop.workspace_id, "")
+    assert audit_log.log_problem(shop) == ""
+    assert not [one for one in doctor(tmp_path / "again") if one.level == "problem"]
+
+
+def test_a_restore_without_the_master_key_or_with_a_file_that_is_not_listed_leaves_nothing(shop, tmp_path, monkeypatch):
+    backup(shop, tmp_path / "b.tar.gz")
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+        with pytest.raises(MasterKeyError, match="is missing"):
+            restore(tmp_path / "b.tar.gz", tmp_path / "new", now=NOW)
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    (tmp_path / "unpacked" / "tracking").mkdir()
+    (tmp_path / "unpacked" / "tracking" / "Cart Viewed.json").write_text("{}")
+    with tarfile.open(tmp_path / "more.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "unpacked", ".")
+    with pytest.raises(WorkspaceError, match="Cart Viewed"):
+        restore(tmp_path / "more.tar.gz", tmp_path / "new", now=NOW)
+    assert not list(tmp_path.glob("new*"))

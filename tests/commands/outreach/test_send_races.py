@@ -1,0 +1,150 @@
+"""Sending while the world changes: what happens between a message's checks and its hand-over counts."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.support.campaign_shop import (
+    AT,
+    NAME,
+    POLICY,
+    Person,
+    ScriptedChannel,
+    add_people,
+    answer_event,
+    approve,
+    customer_of,
+    load,
+    messages,
+    with_policy,
+)
+
+from patron.collect.inbox.workspace_inbox import open_inbox
+from patron.collect.request import SourceRules, validate_batch
+from patron.commands.outreach.messages.send_campaign import send_campaign
+from patron.engage.channels.channel import Outcome
+from patron.govern.outreach.suppression_list import UNSUBSCRIBED, suppress, suppressed
+from patron.govern.vault import Vault
+
+RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=True)
+PEOPLE = [Person(f"p{n:02d}") for n in range(30)]
+
+
+class InterruptedChannel(ScriptedChannel):
+    """A channel during whose first message something happens."""
+
+    def __init__(self, happens, answer=lambda _address, _attempt: Outcome.SENT):
+        super().__init__(answer)
+        self.happens = happens
+
+    async def hand_over(self, handed):
+        async for one in super().hand_over(handed):
+            if self.happens:
+                happens, self.happens = self.happens, None
+                happens()
+            yield one
+
+
+@pytest.fixture
+def open_shop(shop):
+    return with_policy(shop)
+
+
+def test_a_withdrawal_that_the_collector_accepted_counts_before_anybody_loads_it(open_shop):
+    add_people(open_shop, PEOPLE[:2])
+    approve(open_shop, PEOPLE[:2])
+    withdrawal = {
+        "type": "track",
+        "event": "Consent Withdrawn",
+        "userId": PEOPLE[0].name,
+        "messageId": "w",
+        "timestamp": (AT - timedelta(hours=1)).isoformat(),
+        "properties": {"purpose": "marketing"},
+    }
+    with open_inbox(open_shop) as inbox:
+        body = json.dumps({"batch": [withdrawal]}).encode()
+        inbox.append([validate_batch(body, "web", AT - timedelta(hours=1), RULES)])
+    channel = ScriptedChannel()
+    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    assert channel.addresses == [PEOPLE[1].address]
+
+
+def test_who_unsubscribes_or_withdraws_while_a_batch_is_on_its_way_is_not_written_to(open_shop):
+    add_people(open_shop, PEOPLE)
+    approve(open_shop, PEOPLE)
+    in_order = sorted(PEOPLE, key=lambda one: customer_of(open_shop, one))
+    leaving, withdrawing = in_order[-1], in_order[-2]
+
+    def leave():
+        contact = Vault.open(open_shop).token("email", leaving.address)
+        with open_shop.store.begin() as connection:
+            suppress(connection, contact, "file", "offers", UNSUBSCRIBED, AT)
+        load(open_shop, [answer_event(withdrawing, "marketing", is_granted=False, at=AT)])
+
+    channel = InterruptedChannel(leave)
+    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    assert sorted(channel.addresses) == sorted(one.address for one in in_order[:-2])
+    states = messages(open_shop)
+    assert states[customer_of(open_shop, leaving)] == ("skipped", "suppressed")
+    assert states[customer_of(open_shop, withdrawing)] == ("skipped", "no_consent")
+
+
+def test_two_campaigns_at_once_keep_to_the_cap_together(shop):
+    shop = with_policy(shop, POLICY.replace("caps = []", "caps = [{ most = 1, within_days = 7 }]"))
+    add_people(shop, PEOPLE)
+    approve(shop, PEOPLE)
+    approve(shop, PEOPLE, name="other")
+    others = ScriptedChannel()
+
+    def send_other():
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(send_campaign, shop, "other", now=AT, channel=others).result()
+
+    channel = InterruptedChannel(send_other)
+    send_campaign(shop, NAME, now=AT, channel=channel)
+    written_to = [*channel.addresses, *others.addresses]
+    assert sorted(written_to) == sorted(one.address for one in PEOPLE)
+
+
+def test_the_budget_counts_what_was_sent_and_not_what_was_checked_twice(open_shop):
+    people = [replace(one, cost_cents=100.0) for one in PEOPLE]
+    add_people(open_shop, people)
+    approve(open_shop, people, budget=30.0)
+    deferred = {one.address for one in people[:10]}
+    channel = ScriptedChannel(lambda address, n: Outcome.DEFERRED if address in deferred and n == 1 else Outcome.SENT)
+    clock = iter(AT + timedelta(seconds=20 * n) for n in range(10_000))  # why: a slow one, so that checks become old
+    send_campaign(open_shop, NAME, now=AT, clock=lambda: next(clock), channel=channel)
+    send_campaign(open_shop, NAME, now=AT + timedelta(hours=2), channel=channel)
+    assert sorted(channel.addresses) == sorted(one.address for one in people)
+    assert set(messages(open_shop).values()) == {("sent", "")}
+
+
+def test_quiet_hours_that_begin_while_a_batch_is_on_its_way_put_the_rest_off(shop):
+    shop = with_policy(shop, POLICY.replace("quiet_hours = []", 'quiet_hours = ["12:01-13:00"]'))
+    add_people(shop, PEOPLE)
+    approve(shop, PEOPLE)
+    times = [AT]
+    channel = InterruptedChannel(lambda: times.append(AT + timedelta(minutes=1)))
+    summary = send_campaign(shop, NAME, now=AT, clock=lambda: times[-1], channel=channel)
+    assert (summary.sent_count, summary.by_reason) == (10, {"quiet_hours": 20})
+
+
+def test_an_address_that_two_customers_have_gets_a_campaign_once(open_shop):
+    class Shared(Person):
+        address = "home@people.example"
+
+    people = [Shared("amy"), Shared("bob")]
+    add_people(open_shop, people)
+    approve(open_shop, people)
+    channel = ScriptedChannel()
+    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    assert channel.addresses == ["home@people.example"]
+    assert sorted(messages(open_shop).values()) == [("sent", ""), ("skipped", "same_address")]
+
+
+def test_a_topic_is_suppressed_in_every_spelling(open_shop):
+    with open_shop.store.begin() as connection:
+        suppress(connection, "e_1", "email", "offers", UNSUBSCRIBED, AT)
+    assert suppressed(open_shop.store, ["e_1"], "email", "Offers") == {"e_1"}

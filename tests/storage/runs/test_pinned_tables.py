@@ -1,0 +1,35 @@
+"""Which tables a query reads, whatever its texts, names in quotes and comments say."""
+
+import pytest
+from sqlglot import exp, parse_one
+
+from patron.storage.runs.pinned_tables import table_names
+
+QUERIES = {
+    "select 'from orders' as note from customers": {"customers"},
+    "select 'it''s from orders' as note from customers": {"customers"},
+    """select o."it's" as note, 'from scores' as text from orders o join "customers" c on c.x = o.x""": {
+        "orders",
+        "customers",
+    },
+    "select 'a' as a -- the shop's\nfrom orders -- the customer's": {"orders"},
+    "select /* a shop's */ 'a' as a from orders /* a customer's */": {"orders"},
+    "select $$it's$$ as a from orders where b = 'x'": {"orders"},
+    "with o as (select * from orders where run_id = '2024-05-30') select * from o, customers": {
+        "o",
+        "orders",
+        "customers",
+    },
+    "select orders.traits from last_orders orders": {"last_orders"},
+}
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_tables_are_those_that_the_parser_finds(sql):
+    assert table_names(sql) == QUERIES[sql]
+    assert table_names(sql) == {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)}
+
+
+def test_queries_that_differ_in_their_tables_only_are_not_taken_for_each_other():
+    for name in ("orders", "customers", "scores"):
+        assert table_names(f"select 'x' as x from {name}") == {name}

@@ -1,0 +1,124 @@
+"""A question about one customer reads what a question about everybody reads of them, from the files that have it."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from patron.schema.errors import LakeDamaged
+from patron.schema.tables import BY_NAME
+from patron.storage.lake.parquet_rows import files_with, have_columns
+from patron.storage.runs import snapshot_cache
+from patron.storage.runs.runs import Run
+from patron.storage.runs.snapshot import Snapshot, customer_row
+from patron.storage.runs.snapshot_cache import CachedSnapshot, reader_of
+from patron.storage.shop import Shop
+
+TRAITS = BY_NAME["traits"]
+AT = datetime(2024, 5, 1, tzinfo=UTC)
+SQL = "select t.customer_id, t.value from traits t join customer c on c.customer_id = t.customer_id order by t.value"
+FILES = (("anna", "bert"), ("bert", "carl"), ("dora", "emil"))
+"""Customers of each file."""
+
+
+@pytest.fixture
+def view(tmp_path):
+    with closing(Shop.create(tmp_path / "shop")) as shop:
+        for number, customers in enumerate(FILES):
+            rows = [
+                {
+                    "customer_id": customer,
+                    "trait": "colour",
+                    "value": f"{customer}-{number}",
+                    "event_id": f"{customer}-{number}",
+                    "occurred_at": AT,
+                    "known_at": AT,
+                }
+                for customer in customers
+            ]
+            shop.lake.append(TRAITS, pa.Table.from_pylist(rows, schema=TRAITS.schema()))
+        yield CachedSnapshot(shop, Run.at(AT), {"traits": shop.lake.version(TRAITS)})
+
+
+@pytest.mark.parametrize("customer", ["anna", "bert", "carl", "cora", "dora", "emil", "zoe"])
+def test_one_customer_gets_all_of_their_rows_whatever_file_they_are_in(view, customer):
+    values = view.query_customer(customer, SQL)["value"].to_pylist()
+    assert values == [f"{customer}-{number}" for number, customers in enumerate(FILES) if customer in customers]
+    assert values == view.query(SQL, customer=customer_row(customer))["value"].to_pylist()
+
+
+def test_a_query_with_ctes_of_its_own_reads_the_same(view):
+    sql = f"with theirs as ({SQL}) select value from theirs"
+    assert view.query_customer("bert", sql)["value"].to_pylist() == ["bert-0", "bert-1"]
+
+
+@pytest.mark.parametrize("customer", ["bert", "zoe"])
+def test_the_rows_of_a_customer_are_the_same_from_the_files_and_from_the_engine(view, customer):
+    rows = view.customer_rows("traits", customer).sort_by("value")
+    assert rows["value"].to_pylist() == view.query_customer(customer, SQL)["value"].to_pylist()
+    assert rows.equals(Snapshot.customer_rows(view, "traits", customer).sort_by("value"))
+
+
+def test_only_rows_of_the_run_are_read_where_they_are_asked_for(tmp_path):
+    scores = BY_NAME["scores"]
+    with closing(Shop.create(tmp_path / "shop")) as shop:
+        runs = [Run.at(AT), Run.at(AT.replace(month=6))]
+        for run in runs:
+            rows = [
+                {"run_id": run.run_id, "customer_id": one, "as_of": run.as_of, "question": "value", "value": value}
+                | {"model_version": "a", "reasons": []}
+                for one, value in (("anna", 1.0), ("bert", 2.0))
+            ]
+            shop.lake.append(scores, pa.Table.from_pylist(rows, schema=scores.schema()))
+        view = CachedSnapshot(shop, runs[0], {"scores": shop.lake.version(scores)})
+        assert view.customer_rows("scores", "bert").num_rows == 2
+        of_run = view.customer_rows("scores", "bert", is_of_run=True)
+        assert of_run["run_id"].to_pylist() == [runs[0].run_id]
+        assert of_run.equals(Snapshot.customer_rows(view, "scores", "bert", is_of_run=True))
+
+
+def test_a_damaged_file_is_noticed_even_if_it_says_that_it_has_nothing_of_the_customer(view):
+    assert view.query("select count(*) as n from traits")["n"][0].as_py() == 6
+    other = files_with("customer_id", "emil", view.shop.lake.files(TRAITS))[0]
+    Path(other).write_bytes(Path(other).read_bytes()[:-20])
+    with pytest.raises(LakeDamaged, match="traits"):
+        view.customer_rows("traits", "anna")
+
+
+def test_rows_of_customers_are_kept_up_to_a_size_and_large_ones_are_read_again(view, monkeypatch):
+    customers = [one for of_file in FILES for one in of_file]
+    size = snapshot_cache.size_of(view.customer_rows("traits", "anna"))
+    reader = reader_of(view)
+    monkeypatch.setattr(snapshot_cache, "MOST_CUSTOMER_BYTES", 2 * size)
+    for customer in customers:
+        assert view.customer_rows("traits", customer).num_rows == customers.count(customer)
+    assert 0 < len(reader._customer_rows) <= 2
+    monkeypatch.setattr(snapshot_cache, "LARGEST_CUSTOMER_BYTES", 0)
+    reader._customer_rows.clear()
+    assert view.customer_rows("traits", "carl").num_rows == 1
+    assert not reader._customer_rows
+
+
+def test_only_files_that_may_hold_a_value_are_named(view):
+    files = view.shop.lake.files(TRAITS)
+    assert len(files) == len(FILES)
+    assert len(files_with("customer_id", "bert", files)) == 2
+    assert len(files_with("customer_id", "emil", files)) == 1
+    assert files_with("customer_id", "cora", files) == []
+    assert files_with("no such column", "bert", files) == files
+
+
+def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_one_type(tmp_path):
+    files = {"one": {"a": [1], "b": ["x"]}, "more": {"b": ["y"], "a": [2], "c": [3]}, "few": {"a": [1]}}
+    files |= {"other": {"a": [1.5], "b": ["x"]}}
+    for name, columns in files.items():
+        pq.write_table(pa.table(columns), tmp_path / name)
+    one, more, few, other = (str(tmp_path / name) for name in files)
+    assert have_columns(["a", "b"], [one, more])
+    assert not have_columns(["a", "b"], [one, few])
+    assert not have_columns(["a", "b"], [few, one])
+    assert not have_columns(["a", "b"], [one, other])
+    assert have_columns(["b"], [one, other])

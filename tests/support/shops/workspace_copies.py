@@ -1,0 +1,21 @@
+"""A copy of a workspace that stands alone: its audit log has a head of its own."""
+
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from patron.govern.access import audit_log
+from patron.storage.shop import Shop
+from patron.storage.workspace.workspace_identity import new_instance, read_identity, write_identity
+
+
+def copy_workspace(source: Path, target: Path) -> Path:
+    """Copy a workspace, as `patron restore` does; the original may go on."""
+    shutil.copytree(source, target)
+    identity = read_identity(target)
+    assert identity is not None
+    write_identity(target, replace(identity, instance=new_instance()))
+    with closing(Shop.open(target)) as shop:
+        audit_log.renew_head(shop)
+    return target

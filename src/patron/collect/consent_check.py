@@ -27,11 +27,11 @@ from patron.govern.privacy.consent_ledger import (
     wording_hash,
     words_place,
 )
+from patron.govern.privacy.personal_data import json_object, json_text
 from patron.govern.vault import Vault
 from patron.schema.data.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
-from patron.schema.privacy.personal_data import json_object, json_text
 from patron.storage.offers.policy import Consent as ConsentPolicy
 from patron.storage.store.store import Store
 

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from patron.collect.segment_message import is_placeholder_id
 from patron.govern.customers.contact_cards import Fields, newest
 from patron.govern.customers.contact_values import KEYS
+from patron.govern.privacy.personal_data import json_object, text_of
 from patron.govern.vault import Vault
 from patron.schema.customers.customer_contacts import NAME_KEYS
-from patron.schema.privacy.personal_data import json_object, text_of
 from patron.schema.privacy.personal_keys import snake_case
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")

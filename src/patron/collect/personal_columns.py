@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.event_flags import PERSONAL_VALUE, add_flag
+from patron.govern.privacy.personal_data import MAX_NUMBER, json_text, text_of
+from patron.govern.privacy.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 from patron.govern.vault import Vault
 from patron.schema.events import BY_NAME
-from patron.schema.privacy.personal_data import MAX_NUMBER, json_text, text_of
 from patron.schema.privacy.personal_keys import is_identifier
-from patron.schema.privacy.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 
 THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
 """Identifiers of the shop's things; an erasure finds which of them only one person's events held."""

@@ -11,10 +11,16 @@ import pyarrow.compute as pc
 
 from patron.collect.consent_check import PREFERENCES
 from patron.collect.segment_message import NOTHING_PLAIN, SETTINGS, PlainProperties, is_setting
+from patron.govern.privacy.personal_data import (
+    ExtrasSplit,
+    is_plain_amount,
+    is_plain_key,
+    is_plain_scalar,
+    json_text,
+    split_traits,
+)
 from patron.schema.events import BY_NAME, properties_of
 from patron.schema.events.event_fields import Item
-from patron.schema.privacy.personal_data import ExtrasSplit, is_plain_amount, is_plain_scalar, json_text, split_traits
-from patron.schema.privacy.personal_keys import is_plain_key
 
 CONTEXT = frozenset({*SETTINGS, "campaign_source", "campaign_medium", "campaign_content"})
 """What of a message's context stays in clear."""

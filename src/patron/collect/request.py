@@ -16,9 +16,9 @@ from patron.collect.consent_check import consent_flags
 from patron.collect.event_flags import TEST
 from patron.collect.segment_message import raw_event_of
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan
+from patron.govern.privacy.personal_data import text_of
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
-from patron.schema.privacy.personal_data import text_of
 from patron.storage.offers.policy import Consent
 from patron.storage.shop import Shop
 

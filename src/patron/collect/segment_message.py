@@ -9,11 +9,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
-from patron.schema.errors import BadEvent
-from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
-from patron.schema.events.event_fields import Item
-from patron.schema.privacy.personal_data import (
+from patron.govern.privacy.personal_data import (
     ExtrasSplit,
     is_plain_amount,
     is_short_number,
@@ -21,6 +17,10 @@ from patron.schema.privacy.personal_data import (
     split_traits,
     text_of,
 )
+from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
+from patron.schema.errors import BadEvent
+from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
+from patron.schema.events.event_fields import Item
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})

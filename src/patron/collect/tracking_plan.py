@@ -17,8 +17,8 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from patron.collect.segment_message import PlainProperties
+from patron.govern.privacy.personal_data import is_plain_key
 from patron.schema.errors import SettingsError
-from patron.schema.privacy.personal_keys import is_plain_key
 
 FOLDER = "tracking"
 MARK, PLAIN = "x-patron", "plain"

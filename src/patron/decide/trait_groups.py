@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from patron.schema.privacy.personal_data import json_object, text_of
+from patron.govern.privacy.personal_data import json_object, text_of
 from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import sql_list, timestamp

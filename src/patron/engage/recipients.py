@@ -23,8 +23,8 @@ from patron.engage.providers.provider_description import sms_country_code
 from patron.engage.templates.customer_names import NAMES
 from patron.govern.customers.contact_values import contacts_in
 from patron.govern.customers.phone_numbers import international_number
+from patron.govern.privacy.personal_data import text_of
 from patron.govern.vault import Vault, normal_form
-from patron.schema.privacy.personal_data import text_of
 from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop, Snapshot

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.govern.customers.contact_values import contacts_in
 from patron.govern.master_key import Keys, derive_keys
+from patron.govern.privacy.personal_data import json_object
 from patron.schema.errors import MasterKeyError
-from patron.schema.privacy.personal_data import json_object
 from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop

@@ -16,8 +16,8 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from patron.collect.files.file_kinds import refuse_other_kinds
+from patron.govern.privacy.personal_data import text_of
 from patron.schema.errors import BadFile
-from patron.schema.privacy.personal_data import text_of
 from patron.storage.durable_files import FULL
 
 CHUNK_ROWS = 250_000

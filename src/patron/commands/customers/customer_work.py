@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import seal, unseal
+from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.errors import BadRequest, NotFound
-from patron.schema.privacy.value_detectors import personal_kind
 from patron.schema.spelling import one_line
 from patron.schema.table_definition import TEXT
 from patron.storage.access.access_tables import USERS

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from patron.schema.privacy.personal_data import text_of
+from patron.govern.privacy.personal_data import text_of
 from patron.schema.privacy.personal_keys import snake_case
 
 KEYS = {

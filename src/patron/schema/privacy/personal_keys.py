@@ -1,10 +1,7 @@
 """What a declared trait or property key says about a person, and so where its value may be kept."""
 
 import re
-from functools import lru_cache
 from typing import Literal
-
-from patron.schema.privacy.value_detectors import personal_kind
 
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
 
@@ -159,7 +156,6 @@ FREE_TEXT = frozenset(
 IDENTIFIERS = frozenset({"sku", "coupon", "purpose", "basis", "wording_version", "policy_version"})
 """Declared properties that name a thing, besides those that end in `_id`."""
 
-_KEY = re.compile(r"[^\W\d][\w.$-]{0,99}|\$[\w.$-]{1,99}")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\s\-./]+")
 _PREFIXES = ("customer_", "billing_", "shipping_", "delivery_", "contact_", "buyer_", "user_", "recipient_", "sender_")
@@ -190,12 +186,6 @@ def kind_of_property(name: str) -> Kind:
     if SENSITIVE_STEMS.search(key):
         return "sensitive"
     return "identifying" if key.endswith(("_email", "_address")) or IDENTIFYING_STEMS.search(key) else "plain"
-
-
-@lru_cache(maxsize=10_000)
-def is_plain_key(key: str) -> bool:
-    """Whether a key is the shop's word for something, and neither an address nor a sentence that a person wrote."""
-    return bool(_KEY.fullmatch(key)) and personal_kind(key) is None
 
 
 def is_identifier(name: str) -> bool:

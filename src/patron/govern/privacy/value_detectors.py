@@ -182,14 +182,14 @@ def _kind_of_address(address: str) -> str | None:
 def _kind_of_number(text: str) -> str | None:
     if not any(character.isdigit() for character in text):
         return None
-    from patron.schema.privacy.national_numbers import kind_of_number  # noqa: PLC0415 - its tables load when they are needed
+    from patron.govern.privacy.national_numbers import kind_of_number  # noqa: PLC0415 - its tables load when they are needed
 
     return kind_of_number(text)
 
 
 def _has_exit_code(text: str) -> bool:
     """Whether a number with an exit code is in a text; the codes of American products begin alike."""
-    from patron.schema.privacy.national_numbers import is_product_number  # noqa: PLC0415 - its tables load when they are needed
+    from patron.govern.privacy.national_numbers import is_product_number  # noqa: PLC0415 - its tables load when they are needed
 
     return any(not is_product_number(match.group()) for match in _EXIT_CODE.finditer(text))
 

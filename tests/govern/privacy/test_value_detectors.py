@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support.personal_values import KEYS, KINDS
 
 from patron.collect.personal_columns import FEW_CHARACTERS, identifier_tokens
+from patron.govern.privacy.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 from patron.govern.vault import Vault
-from patron.schema.privacy.value_detectors import HARMLESS, MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 
 ORDINARY = (
     *(

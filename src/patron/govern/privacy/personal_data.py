@@ -1,14 +1,16 @@
 """Traits and properties beyond the catalogue, split into those in clear and those that only the vault may hold."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.amounts import MAX_CENTS
-from patron.schema.privacy.personal_keys import is_plain_key, kind_of_property, kind_of_trait, snake_case
-from patron.schema.privacy.value_detectors import personal_kind
+from patron.schema.privacy.personal_keys import kind_of_property, kind_of_trait, snake_case
 
 MAX_DEPTH = 8
 """Objects nested deeper than this go to the vault whole."""
@@ -17,6 +19,7 @@ MAX_PATH_LENGTH = 200
 MAX_NUMBER = 10**6
 MAX_DECIMALS = 3
 """Larger or finer numbers can be telephone numbers, cards, dates of birth or places."""
+_KEY = re.compile(r"[^\W\d][\w.$-]{0,99}|\$[\w.$-]{1,99}")
 
 
 def text_of(value: object) -> str | None:
@@ -61,6 +64,12 @@ def is_plain_scalar(value: object) -> bool:
 def is_plain_amount(value: float) -> bool:
     """Whether a declared amount can be one: it is bounded as the columns of amounts are, in whole and in cents."""
     return abs(value) <= MAX_CENTS // 100
+
+
+@lru_cache(maxsize=10_000)
+def is_plain_key(key: str) -> bool:
+    """Whether a key is the shop's word for something, and neither an address nor a sentence that a person wrote."""
+    return bool(_KEY.fullmatch(key)) and personal_kind(key) is None
 
 
 def _is_place(value: object) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.support.campaign_shop import POLICY, Person, add_people
+from tests.support.shops.campaign_shop import POLICY, Person, add_people
 
 from patron.collect.loader import load_events
 from patron.commands.data.init_workspace import create

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.support.task_shop import AFTER, BY_CALL, BY_LETTER, START, WINDOW, by_hand, effects, lines, task
+from tests.support.shops.task_shop import AFTER, BY_CALL, BY_LETTER, START, WINDOW, by_hand, effects, lines, task
 
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.measure.task_effects import METRICS, effect_rows

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.segment_shop import NESTED
+from tests.support.shops.segment_shop import NESTED
 
 from patron.schema.errors import BadSegment
 from patron.segments.segment_fields import FIELDS

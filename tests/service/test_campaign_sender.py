@@ -3,8 +3,8 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from tests.support.campaign_shop import NAME, Person, add_people, approve, with_mail_server, with_policy
 from tests.support.mail_server import mail_server
+from tests.support.shops.campaign_shop import NAME, Person, add_people, approve, with_mail_server, with_policy
 
 from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.service.campaign_sender import CampaignSender

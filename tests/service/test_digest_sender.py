@@ -3,9 +3,9 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from tests.support.campaign_shop import with_mail_server
 from tests.support.digest_readers import MONDAY, finish_run, join, subscribe, with_address
 from tests.support.mail_server import mail_server
+from tests.support.shops.campaign_shop import with_mail_server
 
 from patron.service.digest_sender import DigestSender
 from patron.storage.insight.digest_tables import DIGEST_DELIVERIES

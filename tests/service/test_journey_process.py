@@ -4,8 +4,8 @@ import time
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from tests.support.campaign_shop import Person, add_people, with_policy
-from tests.support.journey_shop import CART, approve, happen, journey, message_states, send, step
+from tests.support.shops.campaign_shop import Person, add_people, with_policy
+from tests.support.shops.journey_shop import CART, approve, happen, journey, message_states, send, step
 
 from patron.service.journey_process import JourneyProcess
 from patron.storage.outreach.saved_journeys import journey_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.segment_shop import FIRST_CUTOFF, SEGMENTS, finish_run, holds, trees, world_at, write_world
+from tests.support.shops.segment_shop import FIRST_CUTOFF, SEGMENTS, finish_run, holds, trees, world_at, write_world
 
 from patron.segments.segment_rules import AllOf, Comparison, FieldRule, SegmentRule
 from patron.storage.runs.last_run import last_run

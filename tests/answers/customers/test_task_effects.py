@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.task_shop import AFTER, START, by_hand, complete_run, effects, lines, task
+from tests.support.shops.task_shop import AFTER, START, by_hand, complete_run, effects, lines, task
 
 from patron.answers.customers.task_effects import task_effects
 from patron.answers.customers.task_results import task_results

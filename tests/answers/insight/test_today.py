@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from tests.support.campaign_shop import NAME, approve
+from tests.support.shops.campaign_shop import NAME, approve
 
 from patron.answers.customers.watch_list import watch_list_history
 from patron.answers.data.run_history import compare_runs, run_history

@@ -4,8 +4,8 @@ import json
 from datetime import timedelta
 
 import pyarrow as pa
-from tests.support.campaign_shop import Person, ScriptedChannel, add_people
-from tests.support.journey_shop import (
+from tests.support.shops.campaign_shop import Person, ScriptedChannel, add_people
+from tests.support.shops.journey_shop import (
     CART,
     advance,
     at_hour,

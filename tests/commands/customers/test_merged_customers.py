@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 import pytest
-from tests.support.campaign_shop import (
+from tests.support.shops.campaign_shop import (
     AT,
     NAME,
     POLICY,
@@ -17,7 +17,17 @@ from tests.support.campaign_shop import (
     messages,
     with_policy,
 )
-from tests.support.journey_shop import CART, advance, at_hour, entries, happen, journey, message_states, standing, start
+from tests.support.shops.journey_shop import (
+    CART,
+    advance,
+    at_hour,
+    entries,
+    happen,
+    journey,
+    message_states,
+    standing,
+    start,
+)
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.decide.holdout import arm_of

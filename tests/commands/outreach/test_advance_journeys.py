@@ -7,8 +7,8 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from tests.support.campaign_shop import POLICY, Person, ScriptedChannel, add_people, customer_of, with_policy
-from tests.support.journey_shop import (
+from tests.support.shops.campaign_shop import POLICY, Person, ScriptedChannel, add_people, customer_of, with_policy
+from tests.support.shops.journey_shop import (
     CART,
     START,
     WAIT_AN_HOUR,

@@ -8,9 +8,9 @@ import dkim
 import httpx
 import pytest
 import sqlalchemy as sa
-from tests.support.campaign_shop import with_mail_server
 from tests.support.mail_server import mail_server
-from tests.support.simulated_campaign_shop import run_facts, simulated_shop
+from tests.support.shops.campaign_shop import with_mail_server
+from tests.support.shops.simulated_campaign_shop import run_facts, simulated_shop
 
 from patron.commands.data.simulated_loop import ingest_events
 from patron.commands.outreach.campaigns.campaign_steps import approve

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.campaign_shop import AT, Person, add_people, customer_of
-from tests.support.journey_shop import approve, entries, happen, journey, send
+from tests.support.shops.campaign_shop import AT, Person, add_people, customer_of
+from tests.support.shops.journey_shop import approve, entries, happen, journey, send
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.decide.holdout import HOLDOUT, arm_of

@@ -5,7 +5,10 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.campaign_shop import (
+from tests.support.mail_server import mail_server
+from tests.support.patron_command import run_patron
+from tests.support.patron_processes import Commands
+from tests.support.shops.campaign_shop import (
     NAME,
     Person,
     add_people,
@@ -15,9 +18,6 @@ from tests.support.campaign_shop import (
     with_mail_server,
     with_policy,
 )
-from tests.support.mail_server import mail_server
-from tests.support.patron_command import run_patron
-from tests.support.patron_processes import Commands
 
 from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.commands.outreach.messages.settle_message import unknown_messages

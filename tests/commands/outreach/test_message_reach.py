@@ -1,7 +1,7 @@
 """Who may be written to, before a campaign is planned: the checks of sending, counted."""
 
 import pytest
-from tests.support.campaign_shop import AT, Person, add_people, customer_of, with_policy
+from tests.support.shops.campaign_shop import AT, Person, add_people, customer_of, with_policy
 
 from patron.commands.outreach.messages.message_reach import count_obstacles
 from patron.govern.outreach.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.campaign_shop import AT, Person, add_people, approve, customer_of, messages
+from tests.support.shops.campaign_shop import AT, Person, add_people, approve, customer_of, messages
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import Handover, Outcome

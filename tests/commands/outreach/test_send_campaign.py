@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.support.campaign_shop import (
+from tests.support.shops.campaign_shop import (
     AT,
     NAME,
     POLICY,

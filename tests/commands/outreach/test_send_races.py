@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.support.campaign_shop import (
+from tests.support.shops.campaign_shop import (
     AT,
     NAME,
     POLICY,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.support.simulated_campaign_shop import run_facts, simulated_shop
+from tests.support.shops.simulated_campaign_shop import run_facts, simulated_shop
 
 from patron.commands.outreach.campaigns.simulated_campaign import play_campaign
 from patron.commands.outreach.campaigns.try_campaign import CampaignTrial

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.support.campaign_shop import AT, Person, add_people, approve, customer_of, load, messages, with_policy
+from tests.support.shops.campaign_shop import AT, Person, add_people, approve, customer_of, load, messages, with_policy
 
 from http_server import Answer, http_server
 from patron.commands.outreach.messages.preview_message import preview_message

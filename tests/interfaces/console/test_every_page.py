@@ -9,7 +9,7 @@ from itertools import cycle
 import httpx
 import pytest
 from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED, chromium, violations  # noqa: F401 - a fixture
-from tests.support.furnished_shop import furnished_shop
+from tests.support.shops.furnished_shop import furnished_shop
 
 from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.page_walk import page_routes, walk_pages

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 from tests.support.direct_client import DirectClient
-from tests.support.workspace_copies import copy_workspace
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.answers.customers.customer_list import CustomerQuery, match_customers
 from patron.commands.customers.customer_work import TaskDraft, close_task, create_tasks

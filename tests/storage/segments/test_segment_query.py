@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.segment_shop import (
+from tests.support.shops.segment_shop import (
     FIRST_CUTOFF,
     NESTED,
     SEGMENTS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.support.known_people import TEAM, add_known_people
+from tests.support.shops.known_people import TEAM, add_known_people
 
 from patron.commands.access.manage_keys import create_key
 from patron.commands.access.manage_users import save_team

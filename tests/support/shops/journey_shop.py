@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import sqlalchemy as sa
-from tests.support.campaign_shop import AT, customer_of
+from tests.support.shops.campaign_shop import AT, customer_of
 
 from patron.collect.loader import load_events
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 from tests.conftest import customer_id
-from tests.support.campaign_shop import load, with_mail_server
 from tests.support.mail_server import MailServer, mail_server
-from tests.support.workspace_copies import copy_workspace
+from tests.support.shops.campaign_shop import load, with_mail_server
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.govern.vault import Vault
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.interfaces.console.test_every_page import AFTER_FORMS, OF_LINKS
 from tests.support.console_walk import COMBINATIONS, USUAL, Walk, walking
 from tests.support.mail_server import MailServer
-from tests.support.team_shop import team_shop
+from tests.support.shops.team_shop import team_shop
 
 from patron.interfaces.console.page_walk import page_routes
 from patron.interfaces.console.screenshots import browser, served

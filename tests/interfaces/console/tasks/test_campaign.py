@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from tests.support.team_shop import colleague, in_a_thread
+from tests.support.shops.team_shop import colleague, in_a_thread
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.schema.access.access_rights import Role

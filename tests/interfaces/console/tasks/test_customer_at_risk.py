@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from tests.support.team_shop import colleague, hire
+from tests.support.shops.team_shop import colleague, hire
 
 from patron.govern.access import audit_log
 from patron.schema.access.access_rights import Grant, Role

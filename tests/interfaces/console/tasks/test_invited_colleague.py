@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.support.console_walk import walking
-from tests.support.team_shop import colleague
+from tests.support.shops.team_shop import colleague
 
 from patron.commands.segments.save_segment import save_segment
 from patron.schema.access.access_rights import Role

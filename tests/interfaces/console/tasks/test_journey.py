@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from tests.support.journey_shop import happen
-from tests.support.team_shop import colleague, in_a_thread
+from tests.support.shops.journey_shop import happen
+from tests.support.shops.team_shop import colleague, in_a_thread
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.schema.access.access_rights import Role

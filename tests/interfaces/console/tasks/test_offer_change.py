@@ -1,8 +1,8 @@
 """The budget of the offers is changed: one proposes, another looks, approves and puts it in force."""
 
 import pytest
-from tests.support.team_shop import colleague
-from tests.support.workspace_copies import copy_workspace
+from tests.support.shops.team_shop import colleague
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.answers.offers.policy_history import policy_text
 from patron.interfaces.console.screenshots import served

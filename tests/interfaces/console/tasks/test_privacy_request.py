@@ -5,10 +5,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.campaign_shop import load
 from tests.support.console_walk import COMBINATIONS
-from tests.support.team_shop import colleague
-from tests.support.workspace_copies import copy_workspace
+from tests.support.shops.campaign_shop import load
+from tests.support.shops.team_shop import colleague
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Role

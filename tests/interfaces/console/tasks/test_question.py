@@ -1,6 +1,6 @@
 """A question is asked, drawn, saved, pinned, and its answer on the dashboard leads to the people behind it."""
 
-from tests.support.team_shop import colleague
+from tests.support.shops.team_shop import colleague
 
 from patron.schema.access.access_rights import Grant, Role
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from tests.conftest import LAST
-from tests.support.team_shop import colleague
+from tests.support.shops.team_shop import colleague
 
 from patron.schema.access.access_rights import Role
 from patron.schema.tables import BY_NAME

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.console_walk import COMBINATIONS
-from tests.support.merged_customers import REGULARS, customer_of, make_shop, who
+from tests.support.shops.merged_customers import REGULARS, customer_of, make_shop, who
 
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Role, rights_of_user

@@ -1,6 +1,7 @@
 """Rooms have the same names on every floor, and folders and files stay such that a reader finds their way."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,13 +52,27 @@ def test_no_folder_holds_more_files_than_a_reader_can_look_over(top):
 
 
 def test_every_package_says_what_is_in_it():
-    """A package with names of its own has a docstring; the import system needs the others."""
     docstrings = {
         str(path.parent.relative_to(SOURCE)): ast.get_docstring(ast.parse(path.read_text("utf-8")))
         for path in FILES
         if path.name == "__init__.py"
     }
     assert [folder for folder, docstring in docstrings.items() if not docstring or "TODO" in docstring] == []
+
+
+def test_a_package_without_code_names_each_of_its_files_once():
+    """Its docstring is the table of contents; steps of the store's layout have numbers for names."""
+    wrong = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text("utf-8"))
+        if path.name != "__init__.py" or len(tree.body) != 1 or path.parent.name == "versions":
+            continue
+        named = Counter(re.findall(r"`([a-z_0-9]+)`", ast.get_docstring(tree) or ""))
+        files = Counter(file.stem for file in path.parent.glob("*.py") if file != path)
+        files.update(file.parent.name for file in path.parent.glob("*/__init__.py"))
+        if named != files:
+            wrong[str(path.parent.relative_to(SOURCE))] = {"only named": named - files, "not named": files - named}
+    assert wrong == {}
 
 
 def test_no_package_holds_more_than_its_share_of_the_lines():

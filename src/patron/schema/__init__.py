@@ -1,1 +1,8 @@
-"""What everyone agrees on: events, tables, questions, metrics, errors and plain types."""
+"""What everyone agrees on: events, tables, questions, metrics, errors and plain types.
+
+Declared once: `events` that a shop sends, `tables` of the lake (of the kind of `table_definition`), questions and
+metrics in `models`, codes that rows hold and pages explain in the rooms `access`, `customers`, `data`, `insight`,
+`outreach`, `privacy`, and in `recommendation_reasons`.
+Refusals: `errors` is the tree of all, `spelling` guesses what was meant.
+Plain types: `amounts` (integer cents), `numbers` and `frames` (what speaks Arrow), `table_metadata`, `json_files`.
+"""

@@ -1,1 +1,9 @@
-"""Where data lives: lake, operational store, engine, fitted models, and the shop (workspace) that holds them."""
+"""Where data lives: lake, operational store, engine, fitted models, and the shop (workspace) that holds them.
+
+`shop` is what every command and answer is passed: settings, policy, lake and store of one `workspace`.
+Data: `lake` (Delta tables), `store` (rows that need transactions), `runs` (snapshots of a completed one), `models`.
+SQL: `engine` on one machine, `spark_engine` on a cluster. Key: `master_key`, outside the workspace.
+Settings: `settings` (where we run), `settings_problems`, `toml_edit`; files: `durable_files`, `safe_csv`.
+Saved things, their tables, settings and policy: `access`, `customers`, `data`, `insight`, `offers`, `outreach`,
+`recommendations`, `segments`. New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
+"""

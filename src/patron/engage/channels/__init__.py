@@ -1,4 +1,10 @@
-"""Ways to people, one file each; to add one: its file, and its name in CHANNELS and ADDRESS_KINDS."""
+"""Ways to people, one file each; to add one: its file, and its name in CHANNELS and ADDRESS_KINDS.
+
+`channel` is what every one of them does.
+Ways: `email` (bytes by `mime`, signed by `dkim`), `http_provider` (SMS, WeChat), `web_push`, `webhook`, `file`.
+All of them: `waiting_messages` bounds rate and workers, `guarded_http` reaches public servers only.
+`team_email` writes to the shop's own people.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

@@ -1,1 +1,6 @@
-"""TODO room."""
+"""What a message says: templates that marketers write, rendered for each person.
+
+`message_template` is the template in its languages, compiled once; `liquid_environment` bounds what it may do.
+Variables: `customer_names`, `product_variables`, and `message_links`, which every message has.
+HTML: `html_compilation` puts styles inline, `html_to_text` makes the text part.
+"""

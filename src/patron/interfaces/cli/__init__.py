@@ -1,4 +1,9 @@
-"""The command line: parse, call one action, print."""
+"""The command line: parse, call one action, print.
+
+In a room, `..._commands` are the commands and `render_...` prints what they find.
+Rooms: `data`, `insight`, `customers`, `segments`, `offers`, `outreach`, `recommendations`, `models`, `privacy`,
+`access`. Every command: `app` lists them all, `options` are shared, `output` and `render` print.
+"""
 
 import os
 import sys

@@ -1,1 +1,5 @@
-"""TODO room."""
+"""What everyone agrees on about customers.
+
+`customer_contacts` is who a customer is, and how it is masked; `live_profile` what their events add up to by now;
+`cohort` customers who came in one month.
+"""

@@ -1,1 +1,4 @@
-"""TODO room."""
+"""What everyone agrees on about messages and journeys: codes that rows hold and pages explain.
+
+`message_states` of a message, and why one is not sent; `journey_states` of a customer, and why they left.
+"""

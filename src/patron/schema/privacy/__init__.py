@@ -1,1 +1,5 @@
-"""TODO room."""
+"""What everyone agrees on about personal data.
+
+`personal_keys` says what a trait or property holds by its key; `privacy_requests` kinds and deadlines of requests.
+Values are recognised in `govern.privacy`.
+"""

@@ -1,1 +1,4 @@
-"""TODO room."""
+"""Webhooks as rows, their tables and settings.
+
+`webhooks` reads and writes endpoints, messages and deliveries; `webhook_tables`; `event_webhook_settings`.
+"""

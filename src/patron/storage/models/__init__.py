@@ -1,1 +1,5 @@
-"""TODO room."""
+"""Fitted models and their history: what is kept, what people decided, what a run could not answer.
+
+Files: `model_registry` saves and loads them. History: `model_history`, `trainings`.
+Decisions: `model_decisions` of people. Gaps: `missing_forecasts`.
+"""

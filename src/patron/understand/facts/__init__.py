@@ -1,4 +1,12 @@
-"""Facts: what happened, cleaned and in one currency, each with the time from which it could be known."""
+"""Facts: what happened, cleaned and in one currency, each with the time from which it could be known.
+
+Start: `usable_events` is how every query begins, `declared_properties` reads properties without a column.
+People: `identities` of `token_pairs` and `aliases`, `identity_changes`; `customers`, `customer_traits`,
+`customer_consents`, `referrals`.
+Orders: `order_lines` of `sale_lines` and `refund_lines`; `orders`, `later_refunds`, `contracts`.
+Goods: `products`, `promotions`. Behaviour: `sessions`, `interactions`.
+The next day: `amendment` computes only what new events change. `cleaning` counts what was wrong.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,12 @@
-"""Features: what was known of a customer at a cutoff, one column each; `meaning` is the data dictionary."""
+"""Features: what was known of a customer at a cutoff, one column each; `meaning` is the data dictionary.
+
+A file is a family, whose features are functions; `feature_family` is the one way in which facts meet cutoffs.
+Orders: `order_history`, `order_regularity`, `order_months`, `order_times`, `order_weekdays`, `order_channels`,
+`order_devices`. Money: `spend`.
+Goods: `product_variety`, `category_tastes`, `category_changes`.
+Behaviour: `activity`, `activity_days`, `message_response`. Declared: `declared_traits`.
+People without an order: `acquisition`.
+"""
 
 import hashlib
 from collections.abc import Collection, Sequence

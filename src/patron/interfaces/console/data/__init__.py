@@ -1,1 +1,4 @@
-"""TODO room."""
+"""Pages of data: quality and ingestion, uploads, runs, webhooks.
+
+`data_pages`, `run_pages`, and in Settings `webhook_pages`.
+"""

@@ -1,1 +1,4 @@
-"""TODO room."""
+"""The API of models: scores in bulk, forecasts against the actual.
+
+`score_routes`; `ledger_routes`, which pages through imports, too.
+"""

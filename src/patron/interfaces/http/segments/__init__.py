@@ -1,1 +1,4 @@
-"""TODO room."""
+"""The API of segments: rules, counts, members.
+
+`segment_routes`.
+"""

@@ -1,0 +1,1 @@
+"""Steps of the store's layout, oldest first; an existing one is never changed."""

@@ -19,7 +19,7 @@ from tests.support.ways_in import NOW, WAYS, bring_in
 from tests.support.workspace_bytes import mentions, workspace_bytes
 
 from patron.collect.inbox.workspace_inbox import inbox_position
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.run import drain_inbox, run_loop
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import rebuild_profiles

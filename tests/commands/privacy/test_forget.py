@@ -25,7 +25,7 @@ from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.predict.recommend.library_lists import FittedLists
 from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError

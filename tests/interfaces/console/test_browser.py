@@ -9,7 +9,7 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.interfaces.console.mount import PAGES, VISITOR_PAGES
 from patron.interfaces.console.screenshots import browser, served
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.errors import MissingExtra
 from patron.service.compaction_worker import CompactionWorker

@@ -3,19 +3,23 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from patron.storage.outreach.journey_file import Branch, Journey, JourneyStep, Send, Wait, WaitFor
+from patron.storage.outreach.journey_file import Branch, Send, Wait, WaitFor
+
+if TYPE_CHECKING:
+    from patron.storage.outreach.journey_file import Journey, JourneyStep
 
 UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
-def step_lines(journey: Journey) -> Iterator[tuple[str, str]]:
+def step_lines(journey: "Journey") -> Iterator[tuple[str, str]]:
     """Id of each step, and what it does."""
     for place, step in enumerate(journey.steps):
         yield journey.step_id(place), _words(journey, place, step)
 
 
-def template_texts(journey: Journey) -> Iterator[tuple[str, str, str]]:
+def template_texts(journey: "Journey") -> Iterator[tuple[str, str, str]]:
     """What is sent: step and language, subject, and body as it was written."""
     for place, step in enumerate(journey.steps):
         if isinstance(step, Send):
@@ -23,7 +27,7 @@ def template_texts(journey: Journey) -> Iterator[tuple[str, str, str]]:
                 yield f"step {journey.step_id(place)}, {language}", one.subject, one.body
 
 
-def _words(journey: Journey, place: int, step: JourneyStep) -> str:
+def _words(journey: "Journey", place: int, step: "JourneyStep") -> str:
     match step:
         case Wait():
             return f"wait {_time(step.duration)}"
@@ -43,7 +47,7 @@ def _words(journey: Journey, place: int, step: JourneyStep) -> str:
             return "leave the journey"
 
 
-def _target(journey: Journey, place: int, target: str) -> str:
+def _target(journey: "Journey", place: int, target: str) -> str:
     after = journey.place_after(place, target)
     return "end the journey" if after == len(journey.steps) else f"go on at step {journey.step_id(after)}"
 

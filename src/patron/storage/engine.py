@@ -16,7 +16,6 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from patron.schema.errors import NoSpace, PatronError, WorkspaceError
 from patron.storage.settings import EngineSettings
@@ -195,14 +194,6 @@ def _refusals() -> Iterator[None]:
         if str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
-
-
-def syntax_problem(error: SqlglotError) -> str:
-    """Where a text stops being SQL, in our words."""
-    place = next(iter(getattr(error, "errors", ())), {})
-    near = f"near {place['highlight']!r} " if place.get("highlight") else ""
-    at = f"({near}in line {place['line']}, column {place['col']})" if place.get("line") else ""
-    return f"is not SQL {at}".rstrip()
 
 
 def to_spark(sql: str) -> str:

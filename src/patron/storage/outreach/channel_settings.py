@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from patron.storage.outreach.http_channel_settings import ReceiptsSettings, WebhookSettings, WebPushSettings
@@ -82,7 +81,7 @@ class EmailSettings(BaseModel):
     def _is_an_address(cls, value: str) -> str:
         try:
             return _ascii_address(value) if value else ""
-        except EmailNotValidError as error:
+        except ValueError as error:
             raise ValueError(f"is not an e-mail address ({str(error).rstrip('.')})") from error
 
     @field_validator("bounce_domain")
@@ -145,5 +144,7 @@ class ChannelsSettings(BaseModel):
 
 
 def _ascii_address(address: str) -> str:
+    from email_validator import validate_email  # noqa: PLC0415 - its tables load when there is an address
+
     checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     return checked.ascii_email or checked.normalized

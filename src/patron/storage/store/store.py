@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
@@ -339,14 +339,19 @@ class Store:
         self.engine.dispose()
 
 
+def insert_into(connection: sa.Connection, table: sa.Table) -> Any:
+    """An insert that may meet rows that are there already, in the dialect of a connection."""
+    # why by name: the dialect of a connection is imported already, and the other one takes as long as a small command
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+
+
 def upsert(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, update: Sequence[str] = ()
 ) -> None:
     """Insert rows; where the primary key exists, replace the `update` columns, or without any keep the stored row."""
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table)
+    insert = insert_into(connection, table)
     if update:
         changed = {name: insert.excluded[name] for name in update}
         insert = insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)
@@ -362,8 +367,7 @@ def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
 
 def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[str | bytes | int, ...]]) -> None:
     """Insert many rows of plain values, in the order of the columns, keeping stored ones; faster than `upsert`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    insert = insert_into(connection, table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
     compiled = insert.compile(dialect=connection.dialect)
     names = [column.name for column in table.columns]
     if compiled.positiontup is None:

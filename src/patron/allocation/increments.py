@@ -6,11 +6,11 @@ for every budget at once, with at most one customer between two offers.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from patron.allocation.problem import NONE, ROUNDING, Codes
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 
@@ -42,7 +42,7 @@ class Increments:
         return float(self.gain[at] / self.cost[at]) if at < len(self.gain) else 0.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def _next_step(net, cost, at_net, at_cost):  # noqa: ANN001, ANN202
     """The offer with the best return from a point of the hull, or -1; of two equal returns the longer step."""
     best, best_rate, best_gain = -1, 0.0, 0.0
@@ -56,7 +56,7 @@ def _next_step(net, cost, at_net, at_cost):  # noqa: ANN001, ANN202
     return best
 
 
-@numba.njit(cache=True)
+@kernel()
 def _hull_steps(net, cost):  # noqa: ANN001, ANN202
     customers = len(net)
     count = 0
@@ -82,7 +82,7 @@ def _hull_steps(net, cost):  # noqa: ANN001, ANN202
     return rows, offers, gains, steps
 
 
-@numba.njit(cache=True)
+@kernel()
 def _buy(row, offer, cost, customers, budget):  # noqa: ANN001, ANN202
     choice = np.full(customers, NONE, np.int64)
     # why: a customer whose step is skipped cannot have the next one, which starts from it

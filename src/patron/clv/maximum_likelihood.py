@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
 from scipy.optimize import minimize
 
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 Objective = Callable[[Numbers], tuple[float, Numbers]]
@@ -150,7 +150,7 @@ def curvature(objective: Objective, at: Numbers, slope: Numbers | None = None) -
     return (second + second.T) / 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def digamma(x: float) -> float:
     """Slope of the logarithm of the gamma function above 0: its asymptotic series, after steps to where it is exact."""
     shift = 0.0

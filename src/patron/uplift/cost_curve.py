@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from patron.schema.errors import BadTrial
+from patron.schema.kernels import kernel
 from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.uplift.fitted_uplift import FittedUplift
@@ -229,7 +229,7 @@ def _interpolated(spend: Numbers, costs: Numbers, gains: Numbers) -> Numbers:
     return np.interp(spend, np.r_[0.0, costs[free:]], np.r_[start, gains[free:]])
 
 
-@njit(cache=True)
+@kernel()
 def hull_places(costs: Numbers, effects: Numbers) -> Any:  # pragma: no cover - compiled
     """Places of one customer's offers on the upper hull from (0, 0), given in order of cost."""
     places = np.empty(len(costs), dtype=np.int64)
@@ -251,7 +251,7 @@ def hull_places(costs: Numbers, effects: Numbers) -> Any:  # pragma: no cover - 
     return places[:count]
 
 
-@njit(cache=True)
+@kernel()
 def hull_steps(costs: Numbers, effects: Numbers, gains: Numbers) -> Any:  # pragma: no cover - compiled
     """Steps along each customer's hull: customer, cost, gain, and estimated gain a unit of cost."""
     rows, offers = costs.shape

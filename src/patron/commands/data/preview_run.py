@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from patron.commands.data.backup import copy_databases
-from patron.run import FinishedRun, Progress, require_open, run_loop, silent
+from patron.run import FinishedRun, require_open, run_loop
 from patron.schema.errors import WorkspaceError
+from patron.schema.progress import Progress, silent
 from patron.storage.durable_files import disk_errors
 from patron.storage.offers.policy import Budget, Policy
 from patron.storage.runs.runs import Run

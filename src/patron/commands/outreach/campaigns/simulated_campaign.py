@@ -19,8 +19,9 @@ from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
 from patron.govern.vault import Vault
-from patron.run import Progress, run_loop
+from patron.run import run_loop
 from patron.schema.outreach.message_states import MessageState
+from patron.schema.progress import Progress
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, Offer, SimulatorSettings

@@ -22,7 +22,7 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 if TYPE_CHECKING:
-    from patron.service.jobs import Progress
+    from patron.schema.progress import Progress
     from patron.storage.runs.jobs import Job
 
 FAILED = 1

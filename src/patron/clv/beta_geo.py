@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import gammaln
+import scipy
 
 from patron.clv.beta_geo_kernels import BetaGeoLikelihood, count_probabilities, expected_orders
 from patron.clv.count_model import CountLearner, CountModel
@@ -52,7 +52,12 @@ class FittedBetaGeo(CountModel):
         with np.errstate(divide="ignore", invalid="ignore"):
             quiet = np.where(rows.recency < rows.T, np.log(np.maximum(rows.T - rows.recency, 0.0)), -np.inf)
             steps = np.where(phases == 0, 0.0, phases * (quiet - np.log(alpha + rows.T))[:, None])
-        passed = gammaln(size[:, None] + phases) - gammaln(size)[:, None] - gammaln(phases + 1.0) + steps
+        passed = (
+            scipy.special.gammaln(size[:, None] + phases)
+            - scipy.special.gammaln(size)[:, None]
+            - scipy.special.gammaln(phases + 1.0)
+            + steps
+        )
         log_alive = np.logaddexp.reduce(passed, axis=1) - size * np.log(alpha + rows.T)
         log_dead = (
             np.log(a) - np.log(np.maximum(b + x + self.first_too - 1, 1e-300)) - size * np.log(alpha + rows.recency)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import digamma, gammaln
-from scipy.stats import spearmanr
+import scipy
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
 from patron.clv.fit_summary import FitSummary, facts_of, short_repr
@@ -270,7 +269,7 @@ def fit_spend(
 def _independence(count: Numbers, mean: Numbers) -> Independence | None:
     if len(count) < FEWEST_CUSTOMERS or np.ptp(count) == 0 or np.ptp(mean) == 0:
         return None
-    rank_correlation = spearmanr(count, mean)
+    rank_correlation = scipy.stats.spearmanr(count, mean)
     return Independence(
         float(rank_correlation.statistic), float(rank_correlation.pvalue), float(np.corrcoef(count, mean)[0, 1])
     )
@@ -301,10 +300,12 @@ class _Likelihood:
         scale = v * np.exp(self.design @ at[3:]) if self.design is not None else v
         log_scale = at[2] + (self.design @ at[3:] if self.design is not None else 0.0)
         distinct = p * self.counts.values
-        gammas = (gammaln(distinct + q) - gammaln(distinct) - gammaln(q))[self.counts.inverse]
-        both = digamma(distinct + q)
-        d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.inverse]
-        d_gamma_q = (both - digamma(q))[self.counts.inverse]
+        gammas = (scipy.special.gammaln(distinct + q) - scipy.special.gammaln(distinct) - scipy.special.gammaln(q))[
+            self.counts.inverse
+        ]
+        both = scipy.special.digamma(distinct + q)
+        d_gamma_p = (self.counts.values * (both - scipy.special.digamma(distinct)))[self.counts.inverse]
+        d_gamma_q = (both - scipy.special.digamma(q))[self.counts.inverse]
         px, log_total, total = p * self.x, self.log_total, scale + self.x * self.z
         log_sum = np.log(total)
         value = gammas + q * log_scale + px * (log_total - log_sum) - q * log_sum - self.log_z

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
@@ -106,7 +106,7 @@ def _minimise(objective: Objective, start: Numbers, free: Sequence[bool], *, fla
         return -value + float(beyond @ beyond), -gradient * (beyond == 0) + 2 * beyond
 
     # why not L-BFGS-B, which knows bounds: it wakes the threads of BLAS for matrices of four rows, which wait busily
-    solution = minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
+    solution = scipy.optimize.minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
     return np.clip(np.asarray(solution.x, dtype=np.float64), -bound, bound)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import t
+import scipy
 
 from patron.schema.errors import BadTrial
 from patron.schema.frames import frame_kind, to_kind
@@ -36,7 +36,7 @@ class Replicates:
         squares = np.zeros_like(effects)
         for one in self.models:
             squares += (one.effects(matrix) - effects) ** 2
-        return float(t.ppf(0.975, len(self.models))) * np.sqrt(self.scale * squares / len(self.models))
+        return float(scipy.stats.t.ppf(0.975, len(self.models))) * np.sqrt(self.scale * squares / len(self.models))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from patron.schema.numbers import Numbers
 
@@ -32,7 +32,7 @@ class FittedLinear:
     def predict(self, matrix: Numbers) -> Numbers:
         """Mean of the outcome, in its unit, one number a row."""
         line = matrix @ self.slopes + self.intercept
-        return expit(line) if self.is_logistic else line
+        return scipy.special.expit(line) if self.is_logistic else line
 
     def standard_error(self, matrix: Numbers) -> Numbers:
         """Standard error of `predict` of a linear mean, in the outcome's unit."""
@@ -111,7 +111,7 @@ class Linear:
             if abs(coefficients - before).max() < SMALLEST_STEP:
                 break
             problem = _working_problem(matrix, outcome, weight, line)
-        error = weight * (outcome - expit(line))
+        error = weight * (outcome - scipy.special.expit(line))
         meat = problem.squared_scores(matrix, error)
         covariance = problem.covariance(meat, float(penalty or 0.0), problem.weight_sum, scale=1.0)
         return FittedLinear(float(coefficients[0]), coefficients[1:], covariance, is_logistic=True)
@@ -208,6 +208,6 @@ class _Problem:
 
 def _working_problem(matrix: Numbers, outcome: Numbers, weight: Numbers, line: Numbers) -> _Problem:
     """Least squares whose solution is Newton's next step from log odds `line`."""
-    chance = expit(line)
+    chance = scipy.special.expit(line)
     variance = np.maximum(chance * (1 - chance), LEAST_VARIANCE)
     return _Problem.of(matrix, line + (outcome - chance) / variance, weight * variance)

@@ -28,7 +28,7 @@ from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
 from patron.measure.task_effects import measure_tasks
 from patron.predict.backtest import cutoffs_for
-from patron.predict.pinned_models import PINNABLE, require_usable
+from patron.predict.pinned_models import require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
@@ -44,7 +44,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.engine import literal
 from patron.storage.models.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
-from patron.storage.models.model_decisions import active_pins
+from patron.storage.models.model_decisions import PINNABLE, active_pins
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.withdrawals import withdrawal_of
 from patron.storage.runs.runs import FactsOrigin, Run

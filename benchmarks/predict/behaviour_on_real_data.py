@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 from value_on_real_data import JOURNEY, shops
 
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict import scoring
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.classifiers import RfmLogistic
-from patron.predict.learner import FORECAST, newest
+from patron.predict.learner import newest
 from patron.predict.learners import LEARNERS
 from patron.predict.purchase.next_order import days_until
 from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question, label_windows
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.runs.stage_view import StageView

@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from value_on_real_data import ORDERS
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict import READS, WRITES
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.category_needs import LEARNERS
@@ -29,7 +30,6 @@ from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import days_until_due
 from patron.predict.classifiers import Logistic
 from patron.predict.score_origins import score_origins
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
 from patron.storage.engine import timestamp
 from patron.storage.runs.runs import Run

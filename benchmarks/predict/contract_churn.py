@@ -23,14 +23,14 @@ import pyarrow as pa
 
 from patron import predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.estimators.bootstrap import Interval, bootstrap_weights, interval, paired_gain
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.contract_churn import AVERAGED, LEARNERS
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
-from patron.predict.learner import FORECAST, LABEL
 from patron.predict.sampling import keys_of
 from patron.predict.score_origins import score_origins
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain
-from patron.schema.models.calibration import Calibration
 from patron.schema.models.metrics import AUC, CALIBRATION_ERROR, LOG_LOSS
 from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.numbers import Numbers, float_column

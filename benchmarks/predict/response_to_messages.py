@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from patron import predict, understand
 from patron.commands.data.import_files import import_files
 from patron.commands.data.init_workspace import create
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import MessageOrigin, message_origins, origins_at
@@ -30,7 +31,6 @@ from patron.predict.message_response.messages import read_message_types
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.run import stage_view
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.table_definition import TIME
 from patron.storage.runs.runs import Run

@@ -36,14 +36,14 @@ from patron.clickstream import (
     training_rows,
 )
 from patron.commands.data.simulated_loop import ingest_events
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
+from patron.estimators.learner import LABEL, forecasts
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance, Logistic
-from patron.predict.learner import LABEL, forecasts
 from patron.predict.score_origins import score_origins
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.predict.session_conversion.session_origins import SessionForecasts, session_origins, with_customer_numbers
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import AUC, AVERAGE_PRECISION, CALIBRATION_ERROR, LOG_LOSS, Metric
 from patron.schema.models.questions import PURCHASE, SESSION_CONVERSION
 from patron.schema.table_definition import TIME

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from past_forecasts import here, past_shop
 
-from patron.predict.learner import FORECAST
+from patron.estimators.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.levelled import Levelled

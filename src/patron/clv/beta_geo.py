@@ -7,7 +7,7 @@ Denizel and Filiztekin (2007) for MBG/NBD; Reutterer, Platzer and Schroeder (202
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -35,10 +35,6 @@ class FittedBetaGeo(CountModel):
     first_too: bool = False
 
     kind: ClassVar[str] = "betageo"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {"k": self.k, "first_too": self.first_too}
 
     def _letters(self) -> tuple[float, float, float, float]:
         r, alpha, a, b = (self.params[name] for name in LETTERS)

@@ -5,9 +5,9 @@ probability theta ~ Beta(gamma, delta). Here `frequency` counts periods with an 
 when there is none) and `T` how many periods there were.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy
@@ -92,10 +92,6 @@ class FittedBetaGeoBetaBinom(CountModel):
 
     kind: ClassVar[str] = "betageobetabinom"
     is_discrete: ClassVar[bool] = True
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def _params(self) -> Numbers:
         return np.array([self.params[name] for name in LETTERS])

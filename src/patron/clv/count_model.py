@@ -4,7 +4,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
@@ -31,8 +30,8 @@ from patron.clv.maximum_likelihood import (
 )
 from patron.clv.rfm_summary import summary_unit
 from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted, with_methods
+from patron.estimators.saving import SavedFile
 from patron.schema.frames import arrow
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 ANSWERS = (
@@ -90,7 +89,7 @@ def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> I
 
 
 @dataclass(frozen=True)
-class CountModel(ABC):
+class CountModel(SavedFile, ABC):
     """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
 
     A summary is anything that speaks Arrow, or columns by name, with frequency (repeat orders), recency (time from the
@@ -219,29 +218,6 @@ class CountModel(ABC):
         """
         T = np.asarray(T, dtype=np.float64)
         return pa.table(summary_columns(self.draw_orders(T + horizon, rng), T, horizon))
-
-    def save(self, path: Path | str) -> None:
-        """Write the model as JSON; `load_model` reads it."""
-        write_json(Path(path), self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **self.settings()}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        settings = {name: value for name, value in saved.items() if name not in {"kind", "estimates"}}
-        return cls(Estimates.from_dict(saved["estimates"]), **settings)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        return cls.from_dict(read_json(Path(path)))
-
-    @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
 
     @abstractmethod
     def alive(self, rows: Histories) -> Numbers:

@@ -12,8 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +23,9 @@ from patron.clv.fit_summary import FitSummary, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
 from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
+from patron.estimators.saving import SavedFile
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 LETTERS = ("p", "q", "v")
@@ -52,7 +51,7 @@ class Independence:
 
 
 @dataclass(frozen=True)
-class FittedGammaGamma:
+class FittedGammaGamma(SavedFile):
     """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
 
     `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.
@@ -152,36 +151,6 @@ class FittedGammaGamma:
         p, q, v = (self.params[name] for name in LETTERS)
         nu = rng.gamma(q, 1 / v, len(count))
         return np.where(count > 0, rng.gamma(p * np.maximum(count, 1), 1.0) / nu / np.maximum(count, 1), 0.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        independence = None if self.independence is None else vars(self.independence)
-        settings = {
-            "observed_mean": self.observed_mean,
-            "independence": independence,
-            "covariates": list(self.covariates),
-            "first_order": self.first_order,
-        }
-        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **settings}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        content = saved["independence"]
-        independence = None if content is None else Independence(**content)
-        covariates, first_order = tuple(saved["covariates"]), saved.get("first_order", False)
-        return cls(
-            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, covariates, first_order
-        )
-
-    def save(self, path: Path | str) -> None:
-        """Write the model as JSON."""
-        write_json(Path(path), self.to_dict())
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        return cls.from_dict(read_json(Path(path)))
 
 
 @dataclass(frozen=True)

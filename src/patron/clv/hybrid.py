@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 import scipy
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
-from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.fit_summary import FitSummary
 from patron.clv.gamma_gamma import WITH_FIRST, GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
 from patron.clv.order_times import timestamp_us
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm
+from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow, frame_kind, to_kind
 from patron.schema.numbers import Numbers

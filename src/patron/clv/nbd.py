@@ -1,8 +1,8 @@
 """NBD: buyers who never leave and order at a rate of their own, lambda ~ Gamma(r, alpha) (Ehrenberg 1959)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy
@@ -18,10 +18,6 @@ class FittedNBD(CountModel):
     """A fitted NBD."""
 
     kind: ClassVar[str] = "nbd"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def alive(self, rows: Histories) -> Numbers:
         """1 for everybody."""

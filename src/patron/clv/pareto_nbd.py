@@ -7,9 +7,9 @@ form gives NaN.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -188,10 +188,6 @@ class FittedParetoNBD(CountModel):
     """A fitted Pareto/NBD."""
 
     kind: ClassVar[str] = "paretonbd"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def rates(self, rows: Histories) -> tuple[float, Numbers, float, Numbers]:
         """r, alpha of each row, s, beta of each row."""

@@ -118,15 +118,6 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
 
     kind: ClassVar[str] = "paretonbd_covariates"
 
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {"transaction": list(self.transaction), "dropout": list(self.dropout)}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        return cls(Estimates.from_dict(saved["estimates"]), tuple(saved["transaction"]), tuple(saved["dropout"]))
-
     def columns(self) -> Sequence[str]:
         """The covariates."""
         return tuple(dict.fromkeys((*self.transaction, *self.dropout)))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import scipy
 
+from patron.estimators.bootstrap import LEVEL
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.bootstrap_intervals import LEVEL
 from patron.schema.numbers import Numbers
 
 

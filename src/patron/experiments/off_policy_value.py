@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval
 from patron.experiments.decision_log import DecisionLog, as_numbers
 from patron.experiments.expected_rewards import expected_rewards
 from patron.experiments.off_policy_estimators import (
@@ -17,7 +18,6 @@ from patron.experiments.off_policy_estimators import (
 )
 from patron.experiments.off_policy_findings import log_findings, model_findings
 from patron.experiments.skewed_intervals import skewed_interval
-from patron.schema.models.bootstrap_intervals import Interval
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy
 
-from patron.schema.models.bootstrap_intervals import LEVEL, Interval
+from patron.estimators.bootstrap import LEVEL, Interval
 from patron.schema.numbers import Numbers
 
 SYMMETRIC = 1e-6

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from patron.estimators.bootstrap import Interval
 from patron.experiments.confidence_sequences import TIGHTEST_AT, reach_of_sequence
 from patron.experiments.skewed_intervals import standardised_ends
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.offer_trial import Flags, OfferTrial
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 
 ANY, ALL = "any", "all"

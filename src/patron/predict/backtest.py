@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import FitsFromOthers, Fitted, Learner
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
+from patron.estimators.learner import Fitted, Learner
+from patron.predict.learner import FitsFromOthers
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.numbers import Numbers

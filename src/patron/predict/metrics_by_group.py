@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict.backtest import FEWER_RESAMPLES, Backtest
-from patron.predict.learner import FORECAST
 from patron.predict.pinned_models import load_model
 from patron.predict.score_origins import ForecastsAtOrigin, ScoreOrigin
 from patron.schema.errors import PatronError
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import METRICS_BY_GROUP
 from patron.storage.models import model_registry

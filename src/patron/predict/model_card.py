@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import Learner
 from patron.predict.backtest import ALL, COVERAGE, Backtest
-from patron.predict.learner import Learner
 from patron.storage.models.model_registry import Manifest
 
 LIMITS = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from patron.predict.learner import Fitted
+from patron.estimators.learner import Fitted
 from patron.predict.learners import LEARNERS
 from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
 from patron.storage.models import model_registry

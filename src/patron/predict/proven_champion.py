@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.predict.backtest import ALL, Backtest
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 
 
 def with_proven_champion(result: Backtest, *, rng: np.random.Generator) -> Backtest:

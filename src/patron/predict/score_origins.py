@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, paired_gain
+from patron.estimators.learner import FORECAST, LABEL, Fitted, rows_where
 from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, rows_where
+from patron.predict.learner import AddsUp
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
 from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import CategoryQuestion, ContractQuestion, Question
 from patron.schema.numbers import Numbers, float_column
@@ -88,7 +89,7 @@ class ScoreOrigin:
     def evaluate(self, fitted: Fitted) -> ForecastsAtOrigin:
         """Forecast the customers of this cutoff."""
         forecast = float_column(fitted.predict(self.here), FORECAST)
-        spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
+        spread = fitted.total.season_spread if isinstance(fitted, AddsUp) else 0.0
         return ForecastsAtOrigin(keys_of(self.here), float_column(self.here, LABEL), forecast, spread)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import FORECAST, LABEL, Fitted, Learner, rows_where
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
 from patron.predict.churn_drivers import churn_drivers, partial_dependence
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
+from patron.predict.learner import AddsUp
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.model_card import card_of, card_text, settings_of
@@ -301,7 +302,7 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
     """
-    total = fitted.adds_up_to if isinstance(fitted, AddsUp) else None
+    total = fitted.total if isinstance(fitted, AddsUp) else None
     if total is None or not scores.num_rows:
         return SHOP_FORECASTS.empty()
     value = float(float_column(scores, "value").sum())
@@ -355,7 +356,7 @@ def _interval_ends(result: Backtest, fitted: Fitted) -> IntervalEnds:
     evaluation = result.evaluations.get((ALL, result.champion))
     if result.question.is_probability or evaluation is None:
         return IntervalEnds()
-    spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
+    spread = fitted.total.season_spread if isinstance(fitted, AddsUp) else 0.0
     return Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval_ends()
 
 

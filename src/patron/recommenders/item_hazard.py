@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.popularity.personal_frequency import FittedPersonal
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
@@ -94,7 +94,7 @@ class FittedHazard(FittedPersonal):
 
 
 @dataclass(frozen=True)
-class ItemHazard(Learner):
+class ItemHazard(Recommender):
     """A pair's purchase rate, shrunk to its item's, times what the elapsed time says. Weights of rows are not used."""
 
     half_life_days: float = 120.0
@@ -117,7 +117,7 @@ class ItemHazard(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "item_hazard"
-    fitted: ClassVar[type[Fitted]] = FittedHazard
+    fitted: ClassVar[type[FittedRecommender]] = FittedHazard
 
     def fit_interactions(self, known: Interactions) -> FittedHazard:
         """Estimate each pair's rate and rhythm, and the shop's life table."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval, percentile_interval
 from patron.schema.errors import BadTrial
 from patron.schema.kernels import kernel
-from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.scored_trial import ScoredTrial

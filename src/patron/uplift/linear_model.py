@@ -1,8 +1,7 @@
 """A linear model of a mean, logistic for 0/1, whose penalty the data choose; the default base of every learner."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import scipy
@@ -39,22 +38,6 @@ class FittedLinear:
         spread = matrix @ self.covariance[1:, 1:]
         variance = np.einsum("ij,ij->i", spread, matrix) + 2 * matrix @ self.covariance[1:, 0] + self.covariance[0, 0]
         return np.sqrt(np.maximum(variance, 0.0))
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "intercept": self.intercept,
-            "slopes": self.slopes.tolist(),
-            "covariance": self.covariance.tolist(),
-            "is_logistic": self.is_logistic,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        count = len(state["slopes"])
-        covariance = np.array(state["covariance"], dtype=np.float64).reshape(count + 1, count + 1)
-        return cls(state["intercept"], np.array(state["slopes"], dtype=np.float64), covariance, state["is_logistic"])
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from patron.estimators.bootstrap import percentile_interval
 from patron.schema.errors import BadTrial
-from patron.schema.models.bootstrap_intervals import percentile_interval
 from patron.uplift.cross_fitting import Folds
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
 from patron.uplift.effect_ranking import RESAMPLES

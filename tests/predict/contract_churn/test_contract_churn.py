@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 import pytest
 
 from patron import predict, understand
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.backtest import backtest, cutoffs_for
 from patron.predict.contract_churn import AVERAGED, LEARNERS
 from patron.predict.contract_churn.after_cancellation import AfterCancellation
 from patron.predict.contract_churn.contract_baselines import RateByCancellation
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
-from patron.predict.learner import FORECAST, LABEL
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at as at_cutoff
 from patron.predict.score_origins import score_origins

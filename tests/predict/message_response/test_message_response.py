@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict import READS, WRITES
 from patron.predict.backtest import ALL, backtest
-from patron.predict.learner import FORECAST, LABEL
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import MessageForecasts, message_origins
 from patron.predict.message_response.message_rows import learning_rows, read_recipients

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.predict.learner import FORECAST
+from patron.estimators.learner import FORECAST
 from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Excess, Stacked

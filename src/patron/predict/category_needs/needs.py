@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS, backtest, fit_champion, to_table
 from patron.predict.category_needs import LEARNERS
 from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
-from patron.predict.learner import FORECAST, Fitted
 from patron.predict.part_result import PartResult
 from patron.predict.score_origins import score_origins
 from patron.predict.scoring import keep

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.backtest import backtest, fit_champion, to_table
 from patron.predict.contract_churn import LEARNERS
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
-from patron.predict.learner import FORECAST, LABEL
 from patron.predict.part_result import PartResult
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at, score_origins

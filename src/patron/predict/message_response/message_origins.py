@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY
-from patron.predict.learner import FORECAST, LABEL, Fitted
+from patron.estimators.learner import FORECAST, LABEL, Fitted
 from patron.predict.sampling import keys_of
 from patron.schema.models import metrics
 from patron.schema.models.metrics import Metric

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.backtest import backtest, fit_champion, to_table
-from patron.predict.learner import FORECAST, Fitted
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import message_origins
 from patron.predict.message_response.message_rows import (

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import Fitted, Learner
 from patron.govern.vault import IDENTIFIER
 from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest, backtest, fit_champion, to_table
-from patron.predict.learner import Fitted, Learner
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists

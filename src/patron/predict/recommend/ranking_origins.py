@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import Fitted
+from patron.estimators.learner import Fitted
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
 from patron.predict.recommend.list_probabilities import ListedPairs, places_by_kind
 from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory

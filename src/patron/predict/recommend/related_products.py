@@ -66,7 +66,7 @@ where product_id is not null and known_at < {timestamp(as_of)} order by product_
     return rows.append_column("run_id", run_id).select(RELATED_PRODUCTS.schema().names).cast(RELATED_PRODUCTS.schema())
 
 
-def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) -> pa.Table:
+def linked_products(learner: recommenders.Recommender, rows: pa.Table, kind: str) -> pa.Table:
     """Links of a kind from (user_id, item_id): product_id, related_id, kind and strength."""
     products = encoded(rows["item_id"])
     names, counts = products.dictionary, np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))

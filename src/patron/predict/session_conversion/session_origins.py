@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import FORECAST, LABEL, Fitted
+from patron.estimators.learner import FORECAST, LABEL, Fitted
 from patron.schema.models.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
 

@@ -8,15 +8,15 @@ coming 90 days.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL, newest, rows_where
+from patron.estimators.learner import LABEL, rows_where
+from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import VALUE
@@ -55,10 +55,6 @@ class ShopTotal:
     """Whether the shop has shown it: it is a year old."""
     season_spread: float
     """Standard deviation of the logarithm of that factor."""
-
-    def saved(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
 
 
 def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> ShopTotal:

@@ -23,7 +23,7 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     MOST_HALVINGS,
     FittedNeighbours,
@@ -86,7 +86,7 @@ class CoVisitation(ProfileLearner):
     """How much events of a kind count as what comes next, such as {"purchase": 3}; 1 for others, 0 leaves them out."""
 
     name: ClassVar[str] = "co_visitation"
-    fitted: ClassVar[type[Fitted]] = FittedNeighbours
+    fitted: ClassVar[type[FittedRecommender]] = FittedNeighbours
 
     def fit_interactions(self, known: Interactions) -> FittedNeighbours:
         """Count what comes after each item."""

@@ -10,15 +10,15 @@ import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
 from patron.schema.kernels import kernel
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 MOST_HALVINGS = 100.0
 """Older rows count no less than after so many half-lives, so that nothing vanishes."""
 
 
-class ProfileLearner(Learner):
+class ProfileLearner(Recommender):
     """Learns what items say for others, and sums it over what a user had."""
 
     @abstractmethod
@@ -27,7 +27,7 @@ class ProfileLearner(Learner):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedNeighbours(Fitted):
+class FittedNeighbours(FittedRecommender):
     """Scores are sums over what a user had, each times its neighbours' similarity."""
 
     learner: "ProfileLearner"

@@ -1,7 +1,7 @@
 """Probabilities that mean what they say: Platt's two numbers, learned from rows the model was not fitted to."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import scipy
@@ -23,10 +23,6 @@ class Calibration:
         """Probability, 0 to 1; an offset is added as it is."""
         z = self.slope * log_odds + self.shift + offset
         return scipy.special.expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-
-    def saved(self) -> dict[str, Any]:
-        """The two numbers as JSON can hold them."""
-        return asdict(self)
 
     @classmethod
     def fit(

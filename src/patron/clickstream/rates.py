@@ -11,6 +11,7 @@ from patron.clickstream.features import Row, rows_of
 from patron.clickstream.training_rows import outcomes
 from patron.estimators.learner import Baseline, forecasts
 from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name
 from patron.schema.numbers import float_column
 
 COUNT_EDGES = (1, 2, 3, 4, 6, 11, 21)
@@ -27,7 +28,7 @@ class FittedRates(Saved, file="rates.json"):
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Probability of an order later in the visit, 0 to 1, one `forecast` per row."""
-        return forecasts(np.array([self.shares.get(group, self.base) for group in GROUPS[self.rule](table)]))
+        return forecasts(look_up(GROUPS[self.rule](table), self.shares, self.base))
 
     def probability(self, row: Row) -> float:
         """The same of one row as `features_after` gives it."""
@@ -47,12 +48,7 @@ class BaseRate(Baseline):
     def fit(self, table: pa.Table) -> FittedRates:
         """Count. Raises NotEnoughData."""
         label, weight = outcomes(table)
-        base = float(np.average(label, weights=weight))
-        names, group = np.unique(GROUPS[self.name](table), return_inverse=True)
-        visits = np.bincount(group, weights=weight)
-        orders = np.bincount(group, weights=weight * label)
-        shares = (orders + self.prior_visits * base) / (visits + self.prior_visits)
-        return FittedRates(self.name, base, dict(zip(names.tolist(), shares.tolist(), strict=True)))
+        return FittedRates(self.name, *means_by_name(GROUPS[self.name](table), label, self.prior_visits, weight=weight))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +18,11 @@ MAX_Z_SCORE = 5.0
 """Standardised columns are kept within this many standard deviations: nobody is more extreme than that."""
 
 
-class MatrixDesign(Protocol):
-    """Which columns of a table a classifier sees, in which order."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        ...
-
-    def matrix(self, table: pa.Table) -> Numbers:
-        """One row per row of the table; what is missing is NaN."""
-        ...
-
-
 class CalibratedClassifier(Saved):
     """Log-odds of a design's matrix, then calibration."""
 
     design: Any
+    """Which columns of a table are seen: `names`, and `matrix(table)`, where what is missing is NaN."""
     calibration: Calibration
 
     @abstractmethod
@@ -55,7 +43,6 @@ class FittedLogistic(CalibratedClassifier):
     """Weights of standardised, log-scaled columns."""
 
     design: Any
-    """A `MatrixDesign`."""
     middle: Numbers
     spread: Numbers
     fill: Numbers | None
@@ -67,7 +54,7 @@ class FittedLogistic(CalibratedClassifier):
     @classmethod
     def of(  # noqa: PLR0913 - what a fit takes
         cls,
-        design: MatrixDesign,
+        design: Any,
         scaled: Numbers,
         label: npt.NDArray[Any],
         *,
@@ -109,7 +96,6 @@ class FittedTreeClassifier(CalibratedClassifier):
     """Trees for log-odds, then calibration."""
 
     design: Any
-    """A `MatrixDesign`."""
     trees: FittedTrees = field(metadata=SAME_FOLDER)
     calibration: Calibration = field(default_factory=Calibration)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from patron.estimators.learner import IS_BASELINE, LABEL, Baseline, forecasts, labelled
 from patron.estimators.saving import Saved
-from patron.schema.numbers import Numbers, float_column
+from patron.estimators.shrunken_rates import shrunk_means
+from patron.schema.numbers import float_column
 
 SEES_NO_CUSTOMER = {**IS_BASELINE, "depends on the row": "everybody gets the same forecast"}
 
@@ -83,11 +83,3 @@ class RecencyOnly(Baseline):
         group = np.searchsorted(edges, days, side="right")
         shares = shrunk_means(group, label, np.full(len(edges) + 1, label.mean()), 1.0)
         return FittedRecency(tuple(edges.tolist()), tuple(shares.tolist()))
-
-
-def shrunk_means(group: npt.NDArray[np.integer], label: Numbers, priors: npt.ArrayLike, prior_rows: float) -> Numbers:
-    """Mean label of each group, 0 to the number of priors; its prior counts as so many rows more."""
-    prior = np.asarray(priors, dtype=np.float64)
-    counts = np.bincount(group, minlength=len(prior))
-    sums = np.bincount(group, weights=label, minlength=len(prior))
-    return (sums + prior_rows * prior) / (counts + prior_rows)

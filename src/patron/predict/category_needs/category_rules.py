@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
 from patron.estimators.saving import IN_JSON, Saved
-from patron.predict.baselines import shrunk_means
+from patron.estimators.shrunken_rates import look_up, means_by_name, shrunk, shrunk_means
 from patron.predict.value.value_baselines import FittedShrinkage
 from patron.schema.numbers import Numbers, float_column
 
@@ -32,8 +32,7 @@ class FittedByCategory(Saved, file="rule.json"):
 
     def of(self, table: pa.Table) -> Numbers:
         """The mean of each row's category."""
-        names, place = _categories(table)
-        return np.array([self.means.get(name, self.mean) for name in names])[place]
+        return look_up(table["category"], self.means, self.mean)
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,7 @@ class MeanByCategory(Baseline):
     def fit(self, table: pa.Table) -> FittedByCategory:
         """Average the known labels. Raises NotEnoughData."""
         rows = labelled(table)
-        label = float_column(rows, LABEL)
-        names, place = _categories(rows)
-        means = shrunk_means(place, label, np.full(len(names), label.mean()), self.prior_rows)
-        return FittedByCategory(float(label.mean()), dict(zip(names, means.tolist(), strict=True)))
+        return FittedByCategory(*means_by_name(rows["category"], float_column(rows, LABEL), self.prior_rows))
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ class FittedPersonalShare(Saved, file="rule.json"):
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the shrunk share, 0 to 1."""
         windows, bought = (float_column(table, name) for name in ("window_count", "windows_with_purchase"))
-        return forecasts((bought + self.prior_windows * self.categories.of(table)) / (windows + self.prior_windows))
+        return forecasts(shrunk(bought, windows, self.categories.of(table), self.prior_windows))
 
 
 @dataclass(frozen=True)
@@ -155,8 +151,8 @@ class FittedPersonalRate(Saved, file="rule.json"):
         known = np.nan_to_num(float_column(table, "days_since_first_order", 1.0), nan=1.0)
         observed = np.clip(known, 1.0, RECENT_DAYS)
         paid = np.maximum(float_column(table, "paid_in_category_365_days"), 0.0)
-        prior = np.maximum(self.categories.of(table), 0.0) * self.prior_days
-        return (paid * HORIZON_DAYS + prior) / (observed + self.prior_days)
+        prior = np.maximum(self.categories.of(table), 0.0)
+        return shrunk(paid * HORIZON_DAYS, observed, prior, self.prior_days)
 
 
 @dataclass(frozen=True)
@@ -173,12 +169,6 @@ class PersonalRate(Baseline):
     def fit(self, table: pa.Table) -> FittedPersonalRate:
         """Learn the means of categories. Raises NotEnoughData."""
         return FittedPersonalRate(MeanByCategory().fit(table), self.prior_days)
-
-
-def _categories(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The names of the categories in a table, and each row's place among them."""
-    encoded = table["category"].cast(pa.string()).combine_chunks().dictionary_encode()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _group(rule: str, table: pa.Table) -> np.ndarray:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
 from patron.estimators.saving import Saved
-from patron.predict.baselines import shrunk_means
+from patron.estimators.shrunken_rates import shrunk_means
 from patron.schema.numbers import float_column
 
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
 from patron.estimators.saving import Saved
-from patron.predict.baselines import shrunk_means
+from patron.estimators.shrunken_rates import look_up, means_by_name, shrunk
 from patron.predict.classifiers import Logistic
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import float_column
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,11 @@ class FittedResponseRates(Saved, file="rule.json"):
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the share, 0 to 1."""
-        rates = self._of(table)
+        rates = look_up(table["message_kind"], self.rates, self.rate)
         if self.prior_messages is None:
             return forecasts(rates)
         responses, messages = (float_column(table, name) for name in ("response_count", "message_count"))
-        return forecasts((responses + self.prior_messages * rates) / (messages + self.prior_messages))
-
-    def _of(self, table: pa.Table) -> Numbers:
-        return np.array([self.rates.get(kind, self.rate) for kind in table["message_kind"].to_pylist()])
+        return forecasts(shrunk(responses, messages, rates, self.prior_messages))
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,9 @@ class RateByMessageType(Baseline):
     def fit(self, table: pa.Table) -> FittedResponseRates:
         """Average the known labels. Raises NotEnoughData."""
         rows = labelled(table)
-        label, kinds = float_column(rows, LABEL), rows["message_kind"].combine_chunks().dictionary_encode()
-        place = kinds.indices.to_numpy(zero_copy_only=False)
-        rates = shrunk_means(place, label, np.full(len(kinds.dictionary), label.mean()), self.prior_rows)
-        by_kind = dict(zip(kinds.dictionary.to_pylist(), rates.tolist(), strict=True))
-        return FittedResponseRates(float(label.mean()), by_kind, None)
+        return FittedResponseRates(
+            *means_by_name(rows["message_kind"], float_column(rows, LABEL), self.prior_rows), None
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from patron.estimators.boosted_trees import Trees
 from patron.estimators.learner import FORECAST, LABEL, Baseline, Learner, forecasts, labelled
 from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name
 from patron.predict.sampling import in_first_half
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
@@ -87,8 +88,7 @@ class FittedMeanByGroup(Saved, file="prospects.json"):
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the mean of each row's group."""
-        groups = table[self.column].to_pylist()
-        return forecasts(np.array([self.means.get(group or "", self.mean) for group in groups]))
+        return forecasts(look_up(table[self.column], self.means, self.mean))
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,7 @@ class MeanByChannel(Baseline):
     def fit(self, table: pa.Table) -> FittedMeanByGroup:
         """Average the known labels of each group. Raises NotEnoughData."""
         rows = labelled(table)
-        mean = float(float_column(rows, LABEL).mean())
-        groups = rows.select([self.column, LABEL]).group_by(self.column).aggregate([(LABEL, "sum"), (LABEL, "count")])
-        means = {
-            row[self.column] or "": (row[f"{LABEL}_sum"] + self.prior_people * mean)
-            / (row[f"{LABEL}_count"] + self.prior_people)
-            for row in groups.to_pylist()
-        }
+        mean, means = means_by_name(rows[self.column], float_column(rows, LABEL), self.prior_people)
         return FittedMeanByGroup(self.column, means, mean)
 
 

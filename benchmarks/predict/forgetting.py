@@ -40,7 +40,7 @@ from patron.predict.classifiers import BoostedChance
 from patron.predict.feature_matrix import Design
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings
-from patron.predict.score_origins import at, known_at_origin, training_cutoffs
+from patron.predict.origins import at, known_at_origin, training_cutoffs
 from patron.predict.value.boosted_value import TWEEDIE, Boosted
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question

@@ -64,7 +64,7 @@ def forecast_at(seed: int, peak: float, cutoff: datetime) -> tuple[float, bool]:
         champion = fitted[VALUE.default]
         came = float(shop.actual(VALUE, here(known)).sum())
         forecast = float(float_column(champion.predict(here(known)), FORECAST).sum())
-        total = champion.adds_up_to
+        total = champion.total
         return forecast / came - 1, total.low_cents <= came <= total.high_cents
 
 

@@ -23,9 +23,9 @@ from patron.estimators.bootstrap import bootstrap_weights, paired_gain
 from patron.estimators.learner import FORECAST
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion
 from patron.predict.learners import LEARNERS
+from patron.predict.origins import cutoff_origins
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
-from patron.predict.score_origins import score_origins
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
@@ -75,7 +75,7 @@ def as_a_run_would(shop: PastShop, question: Question, rows: pa.Table) -> tuple[
 
 
 def tested(shop: PastShop, question: Question) -> Backtest:
-    origins = score_origins(question, shop.labelled(question), shop.as_of)
+    origins = cutoff_origins(question, shop.labelled(question), shop.as_of)
     return backtest(question, LEARNERS[question.name], origins, rng=np.random.default_rng(1))
 
 

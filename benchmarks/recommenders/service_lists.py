@@ -43,7 +43,7 @@ def lists_of_the_run(one: Window, learner: LibraryLists) -> tuple[dict[str, list
     earlier = one.cut - timedelta(days=DAYS)
     is_before = pc.less(one.train["at"], pa.scalar(earlier, one.train["at"].type))
     before, after = (purchases(one.train.filter(rows), earlier) for rows in (is_before, pc.invert(is_before)))
-    listed = RankingOrigin("", before, after).evaluate(learner.fit(before)).listed
+    listed = RankingOrigin.of(earlier, before, after).evaluate(learner.fit(before)).listed
     fitted = learner.fit(history)
     wanted = type(fitted)(
         fitted.learner, fitted.products, fitted.recommender, ListProbabilities.fit(listed) if listed else None

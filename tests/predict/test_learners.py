@@ -11,7 +11,7 @@ from patron.predict import churn, value
 from patron.predict.learner import Explains, reasons
 from patron.predict.learners import LEARNERS
 from patron.predict.order_chance import FittedOrderChance
-from patron.predict.score_origins import at, known_at_origin
+from patron.predict.origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import median_of
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CHURN, QUESTIONS, VALUE

@@ -29,8 +29,9 @@ Kinds = Mapping[str, type[Any]]
 class Saved:
     """A dataclass that is saved into a folder: `class FittedMean(Saved, file="rule.json")`."""
 
-    file: ClassVar[str]
-    arrays: ClassVar[str]
+    file: ClassVar[str] = ""
+    """The JSON of its plain values; a class of parts alone has none."""
+    arrays: ClassVar[str] = ""
     """The npz of its arrays; without one they are lists in the JSON."""
     kinds: ClassVar[Kinds] = {}
 

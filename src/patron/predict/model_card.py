@@ -32,7 +32,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Tab
         "why": result.why,
         "best_baseline": result.baseline,
         "cutoffs": ", ".join(result.origins),
-        "training_rows": str(manifest.row_count),
+        "training_order_lines" if result.question.is_ranking else "training_rows": str(manifest.row_count),
         "training_until": manifest.as_of,
         "left_out": "; ".join(result.left_out),
         "interval_coverage": f"{coverage[0]:.4f}" if coverage else "",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from patron.estimators.bootstrap import Interval, percentile_interval
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.ids import check_same_kind
@@ -210,6 +210,4 @@ def _resamples(count: int, seed: int) -> Iterator[Numbers]:
     """How often each user is drawn, some resamples at a time; the same for the same seed."""
     rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // RESAMPLES_AT_A_TIME):
-        places = rng.integers(0, count, (RESAMPLES_AT_A_TIME, count)) + count * np.arange(RESAMPLES_AT_A_TIME)[:, None]
-        counts = np.bincount(places.ravel(), minlength=RESAMPLES_AT_A_TIME * count)
-        yield counts.reshape(RESAMPLES_AT_A_TIME, count).astype(np.float64)
+        yield bootstrap_weights(np.arange(count), rng=rng, resamples=RESAMPLES_AT_A_TIME)

@@ -110,4 +110,6 @@ class FittedUplift(Saved, file="uplift.json"):
         squares = np.zeros_like(effects)
         for model in self.replicates:
             squares += (model.effects(matrix) - effects) ** 2
-        return float(scipy.stats.t.ppf(0.975, len(self.replicates))) * np.sqrt(self.scale * squares / len(self.replicates))
+        return float(scipy.stats.t.ppf(0.975, len(self.replicates))) * np.sqrt(
+            self.scale * squares / len(self.replicates)
+        )

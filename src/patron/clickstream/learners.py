@@ -17,7 +17,7 @@ from patron.clickstream.features import NUMBERS, Row
 from patron.clickstream.rates import BaseRate, RateByCartAndViews, RateByEventCount, RateByLastEvent
 from patron.clickstream.training_rows import STARTED_AT, outcomes
 from patron.estimators import classifiers
-from patron.estimators.boosted_trees import fit_trees
+from patron.estimators.boosted_trees import fit_trees, tree_parameters
 from patron.estimators.calibration import Calibration
 from patron.estimators.classifiers import CalibratedClassifier, FittedTreeClassifier
 from patron.estimators.learner import Learner
@@ -99,15 +99,7 @@ class BoostedOrder(Learner):
     def _fit(self, rows: pa.Table) -> FittedBoosted:
         label, weight = outcomes(rows)
         design = Design.of(rows)
-        settings = {
-            "objective": "binary",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.fewest_in_leaf,
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": 0.6,
-            "max_bin": 63,
-        }
+        settings = {"objective": "binary", "feature_fraction": 0.6, "max_bin": 63, **tree_parameters(self)}
         trees = fit_trees(design.matrix(rows), label, settings, rounds=self.rounds, weight=weight)
         return FittedBoosted(design, trees)
 

@@ -18,7 +18,7 @@ from patron.clv.distinct_histories import (
     rescale,
     sample_rows,
 )
-from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, FittedByLikelihood, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
@@ -29,8 +29,7 @@ from patron.clv.maximum_likelihood import (
     transformed_objective,
 )
 from patron.clv.rfm_summary import summary_unit
-from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted, with_methods
-from patron.estimators.saving import SavedFile
+from patron.clv.wrong_calls import fit_input, refuse_unfitted, with_methods
 from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 
@@ -89,7 +88,7 @@ def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> I
 
 
 @dataclass(frozen=True)
-class CountModel(SavedFile, ABC):
+class CountModel(FittedByLikelihood, ABC):
     """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
 
     A summary is anything that speaks Arrow, or columns by name, with frequency (repeat orders), recency (time from the
@@ -97,7 +96,6 @@ class CountModel(SavedFile, ABC):
     `predict` gives them beside the customers' ids, in the kind of frame that the summary is.
     """
 
-    estimates: Estimates
     kind: ClassVar[str]
     is_discrete: ClassVar[bool] = False
     """Whether time is a number of periods."""
@@ -111,12 +109,6 @@ class CountModel(SavedFile, ABC):
     def __repr__(self) -> str:
         """Parameters and how many customers they were fitted to."""
         return short_repr(type(self).__name__, self.estimates, *(["no drop-out seen"] if self.is_collapsed else []))
-
-    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Name the right method where another library's was called. Raises AttributeError."""
-            refuse_method(self, name)
 
     def summary(self) -> FitSummary:
         """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
@@ -142,21 +134,6 @@ class CountModel(SavedFile, ABC):
     def unit(self) -> str:
         """Unit of time: D, W, M or Y, or '' when the summary has none."""
         return self.estimates.unit
-
-    @property
-    def params(self) -> dict[str, float]:
-        """Parameters by the field's letters."""
-        return dict(self.estimates.params)
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not identify it."""
-        return self.estimates.standard_errors
-
-    @property
-    def log_likelihood(self) -> float:
-        """Log-likelihood of the summary, of times in its unit."""
-        return self.estimates.log_likelihood
 
     @property
     def is_collapsed(self) -> bool:

@@ -19,11 +19,10 @@ import pyarrow as pa
 import scipy
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
-from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, FittedByLikelihood, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
-from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
-from patron.estimators.saving import SavedFile
+from patron.clv.wrong_calls import fit_input, refuse_unfitted
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
@@ -51,13 +50,12 @@ class Independence:
 
 
 @dataclass(frozen=True)
-class FittedGammaGamma(SavedFile):
+class FittedGammaGamma(FittedByLikelihood):
     """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
 
     `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.
     """
 
-    estimates: Estimates
     observed_mean: float
     independence: Independence | None = None
     covariates: tuple[str, ...] = ()
@@ -71,12 +69,6 @@ class FittedGammaGamma(SavedFile):
         which = "first orders count" if self.first_order else "repeat orders only"
         return short_repr(type(self).__name__, self.estimates, which)
 
-    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Name the right method where another library's was called. Raises AttributeError."""
-            refuse_method(self, name)
-
     def summary(self) -> FitSummary:
         """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
         facts = facts_of(self.estimates) | {"mean spend of an order": f"{self.population_mean:.4g}"}
@@ -89,21 +81,6 @@ class FittedGammaGamma(SavedFile):
     def predict(self, summary: Any) -> Any:
         """Expected spend of an order of each customer beside their ids, in the kind of frame that the summary is."""
         return with_answers(summary, expected_spend=self.expected_spend(summary))
-
-    @property
-    def params(self) -> dict[str, float]:
-        """p, q, v, and the effect of each covariate on the logarithm of spend."""
-        return dict(self.estimates.params)
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not identify it."""
-        return self.estimates.standard_errors
-
-    @property
-    def log_likelihood(self) -> float:
-        """Log-likelihood of the mean spends, in the unit of money."""
-        return self.estimates.log_likelihood
 
     @property
     def has_infinite_mean(self) -> bool:

@@ -1,7 +1,7 @@
 """LightGBM as Patron uses it: small trees, the same result every time, saved as its own text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +17,16 @@ Rows = npt.NDArray[np.intp]
 """Places of rows, in order."""
 SAVED = "trees.txt"
 SAME_EVERY_TIME: Mapping[str, Any] = {"deterministic": True, "force_row_wise": True, "seed": 1, "verbose": -1}
-
+PARAMETERS: Mapping[str, str] = {
+    "leaves": "num_leaves",
+    "learning_rate": "learning_rate",
+    "fewest_in_leaf": "min_data_in_leaf",
+    "leaf_penalty": "lambda_l2",
+    "share_of_features": "feature_fraction",
+    "share_of_rows": "bagging_fraction",
+    "bins": "max_bin",
+}
+"""LightGBM's name of each setting of a learner of trees."""
 CELLS_FOR_TWO_THREADS = 4_000_000
 """Below this many cells threads cost more than they bring; the result does not depend on them."""
 
@@ -74,17 +83,13 @@ class Trees:
         return train({**parameters, **objective}, data, self.rounds)
 
     def _parameters(self) -> dict[str, Any]:
-        return {
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.fewest_in_leaf,
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "bagging_fraction": self.share_of_rows,
-            "bagging_freq": 1,
-            "max_bin": self.bins,
-            **SAME_EVERY_TIME,
-        }
+        return {**tree_parameters(self), "bagging_freq": 1, **SAME_EVERY_TIME}
+
+
+def tree_parameters(settings: Any) -> dict[str, Any]:
+    """The settings of a learner of trees, a dataclass, by LightGBM's names."""
+    names = [field.name for field in fields(settings) if field.name in PARAMETERS]
+    return {PARAMETERS[name]: getattr(settings, name) for name in names}
 
 
 def fit_trees(

@@ -33,50 +33,6 @@ class Explains(Protocol):
         ...
 
 
-class Total(Protocol):
-    """A forecast of all customers together, with an 80 % interval, cents."""
-
-    @property
-    def cents(self) -> float:
-        """The forecast."""
-        ...
-
-    @property
-    def low_cents(self) -> float:
-        """The lower end."""
-        ...
-
-    @property
-    def high_cents(self) -> float:
-        """The upper end."""
-        ...
-
-    @property
-    def season(self) -> float:
-        """Factor of the time to come against the year's mean."""
-        ...
-
-    @property
-    def is_season_observed(self) -> bool:
-        """Whether the shop has shown it."""
-        ...
-
-    @property
-    def season_spread(self) -> float:
-        """Standard deviation of the factor's logarithm."""
-        ...
-
-
-@runtime_checkable
-class AddsUp(Protocol):
-    """A fitted learner whose forecasts add up to one of the shop."""
-
-    @property
-    def total(self) -> Total:
-        """The shop's total."""
-        ...
-
-
 def reasons(names: tuple[str, ...], contributions: Numbers, count: int = REASON_COUNT) -> list[list[str]]:
     """Name the features that moved each forecast most, signed: `-days_since_last_order` lowered it."""
     top = _largest(np.abs(contributions), min(count, len(names)))

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY
 from patron.estimators.learner import FORECAST, LABEL, Fitted, rows_where
-from patron.predict.learner import AddsUp
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
+from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models import metrics
 from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import CategoryQuestion, ContractQuestion, Question
@@ -115,7 +115,7 @@ class Origin:
             float_column(fitted.predict(rows), FORECAST),
             float_column(rows, WEIGHT) if WEIGHT in rows.column_names else None,
             rows[CAMPAIGN].combine_chunks().indices.to_numpy().astype(np.int64) if has_campaigns else None,
-            fitted.total.season_spread if isinstance(fitted, AddsUp) else 0.0,
+            fitted.total.season_spread if isinstance(fitted, SumsToTotal) else 0.0,
         )
 
 

@@ -15,7 +15,6 @@ from patron.predict.backtest import ALL, Backtest
 from patron.predict.churn_drivers import churn_drivers, partial_dependence
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
-from patron.predict.learner import AddsUp
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.origins import Origin, cutoff_origins, unlabelled
@@ -24,6 +23,7 @@ from patron.predict.prediction_intervals import IntervalEnds, Outcomes
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
+from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query, label_windows
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
@@ -299,7 +299,7 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
     """
-    total = fitted.total if isinstance(fitted, AddsUp) else None
+    total = fitted.total if isinstance(fitted, SumsToTotal) else None
     if total is None or not scores.num_rows:
         return SHOP_FORECASTS.empty()
     value = float(float_column(scores, "value").sum())
@@ -320,7 +320,7 @@ def _interval_ends(result: Backtest, fitted: Fitted) -> IntervalEnds:
     evaluation = result.evaluations.get((ALL, result.champion))
     if result.question.is_probability or evaluation is None:
         return IntervalEnds()
-    spread = fitted.total.season_spread if isinstance(fitted, AddsUp) else 0.0
+    spread = fitted.total.season_spread if isinstance(fitted, SumsToTotal) else 0.0
     return Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval_ends()
 
 

@@ -53,21 +53,26 @@ def part_result(question: Target, answer: Callable[[], pa.Table]) -> PartResult:
         return PartResult(BACKTESTS.empty(), (f"{question.name}: {error.what}",))
 
 
-def train_model(
-    view: StageView, question: Target, learners: tuple[Learner, ...], origins: Sequence[Origin], known: Any
+def train_model(  # noqa: PLR0913 - what a question brings
+    view: StageView,
+    question: Target,
+    learners: tuple[Learner, ...],
+    origins: Sequence[Origin],
+    known: Any,
+    *,
+    history: str = "",
 ) -> TrainedModel:
-    """Backtest, and fit the champion to all that is known: rows, or a `PurchaseHistory`. Raises NotEnoughData."""
+    """Backtest, and fit the champion to all that is known: rows, or a `PurchaseHistory`. Raises NotEnoughData.
+
+    With a `history`, the table that origins follow from, one origin at least must have been evaluated; without, a
+    default learner may be used unproven.
+    """
     rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
     result = backtest(question, learners, origins, rng=rng)
+    if history and not result.origins:
+        raise NotEnoughData(result.why, where=history, todo="Import or collect a longer history.")
     learner, fitted = fit_champion(result, known)
     return TrainedModel(learner, fitted, result, to_table(result, run_id=view.run.run_id, rng=rng), known)
-
-
-def require_evaluated(trained: TrainedModel, *, where: str) -> TrainedModel:
-    """The model, if a past cutoff could be evaluated. Raises NotEnoughData."""
-    if not trained.result.origins:
-        raise NotEnoughData(trained.result.why, where=where, todo="Import or collect a longer history.")
-    return trained
 
 
 def keep(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from pyarrow import feather
 
+from patron.estimators.saving import fields_to_json, to_json
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.learner import FittedRecommender, Recommender
@@ -60,10 +61,8 @@ FILES: Mapping[str, FileKind] = {
 
 def save(fitted: FittedRecommender, folder: Path) -> None:
     """Write a fitted recommender, field by field."""
-    learner: Any = fitted.learner
-    settings = {field.name: _plain(getattr(learner, field.name)) for field in fields(learner)}
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"learner": learner.name, "settings": settings}
+    content = {"learner": fitted.learner.name, "settings": fields_to_json(fitted.learner)}
     write_json(folder / CONTENT, content | {"fields": _save_fields(fitted, folder, without=("learner",))})
 
 
@@ -101,14 +100,7 @@ def _save_value(value: Any, folder: Path, name: str) -> dict[str, Any]:
         if isinstance(value, of_kind):
             (folder / name).mkdir(exist_ok=True)
             return {"kind": kind, "fields": _save_fields(value, folder / name)}
-    return {"kind": "value", "value": _plain(value)}
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON holds it: NumPy's numbers as Python's, any mapping as a dictionary."""
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
+    return {"kind": "value", "value": to_json(value)}
 
 
 def _load_fields(saved: Mapping[str, Any], folder: Path, learners: Mapping[str, type[Recommender]]) -> dict[str, Any]:

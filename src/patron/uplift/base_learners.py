@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from patron.estimators.boosted_trees import FittedTrees, fit_trees
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
 from patron.uplift.linear_model import FittedLinear, Linear
@@ -63,8 +63,7 @@ class LightGBM:
         """Fit a mean: squared error, or the logistic loss for 0/1."""
         settings = {
             "objective": "binary" if is_binary else "regression",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
+            **tree_parameters(self),
             "min_data_in_leaf": self.least_rows_a_leaf,
             "num_threads": self.threads,
             "seed": seed,

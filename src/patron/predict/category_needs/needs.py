@@ -19,7 +19,7 @@ from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_ta
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.origins import cutoff_origins
-from patron.predict.training import PartResult, keep, require_evaluated, train_model
+from patron.predict.training import PartResult, keep, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import (
     CATEGORY_PURCHASE,
@@ -132,9 +132,7 @@ def fit_models(view: StageView, purchases: Purchases) -> Models:
 def fit_model(view: StageView, question: CategoryQuestion, rows: pa.Table) -> Model:
     """Backtest, fit and keep. Raises NotEnoughData, also where no past cutoff could be evaluated."""
     origins = cutoff_origins(question, rows, view.run.as_of)
-    trained = require_evaluated(
-        train_model(view, question, LEARNERS[question.name], origins, rows), where="order_lines"
-    )
+    trained = train_model(view, question, LEARNERS[question.name], origins, rows, history="order_lines")
     return Model(trained.fitted, keep(view, trained, ("order_lines", "orders")), trained.backtests)
 
 

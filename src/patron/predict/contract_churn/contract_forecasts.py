@@ -7,7 +7,7 @@ from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.contract_churn import LEARNERS
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
 from patron.predict.origins import at, cutoff_origins
-from patron.predict.training import PartResult, keep, part_result, require_evaluated, train_model
+from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CONTRACT_CHURN, FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS
 from patron.schema.numbers import float_column
@@ -42,7 +42,7 @@ def _answer(view: StageView) -> pa.Table:
             todo="Import a longer history of `Contract Started`, renewals included.",
         )
     origins = cutoff_origins(CONTRACT_CHURN, known, view.run.as_of)
-    trained = require_evaluated(train_model(view, CONTRACT_CHURN, LEARNERS, origins, known), where="contracts")
+    trained = train_model(view, CONTRACT_CHURN, LEARNERS, origins, known, history="contracts")
     version = keep(view, trained, TABLES)
     here = at(rows, view.run.as_of)
     columns = {

@@ -18,7 +18,7 @@ from patron.predict.message_response.message_rows import (
 )
 from patron.predict.message_response.messages import read_message_types
 from patron.predict.origins import later_origins
-from patron.predict.training import PartResult, keep, part_result, require_evaluated, train_model
+from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
 from patron.schema.numbers import float_column
@@ -52,7 +52,7 @@ def _answer(view: StageView, types: pa.Table) -> pa.Table:
     recipients = read_recipients(view)
     rows = learning_rows(view, types, recipients)
     origins = later_origins(rows, "sent_at", "until")
-    trained = require_evaluated(train_model(view, MESSAGE_RESPONSE, LEARNERS, origins, rows), where="interactions")
+    trained = train_model(view, MESSAGE_RESPONSE, LEARNERS, origins, rows, history="interactions")
     version = keep(view, trained, TABLES)
     view.write("response_forecasts", forecast_responses(view, trained.fitted, types, recipients, version))
     return trained.backtests

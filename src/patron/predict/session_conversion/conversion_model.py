@@ -10,7 +10,7 @@ from patron.clickstream import FEATURES, LEARNERS, training_rows
 from patron.predict.origins import later_origins
 from patron.predict.sampling import SAMPLE_KEY
 from patron.predict.session_conversion.past_sessions import past_sessions
-from patron.predict.training import PartResult, keep, part_result, require_evaluated, train_model
+from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.table_definition import TIME
@@ -44,7 +44,7 @@ def _answer(view: StageView, rows: pa.Table) -> pa.Table:
             todo="Collect events of visits for longer.",
         )
     origins = later_origins(rows, BEGINS, KNOWN)
-    trained = require_evaluated(train_model(view, SESSION_CONVERSION, LEARNERS, origins, rows), where="sessions")
+    trained = train_model(view, SESSION_CONVERSION, LEARNERS, origins, rows, history="sessions")
     keep(view, replace(trained, rows=_named(rows)), TABLES)
     return trained.backtests
 

@@ -10,6 +10,7 @@ coming 90 days.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,16 @@ class ShopTotal:
     """Whether the shop has shown it: it is a year old."""
     season_spread: float
     """Standard deviation of the logarithm of that factor."""
+
+
+@runtime_checkable
+class SumsToTotal(Protocol):
+    """A fitted learner whose forecasts add up to one of the shop."""
+
+    @property
+    def total(self) -> ShopTotal:
+        """The shop's total."""
+        ...
 
 
 def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> ShopTotal:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from patron.estimators.boosted_trees import FittedTrees, fit_trees
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend import (
@@ -181,7 +181,7 @@ class LearnedRanking(Recommender):
         return is_above_noise(np.concatenate(gains))
 
     def _fit_trees(self, rows: "TrainingRows") -> str:
-        settings = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
+        settings = {**tree_parameters(self), "seed": self.seed}
         return fit_trees(rows.matrix, rows.label, PARAMETERS | settings, rounds=self.rounds, group=rows.sizes).text
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from patron.estimators.boosted_trees import FittedTrees, train
+from patron.estimators.boosted_trees import FittedTrees, train, tree_parameters
 from patron.estimators.calibration import Calibration
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
@@ -164,13 +164,9 @@ class HazardTrees:
 
     def _parameters(self, row_count: int, seed: int) -> dict[str, Any]:
         return {
+            **tree_parameters(self),
             "objective": "binary",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
             "min_data_in_leaf": min(self.fewest_in_leaf, max(1, row_count // 20)),
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "max_bin": self.bins,
             "seed": seed,
             "bin_construct_sample_cnt": ROWS_TO_BIN,
             **SAME_EVERY_TIME,

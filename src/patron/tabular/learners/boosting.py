@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from patron.estimators.boosted_trees import FittedTrees, fit_trees
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.numbers import Numbers
 from patron.tabular.learners.learner import TriedAsItIs
 
@@ -27,16 +27,9 @@ class LightGBM(TriedAsItIs):
 
     def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> FittedTrees:  # noqa: ARG002 - the protocol's signature
         """Boost the trees."""
-        parameters = {
-            "objective": "binary",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": min(self.fewest_in_leaf, max(1, len(label) // 20)),
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "max_bin": 127,
-            "seed": seed,
-        }
+        fewest = min(self.fewest_in_leaf, max(1, len(label) // 20))
+        parameters = tree_parameters(self) | {"objective": "binary", "min_data_in_leaf": fewest}
+        parameters |= {"max_bin": 127, "seed": seed}
         return fit_trees(matrix, label, parameters, rounds=self.rounds)
 
     def suggest(self, trial: Any) -> Self:

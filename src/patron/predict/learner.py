@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from patron.estimators.learner import Fitted, rows_where
 from patron.schema.numbers import Numbers
 
-KEYS = ("customer_id", "as_of")
 REASON_COUNT = 3
 
 

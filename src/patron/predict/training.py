@@ -53,7 +53,7 @@ def part_result(question: Target, answer: Callable[[], pa.Table]) -> PartResult:
         return PartResult(BACKTESTS.empty(), (f"{question.name}: {error.what}",))
 
 
-def train_model(  # noqa: PLR0913 - what a question brings
+def train_model(
     view: StageView,
     question: Target,
     learners: tuple[Learner, ...],

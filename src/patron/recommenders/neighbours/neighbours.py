@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
-from patron.schema.kernels import kernel
 from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 MOST_HALVINGS = 100.0

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
+from patron.schema.outreach.channels import ADDRESS_KINDS
 from patron.schema.privacy.value_detectors import personal_kind
 
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
@@ -104,11 +105,6 @@ IDENTIFYING = frozenset(
         "iban",
         "bank_account",
         "card_number",
-        "wechat",
-        "wechat_open_id",
-        "web_push_subscription",
-        "openid",
-        "unionid",
         "device_id",
         "advertising_id",
         "device_token",
@@ -116,6 +112,7 @@ IDENTIFYING = frozenset(
         "customer_id",
         "anonymous_id",
         "password",
+        *(key for kind in ADDRESS_KINDS for key in (kind.name, *kind.aliases)),
     }
 )
 """Names a person, or a device of one; kept in the vault only."""

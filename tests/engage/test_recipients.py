@@ -152,9 +152,8 @@ def test_addresses_of_every_kind_are_the_latest_and_stay_in_the_vault(known_shop
             suppress(connection, contact, "any", "offers", UNSUBSCRIBED, AT)
     assert suppressed(known_shop.store, contacts | {cai.contact}, "any", "Offers") == contacts
     forget(known_shop, user_id="new", now=AT + timedelta(days=9))
-    assert [(one.address, one.contact, one.token) for kind in ADDRESS_KINDS for one in of(kind)[:1]] == [
-        ("", "", "")
-    ] * 5
+    forgotten = [of(kind)[0] for kind in ADDRESS_KINDS]
+    assert {(one.address, one.contact, one.token) for one in forgotten} == {("", "", "")}
 
 
 def campaign(subject: str) -> Campaign:

@@ -34,7 +34,7 @@ from patron.schema.outreach.channels.channel_description import PHONE_NUMBER
 from patron.schema.privacy.personal_keys import kind_of_property
 from patron.storage.offers.offer_policy import Offer
 from patron.storage.outreach.channel_settings import ChannelsSettings, EmailSettings
-from patron.storage.outreach.http_channel_settings import ChannelSettings, WebhookSettings, WebPushSettings
+from patron.storage.outreach.http_channel_settings import ChannelSection, WebhookSettings, WebPushSettings
 from patron.storage.outreach.provider_settings import ProviderSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -182,7 +182,7 @@ def test_an_offer_may_be_for_any_channel():
 def test_every_channel_has_its_place_in_settings_vault_and_texts():
     sections = ChannelsSettings()
     assert {*CONFIGURABLE, "receipts"} == set(ChannelsSettings.model_fields)
-    assert all(isinstance(sections.section(name), ChannelSettings) for name in CONFIGURABLE)
+    assert all(isinstance(sections.section(name), ChannelSection) for name in CONFIGURABLE)
     prefixes = [PREFIXES[kind.name] for kind in ADDRESS_KINDS]
     assert len({*PREFIXES.values()}) == len(PREFIXES)
     assert prefixes == [kind.vault_letter for kind in ADDRESS_KINDS]

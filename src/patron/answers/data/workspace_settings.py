@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.schema.outreach.channels import CONFIGURABLE
-from patron.storage.outreach import http_channel_settings as configured
+from patron.storage.outreach.http_channel_settings import ChannelSection
 from patron.storage.shop import Shop
 
 
@@ -47,7 +47,7 @@ def workspace_settings(shop: Shop) -> WorkspaceSettings:
     )
 
 
-def _channel(folder: Path, name: str, settings: configured.ChannelSettings) -> ChannelSettings:
+def _channel(folder: Path, name: str, settings: ChannelSection) -> ChannelSettings:
     fields = type(settings).model_fields
     current = {key: getattr(settings, key) for key in fields if key not in (*settings.SECRETS, *settings.HIDDEN)}
     values = {

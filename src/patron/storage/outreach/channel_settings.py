@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from patron.schema.outreach.channels import CONFIGURABLE, DESCRIBED
 from patron.storage.outreach.http_channel_settings import (
-    ChannelSettings,
+    ChannelSection,
     ReceiptsSettings,
     WebhookSettings,
     WebPushSettings,
@@ -25,7 +25,7 @@ NOT_SIGNED = "Messages are not signed: most mailboxes refuse them. Make a key: p
 NO_BOUNCE_DOMAIN = "No bounce_domain: bounces go to the sender's mailbox; `patron channels bounces` reads it."
 
 
-class EmailSettings(ChannelSettings):
+class EmailSettings(ChannelSection):
     """E-mail by SMTP; it is configured once it has a host."""
 
     host: str = ""
@@ -189,7 +189,7 @@ class ChannelsSettings(create_model("_AllChannels", __base__=_OwnProtocols, **_D
         """Channels that can be sent by, in the order of CHANNELS."""
         return tuple(name for name in CONFIGURABLE if self.section(name).is_configured)
 
-    def section(self, channel: str) -> ChannelSettings:
+    def section(self, channel: str) -> ChannelSection:
         """Settings of one of CONFIGURABLE."""
         return getattr(self, channel)
 

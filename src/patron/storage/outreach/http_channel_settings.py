@@ -1,4 +1,4 @@
-"""Settings of the ways to customers over HTTP: what all have, webhooks, web push, and what comes back."""
+"""Settings of the ways to customers: what all have, webhooks and web push over HTTP, and what comes back."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 LOCAL_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
 
 
-class ChannelSettings(BaseModel):
-    """What pages, checks and the register of processing ask the settings of any channel."""
+class ChannelSection(BaseModel):
+    """A section [channels.NAME]: what pages, checks and the register of processing ask of any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ class ChannelSettings(BaseModel):
         return {name: (getattr(self, name), variable) for name, variable in self.SECRETS.items()}
 
 
-class HttpChannelSettings(ChannelSettings):
+class HttpChannelSettings(ChannelSection):
     """What every channel over HTTP has."""
 
     local_hosts: tuple[str, ...] = ()

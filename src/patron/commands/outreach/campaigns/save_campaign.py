@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
-from patron.engage.channels import CHANNELS
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access import audit_log
 from patron.schema.errors import BadCampaign
+from patron.schema.outreach.channels import CHANNELS
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import Campaign

@@ -29,12 +29,12 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_file import Campaign
 from patron.storage.outreach.campaigns import CAMPAIGN
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
-CHANNELS = ("email", "sms", "wechat", "web_push", "webhook", "file")
 GOALS = ("profit", "orders", "reactivated")
 FORMATS = ("mjml", "html", "text")
 DAYS = 14
@@ -275,7 +275,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         empty_template={"subject": "", "format": "mjml", "body": ""},
         segments=list_segments(shop, only=rows_of(visible_of(request))),
         goals=GOALS,
-        channels=CHANNELS,
+        channels=tuple(CHANNELS),
         formats=FORMATS,
         topics=[(code, topic.name(texts.locale)) for code, topic in shop.policy.topics.items()],
         offers=[offer.id for offer in shop.policy.offers],

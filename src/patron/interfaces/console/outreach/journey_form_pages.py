@@ -18,7 +18,6 @@ from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.campaign_form_pages import (
-    CHANNELS,
     FORMATS,
     reach_of_form,
     require_free,
@@ -36,6 +35,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadJourney, NotFound, PatronError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.journey_file import MOST_STEPS, Journey, ProductTrigger, Send
 from patron.storage.outreach.saved_journeys import JOURNEY
 
@@ -258,7 +258,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         segments=segments,
         missing_segment=needed if needed not in segments else "",
         example=example,
-        channels=CHANNELS,
+        channels=tuple(CHANNELS),
         topics=[(code, topic.name(texts.locale)) for code, topic in policy.topics.items()],
         events=segment_names(shop).events,
         editor=editor,

@@ -38,8 +38,8 @@ from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable, WorkspaceBusy
 from patron.schema.tables import EVENTS, IDENTITIES
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
-from patron.storage.outreach.campaigns import assignments_of_customer
-from patron.storage.outreach.saved_journeys import journey_of
+from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.versioned_drafts import assignments_of_customer
 from patron.storage.shop import Shop
 
 ANN, BEN = Person("ann"), Person("ben")
@@ -152,7 +152,7 @@ def test_a_withdrawn_journey_and_one_whose_end_came_let_everybody_go(open_shop):
     advance(shop, at_hour(1, 30), channel)
     assert standing(shop) == [("left", "withdrawn", 0)]
     assert standing(shop, "short") == [("left", "over", 0)]
-    assert journey_of(shop.store, "short").state == "ended"
+    assert JOURNEY.saved_in(shop.store, "short").state == "ended"
     assert channel.addresses == []
 
 

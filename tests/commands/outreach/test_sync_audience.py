@@ -28,9 +28,9 @@ from patron.run import run_loop
 from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable
 from patron.storage.outreach.audience_file import Audience
 from patron.storage.outreach.audience_members import insert_adding
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import AUDIENCE_MEMBERS
-from patron.storage.outreach.campaigns import CAMPAIGN, lock_campaigns
+from patron.storage.outreach.versioned_drafts import lock_campaigns
 from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)

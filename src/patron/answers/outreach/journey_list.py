@@ -17,9 +17,17 @@ from patron.answers.outreach.campaign_list import (
 )
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
 from patron.storage.outreach.journey_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
-from patron.storage.outreach.journey_file import DateTrigger, EventTrigger, ProductTrigger, SegmentTrigger, Trigger
+from patron.storage.outreach.journey_file import (
+    JOURNEY,
+    DateTrigger,
+    EventTrigger,
+    Journey,
+    ProductTrigger,
+    SegmentTrigger,
+    Trigger,
+)
 from patron.storage.outreach.message_counts import receipt_counts
-from patron.storage.outreach.saved_journeys import SavedJourney, journey_of, journeys
+from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.shop import Shop
 
 
@@ -82,20 +90,20 @@ def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
     entered, active = row_counts(shop, table.journey), row_counts(shop, table.journey, table.state == "active")
     return tuple(
         _line(one, sent.get(one.name, 0), entered.get(one.name, 0), active.get(one.name, 0))
-        for one in journeys(shop.store)
+        for one in JOURNEY.all_saved_in(shop.store)
     )
 
 
 def show_journey(shop: Shop, name: str) -> JourneyDetail:
     """One journey. Raises NotFound."""
-    saved, entries = journey_of(shop.store, name), entry_counts(shop.store, name)
+    saved, entries = JOURNEY.saved_in(shop.store, name), entry_counts(shop.store, name)
     assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
     messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
     skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
     sent = sum(messages.get(state, 0) for state in SENT)
     return JourneyDetail(
         line=_line(saved, sent, entries.total, entries.states.get("active", 0)),
-        content=saved.journey.model_dump(mode="json"),
+        content=saved.content.model_dump(mode="json"),
         versions=versions_of(shop, name),
         steps=tuple(taken_step(one) for one in saved.steps),
         entries=entries,
@@ -124,8 +132,8 @@ def trigger_in_words(trigger: Trigger) -> str:
             return f"{trigger.days_before} days before the {trigger.date}" if trigger.days_before else trigger.date
 
 
-def _line(saved: SavedJourney, sent: int, entered: int, active: int) -> JourneyLine:
-    journey = saved.journey
+def _line(saved: SavedVersion[Journey], sent: int, entered: int, active: int) -> JourneyLine:
+    journey = saved.content
     return JourneyLine(
         name=saved.name,
         version=saved.version,

@@ -15,8 +15,8 @@ from patron.schema.errors import BadCampaign, BadJourney
 from patron.schema.numbers import Numbers
 from patron.schema.table_definition import TIME
 from patron.storage.offers.margin import margin_sum
-from patron.storage.outreach.campaigns import campaign_of
-from patron.storage.outreach.saved_journeys import journey_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -70,7 +70,7 @@ def _windows(people: pa.Table) -> tuple[list, list]:
 
 
 def _of_campaign(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    campaign, zone = campaign_of(shop.store, name).campaign, ZoneInfo(shop.settings.shop.time_zone)
+    campaign, zone = CAMPAIGN.saved_in(shop.store, name).content, ZoneInfo(shop.settings.shop.time_zone)
     start, until = campaign.start_at(zone), min(campaign.end_at(zone), snapshot.run.as_of)
     people = campaign_arms(shop.store, snapshot, name).people
     if until <= start:
@@ -85,7 +85,7 @@ def _of_campaign(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
 
 
 def _of_journey(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    people = journey_people(shop, journey_of(shop.store, name), snapshot)[1]
+    people = journey_people(shop, JOURNEY.saved_in(shop.store, name), snapshot)[1]
     return people.filter(people["is_over"])
 
 

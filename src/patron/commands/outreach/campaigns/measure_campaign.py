@@ -25,18 +25,17 @@ from patron.govern.access import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
 from patron.schema.numbers import float_column
-from patron.storage.outreach.campaigns import (
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.message_counts import message_counts, receipt_counts
+from patron.storage.outreach.versioned_drafts import (
     APPROVED,
     ENDED,
     MEASURED,
     PAUSED,
     RUNNING,
-    SavedCampaign,
-    campaign_of,
+    SavedVersion,
     state_in_words,
-    take_step,
 )
-from patron.storage.outreach.message_counts import message_counts, receipt_counts
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -91,16 +90,16 @@ def campaign_result(shop: Shop, name: str, *, now: datetime) -> CampaignResult:
     return _measure(shop, name, now)[1]
 
 
-def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedCampaign, CampaignResult]:
-    saved, snapshot = campaign_of(shop.store, name), last_run(shop)
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedVersion[Campaign], CampaignResult]:
+    saved, snapshot = CAMPAIGN.saved_in(shop.store, name), last_run(shop)
     zone = ZoneInfo(shop.settings.shop.time_zone)
-    start, end = saved.campaign.start_at(zone), saved.campaign.end_at(zone)
+    start, end = saved.content.start_at(zone), saved.content.end_at(zone)
     _require_begun(saved, snapshot, start)
     until = min(end, snapshot.run.as_of)
     return saved, _result(shop, saved, snapshot, start=start, until=until, is_final=until == end, now=now)
 
 
-def _require_begun(saved: SavedCampaign, snapshot: Snapshot, start: datetime) -> None:
+def _require_begun(saved: SavedVersion[Campaign], snapshot: Snapshot, start: datetime) -> None:
     if saved.last("approved") is None:
         state = state_in_words(saved.state)
         raise BadCampaign(f"{saved.name!r} is {state}: nothing was sent", where="campaign", todo=NOT_SENT_YET)
@@ -112,18 +111,18 @@ def _require_begun(saved: SavedCampaign, snapshot: Snapshot, start: datetime) ->
         raise BadCampaign(what, where="campaign", todo="Import what happened since and run the loop with `patron run`.")
 
 
-def _keep(shop: Shop, saved: SavedCampaign, result: CampaignResult, *, by: str, now: datetime) -> None:
+def _keep(shop: Shop, saved: SavedVersion[Campaign], result: CampaignResult, *, by: str, now: datetime) -> None:
     """Take the step `measured`, after `ended` where nobody has taken that yet."""
     with shop.store.begin() as connection:
         if saved.state not in {ENDED, MEASURED}:
-            take_step(connection, saved.name, "ended", saved.version, by, now)
-        take_step(connection, saved.name, "measured", saved.version, by, now, msgspec.to_builtins(result))
+            CAMPAIGN.take_step(connection, saved.name, "ended", saved.version, by, now)
+        CAMPAIGN.take_step(connection, saved.name, "measured", saved.version, by, now, msgspec.to_builtins(result))
         audit_log.append(shop, connection, "campaign measured", {"campaign": saved.name}, at=now, by=by)
 
 
 def _result(  # noqa: PLR0913 - what it depends on
     shop: Shop,
-    saved: SavedCampaign,
+    saved: SavedVersion[Campaign],
     snapshot: Snapshot,
     *,
     start: datetime,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from patron.commands.outreach.journeys.fold_journey_events import JourneyFold
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
-from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, take_up_journeys
+from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, start_journeys
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
 from patron.commands.outreach.messages.send_campaign import never
@@ -32,9 +32,8 @@ from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
-from patron.storage.outreach.journey_activity import IS_OVER
-from patron.storage.outreach.journey_file import Send
-from patron.storage.outreach.saved_journeys import journeys
+from patron.storage.outreach.journey_file import JOURNEY, Send
+from patron.storage.outreach.versioned_drafts import IS_OVER
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
@@ -59,7 +58,7 @@ def advance_journeys(
     """
     with _hold_journeys_lock(shop):
         now, troubles = clock(), list[PatronError]()
-        live = take_up_journeys(shop, now)
+        live = start_journeys(shop, now)
         _settle(shop)
         if not live.saved:
             _store_events(shop, now)
@@ -154,7 +153,7 @@ def _send(
 
 def _settle(shop: Shop) -> None:
     """Settle what a process that was killed left on its way, and what receipts prove."""
-    names = [one.name for one in journeys(shop.store)]
+    names = [one.name for one in JOURNEY.all_saved_in(shop.store)]
     with shop.store.begin() as connection:
         open_states = (MessageState.SENDING, MessageState.UNKNOWN)
         for name in journeys_with_messages(connection, names, open_states):
@@ -170,7 +169,7 @@ def _store_events(shop: Shop, now: datetime) -> None:
     if position is None or (stored_at and now - stored_at < STORE_EVENTS_AFTER):
         return
     since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
-    for saved in journeys(shop.store):
+    for saved in JOURNEY.all_saved_in(shop.store):
         is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
         if saved.last("started") is not None and not is_over:
             load_message_events(shop, saved.name, now=now, since=since)

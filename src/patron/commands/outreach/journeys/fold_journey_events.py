@@ -40,8 +40,8 @@ from patron.govern.vault import Vault
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS
 from patron.storage.engine import timestamp
-from patron.storage.outreach.campaigns import holdouts_of
 from patron.storage.outreach.journey_file import DateTrigger, ProductTrigger, SegmentTrigger
+from patron.storage.outreach.versioned_drafts import holdouts_of
 from patron.storage.shop import Shop
 
 TOGETHER = 5_000
@@ -151,7 +151,7 @@ class JourneyFold:
 
     def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], JourneyPosition]:
         """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
-        journeys = {one.name for one in self.live.saved if isinstance(one.journey.trigger, SegmentTrigger)}
+        journeys = {one.name for one in self.live.saved if isinstance(one.content.trigger, SegmentTrigger)}
         running = self.live.running()
         snapshot, hits, members_after = self.shop.snapshot(), list[Hit](), dict[str, str]()
         cutoff = snapshot.run.as_of.isoformat() if snapshot else ""

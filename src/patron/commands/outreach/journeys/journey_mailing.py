@@ -14,9 +14,8 @@ from patron.engage.message_checks import Allowance
 from patron.engage.outbox_messages import DueMessage, journey_message_id
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
-from patron.storage.outreach.campaigns import RUNNING
-from patron.storage.outreach.journey_file import Journey, Send
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
+from patron.storage.outreach.versioned_drafts import RUNNING
 from patron.storage.shop import Shop
 
 

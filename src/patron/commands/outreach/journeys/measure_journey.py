@@ -37,11 +37,10 @@ from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
-from patron.storage.outreach.campaigns import MEASURED, state_in_words
-from patron.storage.outreach.journey_activity import IS_OVER
 from patron.storage.outreach.journey_counts import entry_counts
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.message_counts import message_counts, receipt_counts
-from patron.storage.outreach.saved_journeys import SavedJourney, journey_of, take_journey_step
+from patron.storage.outreach.versioned_drafts import IS_OVER, MEASURED, SavedVersion, state_in_words
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import Store
@@ -106,7 +105,7 @@ def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> Journey
     saved, result = _measure(shop, name, now)
     if result.is_final:
         with shop.store.begin() as connection:
-            take_journey_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
+            JOURNEY.take_step(connection, name, "measured", saved.version, by, now, msgspec.to_builtins(result))
             audit_log.append(shop, connection, "journey measured", {"journey": name}, at=now, by=by)
         return replace(result, state=MEASURED)
     return result
@@ -117,13 +116,13 @@ def journey_result(shop: Shop, name: str, *, now: datetime) -> JourneyResult:
     return _measure(shop, name, now)[1]
 
 
-def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedJourney, JourneyResult]:
-    saved, snapshot = journey_of(shop.store, name), last_run(shop)
+def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedVersion[Journey], JourneyResult]:
+    saved, snapshot = JOURNEY.saved_in(shop.store, name), last_run(shop)
     arms, people = journey_people(shop, saved, snapshot)
     return saved, _result(shop, saved, snapshot, arms=arms, people=people, now=now)
 
 
-def journey_people(shop: Shop, saved: SavedJourney, snapshot: Snapshot) -> tuple[CampaignArms, pa.Table]:
+def journey_people(shop: Shop, saved: SavedVersion[Journey], snapshot: Snapshot) -> tuple[CampaignArms, pa.Table]:
     """Everybody who entered a journey before a run, with their arm and their window.
 
     Raises BadJourney where nobody can have entered.
@@ -133,7 +132,7 @@ def journey_people(shop: Shop, saved: SavedJourney, snapshot: Snapshot) -> tuple
         what = f"{name!r} is {state_in_words(saved.state)}: nobody has entered"
         raise BadJourney(what, where="journey", todo=NOT_SENT_YET)
     arms, entered_at = campaign_arms(shop.store, snapshot, name), _first_entries(shop.store, name)
-    people = _people(arms, entered_at, saved.journey.window_days, snapshot.run.as_of)
+    people = _people(arms, entered_at, saved.content.window_days, snapshot.run.as_of)
     if not people.num_rows:
         what = (
             f"the last run, as of {snapshot.run.as_of:%Y-%m-%d %H:%M} UTC, knows of nobody who entered {name!r} before"
@@ -165,7 +164,7 @@ def _people(arms: CampaignArms, entered_at: Mapping[str, datetime], days: int, u
 
 
 def _result(
-    shop: Shop, saved: SavedJourney, snapshot: Snapshot, *, arms: CampaignArms, people: pa.Table, now: datetime
+    shop: Shop, saved: SavedVersion[Journey], snapshot: Snapshot, *, arms: CampaignArms, people: pa.Table, now: datetime
 ) -> JourneyResult:
     counted = people.filter(people["is_over"])
     outcomes = snapshot.query(entry_outcomes_query(shop.settings.shop.margin_share), assigned=counted)
@@ -194,7 +193,7 @@ def _result(
         until=snapshot.run.as_of,
         is_final=is_final,
         currency=currency,
-        window_days=saved.journey.window_days,
+        window_days=saved.content.window_days,
         entered_count=people.num_rows,
         open_count=open_count,
         entry_counts=entries.states,

@@ -35,9 +35,8 @@ from patron.decide.strata import strata
 from patron.govern.access import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.numbers import Numbers
-from patron.storage.outreach.campaigns import person
-from patron.storage.outreach.journey_file import Journey, SegmentTrigger, Send
-from patron.storage.outreach.saved_journeys import JOURNEY, SavedJourney, journey_of, take_journey_step
+from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
+from patron.storage.outreach.versioned_drafts import SavedVersion, person
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -130,21 +129,21 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
     or an offer that there is no more.
     """
     person(by)
-    saved = journey_of(shop.store, name)
+    saved = JOURNEY.saved_in(shop.store, name)
     JOURNEY.require(saved, "planned")
     require_not_over(shop, JOURNEY, saved, now)
     snapshot = last_run(shop)
-    require_known_names(shop, snapshot, saved.journey)
+    require_known_names(shop, snapshot, saved.content)
     plan = _plan(shop, snapshot, saved, by=by, now=now)
     with shop.store.begin() as connection:
-        take_journey_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
+        JOURNEY.take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
         details = {"journey": name, "version": saved.version}
         audit_log.append(shop, connection, "journey planned", details, at=now, by=by)
     return plan
 
 
-def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: datetime) -> JourneyPlan:
-    journey, until = saved.journey, snapshot.run.as_of
+def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: str, now: datetime) -> JourneyPlan:
+    journey, until = saved.content, snapshot.run.as_of
     walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
     replayed = _replayed(shop, snapshot, journey, walks) if walks else None
     closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]

@@ -26,7 +26,7 @@ from patron.govern.privacy.consent_ledger import ledger_head
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.campaign_tables import RECEIPTS
-from patron.storage.outreach.campaigns import lock_campaigns
+from patron.storage.outreach.versioned_drafts import lock_campaigns
 from patron.storage.store.store import FORGOTTEN, VAULT_TEXTS, after_commit, upsert
 
 GROUP = 10

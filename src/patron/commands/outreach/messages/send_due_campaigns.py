@@ -8,7 +8,8 @@ from patron.commands.outreach.messages.message_handover import Clock
 from patron.commands.outreach.messages.send_campaign import never, send_campaign
 from patron.engage.outbox_messages import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
-from patron.storage.outreach.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
 RECEIPTS_COME_FOR = timedelta(days=30)
@@ -25,7 +26,7 @@ def send_due_campaigns(
     """
     next_due: list[datetime] = []
     troubles: list[PatronError] = []
-    for saved in campaigns(shop.store):
+    for saved in CAMPAIGN.all_saved_in(shop.store):
         if should_stop():
             break
         try:
@@ -44,6 +45,6 @@ def send_due_campaigns(
     return min(next_due, default=None), troubles
 
 
-def _has_receipts(saved: SavedCampaign, now: datetime) -> bool:
+def _has_receipts(saved: SavedVersion[Campaign], now: datetime) -> bool:
     started = saved.last("started")
-    return started is not None and now - started.taken_at < RECEIPTS_COME_FOR + saved.campaign.window
+    return started is not None and now - started.taken_at < RECEIPTS_COME_FOR + saved.content.window

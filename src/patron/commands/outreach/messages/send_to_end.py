@@ -13,7 +13,8 @@ from patron.commands.outreach.messages.send_campaign import (
     silent,
     summary_of,
 )
-from patron.storage.outreach.campaigns import APPROVED, RUNNING, campaign_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING
 from patron.storage.shop import Shop
 
 __all__ = ["preview_send", "send_to_end"]
@@ -54,7 +55,7 @@ def send_to_end(  # noqa: PLR0913 - what a send consists of
             return summary
         until = max(summary.next_due_at, clock() + SHORTEST_WAIT)
         while clock() < until:
-            if should_stop() or campaign_of(shop.store, name).state not in {APPROVED, RUNNING}:
+            if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
                 return summary_of(shop, name)
             progress(f"waiting until {until:%Y-%m-%d %H:%M} UTC", summary.sent_count, None)
             wait(min(LOOK_SECONDS, max((until - clock()).total_seconds(), 0.0)))

@@ -1,6 +1,6 @@
 """The command line of outreach: campaigns, journeys, audiences, channels.
 
-Campaigns: `campaign_commands`, `campaign_step_commands` and `send_commands` are `patron campaign`; printed by
+Campaigns: `campaign_commands` and `send_commands` are `patron campaign`; printed by
 `render_campaigns`, `render_plan` and `render_campaign_result`.
 Journeys: `journey_commands` and `journey_advance_commands` are `patron journey`; printed by `render_journeys` and
 `render_journey_result`, with the steps as sentences of `journey_steps_text`.

@@ -29,8 +29,7 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)

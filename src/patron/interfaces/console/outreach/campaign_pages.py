@@ -49,8 +49,8 @@ from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import NotFound, PatronError, WorkspaceBusy
 from patron.service.jobs import start_trial
-from patron.storage.outreach.campaign_file import Template
-from patron.storage.outreach.campaigns import CAMPAIGN, STATES
+from patron.storage.outreach.campaign_file import CAMPAIGN, Template
+from patron.storage.outreach.versioned_drafts import STATES
 
 router = APIRouter(route_class=GuardedRoute)
 DAYS_OF_WEEK = 7

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from patron.answers.outreach.campaign_list import VersionContent
 from patron.commands.access.actors import is_in_any_hand, is_second_person
-from patron.commands.outreach.campaigns.campaign_steps import approve_version, take_version_step
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import actor_of, form_of, needs, step_actor_of
@@ -22,7 +22,7 @@ from patron.interfaces.i18n.refusal_texts import refusal_text
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadRequest, PatronError
-from patron.storage.outreach.campaigns import SavedKind
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
 
 STEPS = ("paused", "resumed", "withdrawn")
@@ -67,17 +67,17 @@ def done_of(request: Request) -> str:
     return done if done in DONE else ""
 
 
-def path_of(kind: SavedKind[Any, Any], name: str) -> str:
+def path_of(kind: VersionedDrafts[Any], name: str) -> str:
     """Address of the page of a campaign or a journey."""
     return f"/{kind.kind}s/{quote(name, safe='')}"
 
 
-def after(kind: SavedKind[Any, Any], name: str, done: str) -> Response:
+def after(kind: VersionedDrafts[Any], name: str, done: str) -> Response:
     """Lead to the page of a campaign or a journey after something was done."""
     return RedirectResponse(f"{path_of(kind, name)}?done={done}", 303)
 
 
-def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown, approval: Shown) -> None:
+def add_life_pages(router: APIRouter, kind: VersionedDrafts[Any], *, page: Shown, approval: Shown) -> None:
     """Add the forms of the steps that people take with a planned one; a refusal is shown on its page."""
     path = f"/{kind.kind}s/{{name}}"
 
@@ -88,7 +88,7 @@ def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown,
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
         by, now = step_actor_of(request), datetime.now(UTC)
         try:
-            approve_version(shop_of(request), kind, name, by=by, now=now, version=version)
+            campaign_steps.approve(shop_of(request), kind, name, by=by, now=now, version=version)
         except PatronError as error:
             return approval(request, name, error)
         return after(kind, name, "approved")
@@ -114,13 +114,13 @@ def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown,
     def take(request: Request, name: str, step: str) -> Response:
         reason, by = form_of(request).get("reason", ""), step_actor_of(request)
         try:
-            take_version_step(shop_of(request), kind, name, step, by=by, now=datetime.now(UTC), reason=reason)
+            campaign_steps.take_step(shop_of(request), kind, name, step, by=by, now=datetime.now(UTC), reason=reason)
         except PatronError as error:
             return page(request, name, error)
         return after(kind, name, step)
 
 
-def add_settlement(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown) -> None:
+def add_settlement(router: APIRouter, kind: VersionedDrafts[Any], *, page: Shown) -> None:
     """Add the form that settles a message of unknown outcome."""
 
     @router.post(f"/{kind.kind}s/{{name}}/settle")

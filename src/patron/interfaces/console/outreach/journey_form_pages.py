@@ -36,8 +36,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadJourney, NotFound, PatronError
-from patron.storage.outreach.journey_file import MOST_STEPS, Journey, ProductTrigger, Send
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
 
 router = APIRouter(route_class=GuardedRoute)
 KINDS = ("event", "enters", "product", "date")

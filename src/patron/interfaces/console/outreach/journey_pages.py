@@ -44,8 +44,7 @@ from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.journey_texts import JourneyTexts
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import NotFound, PatronError
-from patron.storage.outreach.journey_file import Journey, Send
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
 
 router = APIRouter(route_class=GuardedRoute)
 FILE_COLUMNS = (

@@ -20,8 +20,7 @@ from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
 from patron.schema.access.access_rights import Action, Area
 from patron.service.jobs import start_trial
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.runs.jobs import Job
 
 Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]

@@ -13,8 +13,7 @@ from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
 from patron.schema.access.access_rights import Action, Area
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 
 
 class JourneyBody(StepBody):

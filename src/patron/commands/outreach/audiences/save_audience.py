@@ -1,8 +1,8 @@
-"""Save an audience from its file, withdraw it, and an example of such a file."""
+"""Save an audience from its file, and an example of such a file."""
 
 from datetime import datetime
 
-from patron.govern.access import audit_log
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.schema.errors import BadAudience
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
@@ -46,21 +46,7 @@ def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> 
         if before and _place(before.content) != _place(audience) and count_members(connection, audience.name):
             todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'
             raise BadAudience("its destination still has members", where="destination", todo=todo)
-        saved = AUDIENCE.save(connection, audience, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"audience": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "audience saved", details, at=now, by=by)
-    return saved
-
-
-def withdraw_audience(shop: Shop, name: str, *, by: str, now: datetime) -> SavedVersion[Audience]:
-    """End an audience: the next sync removes everybody. Raises NotFound, BadAudience for one that is withdrawn."""
-    with shop.store.begin() as connection:
-        version = AUDIENCE.saved(connection, name).version
-        after = AUDIENCE.take_step(connection, name, "withdrawn", version, by, now)
-        details = {"audience": name, "version": version}
-        audit_log.append(shop, connection, "audience withdrawn", details, at=now, by=by)
-    return after
+        return campaign_steps.save(shop, connection, AUDIENCE, audience, by=by, now=now)
 
 
 def _place(audience: Audience) -> tuple[str, str]:

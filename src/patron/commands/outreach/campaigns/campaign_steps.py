@@ -1,9 +1,11 @@
-"""Steps that people take with a campaign or a journey: approve, pause, resume, withdraw."""
+"""Steps of what is saved in versions, each with its entry in the audit log: save, plan, approve, pause, withdraw ..."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
 
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.govern.access import audit_log
@@ -11,6 +13,17 @@ from patron.storage.outreach.versioned_drafts import Content, SavedVersion, Vers
 from patron.storage.shop import Shop
 
 MOST_REASON = 300
+
+
+def save(
+    shop: Shop, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content, *, by: str, now: datetime
+) -> SavedVersion[Content]:
+    """Save a new version as a draft, and record that; an unchanged one stays as it is. Raises as VersionedDrafts.save."""
+    saved = kind.save(connection, content, by, now)
+    if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
+        details = {kind.kind: saved.name, "version": saved.version}
+        audit_log.append(shop, connection, f"{kind.kind} saved", details, at=now, by=by)
+    return saved
 
 
 def approve(
@@ -28,7 +41,7 @@ def approve(
     require_not_over(shop, kind, saved, now)
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
-    return _take(shop, kind, saved, "approved", by=by, now=now, details=details)
+    return record_step(shop, kind, saved, "approved", by=by, now=now, details=details)
 
 
 def _require_second_person(kind: VersionedDrafts[Any], saved: SavedVersion[Any], by: str) -> None:
@@ -71,7 +84,7 @@ def take_step(  # noqa: PLR0913 - what a step consists of
     was stopped; withdrawn: stop for good, and what was sent stays on record.
     """
     saved = kind.saved_in(shop.store, name)
-    return _take(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
+    return record_step(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
 
 
 def shop_zone(shop: Shop) -> ZoneInfo:
@@ -79,7 +92,7 @@ def shop_zone(shop: Shop) -> ZoneInfo:
     return ZoneInfo(shop.settings.shop.time_zone)
 
 
-def _take(  # noqa: PLR0913 - what a step consists of
+def record_step(  # noqa: PLR0913 - what a step consists of
     shop: Shop,
     kind: VersionedDrafts[Content],
     saved: SavedVersion[Content],
@@ -88,10 +101,12 @@ def _take(  # noqa: PLR0913 - what a step consists of
     by: str,
     now: datetime,
     details: Mapping[str, Any],
+    **audited: object,
 ) -> SavedVersion[Content]:
+    """Take a step of a version with what it found, and write it into the audit log with what else is `audited`."""
     with shop.store.begin() as connection:
         after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
-        entry = {kind.kind: after.name, "version": after.version}
+        entry = {kind.kind: after.name, "version": after.version} | audited
         audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now, by=by)
     return after
 

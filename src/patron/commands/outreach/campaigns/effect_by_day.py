@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.outreach.campaigns.campaign_arms import HOLDOUT, TREATED, campaign_arms
+from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
 from patron.commands.outreach.journeys.measure_journey import journey_people
 from patron.experiments.confidence_sequences import reach_of_sequence
+from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.schema.errors import BadCampaign, BadJourney
 from patron.schema.numbers import Numbers
 from patron.schema.table_definition import TIME

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
 from patron.engage.channels import CHANNELS
 from patron.engage.templates.message_template import MessageTemplates
-from patron.govern.access import audit_log
 from patron.schema.errors import BadCampaign
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
@@ -67,11 +67,7 @@ def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> 
     _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
     MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
     with shop.store.begin() as connection:
-        saved = CAMPAIGN.save(connection, campaign, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"campaign": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "campaign saved", details, at=now, by=by)
-    return saved
+        return campaign_steps.save(shop, connection, CAMPAIGN, campaign, by=by, now=now)
 
 
 def _require_one_of(where: str, name: str, names: Iterable[str], what: str) -> None:

@@ -22,7 +22,7 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
 from patron.commands.outreach.campaigns.campaign_spend import message_cents
-from patron.commands.outreach.campaigns.campaign_steps import require_not_over
+from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over
 from patron.commands.outreach.channels.channel_checks import set_up_problems
 from patron.commands.outreach.journeys.journey_replay import Walk, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
@@ -32,7 +32,6 @@ from patron.decide.candidates import audience_query
 from patron.decide.eligibility import may_contact, refuses_personal_offers
 from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.strata import strata
-from patron.govern.access import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.numbers import Numbers
 from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
@@ -135,10 +134,7 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
     snapshot = last_run(shop)
     require_known_names(shop, snapshot, saved.content)
     plan = _plan(shop, snapshot, saved, by=by, now=now)
-    with shop.store.begin() as connection:
-        JOURNEY.take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
-        details = {"journey": name, "version": saved.version}
-        audit_log.append(shop, connection, "journey planned", details, at=now, by=by)
+    record_step(shop, JOURNEY, saved, "planned", by=by, now=now, details=msgspec.to_builtins(plan))
     return plan
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.engage.channels import CHANNELS
 from patron.engage.templates.message_template import MessageTemplates
-from patron.govern.access import audit_log
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.journey_file import (
@@ -41,11 +41,7 @@ def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> Sav
         if isinstance(step, Send):
             _require_templates(shop, step, where)
     with shop.store.begin() as connection:
-        saved = JOURNEY.save(connection, journey, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"journey": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "journey saved", details, at=now, by=by)
-    return saved
+        return campaign_steps.save(shop, connection, JOURNEY, journey, by=by, now=now)
 
 
 def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey) -> None:

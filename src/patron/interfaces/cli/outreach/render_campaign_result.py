@@ -7,7 +7,7 @@ from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 
 if TYPE_CHECKING:
-    from patron.commands.outreach.campaigns.campaign_effect import ArmSummary, EffectEstimate
+    from patron.commands.outreach.campaigns.campaign_results import ArmSummary, MarginEffect
     from patron.commands.outreach.campaigns.measure_campaign import CampaignResult
     from patron.commands.outreach.campaigns.try_campaign import CampaignTrial
     from patron.storage.settings import ShopSettings
@@ -52,7 +52,7 @@ def show_messages(messages: Mapping[str, int], receipts: Mapping[str, int]) -> N
         output.say("Opens and clicks are no success: mail programs and scanners open and click, too.")
 
 
-def show_effects(effects: "Iterable[EffectEstimate]", formats: Formats, *, is_final: bool) -> None:
+def show_effects(effects: "Iterable[MarginEffect]", formats: Formats, *, is_final: bool) -> None:
     """Print effects; before the end with the interval for those who look more than once."""
     rows = []
     for one in effects:

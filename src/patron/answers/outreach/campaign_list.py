@@ -77,16 +77,17 @@ class CampaignStep:
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class CampaignDetail:
-    """One campaign: what it is, how far it is, and what came of it."""
+@dataclass(frozen=True, kw_only=True)
+class DraftDetail:
+    """One campaign or journey: what it is, how far it is, and what came of it."""
 
-    line: CampaignLine
     content: Mapping[str, Any]
     """As it was saved, with the texts of its templates."""
     versions: tuple[CampaignVersion, ...]
     steps: tuple[CampaignStep, ...]
+    """Steps of its life."""
     assigned_count: int
+    """Customers who were assigned to it, or ever entered."""
     holdout_count: int
     messages: Mapping[str, int]
     """Messages by state."""
@@ -98,6 +99,13 @@ class CampaignDetail:
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
     """The newest result that was kept; NULL before one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignDetail(DraftDetail):
+    """One campaign: what it is, how far it is, and what came of it."""
+
+    line: CampaignLine
     trial: Job | None
     """The newest trial on a simulated shop that is kept; NULL without one."""
 
@@ -111,23 +119,31 @@ def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
 def show_campaign(shop: Shop, name: str) -> CampaignDetail:
     """One campaign. Raises NotFound."""
     saved = CAMPAIGN.saved_in(shop.store, name)
-    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
-    messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
-    skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
-    return CampaignDetail(
-        line=_line(saved, sum(messages.get(state, 0) for state in SENT)),
-        content=saved.content.model_dump(mode="json"),
-        versions=versions_of(shop, name),
-        steps=tuple(taken_step(one) for one in saved.steps),
-        assigned_count=sum(assigned.values()),
-        holdout_count=assigned.get(True, 0),
-        messages=messages,
-        skipped=skipped,
-        receipts=receipt_counts(shop.store, name),
-        plan=details_of(saved.last("planned")),
-        result=details_of(saved.last("measured")),
-        trial=_newest_trial(shop, name),
-    )
+    facts = shared_detail(shop, saved)
+    return CampaignDetail(**facts, line=_line(saved, sent_of(facts)), trial=_newest_trial(shop, name))
+
+
+def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
+    """What is shown of a campaign as well as of a journey."""
+    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == saved.name)
+    of_it = MESSAGES.c.campaign == saved.name
+    return {
+        "content": saved.content.model_dump(mode="json"),
+        "versions": versions_of(shop, saved.name),
+        "steps": tuple(taken_step(one) for one in saved.steps),
+        "assigned_count": sum(assigned.values()),
+        "holdout_count": assigned.get(True, 0),
+        "messages": row_counts(shop, MESSAGES.c.state, of_it),
+        "skipped": row_counts(shop, MESSAGES.c.reason, of_it, MESSAGES.c.state == "skipped"),
+        "receipts": receipt_counts(shop.store, saved.name),
+        "plan": details_of(saved.last("planned")),
+        "result": details_of(saved.last("measured")),
+    }
+
+
+def sent_of(facts: Mapping[str, Any]) -> int:
+    """Messages that were sent, of the facts of one campaign or journey."""
+    return sum(facts["messages"].get(state, 0) for state in SENT)
 
 
 def _newest_trial(shop: Shop, name: str) -> Job | None:

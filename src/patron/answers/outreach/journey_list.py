@@ -1,21 +1,10 @@
 """Journeys as people look at them: the list, and one with its versions, plan, steps, entries and messages."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from patron.answers.outreach.campaign_list import (
-    SENT,
-    CampaignStep,
-    CampaignVersion,
-    details_of,
-    row_counts,
-    sent_counts,
-    taken_step,
-    versions_of,
-)
-from patron.storage.outreach.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
+from patron.answers.outreach.campaign_list import DraftDetail, row_counts, sent_counts, sent_of, shared_detail
+from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
 from patron.storage.outreach.journey_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
 from patron.storage.outreach.journey_file import (
     JOURNEY,
@@ -26,7 +15,6 @@ from patron.storage.outreach.journey_file import (
     SegmentTrigger,
     Trigger,
 )
-from patron.storage.outreach.message_counts import receipt_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.shop import Shop
 
@@ -56,32 +44,14 @@ class JourneyLine:
     saved_at: datetime
 
 
-@dataclass(frozen=True)
-class JourneyDetail:
+@dataclass(frozen=True, kw_only=True)
+class JourneyDetail(DraftDetail):
     """One journey: what it is, how far it is, and what came of it."""
 
     line: JourneyLine
-    content: Mapping[str, Any]
-    """As it was saved, with the texts of its templates."""
-    versions: tuple[CampaignVersion, ...]
-    steps: tuple[CampaignStep, ...]
-    """Steps of its life."""
     entries: EntryCounts
-    assigned_count: int
-    """Customers who ever entered."""
-    holdout_count: int
-    messages: Mapping[str, int]
-    """Messages by state."""
-    skipped: Mapping[str, int]
-    """Messages that were not sent, by reason."""
-    receipts: Mapping[str, int]
-    """Messages by what became of them."""
     waiting: tuple[WaitingCount, ...]
     """Customers on their way, by version and step that is next."""
-    plan: Mapping[str, Any] | None
-    """The newest plan; NULL before one."""
-    result: Mapping[str, Any] | None
-    """The result that was kept; NULL before it ended."""
 
 
 def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
@@ -97,25 +67,9 @@ def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
 def show_journey(shop: Shop, name: str) -> JourneyDetail:
     """One journey. Raises NotFound."""
     saved, entries = JOURNEY.saved_in(shop.store, name), entry_counts(shop.store, name)
-    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
-    messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
-    skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
-    sent = sum(messages.get(state, 0) for state in SENT)
-    return JourneyDetail(
-        line=_line(saved, sent, entries.total, entries.states.get("active", 0)),
-        content=saved.content.model_dump(mode="json"),
-        versions=versions_of(shop, name),
-        steps=tuple(taken_step(one) for one in saved.steps),
-        entries=entries,
-        assigned_count=sum(assigned.values()),
-        holdout_count=assigned.get(True, 0),
-        messages=messages,
-        skipped=skipped,
-        receipts=receipt_counts(shop.store, name),
-        waiting=waiting_counts(shop.store, name),
-        plan=details_of(saved.last("planned")),
-        result=details_of(saved.last("measured")),
-    )
+    facts, active = shared_detail(shop, saved), entries.states.get("active", 0)
+    line = _line(saved, sent_of(facts), entries.total, active)
+    return JourneyDetail(**facts, line=line, entries=entries, waiting=waiting_counts(shop.store, name))
 
 
 def trigger_in_words(trigger: Trigger) -> str:

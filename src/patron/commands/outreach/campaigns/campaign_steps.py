@@ -18,7 +18,7 @@ MOST_REASON = 300
 def save(
     shop: Shop, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content, *, by: str, now: datetime
 ) -> SavedVersion[Content]:
-    """Save a new version as a draft, and record that; an unchanged one stays as it is. Raises as VersionedDrafts.save."""
+    """Save a new version as a draft, and record that; an unchanged one stays. Raises as VersionedDrafts.save does."""
     saved = kind.save(connection, content, by, now)
     if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
         details = {kind.kind: saved.name, "version": saved.version}

@@ -15,20 +15,26 @@ from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
-from patron.interfaces.console.outreach.campaign_pages import engagement_texts
-from patron.interfaces.console.outreach.engagement_pages import after, framing, message_page, refused_message, shop_of
+from patron.interfaces.console.outreach.engagement_pages import (
+    after,
+    chosen_version,
+    engagement_texts,
+    framing,
+    message_page,
+    refused_message,
+    shop_of,
+)
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.console.segments.segment_pages import EVERYBODY, parsed_rule
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
-from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
+from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.shop import Shop
 
@@ -74,12 +80,7 @@ def new_campaign(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a campaign: the newest, or the one that is to be restored."""
-    versions = version_contents(shop_of(request), CAMPAIGN, name)
-    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
-    chosen = next((one for one in versions if one.version == version), None)
-    if chosen is None:
-        raise NotFound(f"no version {version} of the campaign {name!r}", where="version")
-    return _form(request, fields_of(chosen.content) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, CAMPAIGN, name)) | {"of": name})
 
 
 @router.post("/campaigns")

@@ -25,17 +25,24 @@ from patron.interfaces.console.outreach.campaign_form_pages import (
     share_of,
     starting_template,
 )
-from patron.interfaces.console.outreach.engagement_pages import after, framing, message_page, refused_message, shop_of
+from patron.interfaces.console.outreach.engagement_pages import (
+    after,
+    chosen_version,
+    framing,
+    message_page,
+    refused_message,
+    shop_of,
+)
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
-from patron.schema.errors import BadJourney, NotFound, PatronError
+from patron.schema.errors import BadJourney, PatronError
 from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
 
 router = APIRouter(route_class=GuardedRoute)
@@ -98,12 +105,7 @@ def save_example_segment(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a journey: the newest, or the one that is to be restored."""
-    versions = version_contents(shop_of(request), JOURNEY, name)
-    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
-    chosen = next((one for one in versions if one.version == version), None)
-    if chosen is None:
-        raise NotFound(f"no version {version} of the journey {name!r}", where="version")
-    return _form(request, fields_of(chosen.content) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, JOURNEY, name)) | {"of": name})
 
 
 @router.post("/journeys")

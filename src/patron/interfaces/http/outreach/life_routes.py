@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from patron.answers.outreach.campaign_list import VersionContent, version_contents
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message
-from patron.interfaces.http.access.access_control import needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.storage.outreach.versioned_drafts import SavedVersion, VersionedDrafts
 
@@ -64,6 +65,13 @@ class VersionState(BaseModel):
     def of(cls, saved: SavedVersion[Any]) -> "VersionState":
         """The state of what is saved."""
         return cls(name=saved.name, version=saved.version, state=saved.state)
+
+
+def routers_of(kind: str) -> tuple[APIRouter, APIRouter]:
+    """Routers of what programs read of campaigns or journeys, and of the steps that they take."""
+    shared: dict[str, Any] = {"prefix": f"/api/{kind}s", "route_class": GuardedRoute}
+    shared |= {"dependencies": [Depends(require_known_parameters)]}
+    return APIRouter(tags=[f"{kind}s"], **shared), APIRouter(tags=[f"steps of {kind}s"], **shared)
 
 
 def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:

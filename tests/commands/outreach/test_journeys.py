@@ -12,7 +12,7 @@ from patron.answers.outreach.journey_list import list_journeys, show_journey
 from patron.commands.outreach.campaigns.campaign_steps import approve, take_step
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.journeys.journey_examples import EXAMPLES, example_of, journey_text, write_example
-from patron.commands.outreach.journeys.journey_replay import walk
+from patron.commands.outreach.journeys.journey_replay import simulate_path
 from patron.commands.outreach.journeys.measure_journey import measure_journey
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
@@ -326,7 +326,7 @@ def test_a_walk_waits_branches_and_leaves_as_the_steps_say():
     def places(*, member=False, page=None, order=None):
         came = (("Page", page), ("Order Completed", order))
         events = sorted((at + hours * hour, name) for name, hours in came if hours)
-        way = walk(journey, "c", at, events, lambda *_: member)
+        way = simulate_path(journey, "c", at, events, lambda *_: member)
         return [(place, (when - at) / hour) for place, when in way.sends], way.has_left
 
     assert places() == ([(1, 0.0)], False)

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from patron.commands.outreach.journeys.fold_journey_events import JourneyFold
+from patron.commands.outreach.journeys.fold_journey_events import JourneyEventProcessor
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
 from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, start_journeys
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
-from patron.commands.outreach.messages.send_campaign import never
+from patron.commands.outreach.messages.send_campaign import keep_going
 from patron.commands.outreach.messages.send_journey_messages import JourneySend
 from patron.engage.channels import channel_of
 from patron.engage.channels.channel import Channel
@@ -27,7 +27,7 @@ from patron.engage.journeys.journey_entries import (
     write_entries,
 )
 from patron.engage.journeys.journey_position import read_position, write_position
-from patron.engage.journeys.journey_steps import INSTANT, has_branches, pass_time
+from patron.engage.journeys.journey_steps import INSTANT, advance_clock, has_branches
 from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceBusy
@@ -49,7 +49,7 @@ ChannelByName = Callable[[str], Channel]
 
 
 def advance_journeys(
-    shop: Shop, *, clock: Clock, channel: ChannelByName | None = None, should_stop: Callable[[], bool] = never
+    shop: Shop, *, clock: Clock, channel: ChannelByName | None = None, should_stop: Callable[[], bool] = keep_going
 ) -> tuple[datetime | None, list[PatronError]]:
     """Take one round; returns when the next step is due (None where nobody is on the way), and what went wrong.
 
@@ -87,7 +87,7 @@ def _drain(shop: Shop) -> None:
 
 def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> bool:
     """Fold what is new; returns whether more waits."""
-    fold = JourneyFold(shop, live, now)
+    fold = JourneyEventProcessor(shop, live, now)
     has_more = fold.fold()
     troubles += fold.troubles
     return has_more
@@ -118,7 +118,7 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
                 break
             customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
             branches = JourneyBranches(shop, live.version, customer_of)
-            moved = [pass_time(one, journey, now + INSTANT, branches.holds) for one in entries]
+            moved = [advance_clock(one, journey, now + INSTANT, branches.holds) for one in entries]
             with shop.store.begin() as connection:
                 write_entries(connection, [one for one, before in zip(moved, entries, strict=True) if one != before])
             troubles += branches.troubles

@@ -81,7 +81,7 @@ class JourneyMailing(Mailing):
         """Whether the journey is running, before its end; older versions go on."""
         return JOURNEY.saved(connection, self.name).state == RUNNING and (self.end is None or at < self.end)
 
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose entry is still at the step."""
         entries = entries_at_step(connection, [one.entry_id for one in due], self.place)
         return {one.customer_id for one in entries}

@@ -24,7 +24,7 @@ from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
 from patron.commands.outreach.campaigns.campaign_spend import message_cents
 from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over
 from patron.commands.outreach.channels.channel_checks import set_up_problems
-from patron.commands.outreach.journeys.journey_replay import Walk, replay
+from patron.commands.outreach.journeys.journey_replay import SimulatedPath, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
 from patron.commands.outreach.messages.message_costs import expected_message_cents
 from patron.decide.campaign_selection import message_alone
@@ -140,8 +140,8 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
 
 def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: str, now: datetime) -> JourneyPlan:
     journey, until = saved.content, snapshot.run.as_of
-    walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
-    replayed = _replayed(shop, snapshot, journey, walks) if walks else None
+    paths = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
+    replayed = _replayed(shop, snapshot, journey, paths) if paths else None
     closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]
     return JourneyPlan(
         journey=saved.name,
@@ -154,12 +154,14 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: s
         window_days=journey.window_days,
         monthly_budget_cents=float(journey.monthly_budget_cents),
         replay=replayed,
-        findings=(*_findings(journey, walks, replayed, shop.settings.shop.currency), *closed),
+        findings=(*_findings(journey, paths, replayed, shop.settings.shop.currency), *closed),
     )
 
 
-def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyReplay | None, currency: str) -> list[str]:
-    if walks is None:
+def _findings(
+    journey: Journey, paths: list[SimulatedPath] | None, replayed: JourneyReplay | None, currency: str
+) -> list[str]:
+    if paths is None:
         return [NOT_REPLAYED]
     if replayed is None:
         return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
@@ -183,17 +185,17 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
     return findings
 
 
-def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk]) -> JourneyReplay:
+def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, paths: list[SimulatedPath]) -> JourneyReplay:
     until, days = snapshot.run.as_of, REPLAYED_DAYS
-    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in walks}), pa.string())})
+    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in paths}), pa.string())})
     customers = audience["customer_id"].to_pylist()
     people = _People(shop, snapshot, journey, audience)
     reached = set(np.array(customers)[people.is_reached].tolist())
     sent_to = defaultdict[int, list[str]](list)
-    for one in walks:
+    for one in paths:
         for place, _ in one.sends if one.customer_id in reached else ():
             sent_to[place].append(one.customer_id)
-    sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sends)
+    sent = Counter(one.customer_id for one in paths if one.customer_id in reached for _ in one.sends)
     messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
@@ -210,12 +212,12 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         since=until - timedelta(days=days),
         until=until,
         customer_count=len(customers),
-        entry_count=len(walks),
-        left_count=sum(one.has_left and not one.sends for one in walks),
+        entry_count=len(paths),
+        left_count=sum(one.has_left and not one.sends for one in paths),
         not_contactable_count=int((~people.may_contact).sum()),
         holdout_count=arms["holdout"],
         message_count=sum(one.message_count for one in sends),
-        later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
+        later_count=sum(at >= until for one in paths if one.customer_id in reached for _, at in one.sends),
         sends=sends,
         monthly_messages=sum(one.message_count for one in sends) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,

@@ -52,7 +52,7 @@ class Mailing(ABC):
         """Whether it is still to be sent: nobody paused, withdrew or changed it, and it is not over."""
 
     @abstractmethod
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose message is still to be sent."""
 
 
@@ -112,7 +112,7 @@ class CampaignMailing(Mailing):
         saved = CAMPAIGN.saved(connection, self.name)
         return saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.end
 
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""
         table, ids = ASSIGNMENTS.c, [one.customer_id for one in due]
         assigned = sa.select(table.customer_id).where(table.campaign == self.name, table.customer_id.in_(ids))

@@ -73,7 +73,7 @@ class SendSummary:
         return not self.waiting_count and not self.unknown_count
 
 
-def never() -> bool:
+def keep_going() -> bool:
     """Go on."""
     return False
 
@@ -92,7 +92,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     by: str = SENDER,
     is_early: bool = False,
     progress: Progress = silent,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool] = keep_going,
 ) -> SendSummary:
     """Send what is due of a campaign, until nothing more is; `clock` says the time as it goes on, default `now`.
 

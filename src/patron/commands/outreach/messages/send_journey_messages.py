@@ -30,7 +30,7 @@ from patron.engage.journeys.journey_entries import (
     write_entries,
 )
 from patron.engage.journeys.journey_fold import surplus_entries
-from patron.engage.journeys.journey_steps import Entry, leave, reach
+from patron.engage.journeys.journey_steps import Entry, enter_step, leave
 from patron.engage.outbox_messages import put_off
 from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import ChannelUnavailable
@@ -135,7 +135,7 @@ class JourneySend:
         return to_send
 
     def _next(self, entry: Entry, at: datetime) -> Entry:
-        return reach(entry, self.journey, self.journey.place_after(entry.step), max(at, entry.reached_at))
+        return enter_step(entry, self.journey, self.journey.place_after(entry.step), max(at, entry.reached_at))
 
     def _messages(self, connection: sa.Connection, entries: Sequence[Entry]) -> Mapping[str, Mapping[str, Any] | None]:
         """The row of each entry's message; None without one."""

@@ -99,7 +99,7 @@ def plan(
     Example: patron campaign plan "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
-    from patron.interfaces.cli.outreach.render_plan import show_plan
+    from patron.interfaces.cli.outreach.render_campaigns import show_plan
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace, wait_seconds=wait)
@@ -118,7 +118,7 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron campaign result "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.measure_campaign import measure_campaign
-    from patron.interfaces.cli.outreach.render_campaign_result import show_result
+    from patron.interfaces.cli.outreach.render_campaigns import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -139,7 +139,7 @@ def try_(
     Example: patron campaign try campaign.toml --workspace shop
     """
     from patron.commands.outreach.campaigns.try_campaign import try_campaign
-    from patron.interfaces.cli.outreach.render_campaign_result import show_campaign_trial
+    from patron.interfaces.cli.outreach.render_campaigns import show_campaign_trial
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
-from patron.storage.outreach.message_counts import receipt_counts
+from patron.storage.outreach.outreach_counts import receipt_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
 from patron.storage.runs.jobs import MOST_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop

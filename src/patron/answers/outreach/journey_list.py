@@ -5,7 +5,6 @@ from datetime import datetime
 
 from patron.answers.outreach.campaign_list import DraftDetail, row_counts, sent_counts, sent_of, shared_detail
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
-from patron.storage.outreach.journey_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
 from patron.storage.outreach.journey_file import (
     JOURNEY,
     DateTrigger,
@@ -15,6 +14,7 @@ from patron.storage.outreach.journey_file import (
     SegmentTrigger,
     Trigger,
 )
+from patron.storage.outreach.outreach_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.shop import Shop
 

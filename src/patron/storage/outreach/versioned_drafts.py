@@ -7,7 +7,7 @@ next to its file (CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables,
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -200,6 +200,16 @@ class VersionedDrafts(Generic[Content]):
         _append(connection, saved, step, who, at, details or {})
         return self.saved(connection, name)
 
+    def take_step_unless_changed(
+        self, store: Store, saved: SavedVersion[Content], step: str, *, states: Sequence[str], by: str, at: datetime
+    ) -> SavedVersion[Content]:
+        """Take a step unless another version was saved, or the state is none of these by now; returns what is saved."""
+        with store.begin() as connection:
+            current = self.saved(connection, saved.name)
+            if current.version != saved.version or current.state not in states:
+                return current
+            return self.take_step(connection, saved.name, step, saved.version, by, at.astimezone(UTC))
+
     def require(self, saved: SavedVersion[Any], step: str) -> None:
         """Raise the kind's problem where the state does not allow a step."""
         rule = STEPS[step]
@@ -242,13 +252,6 @@ def _with_article(kind: str) -> str:
 def state_in_words(state: str) -> str:
     """A state as it stands after "is"."""
     return "a draft" if state == DRAFT else state
-
-
-def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[str, bool]:
-    """Whether each customer of a campaign who was assigned is in its holdout."""
-    table = ASSIGNMENTS.c
-    chosen = sa.select(table.customer_id, table.is_holdout).where(table.campaign == campaign)
-    return {row.customer_id: bool(row.is_holdout) for row in connection.execute(chosen)}
 
 
 def holdouts_of(

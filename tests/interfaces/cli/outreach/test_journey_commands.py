@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.commands.outreach.campaigns.campaign_results import ArmSummary, GuardRailResult
-from patron.commands.outreach.campaigns.campaign_spend import CampaignSpend
+from patron.commands.outreach.campaigns.campaign_results import ArmSummary, CampaignSpend, GuardRailResult
 from patron.commands.outreach.journeys.journey_examples import EXAMPLES
 from patron.commands.outreach.journeys.journey_step_results import StepResult
 from patron.commands.outreach.journeys.measure_journey import JourneyResult

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.outreach.campaigns.campaign_spend import CampaignSpend, other_cents
+from patron.commands.outreach.messages.message_costs import message_cents
 from patron.experiments import guard_rail, sample_ratio_mismatch
 from patron.experiments.analysis import CUPED, RAW
 from patron.experiments.sample_ratio import ALARM_LEVEL
@@ -18,7 +18,7 @@ from patron.measure.effect_estimates import HOLDOUT, TREATED, estimate_effect, s
 from patron.schema.errors import BadExperiment, NotEnoughData
 from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers, float_column
-from patron.storage.outreach.message_counts import message_counts, receipt_counts
+from patron.storage.outreach.outreach_counts import message_counts, receipt_counts
 from patron.storage.outreach.versioned_drafts import IS_OVER, MEASURED, SavedVersion, VersionedDrafts
 from patron.storage.shop import Shop, Snapshot
 
@@ -75,6 +75,26 @@ class ArmSummary:
     """Net of refunds and discounts, before sending and other costs."""
 
 
+@dataclass(frozen=True)
+class CampaignSpend:
+    """What it cost in its window, cents."""
+
+    sending_cents: float
+    discount_cents: float
+    """Discounts on orders with the coupon of the customer's offer."""
+    other_cents: float
+    """Delivery and points of these orders."""
+    total_cents: float
+    forecast_cents: float
+
+    @classmethod
+    def of(cls, people: pa.Table, sending: Numbers, other: Numbers, forecast_cents: float) -> Self:
+        """The sums over everybody assigned."""
+        discounts = float(float_column(people, "used_discount_cents").sum())
+        parts = (float(sending.sum()), discounts, float(other.sum()))
+        return cls(*parts, sum(parts), forecast_cents)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SendResult:
     """What a campaign or a journey caused; amounts in cents."""
@@ -116,6 +136,23 @@ class AgainstForecast:
     """80 % interval of what was to be measured."""
     actual_cents: float
     is_within: bool
+
+
+def sending_cents(shop: Shop, people: pa.Table) -> Numbers:
+    """Cost of sending one message to each customer who was sent one, cents."""
+    names = people["offer"].to_pylist()
+    of_offer = {name: message_cents(shop, name) for name in set(names)}
+    is_sent = np.array(people["is_sent"].to_pylist(), dtype=np.bool_)
+    return np.array([of_offer[name] for name in names]) * is_sent
+
+
+def other_cents(shop: Shop, people: pa.Table) -> Numbers:
+    """Cost of each customer's orders with their offer's coupon besides discounts: delivery and points, cents."""
+    offers, names = {offer.id: offer for offer in shop.policy.offers}, people["offer"].to_pylist()
+    of_offer = {name: offers.get(name) for name in set(names)}
+    order = np.array([float(one.cost_per_order_cents) if (one := of_offer[name]) else 0.0 for name in names])
+    points = np.array([one.points_share * one.redeemed_share if (one := of_offer[name]) else 0.0 for name in names])
+    return order * float_column(people, "used_orders") + points * float_column(people, "used_paid_cents")
 
 
 def with_outcomes(

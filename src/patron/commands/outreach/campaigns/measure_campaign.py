@@ -15,10 +15,10 @@ from patron.commands.outreach.campaigns.campaign_results import (
     findings,
     keep_result,
     sample_ratio,
+    sending_cents,
     shared_facts,
     with_outcomes,
 )
-from patron.commands.outreach.campaigns.campaign_spend import sending_cents
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.measure.effect_estimates import TREATED
 from patron.schema.errors import BadCampaign

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -83,12 +83,7 @@ def start_journeys(shop: Shop, now: datetime) -> LiveJourneys:
 
 
 def _step(shop: Shop, saved: SavedVersion[Journey], step: str, now: datetime) -> SavedVersion[Journey]:
-    """Take a step unless somebody changed the journey meanwhile."""
-    with shop.store.begin() as connection:
-        current = JOURNEY.saved(connection, saved.name)
-        if (current.state, current.version) != (saved.state, saved.version):
-            return current
-        return JOURNEY.take_step(connection, saved.name, step, saved.version, SENDER, now.astimezone(UTC))
+    return JOURNEY.take_step_unless_changed(shop.store, saved, step, states=(saved.state,), by=SENDER, at=now)
 
 
 def _exit_entries(shop: Shop, name: str, reason: str, at: datetime) -> None:

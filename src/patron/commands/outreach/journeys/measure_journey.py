@@ -20,8 +20,8 @@ from patron.commands.outreach.campaigns.campaign_results import (
     shared_facts,
     with_outcomes,
 )
-from patron.commands.outreach.campaigns.campaign_spend import message_cents
 from patron.commands.outreach.journeys.journey_step_results import StepResult, step_results
+from patron.commands.outreach.messages.message_costs import message_cents
 from patron.measure.campaign_outcomes import entry_outcomes_query
 from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
@@ -30,8 +30,8 @@ from patron.schema.numbers import Numbers
 from patron.schema.table_definition import TIME
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
-from patron.storage.outreach.journey_counts import entry_counts
 from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.outreach_counts import entry_counts
 from patron.storage.outreach.versioned_drafts import IS_OVER, SavedVersion, state_in_words
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot

@@ -21,12 +21,11 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 )
 from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
-from patron.commands.outreach.campaigns.campaign_spend import message_cents
 from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over
 from patron.commands.outreach.channels.channel_checks import set_up_problems
 from patron.commands.outreach.journeys.journey_replay import SimulatedPath, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
-from patron.commands.outreach.messages.message_costs import expected_message_cents
+from patron.commands.outreach.messages.message_costs import expected_message_cents, message_cents
 from patron.decide.campaign_selection import message_alone
 from patron.decide.candidates import audience_query
 from patron.decide.eligibility import may_contact, refuses_personal_offers

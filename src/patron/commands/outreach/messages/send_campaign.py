@@ -225,10 +225,8 @@ class _Sending:
 
     def _step(self, step: str, *states: str) -> None:
         """Take a step unless the campaign's state is another one by now."""
-        with self.shop.store.begin() as connection:
-            now = CAMPAIGN.saved(connection, self.saved.name)
-            if now.state in states and now.version == self.saved.version:
-                CAMPAIGN.take_step(connection, now.name, step, now.version, self.by, self.clock().astimezone(UTC))
+        store, at = self.shop.store, self.clock()
+        CAMPAIGN.take_step_unless_changed(store, self.saved, step, states=states, by=self.by, at=at)
 
     def _skip_rest(self) -> None:
         """Skip whoever's turn did not come before the campaign ended."""

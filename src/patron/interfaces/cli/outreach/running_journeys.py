@@ -17,7 +17,7 @@ from pathlib import Path
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.schema.errors import PatronError, WorkspaceBusy
-from patron.storage.outreach.journey_counts import has_journey_work
+from patron.storage.outreach.outreach_counts import has_journey_work
 from patron.storage.shop import Shop
 
 ROUND_SECONDS = 2.0

@@ -1,11 +1,11 @@
-"""How many customers are where in a journey, and whether any journey has something to do."""
+"""How many messages and entries are in which state, and whether any journey has something to do."""
 
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from patron.schema.outreach.journey_states import EntryState
-from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
+from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES, RECEIPTS
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.versioned_drafts import APPROVED, IS_OVER, SavedVersion
 from patron.storage.store.store import Store
@@ -62,6 +62,25 @@ def entry_counts(store: Store, journey: str) -> EntryCounts:
         if state == "active":
             counts.steps[f"version {version}, step {step + 1}"] = count
     return counts
+
+
+def message_counts(store: Store, name: str) -> dict[str, int]:
+    """Messages of a campaign or a journey by state."""
+    table = MESSAGES.c
+    counted = sa.select(table.state, sa.func.count(table.message_id)).where(table.campaign == name)
+    with store.begin() as connection:
+        rows = connection.execute(counted.group_by(table.state).order_by(table.state)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def receipt_counts(store: Store, name: str) -> dict[str, int]:
+    """Messages of a campaign or a journey by what became of them."""
+    receipt, message = RECEIPTS.c, MESSAGES.c
+    counted = sa.select(receipt.kind, sa.func.count(sa.distinct(receipt.message_id)))
+    joined = counted.join(MESSAGES, message.message_id == receipt.message_id).where(message.campaign == name)
+    with store.begin() as connection:
+        rows = connection.execute(joined.group_by(receipt.kind).order_by(receipt.kind)).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def is_under_way(saved: SavedVersion[Journey]) -> bool:

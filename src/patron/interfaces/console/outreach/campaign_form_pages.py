@@ -36,6 +36,7 @@ from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
@@ -254,36 +255,46 @@ def reach_of_form(shop: Shop, fields: Mapping[str, Any], texts: Words) -> tuple[
         return None, texts("reach.unknown")
 
 
-def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
+def form_page(
+    request: Request, drafts: VersionedDrafts[Any], fields: Fields, *, error: PatronError | None, **facts: Any
+) -> Response:
+    """A form with what a kind shows in it; `fields` say whom its message may go to."""
     console: Console = request.app.state.console
-    shop = console.answers.shop
-    texts = console.words(request)
-    templates = {one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))}
-    extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    texts, shop = console.words(request), console.answers.shop
     reach, reach_error = reach_of_form(shop, fields, texts)
     answer = console.page(
         request,
-        "outreach/campaign_form.html",
-        fragments={"reach": "outreach/campaign_reach.html"},
+        f"outreach/{drafts.kind}_form.html",
         reach=reach,
         reach_error=reach_error,
-        here="campaigns",
-        twin="/api/campaigns",
+        here=f"{drafts.kind}s",
+        twin=f"/api/{drafts.kind}s",
         status=status_of(error) if error else 200,
-        form=extra | fields,
-        templates=templates,
-        empty_template={"subject": "", "format": "mjml", "body": ""},
-        segments=list_segments(shop, only=rows_of(visible_of(request))),
-        goals=GOALS,
         channels=CHANNELS,
-        formats=FORMATS,
         topics=[(code, topic.name(texts.locale)) for code, topic in shop.policy.topics.items()],
-        offers=[offer.id for offer in shop.policy.offers],
         options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
-        saved_segment=saved_segment,
-        write=engagement_texts(request),
         error=error,
+        **facts,
     )
     return framing(answer)
+
+
+def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
+    shop = shop_of(request)
+    extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    return form_page(
+        *(request, CAMPAIGN, fields),
+        error=error,
+        fragments={"reach": "outreach/campaign_reach.html"},
+        form=extra | fields,
+        templates={one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))},
+        empty_template={"subject": "", "format": "mjml", "body": ""},
+        segments=list_segments(shop, only=rows_of(visible_of(request))),
+        goals=GOALS,
+        formats=FORMATS,
+        offers=[offer.id for offer in shop.policy.offers],
+        saved_segment=saved_segment,
+        write=engagement_texts(request),
+    )

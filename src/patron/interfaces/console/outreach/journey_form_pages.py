@@ -20,7 +20,7 @@ from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.campaign_form_pages import (
     CHANNELS,
     FORMATS,
-    reach_of_form,
+    form_page,
     require_free,
     share_of,
     starting_template,
@@ -28,16 +28,13 @@ from patron.interfaces.console.outreach.campaign_form_pages import (
 from patron.interfaces.console.outreach.engagement_pages import (
     after,
     chosen_version,
-    framing,
     message_page,
     refused_message,
     shop_of,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
-from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.access.customer_scope import refuse_scope_change
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
@@ -242,30 +239,16 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
     }
     trigger = fields["trigger"]
     segment = trigger.get("trigger_enters") or trigger.get("trigger_segment") or ""
-    about = {"segment": segment, "channel": fields["channel"], "topic": fields["topic"], "exclude": ()}
-    reach, reach_error = reach_of_form(shop, about, texts)
-    answer = console.page(
-        request,
-        "outreach/journey_form.html",
-        reach=reach,
-        reach_error=reach_error,
-        here="journeys",
-        twin="/api/journeys",
-        status=status_of(error) if error else 200,
+    return form_page(
+        *(request, JOURNEY, {**fields, "segment": segment, "exclude": ()}),
+        error=error,
         form={"of": "", **fields},
         trigger=dict.fromkeys(TRIGGER_FIELDS, "")
-        | {name.removeprefix("trigger_"): value for name, value in fields["trigger"].items()},
+        | {name.removeprefix("trigger_"): value for name, value in trigger.items()},
         kinds=KINDS,
         segments=segments,
         missing_segment=needed if needed not in segments else "",
         example=example,
-        channels=CHANNELS,
-        topics=[(code, topic.name(texts.locale)) for code, topic in policy.topics.items()],
         events=segment_names(shop).events,
         editor=editor,
-        options=builder_options(console, texts, only=rows_of(visible_of(request))),
-        zone=shop.settings.shop.time_zone,
-        currency=shop.settings.shop.currency,
-        error=error,
     )
-    return framing(answer)

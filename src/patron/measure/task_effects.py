@@ -15,7 +15,7 @@ from patron.schema.tables import TASK_EFFECTS
 from patron.storage.runs.stage_view import StageView
 
 ALL = "all"
-FEWEST_CUSTOMERS = 20
+MIN_CUSTOMERS = 20
 """Customers of each arm below which no effect is stated: amounts are skewed, and few say nothing."""
 TIGHTEST_AT = 1_000
 """Draws at which the interval for many looks is tightest."""
@@ -91,7 +91,7 @@ def _row(
         "assigned_until": max(inside["start_at"].to_pylist()),
         "measured_until": max(inside["until_at"].to_pylist()),
     }
-    if min(counts.values()) < FEWEST_CUSTOMERS:
+    if min(counts.values()) < MIN_CUSTOMERS:
         return row
     measured = inside.append_column("value", pa.array(values))
     found = estimate_effect(measured, "value", covariate=COVARIATE, tightest_at=TIGHTEST_AT, share="holdout_share")
@@ -100,7 +100,7 @@ def _row(
 
 def _mean(values: Numbers) -> float | None:
     """None of few customers, whose amounts are nobody's business."""
-    return float(values.mean()) if len(values) >= FEWEST_CUSTOMERS else None
+    return float(values.mean()) if len(values) >= MIN_CUSTOMERS else None
 
 
 def _columns(found: ArmDifference) -> dict[str, float]:

@@ -22,7 +22,7 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 DAY_SECONDS = 86_400
-FEWEST_CUSTOMERS = 2
+MIN_CUSTOMERS = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
         return ()
     arms = np.array(people["arm"].to_pylist(), dtype=np.str_)
     counts = np.array([(arms == arm).sum() for arm in (TREATED, HOLDOUT)], dtype=np.float64)
-    if counts.min() < FEWEST_CUSTOMERS:
+    if counts.min() < MIN_CUSTOMERS:
         return ()
     spans = [(end - start).total_seconds() for start, end in zip(*_windows(people), strict=True)]
     days = max(ceil(max(spans) / DAY_SECONDS), 0)

@@ -38,7 +38,7 @@ from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import Store
 
 NOT_SENT_YET = "Plan and approve it first; see `patron journey show`."
-MOST_COMPLAINTS = 0.003
+MAX_COMPLAINTS = 0.003
 """Share of messages that were complained about from which the result says so."""
 SO_FAR = "customers still enter, or their time is not over"
 
@@ -177,7 +177,7 @@ def _findings(
     if people.num_rows > counted.num_rows:
         count = people.num_rows - counted.num_rows
         sentences.append(f"{count:,} customers do not count yet: the days in which their orders count are not over.")
-    if complained is not None and complained > MOST_COMPLAINTS:
+    if complained is not None and complained > MAX_COMPLAINTS:
         sentences.append(f"{complained:.1%} of the messages were complained about: change it, or send it to fewer.")
     return sentences
 

@@ -50,7 +50,7 @@ NO_HISTORY = (
     " record members from the segment's first one on."
 )
 TOO_FEW = "This cannot be known with your traffic: within {} days fewer than two customers enter an arm."
-MOST_DAYS = 730
+MAX_DAYS = 730
 """From then on a span is written in years."""
 
 
@@ -179,7 +179,7 @@ def _findings(
         return findings
     findings.append(known.sentence)
     if not known.is_enough and days:
-        span = f"{ceil(days):,} days" if days < MOST_DAYS else f"{days / 365:,.0f} years"
+        span = f"{ceil(days):,} days" if days < MAX_DAYS else f"{days / 365:,.0f} years"
         findings.append(f"At this traffic that takes the entries of {span}.")
     return findings
 

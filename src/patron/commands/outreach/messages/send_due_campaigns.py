@@ -24,7 +24,7 @@ RECEIPTS_COME_FOR = timedelta(days=30)
 RETRY_AFTER = timedelta(minutes=1)
 LOOK_SECONDS = 2.0
 """How often a waiting sender looks whether it is to stop."""
-SHORTEST_WAIT = timedelta(seconds=1)
+MIN_WAIT = timedelta(seconds=1)
 
 
 def send_due_campaigns(
@@ -89,7 +89,7 @@ def send_until_done(  # noqa: PLR0913 - what a send consists of
         )
         if is_only_due or summary.next_due_at is None:
             return summary
-        until = max(summary.next_due_at, clock() + SHORTEST_WAIT)
+        until = max(summary.next_due_at, clock() + MIN_WAIT)
         while clock() < until:
             if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
                 return summary_of(shop, name)

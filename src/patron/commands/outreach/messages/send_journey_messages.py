@@ -41,7 +41,7 @@ from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import Journey
 from patron.storage.shop import Shop
 
-MOST = 1_000
+MAX_MESSAGES = 1_000
 """Messages of a step in one round: some seconds."""
 RETRY_AFTER = timedelta(seconds=30)
 """How long messages wait for a channel that is not there."""
@@ -64,13 +64,13 @@ class JourneySend:
     should_stop: Callable[[], bool]
 
     def send(self, now: datetime) -> None:
-        """Send what is due at a time, at most MOST messages: other journeys wait meanwhile.
+        """Send what is due at a time, at most MAX_MESSAGES messages: other journeys wait meanwhile.
 
         Raises ChannelUnavailable, BadTemplate, NoSpace, WorkspaceBusy.
         """
         group = (self.mailing.name, self.mailing.version, self.mailing.place)
         with self.shop.store.begin() as connection:
-            entries = due_entries(connection, group, now, most=MOST)
+            entries = due_entries(connection, group, now, most=MAX_MESSAGES)
         to_send = self._move_on(self._without_surplus(self._with_current_customers(entries)))
         if not to_send:
             return

@@ -51,7 +51,7 @@ EDITOR_TEXTS = (
     *("minutes", "event", "then", "otherwise", "then_rule", "next", "end", "offer", "no_offer", "channel"),
     *("same_channel", "within_hours", "subject", "format", "body", "preview", "frame", "rule"),
 )
-LONGEST_STEPS = 2_000_000
+MAX_STEPS_LENGTH = 2_000_000
 TRIGGER_FIELDS = ("event", "segment", "enters", "product", "after", "within_days", "least_share", "days_before", "hour")
 Fields = dict[str, Any]
 
@@ -145,7 +145,7 @@ def steps_of(request: Request, fields: Fields) -> list[Any]:
     """The steps of a form. Raises BadJourney for what is not JSON."""
     texts = request.app.state.console.words(request)
     try:
-        steps = json.loads(fields["steps"][:LONGEST_STEPS])
+        steps = json.loads(fields["steps"][:MAX_STEPS_LENGTH])
     except ValueError as error:
         raise BadJourney(texts("journeys.form.not_json", what=str(error)), where="steps") from error
     return steps if isinstance(steps, list) else [steps]

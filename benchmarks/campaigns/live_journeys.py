@@ -25,8 +25,7 @@ import numpy as np
 from mailing import address_of, mail_server, make_people
 
 from patron.commands.access.manage_keys import create_key
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import journey_of, save_journey, take_journey_step
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.shop import Shop
 
 PEOPLE, PER_SECOND, BATCHES_PER_SECOND = 5_000, 1_000, 4
@@ -52,9 +51,9 @@ def approve_journey(shop: Shop) -> None:
     }
     now = datetime.now(UTC)
     with shop.store.begin() as connection:
-        saved = save_journey(connection, Journey.of(content, where="benchmark"), "Ann", now)
+        saved = JOURNEY.save(connection, Journey.of(content, where="benchmark"), "Ann", now)
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
-            take_journey_step(connection, NAME, step, saved.version, by, now)
+            JOURNEY.take_step(connection, NAME, step, saved.version, by, now)
 
 
 def post(url: str, key: str, batch: list[dict[str, object]]) -> None:
@@ -151,7 +150,7 @@ def main() -> None:
             url = f"http://127.0.0.1:{mail_port + 1}"
             wait_for_server(f"{url}/openapi.json")
             until = time.time() + PATIENCE_SECONDS
-            while journey_of(shop.store, NAME).state != "running" and time.time() < until:
+            while JOURNEY.saved_in(shop.store, NAME).state != "running" and time.time() < until:
                 time.sleep(0.2)
             added, ordered, _ = send_load(f"{url}/v1/batch", key, args.seconds, args.carts)
             expected, until = len(added) - len(ordered), time.time() + PATIENCE_SECONDS

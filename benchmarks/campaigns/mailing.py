@@ -23,9 +23,8 @@ from patron.engage.channels.dkim import new_key
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.tables import IDENTITIES
 from patron.storage.durable_files import write_durably
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.outreach.campaigns import save_campaign, take_step
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 NAME = "mailing"
@@ -117,7 +116,7 @@ def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
         "template": {"en": {"subject": "For {{ customer.first_name }}", "body": BODY}},
     }
     with shop.store.begin() as connection:
-        saved = save_campaign(connection, Campaign.of(content, where="benchmark"), "Ann", now)
+        saved = CAMPAIGN.save(connection, Campaign.of(content, where="benchmark"), "Ann", now)
         rows = [
             {**dict.fromkeys(ASSIGNMENTS.c.keys()), "campaign": NAME, "customer_id": one, "is_holdout": False}
             | {"assigned_at": now, "version": 1, "is_planned": True, "offer": "", "expected_cost_cents": 0.0}
@@ -125,7 +124,7 @@ def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
         ]
         connection.execute(sa.insert(ASSIGNMENTS), rows)
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
-            take_step(connection, NAME, step, saved.version, by, now)
+            CAMPAIGN.take_step(connection, NAME, step, saved.version, by, now)
 
 
 class _WriteDown:

@@ -26,8 +26,7 @@ from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.segments.segment_parser import parse_rule
 from patron.storage.offers.policy import Policy
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import save_campaign, take_step
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.runs.runs import Run
 from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import Shop
@@ -42,7 +41,7 @@ POLICY = {
         {"id": "TWENTY", "discount_share": 0.2, "contact_cost_cents": 5, "assumed_purchase_uplift": 0.25},
     ],
 }
-CAMPAIGN = {
+CONTENT = {
     "name": "million",
     "segment": "every customer",
     "topic": "offers",
@@ -140,7 +139,7 @@ def finish(shop: Shop) -> None:
     with shop.store.begin() as connection:
         connection.execute(sa.insert(RUNS).values(row))
         save_definition(connection, "every customer", parse_rule({"all": []}), saved_by="bench", at=RUN.as_of)
-        save_campaign(connection, Campaign.of(CAMPAIGN, where="benchmark"), "bench", RUN.as_of)
+        CAMPAIGN.save(connection, Campaign.of(CONTENT, where="benchmark"), "bench", RUN.as_of)
 
 
 def main() -> None:
@@ -163,8 +162,8 @@ def main() -> None:
             )
             if which == "first":
                 with shop.store.begin() as connection:
-                    take_step(connection, "million", "approved", 1, "other", RUN.as_of)
-                    take_step(connection, "million", "paused", 1, "other", RUN.as_of)
+                    CAMPAIGN.take_step(connection, "million", "approved", 1, "other", RUN.as_of)
+                    CAMPAIGN.take_step(connection, "million", "paused", 1, "other", RUN.as_of)
         shop.close()
 
 

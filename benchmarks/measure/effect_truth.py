@@ -24,8 +24,8 @@ from patron import measure, run, understand
 from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, seeded_workspace, write_rules
 from patron.estimators.bootstrap import Interval
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
-from patron.measure.effect_estimates import EffectEstimate, effect_estimates
 from patron.measure.effect_measurement import measured_outcomes
+from patron.measure.offer_effects import OfferEffect, offer_effects
 from patron.schema.tables import EVENTS
 from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator
@@ -48,7 +48,7 @@ class Row:
     seed: int
     offers: int
     true_cents: float
-    estimate: EffectEstimate
+    estimate: OfferEffect
     previous: Interval
     outcomes: DecisionOutcomes
     seconds: float
@@ -95,7 +95,7 @@ def play(seed: int, folder: Path) -> Row:
     outcomes = outcomes_of(shop, world.now)
     shop.close()
     offered = int((outcomes.action != NONE).sum())
-    whole = next(one for one in effect_estimates(outcomes) if (one.offer, one.stratum) == ("any", "all"))
+    whole = next(one for one in offer_effects(outcomes) if (one.offer, one.stratum) == ("any", "all"))
     true_cents = sum(effects) / offered
     previous = effect_against_holdout(outcomes)
     return Row(seed, offered, true_cents, whole, previous, outcomes, time.process_time() - started)

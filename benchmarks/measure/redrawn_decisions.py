@@ -20,7 +20,7 @@ from previous_estimator import effect_against_holdout
 
 from patron.estimators.bootstrap import Interval
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
-from patron.measure.effect_estimates import ANY, effect_estimates
+from patron.measure.offer_effects import ANY, offer_effects
 from patron.schema.numbers import Numbers
 
 REDRAWS = 200
@@ -43,7 +43,7 @@ def redraw(outcomes: DecisionOutcomes, rng: np.random.Generator) -> DecisionOutc
 def intervals(outcomes: DecisionOutcomes) -> Iterator[tuple[str, Interval]]:
     """Every interval with the name of its kind."""
     yield "any offer, previously", effect_against_holdout(outcomes)
-    for one in effect_estimates(outcomes):
+    for one in offer_effects(outcomes):
         whole = "any offer" if one.offer == ANY else "an offer"
         name = whole if one.stratum == "all" else f"{whole} in a stratum"
         yield f"{name}, raw", one.raw

@@ -18,8 +18,7 @@ from patron.schema.errors import BadTemplate, NotFound
 from patron.schema.outreach.channels import ADDRESS_KINDS, CHANNELS
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import save_campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 PEOPLE = {
@@ -172,7 +171,7 @@ def campaign(subject: str) -> Campaign:
 
 def test_a_campaign_is_previewed_for_a_real_customer_and_nothing_is_sent(known_shop, ids, tmp_path):
     with known_shop.store.begin() as connection:
-        save_campaign(connection, campaign("Hello {{ customer.first_name }}"), "A. Lee", AT)
+        CAMPAIGN.save(connection, campaign("Hello {{ customer.first_name }}"), "A. Lee", AT)
     preview = preview_message(known_shop, "spring", ids["ann"], now=AT, by="Lee")
     assert (preview.subject, preview.language, preview.has_address) == ("Hello Ann", "en", True)
     assert preview_message(known_shop, "spring", "ann", now=AT, by="Lee").subject == "Hello Ann"

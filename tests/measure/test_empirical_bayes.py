@@ -1,11 +1,11 @@
 import numpy as np
 
-from patron.measure.effect_estimates import ANY, effect_estimates
 from patron.measure.empirical_bayes import shrunk_effects
+from patron.measure.offer_effects import ANY, offer_effects
 
 
 def parts(outcomes):
-    return [one for one in effect_estimates(outcomes) if one.offer != ANY and one.stratum != "all"]
+    return [one for one in offer_effects(outcomes) if one.offer != ANY and one.stratum != "all"]
 
 
 def truth(stratum):

@@ -8,7 +8,7 @@ from tests.support.shops.campaign_shop import NAME, Person, add_people, approve,
 
 from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.service.campaign_sender import CampaignSender
-from patron.storage.outreach.campaigns import campaign_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -35,10 +35,10 @@ def test_a_due_campaign_is_sent_without_anybody_asking_and_one_of_tomorrow_is_no
     approve(shop, people, **window(-DAY, DAY))
     assert sender.is_due(NOW)
     sender.start()
-    wait_for(lambda: campaign_of(shop.store, NAME).state == "ended")
+    wait_for(lambda: CAMPAIGN.saved_in(shop.store, NAME).state == "ended")
     sender.stop()
     assert (summary_of(shop, NAME).sent_count, sender.trouble) == (2, "")
-    assert campaign_of(shop.store, "tomorrow").state == "approved"
+    assert CAMPAIGN.saved_in(shop.store, "tomorrow").state == "approved"
 
 
 def test_a_server_that_ends_leaves_no_message_of_unknown_outcome(shop):

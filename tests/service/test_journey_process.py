@@ -8,7 +8,7 @@ from tests.support.shops.campaign_shop import Person, add_people, with_policy
 from tests.support.shops.journey_shop import CART, approve, happen, journey, message_states, send, step
 
 from patron.service.journey_process import JourneyProcess
-from patron.storage.outreach.saved_journeys import journey_of
+from patron.storage.outreach.journey_file import JOURNEY
 
 ANN = Person("ann")
 
@@ -27,7 +27,7 @@ def test_a_cart_is_reminded_of_a_second_later_and_the_process_ends_once_nothing_
     process.start()
     now = datetime.now(UTC)
     approve(shop, journey(({"do": "wait", "minutes": 1 / 60}, send())), now)
-    wait_for(lambda: journey_of(shop.store, CART).state == "running")
+    wait_for(lambda: JOURNEY.saved_in(shop.store, CART).state == "running")
     happen(shop, ("ann", "Product Added", datetime.now(UTC)))
     wait_for(lambda: message_states(shop) == [("sent", "")])
     child = process._child._process

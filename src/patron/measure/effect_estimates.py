@@ -1,105 +1,116 @@
-"""Effects of offers on margin: one estimator for an offer in a stratum and for the whole, which is their mean.
+"""The effect of a treatment (an offer, a campaign, a journey, a task) on those who got it: one type for all of them.
 
-A row's score is its margin less what was expected without an offer, once if it got the offer, and taken off with
-P(offer) / P(none) if it got none. The scores' sum over the number of offers is the mean effect on those who got one,
-right whatever was expected where the probabilities are known (Robins, Rotnitzky and Zhao 1994). Those of the holdout
-are means of a run and stratum: if who is worth more is certain of an offer there, only what was expected corrects it.
+`estimate_effect` compares the arms of a draw; offers are drawn with probabilities: `offer_effects` estimates theirs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import scipy
 
 from patron.estimators.bootstrap import Interval
-from patron.experiments.confidence_sequences import TIGHTEST_AT, reach_of_sequence
-from patron.experiments.skewed_intervals import standardised_ends
-from patron.measure.decision_outcomes import DecisionOutcomes
-from patron.measure.offer_trial import Flags, OfferTrial
-from patron.schema.numbers import Numbers
+from patron.experiments import analyse
+from patron.experiments.analysis import CUPED, RAW, EffectRow
+from patron.experiments.confidence_sequences import reach_of_sequence
+from patron.schema.errors import BadExperiment, NotEnoughData
+from patron.schema.numbers import float_column
 
-ANY, ALL = "any", "all"
-REACH_95 = 1.96
-POOLED_ROWS = 20.0
-"""Rows of the whole whose moments are mixed into a stratum's: ten customers without an order prove little."""
+TREATED, HOLDOUT = "treated", "holdout"
 
 
 @dataclass(frozen=True)
 class EffectEstimate:
-    """Mean effect of an offer on the margin of those who got it, cents, with 95 % intervals."""
+    """Mean effect on those who were treated, in the outcome's unit, with 95 % intervals."""
 
-    offer: str
-    stratum: str
     treated_count: int
     control_count: int
     raw: Interval
-    """Weighted by the probabilities alone."""
+    """Of the draw alone."""
+    raw_error: float
+    """Standard error of the raw effect."""
     adjusted: Interval
-    """And adjusted for what was known at the decision."""
-    sequence: Interval
-    """Adjusted, with the interval that holds however often one looks."""
+    """Adjusted for what was known before; the raw one where nothing was."""
     standard_error: float
     """Of the adjusted effect."""
-    cost_cents: float
-    """Discounts on orders with the offer's code, what these orders cost besides, and sending; mean."""
-    net_cents: float
-    """Adjusted effect less the costs that are not in the margin."""
+    sequence: Interval
+    """Adjusted, with the interval that holds however often one looks."""
+
+    @property
+    def variance_removed(self) -> float:
+        """Share of the raw estimate's variance that the adjustment removed."""
+        return 1 - (self.standard_error / self.raw_error) ** 2 if self.raw_error > 0 else 0.0
 
 
-def effect_estimates(outcomes: DecisionOutcomes) -> list[EffectEstimate]:
-    """Each offer and any offer, in all and in each stratum; the whole is the mean of its parts, weighted by offers."""
-    trial = OfferTrial.of(outcomes)
-    if not (trial.offer >= 0).any():
-        return []
-    estimates = []
-    every = np.ones(len(trial.offer), dtype=np.bool_)
-    strata = [(ALL, every), *((str(one), trial.outcomes.stratum == one) for one in np.unique(trial.outcomes.stratum))]
-    for at, offer in [(None, ANY), *enumerate(trial.offers)]:
-        probability = trial.probability.sum(axis=1) if at is None else trial.probability[:, at]
-        is_offered = trial.offer >= 0 if at is None else trial.offer == at
-        for stratum, within in strata:
-            rows = within & (probability > 0)
-            if (rows & is_offered).any():
-                estimates.append(_estimate(trial, (offer, stratum), rows, is_offered, probability))
-    return [one for one in estimates if one.standard_error > 0]
+@dataclass(frozen=True)
+class ArmDifference(EffectEstimate):
+    """Mean of the treated less mean of the holdout."""
+
+    is_adjusted: bool
+    p_value: float
+    """Two-sided, that there is no effect; of the adjusted one."""
 
 
-def _estimate(
-    trial: OfferTrial, key: tuple[str, str], rows: Flags, is_offered: Flags, probability: Numbers
-) -> EffectEstimate:
-    offered, without = rows & is_offered, rows & (trial.offer < 0)
-    weight = probability / trial.probability_of_none
-    count = int(offered.sum())
-    ends = []
-    for residual in (trial.raw_residual, trial.residual):
-        effect = float((residual[offered].sum() - (weight * residual)[without].sum()) / count)
-        error, skewness = _noise(trial, residual - effect * is_offered, rows, probability)
-        ends.append((effect, error / count, skewness))
-    looks = float(reach_of_sequence(np.array([float(rows.sum())]), TIGHTEST_AT)[0])
-    raw, adjusted, sequence = (
-        standardised_ends(*noise, reach=reach)
-        for noise, reach in ((ends[0], REACH_95), (ends[1], REACH_95), (ends[1], looks))
-    )
-    discount, other = (
-        float(column[offered].mean()) for column in (trial.outcomes.discount_cents, trial.outcomes.other_cost_cents)
-    )
-    return EffectEstimate(
-        *key, count, int(without.sum()), raw, adjusted, sequence, ends[1][1], discount + other, ends[1][0] - other
-    )
+def estimate_effect(
+    people: pa.Table, outcome: str, *, covariate: str, tightest_at: int | None = None, share: str | None = None
+) -> ArmDifference | None:
+    """The effect on a column of people by their `arm`; None without enough of both arms.
 
-
-def _noise(trial: OfferTrial, rest: Numbers, rows: Flags, probability: Numbers) -> tuple[float, float]:
-    """Standard error and skewness of the sum of scores over the draws of the actions.
-
-    Every row counts with what it would add in either arm: the few with an offer, or without, would show a heavy tail
-    too seldom. A row that may be offered with p, or nothing with q, adds rest^2 p (1 + p / q) to the variance.
+    Args:
+        people: One row a person: arm (treated, holdout) and the columns that are named.
+        outcome: Column of what is measured.
+        covariate: Column known before, which the effect is adjusted for where it varies.
+        tightest_at: People at which the interval for many looks is tightest; as many as there are where None.
+        share: Column with the share of the holdout: draws with another share are compared among themselves, and the
+            results averaged by size.
     """
-    chance = probability[rows]
-    weight = chance / trial.probability_of_none[rows]
-    _, stratum = np.unique(trial.outcomes.stratum[rows], return_inverse=True)
-    count = np.bincount(stratum).astype(np.float64)[stratum]
-    share = count / (count + POOLED_ROWS)
-    square, cube = (share * rest[rows] ** power + (1 - share) * float((rest**power).mean()) for power in (2, 3))
-    variance = float((square * chance * (1 + weight)).sum())
-    if variance <= 0:
-        return 0.0, 0.0
-    return float(np.sqrt(variance)), float((cube * chance * (1 - weight**2)).sum()) / variance**1.5
+    shares = float_column(people, share) if share else np.zeros(people.num_rows)
+    raw, adjusted, weights, methods = list[EffectRow](), list[EffectRow](), list[float](), set[str]()
+    for one in np.unique(shares):
+        part = people.filter(pa.array(shares == one))
+        before = float_column(part, covariate)
+        known = covariate if before.min() < before.max() else None
+        try:
+            rows = analyse(part, group="arm", outcome=outcome, control=HOLDOUT, covariate=known)
+        except (BadExperiment, NotEnoughData):
+            continue
+        method = CUPED if known else RAW
+        raw.append(rows.row(TREATED, RAW))
+        adjusted.append(rows.row(TREATED, method))
+        weights.append(float(part.num_rows))
+        methods.add(method)
+    if not weights:
+        return None
+    arms = np.array(people["arm"].to_pylist(), dtype=np.str_)
+    (raw_effect, raw_error, _), (effect, error, p_value) = _average(raw, weights), _average(adjusted, weights)
+    return ArmDifference(
+        treated_count=int((arms == TREATED).sum()),
+        control_count=int((arms == HOLDOUT).sum()),
+        raw=raw_effect,
+        raw_error=raw_error,
+        adjusted=effect,
+        standard_error=error,
+        sequence=sequence_of(effect.value, error, people.num_rows, tightest_at or people.num_rows),
+        is_adjusted=CUPED in methods,
+        p_value=p_value,
+    )
+
+
+def sequence_of(effect: float, error: float, customers: int, tightest_at: int) -> Interval:
+    """An effect with the interval that holds however often one looks."""
+    reach = float(reach_of_sequence(np.array([float(customers)]), tightest_at)[0]) * error
+    return Interval(effect, effect - reach, effect + reach)
+
+
+def _average(rows: Sequence[EffectRow], weights: Sequence[float]) -> tuple[Interval, float, float]:
+    """One effect, error and p-value as they are; of several the mean by size, with the widest of their quantiles."""
+    if len(rows) == 1:
+        return Interval(rows[0].effect, rows[0].low, rows[0].high), rows[0].standard_error, rows[0].p_value
+    shares = np.array(weights) / sum(weights)
+    effect = float(shares @ np.array([row.effect for row in rows]))
+    error = float(np.sqrt(shares**2 @ np.array([row.standard_error for row in rows]) ** 2))
+    quantiles = [(row.high - row.low) / 2 / row.standard_error for row in rows if row.standard_error > 0]
+    reach = error * max(quantiles, default=0.0)
+    p_value = float(2 * scipy.stats.norm.sf(abs(effect) / error)) if error > 0 else 1.0
+    return Interval(effect, effect - reach, effect + reach), error, p_value

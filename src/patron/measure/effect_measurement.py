@@ -16,8 +16,8 @@ from patron.measure.decision_outcomes import (
     window_share,
     windows,
 )
-from patron.measure.effect_estimates import ALL, ANY, REACH_95, EffectEstimate, effect_estimates
 from patron.measure.empirical_bayes import shrunk_effects
+from patron.measure.offer_effects import ALL, ANY, REACH_95, OfferEffect, offer_effects
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
 from patron.storage.runs.stage_view import StageView
 
@@ -77,7 +77,7 @@ def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]
 
     `effect_cents`, which decides, is shrunk for an offer in a stratum; cells that were never measured have a row too.
     """
-    estimates = {(one.offer, one.stratum): one for one in effect_estimates(outcomes)}
+    estimates = {(one.offer, one.stratum): one for one in offer_effects(outcomes)}
     parts = [one for one in estimates.values() if one.offer != ANY and one.stratum != ALL]
     offers = [offer for offer, stratum in estimates if offer != ANY and stratum == ALL]
     cells = [(offer, stratum) for offer in offers for stratum in sorted(set(outcomes.stratum.tolist()))]
@@ -87,7 +87,7 @@ def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]
     return [row | _measured(estimates.get((str(row["offer"]), str(row["stratum"])))) for row in rows]
 
 
-def _plain_row(one: EffectEstimate) -> dict[str, str | int | float]:
+def _plain_row(one: OfferEffect) -> dict[str, str | int | float]:
     ends = {"low": one.adjusted.low, "high": one.adjusted.high}
     return _row(one.offer, one.stratum, one.adjusted.value, one.standard_error) | ends
 
@@ -100,7 +100,7 @@ def _row(offer: str, stratum: str, effect: float, error: float) -> dict[str, str
     return {"offer": offer, "stratum": stratum, **numbers}
 
 
-def _measured(one: EffectEstimate | None) -> dict[str, int | float]:
+def _measured(one: OfferEffect | None) -> dict[str, int | float]:
     """What was measured, before it was shrunk; nothing but zero counts where nobody got the offer."""
     if one is None:
         return {"treated_count": 0, "control_count": 0}

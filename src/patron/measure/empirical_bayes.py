@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.measure.effect_estimates import EffectEstimate
+from patron.measure.offer_effects import OfferEffect
 from patron.schema.numbers import Numbers
 
 ROUNDS = 200
@@ -26,7 +26,7 @@ class ShrunkEffect:
     standard_error: float
 
 
-def shrunk_effects(estimates: Sequence[EffectEstimate], cells: Sequence[tuple[str, str]]) -> list[ShrunkEffect]:
+def shrunk_effects(estimates: Sequence[OfferEffect], cells: Sequence[tuple[str, str]]) -> list[ShrunkEffect]:
     """Effects of the cells (offer, stratum) from the estimates; a cell never measured has the effect of its terms."""
     if not estimates:
         return []

@@ -1,41 +1,26 @@
 """What the work of staff changed: customers with a task against those who were held out by lot."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
 
-from patron.experiments import analyse, sample_ratio_mismatch
-from patron.experiments.analysis import CUPED, RAW, EffectRow
-from patron.experiments.confidence_sequences import reach_of_sequence
+from patron.experiments import sample_ratio_mismatch
 from patron.experiments.segment_effects import holm
-from patron.measure.task_entries import HOLDOUT, TREATED, task_entries
-from patron.schema.errors import BadExperiment, NotEnoughData
+from patron.measure.effect_estimates import HOLDOUT, TREATED, ArmDifference, estimate_effect
+from patron.measure.task_entries import task_entries
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import TASK_EFFECTS
 from patron.storage.runs.stage_view import StageView
 
 ALL = "all"
-FEWEST_CUSTOMERS = 20
+MIN_CUSTOMERS = 20
 """Customers of each arm below which no effect is stated: amounts are skewed, and few say nothing."""
 TIGHTEST_AT = 1_000
 """Draws at which the interval for many looks is tightest."""
 METRICS = ("revenue", "margin", "orders", "retained")
 COVARIATE = "before_cents"
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """Mean with a task less mean of the holdout."""
-
-    effect: float
-    low: float
-    high: float
-    standard_error: float
-    p_value: float
 
 
 def measure_tasks(view: StageView) -> pa.Table:
@@ -106,73 +91,32 @@ def _row(
         "assigned_until": max(inside["start_at"].to_pylist()),
         "measured_until": max(inside["until_at"].to_pylist()),
     }
-    differences = _differences(inside, values) if min(counts.values()) >= FEWEST_CUSTOMERS else None
-    return row if differences is None else row | _estimates(*differences, inside.num_rows)
+    if min(counts.values()) < MIN_CUSTOMERS:
+        return row
+    measured = inside.append_column("value", pa.array(values))
+    found = estimate_effect(measured, "value", covariate=COVARIATE, tightest_at=TIGHTEST_AT, share="holdout_share")
+    return row | _columns(found) if found is not None and found.raw_error > 0 else row
 
 
 def _mean(values: Numbers) -> float | None:
     """None of few customers, whose amounts are nobody's business."""
-    return float(values.mean()) if len(values) >= FEWEST_CUSTOMERS else None
+    return float(values.mean()) if len(values) >= MIN_CUSTOMERS else None
 
 
-def _estimates(raw: _Difference, adjusted: _Difference, count: int) -> dict[str, float]:
-    reach = float(reach_of_sequence(np.array([float(count)]), TIGHTEST_AT)[0]) * adjusted.standard_error
-    removed = 1 - (adjusted.standard_error / raw.standard_error) ** 2 if raw.standard_error > 0 else 0.0
+def _columns(found: ArmDifference) -> dict[str, float]:
     return {
-        "effect": adjusted.effect,
-        "low": adjusted.low,
-        "high": adjusted.high,
-        "sequence_low": adjusted.effect - reach,
-        "sequence_high": adjusted.effect + reach,
-        "standard_error": adjusted.standard_error,
-        "p_value": adjusted.p_value,
-        "raw_effect": raw.effect,
-        "raw_low": raw.low,
-        "raw_high": raw.high,
-        "variance_removed": removed,
+        "effect": found.adjusted.value,
+        "low": found.adjusted.low,
+        "high": found.adjusted.high,
+        "sequence_low": found.sequence.low,
+        "sequence_high": found.sequence.high,
+        "standard_error": found.standard_error,
+        "p_value": found.p_value,
+        "raw_effect": found.raw.value,
+        "raw_low": found.raw.low,
+        "raw_high": found.raw.high,
+        "variance_removed": found.variance_removed,
     }
-
-
-def _differences(inside: pa.Table, values: Numbers) -> tuple[_Difference, _Difference] | None:
-    """Raw and adjusted; draws with another share are compared among themselves, and the results averaged by size.
-
-    None where no share has enough of both arms, or nothing varies.
-    """
-    share, before = float_column(inside, "holdout_share"), float_column(inside, COVARIATE)
-    raw, adjusted, weights = [], [], []
-    for one in np.unique(share):
-        of_share = share == one
-        table = pa.table(
-            {
-                "arm": inside["arm"].filter(pa.array(of_share)),
-                "value": values[of_share],
-                COVARIATE: before[of_share],
-            }
-        )
-        covariate = COVARIATE if np.ptp(before[of_share]) > 0 else None
-        try:
-            rows = analyse(table, group="arm", outcome="value", control=HOLDOUT, covariate=covariate)
-        except (BadExperiment, NotEnoughData):
-            continue
-        raw.append(rows.row(TREATED, RAW))
-        adjusted.append(rows.row(TREATED, CUPED if covariate else RAW))
-        weights.append(float(of_share.sum()))
-    if not weights or not any(one.standard_error > 0 for one in raw):
-        return None
-    shares = np.array(weights) / sum(weights)
-    return _average(raw, shares), _average(adjusted, shares)
-
-
-def _average(rows: list[EffectRow], shares: Numbers) -> _Difference:
-    """One effect as it is; of several the mean by size, with the widest of their quantiles."""
-    if len(rows) == 1:
-        one = rows[0]
-        return _Difference(one.effect, one.low, one.high, one.standard_error, one.p_value)
-    effect = float(shares @ np.array([one.effect for one in rows]))
-    error = float(np.sqrt(shares**2 @ np.array([one.standard_error for one in rows]) ** 2))
-    reach = error * max((one.high - one.low) / 2 / one.standard_error for one in rows if one.standard_error > 0)
-    p_value = float(2 * stats.norm.sf(abs(effect) / error))
-    return _Difference(effect, effect - reach, effect + reach, error, p_value)
 
 
 def _sample_ratio(inside: pa.Table, counts: Mapping[str, int]) -> float:

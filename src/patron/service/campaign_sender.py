@@ -7,7 +7,8 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from patron.service.due_process import DueProcess
-from patron.storage.outreach.campaigns import APPROVED, RUNNING, SavedCampaign, campaigns
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 
 LONGEST_WAIT = timedelta(minutes=15)
 """After so long receipts become events, and messages that a person settled go on."""
@@ -27,7 +28,7 @@ class CampaignSender(DueProcess):
     def is_due(self, now: datetime) -> bool:
         """Whether a campaign has something to do: to send, to end, or receipts that come after its end."""
         zone = ZoneInfo(self.shop.settings.shop.time_zone)
-        live = [one for one in campaigns(self.shop.store) if _is_live(one, now, zone)]
+        live = [one for one in CAMPAIGN.all_saved_in(self.shop.store) if _is_live(one, now, zone)]
         signature = tuple((one.name, one.steps[-1].entry) for one in live)
         is_changed, self._signature = signature != self._signature, signature
         return bool(live) and (is_changed or self._next_at is None or now >= self._next_at)
@@ -40,7 +41,7 @@ class CampaignSender(DueProcess):
         return "\n".join(report["troubles"])
 
 
-def _is_live(saved: SavedCampaign, now: datetime, zone: ZoneInfo) -> bool:
+def _is_live(saved: SavedVersion[Campaign], now: datetime, zone: ZoneInfo) -> bool:
     if saved.state in {APPROVED, RUNNING}:
-        return saved.campaign.start_at(zone) <= now
-    return saved.last("started") is not None and now < saved.campaign.end_at(zone) + RECEIPTS_COME_FOR
+        return saved.content.start_at(zone) <= now
+    return saved.last("started") is not None and now < saved.content.end_at(zone) + RECEIPTS_COME_FOR

@@ -17,7 +17,7 @@ from typing import Any
 from patron.govern.access import audit_log
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.progress import Progress
-from patron.storage.outreach.campaigns import campaign_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.runs.jobs import (
     FAILED,
     FINISHED,
@@ -78,7 +78,7 @@ def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, no
 
 def start_trial(shop: Shop, name: str, *, by: str, now: datetime) -> Job:
     """Start the trial of a campaign's newest version on a simulated shop. Raises NotFound, WorkspaceBusy."""
-    saved = campaign_of(shop.store, name)
+    saved = CAMPAIGN.saved_in(shop.store, name)
     return start_job(shop, TRIAL, {"campaign": saved.name, "version": saved.version}, by=by, now=now)
 
 

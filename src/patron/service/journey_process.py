@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from patron.service.child_process import ChildProcess, LastingProcess
 from patron.service.due_process import DueProcess
-from patron.storage.outreach.journey_activity import has_journey_work
+from patron.storage.outreach.outreach_counts import has_journey_work
 
 CHECK_SECONDS = 3.0
 

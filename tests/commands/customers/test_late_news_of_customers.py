@@ -24,7 +24,7 @@ from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.segments.save_segment import save_segment
-from patron.engage.journeys.journey_triggers import segment_hits
+from patron.engage.journeys.journey_triggers import segment_matches
 from patron.schema.tables import PRODUCTS
 from patron.storage.shop import SETTINGS_FILE, Shop
 
@@ -134,7 +134,7 @@ def test_a_birthday_is_not_missed_where_a_journey_goes_on_after_the_day_s_look(o
 def test_members_who_are_left_when_a_journey_is_paused_enter_once_it_goes_on(open_shop, monkeypatch):
     shop, people = open_shop, [Person(name) for name in ("ann", "ben", "kim")]
     add_people(shop, people)
-    monkeypatch.setitem(segment_hits.__kwdefaults__, "most", 2)
+    monkeypatch.setitem(segment_matches.__kwdefaults__, "most", 2)
     start(shop, journey(trigger={"enters": "leaving", "includes_members": True}))
     finish_run(shop, at_hour(2), people, people)
     assert advance(shop, at_hour(3)) == at_hour(3)

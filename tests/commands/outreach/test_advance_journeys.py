@@ -38,8 +38,8 @@ from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable, WorkspaceBusy
 from patron.schema.tables import EVENTS, IDENTITIES
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
-from patron.storage.outreach.campaigns import assignments_of_customer
-from patron.storage.outreach.saved_journeys import journey_of
+from patron.storage.outreach.campaign_tables import ASSIGNMENTS
+from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.shop import Shop
 
 ANN, BEN = Person("ann"), Person("ben")
@@ -152,7 +152,7 @@ def test_a_withdrawn_journey_and_one_whose_end_came_let_everybody_go(open_shop):
     advance(shop, at_hour(1, 30), channel)
     assert standing(shop) == [("left", "withdrawn", 0)]
     assert standing(shop, "short") == [("left", "over", 0)]
-    assert journey_of(shop.store, "short").state == "ended"
+    assert JOURNEY.saved_in(shop.store, "short").state == "ended"
     assert channel.addresses == []
 
 
@@ -297,7 +297,9 @@ def test_the_holdout_takes_every_step_and_is_sent_nothing(open_shop):
     assert len(channel.taken) == 30 - len(held)
     assert {one["state"] for one in entries(shop)} == {"finished"}
     with shop.store.begin() as connection:
-        assert {one for one, is_holdout in assignments_of_customer(connection, CART).items() if is_holdout} == held
+        table = ASSIGNMENTS.c
+        assigned = sa.select(table.customer_id).where(table.campaign == CART, table.is_holdout)
+        assert set(connection.scalars(assigned)) == held
 
 
 def test_quiet_hours_and_the_month_s_budget_keep_back_and_a_message_that_is_too_late_is_skipped(shop):

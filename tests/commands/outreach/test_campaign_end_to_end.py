@@ -26,9 +26,8 @@ from patron.decide.holdout import HOLDOUT, arm_of
 from patron.engage.providers.receipts import Receipt
 from patron.interfaces.console.screenshots import served
 from patron.schema.errors import BadCampaign
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.campaigns import campaign_of
 from patron.storage.shop import Shop
 
 BODY = "Hello {{ customer.first_name | default: 'you' }}: {{ shop.name }}. {{ unsubscribe_url }}"
@@ -71,8 +70,8 @@ def plan_and_send(shop: Shop, name: str, at: datetime, *, offers: tuple[str, ...
     save_campaign(shop, campaign(name, at.replace(tzinfo=None), offers), by="Ann", now=at)
     plan = plan_campaign(shop, name, by="Ann", now=at)
     with pytest.raises(BadCampaign, match="Ann wrote"):
-        approve(shop, name, by="ann", now=at)
-    approve(shop, name, by="Bo", now=at)
+        approve(shop, CAMPAIGN, name, by="ann", now=at)
+    approve(shop, CAMPAIGN, name, by="Bo", now=at)
     due: datetime | None = at
     while due is not None:
         at = max(due, at)
@@ -129,7 +128,7 @@ def test_a_campaign_is_planned_approved_sent_delivered_bounced_left_and_measured
         }
         assert all(one.low_cents < one.effect_cents < one.high_cents for one in result.effects)
         assert result.learned
-        steps = [one.step for one in campaign_of(shop.store, "spring").steps]
+        steps = [one.step for one in CAMPAIGN.saved_in(shop.store, "spring").steps]
         assert steps == ["saved", "planned", "approved", "started", "ended", "measured"]
 
         plan_and_send(shop, "summer", until, offers=())

@@ -19,7 +19,7 @@ from patron.commands.access.actors import key_actor
 from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
 from patron.commands.outreach.campaigns.campaign_assignments import draw_holdout, stored_assignments
 from patron.commands.outreach.campaigns.campaign_learning import MeasuredFactor, expected_factor, measured_factors
-from patron.commands.outreach.campaigns.campaign_steps import approve, pause, resume, withdraw
+from patron.commands.outreach.campaigns.campaign_steps import approve, take_step
 from patron.commands.outreach.campaigns.effect_by_day import effect_by_day
 from patron.commands.outreach.campaigns.measure_campaign import campaign_result, measure_campaign
 from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
@@ -31,9 +31,8 @@ from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.segments.segment_parser import parse_rule
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.campaigns import campaign_of, campaigns, take_step
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.shop import Shop
@@ -117,7 +116,7 @@ def test_a_plan_says_who_gets_what_when_and_what_it_will_bring(shop, saved):
     assert forecast.measured_low_cents < forecast.low_cents
     assert sum(row["expected_cost_cents"] for row in written) == pytest.approx(forecast.cost_cents)
     assert plan.detectable.detectable_cents > 0
-    json.dumps(campaign_of(shop.store, name).last("planned").details)
+    json.dumps(CAMPAIGN.saved_in(shop.store, name).last("planned").details)
 
 
 def test_planned_again_everybody_stays_in_their_arm_and_the_rows_are_the_same(shop, saved):
@@ -152,8 +151,8 @@ def test_what_is_approved_is_the_version_that_was_looked_at(shop, saved):
     saved(by="Cid", goal="orders")
     plan_campaign(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadCampaign, match=r"version 1 of .* is not the newest: Cid saved version 2"):
-        approve(shop, name, by="Bo", now=NOW, version=1)
-    done = approve(shop, name, by="Bo", now=NOW, version=2)
+        approve(shop, CAMPAIGN, name, by="Bo", now=NOW, version=1)
+    done = approve(shop, CAMPAIGN, name, by="Bo", now=NOW, version=2)
     assert (done.version, done.state) == (2, "approved")
 
 
@@ -163,7 +162,7 @@ def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(sho
     plan_campaign(shop, name, by="Ann", now=NOW)
     for actor in (f"Bo via {crm}", crm, f"ann via {erp}", "Ann", f"Bo via {erp}"):
         with pytest.raises(BadCampaign, match="a key that anybody may hold"):
-            approve(shop, name, by=actor, now=NOW)
+            approve(shop, CAMPAIGN, name, by=actor, now=NOW)
 
 
 NOBODYS_KEY, BO = key_actor(Key(f"{1:012x}", "crm", "secret", NOW)), "Bo (user 0a1b2c3d4e5f)"
@@ -187,7 +186,7 @@ def test_a_key_that_is_nobodys_is_no_second_person_for_who_signs_in_may_hold_it_
     name = saved(by=author).name
     plan_campaign(shop, name, by="Ann", now=NOW)
     with nullcontext() if is_second else pytest.raises(BadCampaign, match="anybody may hold"):
-        assert approve(shop, name, by=approver, now=NOW).state == "approved"
+        assert approve(shop, CAMPAIGN, name, by=approver, now=NOW).state == "approved"
 
 
 def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved):
@@ -199,26 +198,26 @@ def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved)
         plan_campaign(shop, name, by="Ann", now=NOW)
         for actor in (first, second, f"Bo via {second}", f"Ada Lee (user {ada})"):
             with pytest.raises(BadCampaign, match="cannot approve it"):
-                approve(shop, name, by=actor, now=NOW)
-        assert approve(shop, name, by=other, now=NOW).state == "approved"
+                approve(shop, CAMPAIGN, name, by=actor, now=NOW)
+        assert approve(shop, CAMPAIGN, name, by=other, now=NOW).state == "approved"
 
 
 def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop, saved):
     name = saved(by="Ann").name
     with pytest.raises(BadCampaign, match="is a draft and cannot be approved"):
-        approve(shop, name, by="Bo", now=NOW)
+        approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
     plan_campaign(shop, name, by="Bo", now=NOW)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):
-        approve(shop, name, by=" ann ", now=NOW)
+        approve(shop, CAMPAIGN, name, by=" ann ", now=NOW)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):
-        approve(shop, name, by="\uff21n  n", now=NOW)  # why: a letter of full width, and blanks
+        approve(shop, CAMPAIGN, name, by="\uff21n  n", now=NOW)  # why: a letter of full width, and blanks
     policy = shop.policy
     shop.policy = Policy.model_validate(POLICY | {"campaigns": {"approval_free_below": 600.0}})
-    assert approve(shop, name, by="Ann", now=NOW).state == "approved"
+    assert approve(shop, CAMPAIGN, name, by="Ann", now=NOW).state == "approved"
     shop.policy = policy
-    assert pause(shop, name, by="Ann", now=NOW, reason="typo").state == "paused"
-    assert resume(shop, name, by="Ann", now=NOW).state == "approved"
-    assert withdraw(shop, name, by="Ann", now=NOW).state == "withdrawn"
+    assert take_step(shop, CAMPAIGN, name, "paused", by="Ann", now=NOW, reason="typo").state == "paused"
+    assert take_step(shop, CAMPAIGN, name, "resumed", by="Ann", now=NOW).state == "approved"
+    assert take_step(shop, CAMPAIGN, name, "withdrawn", by="Ann", now=NOW).state == "withdrawn"
     actions = [one.action for one in audit_log.entries(shop.store) if json.loads(one.details).get("campaign") == name]
     steps = ("saved", "planned", "approved", "paused", "resumed", "withdrawn")
     assert actions == [f"campaign {step}" for step in steps]
@@ -248,7 +247,7 @@ def test_what_other_campaigns_gave_counts_once_for_budget_stock_and_caps(shop, s
         connection.execute(sa.insert(MESSAGES), rows[:-2])
     sent = plan_campaign(shop, name, by="Ann", now=NOW)
     assert sent.period_left_cents == pytest.approx(reserved.period_left_cents)
-    withdraw(shop, first.name, by="Ann", now=NOW)
+    take_step(shop, CAMPAIGN, first.name, "withdrawn", by="Ann", now=NOW)
     free = sum(row["expected_cost_cents"] for row in assigned[-2:])
     withdrawn = plan_campaign(shop, name, by="Ann", now=NOW)
     assert withdrawn.period_left_cents == pytest.approx(sent.period_left_cents + free)
@@ -278,7 +277,7 @@ def test_what_cannot_be_sent_is_refused_when_it_is_saved(shop, saved, request, c
     with pytest.raises(error, match=reason):
         saved(**changes)
     with pytest.raises(NotFound):
-        campaign_of(shop.store, request.node.name[:90])
+        CAMPAIGN.saved_in(shop.store, request.node.name[:90])
 
 
 def test_a_plan_is_refused_with_the_reason(shop, saved):
@@ -300,10 +299,10 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     plan = plan_campaign(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadCampaign, match="nothing was sent"):
         measure_campaign(shop, name, by="Ann", now=AS_OF)
-    approve(shop, name, by="Bo", now=NOW)
+    approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
     sent = [row["customer_id"] for row in rows_of(shop, name) if row["is_planned"]]
     with shop.store.begin() as connection:
-        take_step(connection, name, "started", 1, "patron", NOW)
+        CAMPAIGN.take_step(connection, name, "started", 1, "patron", NOW)
         connection.execute(sa.insert(MESSAGES), [message(name, customer, "sent", "other") for customer in sent])
     result = measure_campaign(shop, name, by="Ann", now=AS_OF)
     assert (result.state, result.is_final) == ("measured", True)
@@ -315,8 +314,8 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     paid = last_run(shop).query(f"{sql} and ordered_at < {until}")["c"][0].as_py()
     assert plan.assigned_count == plan.member_count
     assert sum(one.paid_cents for one in result.arms.values()) == paid
-    assert campaign_of(shop.store, name).last("measured").details["learned"] == result.learned
-    assert [one.step for one in campaign_of(shop.store, name).steps][-2:] == ["ended", "measured"]
+    assert CAMPAIGN.saved_in(shop.store, name).last("measured").details["learned"] == result.learned
+    assert [one.step for one in CAMPAIGN.saved_in(shop.store, name).steps][-2:] == ["ended", "measured"]
     line = next(one for one in list_campaigns(shop) if one.name == name)
     assert line.effect_cents == pytest.approx(result.effects[-1].total_cents)
     assert show_campaign(shop, name).result["gain_factor"] == result.gain_factor
@@ -331,7 +330,7 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     whole = show_experiment(shop, "campaign", name)
     assert sum(one.treated_count + one.control_count for one in whole.composition) == plan.assigned_count
     following = saved(name=f"{name[:80]} again", offers=["other"], goal="orders")
-    measured = measured_factors(following, campaigns(shop.store))
+    measured = measured_factors(following, CAMPAIGN.all_saved_in(shop.store))
     assert [(one.campaign, one.factor) for one in measured] == [(name, result.gain_factor)]
     # why not the next plan itself: in small arms chance may teach it to write to nobody
     learned = expected_factor(plan.forecast.gain_factor_error, measured)
@@ -342,7 +341,7 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
 def test_before_the_end_the_result_is_one_so_far(shop, saved):
     name = saved(end="2024-06-20T00:00:00").name
     plan_campaign(shop, name, by="Ann", now=NOW)
-    approve(shop, name, by="Bo", now=NOW)
+    approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
     result = measure_campaign(shop, name, by="Ann", now=AS_OF)
     assert (result.state, result.is_final, result.until) == ("approved", False, AS_OF)
     assert result.learned.startswith("So far")

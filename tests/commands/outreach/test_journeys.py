@@ -9,15 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from patron.answers.outreach.journey_list import list_journeys, show_journey
+from patron.commands.outreach.campaigns.campaign_steps import approve, take_step
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.journeys.journey_examples import EXAMPLES, example_of, journey_text, write_example
-from patron.commands.outreach.journeys.journey_replay import walk
-from patron.commands.outreach.journeys.journey_steps import (
-    approve_journey,
-    pause_journey,
-    resume_journey,
-    withdraw_journey,
-)
+from patron.commands.outreach.journeys.journey_replay import simulate_path
 from patron.commands.outreach.journeys.measure_journey import measure_journey
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
@@ -30,8 +25,7 @@ from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate, NotFound
 from patron.storage.offers.policy import Policy
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, JOURNEY_ENTRIES, MESSAGES
-from patron.storage.outreach.journey_file import Journey, Send
-from patron.storage.outreach.saved_journeys import journey_of, take_journey_step
+from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
@@ -87,7 +81,7 @@ def test_every_ready_made_journey_is_saved_and_planned_as_it_is(shop, tmp_path, 
         save_segment(shop, tomllib.loads(path.read_text("utf-8")), saved_by="Ann", now=NOW)
     saved = save_journey(shop, Journey.load(file), by="Ann", now=NOW)
     assert saved.state == "draft"
-    assert saved.journey == Journey.of(tomllib.loads(journey_text(name, NOW)), where="text")
+    assert saved.content == Journey.of(tomllib.loads(journey_text(name, NOW)), where="text")
     plan = plan_journey(shop, saved.name, by="Ann", now=NOW)
     assert plan.findings
     with pytest.raises(BadJourney, match="is there already"):
@@ -141,7 +135,7 @@ def test_what_does_not_exist_is_refused_when_it_is_saved(shop, saved, request, c
     with pytest.raises(error, match=reason):
         saved(**changes)
     with pytest.raises(NotFound):
-        journey_of(shop.store, request.node.name[:90].strip())
+        JOURNEY.saved_in(shop.store, request.node.name[:90].strip())
 
 
 def test_a_segment_is_kept_while_a_journey_names_it(shop, saved):
@@ -149,7 +143,7 @@ def test_a_segment_is_kept_while_a_journey_names_it(shop, saved):
     for name in ("used", "of trigger"):
         save_segment(shop, {"name": name, "rule": {"all": []}}, saved_by="Ann", now=NOW)
     first = saved(trigger={"enters": "of trigger"}, steps=[branch, SEND])
-    assert first.journey.segments == {"used", "of trigger"}
+    assert first.content.segments == {"used", "of trigger"}
     for name in ("used", "of trigger"):
         with pytest.raises(BadSegment, match=f"is used by journey '{first.name[:20]}"):
             delete_segment(shop, name, deleted_by="Ann", now=NOW)
@@ -174,7 +168,7 @@ def test_a_plan_replays_who_would_have_entered_and_left(shop, saved):
     first = plan_journey(shop, saved(trigger={"event": "Order Completed", "is_first": True}).name, by="Ann", now=NOW)
     assert first.replay is None
     assert "Nobody would have entered" in first.findings[0]
-    json.dumps(journey_of(shop.store, leaving.name).last("planned").details)
+    json.dumps(JOURNEY.saved_in(shop.store, leaving.name).last("planned").details)
 
 
 def test_a_plan_says_what_cannot_be_known_what_is_too_dear_and_who_may_not_be_contacted(shop, saved):
@@ -202,7 +196,7 @@ def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
     shop.policy = Policy.model_validate({"consent": {"unknown": "allow"}, "offers": [offer]})
     name = saved(steps=[DAY, SEND | {"offer": "off"}], channel="file", holdout_share=0.0).name
     plan = plan_journey(shop, name, by="Ann", now=NOW).replay
-    approve_journey(shop, name, by="Bo", now=NOW)
+    approve(shop, JOURNEY, name, by="Bo", now=NOW)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
     advance_journeys(shop, clock=lambda: NOW)
     enter(shop, name, [(one, NOW) for one in customers], state="active", is_sent=False)
@@ -221,14 +215,14 @@ def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
 def test_another_person_than_the_author_approves_and_each_step_is_on_record(shop, saved):
     name = saved(by="Ann").name
     with pytest.raises(BadJourney, match="is a draft and cannot be approved"):
-        approve_journey(shop, name, by="Bo", now=NOW)
+        approve(shop, JOURNEY, name, by="Bo", now=NOW)
     plan_journey(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadJourney, match="Ann wrote version 1"):
-        approve_journey(shop, name, by=" ann", now=NOW)
-    assert approve_journey(shop, name, by="Bo", now=NOW, version=1).state == "approved"
-    assert pause_journey(shop, name, by="Bo", now=NOW, reason="typo").state == "paused"
-    assert resume_journey(shop, name, by="Bo", now=NOW).state == "approved"
-    assert withdraw_journey(shop, name, by="Bo", now=NOW).state == "withdrawn"
+        approve(shop, JOURNEY, name, by=" ann", now=NOW)
+    assert approve(shop, JOURNEY, name, by="Bo", now=NOW, version=1).state == "approved"
+    assert take_step(shop, JOURNEY, name, "paused", by="Bo", now=NOW, reason="typo").state == "paused"
+    assert take_step(shop, JOURNEY, name, "resumed", by="Bo", now=NOW).state == "approved"
+    assert take_step(shop, JOURNEY, name, "withdrawn", by="Bo", now=NOW).state == "withdrawn"
     with pytest.raises(BadJourney, match="is withdrawn and cannot be saved"):
         saved(monthly_budget=1.0)
     actions = [one.action for one in audit_log.entries(shop.store) if json.loads(one.details).get("journey") == name]
@@ -268,7 +262,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     plan_journey(shop, name, by="Ann", now=NOW)
     with pytest.raises(BadJourney, match="nobody has entered"):
         measure_journey(shop, name, by="Ann", now=AS_OF)
-    approve_journey(shop, name, by="Bo", now=NOW)
+    approve(shop, JOURNEY, name, by="Bo", now=NOW)
     with pytest.raises(BadJourney, match="knows of nobody who entered"):
         measure_journey(shop, name, by="Ann", now=AS_OF)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
@@ -279,7 +273,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     days = {customer: early + timedelta(days=n) for n, customer in enumerate(customers[:14])}
     sent = enter(shop, name, days.items()) + enter(shop, name, [(one, late) for one in customers[14:]], state="active")
     with shop.store.begin() as connection:
-        take_journey_step(connection, name, "started", 1, "patron", NOW)
+        JOURNEY.take_step(connection, name, "started", 1, "patron", NOW)
     so_far = measure_journey(shop, name, by="Ann", now=AS_OF)
     assert (so_far.state, so_far.is_final, so_far.entered_count, so_far.open_count) == ("running", False, 20, 6)
     assert so_far.entry_counts == {"active": 6, "finished": 14}
@@ -310,7 +304,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
             .where(JOURNEY_ENTRIES.c.journey == name, JOURNEY_ENTRIES.c.state == "active")
             .values(state="left", reason="exit_event", entered_at=early)
         )
-        take_journey_step(connection, name, over, 1, "patron", NOW)
+        JOURNEY.take_step(connection, name, over, 1, "patron", NOW)
     final = measure_journey(shop, name, by="Ann", now=AS_OF)
     assert (final.state, final.is_final, final.open_count) == ("measured", True, 0)
     assert final.exit_counts == {"exit_event": 6}
@@ -332,7 +326,7 @@ def test_a_walk_waits_branches_and_leaves_as_the_steps_say():
     def places(*, member=False, page=None, order=None):
         came = (("Page", page), ("Order Completed", order))
         events = sorted((at + hours * hour, name) for name, hours in came if hours)
-        way = walk(journey, "c", at, events, lambda *_: member)
+        way = simulate_path(journey, "c", at, events, lambda *_: member)
         return [(place, (when - at) / hour) for place, when in way.sends], way.has_left
 
     assert places() == ([(1, 0.0)], False)

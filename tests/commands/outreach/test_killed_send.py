@@ -21,7 +21,7 @@ from tests.support.shops.campaign_shop import (
 
 from patron.commands.outreach.messages.send_campaign import summary_of
 from patron.commands.outreach.messages.settle_message import unknown_messages
-from patron.storage.outreach.campaigns import campaign_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
 
 NOW = datetime.now(UTC)
 WINDOW = {
@@ -101,7 +101,7 @@ def test_a_server_that_is_not_there_is_a_refusal_and_loses_nothing(shop):
     result = run_patron("campaign", "send", NAME, "--due", "--workspace", shop.folder)
     assert result.code == 1
     assert "the SMTP server is not ready" in result.message
-    assert campaign_of(shop.store, NAME).state == "running"
+    assert CAMPAIGN.saved_in(shop.store, NAME).state == "running"
     assert summary_of(shop, NAME).waiting_count == 2
 
 

@@ -18,8 +18,8 @@ from patron.govern.privacy.consent_ledger import Consent, event_hash, iso_time, 
 from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.offers.policy import Policy
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import MESSAGES, SUPPRESSIONS
-from patron.storage.outreach.campaigns import campaign_of
 from patron.storage.outreach.message_policy import QuietHours
 from patron.storage.shop import Shop
 
@@ -122,7 +122,7 @@ class WatchingChannel:
             ]
             assert len(lately) < cap.most, "capped"
         assert (person.name, self.campaign) not in {(who, what) for who, what, _ in world.reached}, "twice"
-        assert now < campaign_of(world.shop.store, self.campaign).campaign.end_at(ZoneInfo("UTC"))
+        assert now < CAMPAIGN.saved_in(world.shop.store, self.campaign).content.end_at(ZoneInfo("UTC"))
         world.reached.append((person.name, self.campaign, now))
 
 
@@ -172,7 +172,7 @@ def test_whoever_must_not_be_sent_a_message_never_is_and_nobody_is_lost(
         for place in one["suppressed"]:
             suppress_(world, people[place])
         for campaign in ("one", "two"):
-            if campaign_of(world.shop.store, campaign).state == "ended":
+            if CAMPAIGN.saved_in(world.shop.store, campaign).state == "ended":
                 continue
             world.moments, world.killed_at = 0, one["killed_at"] if number < len(rounds) - 1 else None
             channel = WatchingChannel(world, campaign, people, one["outcomes"])
@@ -185,7 +185,7 @@ def test_whoever_must_not_be_sent_a_message_never_is_and_nobody_is_lost(
     for campaign in ("one", "two"):
         for end in (world.now, AT + timedelta(days=DAYS)):
             world.now = end
-            if campaign_of(world.shop.store, campaign).state != "ended":
+            if CAMPAIGN.saved_in(world.shop.store, campaign).state != "ended":
                 channel = WatchingChannel(world, campaign, people, [Outcome.SENT])
                 send_campaign(world.shop, campaign, now=end, channel=channel)
         nobody_is_lost(world, campaign, people)

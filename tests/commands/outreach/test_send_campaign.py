@@ -35,9 +35,9 @@ from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppr
 from patron.govern.vault import Vault
 from patron.schema.errors import BadCampaign, ChannelUnavailable, NoSpace, WorkspaceBusy
 from patron.schema.tables import EVENTS
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_by_customer, offers_issued
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
-from patron.storage.outreach.campaigns import campaign_of
 from patron.storage.store.store import VAULT_TEXTS
 
 ANN, BEN, CAI = Person("ann"), Person("ben"), Person("cai")
@@ -176,7 +176,7 @@ def test_quiet_hours_and_caps_put_off_and_the_end_of_the_campaign_skips(shop):
     send_campaign(shop, "first", now=AT + timedelta(hours=11), channel=channel)
     assert channel.addresses == [ANN.address, tokyo.address]
     send_campaign(shop, "second", now=AT + timedelta(days=30), channel=channel)
-    assert campaign_of(shop.store, "second").state == "ended"
+    assert CAMPAIGN.saved_in(shop.store, "second").state == "ended"
     assert states(shop, "second") == [("skipped", "capped"), ("skipped", "window_over")]
 
 

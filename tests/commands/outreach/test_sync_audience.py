@@ -16,8 +16,9 @@ from patron.answers.outreach.audience_list import show_audience
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
-from patron.commands.outreach.audiences.save_audience import EXAMPLE, save_audience, withdraw_audience
+from patron.commands.outreach.audiences.save_audience import EXAMPLE, save_audience
 from patron.commands.outreach.audiences.sync_audience import sync_audience
+from patron.commands.outreach.campaigns.campaign_steps import take_step
 from patron.commands.privacy.forget import forget
 from patron.commands.segments.save_segment import save_segment
 from patron.engage.providers.standard_webhooks import is_signed, keys_of, new_secret
@@ -26,11 +27,11 @@ from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppr
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable
-from patron.storage.outreach.audience_file import Audience
+from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import insert_adding
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import AUDIENCE_MEMBERS
-from patron.storage.outreach.campaigns import CAMPAIGN, lock_campaigns
+from patron.storage.outreach.versioned_drafts import lock_campaigns
 from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
@@ -238,7 +239,7 @@ def test_of_an_audience_that_is_withdrawn_in_the_middle_of_a_sync_nobody_is_adde
         load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
 
         def withdraw(_):
-            withdraw_audience(shop, "ads", by="Ann", now=NOW)
+            take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
             return Answer()
 
         server.answer = withdraw
@@ -289,7 +290,7 @@ def test_a_small_audience_is_not_added_and_is_still_removed(shop):
         sync(shop, small=False)
     assert stored(shop) == {}
     sync(shop)
-    withdraw_audience(shop, "ads", by="Ann", now=NOW)
+    take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
     assert sync(shop, small=False).removed_count == 15
     assert (stored(shop), show_audience(shop, "ads").is_withdrawn) == ({}, True)
 
@@ -313,7 +314,7 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_id_until_it_is_
         bodies = [json.loads(one.body)["data"] for one in server.requests]
         assert {one["email"] for body in bodies for one in body["add"]} == hashes(MEMBERS)
         server.answer = lambda _: Answer(status=500)
-        withdraw_audience(shop, "ads", by="Ann", now=NOW)
+        take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
         with pytest.raises(ChannelUnavailable, match="HTTP 500"):
             sync(shop)
         assert show_audience(shop, "ads").removing_count == 15

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.engage.journeys.journey_fold import Hit, Occurrence, fold_customer
-from patron.engage.journeys.journey_steps import INSTANT, Entry, after_event, may_enter, pass_time, reach
+from patron.engage.journeys.journey_fold import Occurrence, TriggerMatch, apply_events
+from patron.engage.journeys.journey_steps import INSTANT, Entry, advance_clock, after_event, enter_step, may_enter
 from patron.storage.outreach.journey_file import Journey, Send
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ def journey(steps, **changes):
 
 
 def entry(of, at=AT):
-    return reach(Entry("e", "j", 1, "c", "t", False, at, 0, at, at), of, 0, at)
+    return enter_step(Entry("e", "j", 1, "c", "t", False, at, 0, at, at), of, 0, at)
 
 
 @st.composite
@@ -65,11 +65,13 @@ def play(of, things, rounds):
         until = AT + now * MINUTE
         part = [(minute, name) for minute, name in things if looked < minute <= now]
         occurrences = [Occurrence("c", name, AT + minute * MINUTE) for minute, name in part]
-        hits = [
-            Hit("j", 1, "c", "t", AT + minute * MINUTE, str(minute)) for minute, name in part if name == "Product Added"
+        matches = [
+            TriggerMatch("j", 1, "c", "t", AT + minute * MINUTE, str(minute))
+            for minute, name in part
+            if name == "Product Added"
         ]
-        changed = fold_customer(
-            *(occurrences, hits, list(entries.values())),
+        changed = apply_events(
+            *(occurrences, matches, list(entries.values())),
             versions=lambda *_: of,
             holdouts=lambda _: False,
             holds=holds_at_even_places,
@@ -83,9 +85,9 @@ def play(of, things, rounds):
 
 
 def settle(of, one, until):
-    one = pass_time(one, of, until + INSTANT, holds_at_even_places)
+    one = advance_clock(one, of, until + INSTANT, holds_at_even_places)
     while one.is_active and one.due_at <= until and isinstance(of.steps[one.step], Send):
-        one = pass_time(reach(one, of, one.step + 1, one.due_at), of, until + INSTANT, holds_at_even_places)
+        one = advance_clock(enter_step(one, of, one.step + 1, one.due_at), of, until + INSTANT, holds_at_even_places)
     return one
 
 
@@ -127,14 +129,14 @@ def test_an_event_counts_within_its_wait_only_and_what_was_before_the_entry_neve
 
 def test_a_branch_that_cannot_be_decided_waits_and_orders_line_by_line_are_orders():
     of = journey([{"do": "branch", "rule": {}}, {"do": "wait", "minutes": 5}])
-    assert pass_time(entry(of), of, AT + 9 * MINUTE, lambda *_: None).step == 0
+    assert advance_clock(entry(of), of, AT + 9 * MINUTE, lambda *_: None).step == 0
     assert after_event(entry(of), of, "Order Line Completed", AT + MINUTE, lambda *_: True).reason == "exit_event"
 
 
 def test_what_is_heard_of_late_neither_ends_a_later_wait_nor_makes_a_customer_enter_again():
     later = [{"do": "wait", "minutes": 10}, {"do": "wait_for", "event": "Product Viewed", "minutes": 10, "then": "end"}]
     of = journey([*later, {"do": "exit"}], reenter_after_days=0)
-    waiting = pass_time(entry(of), of, AT + 11 * MINUTE, holds_at_even_places)
+    waiting = advance_clock(entry(of), of, AT + 11 * MINUTE, holds_at_even_places)
     assert after_event(waiting, of, "Product Viewed", AT + 9 * MINUTE, holds_at_even_places) == waiting
     left = after_event(waiting, of, "Order Completed", AT + 12 * MINUTE, holds_at_even_places)
     assert [may_enter(left, of, AT + minute * MINUTE) for minute in (11, 12)] == [False, True]

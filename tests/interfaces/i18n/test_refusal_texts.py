@@ -14,7 +14,7 @@ from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import KnownNames
 from patron.service.jobs import LOST
-from patron.storage.outreach.campaigns import STEPS
+from patron.storage.outreach.versioned_drafts import STEPS
 
 SOURCES = Path(patron.__file__).parent
 ON_PAGES = (

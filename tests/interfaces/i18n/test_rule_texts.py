@@ -15,7 +15,7 @@ from patron.interfaces.i18n.translations import words
 from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import rule_content
-from patron.storage.outreach.campaigns import STATES, STEPS
+from patron.storage.outreach.versioned_drafts import STATES, STEPS
 
 UNITS = {name: one.unit for name, one in FIELDS.items() if one.unit}
 CONDITIONS = [

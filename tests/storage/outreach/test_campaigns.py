@@ -7,16 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.schema.errors import BadCampaign, NotFound, SettingsError
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import (
-    STATES,
-    STEPS,
-    campaign_of,
-    campaigns,
-    save_campaign,
-    state_in_words,
-    take_step,
-)
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import STATES, STEPS, state_in_words
 from patron.storage.store.store import Store
 
 AT = datetime(2024, 3, 1, 9, tzinfo=UTC)
@@ -46,18 +38,18 @@ def store(tmp_path_factory):
 
 def save(store, campaign, by="Ann", at=AT):
     with store.begin() as connection:
-        return save_campaign(connection, campaign, by, at)
+        return CAMPAIGN.save(connection, campaign, by, at)
 
 
 def take(store, name, step, *, version=1, by="Ann", **details):
     with store.begin() as connection:
-        return take_step(connection, name, step, version, by, AT, details)
+        return CAMPAIGN.take_step(connection, name, step, version, by, AT, details)
 
 
 def test_each_step_is_kept_with_who_when_and_what_it_found(store):
     save(store, written(name="kept"))
     take(store, "kept", "planned", by="Bo", audience=7)
-    saved = campaign_of(store, "kept")
+    saved = CAMPAIGN.saved_in(store, "kept")
     assert (saved.state, saved.version, saved.saved_by, saved.saved_at) == ("planned", 1, "Ann", AT)
     assert [(one.entry, one.step, one.taken_by, one.taken_at) for one in saved.steps] == [
         (1, "saved", "Ann", AT),
@@ -95,27 +87,27 @@ def test_only_the_steps_of_the_table_change_the_state(store, steps, number):
     name = f"random {number}"
     state = save(store, written(name=name)).state
     for step in steps:
-        count = len(campaign_of(store, name).steps)
+        count = len(CAMPAIGN.saved_in(store, name).steps)
         if state in STEPS[step].needs:
             state = take(store, name, step).state
         else:
             with pytest.raises(BadCampaign, match=f"is {state_in_words(state)} and cannot be {step}"):
                 take(store, name, step)
-            assert len(campaign_of(store, name).steps) == count
+            assert len(CAMPAIGN.saved_in(store, name).steps) == count
         assert state in STATES
-        assert campaign_of(store, name).state == state
+        assert CAMPAIGN.saved_in(store, name).state == state
 
 
 def test_campaigns_are_listed_by_name_in_their_newest_version(store):
     save(store, written(name="zz 1"))
     save(store, written(name="zz 1", goal="orders"), at=AT + timedelta(hours=1))
     save(store, written(name="zz 0"))
-    listed = [(one.name, one.version) for one in campaigns(store) if one.name.startswith("zz")]
+    listed = [(one.name, one.version) for one in CAMPAIGN.all_saved_in(store) if one.name.startswith("zz")]
     assert listed == [("zz 0", 1), ("zz 1", 2)]
 
 
 def test_names_that_do_not_exist_and_people_without_one_are_refused(store):
     with pytest.raises(NotFound, match="no campaign 'nothing'"):
-        campaign_of(store, "nothing")
+        CAMPAIGN.saved_in(store, "nothing")
     with pytest.raises(SettingsError, match="printable characters"):
         save(store, written(name="unsigned"), by=" ")

@@ -5,16 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.schema.errors import BadCampaign, BadJourney, NotFound
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import campaign_of, campaigns, save_campaign
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import (
-    journey_of,
-    journey_version,
-    journeys,
-    save_journey,
-    take_journey_step,
-)
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.store.store import Store
 
 AT = datetime(2024, 3, 1, 9, tzinfo=UTC)
@@ -43,18 +35,20 @@ def store(tmp_path):
 def test_a_changed_journey_is_a_draft_again_and_its_older_version_can_still_be_read(store):
     changed = journey(steps=[{"do": "wait", "hours": 2}, {"do": "send", "template": TEMPLATE}])
     with store.begin() as connection:
-        save_journey(connection, journey(), "Ann", AT)
+        JOURNEY.save(connection, journey(), "Ann", AT)
         for step in ("planned", "approved", "started"):
-            take_journey_step(connection, "abandoned cart", step, 1, "Bo", AT)
-        assert save_journey(connection, journey(), "Cy", AT).state == "running"
-        assert save_journey(connection, changed, "Cy", AT).state == "draft"
-        assert journey_version(connection, "abandoned cart", 1) == journey()
-        assert journey_version(connection, "abandoned cart", 2) == changed
+            JOURNEY.take_step(connection, "abandoned cart", step, 1, "Bo", AT)
+        assert JOURNEY.save(connection, journey(), "Cy", AT).state == "running"
+        assert JOURNEY.save(connection, changed, "Cy", AT).state == "draft"
+        assert JOURNEY.version(connection, "abandoned cart", 1) == journey()
+        assert JOURNEY.version(connection, "abandoned cart", 2) == changed
         with pytest.raises(NotFound, match="no version 3"):
-            journey_version(connection, "abandoned cart", 3)
-    assert [(one.name, one.version, one.saved_by) for one in journeys(store)] == [("abandoned cart", 2, "Cy")]
+            JOURNEY.version(connection, "abandoned cart", 3)
+    assert [(one.name, one.version, one.saved_by) for one in JOURNEY.all_saved_in(store)] == [
+        ("abandoned cart", 2, "Cy")
+    ]
     with store.begin() as connection, pytest.raises(BadJourney, match="is a draft and cannot be approved") as raised:
-        take_journey_step(connection, "abandoned cart", "approved", 2, "Bo", AT)
+        JOURNEY.take_step(connection, "abandoned cart", "approved", 2, "Bo", AT)
     assert "patron journey plan" in raised.value.todo
 
 
@@ -72,16 +66,16 @@ def test_a_name_is_of_a_campaign_or_of_a_journey_and_never_of_both(store):
         where="test",
     )
     with store.begin() as connection:
-        save_campaign(connection, campaign, "Ann", AT)
-        save_journey(connection, journey(), "Ann", AT)
+        CAMPAIGN.save(connection, campaign, "Ann", AT)
+        JOURNEY.save(connection, journey(), "Ann", AT)
         with pytest.raises(BadJourney, match="a campaign has the name 'win back'"):
-            save_journey(connection, journey(name="win back"), "Ann", AT)
+            JOURNEY.save(connection, journey(name="win back"), "Ann", AT)
         with pytest.raises(BadCampaign, match="a journey has the name 'abandoned cart'"):
-            save_campaign(connection, campaign.model_copy(update={"name": "abandoned cart"}), "Ann", AT)
-    assert [one.name for one in campaigns(store)] == ["win back"]
+            CAMPAIGN.save(connection, campaign.model_copy(update={"name": "abandoned cart"}), "Ann", AT)
+    assert [one.name for one in CAMPAIGN.all_saved_in(store)] == ["win back"]
     with pytest.raises(NotFound, match="no campaign") as raised:
-        campaign_of(store, "abandoned cart")
+        CAMPAIGN.saved_in(store, "abandoned cart")
     assert raised.value.todo == "It is a journey: see `patron journey show`."
     with pytest.raises(NotFound, match="no journey 'abandoned card'") as raised:
-        journey_of(store, "abandoned card")
+        JOURNEY.saved_in(store, "abandoned card")
     assert "Did you mean abandoned cart?" in raised.value.todo

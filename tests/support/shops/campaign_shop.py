@@ -12,9 +12,8 @@ from patron.engage.channels.channel import Handover, Outcome
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS
 from patron.schema.tables import IDENTITIES, TRAITS
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.campaigns import save_campaign, take_step
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 AT = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -128,12 +127,12 @@ def approve(shop, people, *, name=NAME, start="2024-03-01T00:00:00", end="2024-0
     }
     campaign = Campaign.of(content | changes, where="test")
     with shop.store.begin() as connection:
-        saved = save_campaign(connection, campaign, "Ann", AT)
+        saved = CAMPAIGN.save(connection, campaign, "Ann", AT)
         connection.execute(sa.delete(ASSIGNMENTS).where(ASSIGNMENTS.c.campaign == name))
         if people:
             connection.execute(sa.insert(ASSIGNMENTS), [assignment(shop, one, name) for one in people])
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
-            take_step(connection, name, step, saved.version, by, AT)
+            CAMPAIGN.take_step(connection, name, step, saved.version, by, AT)
     return campaign
 
 
@@ -153,7 +152,7 @@ def assignment(shop, one, name):
 
 def step(shop, name, *, campaign=NAME, version=1):
     with shop.store.begin() as connection:
-        take_step(connection, campaign, name, version, "Ann", AT)
+        CAMPAIGN.take_step(connection, campaign, name, version, "Ann", AT)
 
 
 def messages(shop, campaign=NAME):

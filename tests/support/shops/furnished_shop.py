@@ -19,7 +19,6 @@ from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.measure_campaign import measure_campaign
 from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
-from patron.commands.outreach.journeys import journey_steps
 from patron.commands.outreach.journeys.journey_examples import journey_text
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
@@ -31,8 +30,8 @@ from patron.govern.access.users import Access
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.access.access_control import SESSION_COOKIE
 from patron.schema.access.access_rights import Grant, Role
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.runs.jobs import RUN, add_job, new_job
 from patron.storage.shop import POLICY_FILE, Shop
 
@@ -41,7 +40,7 @@ ANN, BO = "Ann (user 00000000000a)", "Bo (user 00000000000b)"
 POLICY = '[messages]\nquiet_hours = []\ncaps = []\n[consent]\nunknown = "allow"\n[budget]\namount = 100000.00\n'
 POLICY += '[[offers]]\nid = "TEN"\nname = "10 % off"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0.3\n'
 TEXT = "Hello {{ customer.first_name | default: 'you' }}, no more: {{ unsubscribe_url }}"
-CAMPAIGN = {
+CONTENT = {
     "name": "autumn", "segment": TEAM, "channel": "file", "topic": "offers", "offers": ["TEN"], "budget": 5000.0,
     "holdout_share": 0.4, "start": "2017-09-01T09:00:00", "end": "2099-01-01T00:00:00",
     "template": {"en": {"subject": "Autumn", "body": TEXT, "format": "text"}},
@@ -101,16 +100,16 @@ def _work(shop: Shop, customer_id: str) -> None:
 def _engage(shop: Shop) -> None:
     """A campaign and a journey under way, and one of each that waits for somebody to approve it."""
     for name in ("autumn", "winter"):
-        save_campaign(shop, Campaign.of({**CAMPAIGN, "name": name}, where="test"), by=ANN, now=NOW)
+        save_campaign(shop, Campaign.of({**CONTENT, "name": name}, where="test"), by=ANN, now=NOW)
         plan_campaign(shop, name, by=ANN, now=NOW)
-    campaign_steps.approve(shop, "autumn", by=BO, now=NOW)
+    campaign_steps.approve(shop, CAMPAIGN, "autumn", by=BO, now=NOW)
     send_campaign(shop, "autumn", now=NOW + timedelta(days=1))
     measure_campaign(shop, "autumn", by=ANN, now=NOW)
     text = tomllib.loads(journey_text("abandoned_cart", NOW))
     for name in ("cart", "another cart"):
         save_journey(shop, Journey.of({**text, "name": name}, where="test"), by=ANN, now=NOW)
         plan_journey(shop, name, by=ANN, now=NOW)
-    journey_steps.approve_journey(shop, "cart", by=BO, now=NOW)
+    campaign_steps.approve(shop, JOURNEY, "cart", by=BO, now=NOW)
 
 
 def _govern(shop: Shop, email: str, erased: str) -> None:

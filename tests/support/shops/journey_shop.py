@@ -11,8 +11,7 @@ from patron.collect.loader import load_events
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.schema.tables import BY_NAME, SEGMENT_FIELDS, SEGMENT_MEMBERS
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import save_journey, take_journey_step
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.store.store import RUNS
 
 CART = "abandoned cart"
@@ -47,9 +46,9 @@ def journey(steps=AN_HOUR_LATER, trigger=None, *, name=CART, **changes):
 def approve(shop, one, at=START):
     """Save a journey, plan and approve it; the next round starts it."""
     with shop.store.begin() as connection:
-        saved = save_journey(connection, one, "Ann", at)
+        saved = JOURNEY.save(connection, one, "Ann", at)
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
-            take_journey_step(connection, one.name, step, saved.version, by, at)
+            JOURNEY.take_step(connection, one.name, step, saved.version, by, at)
     return saved
 
 
@@ -61,7 +60,7 @@ def start(shop, one, at=START, channel=None):
 
 def step(shop, name, *, journey=CART, version=1, at=START):
     with shop.store.begin() as connection:
-        take_journey_step(connection, journey, name, version, "Ann", at)
+        JOURNEY.take_step(connection, journey, name, version, "Ann", at)
 
 
 def advance(shop, at, channel=None):

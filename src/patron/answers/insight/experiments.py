@@ -27,9 +27,10 @@ from patron.answers.offers.offer_experiment import OFFERS, OfferExperiment, offe
 from patron.answers.outreach.campaign_list import row_counts
 from patron.schema.errors import NotFound
 from patron.schema.spelling import did_you_mean
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
-from patron.storage.outreach.campaigns import CAMPAIGN, MEASURED, WITHDRAWN, SavedVersion
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.versioned_drafts import MEASURED, WITHDRAWN, SavedVersion
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop
 
@@ -162,7 +163,7 @@ def _show_tasks(shop: Shop, name: str) -> ExperimentDetail:
 
 def _newest_versions(shop: Shop, kind: Any) -> tuple[SavedVersion[Any], ...]:
     with shop.store.begin() as connection:
-        return kind.everything(connection)
+        return kind.all_saved(connection)
 
 
 def _result_of(saved: SavedVersion[Any]) -> Mapping[str, Any] | None:

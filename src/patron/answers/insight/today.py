@@ -23,9 +23,10 @@ from patron.storage.engine import exact_sum, literal
 from patron.storage.insight.digests import undelivered_digests
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
-from patron.storage.outreach.campaigns import ENDED, PAUSED, PLANNED, SavedCampaign, campaigns
-from patron.storage.outreach.saved_journeys import SavedJourney, journeys
+from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
 from patron.storage.runs.jobs import FAILED, RUN, newest_jobs
 from patron.storage.runs.last_run import records
 from patron.storage.runs.runs import Run
@@ -211,12 +212,12 @@ def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
             yield TodayItem("messages_unknown", f"{link}/messages#unknown", None, utc(first), saved.name, count)
 
 
-def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedCampaign | SavedJourney]]:
-    yield from (("campaign", one) for one in campaigns(shop.store))
-    yield from (("journey", one) for one in journeys(shop.store))
+def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedVersion[Campaign] | SavedVersion[Journey]]]:
+    yield from (("campaign", one) for one in CAMPAIGN.all_saved_in(shop.store))
+    yield from (("journey", one) for one in JOURNEY.all_saved_in(shop.store))
 
 
-def _planned_cents(saved: SavedCampaign | SavedJourney) -> float | None:
+def _planned_cents(saved: SavedVersion[Campaign] | SavedVersion[Journey]) -> float | None:
     """Margin that the newest plan expects; None without a forecast."""
     plan: Mapping[str, Any] = details_of(saved.last("planned")) or {}
     forecast = (plan.get("replay") or plan).get("forecast") or {}

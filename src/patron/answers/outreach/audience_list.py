@@ -6,9 +6,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from patron.storage.models.model_decisions import utc
-from patron.storage.outreach.audience_file import AUDIENCE, SavedAudience
+from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import ADDED, ADDING, REMOVING, count_members, last_change
-from patron.storage.outreach.campaigns import WITHDRAWN
+from patron.storage.outreach.versioned_drafts import WITHDRAWN, SavedVersion
 from patron.storage.shop import Shop
 
 
@@ -38,7 +38,7 @@ class AudienceLine:
 def list_audiences(shop: Shop) -> tuple[AudienceLine, ...]:
     """Every audience in its newest version, by name."""
     with shop.store.begin() as connection:
-        return tuple(_line(connection, one) for one in AUDIENCE.everything(connection))
+        return tuple(_line(connection, one) for one in AUDIENCE.all_saved(connection))
 
 
 def show_audience(shop: Shop, name: str) -> AudienceLine:
@@ -47,9 +47,9 @@ def show_audience(shop: Shop, name: str) -> AudienceLine:
         return _line(connection, AUDIENCE.saved(connection, name))
 
 
-def _line(connection: sa.Connection, saved: SavedAudience) -> AudienceLine:
+def _line(connection: sa.Connection, saved: SavedVersion[Audience]) -> AudienceLine:
     counts, changed_at = count_members(connection, saved.name), last_change(connection, saved.name)
-    audience = saved.audience
+    audience = saved.content
     return AudienceLine(
         name=saved.name,
         version=saved.version,

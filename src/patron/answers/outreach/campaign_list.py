@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.storage.models.model_decisions import utc
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
-from patron.storage.outreach.campaigns import SavedCampaign, SavedKind, TakenStep, campaign_of, campaigns
-from patron.storage.outreach.message_counts import receipt_counts
+from patron.storage.outreach.outreach_counts import receipt_counts
+from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
 from patron.storage.runs.jobs import MOST_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop
 
@@ -76,16 +77,17 @@ class CampaignStep:
     details: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class CampaignDetail:
-    """One campaign: what it is, how far it is, and what came of it."""
+@dataclass(frozen=True, kw_only=True)
+class DraftDetail:
+    """One campaign or journey: what it is, how far it is, and what came of it."""
 
-    line: CampaignLine
     content: Mapping[str, Any]
     """As it was saved, with the texts of its templates."""
     versions: tuple[CampaignVersion, ...]
     steps: tuple[CampaignStep, ...]
+    """Steps of its life."""
     assigned_count: int
+    """Customers who were assigned to it, or ever entered."""
     holdout_count: int
     messages: Mapping[str, int]
     """Messages by state."""
@@ -97,6 +99,13 @@ class CampaignDetail:
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
     """The newest result that was kept; NULL before one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignDetail(DraftDetail):
+    """One campaign: what it is, how far it is, and what came of it."""
+
+    line: CampaignLine
     trial: Job | None
     """The newest trial on a simulated shop that is kept; NULL without one."""
 
@@ -104,29 +113,37 @@ class CampaignDetail:
 def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
     """Every campaign in its newest version, by name."""
     sent = sent_counts(shop)
-    return tuple(_line(one, sent.get(one.name, 0)) for one in campaigns(shop.store))
+    return tuple(_line(one, sent.get(one.name, 0)) for one in CAMPAIGN.all_saved_in(shop.store))
 
 
 def show_campaign(shop: Shop, name: str) -> CampaignDetail:
     """One campaign. Raises NotFound."""
-    saved = campaign_of(shop.store, name)
-    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == name)
-    messages = row_counts(shop, MESSAGES.c.state, MESSAGES.c.campaign == name)
-    skipped = row_counts(shop, MESSAGES.c.reason, MESSAGES.c.campaign == name, MESSAGES.c.state == "skipped")
-    return CampaignDetail(
-        line=_line(saved, sum(messages.get(state, 0) for state in SENT)),
-        content=saved.campaign.model_dump(mode="json"),
-        versions=versions_of(shop, name),
-        steps=tuple(taken_step(one) for one in saved.steps),
-        assigned_count=sum(assigned.values()),
-        holdout_count=assigned.get(True, 0),
-        messages=messages,
-        skipped=skipped,
-        receipts=receipt_counts(shop.store, name),
-        plan=details_of(saved.last("planned")),
-        result=details_of(saved.last("measured")),
-        trial=_newest_trial(shop, name),
-    )
+    saved = CAMPAIGN.saved_in(shop.store, name)
+    facts = shared_detail(shop, saved)
+    return CampaignDetail(**facts, line=_line(saved, sent_of(facts)), trial=_newest_trial(shop, name))
+
+
+def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
+    """What is shown of a campaign as well as of a journey."""
+    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == saved.name)
+    of_it = MESSAGES.c.campaign == saved.name
+    return {
+        "content": saved.content.model_dump(mode="json"),
+        "versions": versions_of(shop, saved.name),
+        "steps": tuple(taken_step(one) for one in saved.steps),
+        "assigned_count": sum(assigned.values()),
+        "holdout_count": assigned.get(True, 0),
+        "messages": row_counts(shop, MESSAGES.c.state, of_it),
+        "skipped": row_counts(shop, MESSAGES.c.reason, of_it, MESSAGES.c.state == "skipped"),
+        "receipts": receipt_counts(shop.store, saved.name),
+        "plan": details_of(saved.last("planned")),
+        "result": details_of(saved.last("measured")),
+    }
+
+
+def sent_of(facts: Mapping[str, Any]) -> int:
+    """Messages that were sent, of the facts of one campaign or journey."""
+    return sum(facts["messages"].get(state, 0) for state in SENT)
 
 
 def _newest_trial(shop: Shop, name: str) -> Job | None:
@@ -134,8 +151,8 @@ def _newest_trial(shop: Shop, name: str) -> Job | None:
     return next((one for one in trials if one.options.get("campaign") == name), None)
 
 
-def _line(saved: SavedCampaign, sent: int) -> CampaignLine:
-    campaign, plan, result = saved.campaign, details_of(saved.last("planned")), details_of(saved.last("measured"))
+def _line(saved: SavedVersion[Campaign], sent: int) -> CampaignLine:
+    campaign, plan, result = saved.content, details_of(saved.last("planned")), details_of(saved.last("measured"))
     against = (result or {}).get("against_forecast")
     return CampaignLine(
         name=saved.name,
@@ -184,7 +201,7 @@ def planned_recipients(shop: Shop, name: str, *, limit: int) -> tuple[str, ...]:
         return tuple(connection.scalars(planned.order_by(table.customer_id).limit(limit)))
 
 
-def version_contents(shop: Shop, kind: SavedKind[Any, Any], name: str) -> tuple[VersionContent, ...]:
+def version_contents(shop: Shop, kind: VersionedDrafts[Any], name: str) -> tuple[VersionContent, ...]:
     """Every version of a campaign or a journey with its content, the newest first. Raises NotFound."""
     kind.saved_in(shop.store, name)
     table = CAMPAIGNS.c

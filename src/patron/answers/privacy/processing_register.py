@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from patron.schema.tables import TABLES
 from patron.storage.offers.policy import PROFILING
 from patron.storage.outreach.audience_file import AUDIENCE
-from patron.storage.outreach.campaigns import WITHDRAWN
 from patron.storage.outreach.channel_settings import ChannelsSettings
+from patron.storage.outreach.versioned_drafts import WITHDRAWN
 from patron.storage.shop import Shop
 from patron.storage.store.store import BY_CUSTOMER
 
@@ -104,8 +104,8 @@ def _channels(settings: ChannelsSettings) -> tuple[Recipient, ...]:
 
 def _audiences(shop: Shop) -> tuple[Recipient, ...]:
     with shop.store.begin() as connection:
-        saved = [one for one in AUDIENCE.everything(connection) if one.state != WITHDRAWN]
-    places = {one.name: one.audience.destination for one in saved}
+        saved = [one for one in AUDIENCE.all_saved(connection) if one.state != WITHDRAWN]
+    places = {one.name: one.content.destination for one in saved}
     return tuple(
         Recipient("audience", f"{name}: {urlsplit(place.url).hostname or place.kind}") for name, place in places.items()
     )

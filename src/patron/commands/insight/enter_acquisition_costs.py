@@ -13,7 +13,7 @@ from patron.schema.amounts import cents_of
 from patron.schema.errors import BadFile
 from patron.schema.spelling import did_you_mean
 from patron.storage.customers.console_tables import ACQUISITION_COSTS
-from patron.storage.outreach.campaigns import person
+from patron.storage.outreach.versioned_drafts import person
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from patron.engage.customer_time_zones import time_zones
-from patron.engage.journeys.journey_fold import Hit
+from patron.engage.journeys.journey_fold import TriggerMatch
 from patron.engage.journeys.journey_triggers import PREFIX, OpenJourney
 from patron.govern.vault import Vault
 from patron.schema.privacy.personal_keys import snake_case
@@ -32,12 +32,12 @@ LEAP_DAY = (2, 29)
 class BirthdayBatch:
     """Some customers, and who of them enters when."""
 
-    hits: Sequence[Hit]
+    matches: Sequence[TriggerMatch]
     after: str | None
     """First characters of the last customer's id; None where no more follow."""
 
 
-def birthday_hits(
+def birthday_matches(
     shop: Shop, vault: Vault, journeys: Sequence[OpenJourney], since: datetime, until: datetime, after: str
 ) -> BirthdayBatch:
     """Who enters within a stretch of time (`until` does not belong to it), of some customers.
@@ -53,19 +53,19 @@ def birthday_hits(
     token_of = dict(zip(rows["customer_id"].to_pylist(), rows["token"].to_pylist(), strict=True))
     days = _days(vault, token_of)
     zones = time_zones(snapshot, sorted(days)) if days else {}
-    hits: list[Hit] = []
+    matches: list[TriggerMatch] = []
     for customer_id, day in sorted(days.items()):
         zone = ZoneInfo(zones.get(customer_id) or shop.settings.shop.time_zone)
         for one in journeys:
             trigger = one.journey.trigger
             if isinstance(trigger, DateTrigger):
                 parts = (one.name, one.version, customer_id, token_of[customer_id])
-                hits += [
-                    Hit(*parts, moment, f"birthday {moment.astimezone(zone):%Y}")
+                matches += [
+                    TriggerMatch(*parts, moment, f"birthday {moment.astimezone(zone):%Y}")
                     for moment in moments(day, trigger, zone, since, until)
                     if one.is_open_at(moment)
                 ]
-    return BirthdayBatch(hits, max(token_of)[:PREFIX] if len(token_of) == BATCH else None)
+    return BirthdayBatch(matches, max(token_of)[:PREFIX] if len(token_of) == BATCH else None)
 
 
 def moments(

@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.engage.journeys.journey_steps import Entry, Holds, after_event, entry_id_of, may_enter, pass_time, reach
+from patron.engage.journeys.journey_steps import (
+    Entry,
+    Holds,
+    advance_clock,
+    after_event,
+    enter_step,
+    entry_id_of,
+    may_enter,
+)
 from patron.storage.outreach.journey_file import Journey
 
 Versions = Callable[[str, int], Journey]
@@ -21,7 +29,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True)
-class Hit:
+class TriggerMatch:
     """Something that makes a customer enter a journey."""
 
     journey: str
@@ -34,13 +42,13 @@ class Hit:
     product_id: str | None = None
 
 
-def fold_customer(  # noqa: PLR0913 - what of a customer, and what of journeys
+def apply_events(  # noqa: PLR0913 - what of a customer, and what of journeys
     occurrences: Iterable[Occurrence],
-    hits: Iterable[Hit],
+    matches: Iterable[TriggerMatch],
     entries: Sequence[Entry],
     *,
     versions: Versions,
-    holdouts: Callable[[Hit], bool],
+    holdouts: Callable[[TriggerMatch], bool],
     holds: Holds,
     now: datetime,
 ) -> list[Entry]:
@@ -51,12 +59,12 @@ def fold_customer(  # noqa: PLR0913 - what of a customer, and what of journeys
     """
     by_id = {one.entry_id: one for one in entries}
     before = dict(by_id)
-    things: list[tuple[datetime, bool, str, Occurrence | Hit]] = [
+    things: list[tuple[datetime, bool, str, Occurrence | TriggerMatch]] = [
         *((one.at, False, one.name, one) for one in occurrences),
-        *((one.at, True, one.cause, one) for one in hits),
+        *((one.at, True, one.cause, one) for one in matches),
     ]
     for at, _, _, thing in sorted(things, key=lambda one: one[:3]):
-        if isinstance(thing, Hit):
+        if isinstance(thing, TriggerMatch):
             _enter(by_id, thing, versions, holdouts, holds, now)
             continue
         for one in [one for one in by_id.values() if one.is_active]:
@@ -66,36 +74,38 @@ def fold_customer(  # noqa: PLR0913 - what of a customer, and what of journeys
 
 def _enter(
     by_id: dict[str, Entry],
-    hit: Hit,
+    match: TriggerMatch,
     versions: Versions,
-    holdouts: Callable[[Hit], bool],
+    holdouts: Callable[[TriggerMatch], bool],
     holds: Holds,
     now: datetime,
 ) -> None:
-    entry_id = entry_id_of(hit.journey, hit.customer_id, hit.cause)
+    entry_id = entry_id_of(match.journey, match.customer_id, match.cause)
     if entry_id in by_id:
         return
-    theirs = [one for one in by_id.values() if one.journey == hit.journey]
+    theirs = [one for one in by_id.values() if one.journey == match.journey]
     for one in theirs:
         if one.is_active:
-            by_id[one.entry_id] = pass_time(one, versions(one.journey, one.version), min(hit.at, now), holds)
+            by_id[one.entry_id] = advance_clock(one, versions(one.journey, one.version), min(match.at, now), holds)
     latest = max((by_id[one.entry_id] for one in theirs), key=lambda one: (one.is_active, one.entered_at), default=None)
-    journey = versions(hit.journey, hit.version)
-    if may_enter(latest, journey, hit.at):
+    journey = versions(match.journey, match.version)
+    if may_enter(latest, journey, match.at):
         entry = Entry(
-            *(entry_id, hit.journey, hit.version, hit.customer_id, hit.token, holdouts(hit)),
-            *(hit.at, 0, hit.at, hit.at),
-            product_id=hit.product_id,
+            *(entry_id, match.journey, match.version, match.customer_id, match.token, holdouts(match)),
+            *(match.at, 0, match.at, match.at),
+            product_id=match.product_id,
         )
-        by_id[entry_id] = reach(entry, journey, 0, hit.at)
+        by_id[entry_id] = enter_step(entry, journey, 0, match.at)
 
 
-def by_customer(things: Iterable[Occurrence | Hit]) -> Mapping[str, tuple[list[Occurrence], list[Hit]]]:
-    """Occurrences and hits of each customer."""
-    grouped: dict[str, tuple[list[Occurrence], list[Hit]]] = {}
+def by_customer(
+    things: Iterable[Occurrence | TriggerMatch],
+) -> Mapping[str, tuple[list[Occurrence], list[TriggerMatch]]]:
+    """Occurrences and matches of each customer."""
+    grouped: dict[str, tuple[list[Occurrence], list[TriggerMatch]]] = {}
     for one in things:
         of_customer = grouped.setdefault(one.customer_id, ([], []))
-        (of_customer[1] if isinstance(one, Hit) else of_customer[0]).append(one)  # type: ignore[arg-type]
+        (of_customer[1] if isinstance(one, TriggerMatch) else of_customer[0]).append(one)  # type: ignore[arg-type]
     return grouped
 
 

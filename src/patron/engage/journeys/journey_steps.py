@@ -65,7 +65,7 @@ def step_of(entry: Entry, journey: Journey) -> JourneyStep | None:
     return journey.steps[entry.step] if entry.is_active else None
 
 
-def reach(entry: Entry, journey: Journey, place: int, at: datetime) -> Entry:
+def enter_step(entry: Entry, journey: Journey, place: int, at: datetime) -> Entry:
     """The entry at a step that is reached at a time; behind the last one it is finished."""
     if place >= len(journey.steps):
         return replace(entry, step=place, reached_at=at, due_at=at, state=EntryState.FINISHED, ended_at=at)
@@ -79,20 +79,20 @@ def leave(entry: Entry, reason: str, at: datetime) -> Entry:
     return replace(entry, state=EntryState.LEFT, reason=reason, ended_at=max(at, entry.entered_at))
 
 
-def pass_time(entry: Entry, journey: Journey, until: datetime, holds: Holds) -> Entry:
+def advance_clock(entry: Entry, journey: Journey, until: datetime, holds: Holds) -> Entry:
     """Take every step that is due before a time, up to one that sends or a branch that cannot be decided."""
     while entry.is_active and entry.due_at < until:
         match step_of(entry, journey):
             case Wait():
-                entry = reach(entry, journey, entry.step + 1, entry.due_at)
+                entry = enter_step(entry, journey, entry.step + 1, entry.due_at)
             case WaitFor(otherwise=otherwise):
-                entry = reach(entry, journey, journey.place_after(entry.step, otherwise), entry.due_at)
+                entry = enter_step(entry, journey, journey.place_after(entry.step, otherwise), entry.due_at)
             case Branch() as branch:
                 is_true = holds(entry, entry.step)
                 if is_true is None:
                     return entry
                 target = branch.then if is_true else branch.otherwise
-                entry = reach(entry, journey, journey.place_after(entry.step, target), entry.due_at)
+                entry = enter_step(entry, journey, journey.place_after(entry.step, target), entry.due_at)
             case Exit():
                 entry = leave(entry, EXIT_STEP, entry.due_at)
             case _:
@@ -104,14 +104,14 @@ def after_event(entry: Entry, journey: Journey, name: str, at: datetime, holds: 
     """The entry after an event of the customer; what happened before they entered changes nothing."""
     if not entry.is_active or at <= entry.entered_at:
         return entry
-    entry = pass_time(entry, journey, at, holds)
+    entry = advance_clock(entry, journey, at, holds)
     if not entry.is_active:
         return entry
     if any(name in event_names(one) for one in journey.exit_on):
         return leave(entry, EXIT_EVENT, at)
     step = step_of(entry, journey)
     if isinstance(step, WaitFor) and name in event_names(step.event) and entry.reached_at < at <= entry.due_at:
-        return reach(entry, journey, journey.place_after(entry.step, step.then), at)
+        return enter_step(entry, journey, journey.place_after(entry.step, step.then), at)
     return entry
 
 

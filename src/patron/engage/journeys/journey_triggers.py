@@ -9,7 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.engage.journeys.customer_events import COUNTS, FRESH, user_tokens
-from patron.engage.journeys.journey_fold import Hit
+from patron.engage.journeys.journey_fold import TriggerMatch
 from patron.engage.journeys.journey_steps import event_names
 from patron.schema.table_definition import TEXT
 from patron.segments.segment_rules import SegmentRule
@@ -51,7 +51,7 @@ def trigger_events(journeys: Iterable[OpenJourney]) -> frozenset[str]:
     return frozenset(name for one in triggers if isinstance(one, EventTrigger) for name in event_names(one.event))
 
 
-def event_hits(shop: Shop, one: OpenJourney, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
+def event_matches(shop: Shop, one: OpenJourney, rows: Sequence[Mapping[str, Any]]) -> list[TriggerMatch]:
     """Who enters a journey by new events; `rows` are those of customers (`customer_events.with_customers`)."""
     trigger = one.journey.trigger
     if not isinstance(trigger, EventTrigger):
@@ -64,7 +64,7 @@ def event_hits(shop: Shop, one: OpenJourney, rows: Sequence[Mapping[str, Any]]) 
         members = members_among(shop, trigger.segment, {row["customer_id"] for row in chosen})
         chosen = [row for row in chosen if row["customer_id"] in members]
     return [
-        Hit(
+        TriggerMatch(
             *(one.name, one.version, row["customer_id"], row["token"], row["happened_at"]),
             *(f"{row['source']}/{row['event_id']}", row["product_id"]),
         )
@@ -113,9 +113,9 @@ def members_among(shop: Shop, segment: str, customer_ids: Collection[str]) -> se
     return set(rows["customer_id"].to_pylist())
 
 
-def segment_hits(
+def segment_matches(
     snapshot: Snapshot, one: OpenJourney, since: datetime | None, at: datetime, *, after: str = "", most: int = MEMBERS
-) -> tuple[list[Hit], str]:
+) -> tuple[list[TriggerMatch], str]:
     """Who became a member of a journey's segment by the runs after a cutoff; without one, every member.
 
     At most so many of those whose ids come after some characters, and the characters after which others follow; ''
@@ -132,12 +132,12 @@ def segment_hits(
     )
     ids = rows["customer_id"].to_pylist()
     tokens, times = user_tokens(snapshot, ids), rows["entered_at"].to_pylist()
-    hits = [
-        Hit(one.name, one.version, each, tokens[each], at, f"member since {entered_at.isoformat()}")
+    matches = [
+        TriggerMatch(one.name, one.version, each, tokens[each], at, f"member since {entered_at.isoformat()}")
         for each, entered_at in zip(ids, times, strict=True)
         if each in tokens
     ]
-    return hits, ids[-1][:PREFIX] if len(ids) == most else ""
+    return matches, ids[-1][:PREFIX] if len(ids) == most else ""
 
 
 def first_cutoff(snapshot: Snapshot, segment: str) -> datetime:
@@ -149,7 +149,7 @@ def first_cutoff(snapshot: Snapshot, segment: str) -> datetime:
     return snapshot.run.as_of if cutoff is None else utc(cutoff)
 
 
-def product_hits(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[Hit]:
+def product_matches(shop: Shop, one: OpenJourney, changes: Sequence[Mapping[str, Any]]) -> list[TriggerMatch]:
     """Who enters because a product that they were interested in became cheaper, or is back in stock."""
     trigger = one.journey.trigger
     if not isinstance(trigger, ProductTrigger):
@@ -204,7 +204,7 @@ left join stocks s on s.product_id = n.product_id and s.source = n.source and s.
 
 def _interest_hits(
     shop: Shop, one: OpenJourney, trigger: ProductTrigger, rows: Sequence[Mapping[str, Any]]
-) -> list[Hit]:
+) -> list[TriggerMatch]:
     """Customers with an event that shows interest in one of the products, lately before its change."""
     names = sorted({name for event in trigger.after for name in event_names(event)})
     keys = ("product_id", "happened_at", "source", "event_id")
@@ -232,7 +232,7 @@ order by happened_at, product_id, customer_id""",
     unnamed = {row["customer_id"] for row in interested if row["token"] is None}
     tokens = user_tokens(shop.snapshot() or shop.newest_snapshot(), unnamed) if unnamed else {}
     return [
-        Hit(
+        TriggerMatch(
             *(one.name, one.version, row["customer_id"], row["token"] or tokens[row["customer_id"]]),
             *(row["happened_at"], f"{row['source']}/{row['event_id']}", row["product_id"]),
         )

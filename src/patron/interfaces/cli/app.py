@@ -17,7 +17,7 @@ from patron.interfaces.cli.outreach import (
     audience_commands,
     campaign_commands,
     channel_commands,
-    journey_advance_commands,
+    journey_commands,
 )
 from patron.interfaces.cli.privacy import privacy_commands
 from patron.interfaces.cli.recommendations import recommend_commands
@@ -42,7 +42,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Campaigns": (
         *segment_commands.COMMANDS,
         *campaign_commands.COMMANDS,
-        *journey_advance_commands.COMMANDS,
+        *journey_commands.COMMANDS,
         *audience_commands.COMMANDS,
     ),
 }

@@ -13,8 +13,7 @@ from patron.schema.errors import SettingsError
 from patron.schema.privacy.personal_keys import kind_of_trait, snake_case
 from patron.storage.customers.task_policy import TaskPolicy
 from patron.storage.offers.offer_policy import LifecycleStage, Offer
-from patron.storage.outreach.campaign_policy import CampaignPolicy
-from patron.storage.outreach.message_policy import MessagePolicy
+from patron.storage.outreach.message_policy import CampaignPolicy, MessagePolicy
 from patron.storage.outreach.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
 from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, parse_toml, read_toml

@@ -1,8 +1,8 @@
 """Campaigns, journeys, audiences, channels: their files, rows, settings and policy.
 
-Files that people write: `campaign_file`, `journey_file`, `audience_file`.
-Saved versions and steps of life: `campaigns`, `saved_journeys`; `audience_members`, what an ad platform has.
-Tables: `campaign_tables`. Counts: `message_counts`, `journey_counts`, `journey_activity`, `campaign_offers` (given).
+Files that people write, each with its kind of draft: `campaign_file`, `journey_file`, `audience_file`.
+Saved versions and steps of life of all three: `versioned_drafts`; `audience_members`, what an ad platform has.
+Tables: `campaign_tables`. Counts: `outreach_counts` (messages, entries), `campaign_offers` (what was given away).
 Settings of patron.toml: `channel_settings` (all, e-mail), `http_channel_settings`, `provider_settings`.
-Sections of policy.toml: `campaign_policy`, `message_policy` (quiet hours, caps), `topic_policy`.
+Sections of policy.toml: `message_policy` (quiet hours, caps, approval), `topic_policy`.
 """

@@ -1,27 +1,20 @@
 """An audience as people write it: whom an ad platform is to know, as which hashed identifiers, and where they go."""
 
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from patron.schema.errors import BadAudience
-from patron.storage.outreach.campaign_file import LONGEST_NAME, is_line, read_file
-from patron.storage.outreach.campaigns import SavedKind, SavedVersion
+from patron.storage.outreach.campaign_file import LONGEST_NAME, DraftFile, Section, is_line
 from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
-from patron.storage.settings_problems import problems_of
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 
 Identifier = Literal["email", "phone"]
-TODO = "Correct the file and save it again; `patron audience save --example` prints one that works."
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Destination(_Section):
+class Destination(Section):
     """Where the changes of an audience go."""
 
     kind: Literal["file", "http"] = "file"
@@ -52,8 +45,11 @@ class Destination(_Section):
         return self
 
 
-class Audience(_Section):
+class Audience(DraftFile):
     """Whom an ad platform knows: the members of a segment who agreed to it, by hashed identifiers."""
+
+    problem = BadAudience
+    todo = "Correct the file and save it again; `patron audience save --example` prints one that works."
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     """Name of the audience; no campaign or journey has the same."""
@@ -76,28 +72,6 @@ class Audience(_Section):
         """An audience has no end."""
         return None
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read an audience file. Raises BadAudience."""
-        return cls.of(read_file(path, BadAudience, TODO), where=str(path))
 
-    @classmethod
-    def of(cls, content: dict[str, Any], *, where: str) -> Self:
-        """An audience from the content of a file or of a row. Raises BadAudience with all that is wrong."""
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise BadAudience(problems_of(error, cls), where=where, todo=TODO) from error
-
-
-class SavedAudience(SavedVersion[Audience]):
-    """The newest version of an audience, its state, and how it got there."""
-
-    @property
-    def audience(self) -> Audience:
-        """The audience as it was saved."""
-        return self.content
-
-
-AUDIENCE = SavedKind("audience", SavedAudience, lambda content, where: Audience.of(content, where=where), BadAudience)
+AUDIENCE = VersionedDrafts("audience", Audience.of, BadAudience)
 """Audiences are saved in versions, in the tables of campaigns and journeys: no two of them have the same name."""

@@ -1,16 +1,17 @@
-"""A campaign as people write it: one TOML file, and the same content as a row of the store."""
+"""A campaign as people write it: one TOML file, and the same content as a row of the store; what such files share."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from patron.schema.errors import BadCampaign, PatronError, SettingsError
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 
@@ -18,14 +19,15 @@ Goal = Literal["profit", "orders", "reactivated"]
 LONGEST_NAME = 100
 MOST_MONEY = 1e12
 LANGUAGE = re.compile("[a-z]{2}(_[A-Z]{2})?")
-TODO = "Correct the file and save it again; `patron campaign save --example` prints one that works."
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A section of a file: without unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Template(_Section):
+class Template(Section):
     """Subject and body of a message in one language, in Liquid."""
 
     subject: str = Field(min_length=1)
@@ -38,7 +40,7 @@ class Template(_Section):
     """How the body is written; follows from the file's name."""
 
 
-class Expectation(_Section):
+class Expectation(Section):
     """What a campaign must reach on the simulated shop, so that it can be tested before it is sent."""
 
     least_effect: float | None = None
@@ -69,8 +71,35 @@ def has_languages(value: dict[str, Template]) -> dict[str, Template]:
     return value
 
 
-class Campaign(_Section):
+class DraftFile(Section):
+    """A file whose content is saved in versions."""
+
+    problem: ClassVar[type[PatronError]]
+    """Raised with all that is wrong with one."""
+    todo: ClassVar[str]
+    """What to do about that."""
+    lists: ClassVar[tuple[str, ...]] = ()
+    """Lists of sections that have templates."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file, and the bodies of its templates. Raises its problem."""
+        return cls.of(read_file(path, cls.problem, cls.todo, cls.lists), where=str(path))
+
+    @classmethod
+    def of(cls, content: dict[str, Any], *, where: str) -> Self:
+        """The content of a file or of a row. Raises its problem with all that is wrong."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise cls.problem(problems_of(error, cls), where=where, todo=cls.todo) from error
+
+
+class Campaign(DraftFile):
     """Who is sent what, from when to when, for what goal and money."""
+
+    problem = BadCampaign
+    todo = "Correct the file and save it again; `patron campaign save --example` prints one that works."
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     """Name of the campaign."""
@@ -127,20 +156,8 @@ class Campaign(_Section):
         """How long it runs by the shop's clock."""
         return self.end - self.start
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a campaign file, and the bodies of its templates. Raises BadCampaign."""
-        return cls.of(read_file(path, BadCampaign, TODO), where=str(path))
 
-    @classmethod
-    def of(cls, content: dict[str, Any], *, where: str) -> Self:
-        """A campaign from the content of a file or of a row. Raises BadCampaign with all that is wrong."""
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise BadCampaign(problems_of(error, cls), where=where, todo=TODO) from error
-
-
+CAMPAIGN = VersionedDrafts("campaign", Campaign.of, BadCampaign)
 FORMATS = {".mjml": "mjml", ".html": "html", ".htm": "html", ".txt": "text"}
 
 

@@ -5,11 +5,10 @@ Steps are taken from the first to the last; `then` and `otherwise` only lead fur
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from patron.schema.errors import BadJourney
 from patron.segments.segment_parser import parse_rule
@@ -17,26 +16,22 @@ from patron.segments.segment_rules import segments_of
 from patron.storage.outreach.campaign_file import (
     LONGEST_NAME,
     MOST_MONEY,
+    DraftFile,
+    Section,
     Template,
     has_languages,
     is_line,
-    read_file,
     shop_time,
 )
-from patron.storage.settings_problems import problems_of
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 
 LONGEST_WAIT_DAYS = 366
 MOST_STEPS = 50
 END = "end"
 """Target of a step after which the journey is over."""
-TODO = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EventTrigger(_Section):
+class EventTrigger(Section):
     """A customer enters when they do something."""
 
     event: str = Field(min_length=1)
@@ -47,7 +42,7 @@ class EventTrigger(_Section):
     """Segment that they must be in, by the last run; empty: anybody."""
 
 
-class SegmentTrigger(_Section):
+class SegmentTrigger(Section):
     """A customer enters when a run finds that they have become a member of a segment, such as by their forecasts."""
 
     enters: str = Field(min_length=1)
@@ -56,7 +51,7 @@ class SegmentTrigger(_Section):
     """Whether those who are members when the journey starts enter as well; alone, that is a one-off campaign."""
 
 
-class ProductTrigger(_Section):
+class ProductTrigger(Section):
     """A customer enters when a product that they were interested in becomes cheaper, or comes back in stock."""
 
     product: Literal["price_drop", "back_in_stock"]
@@ -69,7 +64,7 @@ class ProductTrigger(_Section):
     """By what share of its price it must become cheaper, at least."""
 
 
-class DateTrigger(_Section):
+class DateTrigger(Section):
     """A customer enters on the day of the year that a date of theirs falls on, such as their birthday."""
 
     date: Literal["birthday"]
@@ -111,7 +106,7 @@ _AnyTrigger = Annotated[
 ]
 
 
-class _Step(_Section):
+class _Step(Section):
     id: str = Field(default="", pattern="^[a-z0-9_]*$", max_length=40)
     """Name that other steps may lead to; by default its number."""
 
@@ -188,8 +183,12 @@ class Exit(_Step):
 JourneyStep = Annotated[Wait | WaitFor | Branch | Send | Exit, Field(discriminator="do")]
 
 
-class Journey(_Section):
+class Journey(DraftFile):
     """Who enters, what they are sent and when, what makes them leave, and who is sent nothing."""
+
+    problem = BadJourney
+    todo = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
+    lists = ("steps",)
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     """Name of the journey; no campaign has the same."""
@@ -268,6 +267,11 @@ class Journey(_Section):
         return tuple(sorted({one.channel or self.channel for one in self.steps if isinstance(one, Send)}))
 
     @property
+    def budget(self) -> float:
+        """What it may cost in a month, in the shop's currency."""
+        return self.monthly_budget
+
+    @property
     def monthly_budget_cents(self) -> int:
         """The budget of a month in whole cents."""
         return round(self.monthly_budget * 100)
@@ -280,15 +284,5 @@ class Journey(_Section):
         """When it is over, as a moment; `zone` is the shop's."""
         return self.end.replace(tzinfo=zone) if self.end else None
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a journey file, and the bodies of its templates. Raises BadJourney."""
-        return cls.of(read_file(path, BadJourney, TODO, ("steps",)), where=str(path))
 
-    @classmethod
-    def of(cls, content: dict[str, Any], *, where: str) -> Self:
-        """A journey from the content of a file or of a row. Raises BadJourney with all that is wrong."""
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise BadJourney(problems_of(error, cls), where=where, todo=TODO) from error
+JOURNEY = VersionedDrafts("journey", Journey.of, BadJourney)

@@ -1,4 +1,4 @@
-"""When and how often people may be written to: the section [messages] of policy.toml."""
+"""When and how often people may be written to, and who approves it: [messages] and [campaigns] of policy.toml."""
 
 import re
 from dataclasses import dataclass
@@ -75,3 +75,14 @@ class MessagePolicy(_Section):
     def quiet(self) -> tuple[QuietHours, ...]:
         """The quiet hours."""
         return tuple(QuietHours.of(text) for text in self.quiet_hours)
+
+
+class CampaignPolicy(BaseModel):
+    """Approval of campaigns, and what is assumed of their messages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    approval_free_below: float = Field(default=0.0, ge=0, le=1e12, allow_inf_nan=False)
+    """Authors may approve their own campaign where its budget is below this, in the shop's currency; 0: never."""
+    message_uplift: float = Field(default=0.01, ge=0, le=1)
+    """Assumed until measured: added probability of an order by a message without an offer."""

@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.commands.outreach.campaigns.campaign_effect import ArmSummary, GuardRailResult
-from patron.commands.outreach.campaigns.campaign_spend import CampaignSpend
+from patron.commands.outreach.campaigns.campaign_results import ArmSummary, CampaignSpend, GuardRailResult
 from patron.commands.outreach.journeys.journey_examples import EXAMPLES
 from patron.commands.outreach.journeys.journey_step_results import StepResult
 from patron.commands.outreach.journeys.measure_journey import JourneyResult
-from patron.interfaces.cli.outreach.journey_steps_text import step_lines
-from patron.interfaces.cli.outreach.render_journey_result import show_result
+from patron.interfaces.cli.outreach.render_journeys import show_result, step_lines
 from patron.storage.outreach.journey_file import Journey
 from patron.storage.settings import ShopSettings
 from patron_command import run_patron

@@ -13,14 +13,15 @@ from patron.answers.customers.customer_list import CustomerQuery, match_customer
 from patron.answers.customers.customer_marks import Marks, marks_of
 from patron.commands.access.manage_users import save_team
 from patron.commands.customers.customer_work import add_tag
+from patron.commands.outreach.campaigns.campaign_steps import approve
 from patron.commands.outreach.campaigns.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
-from patron.commands.outreach.journeys.journey_steps import approve_journey
 from patron.govern.access import audit_log
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 from patron.schema.errors import BadCampaign
 from patron.service.jobs import carry_out
 from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.runs.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
@@ -250,7 +251,7 @@ def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made
     chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
     assert re.search('name="monthly_budget" value="10"', client.get("/journeys/pages alarm/edit").text)
-    approve_journey(made_shop, "pages alarm", by="Bo", now=datetime.now(UTC))
+    approve(made_shop, JOURNEY, "pages alarm", by="Bo", now=datetime.now(UTC))
     assert "Approved: it starts at once." in client.get("/journeys/pages alarm?lang=en").text
 
 

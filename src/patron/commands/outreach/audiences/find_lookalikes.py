@@ -27,7 +27,7 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 MIN_MEMBERS = 20
-MOST_OF_EACH = 20_000
+MAX_OF_EACH = 20_000
 """Members and others that the model is fitted on, at most."""
 FOLDS = 5
 INVERSE_PENALTY = 0.01
@@ -156,7 +156,7 @@ def cross_fitted_scores(features: pa.Table, is_member: np.ndarray, *, rng: np.ra
     with threadpool_limits(1):  # why: sums in one order
         for number in range(FOLDS):
             others = [np.flatnonzero(group & (fold != number)) for group in (is_member, ~is_member)]
-            rows = np.sort(np.concatenate([rng.permutation(places)[:MOST_OF_EACH] for places in others]))
+            rows = np.sort(np.concatenate([rng.permutation(places)[:MAX_OF_EACH] for places in others]))
             weights, intercept = fit_weights(
                 matrix[rows], is_member[rows], INVERSE_PENALTY, iterations=500, tolerance=1e-4
             )

@@ -1,13 +1,13 @@
-"""Save an audience from its file, withdraw it, and an example of such a file."""
+"""Save an audience from its file, and an example of such a file."""
 
 from datetime import datetime
 
-from patron.govern.access import audit_log
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.schema.errors import BadAudience
 from patron.schema.spelling import did_you_mean
-from patron.storage.outreach.audience_file import AUDIENCE, Audience, SavedAudience
+from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import count_members
-from patron.storage.outreach.campaigns import lock_campaigns
+from patron.storage.outreach.versioned_drafts import SavedVersion, lock_campaigns
 from patron.storage.segments.segment_definitions import definitions
 from patron.storage.shop import Shop
 
@@ -29,7 +29,7 @@ kind = "file"                   # file: CSV files in outbox/audiences to upload 
 """A file that works in every shop."""
 
 
-def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> SavedAudience:
+def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> SavedVersion[Audience]:
     """Save an audience: a new version; an unchanged one stays as it is.
 
     Raises BadAudience for an unknown segment, a name that something else has, and another destination while the former
@@ -42,25 +42,11 @@ def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> 
             raise BadAudience(f"there is no segment {name!r}", where="segment", todo=todo)
     with shop.store.begin() as connection:
         lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
-        before = next((one for one in AUDIENCE.everything(connection) if one.name == audience.name), None)
-        if before and _place(before.audience) != _place(audience) and count_members(connection, audience.name):
+        before = next((one for one in AUDIENCE.all_saved(connection) if one.name == audience.name), None)
+        if before and _place(before.content) != _place(audience) and count_members(connection, audience.name):
             todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'
             raise BadAudience("its destination still has members", where="destination", todo=todo)
-        saved = AUDIENCE.save(connection, audience, audience.name, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"audience": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "audience saved", details, at=now, by=by)
-    return saved
-
-
-def withdraw_audience(shop: Shop, name: str, *, by: str, now: datetime) -> SavedAudience:
-    """End an audience: the next sync removes everybody. Raises NotFound, BadAudience for one that is withdrawn."""
-    with shop.store.begin() as connection:
-        version = AUDIENCE.saved(connection, name).version
-        after = AUDIENCE.take_step(connection, name, "withdrawn", version, by, now)
-        details = {"audience": name, "version": version}
-        audit_log.append(shop, connection, "audience withdrawn", details, at=now, by=by)
-    return after
+        return campaign_steps.save(shop, connection, AUDIENCE, audience, by=by, now=now)
 
 
 def _place(audience: Audience) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from patron.engage.audience_destinations import (
 )
 from patron.govern.access import audit_log
 from patron.schema.errors import BadAudience, WorkspaceBusy
-from patron.storage.outreach.audience_file import AUDIENCE, SavedAudience
+from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import (
     ADDED,
     ADDING,
@@ -40,7 +40,7 @@ from patron.storage.outreach.audience_members import (
     insert_adding,
     set_state,
 )
-from patron.storage.outreach.campaigns import WITHDRAWN, lock_campaigns
+from patron.storage.outreach.versioned_drafts import WITHDRAWN, SavedVersion, lock_campaigns
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
@@ -180,7 +180,7 @@ def sync_audience(  # noqa: PLR0913 - the options of one command
                 drain_inbox(shop)  # why: a withdrawal that the collector accepted counts at once
         saved = AUDIENCE.saved_in(shop.store, name)
         is_withdrawn = saved.state == WITHDRAWN
-        candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(shop, saved.audience)
+        candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(shop, saved.content)
         with shop.store.begin() as connection:
             changes = _Changes.between(audience_members(connection, name), candidates.identifiers)
         if is_dry_run:
@@ -189,7 +189,7 @@ def sync_audience(  # noqa: PLR0913 - the options of one command
                 "remove": len(changes.remove),
             }
             return _summary(shop, saved, candidates, counts, None)
-        destination = destination_of(saved.audience, shop.folder, clock or (lambda: now))
+        destination = destination_of(saved.content, shop.folder, clock or (lambda: now))
         sync = _Sync(shop, name, saved.version, destination, now, by)
         try:
             sync.remove(changes)
@@ -222,7 +222,7 @@ def _record(sync: _Sync) -> None:
 
 def _summary(
     shop: Shop,
-    saved: SavedAudience,
+    saved: SavedVersion[Audience],
     candidates: AudienceCandidates,
     counts: Mapping[Operation, int],
     destination: AudienceDestination | None,

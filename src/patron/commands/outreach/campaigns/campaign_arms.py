@@ -8,11 +8,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.commands.outreach.campaigns.campaign_assignments import HANDED_OVER
+from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import Store
-
-TREATED, HOLDOUT = "treated", "holdout"
 
 
 @dataclass(frozen=True)

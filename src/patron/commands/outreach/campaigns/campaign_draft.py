@@ -30,8 +30,8 @@ from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, s
 from patron.decide.candidates import audience_query
 from patron.schema.errors import BadCampaign
 from patron.storage.offers.policy import Policy
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import SavedCampaign, campaigns
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
@@ -44,7 +44,7 @@ class CampaignDraft:
     """A campaign before it is planned."""
 
     shop: Shop
-    saved: SavedCampaign
+    saved: SavedVersion[Campaign]
     snapshot: Snapshot
     window: SendWindow
     rows: pa.Table
@@ -58,12 +58,12 @@ class CampaignDraft:
     @property
     def campaign(self) -> Campaign:
         """The campaign as it was saved."""
-        return self.saved.campaign
+        return self.saved.content
 
     @classmethod
-    def of(cls, shop: Shop, saved: SavedCampaign, *, now: datetime) -> "CampaignDraft":
+    def of(cls, shop: Shop, saved: SavedVersion[Campaign], *, now: datetime) -> "CampaignDraft":
         """Read everything. Raises NotFound, NoRunYet, BadCampaign for a window that is over or an empty segment."""
-        campaign, zone = saved.campaign, ZoneInfo(shop.settings.shop.time_zone)
+        campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         window = SendWindow(campaign.start_at(zone), campaign.end_at(zone), zone)
         if window.end <= now:
             todo = "Save it with a later start and end, then plan it."
@@ -87,7 +87,7 @@ class CampaignDraft:
     def select(self) -> tuple[CampaignSelection, GainFactor]:
         """The offer of everybody, and what earlier campaigns make of the gains that are expected."""
         prior = self._select(1.0)
-        measured = measured_factors(self.saved, campaigns(self.shop.store))
+        measured = measured_factors(self.saved, CAMPAIGN.all_saved_in(self.shop.store))
         factor = expected_factor(prior.prior_error, measured)
         return (prior if factor.factor == 1.0 else self._select(factor.factor)), factor
 

@@ -20,7 +20,7 @@ REACH_80 = 1.2816
 COST_ERROR = 0.25
 """Standard error of what an offer costs with orders that come anyway, as a share of it: forecasts of spend are off by
 about so much over a whole audience."""
-MOST_SAVING = 0.9
+MAX_SAVING = 0.9
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def margin_deviation(about: Assumptions, history: pa.Table) -> tuple[float, floa
         saving = cuped_saving(history, outcome="margin_cents", covariate="before_cents")
     except (BadExperiment, NotEnoughData):
         saving = 0.0
-    return sqrt(max(expected, float(past), 1.0)), min(saving, MOST_SAVING)
+    return sqrt(max(expected, float(past), 1.0)), min(saving, MAX_SAVING)
 
 
 def detectable(

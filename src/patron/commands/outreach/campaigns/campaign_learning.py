@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from patron.storage.outreach.campaigns import MEASURED, SavedCampaign
+from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.versioned_drafts import MEASURED, SavedVersion
 
 SPREAD = 0.3
 """Standard deviation of the factors of campaigns with the same offers: no two campaigns are alike."""
@@ -48,7 +49,9 @@ def expected_factor(prior_error: float, measured: Iterable[MeasuredFactor]) -> G
     return GainFactor(weighed / total, sqrt(1 / total + SPREAD**2), names)
 
 
-def measured_factors(campaign: SavedCampaign, others: Iterable[SavedCampaign]) -> tuple[MeasuredFactor, ...]:
+def measured_factors(
+    campaign: SavedVersion[Campaign], others: Iterable[SavedVersion[Campaign]]
+) -> tuple[MeasuredFactor, ...]:
     """Factors of other measured campaigns with the same offers or, for messages alone, the same topic."""
     factors = []
     for one in others:
@@ -61,7 +64,7 @@ def measured_factors(campaign: SavedCampaign, others: Iterable[SavedCampaign]) -
     return tuple(factors)
 
 
-def _are_alike(one: SavedCampaign, other: SavedCampaign) -> bool:
-    if one.campaign.offers or other.campaign.offers:
-        return set(one.campaign.offers) == set(other.campaign.offers)
-    return one.campaign.topic == other.campaign.topic
+def _are_alike(one: SavedVersion[Campaign], other: SavedVersion[Campaign]) -> bool:
+    if one.content.offers or other.content.offers:
+        return set(one.content.offers) == set(other.content.offers)
+    return one.content.topic == other.content.topic

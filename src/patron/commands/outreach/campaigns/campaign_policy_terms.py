@@ -19,10 +19,10 @@ from patron.storage.offers.budget_period import Period, budget_period, spent_que
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.withdrawals import withdrawn_runs
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.campaigns import APPROVED, PAUSED, PLANNED, RUNNING, campaigns
+from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE
 
@@ -89,7 +89,7 @@ def period_budget(shop: Shop, snapshot: Snapshot, campaign: Campaign) -> PeriodB
 
 def _reserved_cents(shop: Shop, name: str, since: datetime, until: datetime) -> float:
     """Expected cost of what other campaigns plan to send within a period, and did not yet."""
-    reserved = [one.name for one in campaigns(shop.store) if one.state in RESERVED]
+    reserved = [one.name for one in CAMPAIGN.all_saved_in(shop.store) if one.state in RESERVED]
     table, message = ASSIGNMENTS.c, MESSAGES.c
     is_settled = sa.exists().where(
         message.campaign == table.campaign,

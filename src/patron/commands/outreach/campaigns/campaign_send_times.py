@@ -19,7 +19,7 @@ from patron.storage.shop import Snapshot
 
 Seconds = npt.NDArray[np.int64]
 DAYS_OF_HABIT = 365
-FEWEST_EVENTS = 2
+MIN_EVENTS = 2
 """Orders and opened messages from which on a customer has a habit."""
 THOUSANDTHS = 1_000
 NO_HABIT = -1
@@ -78,7 +78,7 @@ def habit_hours(ids: pa.Array, habits: pa.Table) -> Numbers:
     )
     count, cosine, sine = columns
     hour = np.floor(np.round(np.arctan2(sine, cosine) / (2 * np.pi) * 24, 6)) % 24
-    return np.where((count >= FEWEST_EVENTS) & (np.hypot(sine, cosine) > 0), hour, NO_HABIT)
+    return np.where((count >= MIN_EVENTS) & (np.hypot(sine, cosine) > 0), hour, NO_HABIT)
 
 
 def planned_times(

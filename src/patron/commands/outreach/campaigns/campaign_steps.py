@@ -1,26 +1,34 @@
-"""Steps that people take with a campaign, or a journey: approve, pause, resume, withdraw."""
+"""Steps of what is saved in versions, each with its entry in the audit log: save, plan, approve, pause, withdraw ..."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.govern.access import audit_log
-from patron.storage.outreach.campaigns import CAMPAIGN, Saved, SavedCampaign, SavedKind, SavedVersion, person
+from patron.storage.outreach.versioned_drafts import Content, SavedVersion, VersionedDrafts, person
 from patron.storage.shop import Shop
 
 MOST_REASON = 300
 
 
-def approve(shop: Shop, name: str, *, by: str, now: datetime, version: int | None = None) -> SavedCampaign:
-    """Approve the plan of the newest version, so that it is sent in its time. Raises as approve_version does."""
-    return approve_version(shop, CAMPAIGN, name, by=by, now=now, version=version)
+def save(
+    shop: Shop, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content, *, by: str, now: datetime
+) -> SavedVersion[Content]:
+    """Save a new version as a draft, and record that; an unchanged one stays. Raises as VersionedDrafts.save does."""
+    saved = kind.save(connection, content, by, now)
+    if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
+        details = {kind.kind: saved.name, "version": saved.version}
+        audit_log.append(shop, connection, f"{kind.kind} saved", details, at=now, by=by)
+    return saved
 
 
-def approve_version(
-    shop: Shop, kind: SavedKind[Any, Saved], name: str, *, by: str, now: datetime, version: int | None = None
-) -> Saved:
+def approve(
+    shop: Shop, kind: VersionedDrafts[Content], name: str, *, by: str, now: datetime, version: int | None = None
+) -> SavedVersion[Content]:
     """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
 
     Raises the kind's problem where another version was saved since, unless surely another person approves than its
@@ -28,15 +36,15 @@ def approve_version(
     """
     saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
-    if saved.budget >= shop.policy.campaigns.approval_free_below:
+    if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(by))
     require_not_over(shop, kind, saved, now)
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
-    return _take(shop, kind, saved, "approved", by=by, now=now, details=details)
+    return record_step(shop, kind, saved, "approved", by=by, now=now, details=details)
 
 
-def _require_second_person(kind: SavedKind[Any, Any], saved: SavedVersion[Any], by: str) -> None:
+def _require_second_person(kind: VersionedDrafts[Any], saved: SavedVersion[Any], by: str) -> None:
     """Raise the kind's problem unless surely another person approves than the author."""
     if is_second_person(by, saved.saved_by):
         return
@@ -51,7 +59,7 @@ def _require_second_person(kind: SavedKind[Any, Any], saved: SavedVersion[Any], 
     raise kind.problem(what, where="--as", todo=todo)
 
 
-def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[Any], now: datetime) -> None:
+def require_not_over(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any], now: datetime) -> None:
     """Raise the kind's problem where the end has come."""
     end = saved.end_at(shop_zone(shop))
     if end is not None and end <= now:
@@ -59,7 +67,7 @@ def require_not_over(shop: Shop, kind: SavedKind[Any, Any], saved: SavedVersion[
         raise kind.problem(f"{saved.name!r} was over at {saved.content.end}", where="end", todo=todo)
 
 
-def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version: int | None) -> None:
+def require_newest(kind: VersionedDrafts[Any], saved: SavedVersion[Any], version: int | None) -> None:
     """Raise the kind's problem where a version is not the newest one; None stands for that."""
     if version is not None and version != saved.version:
         what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
@@ -67,27 +75,16 @@ def require_newest(kind: SavedKind[Any, Any], saved: SavedVersion[Any], version:
         raise kind.problem(what, where=kind.kind, todo=todo)
 
 
-def pause(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
-    """Stop sending for now; what is being handed over is finished. Raises BadCampaign, NotFound."""
-    return take_version_step(shop, CAMPAIGN, name, "paused", by=by, now=now, reason=reason)
+def take_step(  # noqa: PLR0913 - what a step consists of
+    shop: Shop, kind: VersionedDrafts[Content], name: str, step: str, *, by: str, now: datetime, reason: str = ""
+) -> SavedVersion[Content]:
+    """Take a step of the newest version of a campaign or a journey. Raises the kind's problem, NotFound.
 
-
-def resume(shop: Shop, name: str, *, by: str, now: datetime) -> SavedCampaign:
-    """Go on where a paused campaign was stopped. Raises BadCampaign, NotFound."""
-    return take_version_step(shop, CAMPAIGN, name, "resumed", by=by, now=now)
-
-
-def withdraw(shop: Shop, name: str, *, by: str, now: datetime, reason: str = "") -> SavedCampaign:
-    """Stop a campaign for good; what was sent stays on record. Raises BadCampaign, NotFound."""
-    return take_version_step(shop, CAMPAIGN, name, "withdrawn", by=by, now=now, reason=reason)
-
-
-def take_version_step(  # noqa: PLR0913 - what a step consists of
-    shop: Shop, kind: SavedKind[Any, Saved], name: str, step: str, *, by: str, now: datetime, reason: str = ""
-) -> Saved:
-    """Take a step of the newest version of a campaign or a journey. Raises the kind's problem, NotFound."""
+    paused: nobody enters and nothing is sent for now, what is being handed over is finished; resumed: go on where it
+    was stopped; withdrawn: stop for good, and what was sent stays on record.
+    """
     saved = kind.saved_in(shop.store, name)
-    return _take(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
+    return record_step(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
 
 
 def shop_zone(shop: Shop) -> ZoneInfo:
@@ -95,24 +92,26 @@ def shop_zone(shop: Shop) -> ZoneInfo:
     return ZoneInfo(shop.settings.shop.time_zone)
 
 
-def _take(  # noqa: PLR0913 - what a step consists of
+def record_step(  # noqa: PLR0913 - what a step consists of
     shop: Shop,
-    kind: SavedKind[Any, Saved],
-    saved: Saved,
+    kind: VersionedDrafts[Content],
+    saved: SavedVersion[Content],
     step: str,
     *,
     by: str,
     now: datetime,
     details: Mapping[str, Any],
-) -> Saved:
+    **audited: object,
+) -> SavedVersion[Content]:
+    """Take a step of a version with what it found, and write it into the audit log with what else is `audited`."""
     with shop.store.begin() as connection:
         after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
-        entry = {kind.kind: after.name, "version": after.version}
+        entry = {kind.kind: after.name, "version": after.version} | audited
         audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now, by=by)
     return after
 
 
-def _reason(kind: SavedKind[Any, Any], text: str) -> dict[str, str]:
+def _reason(kind: VersionedDrafts[Any], text: str) -> dict[str, str]:
     """A line that says why. Raises the kind's problem for one that is too long or not printable."""
     line = text.strip()
     if line and (not line.isprintable() or len(line) > MOST_REASON):

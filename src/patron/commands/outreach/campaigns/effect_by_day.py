@@ -8,20 +8,21 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.outreach.campaigns.campaign_arms import HOLDOUT, TREATED, campaign_arms
+from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
 from patron.commands.outreach.journeys.measure_journey import journey_people
 from patron.experiments.confidence_sequences import reach_of_sequence
+from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.schema.errors import BadCampaign, BadJourney
 from patron.schema.numbers import Numbers
 from patron.schema.table_definition import TIME
 from patron.storage.offers.margin import margin_sum
-from patron.storage.outreach.campaigns import campaign_of
-from patron.storage.outreach.saved_journeys import journey_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 DAY_SECONDS = 86_400
-FEWEST_CUSTOMERS = 2
+MIN_CUSTOMERS = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
         return ()
     arms = np.array(people["arm"].to_pylist(), dtype=np.str_)
     counts = np.array([(arms == arm).sum() for arm in (TREATED, HOLDOUT)], dtype=np.float64)
-    if counts.min() < FEWEST_CUSTOMERS:
+    if counts.min() < MIN_CUSTOMERS:
         return ()
     spans = [(end - start).total_seconds() for start, end in zip(*_windows(people), strict=True)]
     days = max(ceil(max(spans) / DAY_SECONDS), 0)
@@ -70,7 +71,7 @@ def _windows(people: pa.Table) -> tuple[list, list]:
 
 
 def _of_campaign(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    campaign, zone = campaign_of(shop.store, name).campaign, ZoneInfo(shop.settings.shop.time_zone)
+    campaign, zone = CAMPAIGN.saved_in(shop.store, name).content, ZoneInfo(shop.settings.shop.time_zone)
     start, until = campaign.start_at(zone), min(campaign.end_at(zone), snapshot.run.as_of)
     people = campaign_arms(shop.store, snapshot, name).people
     if until <= start:
@@ -85,7 +86,7 @@ def _of_campaign(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
 
 
 def _of_journey(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    people = journey_people(shop, journey_of(shop.store, name), snapshot)[1]
+    people = journey_people(shop, JOURNEY.saved_in(shop.store, name), snapshot)[1]
     return people.filter(people["is_over"])
 
 

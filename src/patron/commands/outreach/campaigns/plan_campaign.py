@@ -20,11 +20,12 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
     margin_deviation,
 )
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
+from patron.commands.outreach.campaigns.campaign_steps import record_step
 from patron.decide.campaign_selection import CampaignSelection
-from patron.govern.access import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
-from patron.storage.outreach.campaigns import campaign_of, person, require, take_step
+from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.versioned_drafts import person
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
@@ -96,15 +97,13 @@ def plan_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignP
     """
     person(by)
     with WorkspaceLock(shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=shop.wait_seconds):
-        saved = campaign_of(shop.store, name)
-        require(saved, "planned")
+        saved = CAMPAIGN.saved_in(shop.store, name)
+        CAMPAIGN.require(saved, "planned")
         draft = CampaignDraft.of(shop, saved, now=now)
         plan, rows = _plan(draft, by=by, now=now)
         write_assignments(shop.store, name, saved.version, rows, draft.stored, now)
-        with shop.store.begin() as connection:
-            take_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
-            details = {"campaign": name, "version": saved.version, "messages": plan.message_count}
-            audit_log.append(shop, connection, "campaign planned", details, at=now, by=by)
+        details, messages = msgspec.to_builtins(plan), plan.message_count
+        record_step(shop, CAMPAIGN, saved, "planned", by=by, now=now, details=details, messages=messages)
     return plan
 
 

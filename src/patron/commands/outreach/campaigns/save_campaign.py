@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
 from patron.engage.templates.message_template import MessageTemplates
-from patron.govern.access import audit_log
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import SavedCampaign
-from patron.storage.outreach.campaigns import save_campaign as save_version
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.shop import Shop
 
 DAYS = 14
@@ -57,7 +56,7 @@ subject = "{subject}"
 """
 
 
-def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedCampaign:
+def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedVersion[Campaign]:
     """Save a campaign as a draft: a new version; an unchanged one stays as it is.
 
     Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
@@ -68,11 +67,7 @@ def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> 
     _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
     MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
     with shop.store.begin() as connection:
-        saved = save_version(connection, campaign, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"campaign": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "campaign saved", details, at=now, by=by)
-    return saved
+        return campaign_steps.save(shop, connection, CAMPAIGN, campaign, by=by, now=now)
 
 
 def _require_one_of(where: str, name: str, names: Iterable[str], what: str) -> None:

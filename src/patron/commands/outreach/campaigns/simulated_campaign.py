@@ -28,7 +28,7 @@ from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, Offer, SimulatorSettings
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
-from patron.storage.outreach.campaign_file import Campaign
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
@@ -98,7 +98,7 @@ def play_campaign(
     save_campaign(shop, moved, by=AUTHOR, now=now)
     progress("planning", 0, None)
     plan = plan_campaign(shop, moved.name, by=AUTHOR, now=now)
-    approve(shop, moved.name, by=APPROVER, now=now)
+    approve(shop, CAMPAIGN, moved.name, by=APPROVER, now=now)
     _send(shop, moved)
     offers = sent_offers(shop, moved.name)
     until = datetime.combine((moved.end + timedelta(days=1)).date(), datetime.min.time(), UTC)

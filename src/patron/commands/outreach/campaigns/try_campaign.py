@@ -17,8 +17,7 @@ from patron.run import run_loop
 from patron.schema.errors import BadCampaign
 from patron.schema.progress import Progress
 from patron.simulate.simulator import ShopSimulator
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.segments.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from patron.collect.inbox.compaction import drain_inbox
-from patron.commands.outreach.journeys.fold_journey_events import JourneyFold
+from patron.commands.outreach.journeys.fold_journey_events import JourneyEventProcessor
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
-from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, take_up_journeys
+from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, start_journeys
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
-from patron.commands.outreach.messages.send_campaign import never
+from patron.commands.outreach.messages.send_campaign import keep_going
 from patron.commands.outreach.messages.send_journey_messages import JourneySend
 from patron.engage.channels import channel_of
 from patron.engage.channels.channel import Channel
@@ -28,13 +28,12 @@ from patron.engage.journeys.journey_entries import (
     write_entries,
 )
 from patron.engage.journeys.journey_position import read_position, write_position
-from patron.engage.journeys.journey_steps import INSTANT, has_branches, pass_time
+from patron.engage.journeys.journey_steps import INSTANT, advance_clock, has_branches
 from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
-from patron.storage.outreach.journey_activity import IS_OVER
-from patron.storage.outreach.journey_file import Send
-from patron.storage.outreach.saved_journeys import journeys
+from patron.storage.outreach.journey_file import JOURNEY, Send
+from patron.storage.outreach.versioned_drafts import IS_OVER
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
@@ -50,7 +49,7 @@ ChannelByName = Callable[[str], Channel]
 
 
 def advance_journeys(
-    shop: Shop, *, clock: Clock, channel: ChannelByName | None = None, should_stop: Callable[[], bool] = never
+    shop: Shop, *, clock: Clock, channel: ChannelByName | None = None, should_stop: Callable[[], bool] = keep_going
 ) -> tuple[datetime | None, list[PatronError]]:
     """Take one round; returns when the next step is due (None where nobody is on the way), and what went wrong.
 
@@ -59,7 +58,7 @@ def advance_journeys(
     """
     with _hold_journeys_lock(shop):
         now, troubles = clock(), list[PatronError]()
-        live = take_up_journeys(shop, now)
+        live = start_journeys(shop, now)
         _settle(shop)
         if not live.saved:
             _store_events(shop, now)
@@ -88,7 +87,7 @@ def _drain(shop: Shop) -> None:
 
 def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> bool:
     """Fold what is new; returns whether more waits."""
-    fold = JourneyFold(shop, live, now)
+    fold = JourneyEventProcessor(shop, live, now)
     has_more = fold.fold()
     troubles += fold.troubles
     return has_more
@@ -119,7 +118,7 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
                 break
             customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
             branches = JourneyBranches(shop, live.version, customer_of)
-            moved = [pass_time(one, journey, now + INSTANT, branches.holds) for one in entries]
+            moved = [advance_clock(one, journey, now + INSTANT, branches.holds) for one in entries]
             with shop.store.begin() as connection:
                 write_entries(connection, [one for one, before in zip(moved, entries, strict=True) if one != before])
             troubles += branches.troubles
@@ -154,7 +153,7 @@ def _send(
 
 def _settle(shop: Shop) -> None:
     """Settle what a process that was killed left on its way, and what receipts prove."""
-    names = [one.name for one in journeys(shop.store)]
+    names = [one.name for one in JOURNEY.all_saved_in(shop.store)]
     with shop.store.begin() as connection:
         open_states = (MessageState.SENDING, MessageState.UNKNOWN)
         for name in journeys_with_messages(connection, names, open_states):
@@ -170,7 +169,7 @@ def _store_events(shop: Shop, now: datetime) -> None:
     if position is None or (stored_at and now - stored_at < STORE_EVENTS_AFTER):
         return
     since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
-    for saved in journeys(shop.store):
+    for saved in JOURNEY.all_saved_in(shop.store):
         is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
         if saved.last("started") is not None and not is_over:
             load_message_events(shop, saved.name, now=now, since=since)

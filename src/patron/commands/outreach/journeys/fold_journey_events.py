@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.live_journeys import LiveJourneys
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.engage.journeys.birthdays import birthday_hits
+from patron.engage.journeys.birthdays import birthday_matches
 from patron.engage.journeys.customer_events import (
     earlier_ids,
     events_since,
@@ -25,23 +25,23 @@ from patron.engage.journeys.journey_entries import (
     first_entered_at,
     write_entries,
 )
-from patron.engage.journeys.journey_fold import Hit, Occurrence, by_customer, fold_customer
+from patron.engage.journeys.journey_fold import Occurrence, TriggerMatch, apply_events, by_customer
 from patron.engage.journeys.journey_position import JourneyPosition, read_position, write_position
 from patron.engage.journeys.journey_steps import Entry, event_names, listened_events
 from patron.engage.journeys.journey_triggers import (
     OpenJourney,
-    event_hits,
+    event_matches,
     product_changes,
-    product_hits,
-    segment_hits,
+    product_matches,
+    segment_matches,
     trigger_events,
 )
 from patron.govern.vault import Vault
 from patron.schema.errors import PatronError
 from patron.schema.tables import EVENTS
 from patron.storage.engine import timestamp
-from patron.storage.outreach.campaigns import holdouts_of
 from patron.storage.outreach.journey_file import DateTrigger, ProductTrigger, SegmentTrigger
+from patron.storage.outreach.versioned_drafts import holdouts_of
 from patron.storage.shop import Shop
 
 TOGETHER = 5_000
@@ -57,7 +57,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass
-class JourneyFold:
+class JourneyEventProcessor:
     """One round's look at what is new."""
 
     shop: Shop
@@ -71,9 +71,9 @@ class JourneyFold:
         version = _lake_version(self.shop)
         for things in self._of_events(before, version) if version != before.version else ():
             self._write(self._with_later_events(things))
-        hits, after = self._of_runs(replace(before, version=version))
+        matches, after = self._of_runs(replace(before, version=version))
         birthdays, after = self._of_birthdays(after)
-        self._write([*hits, *birthdays])
+        self._write([*matches, *birthdays])
         if after != before:  # why: an idle round writes nothing
             with self.shop.store.begin() as connection:
                 write_position(connection, replace(after, at=self.now.isoformat()))
@@ -92,7 +92,7 @@ class JourneyFold:
                 write_position(connection, position)
         return position
 
-    def _of_events(self, position: JourneyPosition, version: int) -> Iterator[list[Occurrence | Hit]]:
+    def _of_events(self, position: JourneyPosition, version: int) -> Iterator[list[Occurrence | TriggerMatch]]:
         """What came since a position, some customers at a time: all of one customer's together."""
         relation, running = self._new_rows(position, version), self.live.running()
         with self.shop.store.begin() as connection:
@@ -105,7 +105,7 @@ class JourneyFold:
             events = with_customers(self.shop.snapshot() or self.shop.newest_snapshot(), events)
             for some in slices_of_customers(events, ROWS):
                 rows = some.to_pylist()
-                things: list[Occurrence | Hit] = [
+                things: list[Occurrence | TriggerMatch] = [
                     Occurrence(row["customer_id"], row["name"], row["happened_at"])
                     for row in rows
                     if row["name"] in listened
@@ -113,31 +113,34 @@ class JourneyFold:
                 fresh = [row for row in rows if row["is_fresh"]]
                 for one in running:
                     with self._keep_trouble():
-                        things += event_hits(self.shop, one, fresh)
+                        things += event_matches(self.shop, one, fresh)
                 for customer in {row["customer_id"] for row in rows}:
                     things += by_product.pop(customer, [])
                 yield things
-        yield [hit for hits in by_product.values() for hit in hits]
+        yield [match for matches in by_product.values() for match in matches]
 
-    def _with_later_events(self, things: list[Occurrence | Hit]) -> list[Occurrence | Hit]:
+    def _with_later_events(self, things: list[Occurrence | TriggerMatch]) -> list[Occurrence | TriggerMatch]:
         """These, and what customers did after what is heard of late: it may have been folded before they entered."""
-        late = {one.customer_id: one for one in things if isinstance(one, Hit) and one.at < self.now - PROMPT}
+        late = {one.customer_id: one for one in things if isinstance(one, TriggerMatch) and one.at < self.now - PROMPT}
         names = {name for one in late.values() for name in listened_events(self.live.version(one.journey, one.version))}
         if not names:
             return things
         since = min(one.at for one in late.values())
-        rows = events_since(self.shop, names, since, {one: hit.token for one, hit in late.items()})
+        rows = events_since(self.shop, names, since, {one: match.token for one, match in late.items()})
         return things + [Occurrence(row["customer_id"], row["name"], row["happened_at"]) for row in rows]
 
-    def _of_products(self, relation: str) -> dict[str, list[Hit]]:
+    def _of_products(self, relation: str) -> dict[str, list[TriggerMatch]]:
         """Who enters because of a product, by customer."""
         running = [one for one in self.live.running() if isinstance(one.journey.trigger, ProductTrigger)]
-        changes, hits = product_changes(self.shop, relation) if running else [], defaultdict[str, list[Hit]](list)
+        changes, matches = (
+            product_changes(self.shop, relation) if running else [],
+            defaultdict[str, list[TriggerMatch]](list),
+        )
         for one in running:
             with self._keep_trouble():
-                for hit in product_hits(self.shop, one, changes):
-                    hits[hit.customer_id].append(hit)
-        return dict(hits)
+                for match in product_matches(self.shop, one, changes):
+                    matches[match.customer_id].append(match)
+        return dict(matches)
 
     def _new_rows(self, position: JourneyPosition, version: int) -> str:
         """SQL of the events that came since a position, or of more where the lake's log does not say which."""
@@ -149,11 +152,11 @@ class JourneyFold:
         since = timestamp(position.looked_at - LOG_MARGIN)
         return f"select * from ({self.shop.lake.relation(EVENTS)}) where received_at >= {since}"
 
-    def _of_runs(self, position: JourneyPosition) -> tuple[list[Hit], JourneyPosition]:
+    def _of_runs(self, position: JourneyPosition) -> tuple[list[TriggerMatch], JourneyPosition]:
         """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
-        journeys = {one.name for one in self.live.saved if isinstance(one.journey.trigger, SegmentTrigger)}
+        journeys = {one.name for one in self.live.saved if isinstance(one.content.trigger, SegmentTrigger)}
         running = self.live.running()
-        snapshot, hits, members_after = self.shop.snapshot(), list[Hit](), dict[str, str]()
+        snapshot, matches, members_after = self.shop.snapshot(), list[TriggerMatch](), dict[str, str]()
         cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
         # why: of a newer run all are looked at, not only those whose ids come after the last one's
         is_same = position.members_of == cutoff
@@ -168,22 +171,22 @@ class JourneyFold:
                 continue
             since, after = datetime.fromisoformat(before) if before else None, earlier.get(one.name, "")
             with self._keep_trouble():
-                entering, after = segment_hits(snapshot, one, since, self.now, after=after)
-                hits += self._without_leavers(one, snapshot.run.as_of, entering)
+                entering, after = segment_matches(snapshot, one, since, self.now, after=after)
+                matches += self._without_leavers(one, snapshot.run.as_of, entering)
                 members_after |= {one.name: after} if after else {}
         # why: what a pause cut off goes on afterwards
         members_after |= {name: after for name, after in earlier.items() if name not in {one.name for one in running}}
         runs = {name: before if name in members_after else cutoff for name, before in runs.items()}
-        return hits, replace(position, runs=runs, members_after=members_after, members_of=cutoff)
+        return matches, replace(position, runs=runs, members_after=members_after, members_of=cutoff)
 
-    def _without_leavers(self, one: OpenJourney, cutoff: datetime, hits: list[Hit]) -> list[Hit]:
+    def _without_leavers(self, one: OpenJourney, cutoff: datetime, matches: list[TriggerMatch]) -> list[TriggerMatch]:
         """Members but those who did, after the run's cutoff, what ends the journey: the run did not know it."""
         names = {name for event in one.journey.exit_on for name in event_names(event)}
-        rows = events_since(self.shop, names, cutoff, {each.customer_id: each.token for each in hits})
+        rows = events_since(self.shop, names, cutoff, {each.customer_id: each.token for each in matches})
         leavers = {row["customer_id"] for row in rows}
-        return [each for each in hits if each.customer_id not in leavers]
+        return [each for each in matches if each.customer_id not in leavers]
 
-    def _of_birthdays(self, position: JourneyPosition) -> tuple[Sequence[Hit], JourneyPosition]:
+    def _of_birthdays(self, position: JourneyPosition) -> tuple[Sequence[TriggerMatch], JourneyPosition]:
         """Whose birthday it will be by the end of tomorrow (UTC): looked up once a day, a batch in a round."""
         journeys = [one for one in self.live.running() if isinstance(one.journey.trigger, DateTrigger)]
         if not journeys:
@@ -206,10 +209,10 @@ class JourneyFold:
             )
         since, until = (datetime.fromisoformat(one) for one in (position.birthdays_since, position.birthdays_until))
         after = position.birthdays_after or ""
-        batch = birthday_hits(self.shop, Vault.open(self.shop), journeys, since, until, after)
-        return batch.hits, replace(position, birthdays_after=batch.after)
+        batch = birthday_matches(self.shop, Vault.open(self.shop), journeys, since, until, after)
+        return batch.matches, replace(position, birthdays_after=batch.after)
 
-    def _write(self, things: Sequence[Occurrence | Hit]) -> None:
+    def _write(self, things: Sequence[Occurrence | TriggerMatch]) -> None:
         """Fold customer by customer, some thousands in a transaction."""
         grouped = by_customer(things)
         snapshot = self.shop.snapshot() or self.shop.newest_snapshot()
@@ -223,7 +226,7 @@ class JourneyFold:
     def _changed(
         self,
         customers: Sequence[str],
-        grouped: Mapping[str, tuple[list[Occurrence], list[Hit]]],
+        grouped: Mapping[str, tuple[list[Occurrence], list[TriggerMatch]]],
         customer_of: Mapping[str, str],
     ) -> list[Entry]:
         """Entries of customers that are new, or changed."""
@@ -238,19 +241,19 @@ class JourneyFold:
             key = (journey, customer_of[earlier_id])
             holdouts[key] = is_holdout or holdouts.get(key, False)
 
-        def is_holdout_of(hit: Hit) -> bool:
-            share = self.live.version(hit.journey, hit.version).holdout_share
-            key = (hit.journey, hit.customer_id)
+        def is_holdout_of(match: TriggerMatch) -> bool:
+            share = self.live.version(match.journey, match.version).holdout_share
+            key = (match.journey, match.customer_id)
             if key not in holdouts:
                 holdouts[key] = arm_of(*key, share) == HOLDOUT
             return holdouts[key]
 
         branches, changed = JourneyBranches(self.shop, self.live.version, customer_of), list[Entry]()
         for customer in customers:
-            occurrences, hits = grouped[customer]
-            if hits or any(one.is_active for one in entries[customer]):
-                parts = (occurrences, hits, entries[customer])
-                changed += fold_customer(
+            occurrences, matches = grouped[customer]
+            if matches or any(one.is_active for one in entries[customer]):
+                parts = (occurrences, matches, entries[customer])
+                changed += apply_events(
                     *parts,
                     versions=self.live.version,
                     holdouts=is_holdout_of,

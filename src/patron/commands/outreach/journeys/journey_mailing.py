@@ -14,9 +14,8 @@ from patron.engage.message_checks import Allowance
 from patron.engage.outbox_messages import DueMessage, journey_message_id
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
-from patron.storage.outreach.campaigns import RUNNING
-from patron.storage.outreach.journey_file import Journey, Send
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
+from patron.storage.outreach.versioned_drafts import RUNNING
 from patron.storage.shop import Shop
 
 
@@ -82,7 +81,7 @@ class JourneyMailing(Mailing):
         """Whether the journey is running, before its end; older versions go on."""
         return JOURNEY.saved(connection, self.name).state == RUNNING and (self.end is None or at < self.end)
 
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose entry is still at the step."""
         entries = entries_at_step(connection, [one.entry_id for one in due], self.place)
         return {one.customer_id for one in entries}

@@ -13,15 +13,15 @@ from patron.engage.journeys.customer_events import COUNTS
 from patron.engage.journeys.journey_steps import (
     Entry,
     Holds,
+    advance_clock,
     after_event,
+    enter_step,
     event_names,
     listened_events,
     may_enter,
-    pass_time,
-    reach,
     step_of,
 )
-from patron.engage.journeys.journey_triggers import OpenJourney, first_cutoff, product_changes, product_hits
+from patron.engage.journeys.journey_triggers import OpenJourney, first_cutoff, product_changes, product_matches
 from patron.schema.outreach.journey_states import EXIT_EVENT
 from patron.schema.tables import EVENTS, SEGMENT_MEMBERS
 from patron.segments.segment_parser import parse_rule
@@ -38,7 +38,7 @@ Start = tuple[str, datetime]
 
 
 @dataclass(frozen=True)
-class Walk:
+class SimulatedPath:
     """One customer's way through a journey."""
 
     entry: Entry
@@ -57,25 +57,29 @@ class Walk:
         return self.entry.reason == EXIT_EVENT
 
 
-def walk(journey: Journey, customer_id: str, entered_at: datetime, events: Iterable[Event], holds: Holds) -> Walk:
+def simulate_path(
+    journey: Journey, customer_id: str, entered_at: datetime, events: Iterable[Event], holds: Holds
+) -> SimulatedPath:
     """One customer's way, with their events in order of time; messages are sent when they are due."""
     first = Entry("", journey.name, 0, customer_id, None, False, entered_at, 0, entered_at, entered_at)
-    entry, sends = reach(first, journey, 0, entered_at), list[tuple[int, datetime]]()
+    entry, sends = enter_step(first, journey, 0, entered_at), list[tuple[int, datetime]]()
 
     def advance(entry: Entry, until: datetime) -> Entry:
-        entry = pass_time(entry, journey, until, holds)
+        entry = advance_clock(entry, journey, until, holds)
         while entry.is_active and entry.due_at < until and isinstance(step_of(entry, journey), Send):
             sends.append((entry.step, entry.due_at))
-            entry = pass_time(reach(entry, journey, entry.step + 1, entry.due_at), journey, until, holds)
+            entry = advance_clock(enter_step(entry, journey, entry.step + 1, entry.due_at), journey, until, holds)
         return entry
 
     for at, name in events:
         if at > entered_at:
             entry = after_event(advance(entry, at), journey, name, at, holds)
-    return Walk(advance(entry, END_OF_TIME), tuple(sends))
+    return SimulatedPath(advance(entry, END_OF_TIME), tuple(sends))
 
 
-def replay(shop: Shop, snapshot: Snapshot, journey: Journey, *, since: datetime, until: datetime) -> list[Walk] | None:
+def replay(
+    shop: Shop, snapshot: Snapshot, journey: Journey, *, since: datetime, until: datetime
+) -> list[SimulatedPath] | None:
     """Everybody's way through a journey who would have entered between two times, by when they entered.
 
     Events after the run are not known: a message that is due later counts unless its customer has left by then.
@@ -87,13 +91,15 @@ def replay(shop: Shop, snapshot: Snapshot, journey: Journey, *, since: datetime,
     customers = pa.table({"customer_id": pa.array(sorted({one for one, _ in starts}), pa.string())})
     events, members = _events(snapshot, journey, customers, since, until), _members(snapshot, journey)
     last: dict[str, Entry] = {}
-    walks: list[Walk] = []
+    paths: list[SimulatedPath] = []
     for customer, at in starts:
         if may_enter(last.get(customer), journey, at):
-            way = walk(journey, customer, at, events.get(customer, ()), lambda one, at: one.customer_id in members[at])
-            last[customer] = way.entry
-            walks.append(way)
-    return walks
+            path = simulate_path(
+                journey, customer, at, events.get(customer, ()), lambda one, at: one.customer_id in members[at]
+            )
+            last[customer] = path.entry
+            paths.append(path)
+    return paths
 
 
 def _starts(shop: Shop, snapshot: Snapshot, journey: Journey, since: datetime, until: datetime) -> list[Start] | None:
@@ -107,8 +113,8 @@ def _starts(shop: Shop, snapshot: Snapshot, journey: Journey, since: datetime, u
         open_journey = OpenJourney(journey.name, journey, 0, since, until)
         of_days = f"month >= {literal(since.strftime('%Y-%m'))} and occurred_at >= {timestamp(since)}"
         changes = product_changes(shop, f"select * from ({shop.lake.relation(EVENTS)}) where {of_days}")
-        hits = product_hits(shop, open_journey, changes)
-        return sorted(((one.customer_id, one.at) for one in hits), key=lambda one: (one[1], one[0]))
+        matches = product_matches(shop, open_journey, changes)
+        return sorted(((one.customer_id, one.at) for one in matches), key=lambda one: (one[1], one[0]))
     return None
 
 

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from patron.engage.outbox_messages import journey_message_id
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES, RECEIPTS
-from patron.storage.outreach.journey_file import Send
-from patron.storage.outreach.saved_journeys import journey_version
+from patron.storage.outreach.journey_file import JOURNEY, Send
 from patron.storage.store.store import Store
 
 
@@ -44,7 +43,7 @@ def step_results(store: Store, name: str) -> tuple[StepResult, ...]:
     keys: dict[str, Key] = {}
     with store.begin() as connection:
         for version in connection.scalars(entered).all():
-            journey = journey_version(connection, name, version)
+            journey = JOURNEY.version(connection, name, version)
             ids = sa.select(entry.entry_id).where(entry.journey == name, entry.version == version)
             entry_ids = connection.scalars(ids).all()
             for place, step in enumerate(journey.steps):

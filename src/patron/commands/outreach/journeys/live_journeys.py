@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -12,11 +12,9 @@ from patron.engage.journeys.journey_steps import leave
 from patron.engage.journeys.journey_triggers import OpenJourney
 from patron.schema.outreach.journey_states import OVER, WITHDRAWN
 from patron.storage.outreach.campaign_tables import MESSAGES
-from patron.storage.outreach.campaigns import APPROVED, PAUSED, RUNNING
-from patron.storage.outreach.campaigns import WITHDRAWN as IS_WITHDRAWN
-from patron.storage.outreach.journey_activity import IS_OVER
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import JOURNEY, SavedJourney, journey_version, journeys
+from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.versioned_drafts import APPROVED, IS_OVER, PAUSED, RUNNING, SavedVersion
+from patron.storage.outreach.versioned_drafts import WITHDRAWN as IS_WITHDRAWN
 from patron.storage.shop import Shop
 
 SENDER = "patron"
@@ -30,7 +28,7 @@ class LiveJourneys:
     """Journeys under way, and those that just started."""
 
     shop: Shop
-    saved: Sequence[SavedJourney]
+    saved: Sequence[SavedVersion[Journey]]
     """Those on which customers are on their way, paused ones among them."""
     started: frozenset[str] = frozenset()
     """Names of those that started for the first time."""
@@ -45,34 +43,34 @@ class LiveJourneys:
         """Those that customers may enter, and that send."""
         zone = ZoneInfo(self.shop.settings.shop.time_zone)
         return [
-            OpenJourney(one.name, one.journey, one.version, _open_since(one, zone), one.journey.end_at(zone))
+            OpenJourney(one.name, one.content, one.version, _open_since(one, zone), one.end_at(zone))
             for one in self.saved
             if one.state == RUNNING
         ]
 
     def newest(self, name: str) -> Journey:
         """The newest version of a journey."""
-        return next(one.journey for one in self.saved if one.name == name)
+        return next(one.content for one in self.saved if one.name == name)
 
     def version(self, name: str, version: int) -> Journey:
         """A version of a journey."""
         key = (name, version)
         if key not in self._versions:
             with self.shop.store.begin() as connection:
-                self._versions[key] = journey_version(connection, name, version)
+                self._versions[key] = JOURNEY.version(connection, name, version)
         return self._versions[key]
 
 
-def take_up_journeys(shop: Shop, now: datetime) -> LiveJourneys:
+def start_journeys(shop: Shop, now: datetime) -> LiveJourneys:
     """Start what is approved and due, end what is over, and return the journeys that are under way then."""
     zone, under_way, started = ZoneInfo(shop.settings.shop.time_zone), [], set()
-    for saved in journeys(shop.store):
+    for saved in JOURNEY.all_saved_in(shop.store):
         if saved.state in IS_OVER:
-            _let_leave(shop, saved.name, WITHDRAWN if saved.state == IS_WITHDRAWN else OVER, now)
+            _exit_entries(shop, saved.name, WITHDRAWN if saved.state == IS_WITHDRAWN else OVER, now)
             continue
-        start, end, is_new = saved.journey.start_at(zone), saved.journey.end_at(zone), saved.last("started") is None
+        start, end, is_new = saved.content.start_at(zone), saved.content.end_at(zone), saved.last("started") is None
         if end is not None and now >= end:
-            _let_leave(shop, saved.name, OVER, end)
+            _exit_entries(shop, saved.name, OVER, end)
             if saved.state in CAN_END:
                 _step(shop, saved, "ended", now)
             continue
@@ -84,16 +82,11 @@ def take_up_journeys(shop: Shop, now: datetime) -> LiveJourneys:
     return LiveJourneys(shop, under_way, frozenset(started))
 
 
-def _step(shop: Shop, saved: SavedJourney, step: str, now: datetime) -> SavedJourney:
-    """Take a step unless somebody changed the journey meanwhile."""
-    with shop.store.begin() as connection:
-        current = JOURNEY.saved(connection, saved.name)
-        if (current.state, current.version) != (saved.state, saved.version):
-            return current
-        return JOURNEY.take_step(connection, saved.name, step, saved.version, SENDER, now.astimezone(UTC))
+def _step(shop: Shop, saved: SavedVersion[Journey], step: str, now: datetime) -> SavedVersion[Journey]:
+    return JOURNEY.take_step_unless_changed(shop.store, saved, step, states=(saved.state,), by=SENDER, at=now)
 
 
-def _let_leave(shop: Shop, name: str, reason: str, at: datetime) -> None:
+def _exit_entries(shop: Shop, name: str, reason: str, at: datetime) -> None:
     """End every entry of a journey."""
     while True:
         with shop.store.begin() as connection:
@@ -103,9 +96,9 @@ def _let_leave(shop: Shop, name: str, reason: str, at: datetime) -> None:
             return
 
 
-def _open_since(saved: SavedJourney, zone: ZoneInfo) -> datetime:
+def _open_since(saved: SavedVersion[Journey], zone: ZoneInfo) -> datetime:
     opened = [one.taken_at for one in saved.steps if one.step in {"started", "resumed"}]
-    start = saved.journey.start_at(zone)
+    start = saved.content.start_at(zone)
     return max([opened[-1], start] if start else opened[-1:])
 
 

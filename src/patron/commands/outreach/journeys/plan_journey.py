@@ -21,23 +21,20 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 )
 from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
-from patron.commands.outreach.campaigns.campaign_spend import message_cents
-from patron.commands.outreach.campaigns.campaign_steps import require_not_over
+from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over
 from patron.commands.outreach.channels.channel_checks import set_up_problems
-from patron.commands.outreach.journeys.journey_replay import Walk, replay
+from patron.commands.outreach.journeys.journey_replay import SimulatedPath, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
-from patron.commands.outreach.messages.message_costs import expected_message_cents
+from patron.commands.outreach.messages.message_costs import expected_message_cents, message_cents
 from patron.decide.campaign_selection import message_alone
 from patron.decide.candidates import audience_query
 from patron.decide.eligibility import may_contact, refuses_personal_offers
 from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.strata import strata
-from patron.govern.access import audit_log
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.numbers import Numbers
-from patron.storage.outreach.campaigns import person
-from patron.storage.outreach.journey_file import Journey, SegmentTrigger, Send
-from patron.storage.outreach.saved_journeys import JOURNEY, SavedJourney, journey_of, take_journey_step
+from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
+from patron.storage.outreach.versioned_drafts import SavedVersion, person
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -53,7 +50,7 @@ NO_HISTORY = (
     " record members from the segment's first one on."
 )
 TOO_FEW = "This cannot be known with your traffic: within {} days fewer than two customers enter an arm."
-MOST_DAYS = 730
+MAX_DAYS = 730
 """From then on a span is written in years."""
 
 
@@ -130,23 +127,20 @@ def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPla
     or an offer that there is no more.
     """
     person(by)
-    saved = journey_of(shop.store, name)
+    saved = JOURNEY.saved_in(shop.store, name)
     JOURNEY.require(saved, "planned")
     require_not_over(shop, JOURNEY, saved, now)
     snapshot = last_run(shop)
-    require_known_names(shop, snapshot, saved.journey)
+    require_known_names(shop, snapshot, saved.content)
     plan = _plan(shop, snapshot, saved, by=by, now=now)
-    with shop.store.begin() as connection:
-        take_journey_step(connection, name, "planned", saved.version, by, now, msgspec.to_builtins(plan))
-        details = {"journey": name, "version": saved.version}
-        audit_log.append(shop, connection, "journey planned", details, at=now, by=by)
+    record_step(shop, JOURNEY, saved, "planned", by=by, now=now, details=msgspec.to_builtins(plan))
     return plan
 
 
-def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: datetime) -> JourneyPlan:
-    journey, until = saved.journey, snapshot.run.as_of
-    walks = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
-    replayed = _replayed(shop, snapshot, journey, walks) if walks else None
+def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: str, now: datetime) -> JourneyPlan:
+    journey, until = saved.content, snapshot.run.as_of
+    paths = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
+    replayed = _replayed(shop, snapshot, journey, paths) if paths else None
     closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]
     return JourneyPlan(
         journey=saved.name,
@@ -159,12 +153,14 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedJourney, *, by: str, now: 
         window_days=journey.window_days,
         monthly_budget_cents=float(journey.monthly_budget_cents),
         replay=replayed,
-        findings=(*_findings(journey, walks, replayed, shop.settings.shop.currency), *closed),
+        findings=(*_findings(journey, paths, replayed, shop.settings.shop.currency), *closed),
     )
 
 
-def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyReplay | None, currency: str) -> list[str]:
-    if walks is None:
+def _findings(
+    journey: Journey, paths: list[SimulatedPath] | None, replayed: JourneyReplay | None, currency: str
+) -> list[str]:
+    if paths is None:
         return [NOT_REPLAYED]
     if replayed is None:
         return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
@@ -183,22 +179,22 @@ def _findings(journey: Journey, walks: list[Walk] | None, replayed: JourneyRepla
         return findings
     findings.append(known.sentence)
     if not known.is_enough and days:
-        span = f"{ceil(days):,} days" if days < MOST_DAYS else f"{days / 365:,.0f} years"
+        span = f"{ceil(days):,} days" if days < MAX_DAYS else f"{days / 365:,.0f} years"
         findings.append(f"At this traffic that takes the entries of {span}.")
     return findings
 
 
-def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk]) -> JourneyReplay:
+def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, paths: list[SimulatedPath]) -> JourneyReplay:
     until, days = snapshot.run.as_of, REPLAYED_DAYS
-    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in walks}), pa.string())})
+    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in paths}), pa.string())})
     customers = audience["customer_id"].to_pylist()
     people = _People(shop, snapshot, journey, audience)
     reached = set(np.array(customers)[people.is_reached].tolist())
     sent_to = defaultdict[int, list[str]](list)
-    for one in walks:
+    for one in paths:
         for place, _ in one.sends if one.customer_id in reached else ():
             sent_to[place].append(one.customer_id)
-    sent = Counter(one.customer_id for one in walks if one.customer_id in reached for _ in one.sends)
+    sent = Counter(one.customer_id for one in paths if one.customer_id in reached for _ in one.sends)
     messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
@@ -215,12 +211,12 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, walks: list[Walk
         since=until - timedelta(days=days),
         until=until,
         customer_count=len(customers),
-        entry_count=len(walks),
-        left_count=sum(one.has_left and not one.sends for one in walks),
+        entry_count=len(paths),
+        left_count=sum(one.has_left and not one.sends for one in paths),
         not_contactable_count=int((~people.may_contact).sum()),
         holdout_count=arms["holdout"],
         message_count=sum(one.message_count for one in sends),
-        later_count=sum(at >= until for one in walks if one.customer_id in reached for _, at in one.sends),
+        later_count=sum(at >= until for one in paths if one.customer_id in reached for _, at in one.sends),
         sends=sends,
         monthly_messages=sum(one.message_count for one in sends) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,

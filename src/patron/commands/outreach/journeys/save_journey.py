@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.engage.templates.message_template import MessageTemplates
-from patron.govern.access import audit_log
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.journey_file import (
+    JOURNEY,
     Branch,
     EventTrigger,
     Journey,
@@ -17,8 +18,7 @@ from patron.storage.outreach.journey_file import (
     Send,
     WaitFor,
 )
-from patron.storage.outreach.saved_journeys import SavedJourney
-from patron.storage.outreach.saved_journeys import save_journey as save_version
+from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.segments.segment_query import known_names, read_rule
 from patron.storage.shop import Shop, Snapshot
 
@@ -26,7 +26,7 @@ Name = tuple[str, str]
 """Where a name stands, and the name."""
 
 
-def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> SavedJourney:
+def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> SavedVersion[Journey]:
     """Save a journey as a draft: a new version; an unchanged one stays as it is.
 
     Raises BadJourney for an event, a segment, an offer, a topic or a channel that there is none of, for the rule of a
@@ -41,11 +41,7 @@ def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> Sav
         if isinstance(step, Send):
             _require_templates(shop, step, where)
     with shop.store.begin() as connection:
-        saved = save_version(connection, journey, by, now)
-        if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
-            details = {"journey": saved.name, "version": saved.version}
-            audit_log.append(shop, connection, "journey saved", details, at=now, by=by)
-    return saved
+        return campaign_steps.save(shop, connection, JOURNEY, journey, by=by, now=now)
 
 
 def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey) -> None:

@@ -15,10 +15,10 @@ from patron.schema.outreach.message_states import MessageState
 from patron.storage.engine import timestamp
 from patron.storage.offers.budget_period import budget_period, spent_query
 from patron.storage.offers.withdrawals import withdrawn_runs
-from patron.storage.outreach.campaign_file import Template
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign, Template
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.outreach.campaigns import APPROVED, RUNNING, SavedCampaign, saved_campaign
+from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
 
@@ -52,7 +52,7 @@ class Mailing(ABC):
         """Whether it is still to be sent: nobody paused, withdrew or changed it, and it is not over."""
 
     @abstractmethod
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose message is still to be sent."""
 
 
@@ -89,9 +89,9 @@ class CampaignMailing(Mailing):
     """What the campaign may cost."""
 
     @classmethod
-    def of(cls, shop: Shop, saved: SavedCampaign) -> "CampaignMailing":
+    def of(cls, shop: Shop, saved: SavedVersion[Campaign]) -> "CampaignMailing":
         """The messages of a version of a campaign."""
-        campaign, zone = saved.campaign, ZoneInfo(shop.settings.shop.time_zone)
+        campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         parts = (campaign.name, campaign.channel, campaign.topic, campaign.template, saved.version)
         return cls(*parts, campaign.end_at(zone), campaign.budget_cents)
 
@@ -109,10 +109,10 @@ class CampaignMailing(Mailing):
 
     def is_open(self, connection: sa.Connection, at: datetime) -> bool:
         """Whether its newest version is this one, and approved or running, before its end."""
-        saved = saved_campaign(connection, self.name)
+        saved = CAMPAIGN.saved(connection, self.name)
         return saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.end
 
-    def still_due(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
+    def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""
         table, ids = ASSIGNMENTS.c, [one.customer_id for one in due]
         assigned = sa.select(table.customer_id).where(table.campaign == self.name, table.customer_id.in_(ids))

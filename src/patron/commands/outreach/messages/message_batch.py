@@ -28,7 +28,7 @@ from patron.schema.outreach.message_states import MessageState
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import timestamp
 from patron.storage.offers.offer_policy import Offer
-from patron.storage.outreach.campaigns import holdouts_of
+from patron.storage.outreach.versioned_drafts import holdouts_of
 from patron.storage.shop import Shop
 
 BATCH = 500

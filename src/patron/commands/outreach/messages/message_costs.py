@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from patron.commands.outreach.campaigns.campaign_spend import message_cents
 from patron.decide.candidates import audience_query
 from patron.decide.expected_value import PRIOR_ORDERS, spend_per_day
 from patron.decide.offer_costs import offer_costs
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop
+
+
+def message_cents(shop: Shop, offer: str) -> float:
+    """What sending a message with an offer costs, or without one ('')."""
+    of_policy = next((one for one in shop.policy.offers if one.id == offer), None)
+    return shop.settings.value.message_cents if of_policy is None else float(of_policy.contact_cost_cents)
 
 
 def expected_message_cents(shop: Shop, offer_id: str, customer_ids: Sequence[str]) -> Numbers:

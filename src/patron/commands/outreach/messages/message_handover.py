@@ -26,7 +26,7 @@ from patron.govern.privacy.consent_ledger import ledger_head
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.campaign_tables import RECEIPTS
-from patron.storage.outreach.campaigns import lock_campaigns
+from patron.storage.outreach.versioned_drafts import lock_campaigns
 from patron.storage.store.store import FORGOTTEN, VAULT_TEXTS, after_commit, upsert
 
 GROUP = 10
@@ -66,7 +66,7 @@ class MessageHandover:
         held_back = [one for one in messages if one.outgoing is None]
         if held_back:
             with self.checker.shop.store.begin() as connection:
-                allowed = self._still_due(connection, held_back)
+                allowed = self._pending(connection, held_back)
                 put_off(connection, [one.waiting_or_skipped(self.clock()) for one in allowed])
             self._written_count += len(allowed)
         ready = [one for one in messages if one.outgoing is not None]
@@ -123,7 +123,7 @@ class MessageHandover:
             quiet = shop.policy.messages.quiet
             end_of = self.checker.mailing.end_of
             allowed = [one for one in group if next_allowed(at, one.facts.zone, quiet) == at and at < end_of(one.due)]
-            allowed = self._unchanged(connection, self._still_due(connection, allowed), at)
+            allowed = self._unchanged(connection, self._pending(connection, allowed), at)
             claimed = claim(connection, [one.on_its_way(at) for one in allowed])
             ours = [one for one in allowed if one.row["message_id"] in claimed]
             contents = [(one.row["message_id"], one.row["token"], one.content) for one in ours]
@@ -136,10 +136,10 @@ class MessageHandover:
         self._written_count += len(ours)
         return [one.outgoing for one in ours if one.outgoing is not None]
 
-    def _still_due(self, connection: sa.Connection, messages: Sequence[CheckedMessage]) -> list[CheckedMessage]:
+    def _pending(self, connection: sa.Connection, messages: Sequence[CheckedMessage]) -> list[CheckedMessage]:
         """Messages whose customer is still assigned, or in the journey, and was not forgotten since the checks."""
         tokens = [one.row["token"] for one in messages if one.row["token"]]
-        known = self.checker.mailing.still_due(connection, [one.due for one in messages])
+        known = self.checker.mailing.pending_customers(connection, [one.due for one in messages])
         forgotten = set(connection.scalars(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token.in_(tokens))))
         return [one for one in messages if one.row["customer_id"] in known and one.row["token"] not in forgotten]
 

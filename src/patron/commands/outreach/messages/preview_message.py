@@ -16,7 +16,7 @@ from patron.schema.customers.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.outreach.channels import CHANNELS
 from patron.storage.durable_files import make_private
-from patron.storage.outreach.campaigns import campaign_of
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.shop import Shop
 
 SAMPLE_TOKEN = "preview"  # noqa: S105 - a word that stands for a token
@@ -54,7 +54,7 @@ def preview_message(
     The customer is named by the shop's own id or the opaque one; `by` is who looks. Raises NotFound, and BadTemplate
     for what is missing.
     """
-    saved = campaign_of(shop.store, campaign).campaign
+    saved = CAMPAIGN.saved_in(shop.store, campaign).content
     person = _customer_id(shop, customer)
     channel = CHANNELS[saved.channel]
     [[recipient]] = recipients(shop, [person], address=channel.address_kind)

@@ -36,18 +36,9 @@ from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.progress import Progress, silent
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.campaigns import (
-    APPROVED,
-    ENDED,
-    MEASURED,
-    RUNNING,
-    SavedCampaign,
-    campaign_of,
-    saved_campaign,
-    state_in_words,
-    take_step,
-)
+from patron.storage.outreach.versioned_drafts import APPROVED, ENDED, MEASURED, RUNNING, SavedVersion, state_in_words
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
@@ -82,7 +73,7 @@ class SendSummary:
         return not self.waiting_count and not self.unknown_count
 
 
-def never() -> bool:
+def keep_going() -> bool:
     """Go on."""
     return False
 
@@ -97,7 +88,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     by: str = SENDER,
     is_early: bool = False,
     progress: Progress = silent,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool] = keep_going,
 ) -> SendSummary:
     """Send what is due of a campaign, until nothing more is; `clock` says the time as it goes on, default `now`.
 
@@ -111,11 +102,11 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
         with shop.store.begin() as connection:
             settle_cut_off(connection, name)
             settle_by_receipts(connection, name)
-        saved = campaign_of(shop.store, name)
+        saved = CAMPAIGN.saved_in(shop.store, name)
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
             if times() >= _start(shop, saved):
-                way = channel or channel_of(shop, saved.campaign.channel, clock=times)
+                way = channel or channel_of(shop, saved.content.channel, clock=times)
                 _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
         load_message_events(shop, name, now=times())
         return summary_of(shop, name)
@@ -123,7 +114,7 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
 
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
     """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
-    saved = campaign_of(shop.store, name)
+    saved = CAMPAIGN.saved_in(shop.store, name)
     before = summary_of(shop, name, is_sent_elsewhere=_is_sent_elsewhere(shop, name))
     checker = MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
     by_reason: dict[str, int] = {}
@@ -147,13 +138,13 @@ def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False
 def summary_of(shop: Shop, name: str, *, is_sent_elsewhere: bool = False) -> SendSummary:
     """Where a campaign's messages stand; those on their way wait where another process sends it. Raises NotFound."""
     with shop.store.begin() as connection:
-        saved = saved_campaign(connection, name)
+        saved = CAMPAIGN.saved(connection, name)
         rows = counts(connection, name)
         assigned = sa.select(sa.func.count()).select_from(ASSIGNMENTS).where(ASSIGNMENTS.c.campaign == name)
         customers = sa.func.count(sa.distinct(MESSAGES.c.customer_id))
         written = sa.select(customers).where(MESSAGES.c.campaign == name)
         left = (connection.scalar(assigned) or 0) - (connection.scalar(written) or 0)
-        due_at = next_due_at(connection, name, saved.campaign.channel)
+        due_at = next_due_at(connection, name, saved.content.channel)
     by_state = {state: sum(n for (of, _), n in rows.items() if of == state) for state in MessageState}
     is_over, on_their_way = saved.state in {ENDED, MEASURED}, by_state[MessageState.SENDING]
     by_reason: dict[str, int] = {}
@@ -178,7 +169,7 @@ class _Sending:
     """One call of `send_campaign`."""
 
     shop: Shop
-    saved: SavedCampaign
+    saved: SavedVersion[Campaign]
     channel: Channel
     clock: Clock
     by: str
@@ -192,7 +183,7 @@ class _Sending:
         if self.clock() >= self._end:
             self._skip_rest()
         with self.shop.store.begin() as connection:
-            is_done = next_due_at(connection, self.saved.name, self.saved.campaign.channel) is None
+            is_done = next_due_at(connection, self.saved.name, self.saved.content.channel) is None
             # why: a person may still find that one of unknown outcome was not sent, and must be
             is_open = any(state == MessageState.UNKNOWN for state, _ in counts(connection, self.saved.name))
         if is_done and (self.clock() >= self._end or not is_open):
@@ -200,7 +191,7 @@ class _Sending:
 
     @property
     def _end(self) -> datetime:
-        return self.saved.campaign.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
+        return self.saved.content.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
 
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
@@ -225,19 +216,17 @@ class _Sending:
 
     def _is_sendable(self) -> bool:
         """Whether it is still to be sent: nobody paused, withdrew or changed it, and its time is not over."""
-        now = campaign_of(self.shop.store, self.saved.name)
+        now = CAMPAIGN.saved_in(self.shop.store, self.saved.name)
         return now.state == RUNNING and now.version == self.saved.version and self.clock() < self._end
 
     def _step(self, step: str, *states: str) -> None:
         """Take a step unless the campaign's state is another one by now."""
-        with self.shop.store.begin() as connection:
-            now = saved_campaign(connection, self.saved.name)
-            if now.state in states and now.version == self.saved.version:
-                take_step(connection, now.name, step, now.version, self.by, self.clock().astimezone(UTC))
+        store, at = self.shop.store, self.clock()
+        CAMPAIGN.take_step_unless_changed(store, self.saved, step, states=states, by=self.by, at=at)
 
     def _skip_rest(self) -> None:
         """Skip whoever's turn did not come before the campaign ended."""
-        name, channel, at = self.saved.name, self.saved.campaign.channel, self.clock().astimezone(UTC)
+        name, channel, at = self.saved.name, self.saved.content.channel, self.clock().astimezone(UTC)
         while True:
             with self.shop.store.begin() as connection:
                 rest = due_messages(connection, name, channel, datetime.max.replace(tzinfo=UTC), most=LOOKED_AHEAD)
@@ -250,12 +239,12 @@ class _Sending:
         return skipped_message(CampaignMailing.of(self.shop, self.saved), one, reason, at)
 
 
-def _due(shop: Shop, saved: SavedCampaign, clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
+def _due(shop: Shop, saved: SavedVersion[Campaign], clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
     """Due messages, each customer once; what becomes due meanwhile comes in its turn, or the next time."""
     after = ""
     while True:
         with shop.store.begin() as connection:
-            parts = (connection, saved.name, saved.campaign.channel, clock())
+            parts = (connection, saved.name, saved.content.channel, clock())
             due = due_messages(*parts, after=after, most=LOOKED_AHEAD, is_early=is_early)
         if not due:
             return
@@ -288,7 +277,7 @@ def common_text(checker: MessageChecker) -> str:
     return "".join(texts)
 
 
-def _require_sendable(saved: SavedCampaign) -> None:
+def _require_sendable(saved: SavedVersion[Campaign]) -> None:
     if saved.state not in {APPROVED, RUNNING}:
         todo = {
             "draft": "Plan it with `patron campaign plan`, and let somebody approve it.",
@@ -299,8 +288,8 @@ def _require_sendable(saved: SavedCampaign) -> None:
         raise BadCampaign(f"{saved.name!r} is {state}, so that nothing is sent", where="campaign", todo=todo)
 
 
-def _start(shop: Shop, saved: SavedCampaign) -> datetime:
-    return saved.campaign.start_at(ZoneInfo(shop.settings.shop.time_zone)).astimezone(UTC)
+def _start(shop: Shop, saved: SavedVersion[Campaign]) -> datetime:
+    return saved.content.start_at(ZoneInfo(shop.settings.shop.time_zone)).astimezone(UTC)
 
 
 def _is_sent_elsewhere(shop: Shop, name: str) -> bool:

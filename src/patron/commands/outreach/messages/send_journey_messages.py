@@ -30,7 +30,7 @@ from patron.engage.journeys.journey_entries import (
     write_entries,
 )
 from patron.engage.journeys.journey_fold import surplus_entries
-from patron.engage.journeys.journey_steps import Entry, leave, reach
+from patron.engage.journeys.journey_steps import Entry, enter_step, leave
 from patron.engage.outbox_messages import put_off
 from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import ChannelUnavailable
@@ -41,7 +41,7 @@ from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import Journey
 from patron.storage.shop import Shop
 
-MOST = 1_000
+MAX_MESSAGES = 1_000
 """Messages of a step in one round: some seconds."""
 RETRY_AFTER = timedelta(seconds=30)
 """How long messages wait for a channel that is not there."""
@@ -64,13 +64,13 @@ class JourneySend:
     should_stop: Callable[[], bool]
 
     def send(self, now: datetime) -> None:
-        """Send what is due at a time, at most MOST messages: other journeys wait meanwhile.
+        """Send what is due at a time, at most MAX_MESSAGES messages: other journeys wait meanwhile.
 
         Raises ChannelUnavailable, BadTemplate, NoSpace, WorkspaceBusy.
         """
         group = (self.mailing.name, self.mailing.version, self.mailing.place)
         with self.shop.store.begin() as connection:
-            entries = due_entries(connection, group, now, most=MOST)
+            entries = due_entries(connection, group, now, most=MAX_MESSAGES)
         to_send = self._move_on(self._without_surplus(self._with_current_customers(entries)))
         if not to_send:
             return
@@ -135,7 +135,7 @@ class JourneySend:
         return to_send
 
     def _next(self, entry: Entry, at: datetime) -> Entry:
-        return reach(entry, self.journey, self.journey.place_after(entry.step), max(at, entry.reached_at))
+        return enter_step(entry, self.journey, self.journey.place_after(entry.step), max(at, entry.reached_at))
 
     def _messages(self, connection: sa.Connection, entries: Sequence[Entry]) -> Mapping[str, Mapping[str, Any] | None]:
         """The row of each entry's message; None without one."""

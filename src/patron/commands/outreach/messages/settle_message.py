@@ -9,9 +9,10 @@ from patron.engage.outbox_messages import update_messages
 from patron.govern.access import audit_log
 from patron.schema.errors import BadCampaign, NotFound
 from patron.schema.outreach.message_states import MessageState
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import MESSAGES
-from patron.storage.outreach.campaigns import APPROVED, PAUSED, RUNNING, campaign_of
-from patron.storage.outreach.saved_journeys import journeys
+from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, RUNNING
 from patron.storage.shop import Shop
 
 
@@ -59,6 +60,6 @@ def unknown_messages(shop: Shop, campaign: str) -> list[str]:
 
 def _may_be_sent(shop: Shop, name: str) -> bool:
     """Whether a message that was not sent still may be: of a campaign that goes on. Raises NotFound."""
-    if any(one.name == name for one in journeys(shop.store)):
+    if any(one.name == name for one in JOURNEY.all_saved_in(shop.store)):
         return False
-    return campaign_of(shop.store, name).state in {APPROVED, RUNNING, PAUSED}
+    return CAMPAIGN.saved_in(shop.store, name).state in {APPROVED, RUNNING, PAUSED}

@@ -121,10 +121,11 @@ def withdraw(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, js
 
     Example: patron audience withdraw "every customer" --workspace shop
     """
-    from patron.commands.outreach.audiences.save_audience import withdraw_audience
+    from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.storage.outreach.audience_file import AUDIENCE
     from patron.storage.shop import Shop
 
-    saved = withdraw_audience(Shop.open(workspace), name, by=by, now=datetime.now(UTC))
+    saved = take_step(Shop.open(workspace), AUDIENCE, name, "withdrawn", by=by, now=datetime.now(UTC))
     if json:
         output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
     else:

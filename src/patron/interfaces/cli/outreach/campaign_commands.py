@@ -8,7 +8,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Wait, Workspace
-from patron.interfaces.cli.outreach import campaign_step_commands
+from patron.interfaces.cli.outreach.draft_step_commands import add_step_commands
 from patron.interfaces.cli.outreach.send_commands import send, settle
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
@@ -38,7 +38,7 @@ def save(
     """
     from patron.commands.outreach.campaigns import save_campaign
     from patron.storage.outreach.campaign_file import Campaign
-    from patron.storage.outreach.campaigns import state_in_words
+    from patron.storage.outreach.versioned_drafts import state_in_words
     from patron.storage.shop import Shop
 
     now = datetime.now().astimezone()
@@ -99,7 +99,7 @@ def plan(
     Example: patron campaign plan "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
-    from patron.interfaces.cli.outreach.render_plan import show_plan
+    from patron.interfaces.cli.outreach.render_campaigns import show_plan
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace, wait_seconds=wait)
@@ -118,7 +118,7 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron campaign result "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.measure_campaign import measure_campaign
-    from patron.interfaces.cli.outreach.render_campaign_result import show_result
+    from patron.interfaces.cli.outreach.render_campaigns import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -139,7 +139,7 @@ def try_(
     Example: patron campaign try campaign.toml --workspace shop
     """
     from patron.commands.outreach.campaigns.try_campaign import try_campaign
-    from patron.interfaces.cli.outreach.render_campaign_result import show_campaign_trial
+    from patron.interfaces.cli.outreach.render_campaigns import show_campaign_trial
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -150,6 +150,24 @@ def try_(
         raise typer.Exit(1)
 
 
-for command in (*campaign_step_commands.STEPS, send, settle):
+HELPS = {
+    "approve": """Approve the plan of a campaign, so that it is sent when it is due; its author cannot.
+
+    Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop""",
+    "pause": """Stop sending a campaign for now.
+
+    Example: patron campaign pause "win back" --reason "wrong picture" --workspace shop""",
+    "resume": """Go on with a paused campaign where it was stopped.
+
+    Example: patron campaign resume "win back" --workspace shop""",
+    "withdraw": """Stop a campaign for good; what was sent stays on record.
+
+    Example: patron campaign withdraw "win back" --reason "out of stock" --workspace shop""",
+}
+SENT = (
+    '`patron serve` sends it from {start} on.\nTo send it now: patron campaign send "{name}" (--dry-run counts first)'
+)
+add_step_commands(campaign, HELPS, SENT)
+for command in (send, settle):
     campaign.command()(command)
 COMMANDS = (campaign,)

@@ -2,16 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
-from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Version
-
-if TYPE_CHECKING:
-    from patron.storage.outreach.saved_journeys import SavedJourney
+from patron.interfaces.cli.outreach.draft_step_commands import add_step_commands, show_state
 
 Name = Annotated[str, typer.Argument(help="Name of the journey.")]
 
@@ -54,7 +51,7 @@ def save(
         raise typer.BadParameter("name a file, or list ready-made ones with --example", param_hint="FILE")
     content = Journey.load(file)
     saved = save_journey(Shop.open(workspace), content, by=name, now=datetime.now(UTC))
-    _show(saved, json=json)
+    show_state("journey", saved, json=json)
     if not json and saved.state == "draft":
         output.say(f'Next: patron journey plan "{saved.name}"')
 
@@ -131,61 +128,21 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
         output.say(f'Next: patron journey approve "{name}" --as NAME --version {planned.version}, not by its author')
 
 
-@journey.command()
-def approve(
-    name: Name, by: SystemUser = "", version: Version = None, workspace: Workspace = HERE, *, json: AsJson = False
-) -> None:
-    """Approve the plan of a journey, so that customers enter it; its author cannot.
+HELPS = {
+    "approve": """Approve the plan of a journey, so that customers enter it; its author cannot.
 
-    Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
-    """
-    from patron.commands.outreach.journeys.journey_steps import approve_journey
-    from patron.storage.shop import Shop
+    Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop""",
+    "pause": """Stop a journey for now.
 
-    saved = approve_journey(Shop.open(workspace), name, by=by, now=datetime.now(UTC), version=version)
-    _show(saved, json=json)
-    if not json:
-        output.say("`patron serve` takes customers through it from now on.")
+    Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop""",
+    "resume": """Go on with a paused journey.
 
+    Example: patron journey resume "abandoned cart" --workspace shop""",
+    "withdraw": """Stop a journey for good, for those on their way too; what was sent stays on record.
 
-@journey.command()
-def pause(
-    name: Name, by: SystemUser = "", reason: Reason = "", workspace: Workspace = HERE, *, json: AsJson = False
-) -> None:
-    """Stop a journey for now.
-
-    Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop
-    """
-    from patron.commands.outreach.journeys.journey_steps import pause_journey
-    from patron.storage.shop import Shop
-
-    _show(pause_journey(Shop.open(workspace), name, by=by, now=datetime.now(UTC), reason=reason), json=json)
-
-
-@journey.command()
-def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: AsJson = False) -> None:
-    """Go on with a paused journey.
-
-    Example: patron journey resume "abandoned cart" --workspace shop
-    """
-    from patron.commands.outreach.journeys.journey_steps import resume_journey
-    from patron.storage.shop import Shop
-
-    _show(resume_journey(Shop.open(workspace), name, by=by, now=datetime.now(UTC)), json=json)
-
-
-@journey.command()
-def withdraw(
-    name: Name, by: SystemUser = "", reason: Reason = "", workspace: Workspace = HERE, *, json: AsJson = False
-) -> None:
-    """Stop a journey for good, for those on their way too; what was sent stays on record.
-
-    Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop
-    """
-    from patron.commands.outreach.journeys.journey_steps import withdraw_journey
-    from patron.storage.shop import Shop
-
-    _show(withdraw_journey(Shop.open(workspace), name, by=by, now=datetime.now(UTC), reason=reason), json=json)
+    Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop""",
+}
+add_step_commands(journey, HELPS, "`patron serve` takes customers through it from now on.")
 
 
 @journey.command()
@@ -195,20 +152,34 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron journey result "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.journeys.measure_journey import measure_journey
-    from patron.interfaces.cli.outreach.render_journey_result import show_result
+    from patron.interfaces.cli.outreach.render_journeys import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
     show_result(measure_journey(shop, name, by=by, now=datetime.now(UTC)), shop.settings.shop, json=json)
 
 
-def _show(saved: "SavedJourney", *, json: bool) -> None:
-    from patron.storage.outreach.campaigns import state_in_words
+@journey.command()
+def advance(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+    """Advance all journeys: who enters by new events, the steps that are due, and what they send.
 
+    `patron serve` does this by itself; without it, run this every minute, such as by cron.
+
+    Example: patron journey advance --workspace shop
+    """
+    from patron.commands.outreach.journeys.advance_journeys import advance_journeys
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    due_at, troubles = advance_journeys(shop, clock=lambda: datetime.now(UTC))
+    while due_at and due_at <= datetime.now(UTC) and not troubles:  # why: a round sends some seconds long
+        due_at, troubles = advance_journeys(shop, clock=lambda: datetime.now(UTC))
     if json:
-        output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
+        output.as_json({"next_due_at": due_at, "troubles": [str(one) for one in troubles]})
     else:
-        output.say(f"The journey {saved.name!r}, version {saved.version}, is {state_in_words(saved.state)}.")
+        output.say(f"Next step: {due_at:%Y-%m-%d %H:%M} UTC." if due_at else "Nobody is on the way.")
+    if troubles:
+        raise troubles[0]
 
 
 COMMANDS = (journey,)

@@ -1,6 +1,6 @@
-"""Campaigns as text: the list, and one of them."""
+"""Campaigns as text: the list, one of them, its plan, its result, its trial; and what journeys print alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
@@ -8,7 +8,11 @@ from patron.interfaces.i18n.formats import Formats
 from patron.schema.outreach.message_states import MESSAGE_REASONS
 
 if TYPE_CHECKING:
-    from patron.answers.outreach.campaign_list import CampaignDetail, CampaignLine
+    from patron.answers.outreach.campaign_list import CampaignDetail, CampaignLine, DraftDetail
+    from patron.commands.outreach.campaigns.campaign_results import ArmSummary, MarginEffect, SendResult
+    from patron.commands.outreach.campaigns.measure_campaign import CampaignResult
+    from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan
+    from patron.commands.outreach.campaigns.try_campaign import CampaignTrial
     from patron.storage.settings import ShopSettings
 
 
@@ -53,6 +57,11 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
         assigned, holdout = formats.count(detail.assigned_count), formats.count(detail.holdout_count)
         output.say(f"{assigned} customers are assigned, {holdout} of them to the holdout")
         output.say(f"forecast: {formats.money(line.forecast_cents)} incremental margin")
+    show_history(detail, formats)
+
+
+def show_history(detail: "DraftDetail", formats: Formats) -> None:
+    """Print what was sent of a campaign or a journey, what was learned, and its steps with who and when."""
     if detail.messages:
         output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
     for reason, count in detail.skipped.items():
@@ -61,3 +70,161 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
         output.say(str(detail.result["learned"]))
     rows = [(one.step, one.version, formats.time(one.taken_at), one.taken_by) for one in detail.steps]
     output.grid("History", ("step", "version", "when", "who"), rows)
+
+
+def show_plan(plan: "CampaignPlan", shop: "ShopSettings", *, json: bool) -> None:
+    """Print a plan."""
+    if json:
+        output.as_json(plan)
+        return
+    from patron.commands.outreach.campaigns.plan_campaign import REASONS_LEFT_OUT
+
+    formats = Formats("en", shop.currency, shop.time_zone)
+    output.say(f"{plan.campaign}, version {plan.version}: planned by the run {plan.run_id}", style="bold")
+    output.say(
+        f"{plan.message_count:,} of {plan.member_count:,} members are written to;"
+        f" {plan.holdout_count:,} are held out, so that the effect can be measured"
+    )
+    for reason, count in plan.left_out.items():
+        output.say(f"  {count:,} left out: {REASONS_LEFT_OUT.get(reason, reason)}")
+    if plan.kept_count:
+        output.say(f"  {plan.kept_count:,} of earlier plans are not written to, and analysed all the same")
+    rows = [
+        (
+            one.offer or "message alone",
+            f"{one.message_count:,}",
+            formats.money(one.cost_cents),
+            formats.money(one.net_cents),
+        )
+        for one in plan.offers
+    ]
+    output.grid("Offers, while they are valid", ("offer", "messages", "expected cost", "expected net"), rows, numbers=3)
+    if plan.first_send_at and plan.last_send_at:
+        output.say(f"sent from {formats.time(plan.first_send_at)} to {formats.time(plan.last_send_at)}")
+    _show_forecast(plan, formats)
+
+
+def _show_forecast(plan: "CampaignPlan", formats: Formats) -> None:
+    forecast = plan.forecast
+    used = f"{formats.money(forecast.cost_cents)} of {formats.money(plan.budget_cents)}"
+    output.say(f"expected cost {used}; the policy's period has {formats.money(plan.period_left_cents)} left")
+    output.say(
+        f"orders in the window: {formats.number(forecast.orders_without, 1)} without,"
+        f" {formats.number(forecast.orders_with, 1)} with the campaign"
+    )
+    low, high = formats.money(forecast.low_cents), formats.money(forecast.high_cents)
+    output.say(f"incremental margin: {formats.money(forecast.margin_cents)} (80 %: {low} to {high})")
+    if forecast.measured_low_cents is not None:
+        low, high = formats.money(forecast.measured_low_cents), formats.money(forecast.measured_high_cents)
+        output.say(f"what the holdout will show is between {low} and {high} (80 %)")
+    if forecast.learned_from:
+        names = ", ".join(forecast.learned_from)
+        output.say(f"gains count {forecast.gain_factor:.2f} times what is assumed, as measured in {names}")
+    output.say(plan.detectable.sentence, style="" if plan.detectable.is_enough else "bold")
+
+
+def show_result(result: "CampaignResult", shop: "ShopSettings", *, json: bool) -> None:
+    """Print the result of a campaign."""
+    if json:
+        output.as_json(result)
+        return
+    formats = Formats("en", shop.currency, shop.time_zone)
+    until = f"orders until {formats.time(result.until)}" + ("" if result.is_final else ", before its end")
+    show_outcome(result, f"{result.campaign}: {until}", formats)
+    against = result.against_forecast
+    if against is not None:
+        low, high = formats.money(against.low_cents), formats.money(against.high_cents)
+        place = "within" if against.is_within else "outside"
+        actual, forecast = formats.money(against.actual_cents), formats.money(against.forecast_cents)
+        output.say(f"incremental margin {actual}, forecast {forecast}: {place} the 80 % interval, {low} to {high}")
+    show_messages(result.message_counts, result.receipt_counts)
+    show_guard_rails(result)
+
+
+def show_outcome(result: "SendResult", title: str, formats: Formats, *, budget_period: str = "") -> None:
+    """Print what a campaign or a journey caused, and what it cost; `budget_period` stands after the forecast."""
+    output.say(title, style="bold")
+    output.say(result.learned)
+    for finding in result.findings:
+        output.say(finding, style="bold")
+    _show_effects(result.effects, formats, is_final=result.is_final)
+    _show_arms(result.arms, formats)
+    spend = result.spend
+    output.say(
+        f"spent {formats.money(spend.total_cents)} (sending {formats.money(spend.sending_cents)}, discounts"
+        f" {formats.money(spend.discount_cents)}, other {formats.money(spend.other_cents)});"
+        f" forecast {formats.money(spend.forecast_cents)}{budget_period}"
+    )
+
+
+def show_guard_rails(result: "SendResult") -> None:
+    """Print whether metrics became worse than they may."""
+    for one in result.guard_rails:
+        output.say(f"guard-rail {one.metric}: {one.verdict}")
+
+
+def show_messages(messages: Mapping[str, int], receipts: Mapping[str, int]) -> None:
+    """Print messages by state and by what became of them."""
+    for title, counts in (("messages", messages), ("receipts", receipts)):
+        if counts:
+            output.say(f"{title}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if "opened" in receipts or "clicked" in receipts:
+        output.say("Opens and clicks are no success: mail programs and scanners open and click, too.")
+
+
+def _show_effects(effects: "Iterable[MarginEffect]", formats: Formats, *, is_final: bool) -> None:
+    """Print effects; before the end with the interval for those who look more than once."""
+    rows = []
+    for one in effects:
+        low, high = (one.low_cents, one.high_cents)
+        if not is_final:
+            low, high = (one.sequence_low_cents, one.sequence_high_cents)
+        each = f"{formats.money(low)} to {formats.money(high)}"
+        total = f"{formats.money(one.total_low_cents)} to {formats.money(one.total_high_cents)}"
+        rows.append((one.method, formats.money(one.effect_cents), each, formats.money(one.total_cents), total))
+    if rows:
+        head = ("method", "per customer", "95 %", "in total", "95 % of one look")
+        output.grid("Effect on net margin, everybody assigned", head, rows, numbers=4)
+
+
+def _show_arms(arms: "Mapping[str, ArmSummary]", formats: Formats) -> None:
+    """Print what each arm did."""
+    rows = [
+        (
+            name,
+            f"{one.customers:,}",
+            f"{one.orders:,}",
+            formats.money(one.paid_cents),
+            formats.money(one.discount_cents),
+            formats.money(one.refund_cents),
+        )
+        for name, one in arms.items()
+    ]
+    output.grid("Arms", ("arm", "customers", "orders", "paid", "discounts", "refunds"), rows, numbers=5)
+
+
+def show_campaign_trial(trial: "CampaignTrial", shop: "ShopSettings", *, json: bool) -> None:
+    """Print the trial of a campaign."""
+    if json:
+        output.as_json({"is_as_expected": trial.is_as_expected, "trial": trial})
+        return
+    formats, found = Formats("en", shop.currency, shop.time_zone), trial.figures
+    output.say(
+        f"{trial.campaign} on a simulated shop of {trial.customers:,} customers, seed {trial.seed}", style="bold"
+    )
+    rows = [
+        (name, formats.money(one.cents), _interval(one.low_cents, one.high_cents, formats))
+        for name, one in (("forecast", found.forecast), ("measured (95 %)", found.measured))
+        if one is not None
+    ]
+    rows.append(("truth", formats.money(found.truth_cents), ""))
+    output.grid(
+        f"Incremental margin of {found.message_count:,} messages", ("", "in total", "interval"), rows, numbers=2
+    )
+    output.say(f"truth per customer: {formats.money(found.truth_each_cents)}")
+    for sentence in trial.unmet:
+        output.say(sentence, style="bold red")
+
+
+def _interval(low: float, high: float, formats: Formats) -> str:
+    return f"{formats.money(low)} to {formats.money(high)}"

@@ -1,18 +1,27 @@
-"""Journeys as text: the list, one of them, and its plan."""
+"""Journeys as text: the list, one of them with its steps as sentences, its plan, and its result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from json import dumps
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.outreach.journey_steps_text import step_lines, template_texts
+from patron.interfaces.cli.outreach.render_campaigns import (
+    show_guard_rails,
+    show_history,
+    show_messages,
+    show_outcome,
+)
 from patron.interfaces.i18n.formats import Formats
-from patron.schema.outreach.message_states import MESSAGE_REASONS
-from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.journey_file import Branch, Journey, JourneyStep, Send, Wait, WaitFor
 
 if TYPE_CHECKING:
     from patron.answers.outreach.journey_list import JourneyDetail, JourneyLine
+    from patron.commands.outreach.journeys.measure_journey import JourneyResult
     from patron.commands.outreach.journeys.plan_journey import JourneyPlan, JourneyReplay
     from patron.storage.settings import ShopSettings
+
+UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
 def show_journeys(lines: "Sequence[JourneyLine]", currency: str, *, json: bool) -> None:
@@ -64,14 +73,7 @@ def show_detail(detail: "JourneyDetail", shop: "ShopSettings", *, texts: bool, j
         output.say(f"entries: {states}")
         for step, count in detail.entries.steps.items():
             output.say(f"  {count:,} at {step}")
-    if detail.messages:
-        output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
-    for reason, count in detail.skipped.items():
-        output.say(f"  {count:,} not sent: {MESSAGE_REASONS.get(reason, reason)}")
-    if detail.result:
-        output.say(str(detail.result["learned"]))
-    rows = [(one.step, one.version, formats.time(one.taken_at), one.taken_by) for one in detail.steps]
-    output.grid("History", ("step", "version", "when", "who"), rows)
+    show_history(detail, formats)
 
 
 def show_plan(plan: "JourneyPlan", shop: "ShopSettings", *, json: bool) -> None:
@@ -110,3 +112,87 @@ def _show_replay(plan: "JourneyPlan", replay: "JourneyReplay", formats: Formats)
     output.say(
         f"incremental margin of these customers: {formats.money(replay.forecast.margin_cents)} (80 %: {low} to {high})"
     )
+
+
+def show_result(result: "JourneyResult", shop: "ShopSettings", *, json: bool) -> None:
+    """Print the result of a journey."""
+    if json:
+        output.as_json(result)
+        return
+    formats = Formats("en", shop.currency, shop.time_zone)
+    until = f"{result.window_days} days from each first entry, orders until {formats.time(result.until)}"
+    title = f"{result.journey}: {until}" + ("" if result.is_final else ", so far")
+    show_outcome(result, title, formats, budget_period=" a month")
+    _show_steps(result)
+    states = ", ".join(f"{count:,} {state}" for state, count in result.entry_counts.items())
+    output.say(f"{result.entered_count:,} customers entered; entries: {states}")
+    for reason, count in result.exit_counts.items():
+        output.say(f"  {count:,} left: {reason}")
+    for step, count in result.waiting_counts.items():
+        output.say(f"  {count:,} on their way, at {step}")
+    show_messages(result.message_counts, result.receipt_counts)
+    if result.unsubscribed_share is not None:
+        output.say(f"unsubscribed after {result.unsubscribed_share:.2%} of the messages")
+    show_guard_rails(result)
+
+
+def _show_steps(result: "JourneyResult") -> None:
+    rows = [
+        (
+            str(one.version),
+            one.step,
+            one.channel,
+            one.offer or "message alone",
+            ", ".join(f"{count:,} {state}" for state, count in one.message_counts.items()),
+            ", ".join(f"{count:,} {kind}" for kind, count in one.receipt_counts.items()),
+        )
+        for one in result.steps
+    ]
+    if rows:
+        output.grid("Messages by step", ("version", "step", "channel", "offer", "messages", "receipts"), rows)
+
+
+def step_lines(journey: Journey) -> Iterator[tuple[str, str]]:
+    """Id of each step, and what it does."""
+    for place, step in enumerate(journey.steps):
+        yield journey.step_id(place), _words(journey, place, step)
+
+
+def template_texts(journey: Journey) -> Iterator[tuple[str, str, str]]:
+    """What is sent: step and language, subject, and body as it was written."""
+    for place, step in enumerate(journey.steps):
+        if isinstance(step, Send):
+            for language, one in step.template.items():
+                yield f"step {journey.step_id(place)}, {language}", one.subject, one.body
+
+
+def _words(journey: Journey, place: int, step: JourneyStep) -> str:
+    match step:
+        case Wait():
+            return f"wait {_time(step.duration)}"
+        case WaitFor():
+            came, late = _target(journey, place, step.then), _target(journey, place, step.otherwise)
+            return f"wait for {step.event}, at most {_time(step.duration)}; if it comes, {came}, else {late}"
+        case Branch():
+            holds, fails = _target(journey, place, step.then), _target(journey, place, step.otherwise)
+            return f"if {dumps(step.rule, ensure_ascii=False)}, {holds}, else {fails}"
+        case Send():
+            subject = next(iter(step.template.values())).subject
+            offer = f", with offer {step.offer}" if step.offer else ""
+            late = _time(timedelta(hours=step.within_hours))
+            languages = ", ".join(step.template)
+            return f'send "{subject}" ({languages}) by {step.channel or journey.channel}{offer}, at most {late} late'
+        case _:
+            return "leave the journey"
+
+
+def _target(journey: Journey, place: int, target: str) -> str:
+    after = journey.place_after(place, target)
+    return "end the journey" if after == len(journey.steps) else f"go on at step {journey.step_id(after)}"
+
+
+def _time(duration: timedelta) -> str:
+    """A duration in the largest unit that it is a whole number of, else in minutes."""
+    name, unit = next((one for one in UNITS if not duration % one[1]), UNITS[-1])
+    count = duration / unit
+    return f"{count:g} {name}{'' if count == 1 else 's'}"

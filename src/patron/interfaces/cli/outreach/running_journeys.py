@@ -17,11 +17,11 @@ from pathlib import Path
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.schema.errors import PatronError, WorkspaceBusy
-from patron.storage.outreach.journey_activity import has_journey_work
+from patron.storage.outreach.outreach_counts import has_journey_work
 from patron.storage.shop import Shop
 
 ROUND_SECONDS = 2.0
-LEAST_SECONDS = 0.2
+MIN_SECONDS = 0.2
 """Shortest pause between rounds."""
 INPUT, READ_BYTES = 0, 65_536
 
@@ -56,7 +56,7 @@ def _round(shop: Shop, stop: threading.Event) -> float:
     with suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps([str(one) for one in troubles]).encode() + b"\n")
     left = (due_at - datetime.now(UTC)).total_seconds() if due_at and not troubles else ROUND_SECONDS
-    return min(max(left, LEAST_SECONDS), ROUND_SECONDS)
+    return min(max(left, MIN_SECONDS), ROUND_SECONDS)
 
 
 def _watch_input(stop: threading.Event) -> None:

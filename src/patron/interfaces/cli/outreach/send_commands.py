@@ -47,7 +47,8 @@ def send(  # noqa: PLR0913 - one argument for each option
 
     Example: patron campaign send "win back spring" --workspace shop
     """
-    from patron.commands.outreach.messages.send_to_end import preview_send, send_to_end
+    from patron.commands.outreach.messages.send_campaign import preview_send
+    from patron.commands.outreach.messages.send_due_campaigns import send_until_done
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -55,7 +56,7 @@ def send(  # noqa: PLR0913 - one argument for each option
         _show(preview_send(shop, name, now=datetime.now(UTC), is_early=not planned), json=json, is_dry=True)
         return
     with _stopped_by_signals() as stop, output.progress("sending") as tick:
-        summary = send_to_end(
+        summary = send_until_done(
             shop,
             name,
             clock=lambda: datetime.now(UTC),

@@ -15,23 +15,29 @@ from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
-from patron.interfaces.console.outreach.campaign_pages import engagement_texts
-from patron.interfaces.console.outreach.engagement_pages import after, framing, message_page, refused_message, shop_of
+from patron.interfaces.console.outreach.engagement_pages import (
+    after,
+    chosen_version,
+    engagement_texts,
+    framing,
+    message_page,
+    refused_message,
+    shop_of,
+)
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.console.segments.segment_pages import EVERYBODY, parsed_rule
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
-from patron.schema.errors import BadCampaign, NoRunYet, NotFound, PatronError
+from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.schema.outreach.channels import CHANNELS
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
@@ -75,12 +81,7 @@ def new_campaign(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a campaign: the newest, or the one that is to be restored."""
-    versions = version_contents(shop_of(request), CAMPAIGN, name)
-    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
-    chosen = next((one for one in versions if one.version == version), None)
-    if chosen is None:
-        raise NotFound(f"no version {version} of the campaign {name!r}", where="version")
-    return _form(request, fields_of(chosen.content) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, CAMPAIGN, name)) | {"of": name})
 
 
 @router.post("/campaigns")
@@ -254,36 +255,46 @@ def reach_of_form(shop: Shop, fields: Mapping[str, Any], texts: Words) -> tuple[
         return None, texts("reach.unknown")
 
 
-def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
+def form_page(
+    request: Request, drafts: VersionedDrafts[Any], fields: Fields, *, error: PatronError | None, **facts: Any
+) -> Response:
+    """A form with what a kind shows in it; `fields` say whom its message may go to."""
     console: Console = request.app.state.console
-    shop = console.answers.shop
-    texts = console.words(request)
-    templates = {one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))}
-    extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    texts, shop = console.words(request), console.answers.shop
     reach, reach_error = reach_of_form(shop, fields, texts)
     answer = console.page(
         request,
-        "outreach/campaign_form.html",
-        fragments={"reach": "outreach/campaign_reach.html"},
+        f"outreach/{drafts.kind}_form.html",
         reach=reach,
         reach_error=reach_error,
-        here="campaigns",
-        twin="/api/campaigns",
+        here=f"{drafts.kind}s",
+        twin=f"/api/{drafts.kind}s",
         status=status_of(error) if error else 200,
-        form=extra | fields,
-        templates=templates,
-        empty_template={"subject": "", "format": "mjml", "body": ""},
-        segments=list_segments(shop, only=rows_of(visible_of(request))),
-        goals=GOALS,
         channels=tuple(CHANNELS),
-        formats=FORMATS,
         topics=[(code, topic.name(texts.locale)) for code, topic in shop.policy.topics.items()],
-        offers=[offer.id for offer in shop.policy.offers],
         options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
-        saved_segment=saved_segment,
-        write=engagement_texts(request),
         error=error,
+        **facts,
     )
     return framing(answer)
+
+
+def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
+    shop = shop_of(request)
+    extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    return form_page(
+        *(request, CAMPAIGN, fields),
+        error=error,
+        fragments={"reach": "outreach/campaign_reach.html"},
+        form=extra | fields,
+        templates={one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))},
+        empty_template={"subject": "", "format": "mjml", "body": ""},
+        segments=list_segments(shop, only=rows_of(visible_of(request))),
+        goals=GOALS,
+        formats=FORMATS,
+        offers=[offer.id for offer in shop.policy.offers],
+        saved_segment=saved_segment,
+        write=engagement_texts(request),
+    )

@@ -1,4 +1,4 @@
-"""What the pages of campaigns and journeys share: steps of their life, versions, and messages in frames."""
+"""The pages that campaigns and journeys have alike: one of them from plan to result, its life, versions, messages."""
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,21 +8,25 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from patron.answers.outreach.campaign_list import VersionContent
+from patron.answers.outreach.campaign_list import VersionContent, version_contents
 from patron.commands.access.actors import is_in_any_hand, is_second_person
-from patron.commands.outreach.campaigns.campaign_steps import approve_version, take_version_step
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
-from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.known_parameters import require_known
+from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.refusal_texts import refusal_text
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access.access_rights import Action, Area
-from patron.schema.errors import BadRequest, PatronError
-from patron.storage.outreach.campaigns import SavedKind
+from patron.schema.errors import BadRequest, NotFound, PatronError
+from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
 
 STEPS = ("paused", "resumed", "withdrawn")
@@ -43,8 +47,8 @@ FRAMING = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'"
 )
 """Policy of a page that shows messages in frames: that of every page, and frames of this server."""
-Shown = Callable[[Request, str, PatronError | None], Response]
-"""A page of a campaign or a journey by its name, with a refusal on it."""
+Facts = Callable[[Request, Any], Mapping[str, Any]]
+"""What the templates of one kind show besides what those of both do, from the answer about one of them."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,152 @@ def done_of(request: Request) -> str:
     return done if done in DONE else ""
 
 
-def path_of(kind: SavedKind[Any, Any], name: str) -> str:
+def path_of(kind: VersionedDrafts[Any], name: str) -> str:
     """Address of the page of a campaign or a journey."""
     return f"/{kind.kind}s/{quote(name, safe='')}"
 
 
-def after(kind: SavedKind[Any, Any], name: str, done: str) -> Response:
+def after(kind: VersionedDrafts[Any], name: str, done: str) -> Response:
     """Lead to the page of a campaign or a journey after something was done."""
     return RedirectResponse(f"{path_of(kind, name)}?done={done}", 303)
 
 
-def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown, approval: Shown) -> None:
+def engagement_texts(request: Request) -> EngagementTexts:
+    """Writes about campaigns and journeys in the reader's language."""
+    console: Console = request.app.state.console
+    texts = console.words(request)
+    return EngagementTexts(texts, console.formats(texts))
+
+
+@dataclass(frozen=True)
+class DraftPages:
+    """What is different between the pages of campaigns and those of journeys."""
+
+    drafts: VersionedDrafts[Any]
+    detail: Callable[[Shop, str], Any]
+    """Answer about one of them."""
+    facts: Facts
+    changes: Callable[[Request], Any]
+    """Writes what a version changed."""
+    plan: Callable[..., Any]
+    measure: Callable[..., Any]
+    fragments: Mapping[str, str]
+    recipients: Callable[[Request, str], Sequence[str]] = lambda _request, _name: ()
+    """Customers whose message may be shown to the reader as they would get it."""
+
+    @property
+    def kind(self) -> str:
+        """campaign, or journey."""
+        return self.drafts.kind
+
+    def show(
+        self, request: Request, name: str, template: str, tab: str, error: PatronError | None = None, **facts: Any
+    ) -> Response:
+        """One of its pages."""
+        console: Console = request.app.state.console
+        detail = self.detail(shop_of(request), name)
+        values = {
+            "detail": detail,
+            "line": detail.line,
+            "path": path_of(self.drafts, name),
+            "kind": self.kind,
+            "tab": tab,
+            "error": error,
+            "write": engagement_texts(request),
+            "moment_of": datetime.fromisoformat,
+            "result": detail.result,
+            "may_approve": actor_of(request).may(Action.APPROVE, Area.CAMPAIGNS),
+            **life_of(detail.line.state, console, request),
+            **self.facts(request, detail),
+        }
+        return console.page(
+            request,
+            f"outreach/{template}.html",
+            here=f"{self.kind}s",
+            twin=f"/api/{self.kind}s/{quote(name, safe='')}",
+            status=status_of(error) if error else 200,
+            fragments=self.fragments,
+            **{**values, **facts},
+        )
+
+    def overview(self, request: Request, name: str, error: PatronError | None = None) -> Response:
+        """Its state, its plan in money, and how sending goes."""
+        return self.show(request, name, self.kind, "overview", error)
+
+    def approval(self, request: Request, name: str, error: PatronError | None = None) -> Response:
+        """What somebody else has to look at before they approve: changes, money, texts."""
+        versions = version_contents(shop_of(request), self.drafts, name)
+        steps = self.detail(shop_of(request), name).steps
+        change = since_approval(versions, steps, self.changes(request))
+        return framing(self.show(request, name, f"{self.kind}_approval", "overview", error, change=change))
+
+
+def add_pages(router: APIRouter, pages: DraftPages) -> None:
+    """Add the pages of one campaign or journey, and the forms of the steps that people take with it."""
+    drafts, path = pages.drafts, f"/{pages.kind}s/{{name}}"
+
+    @router.get(path)
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def overview(request: Request, name: str) -> Response:
+        """Its state, its plan in money, and how sending goes."""
+        require_known(request.query_params, ("done", *FRAME_PARAMETERS))
+        return pages.overview(request, name)
+
+    @router.get(f"{path}/approval")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def approval(request: Request, name: str) -> Response:
+        """What somebody else has to look at before they approve."""
+        return pages.approval(request, name)
+
+    @router.get(f"{path}/messages")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def messages(request: Request, name: str) -> Response:
+        """Its texts as they are read, in each language, and messages of unknown outcome for who may settle them."""
+        may_settle = actor_of(request).may(Action.ACT, Area.CAMPAIGNS)
+        unsettled = unknown_messages(shop_of(request), name) if may_settle else []
+        facts = {"unsettled": unsettled, "recipients": pages.recipients(request, name)}
+        return framing(pages.show(request, name, "messages", "messages", **facts))
+
+    @router.get(f"{path}/result")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def result(request: Request, name: str) -> Response:
+        """The result that was kept."""
+        return pages.show(request, name, "campaign_result", "result")
+
+    @router.post(f"{path}/result")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def measure(request: Request, name: str) -> Response:
+        """Measure it by the last run, and show that."""
+        try:
+            measured = pages.measure(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+        except PatronError as error:
+            return pages.show(request, name, "campaign_result", "result", error)
+        return pages.show(request, name, "campaign_result", "result", result=msgspec.to_builtins(measured))
+
+    @router.get(f"{path}/history")
+    @needs(Action.READ, Area.CAMPAIGNS)
+    def history(request: Request, name: str) -> Response:
+        """Who did what when, and what each version changed."""
+        versions = version_contents(shop_of(request), drafts, name)
+        steps = list(version_steps(versions, pages.changes(request)))
+        return pages.show(request, name, "campaign_history", "history", versions=steps)
+
+    @router.post(f"{path}/plan")
+    @needs(Action.ACT, Area.CAMPAIGNS)
+    def plan(request: Request, name: str) -> Response:
+        """Plan it: a campaign in money, a journey by replay."""
+        try:
+            pages.plan(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+        except PatronError as error:
+            return pages.overview(request, name, error)
+        return after(drafts, name, "planned")
+
+    _add_life_pages(router, pages)
+
+
+def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
     """Add the forms of the steps that people take with a planned one; a refusal is shown on its page."""
-    path = f"/{kind.kind}s/{{name}}"
+    drafts, path = pages.drafts, f"/{pages.kind}s/{{name}}"
 
     @router.post(f"{path}/approve")
     @needs(Action.APPROVE, Area.CAMPAIGNS)
@@ -88,10 +225,10 @@ def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown,
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
         by, now = step_actor_of(request), datetime.now(UTC)
         try:
-            approve_version(shop_of(request), kind, name, by=by, now=now, version=version)
+            campaign_steps.approve(shop_of(request), drafts, name, by=by, now=now, version=version)
         except PatronError as error:
-            return approval(request, name, error)
-        return after(kind, name, "approved")
+            return pages.approval(request, name, error)
+        return after(drafts, name, "approved")
 
     @router.post(f"{path}/pause")
     @needs(Action.ACT, Area.CAMPAIGNS)
@@ -114,16 +251,19 @@ def add_life_pages(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown,
     def take(request: Request, name: str, step: str) -> Response:
         reason, by = form_of(request).get("reason", ""), step_actor_of(request)
         try:
-            take_version_step(shop_of(request), kind, name, step, by=by, now=datetime.now(UTC), reason=reason)
+            campaign_steps.take_step(shop_of(request), drafts, name, step, by=by, now=datetime.now(UTC), reason=reason)
         except PatronError as error:
-            return page(request, name, error)
-        return after(kind, name, step)
+            return pages.overview(request, name, error)
+        return after(drafts, name, step)
+
+    _add_settlement(router, pages)
 
 
-def add_settlement(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown) -> None:
+def _add_settlement(router: APIRouter, pages: DraftPages) -> None:
     """Add the form that settles a message of unknown outcome."""
+    drafts = pages.drafts
 
-    @router.post(f"/{kind.kind}s/{{name}}/settle")
+    @router.post(f"/{pages.kind}s/{{name}}/settle")
     @needs(Action.ACT, Area.CAMPAIGNS)
     def settle(request: Request, name: str) -> Response:
         """Say of a message of unknown outcome whether it was sent."""
@@ -134,13 +274,18 @@ def add_settlement(router: APIRouter, kind: SavedKind[Any, Any], *, page: Shown)
             is_sent, by = outcome == "sent", step_actor_of(request)
             settle_message(shop_of(request), name, message, is_sent=is_sent, by=by, now=datetime.now(UTC))
         except PatronError as error:
-            return page(request, name, error)
-        return RedirectResponse(f"{path_of(kind, name)}/messages?done=settled#unknown", 303)
+            return pages.overview(request, name, error)
+        return RedirectResponse(f"{path_of(drafts, name)}/messages?done=settled#unknown", 303)
 
 
-def unsettled_messages(request: Request, name: str) -> list[str]:
-    """Ids of messages whose outcome nobody knows, for who may settle them."""
-    return unknown_messages(shop_of(request), name) if actor_of(request).may(Action.ACT, Area.CAMPAIGNS) else []
+def chosen_version(request: Request, drafts: VersionedDrafts[Any], name: str) -> Mapping[str, Any]:
+    """Content of the version that an address names, else of the newest. Raises NotFound."""
+    versions = version_contents(shop_of(request), drafts, name)
+    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
+    chosen = next((one for one in versions if one.version == version), None)
+    if chosen is None:
+        raise NotFound(f"no version {version} of the {drafts.kind} {name!r}", where="version")
+    return chosen.content
 
 
 def approval_obstacle(request: Request, saved_by: str, budget_cents: float) -> str:
@@ -150,11 +295,6 @@ def approval_obstacle(request: Request, saved_by: str, budget_cents: float) -> s
     if is_in_any_hand(saved_by):
         return "campaigns.needs_author"
     return "" if is_second_person(actor_of(request).name, saved_by) else "campaigns.needs_other"
-
-
-def may_approve(request: Request) -> bool:
-    """Whether the reader has the right to approve at all."""
-    return actor_of(request).may(Action.APPROVE, Area.CAMPAIGNS)
 
 
 def version_steps(versions: Sequence[VersionContent], changes: Any) -> Iterator[VersionStep]:

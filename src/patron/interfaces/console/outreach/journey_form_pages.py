@@ -19,25 +19,28 @@ from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.campaign_form_pages import (
     FORMATS,
-    reach_of_form,
+    form_page,
     require_free,
     share_of,
     starting_template,
 )
-from patron.interfaces.console.outreach.engagement_pages import after, framing, message_page, refused_message, shop_of
+from patron.interfaces.console.outreach.engagement_pages import (
+    after,
+    chosen_version,
+    message_page,
+    refused_message,
+    shop_of,
+)
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
-from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
-from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.access.customer_scope import refuse_scope_change
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
-from patron.schema.errors import BadJourney, NotFound, PatronError
+from patron.schema.errors import BadJourney, PatronError
 from patron.schema.outreach.channels import CHANNELS
-from patron.storage.outreach.journey_file import MOST_STEPS, Journey, ProductTrigger, Send
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
 
 router = APIRouter(route_class=GuardedRoute)
 KINDS = ("event", "enters", "product", "date")
@@ -48,7 +51,7 @@ EDITOR_TEXTS = (
     *("minutes", "event", "then", "otherwise", "then_rule", "next", "end", "offer", "no_offer", "channel"),
     *("same_channel", "within_hours", "subject", "format", "body", "preview", "frame", "rule"),
 )
-LONGEST_STEPS = 2_000_000
+MAX_STEPS_LENGTH = 2_000_000
 TRIGGER_FIELDS = ("event", "segment", "enters", "product", "after", "within_days", "least_share", "days_before", "hour")
 Fields = dict[str, Any]
 
@@ -99,12 +102,7 @@ def save_example_segment(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a journey: the newest, or the one that is to be restored."""
-    versions = version_contents(shop_of(request), JOURNEY, name)
-    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
-    chosen = next((one for one in versions if one.version == version), None)
-    if chosen is None:
-        raise NotFound(f"no version {version} of the journey {name!r}", where="version")
-    return _form(request, fields_of(chosen.content) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, JOURNEY, name)) | {"of": name})
 
 
 @router.post("/journeys")
@@ -147,7 +145,7 @@ def steps_of(request: Request, fields: Fields) -> list[Any]:
     """The steps of a form. Raises BadJourney for what is not JSON."""
     texts = request.app.state.console.words(request)
     try:
-        steps = json.loads(fields["steps"][:LONGEST_STEPS])
+        steps = json.loads(fields["steps"][:MAX_STEPS_LENGTH])
     except ValueError as error:
         raise BadJourney(texts("journeys.form.not_json", what=str(error)), where="steps") from error
     return steps if isinstance(steps, list) else [steps]
@@ -241,30 +239,16 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
     }
     trigger = fields["trigger"]
     segment = trigger.get("trigger_enters") or trigger.get("trigger_segment") or ""
-    about = {"segment": segment, "channel": fields["channel"], "topic": fields["topic"], "exclude": ()}
-    reach, reach_error = reach_of_form(shop, about, texts)
-    answer = console.page(
-        request,
-        "outreach/journey_form.html",
-        reach=reach,
-        reach_error=reach_error,
-        here="journeys",
-        twin="/api/journeys",
-        status=status_of(error) if error else 200,
+    return form_page(
+        *(request, JOURNEY, {**fields, "segment": segment, "exclude": ()}),
+        error=error,
         form={"of": "", **fields},
         trigger=dict.fromkeys(TRIGGER_FIELDS, "")
-        | {name.removeprefix("trigger_"): value for name, value in fields["trigger"].items()},
+        | {name.removeprefix("trigger_"): value for name, value in trigger.items()},
         kinds=KINDS,
         segments=segments,
         missing_segment=needed if needed not in segments else "",
         example=example,
-        channels=tuple(CHANNELS),
-        topics=[(code, topic.name(texts.locale)) for code, topic in policy.topics.items()],
         events=segment_names(shop).events,
         editor=editor,
-        options=builder_options(console, texts, only=rows_of(visible_of(request))),
-        zone=shop.settings.shop.time_zone,
-        currency=shop.settings.shop.currency,
-        error=error,
     )
-    return framing(answer)

@@ -19,7 +19,7 @@ from patron.commands.outreach.campaigns.measure_campaign import campaign_result
 from patron.commands.outreach.journeys.measure_journey import journey_result
 from patron.interfaces.http.answer_cache import Answers
 from patron.schema.errors import BadCampaign, BadJourney, NotFound
-from patron.storage.outreach.campaigns import MEASURED
+from patron.storage.outreach.versioned_drafts import MEASURED
 
 PARAMETERS = ("year", "kind", "verdict")
 

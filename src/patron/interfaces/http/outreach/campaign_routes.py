@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Query, Request
 
 from patron.answers.outreach.campaign_list import CampaignDetail, CampaignLine, list_campaigns, show_campaign
 from patron.commands.outreach.campaigns.measure_campaign import CampaignResult, measure_campaign
 from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
+from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes, routers_of
 from patron.schema.access.access_rights import Action, Area
 from patron.service.jobs import start_trial
-from patron.storage.outreach.campaign_file import Campaign
-from patron.storage.outreach.campaigns import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.runs.jobs import Job
 
 Exclude = Annotated[Sequence[str], Query(description="segments whose members are left out")]
@@ -33,18 +31,7 @@ class CampaignBody(StepBody):
     campaign: dict[str, object]
 
 
-router = APIRouter(
-    prefix="/api/campaigns",
-    tags=["campaigns"],
-    route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters)],
-)
-steps = APIRouter(
-    prefix="/api/campaigns",
-    tags=["steps of campaigns"],
-    route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters)],
-)
+router, steps = routers_of("campaign")
 ROUTERS = (router, steps)
 
 

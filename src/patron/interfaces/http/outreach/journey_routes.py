@@ -2,19 +2,17 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Request
 
 from patron.answers.outreach.journey_list import JourneyDetail, JourneyLine, list_journeys, show_journey
 from patron.commands.outreach.journeys.measure_journey import JourneyResult, measure_journey
 from patron.commands.outreach.journeys.plan_journey import JourneyPlan, plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes
+from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes, routers_of
 from patron.schema.access.access_rights import Action, Area
-from patron.storage.outreach.journey_file import Journey
-from patron.storage.outreach.saved_journeys import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 
 
 class JourneyBody(StepBody):
@@ -23,18 +21,7 @@ class JourneyBody(StepBody):
     journey: dict[str, object]
 
 
-router = APIRouter(
-    prefix="/api/journeys",
-    tags=["journeys"],
-    route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters)],
-)
-steps = APIRouter(
-    prefix="/api/journeys",
-    tags=["steps of journeys"],
-    route_class=GuardedRoute,
-    dependencies=[Depends(require_known_parameters)],
-)
+router, steps = routers_of("journey")
 ROUTERS = (router, steps)
 
 

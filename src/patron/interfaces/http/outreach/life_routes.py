@@ -3,16 +3,17 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from patron.answers.outreach.campaign_list import VersionContent, version_contents
-from patron.commands.outreach.campaigns.campaign_steps import approve_version, take_version_step
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message
-from patron.interfaces.http.access.access_control import needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
-from patron.storage.outreach.campaigns import SavedKind, SavedVersion
+from patron.storage.outreach.versioned_drafts import SavedVersion, VersionedDrafts
 
 Name = Annotated[str, Path(max_length=100, description="Name of the campaign or journey.")]
 
@@ -66,7 +67,14 @@ class VersionState(BaseModel):
         return cls(name=saved.name, version=saved.version, state=saved.state)
 
 
-def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
+def routers_of(kind: str) -> tuple[APIRouter, APIRouter]:
+    """Routers of what programs read of campaigns or journeys, and of the steps that they take."""
+    shared: dict[str, Any] = {"prefix": f"/api/{kind}s", "route_class": GuardedRoute}
+    shared |= {"dependencies": [Depends(require_known_parameters)]}
+    return APIRouter(tags=[f"{kind}s"], **shared), APIRouter(tags=[f"steps of {kind}s"], **shared)
+
+
+def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:
     """Add the steps that people take with a planned one: approve, pause, resume, withdraw."""
 
     @routes.get("/{name}/versions")
@@ -80,7 +88,7 @@ def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
     def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
         """Approve a plan; the author of the version cannot."""
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(approve_version(shop, kind, name, by=by, now=now, version=body.version))
+        return VersionState.of(campaign_steps.approve(shop, kind, name, by=by, now=now, version=body.version))
 
     @routes.post("/{name}/pause")
     @needs(Action.ACT, Area.CAMPAIGNS)
@@ -110,4 +118,4 @@ def add_life_routes(routes: APIRouter, kind: SavedKind[Any, Any]) -> None:
 
     def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(take_version_step(shop, kind, name, step, by=by, now=now, reason=reason))
+        return VersionState.of(campaign_steps.take_step(shop, kind, name, step, by=by, now=now, reason=reason))

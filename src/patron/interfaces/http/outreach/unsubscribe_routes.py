@@ -34,9 +34,9 @@ from patron.storage.shop import Shop
 ONE_CLICK = (b"List-Unsubscribe", b"One-Click")
 """What the body of a POST that unsubscribes holds, in whatever encoding of forms."""
 MINUTE_SECONDS = 60.0
-MOST_ACTIONS = 10
+MAX_ACTIONS = 10
 """Changes by one token in a minute."""
-MOST_FIELDS = 500
+MAX_FIELDS = 500
 ON, ALL_OFF = "on", "all_off"
 
 
@@ -63,7 +63,7 @@ class ActionLimit:
             self._counts.clear()
             self._since = now
         self._counts[token] += 1
-        if self._counts[token] > MOST_ACTIONS:
+        if self._counts[token] > MAX_ACTIONS:
             raise TooMany(429, "too many changes in a minute", todo="Wait a minute, then try again.")
 
 
@@ -125,7 +125,7 @@ async def save_preferences(request: Request, token: str) -> Response:
 def _form(body: bytes) -> dict[str, list[str]] | None:
     """Fields of a form; None for more than a page has, of which nothing is saved."""
     try:
-        return parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+        return parse_qs(body.decode(errors="replace"), max_num_fields=MAX_FIELDS)
     except ValueError:
         return None
 

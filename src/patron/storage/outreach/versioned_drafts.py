@@ -1,28 +1,28 @@
-"""Saved campaigns: every version with its author, and the steps of their life, each with who and when.
+"""Drafts that are saved in versions and approved: campaigns, journeys and audiences, each with its author and steps.
 
-A campaign's state follows from its last step. What a step needs and leads to stands in one table, STEPS. Journeys are
-saved in the same tables and have the same life: SavedKind is what both share, and no two of them have the same name.
+A state follows from the last step. What a step needs and leads to stands in one table, STEPS. Each kind is defined once
+next to its file (CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables, and no two have the same name.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.schema.errors import BadCampaign, NotFound, PatronError, SettingsError
+from patron.schema.errors import NotFound, PatronError, SettingsError
 from patron.schema.spelling import did_you_mean
 from patron.storage.models.model_decisions import utc
-from patron.storage.outreach.campaign_file import Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
 from patron.storage.store.store import Store
 
 DRAFT, PLANNED, APPROVED, RUNNING = "draft", "planned", "approved", "running"
 PAUSED, WITHDRAWN, ENDED, MEASURED = "paused", "withdrawn", "ended", "measured"
 STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
+IS_OVER = (WITHDRAWN, ENDED, MEASURED)
 BEFORE = ""
 """Stands for the state that a campaign was in before it was paused."""
 MOST_CHARACTERS = 300
@@ -68,18 +68,29 @@ class TakenStep:
     """What it found, such as the plan's totals."""
 
 
-class _Ends(Protocol):
-    def end_at(self, zone: ZoneInfo) -> datetime | None: ...
+class Draft(Protocol):
+    """What is saved: its name, and when it is over."""
 
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+    @property
+    def name(self) -> str:
+        """Of all its versions."""
+        ...
+
+    def end_at(self, zone: ZoneInfo) -> datetime | None:
+        """When it is over; None: never."""
+        ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Its content as JSON has it."""
+        ...
 
 
-Content = TypeVar("Content", bound=_Ends)
+Content = TypeVar("Content", bound=Draft)
 
 
 @dataclass(frozen=True)
 class SavedVersion(Generic[Content]):
-    """The newest version of a campaign or a journey, its state, and how it got there."""
+    """The newest version of a draft, its state, and how it got there."""
 
     content: Content
     version: int
@@ -90,11 +101,6 @@ class SavedVersion(Generic[Content]):
     steps: tuple[TakenStep, ...]
     name: str
 
-    @property
-    def budget(self) -> float:
-        """What it may cost, in the shop's currency."""
-        raise NotImplementedError
-
     def end_at(self, zone: ZoneInfo) -> datetime | None:
         """When it is over; None: never. `zone` is the shop's."""
         return self.content.end_at(zone)
@@ -104,52 +110,39 @@ class SavedVersion(Generic[Content]):
         return next((one for one in reversed(self.steps) if one.step == step), None)
 
 
-class SavedCampaign(SavedVersion[Campaign]):
-    """The newest version of a campaign, its state, and how it got there."""
-
-    @property
-    def campaign(self) -> Campaign:
-        """The campaign as it was saved."""
-        return self.content
-
-    @property
-    def budget(self) -> float:
-        """What it may cost, in the shop's currency."""
-        return self.campaign.budget
-
-
-Saved = TypeVar("Saved", bound=SavedVersion[Any])
-
-
 @dataclass(frozen=True)
-class SavedKind(Generic[Content, Saved]):
-    """What is saved and approved in versions: campaigns, or journeys."""
+class VersionedDrafts(Generic[Content]):
+    """One kind of what is saved and approved in versions, such as campaigns."""
 
     kind: str
-    """campaign, or journey."""
-    saved_type: type[Saved]
-    parse: Callable[[dict[str, Any], str], Content]
-    """Reads the content of a row; its second argument says where it is from."""
+    """campaign, journey or audience."""
+    parse: Callable[..., Content]
+    """Reads the content of a row; `where` says where it is from."""
     problem: type[PatronError]
 
-    def saved(self, connection: sa.Connection, name: str) -> Saved:
+    def saved(self, connection: sa.Connection, name: str) -> SavedVersion[Content]:
         """The newest version of one. Raises NotFound."""
         row = _newest(connection, name)
         if row is None or row["kind"] != self.kind:
             raise self._missing(connection, name, row["kind"] if row else "")
         return self._saved(connection, row)
 
-    def saved_in(self, store: Store, name: str) -> Saved:
+    def saved_in(self, store: Store, name: str) -> SavedVersion[Content]:
         """The newest version of one. Raises NotFound."""
         with store.begin() as connection:
             return self.saved(connection, name)
 
-    def everything(self, connection: sa.Connection) -> tuple[Saved, ...]:
+    def all_saved(self, connection: sa.Connection) -> tuple[SavedVersion[Content], ...]:
         """The newest version of each, by name."""
         table = CAMPAIGNS.c
         of_kind = sa.select(CAMPAIGNS).where(table.kind == self.kind).order_by(table.name, table.version)
         newest = {row["name"]: row for row in connection.execute(of_kind).mappings()}
         return tuple(self._saved(connection, row) for row in newest.values())
+
+    def all_saved_in(self, store: Store) -> tuple[SavedVersion[Content], ...]:
+        """The newest version of each, by name."""
+        with store.begin() as connection:
+            return self.all_saved(connection)
 
     def version(self, connection: sa.Connection, name: str, version: int) -> Content:
         """The content of an older version. Raises NotFound."""
@@ -159,17 +152,18 @@ class SavedKind(Generic[Content, Saved]):
         if content is None:
             what = f"no version {version} of a {self.kind} {name!r}"
             raise NotFound(what, where=self.kind, todo=f"See `patron {self.kind} show`.")
-        return self.parse(json.loads(content), f"{self.kind} {name}")
+        return self.parse(json.loads(content), where=f"{self.kind} {name}")
 
-    def save(self, connection: sa.Connection, content: Content, name: str, saved_by: str, at: datetime) -> Saved:
+    def save(self, connection: sa.Connection, content: Content, saved_by: str, at: datetime) -> SavedVersion[Content]:
         """Save one as a draft: a new version where anything of it changed, and nothing where nothing did.
 
         Raises the kind's problem for one that is over or has the name of another kind, SettingsError without an author.
         """
         lock_campaigns(connection)
-        author, before = person(saved_by), _newest(connection, name)
+        name, author = content.name, person(saved_by)
+        before = _newest(connection, name)
         if before is None:
-            return self._insert(connection, content, name, 1, author, at)
+            return self._insert(connection, content, 1, author, at)
         if before["kind"] != self.kind:
             what = f"{_with_article(before['kind'])} has the name {name!r}"
             raise self.problem(
@@ -179,7 +173,7 @@ class SavedKind(Generic[Content, Saved]):
         if saved.content == content:
             return saved
         self.require(saved, "saved")
-        return self._insert(connection, content, name, saved.version + 1, author, at)
+        return self._insert(connection, content, saved.version + 1, author, at)
 
     def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
         self,
@@ -190,7 +184,7 @@ class SavedKind(Generic[Content, Saved]):
         by: str,
         at: datetime,
         details: Mapping[str, Any] | None = None,
-    ) -> Saved:
+    ) -> SavedVersion[Content]:
         """Take a step of a version, and return what is saved after it.
 
         Raises NotFound, the kind's problem in a state that does not allow it or where another version was saved
@@ -205,6 +199,16 @@ class SavedKind(Generic[Content, Saved]):
         self.require(saved, step)
         _append(connection, saved, step, who, at, details or {})
         return self.saved(connection, name)
+
+    def take_step_unless_changed(
+        self, store: Store, saved: SavedVersion[Content], step: str, *, states: Sequence[str], by: str, at: datetime
+    ) -> SavedVersion[Content]:
+        """Take a step unless another version was saved, or the state is none of these by now; returns what is saved."""
+        with store.begin() as connection:
+            current = self.saved(connection, saved.name)
+            if current.version != saved.version or current.state not in states:
+                return current
+            return self.take_step(connection, saved.name, step, saved.version, by, at.astimezone(UTC))
 
     def require(self, saved: SavedVersion[Any], step: str) -> None:
         """Raise the kind's problem where the state does not allow a step."""
@@ -224,65 +228,21 @@ class SavedKind(Generic[Content, Saved]):
         return NotFound(f"no {self.kind} {name!r}", where=self.kind, todo=todo)
 
     def _insert(
-        self, connection: sa.Connection, content: Content, name: str, version: int, by: str, at: datetime
-    ) -> Saved:
+        self, connection: sa.Connection, content: Content, version: int, by: str, at: datetime
+    ) -> SavedVersion[Content]:
         text = json.dumps(content.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-        row = {"name": name, "version": version, "content": text, "saved_at": at, "saved_by": by, "kind": self.kind}
+        row = {"name": content.name, "version": version, "content": text, "saved_at": at, "saved_by": by}
+        row |= {"kind": self.kind}
         connection.execute(sa.insert(CAMPAIGNS).values(row))
         _append(connection, self._saved(connection, row), "saved", by, at, {})
-        return self.saved(connection, name)
+        return self.saved(connection, content.name)
 
-    def _saved(self, connection: sa.Connection, row: Mapping[Any, Any]) -> Saved:
+    def _saved(self, connection: sa.Connection, row: Mapping[Any, Any]) -> SavedVersion[Content]:
         name, steps = row["name"], _steps(connection, row["name"])
-        content = self.parse(json.loads(row["content"]), f"{self.kind} {name}")
-        return self.saved_type(
+        content = self.parse(json.loads(row["content"]), where=f"{self.kind} {name}")
+        return SavedVersion(
             content, row["version"], utc(row["saved_at"]), row["saved_by"], state_after(steps), steps, name
         )
-
-
-CAMPAIGN = SavedKind("campaign", SavedCampaign, lambda content, where: Campaign.of(content, where=where), BadCampaign)
-
-
-def campaign_of(store: Store, name: str) -> SavedCampaign:
-    """The newest version of a campaign. Raises NotFound."""
-    return CAMPAIGN.saved_in(store, name)
-
-
-def saved_campaign(connection: sa.Connection, name: str) -> SavedCampaign:
-    """The newest version of a campaign within a transaction. Raises NotFound."""
-    return CAMPAIGN.saved(connection, name)
-
-
-def campaigns(store: Store) -> tuple[SavedCampaign, ...]:
-    """The newest version of every campaign, by name."""
-    with store.begin() as connection:
-        return CAMPAIGN.everything(connection)
-
-
-def save_campaign(connection: sa.Connection, campaign: Campaign, saved_by: str, at: datetime) -> SavedCampaign:
-    """Save a campaign as a draft: a new version where anything of it changed, and nothing where nothing did.
-
-    Assignments that were drawn stay. Raises BadCampaign for one that is over, SettingsError without an author.
-    """
-    return CAMPAIGN.save(connection, campaign, campaign.name, saved_by, at)
-
-
-def take_step(  # noqa: PLR0913, PLR0917 - what a step consists of
-    connection: sa.Connection,
-    name: str,
-    step: str,
-    version: int,
-    by: str,
-    at: datetime,
-    details: Mapping[str, Any] | None = None,
-) -> SavedCampaign:
-    """Take a step of a version of a campaign, and return the campaign after it. Raises as SavedKind.take_step does."""
-    return CAMPAIGN.take_step(connection, name, step, version, by, at, details)
-
-
-def require(saved: SavedCampaign, step: str) -> None:
-    """Raise BadCampaign where a campaign's state does not allow a step."""
-    CAMPAIGN.require(saved, step)
 
 
 def _with_article(kind: str) -> str:
@@ -292,13 +252,6 @@ def _with_article(kind: str) -> str:
 def state_in_words(state: str) -> str:
     """A state as it stands after "is"."""
     return "a draft" if state == DRAFT else state
-
-
-def assignments_of_customer(connection: sa.Connection, campaign: str) -> dict[str, bool]:
-    """Whether each customer of a campaign who was assigned is in its holdout."""
-    table = ASSIGNMENTS.c
-    chosen = sa.select(table.customer_id, table.is_holdout).where(table.campaign == campaign)
-    return {row.customer_id: bool(row.is_holdout) for row in connection.execute(chosen)}
 
 
 def holdouts_of(

@@ -1,10 +1,13 @@
-"""How many customers are where in a journey."""
+"""How many messages and entries are in which state, and whether any journey has something to do."""
 
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
+from patron.schema.outreach.journey_states import EntryState
+from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES, RECEIPTS
+from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.versioned_drafts import APPROVED, IS_OVER, SavedVersion
 from patron.storage.store.store import Store
 
 
@@ -59,3 +62,36 @@ def entry_counts(store: Store, journey: str) -> EntryCounts:
         if state == "active":
             counts.steps[f"version {version}, step {step + 1}"] = count
     return counts
+
+
+def message_counts(store: Store, name: str) -> dict[str, int]:
+    """Messages of a campaign or a journey by state."""
+    table = MESSAGES.c
+    counted = sa.select(table.state, sa.func.count(table.message_id)).where(table.campaign == name)
+    with store.begin() as connection:
+        rows = connection.execute(counted.group_by(table.state).order_by(table.state)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def receipt_counts(store: Store, name: str) -> dict[str, int]:
+    """Messages of a campaign or a journey by what became of them."""
+    receipt, message = RECEIPTS.c, MESSAGES.c
+    counted = sa.select(receipt.kind, sa.func.count(sa.distinct(receipt.message_id)))
+    joined = counted.join(MESSAGES, message.message_id == receipt.message_id).where(message.campaign == name)
+    with store.begin() as connection:
+        rows = connection.execute(joined.group_by(receipt.kind).order_by(receipt.kind)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def is_under_way(saved: SavedVersion[Journey]) -> bool:
+    """Whether a journey is approved, or has started and is not over; a paused one is under way."""
+    return saved.state == APPROVED or (saved.last("started") is not None and saved.state not in IS_OVER)
+
+
+def has_journey_work(store: Store) -> bool:
+    """Whether a journey is under way, or somebody is still on theirs."""
+    if any(is_under_way(one) for one in JOURNEY.all_saved_in(store)):
+        return True
+    active = sa.select(sa.exists().where(JOURNEY_ENTRIES.c.state == EntryState.ACTIVE))
+    with store.begin() as connection:
+        return bool(connection.scalar(active))

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.measure.effect_estimates import effect_estimates
+from patron.measure.offer_effects import offer_effects
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def estimate(outcomes, offer="any", stratum="all"):
-    return next(one for one in effect_estimates(outcomes) if (one.offer, one.stratum) == (offer, stratum))
+    return next(one for one in offer_effects(outcomes) if (one.offer, one.stratum) == (offer, stratum))
 
 
 def two_offers(drawn, seed):
@@ -29,7 +29,7 @@ def two_offers(drawn, seed):
 @quick
 @given(count=st.integers(8, 120), runs=st.integers(1, 3), seed=st.integers(0, 10_000))
 def test_a_whole_is_the_mean_of_its_parts_and_lies_between_them(world, count, runs, seed):
-    estimates = effect_estimates(two_offers(world(count, seed, runs=runs), seed))
+    estimates = offer_effects(two_offers(world(count, seed, runs=runs), seed))
     by_key = {(one.offer, one.stratum): one for one in estimates}
     offers = {offer for offer, _ in by_key} - {"any"}
     strata = {stratum for _, stratum in by_key} - {"all"}
@@ -126,7 +126,7 @@ def test_offers_that_were_certain_are_compared_with_the_holdout(world):
     found = estimate(certain)
     assert (found.treated_count, found.control_count) == (got.sum(), (~got).sum())
     assert abs(found.adjusted.value - 400.0) < 3.5 * found.standard_error
-    assert effect_estimates(replace(certain, is_first=np.zeros(len(got), dtype=bool))) == []
+    assert offer_effects(replace(certain, is_first=np.zeros(len(got), dtype=bool))) == []
 
 
 def test_an_arm_in_which_nobody_bought_is_not_sure(world):
@@ -146,10 +146,10 @@ def test_cost_and_net_value_are_those_of_the_offers(world):
 
 
 def test_decisions_whose_propensities_were_not_kept_are_not_measured(world):
-    assert effect_estimates(replace(world(300), propensities={})) == []
+    assert offer_effects(replace(world(300), propensities={})) == []
     of_offer = world(300).propensities["ten"]
     alone = replace(world(300), propensities={"ten": of_offer}, is_first=np.zeros(900, dtype=bool))
-    assert effect_estimates(alone) == []
+    assert offer_effects(alone) == []
 
 
 def test_the_holdout_stands_for_all_who_got_an_offer_where_some_are_certain_of_one_and_others_of_none(world):

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from patron.commands.outreach.campaigns.campaign_effect import arm_summaries, estimates, guard_rails, sample_ratio
+from patron.commands.outreach.campaigns.campaign_results import arm_summaries, estimates, guard_rails, sample_ratio
 
 AMOUNTS = ("net_cents", "before_cents", "margin_cents", "order_count", "paid_cents")
 AMOUNTS += ("discount_cents", "refund_count", "refund_cents")

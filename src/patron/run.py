@@ -199,7 +199,7 @@ def run_loop(
             where="--as-of",
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
-    with shop.run_lock():
+    with shop.run_lock(), shop.read_once():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
         OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)

@@ -155,6 +155,22 @@ class DuckEngine:
         with self.cursor(tables) as con:
             return con.sql(sql, params=parameters or None).to_arrow_table()
 
+    @contextmanager
+    def single_threaded(self) -> Iterator[None]:
+        """Run queries on one thread while the block runs: threads that wait for each other cost more than small ones."""
+        threads = self._config["threads"]
+        self._set_threads(1)
+        try:
+            yield
+        finally:
+            self._set_threads(threads)
+
+    def _set_threads(self, count: int | str) -> None:
+        with self._lock:
+            self._config["threads"] = count
+            if self._database is not None:
+                self._database.execute(f"set global threads = {count}")
+
     def close(self) -> None:
         """Let go of the shared database; a query opens it anew."""
         with self._lock:

@@ -161,6 +161,10 @@ class Lake:
         self.verifier.verify_files(table, files, version)
         return files
 
+    def byte_count(self, table: Table) -> int:
+        """Size of all data files in the table's folder, bytes."""
+        return sum(path.stat().st_size for path in self._files_on_disk(table))
+
     def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
         """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
 
@@ -224,7 +228,13 @@ class Lake:
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
         """Open a version of a table, its log verified. Raises LakeDamaged, and WorkspaceError when it is gone."""
-        return open_version(self.path(table), self.verifier.verified_version(table, version))
+        number, held = self.verifier.verified_version(table, version), self.record.held(table.name)
+        if held is None:
+            return open_version(self.path(table), number)
+        delta = held.deltas.get((table.name, number))
+        if delta is None or delta.version() != number:  # why: a commit takes the table that it was made with along
+            delta = held.deltas[table.name, number] = open_version(self.path(table), number)
+        return delta
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
         """Open the table with every column of the schema; a new column is NULL in older files."""

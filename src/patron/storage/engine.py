@@ -157,7 +157,7 @@ class DuckEngine:
 
     @contextmanager
     def single_threaded(self) -> Iterator[None]:
-        """Run queries on one thread while the block runs: threads that wait for each other cost more than small ones."""
+        """Run queries on one thread while the block runs: of small ones, threads that wait cost more."""
         threads = self._config["threads"]
         self._set_threads(1)
         try:

@@ -275,7 +275,8 @@ class Shop:
     def read_once(self) -> Iterator[None]:
         """Read the versions of tables and small tables themselves once; the caller holds the run's lock and writes."""
         copies = self._copies = TableCopies(self.engine)
-        is_small = self.lake.byte_count(EVENTS) <= SMALL_SHOP_BYTES
+        byte_count = sum(path.stat().st_size for path in self.lake.path(EVENTS).rglob("*.parquet"))
+        is_small = byte_count <= SMALL_SHOP_BYTES
         try:
             with self.lake.record.hold(), self.engine.single_threaded() if is_small else nullcontext():
                 yield

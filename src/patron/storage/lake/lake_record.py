@@ -1,6 +1,6 @@
 """What the store keeps of the lake: the hash of every data file, and of every commit."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,6 +57,13 @@ class HeldReads:
     """Open tables at a version, by table and version."""
     files: set[str] = field(default_factory=set)
     """Data files that were compared with their entries, as they were named."""
+
+    def open_table(self, table: str, version: int, open_version: Callable[[], DeltaTable]) -> DeltaTable:
+        """A table at a version, opened once."""
+        delta = self.deltas.get((table, version))
+        if delta is None or delta.version() != version:  # why: a commit takes the table that it was made with along
+            delta = self.deltas[table, version] = open_version()
+        return delta
 
     def forget(self, table: str) -> None:
         """Read the versions of a table again."""

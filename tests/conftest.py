@@ -15,10 +15,25 @@ from sqlalchemy.engine import make_url
 
 from made_shop import fill
 from patron.storage.shop import SETTINGS_FILE, Shop
+from processor_time import ProcessorTime, add_options, slow_files
 
 POSTGRES = "PATRON_TEST_POSTGRES"
 REAL_DATA = "PATRON_TEST_DATA"
 EXTRAS = "PATRON_TEST_EXTRAS"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.processor_time or config.option.record_processor_time:
+        config.pluginmanager.register(ProcessorTime(config))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, do not even import what takes long."""
+    return True if config.option.fast and collection_path in slow_files() else None
 
 
 @pytest.hookimpl(wrapper=True)

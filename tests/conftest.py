@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from workspace_copies import copy_workspace
 
+from made_once import made_once
 from made_shop import fill
 from patron.storage.shop import SETTINGS_FILE, Shop
 from processor_time import ProcessorTime, add_options, slow_files
@@ -71,16 +73,21 @@ def _own_configuration_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def made_shop(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("made")
+    """The made shop, for all tests of a worker; who changes what others read works in a copy."""
+    made = made_once(tmp_path_factory, "made_shop", make_shop)
+    shop = Shop.open(copy_workspace(made / "shop", tmp_path_factory.mktemp("made") / "shop"))
+    yield shop
+    shop.close()
+
+
+def make_shop(folder: Path) -> None:
+    """Fill a shop whose settings name its key, whatever configuration folder a test sets while it asks this shop."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATRON_MASTER_KEY_FILE", str(folder / "master.key"))
         Shop.create(folder / "shop").close()
     settings = folder / "shop" / SETTINGS_FILE
-    # why: the key must be found whatever configuration folder a test sets while it asks this shop
     settings.write_text(f"master_key_file = '{folder / 'master.key'}'\n{settings.read_text('utf-8')}", "utf-8")
-    shop = fill(Shop.open(folder / "shop"))
-    yield shop
-    shop.close()
+    fill(Shop.open(folder / "shop")).close()
 
 
 @pytest.fixture

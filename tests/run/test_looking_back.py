@@ -61,36 +61,29 @@ def addresses(client, shop):
     return [one for one in lists if one not in OF_TODAY] + details
 
 
-@pytest.fixture(scope="module")
-def shown_then(two_runs):
-    """What every address showed while the run was the last one."""
-    before, _ = two_runs
-    client = DirectClient(before, ANALYST)
-    return {address: client.get(address).content for address in addresses(client, before)}
-
-
-def different(shown_then, now, run_id):
+def different(before, now, run_id):
     """Addresses that do not show what they showed."""
-    client = DirectClient(now, ANALYST)
-    assert len(shown_then) > 40
-    as_of = {address: f"{address}{'&' if '?' in address else '?'}as_of={run_id}" for address in shown_then}
-    return [address for address, shown in shown_then.items() if shown != client.get(as_of[address]).content]
+    then, client = DirectClient(before, ANALYST), DirectClient(now, ANALYST)
+    listed = addresses(then, before)
+    assert len(listed) > 40
+    as_of = {one: f"{one}{'&' if '?' in one else '?'}as_of={run_id}" for one in listed}
+    return [one for one in listed if then.get(one).content != client.get(as_of[one]).content]
 
 
-def test_every_answer_is_what_it_was_while_the_run_was_the_last_one(two_runs, shown_then):
+def test_every_answer_is_what_it_was_while_the_run_was_the_last_one(two_runs):
     before, now = two_runs
     run = last_run(before).run
     assert last_run(now).run.as_of > run.as_of
     assert past_shop(now, run.run_id).newest_snapshot().past is Past.EXACT
-    assert different(shown_then, now, run.run_id) == []
+    assert different(before, now, run.run_id) == []
 
 
-def test_so_it_is_once_the_runs_own_facts_are_gone(two_runs, shown_then, monkeypatch):
+def test_so_it_is_once_the_runs_own_facts_are_gone(two_runs, monkeypatch):
     before, now = two_runs
     monkeypatch.setattr(PastShop, "_facts", lambda *_: {})
     run = last_run(before).run
     assert past_shop(now, run.run_id).newest_snapshot().past is Past.REBUILT
-    assert different(shown_then, now, run.run_id) == []
+    assert different(before, now, run.run_id) == []
 
 
 def test_nothing_that_became_known_later_is_read(two_runs):

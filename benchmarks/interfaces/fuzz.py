@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.interfaces.http.test_fuzz import MODES, fuzz, operations_at
-from tests.support.made_shop import fill
+from tests.support.shops.made_shop import fill
 
 from patron.interfaces.console.screenshots import served
 from patron.storage.shop import Shop

@@ -26,7 +26,7 @@ from patron.estimators.bootstrap import Interval
 from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
-from patron.predict.churn_reasons import is_likely_to_leave, reason_rows
+from patron.predict.churn.churn_reasons import is_likely_to_leave, reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.run import build_run_cutoffs, stage_view

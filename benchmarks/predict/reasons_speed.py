@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.schema.models.questions import CHURN

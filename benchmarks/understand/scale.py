@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from patron import predict, understand
 from patron.predict.backtest import Backtest, fit_champion
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import unlabelled

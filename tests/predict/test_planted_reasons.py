@@ -13,7 +13,7 @@ from patron.commands.data.simulated_loop import ingest_events
 from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.run import build_run_cutoffs, stage_view

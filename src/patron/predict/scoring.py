@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from patron.estimators.learner import FORECAST, LABEL, Fitted, Learner, rows_where
 from patron.predict.backtest import ALL, Backtest
-from patron.predict.churn_drivers import churn_drivers, partial_dependence
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_drivers import churn_drivers, partial_dependence
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group

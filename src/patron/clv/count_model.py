@@ -18,7 +18,7 @@ from patron.clv.distinct_histories import (
     rescale,
     sample_rows,
 )
-from patron.clv.fit_summary import FitSummary, FittedByLikelihood, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
@@ -88,7 +88,7 @@ def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> I
 
 
 @dataclass(frozen=True)
-class CountModel(FittedByLikelihood, ABC):
+class CountModel(LikelihoodModel, ABC):
     """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
 
     A summary is anything that speaks Arrow, or columns by name, with frequency (repeat orders), recency (time from the

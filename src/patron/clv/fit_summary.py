@@ -19,7 +19,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class FittedByLikelihood(SavedFile):
+class LikelihoodModel(SavedFile):
     """What every model of the library that is fitted by maximum likelihood shows of its fit."""
 
     estimates: Estimates

@@ -19,7 +19,7 @@ import pyarrow as pa
 import scipy
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
-from patron.clv.fit_summary import FitSummary, FittedByLikelihood, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
 from patron.clv.wrong_calls import fit_input, refuse_unfitted
@@ -50,7 +50,7 @@ class Independence:
 
 
 @dataclass(frozen=True)
-class FittedGammaGamma(FittedByLikelihood):
+class FittedGammaGamma(LikelihoodModel):
     """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
 
     `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.

@@ -355,7 +355,7 @@ def test_a_file_is_refused_that_would_lose_sight_of_members_or_has_a_name_in_use
         pytest.raises(BadCampaign, match="an audience has the name"),
         shop.store.begin() as connection,
     ):
-        CAMPAIGN.save(connection, Campaign.of(other, where="test"), "ads", "Ann", NOW)
+        CAMPAIGN.save(connection, Campaign.of(other, where="test"), "Ann", NOW)
     for wrong in ({"kind": "http"}, target | {"url": "http://ads.example/"}, {"kind": "ftp"}):
         with pytest.raises(BadAudience, match="destination"):
             save(shop, destination=wrong)

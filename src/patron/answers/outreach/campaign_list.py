@@ -210,7 +210,7 @@ def version_contents(shop: Shop, kind: VersionedDrafts[Any], name: str) -> tuple
     with shop.store.begin() as connection:
         rows = connection.execute(chosen).all()
     return tuple(
-        VersionContent(row[0], utc(row[1]), row[2], kind.parse(json.loads(row[3]), name).model_dump(mode="json"))
+        VersionContent(row[0], utc(row[1]), row[2], kind.parse(json.loads(row[3]), where=name).model_dump(mode="json"))
         for row in rows
     )
 

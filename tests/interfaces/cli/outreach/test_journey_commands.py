@@ -83,7 +83,12 @@ def test_what_cannot_be_used_is_refused_with_what_to_do(run, tmp_path):
 def test_a_result_is_shown_with_arms_entries_and_messages(capsys):
     at, arm = datetime(2024, 5, 1, tzinfo=UTC), ArmSummary(3, 2, 2000, 0, 0, 0, 800.0)
     result = JourneyResult(
-        *("cart", 1, "running", at, "2024-05-01", at),
+        journey="cart",
+        version=1,
+        state="running",
+        measured_at=at,
+        run_id="2024-05-01",
+        until=at,
         is_final=False,
         currency="USD",
         window_days=7,

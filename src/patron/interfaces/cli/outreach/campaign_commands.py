@@ -8,7 +8,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Wait, Workspace
-from patron.interfaces.cli.outreach.draft_step_commands import add_step_commands
+from patron.interfaces.cli.outreach import campaign_step_commands
 from patron.interfaces.cli.outreach.send_commands import send, settle
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
@@ -150,24 +150,6 @@ def try_(
         raise typer.Exit(1)
 
 
-HELPS = {
-    "approve": """Approve the plan of a campaign, so that it is sent when it is due; its author cannot.
-
-    Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop""",
-    "pause": """Stop sending a campaign for now.
-
-    Example: patron campaign pause "win back" --reason "wrong picture" --workspace shop""",
-    "resume": """Go on with a paused campaign where it was stopped.
-
-    Example: patron campaign resume "win back" --workspace shop""",
-    "withdraw": """Stop a campaign for good; what was sent stays on record.
-
-    Example: patron campaign withdraw "win back" --reason "out of stock" --workspace shop""",
-}
-SENT = (
-    '`patron serve` sends it from {start} on.\nTo send it now: patron campaign send "{name}" (--dry-run counts first)'
-)
-add_step_commands(campaign, HELPS, SENT)
-for command in (send, settle):
+for command in (*campaign_step_commands.STEPS, send, settle):
     campaign.command()(command)
 COMMANDS = (campaign,)

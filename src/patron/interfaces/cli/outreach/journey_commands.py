@@ -8,7 +8,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
-from patron.interfaces.cli.outreach.draft_step_commands import add_step_commands, show_state
+from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Version, show_state
 
 Name = Annotated[str, typer.Argument(help="Name of the journey.")]
 
@@ -128,21 +128,68 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
         output.say(f'Next: patron journey approve "{name}" --as NAME --version {planned.version}, not by its author')
 
 
-HELPS = {
-    "approve": """Approve the plan of a journey, so that customers enter it; its author cannot.
+@journey.command()
+def approve(
+    name: Name, by: SystemUser = "", version: Version = None, workspace: Workspace = HERE, *, json: AsJson = False
+) -> None:
+    """Approve the plan of a journey, so that customers enter it; its author cannot.
 
-    Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop""",
-    "pause": """Stop a journey for now.
+    Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
+    """
+    from patron.commands.outreach.campaigns import campaign_steps
+    from patron.storage.outreach.journey_file import JOURNEY
+    from patron.storage.shop import Shop
 
-    Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop""",
-    "resume": """Go on with a paused journey.
+    shop, now = Shop.open(workspace), datetime.now(UTC)
+    show_state("journey", campaign_steps.approve(shop, JOURNEY, name, by=by, now=now, version=version), json=json)
+    if not json:
+        output.say("`patron serve` takes customers through it from now on.")
 
-    Example: patron journey resume "abandoned cart" --workspace shop""",
-    "withdraw": """Stop a journey for good, for those on their way too; what was sent stays on record.
 
-    Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop""",
-}
-add_step_commands(journey, HELPS, "`patron serve` takes customers through it from now on.")
+@journey.command()
+def pause(
+    name: Name, by: SystemUser = "", reason: Reason = "", workspace: Workspace = HERE, *, json: AsJson = False
+) -> None:
+    """Stop a journey for now.
+
+    Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop
+    """
+    from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.storage.outreach.journey_file import JOURNEY
+    from patron.storage.shop import Shop
+
+    shop, now = Shop.open(workspace), datetime.now(UTC)
+    show_state("journey", take_step(shop, JOURNEY, name, "paused", by=by, now=now, reason=reason), json=json)
+
+
+@journey.command()
+def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+    """Go on with a paused journey.
+
+    Example: patron journey resume "abandoned cart" --workspace shop
+    """
+    from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.storage.outreach.journey_file import JOURNEY
+    from patron.storage.shop import Shop
+
+    shop, now = Shop.open(workspace), datetime.now(UTC)
+    show_state("journey", take_step(shop, JOURNEY, name, "resumed", by=by, now=now), json=json)
+
+
+@journey.command()
+def withdraw(
+    name: Name, by: SystemUser = "", reason: Reason = "", workspace: Workspace = HERE, *, json: AsJson = False
+) -> None:
+    """Stop a journey for good, for those on their way too; what was sent stays on record.
+
+    Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop
+    """
+    from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.storage.outreach.journey_file import JOURNEY
+    from patron.storage.shop import Shop
+
+    shop, now = Shop.open(workspace), datetime.now(UTC)
+    show_state("journey", take_step(shop, JOURNEY, name, "withdrawn", by=by, now=now, reason=reason), json=json)
 
 
 @journey.command()

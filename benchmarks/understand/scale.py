@@ -127,7 +127,7 @@ def fit(shop: Shop, _size: int) -> None:
         best = max(learners, key=lambda one: one.complexity)
         result = Backtest(question, learners, (), {}, best.name, question.baselines[0], "chosen for the benchmark")
         learner, fitted = fit_champion(result, rows)
-        keep(view, result, learner, fitted, rows, BACKTESTS.empty(), tables=FEATURE_TABLES)
+        keep(view, TrainedModel(learner, fitted, result, BACKTESTS.empty(), rows), FEATURE_TABLES)
 
 
 def score_all(shop: Shop) -> None:

@@ -24,9 +24,9 @@ def shrunk_means(
 ) -> Numbers:
     """Mean label of each group, 0 to the number of priors, drawn to its prior."""
     prior = np.asarray(priors, dtype=np.float64)
-    counts = np.bincount(group, weights=weight, minlength=len(prior))
+    counts = np.bincount(group, weights=weight, minlength=len(prior)).astype(np.float64)
     sums = np.bincount(group, weights=label if weight is None else weight * label, minlength=len(prior))
-    return shrunk(sums, counts, prior, prior_rows)
+    return shrunk(sums.astype(np.float64), counts, prior, prior_rows)
 
 
 def means_by_name(

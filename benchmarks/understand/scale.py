@@ -30,7 +30,8 @@ from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import unlabelled
 from patron.predict.prediction_intervals import IntervalEnds
-from patron.predict.scoring import FEATURE_TABLES, Champion, keep, read_features, score, with_labels
+from patron.predict.scoring import FEATURE_TABLES, Champion, read_features, score, with_labels
+from patron.predict.training import TrainedModel, keep
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, FIRST, REASONS, SCORES

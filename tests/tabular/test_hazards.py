@@ -161,7 +161,7 @@ def test_values_of_trees_are_those_of_lightgbm():
     few = table.slice(0, 300).set_column(3, "x3", pa.array([None, *np.arange(299.0)]))  # none was missing before
     fitted = fit_hazards(table, **COLUMNS)
     matrix = np.column_stack([few[f"x{at}"].to_numpy() for at in range(4)] + [np.ones(300)])
-    published = np.asarray(fitted.model.booster.predict(matrix, pred_contrib=True))[:, :4]
+    published = np.asarray(fitted.model.trees.booster.predict(matrix, pred_contrib=True))[:, :4]
     got = fitted.contributions(few).log_odds[:, :4]
     assert got == pytest.approx(fitted.model.calibration.slope * published, abs=1e-6)
     many_leaves = fit_hazards(table, **COLUMNS, learner=HazardTrees(rounds=20, leaves=31))

@@ -1,6 +1,7 @@
 """Rates and means of groups, drawn to a prior that counts as so many rows: small groups stay near it."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ import pyarrow as pa
 from patron.schema.numbers import Numbers
 
 
-def shrunk(total: Numbers, count: Numbers, prior: Numbers | float, prior_rows: float) -> Numbers:
+def shrunk(total: npt.NDArray[Any], count: npt.NDArray[Any], prior: Numbers | float, prior_rows: float) -> Numbers:
     """Total over count, with `prior_rows` rows more that have the prior."""
     return (total + prior_rows * prior) / (count + prior_rows)
 

@@ -67,10 +67,10 @@ class Forecasts:
         """These forecasts and those of other origins."""
         names = ("customers", "actual", "forecast", "weight", "campaigns")
         columns = {name: [getattr(part, name) for part in (self, *others)] for name in names}
-        joined: dict[str, Any] = {
+        together: dict[str, Any] = {
             name: None if parts[0] is None else np.concatenate(parts) for name, parts in columns.items()
         }
-        return type(self)(**joined)
+        return type(self)(**together)
 
     def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""

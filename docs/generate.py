@@ -10,11 +10,13 @@ import click
 import typer
 from pydantic import BaseModel
 
+import patron
 from patron.collect.files.mapping import BUILT_IN, description
 from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
 from patron.schema.events import EVENTS
+from patron.schema.sentences import Sentence, declared
 from patron.schema.table_definition import Table, sql_type
 from patron.schema.tables import TABLES
 from patron.storage.offers.policy import Policy
@@ -23,6 +25,7 @@ from patron.storage.settings_problems import WRITTEN_AS
 from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS
 
 HERE = Path(__file__).parent / "reference"
+PACKAGE = Path(patron.__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->\n"
 STAGES = ("collect", "understand", "predict", "decide", "engage", "measure", "simulate")
 
@@ -114,7 +117,25 @@ def error_tree() -> str:
         (f"`{e.__name__}`", f"`{e.__mro__[1].__name__}`", first_line(e))
         for e in sorted(found, key=lambda e: e.__name__)
     )
-    return "\n".join(["# Errors\n", NOTE, grid(("error", "is a", "meaning"), rows), ""])
+    text = (
+        "## Codes\n\nA refusal has `code` and `values` next to its sentence, and `todo_code` and `todo_values` next to"
+        " what to do: in the API, in `--json` and in logs. What stands in braces is a place for a value."
+        " [Why](../decisions/0040-errors-carry-a-code.md).\n"
+    )
+    codes = ((f"`{one.code}`", one.replace("<", "&lt;")) for one in declared_sentences())
+    return "\n".join(
+        ["# Errors\n", NOTE, grid(("error", "is a", "meaning"), rows), text, grid(("code", "sentence"), codes), ""]
+    )
+
+
+def declared_sentences() -> list[Sentence]:
+    """Every sentence, by code; the modules that declare some are imported."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "Sentence(" in path.read_text(encoding="utf-8"):
+            importlib.import_module(
+                ".".join(("patron", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+            )
+    return sorted(declared.values(), key=lambda one: one.code)
 
 
 def source_of(model: type[BaseModel]) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from made_shop import fill
 from sqlalchemy.engine import make_url
 from workspace_copies import copy_workspace
 
 from made_once import made_once
-from made_shop import fill
 from patron.storage.shop import SETTINGS_FILE, Shop
 from processor_time import ProcessorTime, add_options, slow_files
 

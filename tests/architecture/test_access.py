@@ -27,6 +27,7 @@ from patron.storage.shop import Shop
 
 NOW = datetime.now(UTC)
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
+REFUSAL |= {"code", "values", "todo_code", "todo_values"}
 OF_ONESELF = re.compile(r"/(api/)?(account|sign-out).*")
 """What people do with their own session and account: not of keys."""
 NARROW = "read:segments"

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from made_visits import clicks
+
 from patron.clickstream import (
     EVENT_KINDS,
     FEATURES,

@@ -2,8 +2,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.collect.files.file_import import FileOptions, import_files
-from patron.collect.validation import REASONS
-from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE
+from patron.schema.data.dead_letter_reasons import FAULTS, REASONS, UNREADABLE
 from patron.schema.errors import BadFile, BadMapping
 from patron.schema.tables import EVENTS
 from patron.storage.store.store import DEAD_LETTERS

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from made_interactions import habits, tastes
+
 from patron.recommenders import MatrixFactorisation, PersonalFrequency, RecentPopularity, evaluate, split
 from patron.schema.errors import BadInteractions
 

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_interactions import DAY, habits, ratings, table_of
 from pyarrow import feather
 
-from made_interactions import DAY, habits, ratings, table_of
 from patron.recommenders import (
     LEARNERS,
     CoVisitation,

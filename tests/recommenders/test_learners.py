@@ -6,8 +6,8 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from made_interactions import DAY, habits, steps, table_of, tastes
+
 from patron.recommenders import (
     ALS,
     LEARNERS,

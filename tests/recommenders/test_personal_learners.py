@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 import pytest
-
 from made_interactions import DAY, habits, tastes
+
 from patron.recommenders import ItemHazard, PersonalFrequency, RecentPopularity, TifuKnn, UserWindowCf, evaluate, split
 
 

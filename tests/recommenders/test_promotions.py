@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from made_interactions import DAY, habits, steps, table_of
+
 from patron.recommenders import LearnedRanking, load, split
 from patron.recommenders.combined.learned_ranking import FittedRanking
 from patron.recommenders.interactions import Interactions

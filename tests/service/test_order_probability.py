@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from made_visits import finish_run_with_model
+
 from patron import predict, understand
 from patron.clickstream import BoostedOrder, LogisticOrder, RateByLastEvent, training_rows
 from patron.collect.inbox.compaction import compact_inbox

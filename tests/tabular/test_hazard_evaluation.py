@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from made_lifetimes import fading_person_periods, landmarks, lifetimes, proportional_table
+
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.tabular.hazards import early_warning, evaluate_hazards, fit_hazards, fit_person_periods
 from patron.tabular.hazards.evaluation import Follow

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from made_lifetimes import crossing_table, fading_person_periods, lifetimes, proportional_table
+
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.tabular.hazards import FittedHazards, HazardTrees, fit_hazards, fit_person_periods
 

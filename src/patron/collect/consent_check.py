@@ -29,6 +29,7 @@ from patron.govern.privacy.consent_ledger import (
 )
 from patron.govern.privacy.personal_data import json_object, json_text
 from patron.govern.vault import Vault
+from patron.schema.common_sentences import TOO_LONG
 from patron.schema.data.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
@@ -78,9 +79,7 @@ def consent_flags(
         row["user_id"] = None
     kept = msgspec.json.decode(row["properties"] or "{}") if name in CONSENT_EVENTS else {}
     if len(str(kept.get("purpose", ""))) > MAX_NAME_LENGTH:
-        raise BadEvent(
-            f"is longer than {MAX_NAME_LENGTH} characters", where="properties.purpose", todo="Send a shorter name."
-        )
+        raise BadEvent(TOO_LONG(count=MAX_NAME_LENGTH), where="properties.purpose", todo="Send a shorter name.")
     if name == PREFERENCES:
         row["properties"] = json_text({**kept, "preferences": preferences_of(message)})
     if not consent_policy.events_need or name in NEEDS_NO_CONSENT or name == PREFERENCES:

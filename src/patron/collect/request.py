@@ -17,6 +17,7 @@ from patron.collect.event_flags import TEST
 from patron.collect.segment_message import raw_event_of
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan
 from patron.govern.privacy.personal_data import text_of
+from patron.schema.common_sentences import BODY_LARGE, FILE_UNREADABLE_CAUSE, SMALLER_BATCHES
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
 from patron.storage.offers.policy import Consent
@@ -101,7 +102,7 @@ def inflate_body(raw: bytes, *, encoding: str = "") -> bytes:
     if name:
         raw = _inflate(raw, name)
     if len(raw) > MAX_BODY_BYTES:
-        raise BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
+        raise BadRequest(413, BODY_LARGE(count=MAX_BODY_BYTES), todo=SMALLER_BATCHES)
     return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
 
 
@@ -200,7 +201,7 @@ def _decode_batch(body: bytes) -> Batch:
 def check_message_count(messages: Sequence[object]) -> None:
     """Refuse a request of too many messages. Raises BadRequest 413."""
     if len(messages) > MAX_MESSAGES:
-        raise BadRequest(413, f"more than {MAX_MESSAGES} messages", todo="Send smaller batches.")
+        raise BadRequest(413, f"more than {MAX_MESSAGES} messages", todo=SMALLER_BATCHES)
 
 
 def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: SourceRules) -> Request:
@@ -229,7 +230,7 @@ def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shar
         if rules.is_history:
             row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
-        reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
+        reason = error if isinstance(error, BadEvent) else FILE_UNREADABLE_CAUSE(cause=type(error).__name__)
         letter = {
             "line": _line_to_replay(message, original, raw).decode(errors="backslashreplace"),
             "is_secret": rules.is_secret,

@@ -18,6 +18,7 @@ from patron.govern.privacy.personal_data import (
     text_of,
 )
 from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
+from patron.schema.common_sentences import TOO_LONG
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
 from patron.schema.events.event_fields import Item
@@ -105,7 +106,7 @@ def _event_id(message: RawEvent) -> str:
     if not event_id:
         raise _bad("is missing or not a text", "messageId", "Give every message its own id.")
     if len(event_id) > MAX_ID_LENGTH:
-        raise _bad(f"is longer than {MAX_ID_LENGTH} characters", "messageId", "Send a shorter id.")
+        raise _bad(TOO_LONG(count=MAX_ID_LENGTH), "messageId", "Send a shorter id.")
     return event_id
 
 

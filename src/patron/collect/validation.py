@@ -5,34 +5,8 @@ from collections.abc import Iterable
 from patron.collect.files.mapping import AMOUNTS
 from patron.collect.segment_message import NOBODY
 from patron.schema.amounts import MAX_CENTS
-from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT
+from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT, rejection_text
 from patron.schema.events import OF_PRODUCTS
-
-REASONS = {
-    "missing_event_id": "the event has no id; give each event its own",
-    "missing_name": "the event has no name",
-    "missing_time": "it does not say when it happened{detail}; fill the column or change the mapping",
-    "bad_time": "{detail} is not a time the mapping can read; state its format in the mapping",
-    "impossible_time": "it happened before 1970 or after 2100; fix the time or its format in the mapping",
-    "missing_id": "no user or anonymous id; fill the id, or let the mapping make an anonymous one",
-    "bad_number": "{detail} is not a number as the mapping expects it; fix the row or set decimal_comma",
-    "bad_quantity": "{detail} is not a whole number; fix the row",
-    "negative_quantity": "negative quantity; send refunds as refund events or map them in the mapping file",
-    "too_large": "a quantity or amount is too large to be true; is it another column?",
-    "negative_amount": "negative amount; send refunds as refund events or map them in the mapping file",
-    "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml or, if it is the shop's own, set"
-    " currency there, and replay",
-    "bad_row": "the row has another number of columns than the header, or is not a JSON object; fix it or its quotes",
-    "cut_off": "the last line is cut off: the file was not written or copied to its end; export it again",
-    "bad_event": "{detail}",
-    "not_a_sale": "a fee, sample or correction of the books, not a purchase of a customer; left out of orders",
-    "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
-    "not_paid": "the order is not paid (yet); a later export in which it is paid will store it",
-    "unknown_event": "{detail} is not an event of the mapping; add a rule for it",
-    "no_consent": "the customer did not consent to the purpose in the policy's events_need; its content is not kept",
-    "forgotten": "the customer was forgotten; events about them are not kept",
-}
-"""Reason codes and their messages; the detail names a column or a currency, never a personal value."""
 
 MAX_UNITS = 1_000_000_000
 """More units than these, or cents than MAX_CENTS, are a mistake: a barcode in the wrong column."""
@@ -46,7 +20,7 @@ def _worth(of: str) -> str:
 def problem_message(problem: str, order_id: str | None = None) -> tuple[str, str]:
     """Split a problem into its reason code and its message, which names the order if its content may be kept."""
     code, _, detail = problem.partition(":")
-    message = REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
+    message = rejection_text(code, detail)
     return code, f"order {order_id}: {message}" if order_id and code not in WITHOUT_CONTENT else message
 
 

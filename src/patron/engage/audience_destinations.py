@@ -16,9 +16,20 @@ import httpx
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.outbox import write_csv
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
+from patron.schema.common_sentences import SECRET_UNREADABLE
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import sync
 from patron.storage.outreach.audience_file import Audience, Destination
+
+AUDIENCE_STATUS = Sentence("audience_status", "the address of the audience {name!r} answered HTTP {status}")
+WRITE_SECRET = Sentence(
+    "write_secret",
+    "Write a secret into it, as whsec_ and base64 of 24 to 64 random bytes, and give it to the receiver.",
+)
+AUDIENCE_UNREACHABLE = Sentence(
+    "audience_unreachable", "the address of the audience {name!r} cannot be reached, or does not answer ({cause})"
+)
 
 AUDIENCES_FOLDER = "audiences"
 """Within the outbox."""
@@ -28,7 +39,10 @@ PEOPLE_PER_FILE = 200_000
 TYPE = "audience.changed"
 Operation = Literal["add", "remove"]
 FILE_NAMES: Mapping[Operation, str] = {"add": "added", "remove": "removed"}
-TODO = "Correct [destination] and save the audience again, or try later: the next sync repeats what is not confirmed."
+TODO = Sentence(
+    "correct_destination",
+    "Correct [destination] and save the audience again, or try later: the next sync repeats what is not confirmed.",
+)
 
 
 @dataclass(frozen=True)
@@ -106,15 +120,15 @@ class HttpDestination:
             keys = keys_of(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            todo = "Write a secret into it, as whsec_ and base64 of 24 to 64 random bytes, and give it to the receiver."
-            raise ChannelUnavailable(f"the secret cannot be read ({reason})", where=str(file), todo=todo) from error
+            todo = WRITE_SECRET
+            raise ChannelUnavailable(SECRET_UNREADABLE(cause=reason), where=str(file), todo=todo) from error
         return cls(settings, keys, clock, settings.batch_size)
 
     def deliver(self, batch: AudienceBatch, at: datetime) -> None:
         """Send a request, and wait for its answer. Raises ChannelUnavailable; it may have been taken all the same."""
         status = asyncio.run(self._post(batch, at))
         if not 200 <= status < 300:
-            what = f"the address of the audience {batch.audience!r} answered HTTP {status}"
+            what = AUDIENCE_STATUS(name=batch.audience, status=status)
             raise ChannelUnavailable(what, where="destination", todo=TODO)
 
     async def _post(self, batch: AudienceBatch, at: datetime) -> int:
@@ -129,7 +143,7 @@ class HttpDestination:
                 headers = signed | {"Content-Type": "application/json"}
                 response = await client.post(settings.url, content=body, headers=headers)
             except httpx.HTTPError as error:
-                what = f"the address of the audience {batch.audience!r} cannot be reached, or does not answer ({error})"
+                what = AUDIENCE_UNREACHABLE(name=batch.audience, cause=error)
                 raise ChannelUnavailable(what, where="destination", todo=TODO) from error
         return response.status_code
 

@@ -25,10 +25,16 @@ from patron.govern.master_key import Keys, derive_keys
 from patron.govern.privacy.personal_data import json_object
 from patron.schema.errors import MasterKeyError
 from patron.schema.outreach.channels import ADDRESS_KINDS
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
+
+VAULT_ROW_CLOSED = Sentence("vault_row_closed", "a row of the vault does not open with this workspace's master key")
+RIGHT_KEY_BACK = Sentence(
+    "right_key_back", "Put the right key back; if it is the right one, restore the store from a backup."
+)
 
 FOLDED = "folded_user_id"
 """Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""
@@ -294,9 +300,9 @@ class Vault:
             return cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], place.encode())
         except InvalidTag:
             raise MasterKeyError(
-                "a row of the vault does not open with this workspace's master key",
+                VAULT_ROW_CLOSED,
                 where=f"vault {place.rsplit(maxsplit=1)[-1]}",
-                todo="Put the right key back; if it is the right one, restore the store from a backup.",
+                todo=RIGHT_KEY_BACK,
             ) from None
 
 

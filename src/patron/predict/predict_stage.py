@@ -114,7 +114,7 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
             pin = view.pinned_models.get(question.name)
             also = f"; {pin.model_version}, to which it is pinned, does not score either" if pin else ""
             unanswered.append(f"{question.name}: {error.what}{also}")
-            log.warning("%s is not answered: %s", question.name, error)
+            log.warning("%s is not answered: %s", question.name, error.log_line)
     return answers, unanswered
 
 

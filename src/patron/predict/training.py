@@ -49,7 +49,7 @@ def part_result(question: Target, answer: Callable[[], pa.Table]) -> PartResult:
     try:
         return PartResult(answer())
     except NotEnoughData as error:
-        log.warning("%s is not answered: %s", question.name, error)
+        log.warning("%s is not answered: %s", question.name, error.log_line)
         return PartResult(BACKTESTS.empty(), (f"{question.name}: {error.what}",))
 
 

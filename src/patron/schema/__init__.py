@@ -3,7 +3,8 @@
 Declared once: `events` that a shop sends, `tables` of the lake (of the kind of `table_definition`), questions and
 metrics in `models`, codes that rows hold and pages explain in the rooms `access`, `customers`, `data`, `insight`,
 `outreach`, `privacy`, and in `recommendation_reasons`.
-Refusals: `errors` is the tree of all, `spelling` guesses what was meant.
+Refusals: `errors` is the tree of all; `sentences` what they say, by code, `common_sentences` those of several
+packages; `spelling` guesses what was meant.
 Plain types: `amounts` (integer cents), `numbers` and `frames` (what speaks Arrow), `table_metadata`, `json_files`.
 What several floors need: `kernels` (compiled by Numba at their first call), `progress`, `sql_syntax`.
 """

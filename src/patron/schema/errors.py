@@ -45,17 +45,74 @@ PatronError
 └── MissingExtra         an optional dependency is not installed
 """
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from patron.schema.common_sentences import PLACED
+from patron.schema.sentences import Sentence, Text, plain_values
+
+ADVISED = Sentence("advised", "{problem}. {todo}")
+
 
 class PatronError(Exception):
-    """A refusal that a person can act on: what, where, what to do."""
+    """A refusal that a person can act on: what, where, what to do.
+
+    What is wrong and what to do are texts of declared sentences, so that catalogues translate them and programs read
+    their codes and values; a plain text stays English. Raises TypeError for a sentence whose places are empty.
+    """
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        for said in (what, todo):
+            if isinstance(said, Sentence) and said.places:
+                raise TypeError(said.code, sorted(said.places))
         self.what = what
         self.where = where
         self.todo = todo
         problem = f"{where}: {what}" if where else what
         stop = "" if problem.endswith("?") else "."
         super().__init__(f"{problem.rstrip('.')}{stop} {todo}" if todo else problem)
+
+    @property
+    def said(self) -> Text:
+        """All of it as one text, for lists of problems."""
+        what = self.what if isinstance(self.what, Text) else Text(self.what)
+        problem = PLACED(place=self.where, reasons=what) if self.where else what
+        return Text(str(self), ADVISED.code, {"problem": problem, "todo": self.todo}) if self.todo else problem
+
+    def plain(self) -> dict[str, Any]:
+        """What, where and what to do for JSON, with the codes and values of both texts."""
+        return {"where": self.where, **plain_pair(self.what, self.todo)}
+
+    @property
+    def log_line(self) -> str:
+        """The sentence for a log, with code and values after it."""
+        code = code_of(self.what)
+        return f"{self} [{code} {json.dumps(plain_values(self.what))}]" if code else str(self)
+
+
+def plain_pair(what: str, todo: str) -> dict[str, Any]:
+    """What is wrong and what to do for JSON, with the codes and values of both texts."""
+    return {
+        "what": str(what),
+        "todo": str(todo),
+        "code": code_of(what),
+        "values": plain_values(what),
+        "todo_code": code_of(todo),
+        "todo_values": plain_values(todo),
+    }
+
+
+def code_of(text: str) -> str:
+    """Code of the sentence of a text; "" for one that is none of ours."""
+    return text.code if isinstance(text, Text) else ""
+
+
+def read_texts(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What `plain` wrote, with both texts as they were raised; what was stored without codes stays English."""
+    what = Text.read({"text": stored["what"], "code": stored.get("code", ""), "values": stored.get("values", {})})
+    codes = {"code": stored.get("todo_code", ""), "values": stored.get("todo_values", {})}
+    return {**stored, "what": what, "todo": Text.read({"text": stored.get("todo", ""), **codes})}
 
 
 class SettingsError(PatronError):

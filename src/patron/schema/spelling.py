@@ -4,6 +4,13 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from patron.schema.sentences import Sentence
+
+DID_YOU_MEAN = Sentence("did_you_mean", "Did you mean {name}?")
+KNOWN_ARE = Sentence("known_are", "Known are {names}")
+BOTH = Sentence("both", "{first} {second}")
+HINTED = Sentence("hinted", "{problem}. {hint}")
+
 SHORTEST_PART = 4
 """Letters from which on a name that is part of another one is probably meant for it."""
 
@@ -13,7 +20,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     typed, by_lower = name.lower(), {one.lower(): one for one in known}
     longer = [one for one in by_lower if len(typed) >= SHORTEST_PART and typed in one]
     close = longer if len(longer) == 1 else get_close_matches(typed, by_lower, n=1)
-    return f"Did you mean {by_lower[close[0]]}?" if close else ""
+    return DID_YOU_MEAN(name=by_lower[close[0]]) if close else ""
+
+
+def both(first: str, second: str) -> str:
+    """Two sentences one after the other, where both are said."""
+    return BOTH(first=first, second=second) if first and second else first or second
+
+
+def hinted(problem: str, hint: str) -> str:
+    """A problem with what was probably meant or is known; alone where there is no hint."""
+    return HINTED(problem=problem, hint=hint) if hint else problem
+
+
+def known_are(names: Iterable[str]) -> str:
+    """What is known, for a hint."""
+    return KNOWN_ARE(names=", ".join(names))
 
 
 def one_line(text: str) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from patron.schema.common_sentences import NO_SEGMENT, SEGMENT_CYCLE, TAKE_OUT
 from patron.schema.errors import BadSegment
 from patron.schema.events import ALIASES
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.schema.tables import SEGMENT_FIELDS
 from patron.segments.segment_fields import FIELDS
@@ -28,6 +30,15 @@ from patron.segments.segment_rules import (
     TagRule,
     TraitRule,
 )
+
+FIELDS_LISTED = Sentence("fields_listed", "`patron segment fields` lists what a rule may name.")
+MANY_CONDITIONS = Sentence(
+    "many_conditions", "has more than {count:,} conditions together with the segments that it mentions"
+)
+DEEP_SEGMENTS = Sentence("deep_segments", "segments mention each other more than {count} deep")
+NO_RUN_FIELD = Sentence("no_run_field", "the run {run} has no field {name!r}")
+MENTION_FEWER = Sentence("mention_fewer", "Mention fewer segments.")
+MENTION_INNER = Sentence("mention_inner", "Mention the innermost ones directly.")
 
 Parameter = str | int | float | bool | datetime
 MOST_CONDITIONS = 2_000
@@ -132,8 +143,8 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
         """SQL that is true or false, never NULL; `path` names the segments that the rule is within."""
         self.condition_count += 1
         if self.condition_count > MOST_CONDITIONS:
-            what = f"has more than {MOST_CONDITIONS:,} conditions together with the segments that it mentions"
-            raise BadSegment(what, where=path[0] if path else "rule", todo="Mention fewer segments.")
+            what = MANY_CONDITIONS(count=MOST_CONDITIONS)
+            raise BadSegment(what, where=path[0] if path else "rule", todo=MENTION_FEWER)
         match rule:
             case AllOf(parts):
                 return _joined(" and ", [self.condition(part, path) for part in parts], empty="true")
@@ -149,13 +160,13 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
     def _rule_of(self, name: str, path: tuple[str, ...]) -> Rule:
         if name in path:
             cycle = " -> ".join((*path[path.index(name) :], name))
-            raise BadSegment(f"segments contain each other: {cycle}", where=name, todo="Take one of them out.")
+            raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=TAKE_OUT)
         if len(path) >= DEEPEST_SEGMENTS:
-            what = f"segments mention each other more than {DEEPEST_SEGMENTS} deep"
-            raise BadSegment(what, where=path[0], todo="Mention the innermost ones directly.")
+            what = DEEP_SEGMENTS(count=DEEPEST_SEGMENTS)
+            raise BadSegment(what, where=path[0], todo=MENTION_INNER)
         if name not in self.scope.rules:
             meant = did_you_mean(name, self.scope.rules)
-            raise BadSegment(f"there is no segment {name!r}", where=path[-1] if path else "rule", todo=meant)
+            raise BadSegment(NO_SEGMENT(name=name), where=path[-1] if path else "rule", todo=meant)
         return self.scope.rules[name]
 
     def _leaf(
@@ -181,8 +192,8 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
             return f'p."{name}"'
         if name not in self.scope.features:
             meant = did_you_mean(name, [*FIELDS, *self.scope.features])
-            todo = meant or "`patron segment fields` lists what a rule may name."
-            what = f"the run {self.scope.run_id} has no field {name!r}"
+            todo = meant or FIELDS_LISTED
+            what = NO_RUN_FIELD(run=self.scope.run_id, name=name)
             raise BadSegment(what, where=path[-1] if path else "rule", todo=todo)
         self.features.add(name)
         return f'f."{name}"'

@@ -31,8 +31,19 @@ from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.data.collector_state import CollectorState
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
+from patron.schema.sentences import Sentence
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
+
+CHANGED_SETTINGS = Sentence("changed_settings", "changed settings cannot be read ({kind}: {cause})")
+KEY_LACKS_SEND = Sentence("key_lacks_send", "this {kind} key may not send events: it lacks {right}")
+FIX_SETTINGS_OR_TRACKING = Sentence("fix_settings_or_tracking", "Fix patron.toml or tracking/.")
+
+WRITE_KEY_INVALID = Sentence("write_key_invalid", "the write key is missing, unknown, revoked or expired")
+SECRET_IN_ADDRESS = Sentence("secret_in_address", "a secret key stands in the address")
+REQUEST_RATE = Sentence("request_rate", "more than {rate:g} requests a second")
+SEND_IN_HEADER = Sentence("send_in_header", "Send it in a header, and make a new one.")
+LARGER_BATCHES = Sentence("larger_batches", "Send larger batches, less often.")
 
 __all__ = ["KEY_PREFIX", "MAX_BODY_BYTES", "Collector", "Key", "check_encoding", "request_body"]
 
@@ -44,7 +55,7 @@ COMPACT_AFTER_MESSAGES = 5_000
 """Messages after which compaction starts without waiting for its time."""
 CACHE_SECONDS = 1.0
 """How long keys, settings and the tracking plan are cached."""
-CREATE_KEY = "Make one: patron keys create --source SOURCE."
+CREATE_KEY = Sentence("create_key", "Make one: patron keys create --source SOURCE.")
 SEND = Right(Action.ACT, Area.STOREFRONT)
 """What a key needs to send events."""
 RELOAD_SECONDS = 0.01
@@ -153,8 +164,8 @@ class Collector:
         except PatronError as error:
             self._settings_error = error
         except Exception as error:  # noqa: BLE001 - whatever it is, events are taken by what was known before
-            what = f"changed settings cannot be read ({type(error).__name__}: {error})"
-            self._settings_error = PatronError(what, where=str(self.shop.folder), todo="Fix patron.toml or tracking/.")
+            what = CHANGED_SETTINGS(kind=type(error).__name__, cause=error)
+            self._settings_error = PatronError(what, where=str(self.shop.folder), todo=FIX_SETTINGS_OR_TRACKING)
 
     def stop(self) -> None:
         """Write what waits, run compaction a last time, and end."""
@@ -200,10 +211,10 @@ class Collector:
         """
         sender = self.find_key(key, now=now)
         if sender is None and (key or body_kind == SENSORS):
-            raise BadKey(401, "the write key is missing, unknown, revoked or expired", todo=CREATE_KEY)
+            raise BadKey(401, WRITE_KEY_INVALID, todo=CREATE_KEY)
         if sender is not None:
             if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
-                raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
+                raise BadKey(401, SECRET_IN_ADDRESS, todo=SEND_IN_HEADER)
             self._check_sender(sender)
         self.writer.check_open()
         return sender
@@ -217,7 +228,7 @@ class Collector:
         if sender is None:
             sender = self.find_key(key_in_body(body), now=received_at)
             if sender is None:
-                raise BadKey(401, "the write key is missing, unknown, revoked or expired", todo=CREATE_KEY)
+                raise BadKey(401, WRITE_KEY_INVALID, todo=CREATE_KEY)
             self._check_sender(sender)
         rules = self._rules_of(sender, is_history=body_kind == HISTORY)
         if body_kind == SENSORS:
@@ -240,7 +251,7 @@ class Collector:
     def _check_sender(self, sender: Key) -> None:
         """Let a key pass that may send. Raises BadKey, TooMany."""
         if not sender.may(SEND):
-            raise BadKey(401, f"this {sender.kind} key may not send events: it lacks {SEND}", todo=CREATE_KEY)
+            raise BadKey(401, KEY_LACKS_SEND(kind=sender.kind, right=SEND), todo=CREATE_KEY)
         self._limit(sender)
 
     def _limit(self, key: Key) -> None:
@@ -253,7 +264,7 @@ class Collector:
             left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
             left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
             if left < 1:
-                raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
+                raise TooMany(429, REQUEST_RATE(rate=rate), todo=LARGER_BATCHES)
             self._buckets[key.key_id] = (left - 1, now)
 
     def accept(self, request: Request) -> "Future[IngestionCounts]":

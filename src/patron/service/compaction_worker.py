@@ -14,18 +14,27 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from patron.collect.inbox.compaction import compact_inbox
 from patron.collect.inbox.workspace_inbox import inbox_position, release_inbox
-from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy
+from patron.schema.common_sentences import TRIED_BY_ITSELF
+from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy, read_texts
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
 from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import update_profiles
+
+CANNOT_BE_MOVED = Sentence("cannot_be_moved", "what waits cannot be moved into the lake ({cause})")
+MOVER_ENDED = Sentence("mover_ended", "the process that moves events into the lake {ended}")
+MOVER_REPORTED = Sentence("mover_reported", "the process that moves events reported {text!r}")
+IT_GOES_ON = Sentence("it_goes_on", "It goes on.")
+STARTED_BY_ITSELF = Sentence("started_by_itself", "It is started again by itself.")
 
 COMPACT_SECONDS = 10.0
 """Longest wait of a request for the lake, which gets a file and a commit each time."""
@@ -59,8 +68,8 @@ class CompactionWorker:
         except PatronError as error:
             self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
-            what = f"what waits cannot be moved into the lake ({error})"
-            self.trouble = PatronError(what, todo="It is tried again by itself.")
+            what = CANNOT_BE_MOVED(cause=error)
+            self.trouble = PatronError(what, todo=TRIED_BY_ITSELF)
 
 
 @dataclass
@@ -109,8 +118,8 @@ class CompactionProcess:
             except OSError as error:
                 ended = f"cannot be started ({error})"
             if not self._is_ending.is_set():
-                what = f"the process that moves events into the lake {ended}"
-                self._report(PatronError(what, todo="It is started again by itself."))
+                what = MOVER_ENDED(ended=ended)
+                self._report(PatronError(what, todo=STARTED_BY_ITSELF))
                 self._is_ending.wait(RESTART_SECONDS)
 
     def _run(self, command: list[str]) -> int:
@@ -131,16 +140,21 @@ class CompactionProcess:
 
 
 def _line_of(trouble: PatronError | None) -> bytes:
-    fields = None if trouble is None else {"what": trouble.what, "where": trouble.where, "todo": trouble.todo}
+    fields = None if trouble is None else trouble.plain()
     return json.dumps([fields, isinstance(trouble, InboxDamaged)]).encode() + b"\n"
+
+
+def _trouble(fields: Mapping[str, Any], *, is_damaged: bool) -> PatronError:
+    kind = InboxDamaged if is_damaged else PatronError
+    return kind(fields["what"], where=fields["where"], todo=fields["todo"])
 
 
 def _trouble_of(line: bytes) -> PatronError | None:
     try:
         fields, is_damaged = json.loads(line)
-        return fields and (InboxDamaged if is_damaged else PatronError)(**fields)
+        return fields and _trouble(read_texts(fields), is_damaged=is_damaged)
     except (ValueError, TypeError):  # why: a line that was cut off, or a library that speaks
-        return PatronError(f"the process that moves events reported {line[:200]!r}", todo="It goes on.")
+        return PatronError(MOVER_REPORTED(text=line[:200]), todo=IT_GOES_ON)
 
 
 def main(folder: Path) -> None:

@@ -5,9 +5,13 @@ from datetime import datetime
 
 from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.service.live_profiles import find_live_profiles
 from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
+
+NO_CUSTOMER_FOUND = Sentence("no_customer_found", "no customer has this id, e-mail address or phone number")
+CHECK_OR_SEARCH = Sentence("check_or_search", "Check it, or search the customer list.")
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,6 @@ def lookup_customer(shop: Shop, text: str, *, now: datetime, visible: VisibleCus
     profiles = find_live_profiles(shop, text, now=now)
     profiles = {one: live for one, live in profiles.items() if visible is None or one in visible}
     if not profiles:
-        raise NotFound(
-            "no customer has this id, e-mail address or phone number", todo="Check it, or search the customer list."
-        )
+        raise NotFound(NO_CUSTOMER_FOUND, todo=CHECK_OR_SEARCH)
     (customer_id, live), *others = profiles.items()
     return CustomerLookup(customer_id, live, tuple(one for one, _ in others))

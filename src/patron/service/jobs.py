@@ -15,8 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.progress import Progress
+from patron.schema.sentences import Sentence, named
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.runs.jobs import (
     FAILED,
@@ -37,6 +39,15 @@ from patron.storage.runs.jobs import (
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
+OTHER_UNDER_WAY = Sentence("other_under_way", "another is under way")
+UNDER_WAY = Sentence("under_way", "it is under way")
+
+PROCESS_ENDED = Sentence("process_ended", "the process ended before it was finished")
+START_AGAIN = Sentence("start_again", "Start it again; nothing was half-written.")
+JOB_BUSY = Sentence("job_busy", "a job of the kind {job} is under way since {time} UTC")
+JOB_WAIT = Sentence("job_wait", "Wait until it has finished, and try again.")
+UNEXPECTED = Sentence("unexpected", "something unexpected went wrong ({name})")
+
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.data.job_process"
 """What is run; by name, as a service imports no command."""
@@ -47,11 +58,7 @@ TIME_TO_START = timedelta(minutes=2)
 LEAST_PAUSE_SECONDS = 1.0
 """Progress within a step is written no more often."""
 WORK = "job"
-LOST = {
-    "what": "the process ended before it was finished",
-    "where": "",
-    "todo": "Start it again; nothing was half-written.",
-}
+LOST = PatronError(PROCESS_ENDED, todo=START_AGAIN)
 Work = Callable[[Job, Progress], Mapping[str, Any]]
 
 
@@ -63,12 +70,12 @@ def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, no
         busy = jobs_under_way(connection, *LANES[kind])
         if busy:
             raise WorkspaceBusy(
-                f"a job of the kind {busy[0].kind} is under way since {busy[0].requested_at:%Y-%m-%d %H:%M} UTC",
+                JOB_BUSY(job=named("job", busy[0].kind), time=f"{busy[0].requested_at:%Y-%m-%d %H:%M}"),
                 where=busy[0].job_id,
-                todo="Wait until it has finished, and try again.",
+                todo=JOB_WAIT,
             )
         add_job(connection, job)
-        audit_log.append(shop, connection, f"{kind} started", {"job": job.job_id, "by": by}, at=now)
+        audit_log.append(shop, connection, AuditAction(f"{kind} started"), {"job": job.job_id, "by": by}, at=now)
     command = [sys.executable, "-m", MODULE, str(shop.folder), job.job_id]
     # why: a session of its own, so that an interrupted server does not interrupt it
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
@@ -110,7 +117,7 @@ def settle_lost_jobs(shop: Shop, *, now: datetime) -> None:
 
 def _is_alive(shop: Shop, job: Job) -> bool:
     try:
-        with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy("it is under way")):
+        with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy(UNDER_WAY)):
             return False
     except WorkspaceBusy:
         return True
@@ -122,22 +129,22 @@ def carry_out(shop: Shop, job_id: str, work: Mapping[str, Work], *, clock: Calla
     Raises NotFound, and what is no refusal, after it was written down.
     """
     job = job_of(shop.store, job_id)
-    with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy("another is under way", where=job_id)):
+    with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy(OTHER_UNDER_WAY, where=job_id)):
         update_job(shop.store, job_id, state=RUNNING, started_at=clock())
         try:
             result = work[job.kind](job, _writer(shop, job_id))
         except PatronError as error:
-            _fail(shop, job_id, {"what": error.what, "where": error.where, "todo": error.todo}, clock())
+            _fail(shop, job_id, error, clock())
             return False
         except BaseException as error:
-            _fail(shop, job_id, {**LOST, "what": f"something unexpected went wrong ({type(error).__name__})"}, clock())
+            _fail(shop, job_id, PatronError(UNEXPECTED(name=type(error).__name__), todo=START_AGAIN), clock())
             raise
         update_job(shop.store, job_id, state=FINISHED, finished_at=clock(), step="", result=dict(result))
     return True
 
 
-def _fail(shop: Shop, job_id: str, problem: Mapping[str, str], now: datetime) -> None:
-    update_job(shop.store, job_id, state=FAILED, finished_at=now, problem=dict(problem))
+def _fail(shop: Shop, job_id: str, problem: PatronError, now: datetime) -> None:
+    update_job(shop.store, job_id, state=FAILED, finished_at=now, problem=problem.plain())
 
 
 def _writer(shop: Shop, job_id: str) -> Progress:

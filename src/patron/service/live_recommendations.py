@@ -26,6 +26,7 @@ from patron.recommenders.live.recommendation_index import UNKNOWN
 from patron.recommenders.live.scenarios import Scenario
 from patron.recommenders.live.session_memory import SessionEvent, SessionMemory
 from patron.schema.errors import BadRequest, NoRunYet, NotFound
+from patron.schema.sentences import Sentence
 from patron.service.list_learning import ListLearning
 from patron.service.profile_reader import read_profiles
 from patron.service.recommendation_answers import (
@@ -39,6 +40,14 @@ from patron.service.session_events import ShopperEvents, day_of, events_of_profi
 from patron.storage.offers.policy import PROFILING
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
+
+ADD_SCENARIO = Sentence("add_scenario", "Use {names}, or add it to [recommendations.scenarios] of policy.toml.")
+PRODUCT_UNKNOWN = Sentence("product_unknown", "lists do not know this product")
+NO_SCENARIO = Sentence("no_scenario", "there is no scenario {name!r}")
+REQUEST_NEW_LIST = Sentence("request_new_list", "Request a new list.")
+IMPORT_THEN_RUN = Sentence("import_then_run", "Import it, then run `patron run`.")
+NO_INDEX = Sentence("no_index", "there is no index")
+LIST_NOT_KEPT = Sentence("list_not_kept", "this list is not kept any more")
 
 log = logging.getLogger(__name__)
 MESSAGE = "message"
@@ -116,7 +125,7 @@ class LiveRecommendations:
         shown, rng = self._request(replace(query, is_preview=True), now), np.random.default_rng(0)
         code = shown.source.index.code(product_id)
         if code == UNKNOWN:
-            raise NotFound("lists do not know this product", where=product_id, todo="Import it, then run `patron run`.")
+            raise NotFound(PRODUCT_UNKNOWN, where=product_id, todo=IMPORT_THEN_RUN)
         exclusion = shown.maker.make(shown.request, rng).why_not(code)
         if exclusion != "no_candidate":
             return exclusion
@@ -210,7 +219,7 @@ class LiveRecommendations:
                 self.refresh(now=now)
             maker, source = self._maker, self._source
             if maker is None or source is None:  # why: never; it tells the type checker
-                raise NoRunYet("there is no index", where="recommendations")
+                raise NoRunYet(NO_INDEX, where="recommendations")
             wait = CHECK_SECONDS if source.as_of else CHECK_WITHOUT_RUN_SECONDS
             is_due = self._checked_at is None or abs((now - self._checked_at).total_seconds()) >= wait
             if is_due and not self._is_loading:
@@ -229,8 +238,8 @@ class LiveRecommendations:
     def _scenario(self, query: RecommendationQuery) -> Scenario:
         policy = self.shop.policy.recommendations
         if query.scenario not in policy.scenario_names:
-            todo = f"Use {', '.join(policy.scenario_names)}, or add it to [recommendations.scenarios] of policy.toml."
-            raise BadRequest(422, f"there is no scenario {query.scenario[:40]!r}", where="scenario", todo=todo)
+            todo = ADD_SCENARIO(names=", ".join(policy.scenario_names))
+            raise BadRequest(422, NO_SCENARIO(name=query.scenario[:40]), where="scenario", todo=todo)
         settings = policy.of_scenario(query.scenario).model_dump()
         if query.min_relevance is not None:
             settings["least_click_probability"] = query.min_relevance
@@ -276,8 +285,8 @@ class LiveRecommendations:
         with self._lock:  # why all of it: two that continue a list at once must not get the same products
             shown = self._lists.get(query.next or "")
             if shown is None:
-                todo = "Request a new list."
-                raise NotFound("this list is not kept any more", where="next", todo=todo)
+                todo = REQUEST_NEW_LIST
+                raise NotFound(LIST_NOT_KEPT, where="next", todo=todo)
             count = shown.request.count if query.k is None else query.k
             first = len(shown.products) + 1
             request = replace(shown.request, hidden=shown.products, count=count, first_place=first)

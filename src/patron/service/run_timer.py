@@ -65,7 +65,7 @@ class RunTimer:
                 self.trouble = ""
             except (PatronError, OSError) as error:
                 if str(error) != self.trouble:
-                    log.warning("a run that is due cannot start: %s", error)
+                    log.warning("a run that is due cannot start: %s", getattr(error, "log_line", error))
                 self.trouble = str(error)
 
 

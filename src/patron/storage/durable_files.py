@@ -16,7 +16,11 @@ from typing import BinaryIO
 
 from deltalake.exceptions import DeltaError
 
+from patron.schema.common_sentences import DISK_FULL, FREE_AND_RUN_AGAIN, RUN_DOCTOR
 from patron.schema.errors import NoSpace, WorkspaceError
+from patron.schema.sentences import Sentence
+
+NOT_WRITABLE = Sentence("not_writable", "cannot be written")
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of the operating system for a full disk."""
@@ -83,12 +87,12 @@ def disk_errors(where: Path) -> Iterator[None]:
     except (OSError, DeltaError) as error:
         if getattr(error, "errno", None) in FULL or "No space left" in str(error):
             raise NoSpace(
-                "the disk is full; nothing was half-written",
+                DISK_FULL,
                 where=str(where),
-                todo="Free some space and run the same command again.",
+                todo=FREE_AND_RUN_AGAIN,
             ) from error
         if isinstance(error, DeltaError):
-            raise WorkspaceError("cannot be written", where=str(where), todo="Run `patron doctor`.") from error
+            raise WorkspaceError(NOT_WRITABLE, where=str(where), todo=RUN_DOCTOR) from error
         raise
 
 

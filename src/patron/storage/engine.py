@@ -17,8 +17,15 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from patron.schema.common_sentences import FREE_AND_RUN_AGAIN, RUN_DOCTOR
 from patron.schema.errors import NoSpace, PatronError, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.settings import EngineSettings
+
+A_FILE_UNREADABLE = Sentence("a_file_unreadable", "a file cannot be read ({cause})")
+ENGINE_MEMORY = Sentence("engine_memory", "the query needs more memory than engine.memory_gb allows")
+RAISE_IN_SETTINGS = Sentence("raise_in_settings", "Raise it in patron.toml.")
+DISK_IS_FULL = Sentence("disk_is_full", "the disk is full")
 
 PORTABLE = {
     "seconds_of": (("ts",), "cast(floor(epoch(ts)) as bigint)", "unix_timestamp({0})"),
@@ -198,14 +205,12 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise PatronError(
-            "the query needs more memory than engine.memory_gb allows", todo="Raise it in patron.toml."
-        ) from error
+        raise PatronError(ENGINE_MEMORY, todo=RAISE_IN_SETTINGS) from error
     except duckdb.IOException as error:
         if "No space left" in str(error) or "ENOSPC" in str(error):
-            raise NoSpace("the disk is full", todo="Free some space and run the same command again.") from error
-        what = f"a file cannot be read ({str(error).splitlines()[0]})"
-        raise WorkspaceError(what, todo="Run `patron doctor`.") from error
+            raise NoSpace(DISK_IS_FULL, todo=FREE_AND_RUN_AGAIN) from error
+        what = A_FILE_UNREADABLE(cause=str(error).splitlines()[0])
+        raise WorkspaceError(what, todo=RUN_DOCTOR) from error
     except RuntimeError as error:
         if str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error

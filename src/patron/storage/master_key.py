@@ -10,8 +10,20 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import MasterKeyError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import make_private_folder, write_durably
+
+NOT_A_MASTER_KEY = Sentence("not_a_master_key", "is no master key of {count} hexadecimal digits")
+KEY_INSIDE = Sentence("key_inside", "the master key may not lie inside the workspace it protects")
+KEY_MISSING = Sentence("key_missing", "the master key is missing")
+KEY_OF_OTHER = Sentence("key_of_other", "this is the master key of another workspace")
+PUT_RIGHT_KEY = Sentence("put_right_key", "Put the right key there.")
+KEY_OUTSIDE = Sentence("key_outside", "Set master_key_file to a place outside.")
+PUT_KEY_THERE = Sentence("put_key_there", "Put the key of this workspace back there, or give it in {variable}.")
+PUT_OWN_KEY = Sentence("put_own_key", "Put the key that belongs to this workspace there.")
+PUT_KEY_FILE = Sentence("put_key_file", "Put the key file back.")
 
 KEY_BYTES = 32
 VARIABLE = "PATRON_MASTER_KEY"
@@ -34,9 +46,9 @@ class MasterKeyPlace:
         path = (Path(named).expanduser() if named else keys_folder() / f"{self.workspace_id}.key").resolve()
         if path.is_relative_to(self.folder):
             raise MasterKeyError(
-                "the master key may not lie inside the workspace it protects",
+                KEY_INSIDE,
                 where=str(path),
-                todo="Set master_key_file to a place outside.",
+                todo=KEY_OUTSIDE,
             )
         return path
 
@@ -57,9 +69,9 @@ class MasterKeyPlace:
         from_environment = os.environ.get(VARIABLE)
         if not from_environment and not self.file.exists():
             raise MasterKeyError(
-                "the master key is missing",
+                KEY_MISSING,
                 where=self.name,
-                todo=f"Put the key of this workspace back there, or give it in {VARIABLE}.",
+                todo=PUT_KEY_THERE(variable=VARIABLE),
             )
         return _parse(from_environment or _read(self.file), self.name)
 
@@ -75,9 +87,9 @@ class MasterKeyPlace:
         """Raise MasterKeyError unless the key is the one that the check was made with."""
         if not hmac.compare_digest(check, key_check(key, self.workspace_id)):
             raise MasterKeyError(
-                "this is the master key of another workspace",
+                KEY_OF_OTHER,
                 where=self.name,
-                todo="Put the key that belongs to this workspace there.",
+                todo=PUT_OWN_KEY,
             )
 
 
@@ -100,7 +112,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise MasterKeyError(f"cannot be read ({error})", where=str(path), todo="Put the key file back.") from error
+        raise MasterKeyError(FILE_UNREADABLE_CAUSE(cause=error), where=str(path), todo=PUT_KEY_FILE) from error
 
 
 def _parse(text: str, where: str) -> bytes:
@@ -109,7 +121,5 @@ def _parse(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise MasterKeyError(
-            f"is no master key of {KEY_BYTES * 2} hexadecimal digits", where=where, todo="Put the right key there."
-        )
+        raise MasterKeyError(NOT_A_MASTER_KEY(count=KEY_BYTES * 2), where=where, todo=PUT_RIGHT_KEY)
     return key

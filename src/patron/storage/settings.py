@@ -11,12 +11,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentError_
 
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence, joined
 from patron.storage.access.access_settings import AccessSettings
 from patron.storage.access.oidc_settings import OidcSettings
 from patron.storage.data.event_webhook_settings import EventWebhookSettings
 from patron.storage.outreach.channel_settings import ChannelsSettings
 from patron.storage.settings_problems import problems_of, unknown_key
+
+VARIABLE_NOT_JSON = Sentence(
+    "variable_not_json", "is not written as JSON, which a section or a list needs in one variable"
+)
+RESTORE_OR_COPY = Sentence("restore_or_copy", "Restore it from a backup, or copy the default from a new workspace.")
+NAME_ONE_KEY = Sentence("name_one_key", "Name one key, such as {variable}__KEY, or put it into {file}.")
+
+FIX_LINE = Sentence("fix_line", "Fix the line, or copy the default from a new workspace.")
+NOT_TOML = Sentence("not_toml", "is not valid TOML ({cause})")
+ISO_CURRENCY = Sentence("iso_currency", "is not a currency code of ISO 4217, such as EUR")
+IANA_ZONE = Sentence("iana_zone", "is not a time zone of the IANA database, such as 'Europe/Berlin'")
+RATE_ABOVE_ZERO = Sentence("rate_above_zero", "needs a rate above 0 for {names}")
 
 
 class _Section(BaseModel):
@@ -43,14 +57,14 @@ class ShopSettings(_Section):
     @classmethod
     def _is_a_code(cls, value: str) -> str:
         if not re.fullmatch("[A-Z]{3}", value):
-            raise ValueError("is not a currency code of ISO 4217, such as EUR")
+            raise ValueError(ISO_CURRENCY)
         return value
 
     @field_validator("time_zone")
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("is not a time zone of the IANA database, such as 'Europe/Berlin'")
+            raise ValueError(IANA_ZONE)
         return value
 
 
@@ -134,7 +148,7 @@ class Settings(BaseSettings):
     def _positive(cls, value: dict[str, float]) -> dict[str, float]:
         bad = sorted(code for code, rate in value.items() if not 0 < rate < float("inf"))
         if bad:
-            raise ValueError(f"needs a rate above 0 for {', '.join(bad)}")
+            raise ValueError(RATE_ABOVE_ZERO(names=", ".join(bad)))
         return value
 
     @classmethod
@@ -150,7 +164,7 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-TODO = "Correct it, and try again."
+TODO = Sentence("correct_it", "Correct it, and try again.")
 """What to do about settings that cannot be used."""
 
 
@@ -160,9 +174,9 @@ def read_toml(path: Path) -> dict[str, object]:
         return parse_toml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise SettingsError(
-            f"cannot be read ({error.strerror})",
+            FILE_UNREADABLE_CAUSE(cause=error.strerror),
             where=str(path),
-            todo="Restore it from a backup, or copy the default from a new workspace.",
+            todo=RESTORE_OR_COPY,
         ) from error
     except UnicodeDecodeError as error:
         raise _not_toml(error, str(path)) from error
@@ -177,8 +191,8 @@ def parse_toml(text: str, where: str) -> dict[str, object]:
 
 
 def _not_toml(error: ValueError, where: str) -> SettingsError:
-    todo = "Fix the line, or copy the default from a new workspace."
-    return SettingsError(f"is not valid TOML ({error})", where=where, todo=todo)
+    todo = FIX_LINE
+    return SettingsError(NOT_TOML(cause=error), where=where, todo=todo)
 
 
 def load_settings(path: Path) -> Settings:
@@ -186,7 +200,7 @@ def load_settings(path: Path) -> Settings:
     content = read_toml(path)
     unknown = [unknown_key(name, Settings.model_fields) for name in sorted(set(content) - set(Settings.model_fields))]
     if unknown:
-        raise SettingsError(" ".join(unknown), where=str(path), todo=TODO)
+        raise SettingsError(joined(unknown), where=str(path), todo=TODO)
     try:
         return Settings(**content)  # pyright: ignore[reportArgumentType] - pydantic checks the values
     except ValidationError as error:
@@ -195,9 +209,9 @@ def load_settings(path: Path) -> Settings:
         name = re.search(r'"(\w+)"', str(error))
         variable = f"PATRON_{name[1].upper()}" if name else "PATRON_..."
         raise SettingsError(
-            "is not written as JSON, which a section or a list needs in one variable",
+            VARIABLE_NOT_JSON,
             where=variable,
-            todo=f"Name one key, such as {variable}__KEY, or put it into {path.name}.",
+            todo=NAME_ONE_KEY(variable=variable, file=path.name),
         ) from error
 
 

@@ -6,18 +6,28 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from patron.schema.spelling import did_you_mean
+from patron.schema.common_sentences import MISSING
+from patron.schema.sentences import Sentence, Text, joined
+from patron.schema.spelling import did_you_mean, hinted, known_are
 
+SETTING = Sentence("setting", "{setting} {rule}")
+GOT = Sentence("got", "{problem} (got {value})")
+UNKNOWN_KEY = Sentence("unknown_key", "{setting} is not a known key")
+MISSING_ONE_OF = Sentence("missing_one_of", "{setting} is missing; it is one of {choices}")
+ONE_OF = Sentence("one_of", "must be one of {choices}")
+WRITTEN_SO = Sentence("written_so", "must be {choices}")
+A_LIST = Sentence("a_list", "must be a list in [ ]")
+A_TABLE = Sentence("a_table", "must be a table of keys and values")
 KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "finite": "a finite number",
-    "bool": "true or false",
-    "string": "a text in quotes",
-    "tuple": "a list in [ ]",
-    "list": "a list in [ ]",
-    "dict": "a table of keys and values",
-    "model": "a table of keys and values",
+    "int": Sentence("a_whole_number", "must be a whole number"),
+    "float": Sentence("a_number", "must be a number"),
+    "finite": Sentence("finite_number", "must be a finite number"),
+    "bool": Sentence("true_false", "must be true or false"),
+    "string": Sentence("text", "must be a text in quotes"),
+    "tuple": A_LIST,
+    "list": A_LIST,
+    "dict": A_TABLE,
+    "model": A_TABLE,
 }
 """What a value must be, by the start of the code of the error."""
 WRITTEN_AS = {"from_address": "from"}
@@ -25,15 +35,14 @@ WRITTEN_AS = {"from_address": "from"}
 TAGS = ("union_tag_invalid", "union_tag_not_found")
 """Codes of a section that could be one of several, and does not say which."""
 LIMITS = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "below {lt}",
-    "less_than_equal": "at most {le}",
-    "string_too_short": "at least {min_length} character long",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
-    "string_pattern_mismatch": "written as {pattern}",
-    "literal_error": "one of {expected}",
+    "greater_than": Sentence("above", "must be above {gt}"),
+    "greater_than_equal": Sentence("at_least", "must be at least {ge}"),
+    "less_than": Sentence("below", "must be below {lt}"),
+    "less_than_equal": Sentence("at_most", "must be at most {le}"),
+    "string_too_short": Sentence("long_enough", "must be at least {min_length} character long"),
+    "too_short": Sentence("list_at_least", "must be a list of at least {min_length}"),
+    "too_long": Sentence("list_at_most", "must be a list of at most {max_length}"),
+    "string_pattern_mismatch": Sentence("written_as", "must be written as {pattern}"),
 }
 
 
@@ -45,26 +54,27 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
     errors = error.errors(include_url=False)
     within = {one["loc"][:-1] for one in errors}
     causes = [one for one in errors if one["type"] != "too_short" or one["loc"] not in within]
-    return "; ".join(_problem(one, model) for one in causes)
+    return joined(_problem(one, model) for one in causes)
 
 
 def unknown_key(name: str, known: Mapping[str, Any]) -> str:
     """That a key is not known, with the one that was probably meant or, without one, those that are known."""
     meant = did_you_mean(name.rpartition(".")[2], known)
-    return f"{name} is not a known key. " + (meant or f"Known are {', '.join(sorted(known))}.")
+    return hinted(UNKNOWN_KEY(setting=name), meant or known_are(sorted(known)))
 
 
 def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
     (name, models), code = _place(one["loc"], model), one["type"]
     if code == "extra_forbidden":
-        return unknown_key(name, _fields(_place(one["loc"][:-1], model)[1])).rstrip(".")
+        return unknown_key(name, _fields(_place(one["loc"][:-1], model)[1]))
     if code == "missing":
-        return f"{name} is missing"
+        return MISSING(setting=name)
     if code in TAGS:
         return _tag_problem(f"{name}.{_discriminator(one)}", one, models)
     is_section = isinstance(one["input"], Mapping) or (code == "value_error" and isinstance(one["input"], list))
-    of = "" if is_section else f" (got {one['input']!r})"
-    return f"{name} {_rule(code, one)}{of}{_meant(one)}".lstrip()
+    rule = _rule(code, one)
+    problem = SETTING(setting=name, rule=rule) if name else rule
+    return hinted(problem if is_section else GOT(problem=problem, value=repr(one["input"])), _meant(one))
 
 
 def _discriminator(one: ErrorDetails) -> str:
@@ -75,29 +85,34 @@ def _discriminator(one: ErrorDetails) -> str:
 def _tag_problem(name: str, one: ErrorDetails, models: Iterable[type[BaseModel]]) -> str:
     key = name.rpartition(".")[2]
     tags = [tag for model in models if key in model.model_fields for tag in _literals(model, key)]
-    known = f"one of {', '.join(tags)}"
+    choices = ", ".join(tags)
     if one["type"] == "union_tag_not_found":
-        return f"{name} is missing; it is {known}"
+        return MISSING_ONE_OF(setting=name, choices=choices)
     value = one.get("ctx", {})["tag"]
-    return f"{name} must be {known} (got {value!r}). {did_you_mean(value, tags)}".rstrip(" .")
+    problem = SETTING(setting=name, rule=ONE_OF(choices=choices))
+    return hinted(GOT(problem=problem, value=repr(value)), did_you_mean(value, tags))
 
 
 def _rule(code: str, one: ErrorDetails) -> str:
+    context = one.get("ctx", {})
     if code in LIMITS:
-        limits = {name: _number(value) for name, value in one.get("ctx", {}).items()}
-        rule = f"must be {LIMITS[code].format(**limits)}"
-        return rule if code != "literal_error" or _choices(one)[1:] else rule.replace("one of ", "")
+        rule = LIMITS[code]
+        return rule(**{name: _number(value) for name, value in context.items() if name in rule.places})
+    if code == "literal_error":
+        return (ONE_OF if _choices(one)[1:] else WRITTEN_SO)(choices=context["expected"])
     kind = next((text for start, text in KINDS.items() if code.startswith(f"{start}_")), None)
     if kind:
-        return f"must be {kind}"
+        return kind
+    said = getattr(context.get("error"), "args", ())
+    if said and isinstance(said[0], Text):  # why: what our own checks raise
+        return said[0]
     return one["msg"].removeprefix("Value error, ").replace("Input should", "must")
 
 
 def _meant(one: ErrorDetails) -> str:
     if one["type"] != "literal_error":
         return ""
-    meant = did_you_mean(str(one["input"]), _choices(one))
-    return f". {meant}" if meant else ""
+    return did_you_mean(str(one["input"]), _choices(one))
 
 
 def _choices(one: ErrorDetails) -> list[str]:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.access.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
@@ -58,6 +60,25 @@ from patron.storage.workspace.workspace_store import (
     open_store,
     require_layout_1,
     upgrade_layout,
+)
+
+WORKSPACE_REMAINS = Sentence("workspace_remains", "holds what is left of a workspace ({names})")
+OR_OTHER_FOLDER = Sentence("or_other_folder", "Or choose another folder.")
+WORKSPACE_ALREADY = Sentence("workspace_already", "is a workspace already")
+RESTORE_SETTINGS = Sentence(
+    "restore_settings", "Restore it from the newest backup, or copy that of a new workspace and set it again."
+)
+MAKING_CUT_OFF = Sentence("making_cut_off", "is a workspace whose making was cut off")
+WORKSPACE_PARTS_MISSING = Sentence(
+    "workspace_parts_missing", "holds {parts}, but {identity} and {settings} are missing"
+)
+NOT_A_WORKSPACE = Sentence("not_a_workspace", "is not a workspace")
+USE_OR_CHOOSE = Sentence("use_or_choose", "Use it, or choose another folder.")
+INIT_AGAIN = Sentence("init_again", "Run `patron init {folder}` again.")
+INIT_OR_NAME = Sentence("init_or_name", "Run `patron init {folder}`, or name one with --workspace.")
+LEFT_BY_OLDER = Sentence("left_by_older", "was left by an older Patron")
+UPGRADE_THEN_LOOK = Sentence(
+    "upgrade_then_look", "Any other command upgrades it, such as `patron report`; then look again."
 )
 
 PRIVATE = 0o700
@@ -130,9 +151,9 @@ class Shop:
         if identity is None or identity.layout < LAYOUT_VERSION:
             if not upgrade:
                 raise OlderWorkspace(
-                    "was left by an older Patron",
+                    LEFT_BY_OLDER,
                     where=str(folder),
-                    todo="Any other command upgrades it, such as `patron report`; then look again.",
+                    todo=UPGRADE_THEN_LOOK,
                 )
             identity = upgrade_layout(folder, settings, wait_seconds=wait)
         require_parts(folder, settings)
@@ -302,11 +323,11 @@ def _require_new(folder: Path) -> None:
     if (folder / UNFINISHED).exists() and not (folder / IDENTITY_FILE).exists():
         return  # why: its making was cut off before anything could be kept in it
     if (folder / IDENTITY_FILE).exists() or (folder / SETTINGS_FILE).exists():
-        raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
+        raise WorkspaceError(WORKSPACE_ALREADY, where=str(folder), todo=USE_OR_CHOOSE)
     left = [name for name in (STORE_FILE, INBOX_FILE, "lake") if _has_content(folder / name)]
     if left:
-        what = f"holds what is left of a workspace ({', '.join(left)})"
-        raise WorkspaceError(what, where=str(folder), todo=f"{RESTORE} Or choose another folder.")
+        what = WORKSPACE_REMAINS(names=", ".join(left))
+        raise WorkspaceError(what, where=str(folder), todo=both(RESTORE, OR_OTHER_FOLDER))
 
 
 def _has_content(path: Path) -> bool:
@@ -328,22 +349,20 @@ def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None
     """Raise WorkspaceError for a folder that is no workspace, and for one without settings or an identity."""
     if identity is not None:
         if not (folder / SETTINGS_FILE).exists():
-            todo = "Restore it from the newest backup, or copy that of a new workspace and set it again."
+            todo = RESTORE_SETTINGS
             raise WorkspaceError("is missing", where=str(folder / SETTINGS_FILE), todo=todo)
         return
     if (folder / UNFINISHED).exists():
-        raise WorkspaceError(
-            "is a workspace whose making was cut off", where=str(folder), todo=f"Run `patron init {folder}` again."
-        )
+        raise WorkspaceError(MAKING_CUT_OFF, where=str(folder), todo=INIT_AGAIN(folder=folder))
     if not (folder / SETTINGS_FILE).exists():
         left = [name for name in (STORE_FILE, "lake") if _has_content(folder / name)]
         if left:
-            what = f"holds {' and '.join(left)}, but {IDENTITY_FILE} and {SETTINGS_FILE} are missing"
+            what = WORKSPACE_PARTS_MISSING(parts=" and ".join(left), identity=IDENTITY_FILE, settings=SETTINGS_FILE)
             raise WorkspaceError(what, where=str(folder), todo=RESTORE)
         raise WorkspaceError(
-            "is not a workspace",
+            NOT_A_WORKSPACE,
             where=str(folder),
-            todo=f"Run `patron init {folder}`, or name one with --workspace.",
+            todo=INIT_OR_NAME(folder=folder),
         )
 
 

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from patron.schema.errors import MissingExtra
+from patron.schema.sentences import Sentence
 from patron.storage.engine import Parameters, to_spark
+
+NO_PYSPARK = Sentence("no_pyspark", "pyspark is not installed")
+INSTALL_SPARK = Sentence("install_spark", "pip install 'patron[spark]'.")
 
 
 class SparkEngine:
@@ -18,9 +22,9 @@ class SparkEngine:
             from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise MissingExtra(
-                "pyspark is not installed",
+                NO_PYSPARK,
                 where="Spark",
-                todo="pip install 'patron[spark]'.",
+                todo=INSTALL_SPARK,
             ) from error
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         self.session = (

@@ -8,6 +8,10 @@ from datetime import date
 from typing import Any
 
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
+
+LAYOUT_NOT_EDITABLE = Sentence("layout_not_editable", "the file is laid out in a way that the form cannot change")
+EDIT_TEXT = Sentence("edit_text", "Edit its text.")
 
 Place = tuple[str | int, ...]
 """Where a value is: ("budget", "amount"), or ("offers", 0, "name") in the first [[offers]]."""
@@ -29,8 +33,8 @@ def set_values(text: str, changes: Mapping[Place, object]) -> str:
     except tomllib.TOMLDecodeError:
         is_right = False
     if not is_right:
-        what = "the file is laid out in a way that the form cannot change"
-        raise SettingsError(what, where="policy.toml", todo="Edit its text.")
+        what = LAYOUT_NOT_EDITABLE
+        raise SettingsError(what, where="policy.toml", todo=EDIT_TEXT)
     return result
 
 

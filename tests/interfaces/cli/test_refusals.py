@@ -257,7 +257,8 @@ NOWHERE = [
 def test_a_refusal_under_json_is_an_object_on_stdout_and_a_sentence_on_stderr(patron, tmp_path, command):
     ran = patron(*command, "--workspace", tmp_path / "nowhere", "--json")
     assert ran.code == 1, ran
-    assert set(ran.json) == {"error", "what", "where", "todo"}
+    names = {"error", "what", "where", "todo", "code", "values", "todo_code", "todo_values"}
+    assert set(ran.json) == names
     assert (ran.json["error"], ran.json["what"]) == ("WorkspaceError", "is not a workspace")
     assert "is not a workspace" in ran.err
 

@@ -9,6 +9,7 @@ from patron.interfaces.http.application import create_app
 from patron.schema.access.access_rights import VISITOR
 
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
+REFUSAL |= {"code", "values", "todo_code", "todo_values"}
 
 
 @pytest.mark.parametrize(("path", "is_json"), [("/api/overview", True), ("/overview", False)])

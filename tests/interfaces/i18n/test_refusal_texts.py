@@ -1,15 +1,20 @@
-"""Refusals on Chinese pages: every error of what people do with campaigns and segments is found in the source."""
+"""Every declared sentence is translated with its places, and what a page shows follows from code and values."""
 
-import ast
+import importlib
+import pickle
 from pathlib import Path
+from string import Formatter
 
 import pytest
+from patron.storage.outreach.campaigns import STATES, WRONG_STATE, state_in_words
 
 import patron
-from patron.commands.outreach.campaigns.plan_campaign import REASONS_LEFT_OUT
-from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, translate
+from patron.commands.outreach.campaigns.plan_campaign import LEFT_OUT_COUNT, NOBODY_WRITTEN, REASONS_LEFT_OUT
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.refusal_texts import JOINT, refusal_line, refusal_text, rejection_text, translate
 from patron.interfaces.i18n.translations import words
 from patron.schema import errors
+from patron.schema.sentences import Sentence, Text, declared, joined, problems_of
 from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import KnownNames
@@ -17,111 +22,81 @@ from patron.service.jobs import LOST
 from patron.storage.outreach.versioned_drafts import STEPS
 
 SOURCES = Path(patron.__file__).parent
-ON_PAGES = (
-    "commands/outreach/campaigns/plan_campaign.py",
-    "commands/outreach/campaigns/campaign_draft.py",
-    "commands/outreach/messages/settle_message.py",
-)
-ON_PAGES += (
-    "commands/outreach/campaigns/campaign_policy_terms.py",
-    "storage/segments/segment_definitions.py",
-    "commands/segments/save_tag_segment.py",
-    "commands/outreach/campaigns/try_campaign.py",
-)
-ON_PAGES += (
-    "commands/outreach/messages/message_reach.py",
-    "commands/data/uploaded_files.py",
-    "commands/data/column_mapping.py",
-)
-ON_PAGES += (
-    "commands/insight/saved_questions.py",
-    "commands/customers/correct_identity.py",
-    "commands/privacy/privacy_requests.py",
-)
-ON_PAGES += (
-    "commands/data/schedule_runs.py",
-    "commands/outreach/journeys/measure_journey.py",
-    "engage/templates/message_template.py",
-)
-ON_PAGES += (
-    "engage/templates/html_compilation.py",
-    "answers/insight/questions.py",
-    "answers/data/query_limits.py",
-    "answers/data/query_worker.py",
-)
-ON_PAGES += (
-    "answers/insight/periods.py",
-    "answers/customers/identity_preview.py",
-    "answers/privacy/privacy_desk.py",
-    "answers/data/run_history.py",
-)
-ON_PAGES += (
-    "answers/customers/customer_list.py",
-    "answers/insight/experiments.py",
-    "segments/segment_sql.py",
-    "schema/customers/customer_contacts.py",
-)
-ON_PAGES += (
-    "interfaces/console/customers/customer_actions.py",
-    "interfaces/console/data/run_pages.py",
-    "storage/runs/past_shop.py",
-)
-ON_PAGES += (
-    "interfaces/http/insight/question_routes.py",
-    "storage/workspace/workspace_lock.py",
-    "storage/runs/jobs.py",
-)
-ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.PatronError)}
 CHINESE = words("zh_CN")
+NAMES = {"state": STATES, "step": tuple(STEPS), "engagement_kind": ("campaign", "journey", "audience")}
+NAMES["job"] = ("run", "preview", "import", "trial")
+"""Codes that sentences name as values, by family."""
 
 
-def written(node) -> str | None:
-    """A text of the source with an x for each value; None where it is made elsewhere."""
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.JoinedStr):
-        return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
-    return None
+@pytest.fixture(scope="module")
+def sentences():
+    """Every sentence: whatever module declares some is imported."""
+    for path in sorted(SOURCES.rglob("*.py")):
+        if " = Sentence(" in (source := path.read_text(encoding="utf-8")) or ": Sentence(" in source:
+            importlib.import_module(".".join(("patron", *path.relative_to(SOURCES).with_suffix("").parts)))
+    return tuple(declared.values())
 
 
-def sentences(path: str) -> set[str]:
-    """What the errors of a file say, and tell people to do."""
-    found = set()
-    for function in ast.walk(ast.parse((SOURCES / path).read_text(encoding="utf-8"))):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        named = [one for one in ast.walk(function) if isinstance(one, ast.Assign)]
-        texts = {target.id: one.value for one in named for target in one.targets if isinstance(target, ast.Name)}
-        for call in ast.walk(function):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ERRORS:
-                said = [*call.args, *(one.value for one in call.keywords if one.arg == "todo")]
-                found |= {written(texts.get(one.id) if isinstance(one, ast.Name) else one) for one in said}
-    return found - {None, ""}
+def places(text):
+    """Places of a text with the way each is written."""
+    return sorted((name, form, conversion) for _, name, form, conversion in Formatter().parse(text) if name)
 
 
-@pytest.mark.parametrize("path", ON_PAGES)
-def test_every_sentence_of_an_error_that_pages_show_is_translated(path):
-    assert sentences(path)
-    # why: a sentence that holds reasons is translated with reasons that are known only
-    known = {one: one.replace("(x)", "(all of them are in the holdout)") for one in sentences(path)}
-    assert [one for one in sorted(known) if not (translate(one, CHINESE) or translate(known[one], CHINESE))] == []
+def test_every_sentence_is_translated_with_the_same_places(sentences):
+    assert len(sentences) > 800
+    assert [one.code for one in sentences if not isinstance(CHINESE.texts.get(one.key), str)] == []
+    assert [one.code for one in sentences if places(CHINESE.texts[one.key]) != places(one)] == []
 
 
-def test_a_list_of_problems_is_translated_one_by_one_and_names_stay():
-    text = "budget.amount must be at least 0 (got -5); holdout.share must be at most 0.9 (got 7)"
-    shown = refusal_text(text, CHINESE)
-    assert "budget.amount 不能小于 0" in shown
-    assert "holdout.share 不能大于 0.9" in shown
-    assert "must" not in shown
-    assert refusal_text(text, words("en")) == text
+def test_no_translation_is_of_a_sentence_that_nobody_says(sentences):
+    keys = {one.key for one in sentences}
+    families = ("refusal.", "finding.", "rejection.", "doctor.")
+    for locale in LOCALES:
+        listed = {key for key in words(locale).texts if key.startswith(families)}
+        assert listed == (set() if locale == "en" else {key for key in keys if key.startswith(families)})
+
+
+def test_names_of_codes_that_sentences_have_as_values_are_translated():
+    assert [
+        f"{family}.{one}" for family in NAMES for one in NAMES[family] if f"{family}.{one}" not in CHINESE.texts
+    ] == []
+
+
+def test_a_code_says_one_thing_and_a_text_has_a_value_for_each_place():
+    sentence = Sentence("test_only", "no campaign {name!r} of {count:,}")
+    try:
+        with pytest.raises(ValueError, match="test_only"):
+            Sentence("test_only", "something else")
+        with pytest.raises(TypeError, match="test_only"):
+            sentence(name="spring")
+        with pytest.raises(TypeError, match="test_only"):
+            errors.NotFound(sentence)
+    finally:
+        del declared["test_only"]
+    text = sentence(name="spring", count=1_200)
+    assert text == "no campaign 'spring' of 1,200"
+    assert (text.code, text.values) == ("test_only", {"name": "spring", "count": 1_200})
+
+
+def test_an_error_keeps_codes_and_values_through_processes_and_json():
+    what = WRONG_STATE(name="spring", state=state_in_words("draft"), step=Text("ended", "step.ended"))
+    refused = errors.BadCampaign(joined([what, "an odd thing"]), where="name", todo=STEPS["ended"].todo)
+    plain = errors.read_texts(refused.plain())
+    for kept in (errors.read_texts(plain), vars(pickle.loads(pickle.dumps(refused)))):  # noqa: S301 - ours
+        assert (kept["what"], kept["todo"]) == (refused.what, refused.todo)
+        assert translate(kept["what"], CHINESE) == translate(refused.what, CHINESE) != str(refused.what)
+    assert problems_of(refused.what) == (what, "an odd thing")
+    assert refused.plain()["values"]["problems"][0]["code"] == "wrong_state"
 
 
 @pytest.mark.parametrize("step", sorted(STEPS))
 def test_why_a_step_cannot_be_taken_is_chinese_with_the_names_of_state_and_step(step):
-    what = translate(f"'spring' is a draft and cannot be {step}", CHINESE)
+    text = WRONG_STATE(name="spring", state=state_in_words("draft"), step=Text(step, f"step.{step}"))
+    assert text == f"'spring' is a draft and cannot be {step}"
+    what = translate(text, CHINESE)
     assert CHINESE(f"step.{step}") in what
     assert CHINESE("state.draft") in what
-    assert translate(STEPS[step].todo.format(kind="campaign"), CHINESE)
+    assert translate(STEPS[step].advice("campaign"), CHINESE) != STEPS[step].advice("campaign")
 
 
 RULES = [
@@ -150,33 +125,35 @@ RULES = [
 def test_what_is_wrong_with_a_rule_is_chinese(rule):
     with pytest.raises(errors.BadSegment) as refusal:
         parse_rule({"all": [rule]}, KnownNames(FIELDS))
-    assert translate(refusal.value.what, CHINESE)
-    assert translate(refusal.value.todo, CHINESE)
+    for text in (*problems_of(refusal.value.what), refusal.value.todo):
+        assert 'lang="en"' not in refusal_text(text, CHINESE)
 
 
-def test_problems_that_are_not_known_stand_in_english_between_those_that_are():
-    shown = refusal_text("start: odd thing; budget must be a number (got 'x'); <b>", CHINESE)
-    assert shown.startswith('<span lang="en">start: odd thing</span>')
-    assert "budget 必须是数字" in shown
-    assert shown.endswith('<span lang="en">&lt;b&gt;</span>')
+def test_problems_of_others_stand_in_english_between_ours():
+    text = joined([STEPS["ended"].todo, "start: odd <b> thing"])
+    assert refusal_text(text, words("en")) == "Only one that was approved can end.; start: odd &lt;b&gt; thing"
+    ours, theirs = refusal_text(text, CHINESE).split(JOINT)
+    assert not any(letter.isascii() and letter.isalpha() for letter in ours)
+    assert theirs == '<span lang="en">start: odd &lt;b&gt; thing</span>'
 
 
 def test_why_nobody_would_be_written_to_is_chinese_to_the_last_reason():
-    reasons = "; ".join(f"1,200 {text}" for text in REASONS_LEFT_OUT.values())
-    shown = refusal_text(f"nobody would be written to ({reasons})", CHINESE)
-    assert not any(letter.isascii() and letter.isalpha() for letter in shown)
+    reasons = tuple(LEFT_OUT_COUNT(count=1_200, reason=text) for text in REASONS_LEFT_OUT.values())
+    text = NOBODY_WRITTEN(reasons=reasons)
+    assert text.startswith("nobody would be written to (1,200 in a segment that the campaign excludes; 1,200 may not")
+    assert not any(letter.isascii() and letter.isalpha() for letter in refusal_text(text, CHINESE))
 
 
 def test_why_a_job_was_lost_is_chinese():
-    shown = refusal_line(LOST["what"], LOST["todo"], CHINESE)
+    shown = refusal_line(LOST.what, LOST.todo, CHINESE)
     assert not any(letter.isascii() and letter.isalpha() for letter in shown)
 
 
-def test_what_is_not_known_stays_english_and_says_so_without_becoming_markup():
-    assert refusal_text("<b>odd</b> thing", CHINESE) == '<span lang="en">&lt;b&gt;odd&lt;/b&gt; thing</span>'
+def test_a_row_that_was_rejected_before_in_other_words_keeps_them():
+    assert rejection_text("unknown_currency", "older wording", CHINESE) == '<span lang="en">older wording</span>'
 
 
 def test_a_line_of_what_is_wrong_and_what_to_do_keeps_its_mark_and_escapes_the_rest():
-    line = refusal_line("<i>odd</i>", "Save it again.", CHINESE)
+    line = refusal_line("<i>odd</i>", STEPS["saved"].todo, CHINESE)
     assert line.startswith('<span lang="en">&lt;i&gt;odd&lt;/i&gt;</span>')
-    assert "请重新保存" in line
+    assert translate(STEPS["saved"].todo, CHINESE) in line

@@ -1,17 +1,31 @@
 """Rules, plans and findings in the reader's words."""
 
+import json
+from html import unescape
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.commands.outreach.campaigns.plan_campaign import REASONS_LEFT_OUT
 from patron.commands.outreach.journeys.journey_examples import EXAMPLES
-from patron.commands.outreach.journeys.plan_journey import NO_HISTORY, NOBODY, NOT_REPLAYED, TOO_FEW
+from patron.commands.outreach.journeys.measure_journey import STILL_OPEN
+from patron.commands.outreach.journeys.plan_journey import (
+    BUDGET_ENDS,
+    NO_HISTORY,
+    NOBODY,
+    NOT_REPLAYED,
+    NOT_SET_UP,
+    TOO_FEW,
+)
+from patron.engage.channels.email import SMTP_NONE
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.rule_texts import RuleTexts
 from patron.interfaces.i18n.translations import words
+from patron.schema.common_sentences import CHANNEL_EXAMPLE
+from patron.schema.errors import ChannelUnavailable
 from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import rule_content
@@ -83,26 +97,34 @@ def test_codes_of_campaigns_and_journeys_have_names(locale):
     assert [key for key in keys if key not in texts] == []
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        NOT_REPLAYED,
-        NOBODY,
-        NO_HISTORY,
-        TOO_FEW.format(30),
-        "12 customers do not count yet: the days in which their orders count are not over.",
-        "The budget ends after 40% of a month's messages: they are expected to cost 1,200.00 USD.",
-        "Nothing can be sent yet: email: no SMTP server is configured",
-    ],
-)
-def test_a_finding_is_in_the_readers_language(sentence):
+FINDINGS = [
+    NOT_REPLAYED,
+    NOBODY,
+    NO_HISTORY,
+    TOO_FEW(days=30),
+    STILL_OPEN(count=12),
+    BUDGET_ENDS(share=0.4, cost=1_200, currency="USD"),
+    NOT_SET_UP(what=ChannelUnavailable(SMTP_NONE, where="email", todo=CHANNEL_EXAMPLE(section="channels.email")).said),
+]
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda one: one.code)
+def test_a_finding_is_in_the_readers_language(finding):
     english, chinese = (EngagementTexts(words(one), Formats(one, "USD", "UTC")) for one in ("en", "zh_CN"))
-    assert english.finding(sentence) == sentence
-    assert chinese.finding(sentence) != sentence
-    assert chinese.finding("Some other finding.") == "Some other finding."
+    kept = json.loads(json.dumps({"findings": [finding], "finding_texts": [finding.plain()]}))
+    assert [unescape(one) for one in english.findings(kept)] == [finding]
+    (shown,) = chinese.findings(kept)
+    assert shown != finding
+    assert "lang=" not in shown
+
+
+def test_a_finding_that_was_kept_without_its_code_is_english_and_says_so():
+    chinese = EngagementTexts(words("zh_CN"), Formats("zh_CN", "USD", "UTC"))
+    assert chinese.findings({"findings": ["An old one."]}) == ['<span lang="en">An old one.</span>']
+    assert chinese.findings({"findings": ["An old one."]}, "An old one.") == []
 
 
 def test_a_finding_translates_what_the_channel_refused_too():
-    refused = "email: no SMTP server is configured. `patron channels --example` prints the section [channels.email] "
     chinese = EngagementTexts(words("zh_CN"), Formats("zh_CN", "USD", "UTC"))
-    assert "尚未配置 SMTP" in chinese.finding(f"Nothing can be sent yet: {refused}for patron.toml.")
+    assert FINDINGS[-1].startswith("Nothing can be sent yet: email: no SMTP server is configured. `patron channels")
+    assert "未配置 SMTP" in chinese.findings({"findings": [], "finding_texts": [FINDINGS[-1].plain()]})[0]

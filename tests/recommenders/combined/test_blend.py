@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-
 from made_interactions import DAY, habits, ratings, steps, table_of, tastes
+
 from patron.recommenders import (
     Blend,
     CoVisitation,

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from made_interactions import ratings, tastes
+
 from patron.recommenders import ALS, MatrixFactorisation, RecentPopularity, evaluate, split
 
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from made_interactions import tastes
+
 from patron.recommenders import SLIM, RecentPopularity, evaluate, split
 
 

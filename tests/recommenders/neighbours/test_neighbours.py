@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
-
 from made_interactions import DAY, habits, steps, table_of, tastes
+
 from patron.recommenders import EASE, CoVisitation, ItemKNN, RecentPopularity, RP3beta, evaluate, split
 from patron.recommenders.neighbours.neighbours import largest_products
 from patron.schema.errors import BadInteractions

@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-
 from made_interactions import steps, table_of, tastes
+
 from patron.recommenders import LEARNERS, RecentPopularity, SelfAttention, evaluate, load, split
 from patron.recommenders.interactions import Interactions
 from patron.recommenders.networks.self_attention import last_items, sequences_of

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-
 from made_interactions import table_of, tastes
+
 from patron.recommenders import RecentPopularity, TwoTowers, load
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions

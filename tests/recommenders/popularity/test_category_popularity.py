@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 import pytest
-
 from made_interactions import DAY, tastes
+
 from patron.recommenders import CategoryPopularity, RecentPopularity, evaluate, split
 from patron.recommenders.interactions import Interactions
 

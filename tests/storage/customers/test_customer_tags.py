@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from patron.commands.customers.customer_work import add_tag, remove_tag
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.storage.customers.customer_tags import tags_version
 from patron.storage.runs.last_run import last_run
 
@@ -35,7 +36,7 @@ def test_a_version_is_read_again_after_a_change_and_not_for_each_request(made_sh
         assert (one != nobody, reads) == (True, 1)
         assert version() == (one, 0)
         with shop.store.begin() as connection:
-            audit_log.append(shop, connection, "signed in", {}, at=NOW)
+            audit_log.append(shop, connection, AuditAction.SIGNED_IN, {}, at=NOW)
         assert version() == (one, 1), "what else happened changes nothing of it"
         add_tag(shop, [second], "read once", **BY)
         remove_tag(shop, [first], "read once", **BY)

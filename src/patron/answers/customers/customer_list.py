@@ -10,12 +10,16 @@ import pyarrow as pa
 
 from patron.answers.customers.customer_index import CODES, CustomerIndex, FilterOption, customer_index, microseconds
 from patron.answers.customers.customer_marks import customers_of_owner, customers_with_tag
+from patron.schema.common_sentences import CURSOR_NONE, IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
 from patron.schema.tables import LIFECYCLE_STAGES
 from patron.segments.segment_rules import Answer
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
+
+CURSOR_WRONG = Sentence("cursor_wrong", "is not of this list")
 
 Sort = Literal[
     "value",
@@ -195,7 +199,7 @@ class MatchingCustomers:
         position = self.index.positions([query.after])
         # why: the place of somebody whom the reader does not see would tell them what that customer is worth
         if not len(position) or (self.visible is not None and not self.visible[position[0]]):
-            raise BadQuery("is not of this list", where="cursor", todo="Begin without one.")
+            raise BadQuery(CURSOR_WRONG, where="cursor", todo=CURSOR_NONE)
         order = self.index.order(COLUMNS[query.sort], is_ascending=query.direction == "ascending")
         rank = int(np.flatnonzero(order == position[0])[0])
         return int(self.mask[order[: rank + 1]].sum())
@@ -354,6 +358,6 @@ def _require_one_of(parameter: str, value: str, known: Iterable[str]) -> None:
     """Refuse a value that is not known; empty is no filter."""
     allowed = tuple(dict.fromkeys(known))
     if value and value not in allowed:
-        listed = f"It is one of {', '.join(allowed)}."
-        todo = " ".join(filter(None, [did_you_mean(value, allowed), listed]))
-        raise BadQuery(f"{value!r} is not a value of it", where=parameter, todo=todo)
+        listed = IT_IS_ONE_OF(choices=", ".join(allowed))
+        todo = both(did_you_mean(value, allowed), listed)
+        raise BadQuery(NOT_A_VALUE(value=value), where=parameter, todo=todo)

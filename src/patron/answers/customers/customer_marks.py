@@ -9,6 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.govern.customers.sealed_texts import unseal
+from patron.schema.common_sentences import NO_TASK, SEE_TASKS
 from patron.schema.errors import NotFound
 from patron.storage.access.access_tables import USERS
 from patron.storage.customers.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
@@ -222,7 +223,7 @@ def find_task(shop: Shop, task_id: str, *, reader: Reader) -> Task:
         of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
         row = connection.execute(sa.select(TASKS).where(*of)).mappings().first()
     if row is None:
-        raise NotFound("no task has this id", where=task_id[:64], todo="See the list of tasks.")
+        raise NotFound(NO_TASK, where=task_id[:64], todo=SEE_TASKS)
     return task_of(shop, row, reader)
 
 

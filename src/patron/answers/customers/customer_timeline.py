@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.answers.data.products import name_of, products_by_id
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -81,7 +82,7 @@ def timeline_page(
     `start` is how many entries earlier pages had, instead of a page. Raises BadQuery.
     """
     if kind not in KINDS:
-        raise BadQuery(f"{kind!r} is not a value of it", where="kind", todo=f"It is one of {', '.join(KINDS[1:])}.")
+        raise BadQuery(NOT_A_VALUE(value=kind), where="kind", todo=IT_IS_ONE_OF(choices=", ".join(KINDS[1:])))
     every = sorted(_entries(view, customer_id), key=_latest_first)
     counts = {name: sum(_kind(one) == name for one in every) for name in KINDS[1:]} | {"": len(every)}
     chosen = [one for one in every if kind in {"", _kind(one)}]

@@ -10,10 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from patron.answers.customers.customer_index import CustomerIndex, microseconds
+from patron.schema.common_sentences import CHECK_ID, NO_OWN_ID, NOT_THE_ID, RELOAD_PAGE
 from patron.schema.errors import BadQuery, NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TEXT
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
+
+ONLY_ID = Sentence("only_id", "it is the customer's only id")
+SAME_CUSTOMER = Sentence("same_customer", "both are the same customer")
+NOTHING_APART = Sentence("nothing_apart", "There is nothing to take apart.")
+OTHER_CUSTOMER = Sentence("other_customer", "Name another customer.")
 
 NEIGHBOURS = 50
 """Customers with a history most like it, whose forecasts stand for one that no run has made yet."""
@@ -72,9 +79,9 @@ def preview_unlink(shop: Shop, customer_id: str, token: str, *, index: CustomerI
     view = last_run(shop)
     tokens = [one.token for one in linked_identities(shop, customer_id)]
     if token not in tokens:
-        raise NotFound("the customer does not have this id", where=token[:64], todo="Reload the page.")
+        raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
     if len(tokens) == 1:
-        raise BadQuery("it is the customer's only id", where=token, todo="There is nothing to take apart.")
+        raise BadQuery(ONLY_ID, where=token, todo=NOTHING_APART)
     lines = _lines(view, customer_id)
     senders = _senders(view, lines)
     is_gone = [senders.get(_event_of(line)) == token for line in lines]
@@ -93,12 +100,12 @@ def preview_merge(shop: Shop, customer_id: str, other_customer_id: str, *, index
     """What joining two customers would make of them. Raises NoRunYet, NotFound, BadQuery."""
     view = last_run(shop)
     if customer_id == other_customer_id:
-        raise BadQuery("both are the same customer", where="other", todo="Name another customer.")
+        raise BadQuery(SAME_CUSTOMER, where="other", todo=OTHER_CUSTOMER)
     both = []
     for one in (customer_id, other_customer_id):
         identities = linked_identities(shop, one)
         if not any(identity.kind == "user_id" for identity in identities):
-            raise NotFound("no customer with one of the shop's own ids", where=one[:64], todo="Check the id.")
+            raise NotFound(NO_OWN_ID, where=one[:64], todo=CHECK_ID)
         both.append((one, [identity.token for identity in identities]))
     lines = [line for one, _ in both for line in _lines(view, one)]
     joined = _outlook(view, index, customer_id, [token for _, tokens in both for token in tokens], lines)

@@ -7,12 +7,17 @@ import sqlalchemy as sa
 
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import PROSPECTS
+from patron.schema.sentences import Sentence
 from patron.storage.engine import exact_sum, timestamp
 from patron.storage.models import model_registry
 from patron.storage.models.trainings import measured_rows
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import RUNS
+
+RUN_WITH_OLDER_SIGN_UPS = Sentence("run_with_older_sign_ups", "Run again once sign-ups of the past are 90 days old.")
+NO_PROSPECTS = Sentence("no_prospects", "there are no prospects: nobody signed up in the last 90 days without ordering")
+SEND_SIGN_UPS = Sentence("send_sign_ups", "Send `Identify` or `Customer Registered` when people sign up, then run.")
 
 MAX_SHOWN = 20
 
@@ -120,10 +125,10 @@ def _missing(shop: Shop, view: Snapshot) -> NotEnoughData:
         where run_id = '{view.run.run_id}' and as_of = {timestamp(view.run.as_of)}"""
     )["n"][0].as_py()
     if reasons and has_people:
-        todo = "Run again once sign-ups of the past are 90 days old."
+        todo = RUN_WITH_OLDER_SIGN_UPS
         return NotEnoughData(reasons[0], where=where, todo=todo)
     return NotEnoughData(
-        "there are no prospects: nobody signed up in the last 90 days without ordering",
+        NO_PROSPECTS,
         where=where,
-        todo="Send `Identify` or `Customer Registered` when people sign up, then run.",
+        todo=SEND_SIGN_UPS,
     )

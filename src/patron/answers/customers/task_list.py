@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from patron.answers.customers.customer_index import microseconds
 from patron.answers.customers.customer_marks import Reader, Task, task_of
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
 from patron.storage.customers.console_tables import TASKS
 from patron.storage.models.model_decisions import utc
@@ -61,7 +62,7 @@ def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
     `after` is the place of the last task of the page before, instead of a page.
     """
     if view not in VIEWS:
-        raise BadQuery(f"{view!r} is not a value of it", where="view", todo=f"It is one of {', '.join(VIEWS)}.")
+        raise BadQuery(NOT_A_VALUE(value=view), where="view", todo=IT_IS_ONE_OF(choices=", ".join(VIEWS)))
     with shop.store.begin() as connection:
         places = {name: _places(connection, name, reader, now, among) for name in VIEWS}
         chosen = sorted(places[view])

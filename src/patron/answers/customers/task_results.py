@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
 from patron.storage.customers.console_tables import TASKS
 from patron.storage.shop import Shop
@@ -50,7 +51,7 @@ class TaskResults:
 def task_results(shop: Shop, by: By = "person", *, now: datetime, among: frozenset[str] | None = None) -> TaskResults:
     """What became of tasks, without customers who were held out; `among` restricts to customers. Raises BadQuery."""
     if by not in BY:
-        raise BadQuery(f"{by!r} is not a value of it", where="by", todo=f"It is one of {', '.join(BY)}.")
+        raise BadQuery(NOT_A_VALUE(value=by), where="by", todo=IT_IS_ONE_OF(choices=", ".join(BY)))
     names = ("customer_id", "owner", "playbook", "reason", "state", "outcome", "created_at", "closed_at", "due_at")
     chosen = sa.select(*(TASKS.c[name] for name in names)).where(~TASKS.c.is_holdout)
     with shop.store.begin() as connection:

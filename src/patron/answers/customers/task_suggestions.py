@@ -7,8 +7,12 @@ from typing import Any, Literal, get_args
 from patron.answers.customers.task_effects import MARGIN, UNKNOWN, TaskEffects, TaskPart, task_effects
 from patron.answers.insight.experiment_line import ALARM_LEVEL
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import TaskPolicy
 from patron.storage.shop import Shop
+
+NO_TASK_SUGGESTION = Sentence("no_task_suggestion", "the effect of tasks suggests no {name!r}")
+IT_SUGGESTS = Sentence("it_suggests", "It suggests {names}.")
 
 Code = Literal["smaller_holdout", "larger_holdout", "usual_playbook", "playbooks"]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -65,7 +69,7 @@ def find_suggestion(shop: Shop, code: str) -> TaskSuggestion:
     chosen = next((one for one in suggestions if one.code == code), None)
     if chosen is None:
         known = ", ".join(one.code for one in suggestions) or "nothing"
-        raise NotFound(f"the effect of tasks suggests no {code[:40]!r}", where="code", todo=f"It suggests {known}.")
+        raise NotFound(NO_TASK_SUGGESTION(name=code[:40]), where="code", todo=IT_SUGGESTS(names=known))
     return chosen
 
 

@@ -15,7 +15,16 @@ from types import FrameType
 import duckdb
 
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
 from patron.storage.settings import EngineSettings
+
+SQL_LISTED = Sentence("sql_listed", "`patron sql` alone lists all tables, and `patron sql TABLE` its columns.")
+SQL_NARROWER = Sentence(
+    "sql_narrower", "Read fewer rows or aggregate earlier; or allow more: --timeout SECONDS, or engine.sql_seconds."
+)
+SQL_STOPPED = Sentence("sql_stopped", "the query was stopped after {seconds:g} seconds")
+SQL_MEMORY = Sentence("sql_memory", "the query needs more memory than engine.sql_memory_gb = {size:g}")
+SQL_DISK = Sentence("sql_disk", "the query needs more space on disk than engine.sql_spill_gb = {size:g}")
 
 BYTES_PER_GB = 1_000_000_000
 CHECK_SECONDS = 0.05
@@ -23,7 +32,9 @@ GRACE_SECONDS = 2.0
 """How long an interrupted query may take to end: the engine looks between two chunks of rows only."""
 GiveUp = Callable[[BadQuery], None]
 """Called with the refusal when the engine does not notice that it is interrupted; it ends the process."""
-NARROWER = "Read fewer rows or columns, or aggregate earlier; or raise it in patron.toml."
+NARROWER = Sentence(
+    "sql_narrower_or_raise", "Read fewer rows or columns, or aggregate earlier; or raise it in patron.toml."
+)
 
 
 @dataclass(frozen=True)
@@ -49,16 +60,14 @@ class QueryLimits:
 
     def out_of_time(self) -> BadQuery:
         """Refusal of a query that takes too long."""
-        todo = "Read fewer rows or aggregate earlier; or allow more: --timeout SECONDS, or engine.sql_seconds."
-        return BadQuery(f"the query was stopped after {self.seconds:g} seconds", todo=todo)
+        todo = SQL_NARROWER
+        return BadQuery(SQL_STOPPED(seconds=self.seconds), todo=todo)
 
     def out_of_memory(self, error: BaseException) -> BadQuery:
         """Refusal of a query that needs more memory or space on disk."""
         if "max_temp_directory_size" in str(error):
-            return BadQuery(
-                f"the query needs more space on disk than engine.sql_spill_gb = {self.spill_gb:g}", todo=NARROWER
-            )
-        return BadQuery(f"the query needs more memory than engine.sql_memory_gb = {self.memory_gb:g}", todo=NARROWER)
+            return BadQuery(SQL_DISK(size=self.spill_gb), todo=NARROWER)
+        return BadQuery(SQL_MEMORY(size=self.memory_gb), todo=NARROWER)
 
 
 class Watch:

@@ -17,13 +17,22 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from patron.schema.errors import BadQuery
+from patron.answers.data.query_limits import SQL_LISTED, SQL_STOPPED
+from patron.schema.errors import BadQuery, code_of, read_texts
+from patron.schema.sentences import Sentence, Text
+from patron.schema.spelling import BOTH
 from patron.storage.runs.past_shop import past_shop
 from patron.storage.shop import Shop
+
+CHANGE_OR_RUN_AGAIN = Sentence("change_or_run_again", "Change it, or run it again.")
+
+SQL_FINISHED = Sentence("sql_finished", "Try again when they are finished.")
+SQL_BUSY = Sentence("sql_busy", "{count} questions are being answered already")
 
 MODULE = "patron.answers.data.query_worker"
 WORKERS = 2
@@ -35,9 +44,12 @@ MOST_SECONDS = 30.0
 HIDDEN = ("token", "trait")
 """Personal-data classes whose columns do not exist for the console's queries."""
 LONGEST_TEXT = 500
-NARROWER = "Read fewer rows or columns, or aggregate earlier."
-EXHAUSTED = ("the query took more than there is, and was stopped", NARROWER)
-STOPPED = ("you stopped the query", "Change it, or run it again.")
+NARROWER = Sentence("sql_fewer", "Read fewer rows or columns, or aggregate earlier.")
+PAGE_LISTS = Sentence("sql_page_lists", "The page lists all tables and columns.")
+SQL_EXHAUSTED = Sentence("sql_exhausted", "the query took more than there is, and was stopped")
+EXHAUSTED = BadQuery(SQL_EXHAUSTED, todo=NARROWER).plain()
+SQL_YOU_STOPPED = Sentence("sql_you_stopped", "you stopped the query")
+STOPPED = BadQuery(SQL_YOU_STOPPED, todo=CHANGE_OR_RUN_AGAIN).plain()
 Cell = str | int | float | bool | datetime | None
 
 
@@ -75,8 +87,8 @@ class Answer(msgspec.Struct):
     columns: tuple[ResultColumn, ...] = ()
     rows: tuple[tuple[str | int | float | bool | None, ...], ...] = ()
     is_cut: bool = False
-    refusal: tuple[str, str] | None = None
-    """What is wrong, and what to do."""
+    refusal: dict[str, Any] | None = None
+    """What is wrong, and what to do, as the error writes it."""
 
 
 class QueryWorkers:
@@ -101,7 +113,8 @@ class QueryWorkers:
         with self._turn() as number:
             answer = self._ask(number, request, asker)
         if answer.refusal:
-            raise BadQuery(answer.refusal[0], todo=answer.refusal[1])
+            refusal = read_texts(answer.refusal)
+            raise BadQuery(refusal["what"], todo=refusal["todo"])
         times = {n for n, column in enumerate(answer.columns) if column.kind == "time"}
         rows = tuple(tuple(_time(cell) if n in times else cell for n, cell in enumerate(row)) for row in answer.rows)
         return QuestionResult(answer.columns, rows, answer.is_cut)
@@ -126,8 +139,8 @@ class QueryWorkers:
         try:
             number = self._free.get(timeout=PATIENCE_SECONDS)
         except Empty:
-            todo = "Try again when they are finished."
-            raise BadQuery(f"{WORKERS} questions are being answered already", todo=todo) from None
+            todo = SQL_FINISHED
+            raise BadQuery(SQL_BUSY(count=WORKERS), todo=todo) from None
         try:
             yield number
         finally:
@@ -195,7 +208,7 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
     from patron.answers.data.sql_query import open_query  # noqa: PLC0415 - why: the server needs none of it
 
     def give_up(refusal: BadQuery) -> None:
-        write(Answer(refusal=(refusal.what, _todo(refusal))))
+        write(Answer(refusal=_refused(refusal)))
         os._exit(1)
 
     batches, count = [], 0
@@ -209,7 +222,7 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
                 if count > request.most_rows:
                     break
     except BadQuery as error:
-        return Answer(refusal=(error.what, _todo(error)))
+        return Answer(refusal=_refused(error))
     table = pa.Table.from_batches(batches, schema).slice(0, request.most_rows)
     columns = tuple(ResultColumn(field.name, _kind(field.type)) for field in schema)
     cells = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
@@ -217,11 +230,18 @@ def answer_request(shop: Shop, request: Request, write: "Writer") -> Answer:
     return Answer(columns, rows, count > request.most_rows)
 
 
+def _refused(refusal: BadQuery) -> dict[str, Any]:
+    return BadQuery(refusal.what, todo=_todo(refusal)).plain()
+
+
 def _todo(refusal: BadQuery) -> str:
     """What to do, for who has no command line."""
-    if "stopped after" in refusal.what:
+    if code_of(refusal.what) == SQL_STOPPED.code:
         return NARROWER
-    return refusal.todo.partition("`patron sql` alone")[0].strip() or "The page lists all tables and columns."
+    todo = refusal.todo
+    if isinstance(todo, Text) and todo.code == BOTH.code and code_of(todo.values["second"]) == SQL_LISTED.code:
+        return todo.values["first"]
+    return PAGE_LISTS if code_of(todo) in {"", SQL_LISTED.code} else todo
 
 
 class Writer:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from patron.answers.models.models import backtests, primary_metrics
 from patron.schema.errors import NotFound
 from patron.schema.models.questions import PROSPECTS
+from patron.schema.sentences import Sentence
 from patron.schema.tables import LIFECYCLE_STAGES
 from patron.storage.engine import exact_sum, literal, timestamp
 from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
@@ -19,6 +20,9 @@ from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import RUNS
 from patron.storage.workspace.run_files import EDGES, FILES, POLICY, RULES, SETTINGS
+
+NO_SUCH_RUN = Sentence("no_such_run", "no such run has completed")
+SEE_RUNS = Sentence("see_runs", "See /runs for those that have.")
 
 PAGE_SIZE = 25
 COMPARED_FILES = (SETTINGS, POLICY, EDGES, RULES)
@@ -317,7 +321,7 @@ def _row(shop: Shop, run_id: str) -> sa.RowMapping:
         chosen = sa.select(RUNS).where(RUNS.c.run_id == run_id, _known_in(shop))
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such run has completed", where=run_id, todo="See /runs for those that have.")
+        raise NotFound(NO_SUCH_RUN, where=run_id, todo=SEE_RUNS)
     return row
 
 

@@ -12,9 +12,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from patron.answers.data.query_limits import GiveUp, QueryLimits, Watch, memory_cap, spill_folder
+from patron.answers.data.query_limits import SQL_LISTED, GiveUp, QueryLimits, Watch, memory_cap, spill_folder
+from patron.schema.common_sentences import SQL_NO_TABLE, SQL_SELECT, TOO_LONG
 from patron.schema.errors import BadQuery
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
 from patron.schema.sql_syntax import syntax_problem
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Personal, Table, sql_type
 from patron.schema.tables import BY_NAME
@@ -23,6 +25,15 @@ from patron.storage.runs.pinned_tables import pinned_relation, with_ctes
 from patron.storage.runs.snapshot import Past
 from patron.storage.shop import Shop
 from patron.storage.store.store import EXPERIMENT_ARMS
+
+SQL_READ_ONLY = Sentence("sql_read_only", "Write one SELECT; Patron's tables are read-only here.")
+SQL_TABLES_ALONE = Sentence("sql_tables_alone", "Tables are {names}.")
+SQL_ONLY_SELECT = Sentence("sql_only_select", "only one SELECT can be run")
+SQL_FORBIDDEN = Sentence("sql_forbidden", "{name} can not be run here")
+SQL_DEEP = Sentence("sql_deep", "is nested too deeply")
+SQL_SHORTER = Sentence("sql_shorter", "Write a shorter SELECT.")
+SQL_WITHOUT = Sentence("sql_without", "Write one SELECT without it.")
+SQL_PARENTHESES = Sentence("sql_parentheses", "Write it with fewer parentheses and subqueries.")
 
 FORBIDDEN = (
     exp.Insert,
@@ -51,7 +62,6 @@ LONGEST_QUERY = 100_000
 ROWS_PER_BATCH = 10_000
 MEMORY_BESIDES_GB = 1.0
 """What the process may take besides the engine: rows on their way out."""
-LISTED = "`patron sql` alone lists all tables, and `patron sql TABLE` its columns."
 """Where to look for names."""
 
 
@@ -132,7 +142,7 @@ def open_query(
     try:
         names = _tables_of(_parsed(text))
     except RecursionError as error:
-        raise BadQuery("is nested too deeply", todo="Write it with fewer parentheses and subqueries.") from error
+        raise BadQuery(SQL_DEEP, todo=SQL_PARENTHESES) from error
     relations = [(name, _without(BY_NAME[name], hidden, _relation(shop, name))) for name in names if name in BY_NAME]
     stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
     limits = QueryLimits.of(shop.settings.engine, seconds)
@@ -196,7 +206,7 @@ def _refusals(watch: Watch, limits: QueryLimits) -> Iterator[None]:
             raise limits.out_of_memory(error) from error
         if isinstance(error, (duckdb.InterruptException, RuntimeError)):  # why: so the engine reports Ctrl-C
             raise KeyboardInterrupt from error
-        raise BadQuery(_words_of(error), todo=LISTED) from error
+        raise BadQuery(_words_of(error), todo=SQL_LISTED) from error
 
 
 def _words_of(error: Exception) -> str:
@@ -206,17 +216,16 @@ def _words_of(error: Exception) -> str:
 
 def _parsed(text: str) -> exp.Expr:
     if len(text) > LONGEST_QUERY:
-        raise BadQuery(f"is longer than {LONGEST_QUERY:,} characters", todo="Write a shorter SELECT.")
+        raise BadQuery(TOO_LONG(count=f"{LONGEST_QUERY:,}"), todo=SQL_SHORTER)
     try:
         statements = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:
-        raise BadQuery(syntax_problem(error), todo="Write one SELECT.") from error
+        raise BadQuery(syntax_problem(error), todo=SQL_SELECT) from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        todo = f"Write one SELECT; Patron's tables are read-only here. {LISTED}"
-        raise BadQuery("only one SELECT can be run", todo=todo)
+        raise BadQuery(SQL_ONLY_SELECT, todo=both(SQL_READ_ONLY, SQL_LISTED))
     forbidden = next(statements[0].find_all(*FORBIDDEN), None)
     if forbidden is not None:
-        raise BadQuery(f"{forbidden.key.upper()} can not be run here", todo="Write one SELECT without it.")
+        raise BadQuery(SQL_FORBIDDEN(name=forbidden.key.upper()), todo=SQL_WITHOUT)
     return statements[0]
 
 
@@ -239,8 +248,8 @@ def _tables_of(query: exp.Expr) -> list[str]:
 
 def _no_table(name: str) -> BadQuery:
     known = sorted(BY_NAME.keys() | STORE_TABLES.keys())
-    meant = did_you_mean(name, known) or f"Tables are {', '.join(known)}."
-    return BadQuery(f"there is no table {name}", todo=f"{meant} {LISTED}")
+    meant = did_you_mean(name, known) or SQL_TABLES_ALONE(names=", ".join(known))
+    return BadQuery(SQL_NO_TABLE(name=name), todo=both(meant, SQL_LISTED))
 
 
 def _stored_rows(shop: Shop, table: sa.Table) -> pa.Table:

@@ -26,6 +26,7 @@ from patron.answers.insight.share_intervals import REACH_95
 from patron.answers.offers.offer_experiment import OFFERS, OfferExperiment, offer_experiment
 from patron.answers.outreach.campaign_list import row_counts
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
@@ -33,6 +34,10 @@ from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.outreach.versioned_drafts import MEASURED, WITHDRAWN, SavedVersion
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop
+
+SEE_EXPERIMENTS = Sentence("see_experiments", "See the list of experiments.")
+NO_EXPERIMENT = Sentence("no_experiment", "no experiment {name!r} with measured offers")
+NO_TASK_EXPERIMENT = Sentence("no_task_experiment", "no experiment {name!r} with tasks")
 
 DECIDED = ("won", "lost", "inconclusive")
 
@@ -149,15 +154,15 @@ def show_experiment(shop: Shop, kind: Kind, name: str, *, so_far: Mapping[str, A
 def _show_offers(shop: Shop, name: str) -> ExperimentDetail:
     offers, experiment = offer_experiment(last_run(shop)), shop.policy.holdout.experiment
     if offers is None or name != experiment:
-        todo = did_you_mean(name, (experiment,)) or "See the list of experiments."
-        raise NotFound(f"no experiment {name!r} with measured offers", where="experiment", todo=todo)
+        todo = did_you_mean(name, (experiment,)) or SEE_EXPERIMENTS
+        raise NotFound(NO_EXPERIMENT(name=name), where="experiment", todo=todo)
     return ExperimentDetail(_offer_line(offers, experiment), (), (), {}, {}, None, None, offers)
 
 
 def _show_tasks(shop: Shop, name: str) -> ExperimentDetail:
     lines = task_lines(task_effects(shop))
     if not lines or name != TASK_EXPERIMENT:
-        raise NotFound(f"no experiment {name!r} with tasks", where="experiment", todo="See the list of experiments.")
+        raise NotFound(NO_TASK_EXPERIMENT(name=name), where="experiment", todo=SEE_EXPERIMENTS)
     return ExperimentDetail(lines[0], (), (), {}, {}, None, None, None)
 
 

@@ -6,7 +6,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from patron.schema.common_sentences import NOT_A_MONTH
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
+
+PERIOD_AFTER = Sentence("period_after", "the period begins after the data end")
+PERIOD_DAYS = Sentence("period_days", "a period needs a first day and a last day")
+PERIOD_LONG = Sentence("period_long", "the period is too long")
+CHOOSE_BEFORE = Sentence("choose_before", "Choose one before {day}.")
+MONTH_SUCH_AS = Sentence("month_such_as", "Write one such as 2024-03.")
+CHOOSE_BOTH = Sentence("choose_both", "Choose both.")
+PERIOD_YEARS = Sentence("period_years", "Choose at most ten years.")
 
 Period = Literal["30", "90", "365", "month", "custom"]
 Compare = Literal["previous", "year", "none"]
@@ -47,9 +57,9 @@ def span_of(query: PeriodQuery, as_of: datetime, zone: ZoneInfo) -> Span:
         return _cut(first, add_months(first, 1), end)
     if query.period == "custom":
         if query.first_day is None or query.last_day is None or query.first_day > query.last_day:
-            raise BadQuery("a period needs a first day and a last day", where="from", todo="Choose both.")
+            raise BadQuery(PERIOD_DAYS, where="from", todo=CHOOSE_BOTH)
         if (query.last_day - query.first_day).days > LONGEST_DAYS:
-            raise BadQuery("the period is too long", where="from", todo="Choose at most ten years.")
+            raise BadQuery(PERIOD_LONG, where="from", todo=PERIOD_YEARS)
         first, last = (datetime.combine(day, time(), zone) for day in (query.first_day, query.last_day))
         return _cut(first, last + timedelta(days=1), end)
     return Span((end - timedelta(days=int(query.period))).astimezone(UTC), as_of)
@@ -57,7 +67,7 @@ def span_of(query: PeriodQuery, as_of: datetime, zone: ZoneInfo) -> Span:
 
 def _cut(start: datetime, until: datetime, end: datetime) -> Span:
     if start >= end:
-        raise BadQuery("the period begins after the data end", where="from", todo=f"Choose one before {end:%Y-%m-%d}.")
+        raise BadQuery(PERIOD_AFTER, where="from", todo=CHOOSE_BEFORE(day=f"{end:%Y-%m-%d}"))
     return Span(start.astimezone(UTC), min(until, end).astimezone(UTC), until > end)
 
 
@@ -66,7 +76,7 @@ def _first_of_month(month: str, end: datetime) -> datetime:
         return add_months(end.replace(day=1, hour=0, minute=0, second=0, microsecond=0), -1)
     match = MONTH.fullmatch(month)
     if match is None:
-        raise BadQuery(f"{month!r} is not a month", where="month", todo="Write one such as 2024-03.")
+        raise BadQuery(NOT_A_MONTH(text=month), where="month", todo=MONTH_SUCH_AS)
     return datetime(int(match[1]), int(match[2]), 1, tzinfo=end.tzinfo)
 
 

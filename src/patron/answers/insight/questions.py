@@ -9,11 +9,16 @@ import msgspec
 
 from patron.answers.data.query_worker import QueryWorkers, QuestionResult
 from patron.answers.insight.ready_questions import READY_BY_CODE, READY_QUESTIONS
+from patron.schema.common_sentences import QUESTION_MISSING, SQL_SELECT
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.insight.guided_question import GuidedQuestion, guided_sql
+from patron.schema.sentences import Sentence
 from patron.storage.insight.saved_questions import SavedQuestion, pin_choices, saved_questions, versions_of
 from patron.storage.runs.past_shop import PastShop
 from patron.storage.shop import Shop
+
+SQL_NOTHING = Sentence("sql_nothing", "there is nothing to run")
+QUESTION_LIST_ALL = Sentence("question_list_all", "See /explore/questions for all of them.")
 
 READY = "ready-"
 """How ids of ready-made questions begin."""
@@ -68,7 +73,7 @@ def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionD
     versions = versions_of(shop.store, question_id)
     chosen = next((one for one in versions if version in {0, one.version}), None)
     if chosen is None:
-        raise NotFound("no such question", where=question_id[:40], todo="See /explore/questions for all of them.")
+        raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_LIST_ALL)
     return QuestionDetail(_saved_question_info(chosen, pins, zone), versions)
 
 
@@ -77,7 +82,7 @@ def run_question(
 ) -> QuestionResult:
     """Run the SQL of a question within the limits of `patron sql`; `asker` may stop it. Raises BadQuery."""
     if not sql.strip():
-        raise BadQuery("there is nothing to run", where="sql", todo="Write one SELECT.")
+        raise BadQuery(SQL_NOTHING, where="sql", todo=SQL_SELECT)
     as_of = shop.run.run_id if isinstance(shop, PastShop) else ""
     limit = seconds or shop.settings.engine.sql_seconds
     return workers.run(sql, seconds=limit, most_rows=most_rows, asker=asker, as_of=as_of)

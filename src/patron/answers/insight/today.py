@@ -258,7 +258,7 @@ def _run_troubles(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem
         return
     newest = next(iter(newest_jobs(shop.store, RUN, limit=1)), None)
     if newest and newest.state == FAILED:
-        problem = {name: str(text) for name, text in (newest.problem or {}).items()}
+        problem = {name: text for name, text in (newest.problem or {}).items() if isinstance(text, str)}
         at = newest.finished_at or newest.requested_at
         yield TodayItem("run_failed", f"/jobs/{newest.job_id}", since=at, is_first=True, details=problem)
     last = shop.last_completed()

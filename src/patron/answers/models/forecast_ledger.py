@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
 from patron.schema.models.questions import CENTS, QUESTIONS
 from patron.storage.engine import timestamp
@@ -76,8 +77,8 @@ def newest_forecasts(
     Raises BadQuery.
     """
     if question not in {"", *HORIZONS}:
-        listed = f"It is one of {', '.join(HORIZONS)}."
-        raise BadQuery(f"{question!r} is not a value of it", where="question", todo=listed)
+        listed = IT_IS_ONE_OF(choices=", ".join(HORIZONS))
+        raise BadQuery(NOT_A_VALUE(value=question), where="question", todo=listed)
     chosen = sorted((one for one in entries if question in {"", one.question}), key=_place)
     last = None if before is None else (-before[0].timestamp(), before[1])
     return tuple(one for one in chosen if last is None or _place(one) > last)

@@ -7,13 +7,21 @@ from datetime import datetime
 import pyarrow as pa
 
 from patron.answers.offers.offer_results import ReasonCount, reason_counts
+from patron.schema.common_sentences import NO_DECIDING_RUN
 from patron.schema.errors import BadQuery, NotFound
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import literal
 from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
+
+NO_SUCH_REASON = Sentence("no_such_reason", "no decision of the run has the reason {name!r}")
+SEE_DECISIONS = Sentence(
+    "see_decisions", "See `patron decisions list`; only customers who are considered for an offer have decisions."
+)
+THE_RUN_HAS = Sentence("the_run_has", "The run has {names}.")
 
 PAGE_SIZE = 25
 MOST_EXPORTED = 100_000
@@ -123,8 +131,8 @@ def decisions(  # noqa: PLR0913 - what a page of a list consists of
     for one in reasons:
         counts[one.reason] = counts.get(one.reason, 0) + one.customer_count
     if reason and reason not in counts:
-        todo = " ".join(filter(None, [did_you_mean(reason, counts), f"The run has {', '.join(counts) or 'none'}."]))
-        raise BadQuery(f"no decision of the run has the reason {reason!r}", where="reason", todo=todo)
+        todo = both(did_you_mean(reason, counts), THE_RUN_HAS(names=", ".join(counts) or "none"))
+        raise BadQuery(NO_SUCH_REASON(name=reason), where="reason", todo=todo)
     condition = f"d.run_id = {literal(run)}" + (f" and d.reason = {literal(reason)}" if reason else "")
     total = counts[reason] if reason else sum(counts.values())
     tables = {} if only is None else {"visible": only}
@@ -176,7 +184,7 @@ where true{in_run} order by d.as_of desc, d.decision_id limit 1"""
         within = f" in the run {run_id}" if run_id else ""
         raise NotFound(
             f"there is no decision of this id, nor for a customer of it{within}",
-            todo="See `patron decisions list`; only customers who are considered for an offer have decisions.",
+            todo=SEE_DECISIONS,
         )
     [row] = rows
     alternatives = f"""
@@ -199,5 +207,5 @@ def _view(shop: Shop, run_id: str) -> tuple[Snapshot, dict[str, datetime]]:
     runs = dict(zip(rows["run_id"].to_pylist(), rows["as_of"].to_pylist(), strict=True))
     if run_id and run_id not in runs:
         known = f"The newest runs are {', '.join(list(runs)[:MOST_NAMED])}." if runs else "No run has decided anything."
-        raise NotFound(f"no run {run_id!r} has decided anything", where=RUN, todo=known)
+        raise NotFound(NO_DECIDING_RUN(run=run_id), where=RUN, todo=known)
     return view, runs

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import NotFound, SettingsError
 from patron.storage.customers.console_tables import POLICY_PROPOSALS
 from patron.storage.models.model_decisions import utc
@@ -85,7 +86,7 @@ def _row(shop: Shop, number: int) -> sa.RowMapping:
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such proposal", where=str(number), todo="Open it from the list of proposals.")
+        raise NotFound(NO_PROPOSAL, where=str(number), todo=OPEN_FROM_PROPOSALS)
     return row
 
 

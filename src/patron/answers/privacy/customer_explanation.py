@@ -10,10 +10,16 @@ import pyarrow as pa
 from patron.answers.models.churn_reasons import ChurnReason, churn_reasons
 from patron.schema.errors import BadRequest, NotFound
 from patron.schema.models.questions import CHURN
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import THRESHOLD
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
+
+NO_ORDER_KNOWN = Sentence("no_order_known", "the last run knows no order of this customer")
+SEVERAL_HAVE_ADDRESS = Sentence("several_have_address", "several customers have this address")
+CHECK_ID_OR_RUN = Sentence("check_id_or_run", "Check the id, or run again.")
+IDENTIFY_BY_ID = Sentence("identify_by_id", "Identify one by user_id or customer_id.")
 
 EVEN = 0.5
 """Who leaves more likely than not is likely to leave, whatever the policy has as at risk."""
@@ -83,11 +89,11 @@ where g.run_id = '{view.run.run_id}' order by g.customer_id"""
     chosen = _table(token=names, customer_id=[customer_id] * len(names))
     customers: list[str] = view.query(sql, chosen=chosen)["customer_id"].to_pylist()
     if not customers:
-        raise NotFound("the last run knows no order of this customer", todo="Check the id, or run again.")
+        raise NotFound(NO_ORDER_KNOWN, todo=CHECK_ID_OR_RUN)
     if customer_id is not None and customer_id in customers:
         return customer_id
     if len(customers) > 1:
-        raise BadRequest(409, "several customers have this address", todo="Identify one by user_id or customer_id.")
+        raise BadRequest(409, SEVERAL_HAVE_ADDRESS, todo=IDENTIFY_BY_ID)
     return customers[0]
 
 

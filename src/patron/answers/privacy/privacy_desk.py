@@ -9,15 +9,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import unseal
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NO_REQUEST, OPEN_DESK
 from patron.schema.errors import NotFound
 from patron.schema.privacy.privacy_requests import RequestContent
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import PRIVACY_REQUESTS
 from patron.storage.models.model_decisions import utc
 from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT
+
+NO_ERASURE = Sentence("no_erasure", "this request did not end with an erasure")
+OPEN_REQUEST = Sentence("open_request", "Open the request.")
 
 OPEN, CLOSED = "open", "closed"
 STATES = (OPEN, CLOSED)
@@ -125,13 +130,13 @@ def erasure_certificate(shop: Shop, request_id: str) -> Certificate:
     certificate_id = row["result"]
     chosen = (
         sa.select(AUDIT)
-        .where(AUDIT.c.action == audit_log.FORGOTTEN)
+        .where(AUDIT.c.action == AuditAction.FORGOTTEN)
         .where(AUDIT.c.details.contains(f'"certificate_id": {json.dumps(certificate_id)}', autoescape=True))
     )
     with shop.store.begin() as connection:
         entry = connection.execute(chosen.order_by(AUDIT.c.entry.desc()).limit(1)).mappings().first()
     if not certificate_id or entry is None:
-        raise NotFound("this request did not end with an erasure", where=request_id, todo="Open the request.")
+        raise NotFound(NO_ERASURE, where=request_id, todo=OPEN_REQUEST)
     details = json.loads(entry["details"])
     at = datetime.fromisoformat(entry["at"])
     return Certificate(certificate_id, at, details["erased"], details.get("by", ""), entry["entry"], entry["hash"])
@@ -157,7 +162,7 @@ def _row(shop: Shop, request_id: str) -> sa.RowMapping:
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such request", where=request_id, todo="Open it from the privacy desk.")
+        raise NotFound(NO_REQUEST, where=request_id, todo=OPEN_DESK)
     return row
 
 

@@ -5,6 +5,10 @@ import zipfile
 from pathlib import Path
 
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
+
+WRONG_KIND = Sentence("wrong_kind", "is {kind}, which Patron does not read")
+UTF16 = Sentence("utf16", "is written in UTF-16, not in {name}")
 
 HEAD_BYTES = 512
 SAVE_AS_CSV = "Save it as CSV (in Excel: File > Save As > CSV UTF-8) and import that file."
@@ -25,12 +29,12 @@ def refuse_other_kinds(path: Path, encoding: str) -> None:
         head = file.read(HEAD_BYTES)
     kind, todo = _kind(path, head)
     if kind:
-        raise BadFile(f"is {kind}, which Patron does not read", where=str(path), todo=todo)
+        raise BadFile(WRONG_KIND(kind=kind), where=str(path), todo=todo)
     is_utf_16 = encoding.replace("_", "-").lower().startswith(("utf-16", "utf16"))
     if not is_utf_16 and (head.startswith(UTF_16) or _has_zero_in_each_pair(head)):
         # why: without a mark at the beginning, utf-16 means the machine's own byte order
         name = "utf-16" if head.startswith(UTF_16) else "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
-        raise BadFile(f"is written in UTF-16, not in {encoding}", where=str(path), todo=f"Say so: --encoding {name}.")
+        raise BadFile(UTF16(name=encoding), where=str(path), todo=f"Say so: --encoding {name}.")
 
 
 def _kind(path: Path, head: bytes) -> tuple[str, str]:

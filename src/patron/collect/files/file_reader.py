@@ -17,8 +17,30 @@ import pyarrow.parquet as pq
 
 from patron.collect.files.file_kinds import refuse_other_kinds
 from patron.govern.privacy.personal_data import text_of
+from patron.schema.common_sentences import CHECK_PATH, FILE_MISSING
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import FULL
+
+NOT_DELIMITER = Sentence("not_delimiter", "{text!r} cannot be a delimiter")
+HEADER_REPEATS = Sentence("header_repeats", "its header repeats names or is not text")
+FILE_HEADER_ONLY = Sentence("file_header_only", "the file has a header but no rows")
+HEADER_NO_COLUMN = Sentence("header_no_column", "its header names no column")
+NO_JSON_LINE = Sentence("no_json_line", "holds no JSON object a line")
+FILE_EMPTY = Sentence("file_empty", "the file is empty")
+UNKNOWN_ENCODING = Sentence("unknown_encoding", "unknown encoding {name}")
+NOT_IN_ENCODING = Sentence("not_in_encoding", "is not written in {name} (near byte {place})")
+CHECK_CSV = Sentence("check_csv", "Check that it is a CSV file.")
+EXPORT_AGAIN = Sentence("export_again", "Export it again.")
+FIRST_LINE = Sentence("first_line", "Write the names in the first line.")
+JSON_LINE = Sentence("json_line", "Write one object a line, without commas.")
+FILE_NO_ROWS = Sentence("file_no_rows", "the file has no rows")
+CHECK_NAME = Sentence("check_name", "Check that it is what its name says, and readable.")
+NAME_ENCODING = Sentence("name_encoding", "Name one such as utf-8 or cp1252.")
+STATE_ENCODING = Sentence("state_encoding", "State its encoding in the mapping or with --encoding, such as cp1252.")
+EXPORT_AGAIN_ROWS = Sentence(
+    "export_again_rows", "Export it again; the rows before the damage are stored and will not be stored twice."
+)
 
 CHUNK_ROWS = 250_000
 JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
@@ -43,7 +65,7 @@ def find_files(patterns: list[str]) -> list[Path]:
         paths = [Path(pattern)] if Path(pattern).is_file() else _expand(pattern)
         paths = [path for path in paths if path.is_file()]
         if not paths:
-            raise BadFile("there is no such file", where=pattern, todo="Check the path.")
+            raise BadFile(FILE_MISSING, where=pattern, todo=CHECK_PATH)
         files.update(dict.fromkeys(paths))
     return list(files)
 
@@ -89,7 +111,7 @@ class InputFile:
             raise BadFile(
                 f"is damaged{_cause(error)}",
                 where=str(self.path),
-                todo="Export it again; the rows before the damage are stored and will not be stored twice.",
+                todo=EXPORT_AGAIN_ROWS,
             ) from error
 
 
@@ -107,11 +129,11 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
     """Find out columns and size. Raises BadFile when it is empty, unreadable or not in this encoding."""
     try:
         if path.stat().st_size == 0:
-            raise BadFile("the file is empty", where=str(path), todo="Export it again.")
+            raise BadFile(FILE_EMPTY, where=str(path), todo=EXPORT_AGAIN)
         if is_parquet(path):
             meta = pq.ParquetFile(path)
             if meta.metadata.num_rows == 0:
-                raise BadFile("the file has no rows", where=str(path), todo="Export it again.")
+                raise BadFile(FILE_NO_ROWS, where=str(path), todo=EXPORT_AGAIN)
             return InputFile(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
         encoding = "utf-8" if is_json(path) else encoding
         refuse_other_kinds(path, encoding)
@@ -123,7 +145,7 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
         raise BadFile(
             f"cannot be read{_cause(error)}",
             where=str(path),
-            todo="Check that it is what its name says, and readable.",
+            todo=CHECK_NAME,
         ) from error
 
 
@@ -140,9 +162,7 @@ def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
-        raise BadFile(
-            f"unknown encoding {encoding}", where=str(path), todo="Name one such as utf-8 or cp1252."
-        ) from None
+        raise BadFile(UNKNOWN_ENCODING(name=encoding), where=str(path), todo=NAME_ENCODING) from None
     lines, position, last = 0, 0, ""
     try:
         with path.open("rb") as file:
@@ -154,9 +174,9 @@ def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise BadFile(
-            f"is not written in {encoding} (near byte {position + error.start})",
+            NOT_IN_ENCODING(name=encoding, place=position + error.start),
             where=str(path),
-            todo="State its encoding in the mapping or with --encoding, such as cp1252.",
+            todo=STATE_ENCODING,
         ) from None
     is_unfinished = last not in {"\n", "\r"}
     return lines + is_unfinished, is_unfinished
@@ -166,9 +186,7 @@ def _delimiter(named: str, path: Path) -> str:
     """The delimiter that is meant. Raises BadFile when it is not one character."""
     mark = DELIMITER_NAMES.get(named.lower(), named)
     if len(mark) != 1 or mark in '"\r\n':
-        raise BadFile(
-            f"{named!r} cannot be a delimiter", where=str(path), todo="Name one character, such as --delimiter ';'."
-        )
+        raise BadFile(NOT_DELIMITER(text=named), where=str(path), todo="Name one character, such as --delimiter ';'.")
     return mark
 
 
@@ -184,11 +202,11 @@ def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int, *
         second = file.readline()
     named = tuple(name for name in names if name)
     if len(set(named)) < len(named) or "\x00" in head:
-        raise BadFile("its header repeats names or is not text", where=str(path), todo="Check that it is a CSV file.")
+        raise BadFile(HEADER_REPEATS, where=str(path), todo=CHECK_CSV)
     if not second.strip():
-        raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
+        raise BadFile(FILE_HEADER_ONLY, where=str(path), todo=EXPORT_AGAIN)
     if not named:
-        raise BadFile("its header names no column", where=str(path), todo="Write the names in the first line.")
+        raise BadFile(HEADER_NO_COLUMN, where=str(path), todo=FIRST_LINE)
     return InputFile(path, named, lines, is_unfinished, mark, encoding, names, rows.line_num)
 
 
@@ -299,7 +317,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
         row = _decode(line)
         names.update(dict.fromkeys(row or {}))
     if not names:
-        raise BadFile("holds no JSON object a line", where=str(path), todo="Write one object a line, without commas.")
+        raise BadFile(NO_JSON_LINE, where=str(path), todo=JSON_LINE)
     return tuple(names)
 
 

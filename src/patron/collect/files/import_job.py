@@ -26,6 +26,21 @@ from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.errors import BadEvent, BadFile, BadMapping
+from patron.schema.sentences import Sentence
+
+SINGLE_COLUMN = Sentence(
+    "single_column", "its header is a single column, {name!r}, read with the delimiter {delimiter!r}"
+)
+OTHER_DELIMITER = Sentence("other_delimiter", "Is it another delimiter? Name it: --delimiter {text}.")
+NOT_RAW_EVENTS = Sentence("not_raw_events", "is not a Parquet file of raw events ({cause})")
+NO_PART = Sentence("no_part", "no part of the mapping takes it")
+MISSING_COLUMNS = Sentence("missing_columns", "the columns {names} are missing; found {found}")
+IT_TAKES = Sentence("it_takes", "It takes {names}.")
+EXPORT_WITH = Sentence("export_with", "Export the file with them, or change the mapping {name}.")
+PART_COMPUTED = Sentence("part_computed", "part {name} cannot be computed ({cause})")
+FIX_EXPRESSIONS = Sentence("fix_expressions", "Fix its expressions.")
+COLUMN_TYPE = Sentence("column_type", "a column is not of its type ({cause})")
+WRITE_RAW_EVENTS = Sentence("raw_events", "Write it as raw events.")
 
 Progress = Callable[[int, int], None]
 """Called after each chunk: rows done, rows in all (a good guess for text files)."""
@@ -116,7 +131,7 @@ class ImportJob:
         is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
         if self.mapping.format == "rows" and not parts and not is_lookup:
             wanted = ", ".join(sorted({part.files for part in self.mapping.parts}))
-            raise BadFile("no part of the mapping takes it", where=str(source.path), todo=f"It takes {wanted}.")
+            raise BadFile(NO_PART, where=str(source.path), todo=IT_TAKES(names=wanted))
         joined = self._lookup_columns() if parts else set()
         for part in parts:
             named = {*source.columns, *part.optional, *part.derived, *joined}
@@ -127,9 +142,9 @@ class ImportJob:
         if missing:
             require_delimiter(source)
             raise BadFile(
-                f"the columns {', '.join(sorted(missing))} are missing; found {', '.join(source.columns)}",
+                MISSING_COLUMNS(names=", ".join(sorted(missing)), found=", ".join(source.columns)),
                 where=str(source.path),
-                todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
+                todo=EXPORT_WITH(name=self.mapping.name),
             )
 
     def _lookup_columns(self) -> set[str]:
@@ -185,7 +200,7 @@ class ImportJob:
             return self.con.sql(query).to_arrow_table()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise BadMapping(
-                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Fix its expressions."
+                PART_COMPUTED(name=part.name, cause=error), where=self.mapping.name, todo=FIX_EXPRESSIONS
             ) from error
 
     def make_chunk_of_dead_letters(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
@@ -251,9 +266,7 @@ class ImportJob:
                 rows = validate_raw_events(self.loader, number_rows(chunk.rows, chunk.first_row))
                 rows = split_objects(rows, self.plain)
             except (pa.ArrowException, ValueError) as error:
-                raise BadFile(
-                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
-                ) from error
+                raise BadFile(COLUMN_TYPE(cause=error), where=str(source.path), todo=WRITE_RAW_EVENTS) from error
             yield self._load_validated(rows, source), rows.num_rows
 
     def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
@@ -274,9 +287,9 @@ def require_delimiter(source: InputFile) -> None:
     marks = [mark for mark in OTHER_DELIMITERS if mark in name and mark != source.delimiter]
     likely = max(marks, key=name.count, default="")
     raise BadFile(
-        f"its header is a single column, {shortened(name, 60)!r}, read with the delimiter {source.delimiter!r}",
+        SINGLE_COLUMN(name=shortened(name, 60), delimiter=source.delimiter),
         where=str(source.path),
-        todo=f"Is it another delimiter? Name it: --delimiter {shlex.quote(likely or ';')}.",
+        todo=OTHER_DELIMITER(text=shlex.quote(likely or ";")),
     )
 
 
@@ -291,7 +304,7 @@ def require_raw_events(source: InputFile) -> None:
     if not is_parquet(source.path) or missing or unknown:
         differences = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
         raise BadFile(
-            f"is not a Parquet file of raw events ({'; '.join(differences) or 'it is named as something else'})",
+            NOT_RAW_EVENTS(cause="; ".join(differences) or "it is named as something else"),
             where=str(source.path),
             todo="Name events.parquet of `patron simulate`, or another mapping.",
         )

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from patron.collect.files.mapping_checks import check_events, check_keys
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadMapping
 from patron.schema.spelling import did_you_mean
 
@@ -154,7 +155,7 @@ def load_mapping(named: str | Path) -> Mapping:
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise BadMapping(
-                f"cannot be read ({error})",
+                FILE_UNREADABLE_CAUSE(cause=error),
                 where=str(named),
                 todo=f"Name a TOML file, or one of {', '.join(BUILT_IN)}.",
             ) from error

@@ -8,10 +8,16 @@ from patron.collect.files.import_job import require_delimiter, require_raw_event
 from patron.collect.files.mapping import BUILT_IN, Mapping, load_mapping
 from patron.collect.mapping_columns import columns_by_file
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 
 AUTO = "auto"
 MESSAGE_IDS = ("messageId", "userId", "anonymousId")
 SEE = "`patron mappings` lists the built-in ones; docs/how-to/import-your-data.md shows how to write your own."
+NO_MAPPING = Sentence("no_mapping", "no built-in mapping fits its columns ({names})")
+NO_MAPPING_CLOSE = Sentence(
+    "no_mapping_close",
+    "no built-in mapping fits its columns ({names}); the closest is {closest}, which also needs {needed}",
+)
 
 
 def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: str | None) -> str:
@@ -35,14 +41,12 @@ def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: 
     for source in sources:
         require_delimiter(source)
     closest = min(missing, key=lambda name: len(missing[name]) / sizes[name])
-    hint = f"; the closest is {closest}, which also needs {', '.join(sorted(missing[closest]))}"
     is_close = 0 < len(missing[closest]) <= sizes[closest] / 2
     listed = shortened(", ".join(sources[0].columns), 200)
-    raise BadFile(
-        f"no built-in mapping fits its columns ({listed}){hint if is_close else ''}",
-        where=str(sources[0].path),
-        todo=SEE,
-    )
+    what = NO_MAPPING(names=listed)
+    if is_close:
+        what = NO_MAPPING_CLOSE(names=listed, closest=closest, needed=", ".join(sorted(missing[closest])))
+    raise BadFile(what, where=str(sources[0].path), todo=SEE)
 
 
 def _needed_of(mapping: Mapping, source: InputFile) -> frozenset[str]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from patron.collect.inbox.inbox_backend import Statements
+from patron.schema.common_sentences import FILE_DAMAGED_CAUSE
 from patron.schema.errors import InboxDamaged, MissingExtra, NoSpace, WorkspaceError
 
 APPLICATION = "patron inbox"
@@ -131,7 +132,7 @@ class PostgresBackend:
                 todo="Free some space there.",
             ) from error
         except (errors.DataCorrupted, errors.IndexCorrupted) as error:
-            raise InboxDamaged(f"is damaged ({_first_line(error)})", where=self.name, todo=FIX) from error
+            raise InboxDamaged(FILE_DAMAGED_CAUSE(cause=_first_line(error)), where=self.name, todo=FIX) from error
         except errors.Error as error:
             raise WorkspaceError(
                 f"the server refused ({_first_line(error)})", where=self.name, todo="Look at the server; clients retry."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from patron.collect.inbox.inbox_backend import Statements
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, TRIED_BY_ITSELF, TRY_IN_A_MOMENT
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
 from patron.storage.store.commit_bound import CommitBound
 
@@ -191,7 +192,7 @@ class SqliteBackend:
         with self.translated_errors():
             result = self._con.execute("pragma quick_check").fetchone()[0]
         if result != "ok":
-            raise InboxDamaged(f"is damaged ({result})", where=self.name, todo=FIX)
+            raise InboxDamaged(FILE_DAMAGED_CAUSE(cause=result), where=self.name, todo=FIX)
 
     def scrub(self) -> None:
         """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
@@ -199,7 +200,7 @@ class SqliteBackend:
             self._con.execute("vacuum")
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
-            raise WorkspaceBusy("others read the inbox", where=self.name, todo="Try again in a moment.")
+            raise WorkspaceBusy("others read the inbox", where=self.name, todo=TRY_IN_A_MOMENT)
 
     def settle(self) -> None:
         """Move all of the write-ahead log into the file, synced, and empty it.
@@ -210,7 +211,7 @@ class SqliteBackend:
         with self.translated_errors():
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
-            raise WorkspaceBusy("others read the inbox", where=self.name, todo="It is tried again by itself.")
+            raise WorkspaceBusy("others read the inbox", where=self.name, todo=TRIED_BY_ITSELF)
 
     def abandon(self) -> None:
         """Close the file as it is: the descriptor of a sync that failed is never synced again."""
@@ -253,5 +254,5 @@ def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:
     if "full" in str(error):
         return NoSpace("the disk is full; nothing of the request was taken", where=name, todo="Free some space.")
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-        return WorkspaceError(f"cannot be written ({error})", where=name, todo="Look at the disk; clients retry.")
-    return InboxDamaged(f"is damaged ({error})", where=name, todo=FIX)
+        return WorkspaceError(CANNOT_BE_WRITTEN(cause=error), where=name, todo="Look at the disk; clients retry.")
+    return InboxDamaged(FILE_DAMAGED_CAUSE(cause=error), where=name, todo=FIX)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from patron.collect.inbox.inbox import Inbox
 from patron.collect.request import Request
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN, TOO_MUCH_AT_ONCE, TRY_IN_A_SECOND
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged, Overloaded, PatronError
 
@@ -44,7 +45,7 @@ class InboxWriter:
         if self.trouble:
             raise self.trouble.with_traceback(None)  # why: one that is raised again keeps every traceback
         if self._is_ending or self._size >= MAX_WAITING_MESSAGES:
-            raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+            raise Overloaded(TOO_MUCH_AT_ONCE, where="collector", todo=TRY_IN_A_SECOND)
 
     def submit(self, request: Request) -> "Future[IngestionCounts]":
         """Queue a request; the counts come once it is on disk. Raises Overloaded, or why the inbox is closed."""
@@ -52,7 +53,7 @@ class InboxWriter:
             if self.trouble:
                 raise self.trouble.with_traceback(None)
             if self._is_ending or self._size + len(request.messages) > max(MAX_WAITING_MESSAGES, len(request.messages)):
-                raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+                raise Overloaded(TOO_MUCH_AT_ONCE, where="collector", todo=TRY_IN_A_SECOND)
             future: Future[IngestionCounts] = Future()
             self._waiting.append((request, future))
             self._size += len(request.messages)
@@ -113,11 +114,11 @@ class InboxWriter:
 
     def _open(self) -> Inbox:
         if self._inbox is None:
-            raise self.trouble or Overloaded("the inbox is shut", where="collector", todo="Try again in a second.")
+            raise self.trouble or Overloaded("the inbox is shut", where="collector", todo=TRY_IN_A_SECOND)
         return self._inbox
 
     def _close_with(self, error: Exception) -> None:
-        self.trouble = error if isinstance(error, PatronError) else PatronError(f"cannot be written ({error})")
+        self.trouble = error if isinstance(error, PatronError) else PatronError(CANNOT_BE_WRITTEN(cause=error))
         if self._inbox is not None:
             with suppress(Exception):
                 self._inbox.abandon()

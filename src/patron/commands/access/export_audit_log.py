@@ -6,6 +6,7 @@ from datetime import datetime
 
 from patron.govern.access import audit_log
 from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.schema.access.audit_actions import AuditAction
 from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop
 
@@ -17,7 +18,7 @@ def export_audit_log(shop: Shop, query: AuditQuery, *, by: str, now: datetime) -
     """Entries that match, newest first, after a header; no cell is a formula."""
     entries = find_entries(shop, query, MOST_ROWS)
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "audit log exported", {"entries": len(entries)}, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.AUDIT_LOG_EXPORTED, {"entries": len(entries)}, at=now, by=by)
     yield HEADER
     for one in entries:
         details = json.dumps(one.details, sort_keys=True, ensure_ascii=False)

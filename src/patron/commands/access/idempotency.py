@@ -11,9 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadRequest
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import IDEMPOTENCY_KEYS
 from patron.storage.master_key import derive_key
 from patron.storage.shop import Shop
+
+WAIT_AND_SEND = Sentence("wait_and_send", "Wait for its answer, then send it again.")
+FIRST_BEING_ANSWERED = Sentence("first_being_answered", "the first request with this key is being answered")
+OWN_KEY_EACH = Sentence("own_key_each", "Send each request with a key of its own.")
+KEY_OF_OTHER_REQUEST = Sentence("key_of_other_request", "another request was sent with this key")
 
 KEPT_FOR = timedelta(hours=24)
 GIVEN_UP_AFTER = timedelta(minutes=10)
@@ -64,8 +70,8 @@ class Claim:
                     raise _in_progress() from None
                 return None
         if row["request_hash"] != self.request_hash:
-            todo = "Send each request with a key of its own."
-            raise BadRequest(422, "another request was sent with this key", where="Idempotency-Key", todo=todo)
+            todo = OWN_KEY_EACH
+            raise BadRequest(422, KEY_OF_OTHER_REQUEST, where="Idempotency-Key", todo=todo)
         if row["status"] is None:
             raise _in_progress()
         return StoredAnswer(row["status"], unseal(shop, self._purpose, row["content"]).encode())
@@ -90,5 +96,5 @@ def claim(shop: Shop, actor: Actor, key: str, request: bytes) -> Claim:
 
 
 def _in_progress() -> BadRequest:
-    todo = "Wait for its answer, then send it again."
-    return BadRequest(409, "the first request with this key is being answered", where="Idempotency-Key", todo=todo)
+    todo = WAIT_AND_SEND
+    return BadRequest(409, FIRST_BEING_ANSWERED, where="Idempotency-Key", todo=todo)

@@ -8,7 +8,15 @@ from patron.govern.access.api_keys import find_key, key_rights
 from patron.govern.access.user_sessions import Session, csrf_token, find_session
 from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadKey
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+CREATE_SECRET_KEY = Sentence("create_secret_key", "Create one: patron keys create --source SOURCE --kind secret.")
+KEY_SEGMENT_CHANGED = Sentence(
+    "key_segment_changed", "the key is restricted to a segment, and its owner has been restricted to another since"
+)
+KEY_INVALID = Sentence("key_invalid", "the key is missing, unknown, revoked or expired")
+MAKE_NEW_KEY = Sentence("make_new_key", "Make a new key.")
 
 __all__ = ["Session", "csrf_token", "identify_key", "identify_session"]
 
@@ -17,13 +25,13 @@ def identify_key(shop: Shop, secret: str, *, now: datetime) -> Actor:
     """The key of a request. Raises BadKey (401) for one that is unknown, revoked or expired."""
     owned_key = find_key(shop, secret, now=now) if secret else None
     if owned_key is None:
-        todo = "Create one: patron keys create --source SOURCE --kind secret."
-        raise BadKey(401, "the key is missing, unknown, revoked or expired", todo=todo)
+        todo = CREATE_SECRET_KEY
+        raise BadKey(401, KEY_INVALID, todo=todo)
     key, owner = owned_key
     restrictions = {one for one in (key.segment, owner.segment if owner else "") if one}
     if len(restrictions) > 1:
-        what = "the key is restricted to a segment, and its owner has been restricted to another since"
-        raise BadKey(401, what, todo="Make a new key.")
+        what = KEY_SEGMENT_CHANGED
+        raise BadKey(401, what, todo=MAKE_NEW_KEY)
     rights = key_rights(key, owner)
     return Actor(key_actor(key, owner), rights, key_id=key.key_id, segment=restrictions.pop() if restrictions else "")
 

@@ -8,9 +8,16 @@ from patron.collect.inbox.workspace_inbox import remember_source
 from patron.govern.access import api_keys, audit_log
 from patron.govern.access.api_keys import DEFAULT_DAYS, LONGEST_SOURCE, MAX_DAYS, MAX_OVERLAP, Key, KeyTerms
 from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadKeyTerms
+from patron.schema.sentences import Sentence
 from patron.storage.segments.segment_definitions import definition
 from patron.storage.shop import Shop
+
+RIGHTS_NOT_YOURS = Sentence("rights_not_yours", "you do not have {names} yourself")
+TEAM_OF_OTHER_SEGMENT = Sentence("team_of_other_segment", "your team sees the customers of another segment")
+LEAVE_RIGHT_OUT = Sentence("leave_right_out", "Leave it out, or ask somebody who has it to make the key.")
+LEAVE_SEGMENT_OUT = Sentence("leave_segment_out", "Leave it out: the key sees what you see.")
 
 __all__ = ["DEFAULT_DAYS", "LONGEST_SOURCE", "MAX_DAYS", "MAX_OVERLAP", "Key", "KeyTerms"]
 
@@ -75,12 +82,12 @@ def _require_rights(shop: Shop, maker: Actor, terms: KeyTerms, now: datetime) ->
     if beyond:
         with shop.store.begin() as connection:
             details = {"by": maker.name, "kind": terms.kind, "scopes": beyond}
-            audit_log.append(shop, connection, "key refused", details, at=now)
-        what = f"you do not have {', '.join(beyond)} yourself"
-        raise BadKeyTerms(what, where="--scope", todo="Leave it out, or ask somebody who has it to make the key.")
+            audit_log.append(shop, connection, AuditAction.KEY_REFUSED, details, at=now)
+        what = RIGHTS_NOT_YOURS(names=", ".join(beyond))
+        raise BadKeyTerms(what, where="--scope", todo=LEAVE_RIGHT_OUT)
     if maker.segment and terms.segment not in {"", maker.segment}:
-        what = "your team sees the customers of another segment"
-        raise BadKeyTerms(what, where="--segment", todo="Leave it out: the key sees what you see.")
+        what = TEAM_OF_OTHER_SEGMENT
+        raise BadKeyTerms(what, where="--segment", todo=LEAVE_SEGMENT_OUT)
 
 
 def list_keys(shop: Shop) -> list[Key]:

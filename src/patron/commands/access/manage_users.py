@@ -14,11 +14,21 @@ from patron.govern.access.user_identities import PASSKEY, list_identities, remov
 from patron.govern.access.user_links import LinkKind, create_link, end_links
 from patron.govern.access.user_sessions import end_sessions
 from patron.govern.access.users import Access, User, UserState, parse_grants, parse_roles
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import EMAIL_TAKEN
 from patron.schema.errors import AccessProblem, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import TEAMS, USERS
 from patron.storage.insight.digests import delete_subscription
 from patron.storage.segments.segment_definitions import definition
 from patron.storage.shop import Shop
+
+TEAM_NAME_LENGTH = Sentence("team_name_length", "the name of a team has 1 to {count} printable characters")
+MOVE_MEMBERS_FIRST = Sentence("move_members_first", "Give its members another team first.")
+USER_CANNOT_SIGN_IN = Sentence("user_cannot_sign_in", "this user cannot sign in")
+TEAM_HAS_MEMBERS = Sentence("team_has_members", "the team has members")
+NO_SUCH_TEAM = Sentence("no_such_team", "no such team")
+ENABLE_OR_INVITE = Sentence("enable_or_invite", "Enable or invite again.")
 
 __all__ = ["Access", "User", "UserState", "can_send_mail", "parse_grants", "parse_roles"]
 SETUP_LASTS = timedelta(hours=24)
@@ -43,7 +53,7 @@ def setup_path(shop: Shop, *, now: datetime) -> str | None:
     with shop.store.begin() as connection:
         if users.has_users(connection):
             return None
-        audit_log.append(shop, connection, "set-up link created", {}, at=now)
+        audit_log.append(shop, connection, AuditAction.SET_UP_LINK_CREATED, {}, at=now)
         return create_link(connection, LinkKind.SETUP, "", by="patron serve", at=now, lasts=SETUP_LASTS)
 
 
@@ -58,7 +68,7 @@ def invite(  # noqa: PLR0913 - what an invitation says
     with shop.store.begin() as connection:
         user = users.find_user_by_email(connection, email)
         if user and user.state != UserState.INVITED:
-            raise AccessProblem("email_taken", "somebody has this e-mail address already", status=409)
+            raise AccessProblem("email_taken", EMAIL_TAKEN, status=409)
         if user:
             named = {"name": users.normal_name(name)} if name else {}
             users.change_user(connection, user.user_id, **named, **users.access_columns(connection, access))
@@ -67,7 +77,7 @@ def invite(  # noqa: PLR0913 - what an invitation says
             user_id = users.add_user(connection, email, name or email.partition("@")[0], access, by=by, at=now)
         lasts = timedelta(hours=shop.settings.access.invitation_hours)
         path = create_link(connection, LinkKind.INVITATION, user_id, by=by, at=now, lasts=lasts)
-        _log(shop, connection, "user invited", user_id, by, now, **_access_details(access))
+        _log(shop, connection, AuditAction.USER_INVITED, user_id, by, now, **_access_details(access))
         user = users.find_user(connection, user_id)
     return UserLink(user, path, send_user_mail(shop, user, compose(user, path), now=now))
 
@@ -85,7 +95,7 @@ def set_access(shop: Shop, name: str, access: Access, *, by: str, now: datetime)
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         users.change_user(connection, user.user_id, **users.access_columns(connection, access))
-        _log(shop, connection, "user access changed", user.user_id, by, now, **_access_details(access))
+        _log(shop, connection, AuditAction.USER_ACCESS_CHANGED, user.user_id, by, now, **_access_details(access))
         return users.find_user(connection, user.user_id)
 
 
@@ -100,7 +110,7 @@ def disable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
         end_sessions(connection, user.user_id, at=now)
         end_links(connection, user.user_id)
         delete_subscription(connection, user.user_id)
-        _log(shop, connection, "user disabled", user.user_id, by, now)
+        _log(shop, connection, AuditAction.USER_DISABLED, user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 
 
@@ -111,7 +121,7 @@ def enable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
         has_joined = user.has_password or bool(list_identities(connection, user.user_id))
         state = UserState.ACTIVE if has_joined else UserState.INVITED
         users.change_user(connection, user.user_id, state=state.value)
-        _log(shop, connection, "user enabled", user.user_id, by, now)
+        _log(shop, connection, AuditAction.USER_ENABLED, user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 
 
@@ -123,10 +133,10 @@ def reset_link(shop: Shop, name: str, *, by: str, now: datetime) -> UserLink:
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         if user.state != UserState.ACTIVE:
-            raise AccessProblem("not_active", "this user cannot sign in", status=409, todo="Enable or invite again.")
+            raise AccessProblem("not_active", USER_CANNOT_SIGN_IN, status=409, todo=ENABLE_OR_INVITE)
         require_local_sign_in(shop, connection, user.user_id)
         path = create_link(connection, LinkKind.RESET, user.user_id, by=by, at=now, lasts=RESET_LASTS)
-        _log(shop, connection, "reset link created", user.user_id, by, now)
+        _log(shop, connection, AuditAction.RESET_LINK_CREATED, user.user_id, by, now)
     return UserLink(user, path, is_mailed=False)
 
 
@@ -139,7 +149,7 @@ def request_reset(shop: Shop, email: str, *, compose: Compose, now: datetime) ->
         if user is None or user.state != UserState.ACTIVE or signs_in_at_issuer_only(shop, connection, user.user_id):
             return
         path = create_link(connection, LinkKind.RESET, user.user_id, by="the user", at=now, lasts=RESET_LASTS)
-        _log(shop, connection, "reset link requested", user.user_id, "", now)
+        _log(shop, connection, AuditAction.RESET_LINK_REQUESTED, user.user_id, "", now)
     send_user_mail(shop, user, compose(user, path), now=now)
 
 
@@ -155,7 +165,7 @@ def remove_second_factor(shop: Shop, name: str, *, by: str, now: datetime) -> Us
         remove_factor(connection, user.user_id)
         remove_passkeys(connection, user.user_id)
         end_sessions(connection, user.user_id, at=now)
-        _log(shop, connection, "second factor removed", user.user_id, by, now)
+        _log(shop, connection, AuditAction.SECOND_FACTOR_REMOVED, user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 
 
@@ -167,7 +177,7 @@ def unlink_accounts(shop: Shop, name: str, *, by: str, now: datetime) -> User:
             if one.issuer != PASSKEY:
                 remove_identity(connection, user.user_id, one.issuer, one.subject)
         end_sessions(connection, user.user_id, at=now)
-        _log(shop, connection, "accounts unlinked", user.user_id, by, now)
+        _log(shop, connection, AuditAction.ACCOUNTS_UNLINKED, user.user_id, by, now)
         return users.find_user(connection, user.user_id)
 
 
@@ -175,7 +185,7 @@ def save_team(shop: Shop, team: str, *, segment: str, by: str, now: datetime) ->
     """Make a team, or change its segment; empty restricts nobody. Raises AccessProblem, NotFound."""
     team = " ".join(team.split())
     if not team or len(team) > LONGEST_TEAM or not team.isprintable():
-        raise AccessProblem("team_invalid", f"the name of a team has 1 to {LONGEST_TEAM} printable characters")
+        raise AccessProblem("team_invalid", TEAM_NAME_LENGTH(count=LONGEST_TEAM))
     if segment:
         definition(shop.store, segment)
     with shop.store.begin() as connection:
@@ -183,18 +193,18 @@ def save_team(shop: Shop, team: str, *, segment: str, by: str, now: datetime) ->
         if not connection.execute(changed).rowcount:
             row = {"team": team, "segment": segment, "created_at": now, "created_by": by}
             connection.execute(sa.insert(TEAMS).values(row))
-        audit_log.append(shop, connection, "team saved", {"team": team, "segment": segment, "by": by}, at=now)
+        audit_log.append(shop, connection, AuditAction.TEAM_SAVED, {"team": team, "segment": segment, "by": by}, at=now)
 
 
 def delete_team(shop: Shop, team: str, *, by: str, now: datetime) -> None:
     """Delete a team without members. Raises NotFound, AccessProblem."""
     with shop.store.begin() as connection:
         if connection.execute(sa.select(USERS.c.user_id).where(USERS.c.team == team).limit(1)).first():
-            todo = "Give its members another team first."
-            raise AccessProblem("team_used", "the team has members", status=409, where=team, todo=todo)
+            todo = MOVE_MEMBERS_FIRST
+            raise AccessProblem("team_used", TEAM_HAS_MEMBERS, status=409, where=team, todo=todo)
         if not connection.execute(sa.delete(TEAMS).where(TEAMS.c.team == team)).rowcount:
-            raise NotFound("no such team", where=team[:LONGEST_TEAM])
-        audit_log.append(shop, connection, "team deleted", {"team": team, "by": by}, at=now)
+            raise NotFound(NO_SUCH_TEAM, where=team[:LONGEST_TEAM])
+        audit_log.append(shop, connection, AuditAction.TEAM_DELETED, {"team": team, "by": by}, at=now)
 
 
 def _access_details(access: Access) -> dict[str, object]:
@@ -202,6 +212,6 @@ def _access_details(access: Access) -> dict[str, object]:
 
 
 def _log(
-    shop: Shop, connection: sa.Connection, action: str, user_id: str, by: str, at: datetime, **details: object
+    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, by: str, at: datetime, **details: object
 ) -> None:
     audit_log.append(shop, connection, action, {"user_id": user_id, "by": by, **details}, at=at)

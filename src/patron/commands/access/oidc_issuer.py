@@ -22,7 +22,18 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.access.oidc_settings import OidcSettings, is_safe_address
+
+CHECK_ISSUER = Sentence("check_issuer", "Check issuer, client_id and its secret in patron.toml.")
+ISSUER_SILENT = Sentence("issuer_silent", "the issuer does not answer ({cause})")
+TRY_THEN_ADMINISTRATOR = Sentence("try_then_administrator", "Try again; then ask an administrator.")
+ISSUER_NO_TOKEN = Sentence("issuer_no_token", "the issuer sent no id_token")
+ISSUER_OTHER_NAME = Sentence("issuer_other_name", "the issuer calls itself otherwise than the settings do")
+ISSUER_UNSAFE_ADDRESS = Sentence("issuer_unsafe_address", "the issuer names an address that is not safe")
+ID_TOKEN_OTHER = Sentence("id_token_other", "the id_token is for somebody else")
+ID_TOKEN_NOBODY = Sentence("id_token_nobody", "the id_token names nobody")
+ID_TOKEN_INVALID = Sentence("id_token_invalid", "the id_token is not valid ({kind}: {cause})")
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 """Signatures with a private key that the issuer alone has; never `none`, never one with a shared secret."""
@@ -97,7 +108,7 @@ class Issuer:
         url, headers, body = auth.prepare("POST", metadata["token_endpoint"], headers, body)
         tokens = self._json("POST", url, content=body.encode(), headers=headers)
         if not isinstance(tokens.get("id_token"), str):
-            raise _refusal("the issuer sent no id_token")
+            raise _refusal(ISSUER_NO_TOKEN)
         return self._verify(tokens, request.nonce, now=now)
 
     def metadata(self, *, now: datetime) -> Mapping[str, Any]:
@@ -109,9 +120,9 @@ class Issuer:
         issuer = self.settings.issuer
         content = self._json("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if content.get("issuer") != issuer:
-            raise _refusal("the issuer calls itself otherwise than the settings do")
+            raise _refusal(ISSUER_OTHER_NAME)
         if not all(is_safe_address(content.get(name)) for name in ENDPOINTS):
-            raise _refusal("the issuer names an address that is not safe")
+            raise _refusal(ISSUER_UNSAFE_ADDRESS)
         with self._lock:
             self._metadata = _Read(content, now)
         return content
@@ -137,12 +148,12 @@ class Issuer:
             claims = CodeIDToken(token.claims, token.header, options, expected)
             claims.validate(now=int(now.timestamp()), leeway=LEEWAY_SECONDS)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _refusal(f"the id_token is not valid ({type(error).__name__}: {error})") from error
+            raise _refusal(ID_TOKEN_INVALID(kind=type(error).__name__, cause=error)) from error
         audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if audience != [self.settings.client_id]:
-            raise _refusal("the id_token is for somebody else")
+            raise _refusal(ID_TOKEN_OTHER)
         if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
-            raise _refusal("the id_token names nobody")
+            raise _refusal(ID_TOKEN_NOBODY)
         return claims
 
     def _decode(self, text: str, keys: KeySet) -> jwt.Token:
@@ -186,11 +197,9 @@ def _is_public(row: object) -> bool:
 
 
 def _refusal(what: str) -> AccessProblem:
-    return AccessProblem("sso_refused", what, status=401, where="[oidc]", todo="Try again; then ask an administrator.")
+    return AccessProblem("sso_refused", what, status=401, where="[oidc]", todo=TRY_THEN_ADMINISTRATOR)
 
 
 def _unreachable(what: str) -> AccessProblem:
-    todo = "Check issuer, client_id and its secret in patron.toml."
-    return AccessProblem(
-        "sso_unreachable", f"the issuer does not answer ({what})", status=502, where="[oidc]", todo=todo
-    )
+    todo = CHECK_ISSUER
+    return AccessProblem("sso_unreachable", ISSUER_SILENT(cause=what), status=502, where="[oidc]", todo=todo)

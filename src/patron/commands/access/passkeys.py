@@ -52,9 +52,19 @@ from patron.govern.access.user_identities import (
 )
 from patron.govern.access.user_sessions import Session
 from patron.govern.access.users import User, UserState
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import REMOVE_ONE
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS
 from patron.storage.shop import Shop
+
+PASSKEY_UNKNOWN = Sentence("passkey_unknown", "the passkey is not known here, or was not used")
+PASSKEY_QUESTION_OLD = Sentence("passkey_question_old", "the question to the passkey is too old")
+LAST_SIGN_IN_WAY = Sentence("last_sign_in_way", "nothing would be left to sign in by")
+PASSKEY_COUNT = Sentence("passkey_count", "somebody has at most {count} passkeys")
+TRY_AGAIN = Sentence("try_again", "Try again.")
+ADD_ANOTHER_FIRST = Sentence("add_another_first", "Add another first.")
 
 MOST_PASSKEYS = 20
 LONGEST_ANSWER = 20_000
@@ -152,7 +162,7 @@ def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, 
         add_identity(connection, identity, proof=PublicKey(registration.credential_public_key, registration.sign_count))
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(has_second_factor=True))
-        _log(shop, connection, "passkey added", user_id, now, name=name, by=session.actor.name)
+        _log(shop, connection, AuditAction.PASSKEY_ADDED, user_id, now, name=name, by=session.actor.name)
 
 
 def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: datetime) -> None:
@@ -164,14 +174,14 @@ def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: dateti
         identity = find_identity(connection, PASSKEY, passkey_id)
         require_sign_in_method(connection, users.find_user(connection, user_id), without=passkey_id)
         if identity and remove_identity(connection, user_id, PASSKEY, passkey_id):
-            _log(shop, connection, "passkey removed", user_id, now, name=identity.name, by=session.actor.name)
+            _log(shop, connection, AuditAction.PASSKEY_REMOVED, user_id, now, name=identity.name, by=session.actor.name)
 
 
 def require_sign_in_method(connection: sa.Connection, user: User, *, without: str) -> None:
     """Refuse to take the last way away by which somebody signs in. Raises AccessProblem."""
     others = [one for one in list_identities(connection, user.user_id) if one.subject != without]
     if not user.has_password and not others:
-        raise AccessProblem("last_way_in", "nothing would be left to sign in by", status=409, todo="Add another first.")
+        raise AccessProblem("last_way_in", LAST_SIGN_IN_WAY, status=409, todo=ADD_ANOTHER_FIRST)
 
 
 def sign_in_options(
@@ -204,7 +214,7 @@ def sign_in_with_passkey(  # noqa: PLR0913 - what a form and a browser say
         if user.state == UserState.ACTIVE:
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}
             return begin_session(shop, connection, user, browser, factors=PASSKEY, **options)
-        _log(shop, connection, "sign-in failed", user_id, now, step="passkey of a user who may not sign in")
+        _log(shop, connection, AuditAction.SIGN_IN_FAILED, user_id, now, step="passkey of a user who may not sign in")
     raise _wrong()
 
 
@@ -254,7 +264,7 @@ def _verify(shop: Shop, place: PasskeyPlace, kind: ChallengeKind, answer: str, *
         raise _expiry_problem()
     if identity is None or key is None:
         with shop.store.begin() as connection:
-            _log(shop, connection, "sign-in failed", "", now, step="unknown passkey")
+            _log(shop, connection, AuditAction.SIGN_IN_FAILED, "", now, step="unknown passkey")
         raise _wrong()
     with _verifying(shop, identity.user_id, now):
         proved = verify_authentication_response(
@@ -281,7 +291,7 @@ def _verifying(shop: Shop, user_id: str, now: datetime) -> Iterator[None]:
         yield
     except MALFORMED as error:
         with shop.store.begin() as connection:
-            _log(shop, connection, "passkey refused", user_id, now, why=type(error).__name__)
+            _log(shop, connection, AuditAction.PASSKEY_REFUSED, user_id, now, why=type(error).__name__)
         raise _wrong() from error
 
 
@@ -316,16 +326,18 @@ def _handle_in(answer: str) -> str:
 
 def _require_room(passkeys: list[Identity]) -> None:
     if len(passkeys) >= MOST_PASSKEYS:
-        raise AccessProblem("passkey_count", f"somebody has at most {MOST_PASSKEYS} passkeys", todo="Remove one first.")
+        raise AccessProblem("passkey_count", PASSKEY_COUNT(count=MOST_PASSKEYS), todo=REMOVE_ONE)
 
 
 def _wrong() -> AccessProblem:
-    return AccessProblem("passkey_wrong", "the passkey is not known here, or was not used", status=401)
+    return AccessProblem("passkey_wrong", PASSKEY_UNKNOWN, status=401)
 
 
 def _expiry_problem() -> AccessProblem:
-    return AccessProblem("passkey_expired", "the question to the passkey is too old", status=401, todo="Try again.")
+    return AccessProblem("passkey_expired", PASSKEY_QUESTION_OLD, status=401, todo=TRY_AGAIN)
 
 
-def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: str) -> None:
+def _log(
+    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, at: datetime, **details: str
+) -> None:
     audit_log.append(shop, connection, action, {"user_id": user_id, **details}, at=at)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.common_sentences import SIGN_IN_AGAIN, SIGN_IN_TOO_LONG
 from patron.schema.errors import AccessProblem, WorkspaceError
 from patron.storage.access.access_tables import USERS
 from patron.storage.shop import Shop
@@ -25,7 +26,7 @@ def create_ticket(shop: Shop, user_id: str, password_hash: str, *, first: str, n
 
 def read_ticket(shop: Shop, ticket: str, *, now: datetime) -> tuple[str, str]:
     """The user of a ticket, and the first factor. Raises AccessProblem."""
-    again = AccessProblem("sign_in_again", "the sign-in took too long", status=401, todo="Sign in again.")
+    again = AccessProblem("sign_in_again", SIGN_IN_TOO_LONG, status=401, todo=SIGN_IN_AGAIN)
     try:
         content = json.loads(unseal(shop, PURPOSE, base64.urlsafe_b64decode(ticket.encode())))
     except (WorkspaceError, Base64Error, UnicodeEncodeError, ValueError):

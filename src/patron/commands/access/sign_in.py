@@ -21,9 +21,18 @@ from patron.govern.access.user_links import LinkKind, end_links, find_link, use_
 from patron.govern.access.user_sessions import Browser, Session, create_session, end_sessions, session_hash, user_name
 from patron.govern.access.users import Access, User, UserState
 from patron.schema.access.access_rights import Grant, Role
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS, USERS
 from patron.storage.shop import Shop
+
+WRONG_CODE = Sentence("wrong_code", "the code is wrong, was used, or is too old")
+WRONG_PASSWORD = Sentence("wrong_password", "e-mail address or password is wrong")
+ACCOUNT_HAS_PASSKEY = Sentence("account_has_passkey", "the account has a passkey")
+USERS_EXIST = Sentence("users_exist", "there are users already")
+SIGN_IN_WITH_IT = Sentence("sign_in_with_it", "Sign in with it.")
 
 __all__ = ["Browser", "LinkKind", "SignInLimits"]
 PASSWORD = "password"  # noqa: S105 - how somebody signed in
@@ -66,8 +75,8 @@ def sign_in(
     is_right = is_password(stored, entered.password)
     if user is None or not is_right or user.state != UserState.ACTIVE:
         with shop.store.begin() as connection:
-            _log(shop, connection, "sign-in failed", user.user_id if user else "", now, step="password")
-        raise AccessProblem("sign_in_wrong", "e-mail address or password is wrong", status=401)
+            _log(shop, connection, AuditAction.SIGN_IN_FAILED, user.user_id if user else "", now, step="password")
+        raise AccessProblem("sign_in_wrong", WRONG_PASSWORD, status=401)
     limits.forget_attempts(entered.email, browser.address)
     with shop.store.begin() as connection:
         require_local_sign_in(shop, connection, user.user_id)
@@ -80,7 +89,7 @@ def sign_in(
     with shop.store.begin() as connection:
         if shop.settings.access.needs_second_factor and has_identity(connection, user.user_id, PASSKEY):
             # why: who only knows the password could set another second factor up
-            raise AccessProblem("passkey_needed", "the account has a passkey", status=403, todo="Sign in with it.")
+            raise AccessProblem("passkey_needed", ACCOUNT_HAS_PASSKEY, status=403, todo=SIGN_IN_WITH_IT)
         return begin_session(shop, connection, user, browser, factors=PASSWORD, replaces=replaces, now=now)
 
 
@@ -96,11 +105,11 @@ def enter_second_factor(  # noqa: PLR0913 - what a form and a browser say
         if kind and user.state == UserState.ACTIVE:
             limits.forget_codes(user_id)
             if kind == "recovery":
-                _log_by_user(shop, connection, "recovery code used", user, now)
+                _log_by_user(shop, connection, AuditAction.RECOVERY_CODE_USED, user, now)
             options: dict[str, Any] = {"has_second_factor": True, "replaces": replaces, "now": now}
             return begin_session(shop, connection, user, browser, factors=f"{first} and second factor", **options)
-        _log(shop, connection, "sign-in failed", user_id, now, step="second factor")
-    raise AccessProblem("code_wrong", "the code is wrong, was used, or is too old", status=401)
+        _log(shop, connection, AuditAction.SIGN_IN_FAILED, user_id, now, step="second factor")
+    raise AccessProblem("code_wrong", WRONG_CODE, status=401)
 
 
 def _is_known_address(shop: Shop, email: str, address: str, *, now: datetime) -> bool:
@@ -119,7 +128,7 @@ def sign_out(shop: Shop, session: Session, *, now: datetime) -> None:
     """End a session."""
     with shop.store.begin() as connection:
         end_sessions(connection, session.actor.user_id, at=now, session_id=session.session_id)
-        _log(shop, connection, "signed out", session.actor.user_id, now, by=session.actor.name)
+        _log(shop, connection, AuditAction.SIGNED_OUT, session.actor.user_id, now, by=session.actor.name)
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ def set_up(shop: Shop, link: str, account: NewAccount, browser: Browser, *, now:
         users.lock_users(connection)
         use_link(connection, LinkKind.SETUP, link, now=now)
         if users.has_users(connection):
-            raise AccessProblem("link_spent", "there are users already", status=410, todo="Sign in.")
+            raise AccessProblem("link_spent", USERS_EXIST, status=410, todo=SIGN_IN_FIRST)
         everything = Access((Role.ADMIN, Role.PRIVACY_OFFICER), tuple(Grant))  # why: a small shop is one person
         user_id = users.add_user(connection, email, name, everything, by="set-up link", at=now)
         return _activate(shop, connection, user_id, account, password_hash, browser, now)
@@ -175,7 +184,7 @@ def reset_password(shop: Shop, link: str, password: str, *, now: datetime) -> No
         use_link(connection, LinkKind.RESET, link, now=now)
         users.change_user(connection, user.user_id, password_hash=password_hash)
         end_sessions(connection, user.user_id, at=now)
-        _log_by_user(shop, connection, "password reset", user, now)
+        _log_by_user(shop, connection, AuditAction.PASSWORD_RESET, user, now)
 
 
 def require_link(shop: Shop, kind: LinkKind, link: str, *, now: datetime) -> None:
@@ -201,7 +210,7 @@ def _activate(  # noqa: PLR0913, PLR0917 - one transaction
     values = {"password_hash": password_hash, "state": UserState.ACTIVE.value, "locale": account.locale}
     users.change_user(connection, user_id, **values)
     user = users.find_user(connection, user_id)
-    _log_by_user(shop, connection, "user joined", user, now)
+    _log_by_user(shop, connection, AuditAction.USER_JOINED, user, now)
     return begin_session(shop, connection, user, browser, factors=PASSWORD, now=now)
 
 
@@ -223,14 +232,18 @@ def begin_session(  # noqa: PLR0913 - who, where and how
     end_links(connection, user.user_id, LinkKind.RESET)
     secret = create_session(connection, user.user_id, browser, has_second_factor=has_second_factor, at=now)
     users.change_user(connection, user.user_id, signed_in_at=now)
-    _log_by_user(shop, connection, "signed in", user, now, factors=factors)
+    _log_by_user(shop, connection, AuditAction.SIGNED_IN, user, now, factors=factors)
     return SignIn(user.locale, secret)
 
 
-def _log_by_user(shop: Shop, connection: sa.Connection, action: str, user: User, at: datetime, **details: str) -> None:
+def _log_by_user(
+    shop: Shop, connection: sa.Connection, action: AuditAction, user: User, at: datetime, **details: str
+) -> None:
     """Log what somebody did who proved to be the user."""
     _log(shop, connection, action, user.user_id, at, by=user_name(user.name, user.user_id), **details)
 
 
-def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: str) -> None:
+def _log(
+    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, at: datetime, **details: str
+) -> None:
     audit_log.append(shop, connection, action, {"user_id": user_id, **details}, at=at)

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
+
+TRY_AGAIN_IN = Sentence("try_again_in", "Try again in {seconds} seconds.")
+TOO_MANY_ATTEMPTS = Sentence("too_many_attempts", "there were too many attempts")
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class SignInLimits:
                 times.append(now)
                 return
             seconds = math.ceil((times[0] + limit.within - now).total_seconds())
-        todo = f"Try again in {seconds} seconds."
-        raise AccessProblem("too_many", "there were too many attempts", status=429, todo=todo, retry_seconds=seconds)
+        todo = TRY_AGAIN_IN(seconds=seconds)
+        raise AccessProblem("too_many", TOO_MANY_ATTEMPTS, status=429, todo=todo, retry_seconds=seconds)
 
     def _forget(self, limit: Limit, *names: str) -> None:
         with self._lock:

@@ -28,10 +28,33 @@ from patron.govern.access.user_identities import LONGEST_NAME, Identity, add_ide
 from patron.govern.access.user_links import LinkKind, find_link, use_link
 from patron.govern.access.user_sessions import Session, user_name
 from patron.govern.access.users import Access, UserState
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import SIGN_IN_AGAIN, SIGN_IN_TOO_LONG
 from patron.schema.errors import AccessProblem, SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS
 from patron.storage.access.oidc_settings import OidcSettings
 from patron.storage.shop import Shop
+
+CONNECT_ACCOUNT = Sentence("connect_account", "Sign in as before, and connect the account on the page of your account.")
+NO_SINGLE_SIGN_ON = Sentence("no_single_sign_on", "there is no single sign-on here")
+OTHER_ISSUER = Sentence("other_issuer", "the answer is of another issuer")
+ISSUER_NOBODY = Sentence("issuer_nobody", "the issuer signed nobody in")
+DOMAIN_NOT_ALLOWED = Sentence("domain_not_allowed", "the e-mail address is not of an allowed domain")
+ACCOUNT_UNKNOWN = Sentence("account_unknown", "nobody here has this account")
+NO_VERIFIED_EMAIL = Sentence("no_verified_email", "the issuer names no verified e-mail address")
+USER_HAS_EMAIL = Sentence("user_has_email", "a user has this e-mail address")
+NO_GROUP_ROLE = Sentence("no_group_role", "none of the groups has a role")
+NAME_CLIENT_SECRET = Sentence(
+    "name_client_secret", "Name a client_secret_file in [oidc] that can be read, or set {variable}."
+)
+SIGN_IN_BY_PASSWORD = Sentence("sign_in_by_password", "Sign in by password.")
+USER_MAY_NOT_SIGN_IN = Sentence("user_may_not_sign_in", "this user may not sign in")
+ISSUER_NO_PROOF = Sentence("issuer_no_proof", "the issuer asked for no proof")
+ASK_FOR_INVITATION = Sentence("ask_for_invitation", "Ask for an invitation.")
+ASK_ADMINISTRATOR = Sentence("ask_administrator", "Ask an administrator.")
+CLIENT_SECRET_UNREADABLE = Sentence("client_secret_unreadable", "the client secret cannot be read")
+SIGN_OUT_THEN_IN = Sentence("sign_out_then_in", "Sign out, then in.")
 
 SECRET_VARIABLE = "PATRON_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 SECRET_BYTES = 32
@@ -116,7 +139,7 @@ def issuer_of(shop: Shop) -> Issuer:
     """The issuer of the settings. Raises AccessProblem without one, SettingsError for a secret that cannot be read."""
     settings = shop.settings.oidc
     if not settings.is_configured:
-        raise AccessProblem("sso_off", "there is no single sign-on here", status=404, todo="Sign in by password.")
+        raise AccessProblem("sso_off", NO_SINGLE_SIGN_ON, status=404, todo=SIGN_IN_BY_PASSWORD)
     known = _ISSUERS.get(shop)
     if known is None or known.settings != settings:
         known = _ISSUERS[shop] = Issuer(settings, _client_secret(shop, settings))
@@ -176,7 +199,7 @@ def complete_single_sign_on(
         return SignOnResult(purpose, path, (_join if purpose is Purpose.JOIN else _sign_in)(shop, visit))
     except AccessProblem as problem:
         with shop.store.begin() as connection:
-            _log(shop, connection, "sign-in failed", challenge.user_id, now, step=BY, why=problem.problem)
+            _log(shop, connection, AuditAction.SIGN_IN_FAILED, challenge.user_id, now, step=BY, why=problem.problem)
         raise
 
 
@@ -190,7 +213,7 @@ def _use_challenge(shop: Shop, callback: IssuerCallback, *, now: datetime) -> Ch
     settings = shop.settings.oidc
     is_same = _issuer_content(settings).items() <= challenge.content.items()
     if not is_same or callback.issuer not in {"", settings.issuer}:
-        raise AccessProblem("sso_refused", "the answer is of another issuer", status=401, todo="Sign in again.")
+        raise AccessProblem("sso_refused", OTHER_ISSUER, status=401, todo=SIGN_IN_AGAIN)
     return challenge
 
 
@@ -198,13 +221,13 @@ def _person(shop: Shop, challenge: Challenge, callback: IssuerCallback, *, now: 
     settings, issuer, content = shop.settings.oidc, issuer_of(shop), challenge.content
     announces = issuer.metadata(now=now).get("authorization_response_iss_parameter_supported") is True
     if callback.error or not 0 < len(callback.code) <= LONGEST_CODE or (announces and not callback.issuer):
-        raise AccessProblem("sso_refused", "the issuer signed nobody in", status=401, todo="Sign in again.")
+        raise AccessProblem("sso_refused", ISSUER_NOBODY, status=401, todo=SIGN_IN_AGAIN)
     request = AuthorizationRequest(content["uri"], callback.state, content["nonce"], content["verifier"])
     claims = issuer.claims(request, callback.code, now=now)
     is_verified = settings.trusts_email or claims.get("email_verified") in (True, "true")
     email = claims["email"].strip().lower() if is_verified and isinstance(claims.get("email"), str) else ""
     if settings.mail_domains and email.rpartition("@")[2] not in settings.mail_domains:
-        raise AccessProblem("sso_domain", "the e-mail address is not of an allowed domain", status=403)
+        raise AccessProblem("sso_domain", DOMAIN_NOT_ALLOWED, status=403)
     listed = claims.get(settings.role_claim) if settings.role_claim else None
     listed = [listed] if isinstance(listed, str) else listed if isinstance(listed, list) else []
     amr, at = claims.get("amr"), claims.get("auth_time")
@@ -225,7 +248,7 @@ def _sign_in(shop: Shop, visit: _Visit) -> SignIn:
         identity = find_identity(connection, shop.settings.oidc.issuer, person.subject)
         user_id = identity.user_id if identity else _create(shop, connection, person, now)
         if users.find_user(connection, user_id).state != UserState.ACTIVE:
-            raise AccessProblem("sso_disabled", "this user may not sign in", status=403, todo="Ask an administrator.")
+            raise AccessProblem("sso_disabled", USER_MAY_NOT_SIGN_IN, status=403, todo=ASK_ADMINISTRATOR)
         _set_roles(shop, connection, user_id, person, now)
         return _begin_session(shop, connection, user_id, visit)
 
@@ -240,7 +263,7 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
         users.change_user(connection, user_id, state=UserState.ACTIVE.value, **named)
         by = user_name(users.find_user(connection, user_id).name, user_id)
         _add(shop, connection, user_id, person, now, by=by)
-        _log(shop, connection, "user joined", user_id, now, by=by)
+        _log(shop, connection, AuditAction.USER_JOINED, user_id, now, by=by)
         _set_roles(shop, connection, user_id, person, now)
         return _begin_session(shop, connection, user_id, visit)
 
@@ -257,7 +280,7 @@ def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
         identity = find_identity(connection, shop.settings.oidc.issuer, visit.person.subject)
         is_same = identity is not None and identity.user_id == session.actor.user_id
         if not is_same or visit.person.signed_in_at < since:
-            raise AccessProblem("sso_not_again", "the issuer asked for no proof", status=401, todo="Sign out, then in.")
+            raise AccessProblem("sso_not_again", ISSUER_NO_PROOF, status=401, todo=SIGN_OUT_THEN_IN)
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(confirmed_at=visit.now))
 
@@ -277,17 +300,17 @@ def _create(shop: Shop, connection: sa.Connection, person: Person, now: datetime
     """A new user for somebody unknown, where the settings say so. Raises AccessProblem."""
     settings = shop.settings.oidc
     if settings.unknown_users != "create":
-        raise AccessProblem("sso_unknown", "nobody here has this account", status=403, todo="Ask for an invitation.")
+        raise AccessProblem("sso_unknown", ACCOUNT_UNKNOWN, status=403, todo=ASK_FOR_INVITATION)
     if not person.email:
-        raise AccessProblem("sso_email", "the issuer names no verified e-mail address", status=403)
+        raise AccessProblem("sso_email", NO_VERIFIED_EMAIL, status=403)
     if users.find_user_by_email(connection, person.email):
-        todo = "Sign in as before, and connect the account on the page of your account."
-        raise AccessProblem("sso_email_taken", "a user has this e-mail address", status=409, todo=todo)
+        todo = CONNECT_ACCOUNT
+        raise AccessProblem("sso_email_taken", USER_HAS_EMAIL, status=409, todo=todo)
     roles = _roles(settings, person) or (settings.new_user_role,)
     name = person.name.strip()[: users.LONGEST_NAME] or person.email.partition("@")[0]
     user_id = users.add_user(connection, person.email, name, Access(roles), by=BY, at=now)
     users.change_user(connection, user_id, state=UserState.ACTIVE.value)
-    _log(shop, connection, "user created", user_id, now, by=BY, roles=sorted(roles))
+    _log(shop, connection, AuditAction.USER_CREATED, user_id, now, by=BY, roles=sorted(roles))
     _add(shop, connection, user_id, person, now, by=BY)
     return user_id
 
@@ -298,7 +321,7 @@ def _set_roles(shop: Shop, connection: sa.Connection, user_id: str, person: Pers
     if roles and set(roles) != set(user.roles):
         columns = users.access_columns(connection, Access(roles, user.grants, user.team))
         users.change_user(connection, user_id, **columns)
-        _log(shop, connection, "user access changed", user_id, now, by=BY, roles=sorted(roles))
+        _log(shop, connection, AuditAction.USER_ACCESS_CHANGED, user_id, now, by=BY, roles=sorted(roles))
 
 
 def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
@@ -307,7 +330,7 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
         return ()
     roles = {settings.roles[one] for one in person.values if one in settings.roles}
     if not roles:
-        raise AccessProblem("sso_no_role", "none of the groups has a role", status=403, todo="Ask an administrator.")
+        raise AccessProblem("sso_no_role", NO_GROUP_ROLE, status=403, todo=ASK_ADMINISTRATOR)
     return tuple(roles)
 
 
@@ -315,7 +338,7 @@ def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, no
     settings = shop.settings.oidc
     identity = Identity(settings.issuer, person.subject, user_id, settings.label[:LONGEST_NAME], now, None)
     add_identity(connection, identity)
-    _log(shop, connection, "account linked", user_id, now, issuer=settings.issuer, by=by)
+    _log(shop, connection, AuditAction.ACCOUNT_LINKED, user_id, now, issuer=settings.issuer, by=by)
 
 
 def _client_secret(shop: Shop, settings: OidcSettings) -> str:
@@ -326,8 +349,8 @@ def _client_secret(shop: Shop, settings: OidcSettings) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        todo = f"Name a client_secret_file in [oidc] that can be read, or set {SECRET_VARIABLE}."
-        raise SettingsError("the client secret cannot be read", where=str(file), todo=todo) from error
+        todo = NAME_CLIENT_SECRET(variable=SECRET_VARIABLE)
+        raise SettingsError(CLIENT_SECRET_UNREADABLE, where=str(file), todo=todo) from error
 
 
 def _issuer_content(settings: OidcSettings) -> Mapping[str, str]:
@@ -339,8 +362,10 @@ def _hash(secret: str) -> str:
 
 
 def _sign_in_again() -> AccessProblem:
-    return AccessProblem("sign_in_again", "the sign-in took too long", status=401, todo="Sign in again.")
+    return AccessProblem("sign_in_again", SIGN_IN_TOO_LONG, status=401, todo=SIGN_IN_AGAIN)
 
 
-def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: object) -> None:
+def _log(
+    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, at: datetime, **details: object
+) -> None:
     audit_log.append(shop, connection, action, {"user_id": user_id, **details}, at=at)

@@ -4,7 +4,11 @@ import sqlalchemy as sa
 
 from patron.govern.access.user_identities import has_identity
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+ISSUER_ONLY = Sentence("issuer_only", "this user signs in at the issuer only")
+USE_ITS_BUTTON = Sentence("use_its_button", "Use its button.")
 
 
 def signs_in_at_issuer_only(shop: Shop, connection: sa.Connection, user_id: str) -> bool:
@@ -17,4 +21,4 @@ def signs_in_at_issuer_only(shop: Shop, connection: sa.Connection, user_id: str)
 def require_local_sign_in(shop: Shop, connection: sa.Connection, user_id: str) -> None:
     """Refuse password or passkey of somebody who signs in at the issuer only. Raises AccessProblem (403)."""
     if signs_in_at_issuer_only(shop, connection, user_id):
-        raise AccessProblem("sso_only", "this user signs in at the issuer only", status=403, todo="Use its button.")
+        raise AccessProblem("sso_only", ISSUER_ONLY, status=403, todo=USE_ITS_BUTTON)

@@ -23,9 +23,27 @@ from patron.govern.access.user_links import LinkKind, end_links
 from patron.govern.access.user_sessions import Session, end_sessions
 from patron.govern.access.users import User
 from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import AccessProblem, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS
 from patron.storage.shop import Shop
+
+PASSWORD_AGAIN = Sentence("password_again", "this needs your password again")
+SESSION_WITHOUT_PASSKEY = Sentence(
+    "session_without_passkey", "the account has a passkey, and this session did not use it"
+)
+NO_PASSWORD = Sentence("no_password", "there is no password")
+SECOND_FACTOR_EXISTS = Sentence("second_factor_exists", "there is a second factor already")
+WRONG_OR_OLD_CODE = Sentence("wrong_or_old_code", "the code is wrong or too old")
+SECOND_FACTOR_NEEDED = Sentence("second_factor_needed", "this shop needs a second factor of everybody")
+NO_SECOND_FACTOR = Sentence("no_second_factor", "there is no second factor")
+ENTER_AND_REPEAT = Sentence("enter_and_repeat", "Enter it, and repeat.")
+TURN_OFF_FIRST = Sentence("turn_off_first", "Turn it off first.")
+FORM_EXPIRED = Sentence("form_expired", "the form is not valid any more")
+PASSWORD_WRONG = Sentence("password_wrong", "the password is wrong")
+USE_PASSKEY = Sentence("use_passkey", "Use the passkey at /account/confirm.")
+START_OVER = Sentence("start_over", "Start again.")
 
 CONFIRMED_FOR = timedelta(minutes=15)
 """How long a password counts for steps that matter."""
@@ -51,7 +69,7 @@ def is_confirmed(session: Session, *, now: datetime) -> bool:
 def require_confirmed(session: Session, *, now: datetime) -> None:
     """Refuse a step that matters in a session that was not confirmed lately. Raises AccessProblem (403)."""
     if not is_confirmed(session, now=now):
-        raise AccessProblem("confirm_first", "this needs your password again", status=403, todo="Enter it, and repeat.")
+        raise AccessProblem("confirm_first", PASSWORD_AGAIN, status=403, todo=ENTER_AND_REPEAT)
 
 
 def require_passkey_used(shop: Shop, session: Session) -> None:
@@ -63,14 +81,14 @@ def require_passkey_used(shop: Shop, session: Session) -> None:
         return
     with shop.store.begin() as connection:
         if has_identity(connection, session.actor.user_id, PASSKEY):
-            what = "the account has a passkey, and this session did not use it"
-            raise AccessProblem("passkey_first", what, status=403, todo="Use the passkey at /account/confirm.")
+            what = SESSION_WITHOUT_PASSKEY
+            raise AccessProblem("passkey_first", what, status=403, todo=USE_PASSKEY)
 
 
 def confirm(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> None:
     """Note that the password was entered again. Raises AccessProblem for a wrong one."""
     if not password:
-        raise AccessProblem("password_wrong", "there is no password")
+        raise AccessProblem("password_wrong", NO_PASSWORD)
     _require_password(shop, session, password, limits=limits, now=now)
     changed = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
     with shop.store.begin() as connection:
@@ -81,7 +99,7 @@ def save_profile(shop: Shop, session: Session, *, name: str, locale: str, now: d
     """Change name and language. Raises AccessProblem."""
     with shop.store.begin() as connection:
         users.change_user(connection, session.actor.user_id, name=users.normal_name(name), locale=locale)
-        _log(shop, connection, "user profile changed", session, now)
+        _log(shop, connection, AuditAction.USER_PROFILE_CHANGED, session, now)
 
 
 def change_password(
@@ -95,7 +113,7 @@ def change_password(
         users.change_user(connection, user.user_id, password_hash=password_hash)
         end_sessions(connection, user.user_id, at=now, but=session.session_id)
         end_links(connection, user.user_id, LinkKind.RESET)
-        _log(shop, connection, "password changed", session, now)
+        _log(shop, connection, AuditAction.PASSWORD_CHANGED, session, now)
 
 
 def offer_factor(shop: Shop, session: Session) -> FactorOffer:
@@ -104,7 +122,7 @@ def offer_factor(shop: Shop, session: Session) -> FactorOffer:
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
     if user.has_second_factor:
-        raise AccessProblem("factor_on", "there is a second factor already", status=409, todo="Turn it off first.")
+        raise AccessProblem("factor_on", SECOND_FACTOR_EXISTS, status=409, todo=TURN_OFF_FIRST)
     secret = new_totp_secret()
     return _offer(shop, user, secret)
 
@@ -119,17 +137,17 @@ def turn_factor_on(
     secret = offered_secret(shop, session, sealed)
     step = matching_step(secret, code, at=now)
     if step is None:
-        raise AccessProblem("code_wrong", "the code is wrong or too old")
+        raise AccessProblem("code_wrong", WRONG_OR_OLD_CODE)
     with shop.store.begin() as connection:
         users.lock_users(connection)
         if users.find_user(connection, user_id).has_second_factor:
-            raise AccessProblem("factor_on", "there is a second factor already", status=409)
+            raise AccessProblem("factor_on", SECOND_FACTOR_EXISTS, status=409)
         set_totp(shop, connection, user_id, secret, step=step)
         codes = create_recovery_codes(connection, user_id)
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(has_second_factor=True, confirmed_at=now))
         end_sessions(connection, user_id, at=now, but=session.session_id)
-        _log(shop, connection, "second factor on", session, now)
+        _log(shop, connection, AuditAction.SECOND_FACTOR_ON, session, now)
     limits.forget_codes(user_id)
     return codes
 
@@ -146,18 +164,18 @@ def offered_secret(shop: Shop, session: Session, sealed: str) -> str:
     try:
         return unseal(shop, _purpose(session.actor.user_id), base64.urlsafe_b64decode(sealed.encode()))
     except (WorkspaceError, Base64Error, ValueError):
-        raise AccessProblem("code_wrong", "the form is not valid any more", todo="Start again.") from None
+        raise AccessProblem("code_wrong", FORM_EXPIRED, todo=START_OVER) from None
 
 
 def turn_factor_off(shop: Shop, session: Session, password: str, *, limits: SignInLimits, now: datetime) -> None:
     """Turn the second factor off; other sessions end. Raises AccessProblem, also where everybody must have one."""
     if shop.settings.access.needs_second_factor:
-        raise AccessProblem("factor_needed", "this shop needs a second factor of everybody", status=409)
+        raise AccessProblem("factor_needed", SECOND_FACTOR_NEEDED, status=409)
     user = _require_password(shop, session, password, limits=limits, now=now)
     with shop.store.begin() as connection:
         remove_factor(connection, user.user_id)
         end_sessions(connection, user.user_id, at=now, but=session.session_id)
-        _log(shop, connection, "second factor off", session, now)
+        _log(shop, connection, AuditAction.SECOND_FACTOR_OFF, session, now)
 
 
 def renew_recovery_codes(
@@ -166,10 +184,10 @@ def renew_recovery_codes(
     """New recovery codes instead of the earlier ones, shown once. Raises AccessProblem."""
     user = _require_password(shop, session, password, limits=limits, now=now)
     if not user.has_second_factor:
-        raise AccessProblem("factor_off", "there is no second factor", status=409)
+        raise AccessProblem("factor_off", NO_SECOND_FACTOR, status=409)
     with shop.store.begin() as connection:
         codes = create_recovery_codes(connection, user.user_id)
-        _log(shop, connection, "recovery codes created", session, now)
+        _log(shop, connection, AuditAction.RECOVERY_CODES_CREATED, session, now)
     return codes
 
 
@@ -181,7 +199,7 @@ def end_my_sessions(shop: Shop, session: Session, *, session_id: str = "", now: 
             connection, user_id, at=now, session_id=session_id, but="" if session_id else session.session_id
         )
         if count:
-            _log(shop, connection, "sessions ended", session, now, count=count)
+            _log(shop, connection, AuditAction.SESSIONS_ENDED, session, now, count=count)
     return count
 
 
@@ -198,8 +216,8 @@ def _require_password(shop: Shop, session: Session, password: str, *, limits: Si
         require_confirmed(session, now=now)
     elif not is_password(stored, password):
         with shop.store.begin() as connection:
-            _log(shop, connection, "password refused", session, now)
-        raise AccessProblem("password_wrong", "the password is wrong")
+            _log(shop, connection, AuditAction.PASSWORD_REFUSED, session, now)
+        raise AccessProblem("password_wrong", PASSWORD_WRONG)
     limits.forget_codes(user_id)
     return user
 
@@ -214,6 +232,8 @@ def _purpose(user_id: str) -> str:
     return f"offered second factor {user_id}"
 
 
-def _log(shop: Shop, connection: sa.Connection, action: str, session: Session, at: datetime, **details: object) -> None:
+def _log(
+    shop: Shop, connection: sa.Connection, action: AuditAction, session: Session, at: datetime, **details: object
+) -> None:
     actor = session.actor
     audit_log.append(shop, connection, action, {"user_id": actor.user_id, **details}, at=at, by=actor.name)

@@ -77,7 +77,7 @@ def send_user_mail(shop: Shop, user: User, mail: UserMail, *, now: datetime) -> 
     try:
         handover = hand_over_mail(shop, user, mail, message_id=secrets.token_hex(16), now=now)
     except ChannelUnavailable as error:
-        LOG.warning("no e-mail to user %s: %s", user.user_id, error)
+        LOG.warning("no e-mail to user %s: %s", user.user_id, error.log_line)
         return False
     if handover.outcome is not Outcome.SENT:
         LOG.warning("no e-mail to user %s: %s", user.user_id, handover.detail)

@@ -10,6 +10,8 @@ from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.commands.customers.unlink_identity import UnlinkedToken, unlink
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CHECK_ID, NO_OWN_ID, NOT_THE_ID, RELOAD_PAGE
 from patron.schema.errors import NotFound
 from patron.schema.events.ecommerce_events import Alias
 from patron.schema.table_definition import TIME
@@ -20,10 +22,12 @@ from patron.storage.shop import Shop
 def unlink_id(shop: Shop, customer_id: str, token: str, *, by: str, now: datetime) -> UnlinkedToken:
     """Take an id out of a customer from the next run on. Raises NoRunYet, NotFound, WorkspaceBusy."""
     if token not in _tokens(shop, customer_id):
-        raise NotFound("the customer does not have this id", where=token[:64], todo="Reload the page.")
+        raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
     unlinked = unlink(shop, token, at=now)
     with shop.store.begin() as connection:
-        _record(shop, connection, "identity unlinked", {"customer_id": customer_id, "token": token, "by": by}, now)
+        _record(
+            shop, connection, AuditAction.IDENTITY_UNLINKED, {"customer_id": customer_id, "token": token, "by": by}, now
+        )
     return unlinked
 
 
@@ -48,11 +52,11 @@ def merge_customers(shop: Shop, customer_id: str, other_customer_id: str, *, by:
         load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=now)
     with shop.store.begin() as connection:
         details = {"customer_id": customer_id, "other_customer_id": other_customer_id, "by": by}
-        _record(shop, connection, "customers merged", details, now)
+        _record(shop, connection, AuditAction.CUSTOMERS_MERGED, details, now)
     return event_id
 
 
-def _record(shop: Shop, connection: sa.Connection, action: str, details: dict[str, str], at: datetime) -> None:
+def _record(shop: Shop, connection: sa.Connection, action: AuditAction, details: dict[str, str], at: datetime) -> None:
     audit_log.append(shop, connection, action, details, at=at)
 
 
@@ -68,5 +72,5 @@ def _user_id(shop: Shop, customer_id: str) -> str:
     tokens = [token for token in _tokens(shop, customer_id) if token.startswith("u_")]
     value = Vault.open(shop).reveal(tokens[:1])[0] if tokens else None
     if value is None:
-        raise NotFound("no customer with one of the shop's own ids", where=customer_id[:64], todo="Check the id.")
+        raise NotFound(NO_OWN_ID, where=customer_id[:64], todo=CHECK_ID)
     return value

@@ -21,6 +21,7 @@ from patron.commands.customers.customer_work import (
 from patron.commands.outreach.campaigns.campaign_assignments import predecessors
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.table_definition import TEXT
 from patron.storage.customers.console_tables import TASKS
 from patron.storage.customers.task_policy import PLAYBOOKS
@@ -105,7 +106,7 @@ def create_task_batch(
         details = {"playbook": draft.playbook, "owner": draft.owner, "batch_id": batch_id}
         counts = {"task_count": len(tasks), "held_out_count": held_out_count, "control_count": len(in_control)}
         entry = {**about_customers(ids), **details, **counts, "by": by}
-        audit_log.append(shop, connection, "tasks created", entry, at=now)
+        audit_log.append(shop, connection, AuditAction.TASKS_CREATED, entry, at=now)
     return TaskBatch(batch_id, tuple(tasks), held_out_count, len(in_control))
 
 

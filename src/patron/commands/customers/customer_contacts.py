@@ -10,6 +10,7 @@ from patron.govern.customers.customer_contacts import read_contacts, user_tokens
 from patron.govern.customers.user_tokens import known_user_tokens
 from patron.govern.vault import Vault
 from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.customers.customer_contacts import (
     REVEAL_REASONS,
     CustomerContacts,
@@ -18,7 +19,11 @@ from patron.schema.customers.customer_contacts import (
     unknown_customer,
 )
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+GIVE_ONE_OF = Sentence("give_one_of", "Give one of {names}.")
+REVEAL_REASON_NEEDED = Sentence("reveal_reason_needed", "a reason is needed to see who a customer is")
 
 __all__ = [
     "CustomerContacts",
@@ -32,7 +37,6 @@ __all__ = [
     "reveal_contacts",
 ]
 
-REVEALED = "contacts revealed"
 """Action in the audit log."""
 PLACE = "reveal note"
 MOST_CHARACTERS = 300
@@ -91,7 +95,7 @@ def reveal_contacts(
     if reason.note.strip():
         details["note"] = _seal_note(shop, customer_id, reason.note.strip()[:MOST_CHARACTERS])
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, REVEALED, details, at=now)
+        audit_log.append(shop, connection, AuditAction.CONTACTS_REVEALED, details, at=now)
     return contacts
 
 
@@ -106,8 +110,8 @@ def read_note(shop: Shop, details: Mapping[str, str]) -> str:
 def _require_reason(shop: Shop, reason: RevealReason) -> None:
     is_needed = shop.settings.access.needs_reveal_reason
     if reason.code not in REVEAL_REASONS and (reason.code or is_needed):
-        todo = f"Give one of {', '.join(REVEAL_REASONS)}."
-        raise BadQuery("a reason is needed to see who a customer is", where="reason", todo=todo)
+        todo = GIVE_ONE_OF(names=", ".join(REVEAL_REASONS))
+        raise BadQuery(REVEAL_REASON_NEEDED, where="reason", todo=todo)
 
 
 def _seal_note(shop: Shop, customer_id: str, note: str) -> str:

@@ -12,7 +12,18 @@ import sqlalchemy as sa
 from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.value_detectors import personal_kind
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import (
+    IT_IS_ONE_OF,
+    NO_CUSTOMER,
+    NO_TASK,
+    NOT_A_VALUE,
+    RELOAD_PAGE,
+    REMOVE_ONE,
+    SEE_TASKS,
+)
 from patron.schema.errors import BadRequest, NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import one_line
 from patron.schema.table_definition import TEXT
 from patron.storage.access.access_tables import USERS
@@ -21,6 +32,25 @@ from patron.storage.customers.task_policy import PLAYBOOKS
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store.store import Store
+
+TIME_PASSED = Sentence("time_passed", "the time has passed")
+LATER_DAY = Sentence("later_day", "Choose a later day.")
+TAG_LENGTH = Sentence("tag_length", "a tag has 1 to {count} characters")
+SHORT_WORD = Sentence("short_word", "Write a short word or two.")
+TAG_PERSONAL = Sentence("tag_personal", "this may name a person")
+WRITE_NOTE = Sentence("write_note", "A tag is for many customers; write a note instead.")
+NOT_ACTIVE = Sentence("not_active", "nobody who is active has this id")
+CHOOSE_LISTED = Sentence("choose_listed", "Choose one from the list.")
+ACTION_COUNT = Sentence("action_count", "an action is for 1 to {count:,} customers")
+CHOOSE_FEWER = Sentence("choose_fewer", "Choose fewer.")
+TEXT_LENGTH = Sentence("text_length", "a text has {least} to {most:,} characters")
+WRITE_SHORTER = Sentence("write_shorter", "Write it shorter.")
+TAG_COUNT = Sentence("tag_count", "a customer has at most {count} tags")
+NO_NOTE = Sentence("no_note", "no note of this customer has this id")
+NOTE_AUTHOR = Sentence("note_author", "only its author deletes a note")
+ASK_AUTHOR = Sentence("ask_author", "Ask them, or write another note.")
+TASK_CLOSED = Sentence("task_closed", "it is closed already")
+RELOAD_LIST = Sentence("reload_list", "Reload the list.")
 
 OUTCOMES = ("reached", "not_reached", "ordered", "refused", "other")
 """What became of a task."""
@@ -53,12 +83,12 @@ def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: 
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
         fresh = [one for one in ids if one not in tagged]
         if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MOST_TAGS:
-            raise _wrong("tag", f"a customer has at most {MOST_TAGS} tags", "Remove one first.")
+            raise _wrong("tag", TAG_COUNT(count=MOST_TAGS), REMOVE_ONE)
         rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
             audit_log.append(
-                shop, connection, "customers tagged", {**about_customers(fresh), "tag": tag, "by": by}, at=now
+                shop, connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag, "by": by}, at=now
             )
     return len(rows)
 
@@ -72,7 +102,9 @@ def remove_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, no
             of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
             connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
         if tagged:
-            audit_log.append(shop, connection, "tag removed", {**about_customers(tagged), "tag": tag, "by": by}, at=now)
+            audit_log.append(
+                shop, connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag, "by": by}, at=now
+            )
     return len(tagged)
 
 
@@ -87,7 +119,7 @@ def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str
         if owner:
             connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": one, **row} for one in ids])
         details = {**about_customers(ids), "owner": owner, "by": by}
-        audit_log.append(shop, connection, "owner assigned", details, at=now)
+        audit_log.append(shop, connection, AuditAction.OWNER_ASSIGNED, details, at=now)
     return len(ids)
 
 
@@ -100,7 +132,7 @@ def write_note(shop: Shop, customer_id: str, text: str, *, by: str, now: datetim
     with shop.store.begin() as connection:
         connection.execute(sa.insert(CUSTOMER_NOTES).values(**row, content=seal(shop, note_id, text)))
         details = {"customer_id": customer_id, "note_id": note_id, "by": by}
-        audit_log.append(shop, connection, "note written", details, at=now)
+        audit_log.append(shop, connection, AuditAction.NOTE_WRITTEN, details, at=now)
     return note_id
 
 
@@ -110,18 +142,18 @@ def delete_note(shop: Shop, customer_id: str, note_id: str, *, by: str, now: dat
         of = (CUSTOMER_NOTES.c.note_id == note_id, CUSTOMER_NOTES.c.customer_id == customer_id)
         author = connection.scalar(sa.select(CUSTOMER_NOTES.c.written_by).where(*of))
         if author is None:
-            raise NotFound("no note of this customer has this id", where=note_id[:64], todo="Reload the page.")
+            raise NotFound(NO_NOTE, where=note_id[:64], todo=RELOAD_PAGE)
         if author != by:
-            raise _wrong("note", "only its author deletes a note", "Ask them, or write another note.")
+            raise _wrong("note", NOTE_AUTHOR, ASK_AUTHOR)
         connection.execute(sa.delete(CUSTOMER_NOTES).where(*of))
         details = {"customer_id": customer_id, "note_id": note_id, "by": by}
-        audit_log.append(shop, connection, "note deleted", details, at=now)
+        audit_log.append(shop, connection, AuditAction.NOTE_DELETED, details, at=now)
 
 
 def record_texts_revealed(shop: Shop, customer_id: str, *, by: str, now: datetime) -> None:
     """Record that somebody reads the texts of others about a customer, before they are shown."""
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "notes revealed", {"customer_id": customer_id, "by": by}, at=now)
+        audit_log.append(shop, connection, AuditAction.NOTES_REVEALED, {"customer_id": customer_id, "by": by}, at=now)
 
 
 def create_tasks(
@@ -145,7 +177,7 @@ def create_tasks(
     with shop.store.begin() as connection:
         connection.execute(sa.insert(TASKS), rows)
         details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
-        audit_log.append(shop, connection, "tasks created", details, at=now)
+        audit_log.append(shop, connection, AuditAction.TASKS_CREATED, details, at=now)
     return tuple(row["task_id"] for row in rows)
 
 
@@ -180,7 +212,8 @@ def task_row(
 def assign_tasks(shop: Shop, task_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
     """Give open tasks to a user; nobody for an empty id. Raises BadRequest."""
     require_staff(shop.store, owner)
-    return _change_open_tasks(shop, task_ids, {"owner": owner}, "tasks assigned", {"owner": owner}, by=by, now=now)
+    values, action = {"owner": owner}, AuditAction.TASKS_ASSIGNED
+    return _change_open_tasks(shop, task_ids, values, action, values, by=by, now=now)
 
 
 def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: str, now: datetime) -> None:
@@ -192,9 +225,9 @@ def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: st
         of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
         task = connection.execute(sa.select(TASKS).where(*of)).first()
         if task is None:
-            raise NotFound("no task has this id", where=task_id[:64], todo="See the list of tasks.")
+            raise NotFound(NO_TASK, where=task_id[:64], todo=SEE_TASKS)
         if task.state != "open":
-            raise _wrong("task", "it is closed already", "Reload the page.")
+            raise _wrong("task", TASK_CLOSED, RELOAD_PAGE)
         state = "done" if outcome else "dropped"
         values = {"state": state, "outcome": outcome, "closed_at": now, "closed_by": by}
         if text:
@@ -204,23 +237,23 @@ def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: st
             sa.update(TASKS).where(TASKS.c.task_id == task_id, TASKS.c.state == "open").values(values)
         )
         if not closed.rowcount:
-            raise _wrong("task", "it is closed already", "Reload the page.")
+            raise _wrong("task", TASK_CLOSED, RELOAD_PAGE)
         details = {"task_id": task_id, "customer_id": task.customer_id, "state": state, "outcome": outcome, "by": by}
-        audit_log.append(shop, connection, "task closed", details, at=now)
+        audit_log.append(shop, connection, AuditAction.TASK_CLOSED, details, at=now)
 
 
 def snooze(shop: Shop, customer_ids: Sequence[str], *, until: datetime, reason: str, by: str, now: datetime) -> int:
     """Take customers off the watch list until a time. Raises BadRequest, NotFound."""
     require_one_of("reason", reason, SNOOZE_REASONS)
     if until <= now:
-        raise _wrong("until", "the time has passed", "Choose a later day.")
+        raise _wrong("until", TIME_PASSED, LATER_DAY)
     ids = require_customers(shop, customer_ids)
     row = {"until": until, "reason": reason, "snoozed_at": now, "snoozed_by": by}
     with shop.store.begin() as connection:
         _delete_snoozes(connection, ids)
         connection.execute(sa.insert(SNOOZES), [{"customer_id": one, **row} for one in ids])
         details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": by}
-        audit_log.append(shop, connection, "watch list snoozed", details, at=now)
+        audit_log.append(shop, connection, AuditAction.WATCH_LIST_SNOOZED, details, at=now)
     return len(ids)
 
 
@@ -230,7 +263,9 @@ def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetim
     with shop.store.begin() as connection:
         count = _delete_snoozes(connection, ids)
         if count:
-            audit_log.append(shop, connection, "watch list snooze ended", {**about_customers(ids), "by": by}, at=now)
+            audit_log.append(
+                shop, connection, AuditAction.WATCH_LIST_SNOOZE_ENDED, {**about_customers(ids), "by": by}, at=now
+            )
     return count
 
 
@@ -238,9 +273,9 @@ def tag_name(text: str) -> str:
     """A tag as it is kept: trimmed, blanks as one. Raises BadRequest for one that is empty, long or personal."""
     tag = one_line(text)
     if not 0 < len(tag) <= LONGEST_TAG or not tag.isprintable():
-        raise _wrong("tag", f"a tag has 1 to {LONGEST_TAG} characters", "Write a short word or two.")
+        raise _wrong("tag", TAG_LENGTH(count=LONGEST_TAG), SHORT_WORD)
     if personal_kind(tag):
-        raise _wrong("tag", "this may name a person", "A tag is for many customers; write a note instead.")
+        raise _wrong("tag", TAG_PERSONAL, WRITE_NOTE)
     return tag
 
 
@@ -251,14 +286,14 @@ def require_staff(store: Store, user_id: str) -> None:
     with store.begin() as connection:
         state = connection.scalar(sa.select(USERS.c.state).where(USERS.c.user_id == user_id))
     if state != "active":
-        raise _wrong("owner", "nobody who is active has this id", "Choose one from the list.")
+        raise _wrong("owner", NOT_ACTIVE, CHOOSE_LISTED)
 
 
 def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says of it
     shop: Shop,
     task_ids: Sequence[str],
     values: Mapping[str, object],
-    action: str,
+    action: AuditAction,
     details: Mapping[str, object],
     *,
     by: str,
@@ -278,13 +313,13 @@ def require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
     """These customers once each, all of them of the last run. Raises BadRequest, NotFound."""
     ids = list(dict.fromkeys(customer_ids))
     if not 0 < len(ids) <= MOST_CUSTOMERS:
-        raise _wrong("customers", f"an action is for 1 to {MOST_CUSTOMERS:,} customers", "Choose fewer.")
+        raise _wrong("customers", ACTION_COUNT(count=MOST_CUSTOMERS), CHOOSE_FEWER)
     chosen = pa.table({"customer_id": pa.array(ids, TEXT)})
     sql = "select c.customer_id from chosen c join customers k on k.customer_id = c.customer_id"
     known = set(last_run(shop).query(sql, chosen=chosen)["customer_id"].to_pylist())
     unknown = [one for one in ids if one not in known]
     if unknown:
-        raise NotFound("no customer has this id at the last run", where=unknown[0][:64], todo="Reload the list.")
+        raise NotFound(NO_CUSTOMER, where=unknown[0][:64], todo=RELOAD_LIST)
     return ids
 
 
@@ -318,14 +353,14 @@ def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
 def _text(text: str, where: str, *, is_required: bool = False) -> str:
     text = text.replace("\r\n", "\n").strip()
     if len(text) > LONGEST_TEXT or (is_required and not text):
-        raise _wrong(where, f"a text has {1 if is_required else 0} to {LONGEST_TEXT:,} characters", "Write it shorter.")
+        raise _wrong(where, TEXT_LENGTH(least=1 if is_required else 0, most=LONGEST_TEXT), WRITE_SHORTER)
     return text
 
 
 def require_one_of(where: str, value: str, allowed: Sequence[str]) -> None:
     """Check a code. Raises BadRequest."""
     if value not in allowed:
-        raise _wrong(where, f"{value[:40]!r} is not a value of it", f"It is one of {', '.join(allowed)}.")
+        raise _wrong(where, NOT_A_VALUE(value=value[:40]), IT_IS_ONE_OF(choices=", ".join(allowed)))
 
 
 def _wrong(where: str, what: str, todo: str) -> BadRequest:

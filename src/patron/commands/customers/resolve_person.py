@@ -7,7 +7,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.govern.vault import FOLDED, PREFIXES, Vault, initial_customer_id, normal_form
+from patron.schema.common_sentences import USE_ONE_OF
 from patron.schema.errors import NotFound, SettingsError
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
@@ -16,6 +18,10 @@ from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.identities import identities
 from patron.understand.facts.token_pairs import token_pairs
 from patron.understand.facts.usable_events import END_OF_TIME, Scope
+
+NO_CUSTOMER_WITH = Sentence("no_customer_with", "no customer with {kind} {value!r} is known")
+CHECK_OR_LOOK_UP = Sentence("check_or_look_up", "Check it, or look the customer up in the console.")
+ONE_WAY_TO_NAME = Sentence("one_way_to_name", "name the customer in exactly one way")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class PersonIdentifier:
         """Refuse none and several."""
         if sum(value is not None for value in vars(self).values()) != 1:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in vars(self))
-            raise SettingsError("name the customer in exactly one way", where="customer", todo=f"Use one of {options}.")
+            raise SettingsError(ONE_WAY_TO_NAME, where="customer", todo=USE_ONE_OF(names=options))
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,8 @@ def unknown_person(identifier: PersonIdentifier) -> NotFound:
     """Refusal for an identifier that nobody has, and for that of somebody whom the reader may not see."""
     [(how, value)] = [(how, value) for how, value in vars(identifier).items() if value is not None]
     return NotFound(
-        f"no customer with {how.replace('_', ' ')} {value!r} is known",
-        todo="Check it, or look the customer up in the console.",
+        NO_CUSTOMER_WITH(kind=how.replace("_", " "), value=value),
+        todo=CHECK_OR_LOOK_UP,
     )
 
 

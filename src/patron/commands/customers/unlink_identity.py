@@ -10,8 +10,14 @@ from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
 from patron.schema.events.loop_events import IdentityUnlinked
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
+
+IDENTITY_UNKNOWN = Sentence("identity_unknown", "no {kind} {value!r} is known")
+TOKEN_UNKNOWN = Sentence("token_unknown", "no user id or visitor id has this token")
+CHECK_VISITOR_ID = Sentence("check_visitor_id", "Check the id, and whether it is a visitor's.")
+LOOK_IN_IDENTITIES = Sentence("look_in_identities", "Look it up in `identities`.")
 
 KINDS = ("user_id", "anonymous_id")
 
@@ -30,7 +36,7 @@ def token_of(shop: Shop, kind: str, value: str) -> str:
     """Token of one of the shop's own ids, a user's or a visitor's. Raises NotFound for an unknown id."""
     token = Vault.open(shop).find(kind, value)
     if token is None:
-        raise NotFound(f"no {kind} {value!r} is known", todo="Check the id, and whether it is a visitor's.")
+        raise NotFound(IDENTITY_UNKNOWN(kind=kind, value=value), todo=CHECK_VISITOR_ID)
     return token
 
 
@@ -42,7 +48,7 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> UnlinkedToken:
     [value] = Vault.open(shop).reveal([token])
     kind = next((kind for kind in KINDS if token.startswith(f"{kind[0]}_")), None)
     if value is None or kind is None:
-        raise NotFound("no user id or visitor id has this token", where=token, todo="Look it up in `identities`.")
+        raise NotFound(TOKEN_UNKNOWN, where=token, todo=LOOK_IN_IDENTITIES)
     event_id = f"unlink-{blake2b(f'{token} {at.isoformat()}'.encode(), digest_size=16).hexdigest()}"
     row = {
         "event_id": [event_id],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from patron.collect.inbox.workspace_inbox import accept_inbox_loss
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import WorkspaceError
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_store import renew_store_bound
@@ -31,5 +32,5 @@ def accept_loss(folder: Path, *, now: datetime) -> tuple[str, ...]:
         losses += [one for one in (accept_inbox_loss(shop),) if one]
         if losses:
             with shop.store.begin() as connection:
-                audit_log.append(shop, connection, "loss accepted", {"losses": len(losses)}, at=now)
+                audit_log.append(shop, connection, AuditAction.LOSS_ACCEPTED, {"losses": len(losses)}, at=now)
     return tuple(losses)

@@ -14,7 +14,10 @@ from patron import __version__
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.inbox_sqlite import copy_inbox
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import OTHER_FILE
 from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME, TABLES
 from patron.storage.durable_files import (
     PRIVATE_FILE,
@@ -48,6 +51,19 @@ from patron.storage.workspace.workspace_files import (
 )
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
 
+ARCHIVE_EXISTS = Sentence("archive_exists", "the archive exists already")
+STORE_IS_SERVER = Sentence("store_is_server", "the store is a server")
+FOLDER_NOT_EMPTY = Sentence("folder_not_empty", "the folder is not empty")
+BACKUP_DAMAGED = Sentence("backup_damaged", "{count} files are damaged, such as {name}")
+BACKUP_WITH_PG_DUMP = Sentence(
+    "backup_with_pg_dump", "Stop every process, copy this folder, and back the store up with pg_dump."
+)
+NAME_NEW_ONE = Sentence("name_new_one", "Name a new one.")
+ARCHIVE_UNREADABLE = Sentence("archive_unreadable", "the archive cannot be read ({cause})")
+NOT_A_BACKUP = Sentence("not_a_backup", "is not a Patron backup")
+OTHER_BACKUP = Sentence("other_backup", "Use another backup.")
+NAME_BACKUP = Sentence("name_backup", "Name a file written by `patron backup`.")
+
 MANIFEST = "patron-backup.json"
 PLAIN = (
     *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE),
@@ -74,12 +90,12 @@ def backup(shop: Shop, path: Path) -> Backup:
     Raises WorkspaceError when the archive exists or the store is not SQLite, WorkspaceBusy, InboxDamaged, NoSpace.
     """
     if path.exists():
-        raise WorkspaceError("the archive exists already", where=str(path), todo="Name another file.")
+        raise WorkspaceError(ARCHIVE_EXISTS, where=str(path), todo=OTHER_FILE)
     if shop.store.engine.dialect.name != "sqlite":
         raise WorkspaceError(
-            "the store is a server",
+            STORE_IS_SERVER,
             where="store_url",
-            todo="Stop every process, copy this folder, and back the store up with pg_dump.",
+            todo=BACKUP_WITH_PG_DUMP,
         )
     partial = path.with_name(path.name + ".partial")
     with shop.lock(), disk_errors(path):
@@ -149,7 +165,7 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     """
     folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()):
-        raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
+        raise WorkspaceError(FOLDER_NOT_EMPTY, where=str(folder), todo=NAME_NEW_ONE)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
@@ -158,9 +174,7 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
             tar.extractall(partial, filter="data")
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise WorkspaceError(
-            f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
-        ) from error
+        raise WorkspaceError(ARCHIVE_UNREADABLE(cause=error), where=str(path), todo=OTHER_BACKUP) from error
     try:
         with disk_errors(folder):
             table_count = _verify(path, partial)
@@ -182,9 +196,7 @@ def _verify(path: Path, partial: Path) -> int:
         manifest = json.loads((partial / MANIFEST).read_text())
         digests, table_count = dict(manifest["sha256"]), len(manifest["tables"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise PatronError(
-            "is not a Patron backup", where=str(path), todo="Name a file written by `patron backup`."
-        ) from error
+        raise PatronError(NOT_A_BACKUP, where=str(path), todo=NAME_BACKUP) from error
     (partial / MANIFEST).unlink()
     unpacked = {str(p.relative_to(partial)) for p in partial.rglob("*") if not p.is_dir()}
     damaged = [
@@ -193,9 +205,7 @@ def _verify(path: Path, partial: Path) -> int:
         if name not in unpacked or sha256_of(partial / name) != digests.get(name)
     ]
     if damaged:
-        raise WorkspaceError(
-            f"{len(damaged)} files are damaged, such as {damaged[0]}", where=str(path), todo="Use another backup."
-        )
+        raise WorkspaceError(BACKUP_DAMAGED(count=len(damaged), name=damaged[0]), where=str(path), todo=OTHER_BACKUP)
     return table_count
 
 
@@ -214,5 +224,5 @@ def _complete(partial: Path, now: datetime) -> None:
             settle_digests(connection, newest_run(shop.store))
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
-            audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)
+            audit_log.append(shop, connection, AuditAction.RESTORED, {"instance": shop.identity.instance}, at=now)
     make_durable(partial)

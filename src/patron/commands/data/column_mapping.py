@@ -6,8 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from patron.schema.common_sentences import CHOOSE_OF_LIST
 from patron.schema.errors import BadMapping
 from patron.schema.privacy.personal_keys import snake_case
+from patron.schema.sentences import Sentence
+
+NOT_ROW_KIND = Sentence("not_row_kind", "{name!r} is not a kind of row")
+NOT_TIME_FORMAT = Sentence("not_time_format", "is not a way to write times")
+NO_COLUMN_FOR = Sentence("no_column_for", "no column is chosen for {names}")
+CHOOSE_OF = Sentence("choose_of", "Choose {names}.")
+CHOOSE_EACH = Sentence("choose_each", "Choose one for each.")
+NOT_A_COLUMN = Sentence("not_a_column", "is not a column of the file")
+CHOOSE_THAT_IS = Sentence("choose_that_is", "Choose one that is.")
 
 ORDERS, LINES = "orders", "lines"
 EVENTS = {ORDERS: "Order Completed", LINES: "Order Line Completed"}
@@ -155,16 +165,16 @@ def missing_fields(mapping: ColumnMapping) -> tuple[str, ...]:
 def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
     """The mapping as a TOML file. Raises BadMapping for a field that lacks a column, and for an unknown column."""
     if mapping.rows not in EVENTS:
-        raise BadMapping(f"{mapping.rows!r} is not a kind of row", where="rows", todo=f"Choose {' or '.join(EVENTS)}.")
+        raise BadMapping(NOT_ROW_KIND(name=mapping.rows), where="rows", todo=CHOOSE_OF(names=" or ".join(EVENTS)))
     if mapping.date_format not in DATE_FORMATS:
-        raise BadMapping("is not a way to write times", where="date_format", todo="Choose one of the list.")
+        raise BadMapping(NOT_TIME_FORMAT, where="date_format", todo=CHOOSE_OF_LIST)
     missing, known = missing_fields(mapping), set(headers)
     if missing:
-        raise BadMapping(f"no column is chosen for {', '.join(missing)}", where="columns", todo="Choose one for each.")
+        raise BadMapping(NO_COLUMN_FOR(names=", ".join(missing)), where="columns", todo=CHOOSE_EACH)
     fields = {one.name: one for one in FIELDS if mapping.rows in one.rows and mapping.columns.get(one.name)}
     for name in fields:
         if mapping.columns[name] not in known:
-            raise BadMapping("is not a column of the file", where=mapping.columns[name], todo="Choose one that is.")
+            raise BadMapping(NOT_A_COLUMN, where=mapping.columns[name], todo=CHOOSE_THAT_IS)
     chosen = {name: mapping.columns[name] for name in fields}
     top = [f"source = {_text(SOURCE)}"]
     top += [f"currency = {_text(mapping.currency.strip().upper())}"] if mapping.currency.strip() else []

@@ -7,7 +7,9 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.commands.data.findings import Finding
+from patron.schema.common_sentences import PLACED
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 from patron.schema.tables import PRODUCTS
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 from patron.storage.store.store import RUNS
@@ -25,8 +27,24 @@ from patron.storage.workspace.run_files import (
 )
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
+DOCTOR_UNKNOWN_PRODUCTS = Sentence(
+    "doctor.unknown_products", "{count} of {whole} lines name a product that the shop does not have: lines {names}"
+)
+DOCTOR_CORRECT_LINES = Sentence("doctor.correct_lines", "Correct their ids, or delete the lines; they do not count.")
+DOCTOR_LINES = Sentence("doctor.lines", "{count} lines")
+DOCTOR_WRITE_AGAIN = Sentence(
+    "doctor.write_again", "Write it again: `patron run --as-of {run}`; send nothing of it before."
+)
+DOCTOR_OUTBOX_SOUND = Sentence("doctor.outbox_sound", "{count} files of runs")
+DOCTOR_OUTBOX_STATE = Sentence("doctor.outbox_state", "{file} {state} since the run wrote it")
+DOCTOR_OUTBOX_CHANGED = Sentence("doctor.outbox_changed", "{file} was changed since the run wrote it")
+DOCTOR_DELETE_FILE = Sentence("doctor.delete_file", "Delete the file.")
+
 CHANGES_NAMED, LINES_NAMED = 3, 5
-CHANGED_TODO = "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on."
+CHANGED_TODO = Sentence(
+    "doctor.changed_todo",
+    "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on.",
+)
 DIGESTS = {TRACKING, EDGES, RULES}
 TITLES = {
     SETTINGS: SETTINGS_FILE,
@@ -63,17 +81,17 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
     try:
         edges = read_edges(path)
     except BadFile as refused:
-        yield Finding("product edges", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        yield Finding("product edges", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
         return
     known = shop.lake.read(PRODUCTS)["product_id"] if shop.lake.exists(PRODUCTS) else PRODUCTS.empty()["product_id"]
     is_known = pc.and_(*(pc.is_in(edges[name], known) for name in ("product_id", "related_id")))
     lines = edges.filter(pc.invert(is_known))["line"].to_pylist()
     if lines:
         named = ", ".join(map(str, lines[:LINES_NAMED])) + (" and more" if len(lines) > LINES_NAMED else "")
-        what = f"{len(lines)} of {edges.num_rows} lines name a product that the shop does not have: lines {named}"
-        yield Finding("product edges", "warning", what, "Correct their ids, or delete the lines; they do not count.")
+        what = DOCTOR_UNKNOWN_PRODUCTS(count=len(lines), whole=edges.num_rows, names=named)
+        yield Finding("product edges", "warning", what, DOCTOR_CORRECT_LINES)
     else:
-        yield Finding("product edges", "ok", f"{edges.num_rows} lines")
+        yield Finding("product edges", "ok", DOCTOR_LINES(count=edges.num_rows))
 
 
 def outbox(shop: Shop) -> Iterator[Finding]:
@@ -86,15 +104,15 @@ def outbox(shop: Shop) -> Iterator[Finding]:
             file = f"{run_id}/{name}"
             if is_last:
                 state = "was changed" if name in now else "is missing"
-                todo = f"Write it again: `patron run --as-of {run_id}`; send nothing of it before."
+                todo = DOCTOR_WRITE_AGAIN(run=run_id)
                 if name not in now and name.startswith("offers_"):
                     todo = f"If a mail system took it, put a file `sent` there; else an empty {name}. {todo}"
-                yield Finding("outbox", "problem", f"{file} {state} since the run wrote it", todo)
+                yield Finding("outbox", "problem", DOCTOR_OUTBOX_STATE(file=file, state=state), todo)
             elif name in now:
-                yield Finding("outbox", "problem", f"{file} was changed since the run wrote it", "Delete the file.")
+                yield Finding("outbox", "problem", DOCTOR_OUTBOX_CHANGED(file=file), DOCTOR_DELETE_FILE)
         is_last = False
     if count:
-        yield Finding("outbox", "ok", f"{count} files of runs")
+        yield Finding("outbox", "ok", DOCTOR_OUTBOX_SOUND(count=count))
 
 
 def _runs(shop: Shop) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:

@@ -6,7 +6,9 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from patron.commands.data.findings import Finding
+from patron.schema.common_sentences import PLACED
 from patron.schema.errors import LakeDamaged, PatronError
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
 from patron.schema.tables import TABLES
 from patron.storage.lake.lake_inspection import Inspector
@@ -16,8 +18,21 @@ from patron.storage.shop import Shop
 from patron.storage.store.store import WORKSPACE
 from patron.storage.workspace.layout import HASHED_LATER
 
-IMPORT_HINT = (
-    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
+DOCTOR_FILES_DAMAGED = Sentence("doctor.files_damaged", "{count} files are damaged; {path} {problem}")
+DOCTOR_ROW_COUNTS = Sentence(
+    "doctor.row_counts", "{name} has {of_file:,} rows, but {of_log:,} by the log and {of_store:,} by the store"
+)
+DOCTOR_TABLE_SOUND = Sentence(
+    "doctor.table_sound", "version {version}, {rows:,} rows in {files} files, as they were written"
+)
+DOCTOR_HASHED_LATER = Sentence(
+    "doctor.hashed_later", "hashes of older files and models were taken {time}, of what was there then"
+)
+DOCTOR_NO_ROWS = Sentence("doctor.no_rows", "no table has rows yet")
+
+IMPORT_HINT = Sentence(
+    "doctor.import_hint",
+    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`.",
 )
 
 
@@ -30,11 +45,11 @@ def check_lake(shop: Shop) -> Iterator[Finding]:
         for table in sorted(TABLES, key=lambda one: one.name)
         for finding in _check_table(lake, table, pinned.get(table.name))
     ]
-    yield from findings or [Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)]
+    yield from findings or [Finding("lake", "warning", DOCTOR_NO_ROWS, IMPORT_HINT)]
     with shop.store.begin() as connection:
         later = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HASHED_LATER))
     if later:
-        yield Finding("lake", "ok", f"hashes of older files and models were taken {later}, of what was there then")
+        yield Finding("lake", "ok", DOCTOR_HASHED_LATER(time=later))
 
 
 def _check_table(lake: Inspector, table: Table, pinned: int | None) -> Iterator[Finding]:
@@ -46,20 +61,20 @@ def _check_table(lake: Inspector, table: Table, pinned: int | None) -> Iterator[
         damaged = sorted(lake.damaged_files(table, pinned=pinned).items())
         counts = {} if damaged else lake.row_counts(table)
     except PatronError as refused:
-        yield Finding(check, "problem", f"{refused.where}: {refused.what}", refused.todo)
+        yield Finding(check, "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
         return
     for path, problem in damaged[:1]:
-        what = f"{len(damaged)} files are damaged; {path} {problem}"
+        what = DOCTOR_FILES_DAMAGED(count=len(damaged), path=path, problem=problem)
         yield Finding(check, "problem", what, files_remedy(table))
         return
     for path, (of_log, of_store) in counts.items():
         of_file = pq.read_metadata(path).num_rows
         if not of_log == of_store == of_file:
-            what = f"{path.name} has {of_file:,} rows, but {of_log:,} by the log and {of_store:,} by the store"
+            what = DOCTOR_ROW_COUNTS(name=path.name, of_file=of_file, of_log=of_log, of_store=of_store)
             yield Finding(check, "problem", what, files_remedy(table))
             return
     rows = sum(of_store for _, of_store in counts.values())
-    yield Finding(check, "ok", f"version {version}, {rows:,} rows in {len(counts)} files, as they were written")
+    yield Finding(check, "ok", DOCTOR_TABLE_SOUND(version=version, rows=rows, files=len(counts)))
 
 
 def check_models(shop: Shop) -> Iterator[Finding]:
@@ -73,6 +88,8 @@ def check_models(shop: Shop) -> Iterator[Finding]:
             model_registry.require_sound(models, shop.store, version)
         except LakeDamaged as refused:
             damaged += 1
-            yield Finding(f"models/{version}", "problem", f"{refused.where}: {refused.what}", refused.todo)
+            yield Finding(
+                f"models/{version}", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo
+            )
     if not damaged:
         yield Finding("models", "ok", f"{len(versions)} models, all as they were written" if versions else "none yet")

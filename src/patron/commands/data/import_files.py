@@ -24,9 +24,18 @@ from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile
 from patron.schema.progress import Progress
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
 from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store.store import DEAD_LETTERS
+
+NAME_MAPPING = Sentence(
+    "name_mapping",
+    "Name a built-in one or a file, such as --mapping shopify, or let Patron choose: --mapping auto."
+    " `patron mappings` lists the built-in ones.",
+)
+
+NO_MAPPING_NAMED = Sentence("no_mapping_named", "no mapping is named")
 
 __all__ = ["FileOptions", "ImportPreview", "ImportSummary", "PreviewedRow", "import_files", "preview_import", "replay"]
 
@@ -68,6 +77,8 @@ class ImportSummary(IngestionCounts):
     """Those of them in which something is wrong, not left out on purpose."""
     rows_per_second: float
     warnings: tuple[str, ...]
+    undated_refund_count: int
+    """Refunds without a date, which the warnings explain."""
     failure: str = ""
     """Why the import counts as failed, although good rows are stored; empty if it does not."""
 
@@ -149,10 +160,9 @@ def _choose_mapping(mapping: str, files: Sequence[str], options: FileOptions) ->
     """The mapping that is named or, for `auto`, recognised, and notes about that. Raises BadFile, BadMapping."""
     if not mapping:
         raise BadFile(
-            "no mapping is named",
+            NO_MAPPING_NAMED,
             where="--mapping",
-            todo="Name a built-in one or a file, such as --mapping shopify, or let Patron choose: --mapping auto."
-            " `patron mappings` lists the built-in ones.",
+            todo=NAME_MAPPING,
         )
     if mapping != AUTO:
         return _mapping_source(mapping), ()
@@ -259,6 +269,7 @@ def _summary(shop: Shop, done: ImportResult, seconds: float, notes: tuple[str, .
         faulty_row_count=done.faulty_row_count,
         rows_per_second=done.read / max(seconds, 1e-9),
         warnings=notes,
+        undated_refund_count=done.undated_count,
     )
 
 

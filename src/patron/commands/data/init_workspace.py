@@ -10,10 +10,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import write_durably
 from patron.storage.settings import ShopSettings
 from patron.storage.settings_problems import problems_of
 from patron.storage.shop import SETTINGS_FILE, Shop
+
+CORRECT_OPTION = Sentence("correct_option", "Correct the option.")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def create(folder: Path, settings: Mapping[str, str | bool] | None = None) -> Wo
     try:
         ShopSettings.model_validate(settings or {})
     except ValidationError as error:
-        raise SettingsError(problems_of(error, ShopSettings), where="[shop]", todo="Correct the option.") from error
+        raise SettingsError(problems_of(error, ShopSettings), where="[shop]", todo=CORRECT_OPTION) from error
     Shop.create(folder).close()
     changed = write_missing_settings(folder, settings or {})
     shop = Shop.open(folder)

@@ -11,9 +11,12 @@ import sqlalchemy as sa
 from patron.engage.providers.standard_webhooks import new_secret
 from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import ONE_LINE_MOST, SHORTEN, TOO_LONG, USE_24
 from patron.schema.data.webhook_events import EVENT_NAMES
 from patron.schema.errors import BadWebhook
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
 from patron.storage.data.webhook_tables import (
     WEBHOOK_CUSTOMERS,
     WEBHOOK_DELIVERIES,
@@ -23,6 +26,18 @@ from patron.storage.data.webhook_tables import (
 from patron.storage.data.webhooks import PERSON, WebhookEndpoint, webhook_endpoint, webhook_endpoints
 from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
+
+WEBHOOK_COUNT = Sentence("webhook_count", "there are {count} webhooks already")
+SECRET_HOURS = Sentence("secret_hours", "both secrets sign for 0 to 168 hours")
+NAME_LOCAL_HOST = Sentence(
+    "name_local_host", "A host of this machine or its network is named in [webhooks] local_hosts of patron.toml."
+)
+NOT_EVENT_KIND = Sentence("not_event_kind", "{name!r} is not a kind of event")
+NO_EVENT_KIND = Sentence("no_event_kind", "no kind of event is chosen")
+DELETE_ONE_FIRST = Sentence("delete_one_first", "Delete one first.")
+SHORTER_ADDRESS = Sentence("shorter_address", "Use a shorter address.")
+CHOOSE_ONE_LEAST = Sentence("choose_one_least", "Choose at least one.")
+THERE_ARE = Sentence("there_are", "There are {names}.")
 
 MOST_ENDPOINTS = 50
 LONGEST_URL, LONGEST_NOTE = 500, 200
@@ -46,14 +61,14 @@ def add_webhook(
     """Report events to an address from now on. Raises BadWebhook."""
     values = _valid_fields(shop, url, events, note)
     if len(webhook_endpoints(shop.store)) >= MOST_ENDPOINTS:
-        raise BadWebhook(f"there are {MOST_ENDPOINTS} webhooks already", where="url", todo="Delete one first.")
+        raise BadWebhook(WEBHOOK_COUNT(count=MOST_ENDPOINTS), where="url", todo=DELETE_ONE_FIRST)
     endpoint_id, secret = secrets.token_hex(6), new_secret()
     row = {"endpoint_id": endpoint_id, **values, "secret": seal(shop, _purpose(endpoint_id), secret)}
     row |= {"created_at": now, "created_by": by, "enabled_at": now, "disabled_why": ""}
     with shop.store.begin() as connection:
         connection.execute(sa.insert(WEBHOOK_ENDPOINTS).values(row))
         details = {"webhook": endpoint_id, **_entry(values)}
-        audit_log.append(shop, connection, "webhook added", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.WEBHOOK_ADDED, details, at=now, by=by)
     return NewWebhookSecret(endpoint_id, secret, None)
 
 
@@ -63,7 +78,7 @@ def change_webhook(  # noqa: PLR0913 - as above
     """Change where and what is reported. Raises NotFound, BadWebhook."""
     webhook_endpoint(shop.store, endpoint_id)
     values = _valid_fields(shop, url, events, note)
-    _update(shop, endpoint_id, values, "webhook changed", _entry(values), by=by, now=now)
+    _update(shop, endpoint_id, values, AuditAction.WEBHOOK_CHANGED, _entry(values), by=by, now=now)
     return webhook_endpoint(shop.store, endpoint_id)
 
 
@@ -73,11 +88,11 @@ def rotate_webhook_secret(
     """Make a new secret; for the overlap both sign. Raises NotFound, BadWebhook."""
     webhook_endpoint(shop.store, endpoint_id)
     if not 0 <= overlap_hours <= MAX_OVERLAP / timedelta(hours=1):
-        raise BadWebhook("both secrets sign for 0 to 168 hours", where="overlap_hours", todo="Use 24.")
+        raise BadWebhook(SECRET_HOURS, where="overlap_hours", todo=USE_24)
     secret, until = new_secret(), now + timedelta(hours=overlap_hours)
     values = {"secret": seal(shop, _purpose(endpoint_id), secret), "old_secret": WEBHOOK_ENDPOINTS.c.secret}
     values |= {"old_secret_until": until}
-    _update(shop, endpoint_id, values, "webhook rotated", {"until": until.isoformat()}, by=by, now=now)
+    _update(shop, endpoint_id, values, AuditAction.WEBHOOK_ROTATED, {"until": until.isoformat()}, by=by, now=now)
     return NewWebhookSecret(endpoint_id, secret, until)
 
 
@@ -85,7 +100,7 @@ def enable_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> W
     """Report to an endpoint again, what happens from now on and what still waits. Raises NotFound."""
     if not webhook_endpoint(shop.store, endpoint_id).is_enabled:
         values = {"disabled_at": None, "disabled_why": "", "failing_since": None, "enabled_at": now}
-        _update(shop, endpoint_id, values, "webhook enabled", {}, by=by, now=now)
+        _update(shop, endpoint_id, values, AuditAction.WEBHOOK_ENABLED, {}, by=by, now=now)
     return webhook_endpoint(shop.store, endpoint_id)
 
 
@@ -93,7 +108,7 @@ def disable_webhook(shop: Shop, endpoint_id: str, *, why: str = PERSON, by: str,
     """Report nothing to an endpoint until somebody enables it. Raises NotFound."""
     if webhook_endpoint(shop.store, endpoint_id).is_enabled:
         values = {"disabled_at": now, "disabled_why": why}
-        _update(shop, endpoint_id, values, "webhook disabled", {"reason": why}, by=by, now=now)
+        _update(shop, endpoint_id, values, AuditAction.WEBHOOK_DISABLED, {"reason": why}, by=by, now=now)
     return webhook_endpoint(shop.store, endpoint_id)
 
 
@@ -107,7 +122,7 @@ def delete_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> N
         if not connection.scalar(sa.select(sa.func.count()).select_from(table)):
             for of_messages in (WEBHOOK_CUSTOMERS, WEBHOOK_MESSAGES):
                 connection.execute(sa.delete(of_messages))
-        audit_log.append(shop, connection, "webhook deleted", {"webhook": endpoint_id}, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.WEBHOOK_DELETED, {"webhook": endpoint_id}, at=now, by=by)
 
 
 def signing_secrets(shop: Shop, endpoint_id: str, *, now: datetime) -> str:
@@ -126,19 +141,19 @@ def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dic
     """What an endpoint is, checked. Raises BadWebhook."""
     url, chosen = url.strip(), set(events)
     if len(url) > LONGEST_URL:
-        raise BadWebhook(f"is longer than {LONGEST_URL} characters", where="url", todo="Use a shorter address.")
+        raise BadWebhook(TOO_LONG(count=LONGEST_URL), where="url", todo=SHORTER_ADDRESS)
     try:
         shop.settings.webhooks.require_allowed(url)
     except ValueError as error:
-        todo = "A host of this machine or its network is named in [webhooks] local_hosts of patron.toml."
+        todo = NAME_LOCAL_HOST
         raise BadWebhook(str(error), where="url", todo=todo) from error
     for one in sorted(chosen - set(EVENT_NAMES)):
-        todo = " ".join(filter(None, [did_you_mean(one, EVENT_NAMES), f"There are {', '.join(EVENT_NAMES)}."]))
-        raise BadWebhook(f"{one!r} is not a kind of event", where="events", todo=todo)
+        todo = both(did_you_mean(one, EVENT_NAMES), THERE_ARE(names=", ".join(EVENT_NAMES)))
+        raise BadWebhook(NOT_EVENT_KIND(name=one), where="events", todo=todo)
     if not chosen:
-        raise BadWebhook("no kind of event is chosen", where="events", todo="Choose at least one.")
+        raise BadWebhook(NO_EVENT_KIND, where="events", todo=CHOOSE_ONE_LEAST)
     if len(note) > LONGEST_NOTE or not note.isprintable():
-        raise BadWebhook(f"needs one line of at most {LONGEST_NOTE} characters", where="note", todo="Shorten it.")
+        raise BadWebhook(ONE_LINE_MOST(count=LONGEST_NOTE), where="note", todo=SHORTEN)
     return {"url": url, "events": [one for one in EVENT_NAMES if one in chosen], "note": note.strip()}
 
 
@@ -148,9 +163,15 @@ def _entry(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def _update(  # noqa: PLR0913 - what is changed, and how the audit log says it
-    shop: Shop, endpoint_id: str, values: dict[str, object], action: str, details: dict[str, object], *, by: str,
+    shop: Shop,
+    endpoint_id: str,
+    values: dict[str, object],
+    action: AuditAction,
+    details: dict[str, object],
+    *,
+    by: str,
     now: datetime,
-) -> None:  # fmt: skip
+) -> None:
     with shop.store.begin() as connection:
         changed = sa.update(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.endpoint_id == endpoint_id).values(**values)
         connection.execute(changed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from patron.commands.data.backup import copy_databases
 from patron.schema.errors import WorkspaceError
 from patron.schema.progress import Progress, silent
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import disk_errors
 from patron.storage.offers.policy import Budget, Policy
 from patron.storage.runs.runs import Run
@@ -31,6 +32,11 @@ from patron.storage.workspace.workspace_identity import IDENTITY_FILE
 
 if TYPE_CHECKING:
     from patron.run import FinishedRun
+
+PREVIEW_NEEDS_FILES = Sentence(
+    "preview_needs_files", "a run can be previewed only where store and inbox are files, and this one is a server"
+)
+RUN_ON_COPY = Sentence("run_on_copy", "Restore a copy of the database, and run on it.")
 
 COPIED = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, TRACKING_FOLDER)
 LINKED = ("lake", "models")
@@ -77,9 +83,9 @@ def _require_files(shop: Shop) -> None:
     for name, is_server in (("store_url", shop.settings.store_url), ("inbox_url", shop.settings.inbox_url)):
         if is_server:
             raise WorkspaceError(
-                "a run can be previewed only where store and inbox are files, and this one is a server",
+                PREVIEW_NEEDS_FILES,
                 where=name,
-                todo="Restore a copy of the database, and run on it.",
+                todo=RUN_ON_COPY,
             )
 
 

@@ -18,8 +18,10 @@ from patron.commands.data.manage_webhooks import disable_webhook, signing_secret
 from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
+from patron.schema.common_sentences import GOES_ON_ITSELF
 from patron.schema.data.webhook_events import TEST_EVENT
 from patron.schema.errors import WorkspaceBusy
+from patron.schema.sentences import Sentence
 from patron.storage.data.webhook_tables import WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS, WEBHOOK_MESSAGES
 from patron.storage.data.webhooks import (
     DELIVERED,
@@ -39,6 +41,8 @@ from patron.storage.data.webhooks import (
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 from patron.storage.workspace.work_lock import hold_work_lock
+
+WEBHOOKS_ELSEWHERE = Sentence("webhooks_elsewhere", "webhooks are sent by another process")
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400))
 """Pauses after each attempt that failed; after the last one a delivery has failed. Standard Webhooks proposes them."""
@@ -63,7 +67,7 @@ Clock = Callable[[], datetime]
 
 def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> datetime | None:
     """Report what happened and send what is due; returns when the next delivery is. Raises WorkspaceBusy."""
-    busy = WorkspaceBusy("webhooks are sent by another process", where="webhooks", todo="It goes on by itself.")
+    busy = WorkspaceBusy(WEBHOOKS_ELSEWHERE, where="webhooks", todo=GOES_ON_ITSELF)
     with hold_work_lock(shop.folder, "webhooks", "", busy):
         report_webhook_events(shop, now=clock())
         while not should_stop() and (due := due_deliveries(shop.store, clock(), per_endpoint=IN_ONE_ROUND)):

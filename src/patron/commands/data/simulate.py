@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from patron.schema.common_sentences import OTHER_FOLDER
 from patron.schema.errors import WorkspaceError
 from patron.schema.progress import Progress
+from patron.schema.sentences import Sentence
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.durable_files import disk_errors, replace_durably
+
+SIMULATED_ALREADY = Sentence("simulated_already", "holds a simulated shop already")
 
 DAYS_PER_BATCH = 30
 
@@ -40,7 +44,7 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     """
     events, true = folder / "events.parquet", folder / "truth.parquet"
     if events.exists() or true.exists():
-        raise WorkspaceError("holds a simulated shop already", where=str(folder), todo="Name another folder.")
+        raise WorkspaceError(SIMULATED_ALREADY, where=str(folder), todo=OTHER_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     world = ShopSimulator(settings_for_size(customers, days), seed)
     partial = events.with_suffix(".partial")

@@ -10,7 +10,14 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from patron.collect.files.file_reader import DELIMITER_NAMES, InputFile, inspect_file, is_json, is_parquet
+from patron.schema.common_sentences import CHECK_PATH, FILE_MISSING
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
+
+CHECK_ROW_LENGTHS = Sentence(
+    "check_row_lengths", "Check that every row has as many values as the first line has names."
+)
+CANNOT_BE_READ = Sentence("cannot_be_read", "cannot be read: {cause}")
 
 EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 
@@ -23,7 +30,7 @@ def read_table_file(
     Columns of CSV that are named in `ids` stay texts, letter for letter: 007 is not 7, and only "" is missing.
     """
     if not path.is_file():
-        raise BadFile("there is no such file", where=str(path), todo="Check the path.")
+        raise BadFile(FILE_MISSING, where=str(path), todo=CHECK_PATH)
     delimiter = DELIMITER_NAMES.get(delimiter, delimiter) if delimiter else None
     return _read(inspect_file(path, delimiter=delimiter, encoding=encoding), ids)
 
@@ -40,8 +47,8 @@ def _read(file: InputFile, ids: Collection[str]) -> pa.Table:
         parse = pc_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True)
         table = pc_csv.read_csv(file.path, read_options=read, parse_options=parse, convert_options=convert)
     except (OSError, pa.ArrowException) as error:
-        todo = "Check that every row has as many values as the first line has names."
-        raise BadFile(f"cannot be read: {str(error).splitlines()[0]}", where=str(file.path), todo=todo) from error
+        todo = CHECK_ROW_LENGTHS
+        raise BadFile(CANNOT_BE_READ(cause=str(error).splitlines()[0]), where=str(file.path), todo=todo) from error
     return _with_missing_texts(table, ids) if ids else table
 
 

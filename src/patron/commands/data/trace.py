@@ -13,9 +13,18 @@ from patron.collect.inbox.workspace_inbox import has_inbox, open_inbox
 from patron.collect.personal_columns import identifier_tokens
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import DEAD_LETTERS, IMPORTS
+
+CHECK_MESSAGE_ID = Sentence(
+    "check_message_id",
+    "Check the id (a client's messageId). It never arrived, was not answered with 200, or was"
+    " rejected and its content deleted; an event rejected just now appears a few seconds later.",
+)
+
+NO_EVENT_ID = Sentence("no_event_id", "no event has the id {name}")
 
 LINE_NUMBER = re.compile(r"/\d+$")
 UNUSED_FLAGS = frozenset({"test", "no_consent", "repeated_order"})
@@ -61,10 +70,9 @@ def trace(shop: Shop, event_id: str) -> Trace:
             break
     else:
         raise NotFound(
-            f"no event has the id {event_id}",
+            NO_EVENT_ID(name=event_id),
             where=f"sources {', '.join(sources)}" if sources else "no source yet",
-            todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was rejected"
-            " and its content deleted; an event rejected just now appears a few seconds later.",
+            todo=CHECK_MESSAGE_ID,
         )
     if all(step.place == "seen" for step in steps):
         steps.append(Step("nowhere", "", "is not kept: the customer had not agreed, or was forgotten"))

@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 
 import pyarrow.parquet as pq
 
-from patron.collect.files.file_reader import InputFile, inspect_file, is_json, is_parquet
+from patron.collect.files.file_reader import NOT_IN_ENCODING, InputFile, inspect_file, is_json, is_parquet
 from patron.collect.files.import_preview import Preview
 from patron.collect.files.mapping import BUILT_IN
 from patron.collect.files.recognise_mapping import recognise_mapping
@@ -31,14 +31,34 @@ from patron.commands.data.import_files import (
 )
 from patron.commands.data.init_workspace import missing_settings, write_missing_settings
 from patron.govern.privacy.value_detectors import personal_kind
+from patron.schema.common_sentences import CHOOSE_FILE
 from patron.schema.data.dead_letter_reasons import FAULTS
-from patron.schema.errors import BadFile, BadQuery, NotFound
+from patron.schema.errors import BadFile, BadQuery, NotFound, code_of
 from patron.schema.privacy.personal_keys import kind_of_property
 from patron.schema.progress import Progress, silent
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
 from patron.storage.durable_files import disk_errors, make_private_folder, private_file, write_durably
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import MAPPINGS_FOLDER, SCRATCH_FOLDER
+
+UPLOAD_TWICE = Sentence("upload_twice", "Upload it again: nothing is stored twice.")
+NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is empty")
+NO_UPLOAD = Sentence("no_upload", "no such upload")
+UPLOAD_DELETED = Sentence("upload_deleted", "the uploaded file was deleted after its import, or after a day")
+NO_EVENT_ROWS = Sentence("no_event_rows", "no row of it is an event")
+FAULTY_ROWS = Sentence(
+    "faulty_rows", "{share:.1%} of its rows are faulty, most of them {cause}, so that nothing was stored"
+)
+CURRENCY_CODE = Sentence("currency_code", "is not a currency code such as EUR")
+TIME_ZONE = Sentence("time_zone", "is not a time zone such as Europe/Berlin")
+FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")
+UPLOAD_AGAIN = Sentence("upload_again", "Upload the file again.")
+OTHER_COLUMNS = Sentence("other_columns", "Choose other columns.")
+FIX_FILE = Sentence("fix_file", "Fix the file, or choose other columns.")
+THREE_LETTERS = Sentence("three_letters", "Write three letters.")
+CHOOSE_ANOTHER = Sentence("choose_another", "Choose another.")
+USE_IMPORT = Sentence("use_import", "Use `patron import` for it.")
 
 UPLOADS_FOLDER = "uploads"
 MAPPING_FILE, HEAD_FOLDER, CONTENT_FOLDER = "mapping.toml", "head", "content"
@@ -97,9 +117,9 @@ class MappingChoice:
         """Settings of [shop] that the first import writes where there are none. Raises BadQuery."""
         currency, zone = self.shop_currency.strip().upper(), self.shop_time_zone.strip()
         if currency and not re.fullmatch("[A-Z]{3}", currency):
-            raise BadQuery("is not a currency code such as EUR", where="shop_currency", todo="Write three letters.")
+            raise BadQuery(CURRENCY_CODE, where="shop_currency", todo=THREE_LETTERS)
         if zone and zone not in available_timezones():
-            raise BadQuery("is not a time zone such as Europe/Berlin", where="shop_time_zone", todo="Choose another.")
+            raise BadQuery(TIME_ZONE, where="shop_time_zone", todo=CHOOSE_ANOTHER)
         return {name: value for name, value in (("currency", currency), ("time_zone", zone)) if value}
 
 
@@ -139,12 +159,10 @@ def _copy(content: BinaryIO, out: BinaryIO) -> None:
     while block := content.read(COPIED_BYTES):
         size += len(block)
         if size > MAX_BYTES:
-            raise BadFile(
-                f"the file is larger than {MAX_BYTES >> 20} MB", where="file", todo="Use `patron import` for it."
-            )
+            raise BadFile(FILE_LARGE(size=MAX_BYTES >> 20), where="file", todo=USE_IMPORT)
         out.write(block)
     if not size:
-        raise BadFile("no file was chosen, or it is empty", where="file", todo="Choose a file.")
+        raise BadFile(NO_FILE_OR_EMPTY, where="file", todo=CHOOSE_FILE)
 
 
 def _safe_name(name: str) -> str:
@@ -160,15 +178,15 @@ def _root(shop: Shop) -> Path:
 
 def _folder(shop: Shop, upload_id: str) -> Path:
     if not UPLOAD_ID.fullmatch(upload_id):
-        raise NotFound("no such upload", where=upload_id, todo="Upload the file again.")
+        raise NotFound(NO_UPLOAD, where=upload_id, todo=UPLOAD_AGAIN)
     return _root(shop) / upload_id
 
 
 def _file(shop: Shop, upload_id: str) -> Path:
     files = sorted((_folder(shop, upload_id) / CONTENT_FOLDER).glob("*"))
     if not files:
-        todo = "Upload it again: nothing is stored twice."
-        raise NotFound("the uploaded file was deleted after its import, or after a day", where=upload_id, todo=todo)
+        todo = UPLOAD_TWICE
+        raise NotFound(UPLOAD_DELETED, where=upload_id, todo=todo)
     return files[0]
 
 
@@ -211,7 +229,7 @@ def _inspect(path: Path, encoding: str) -> InputFile:
     try:
         return inspect_file(path, delimiter=None, encoding=ENCODINGS[0])
     except BadFile as error:
-        if "is not written in" not in error.what:
+        if code_of(error.what) != NOT_IN_ENCODING.code:
             raise
     try:
         return inspect_file(path, delimiter=None, encoding="gb18030")
@@ -311,15 +329,15 @@ def import_upload(shop: Shop, options: Mapping[str, Any], *, now: datetime, prog
         shop, [str(path)], mapping, now=now, progress=progress, options=read, stated=stated
     ).preview
     if not checked.counts.total:
-        raise BadFile("no row of it is an event", where=path.name, todo="Choose other columns.")
+        raise BadFile(NO_EVENT_ROWS, where=path.name, todo=OTHER_COLUMNS)
     share = _faulty_share(checked)
     if share > MAX_REJECTED_SHARE:
         faults = {reason: count for reason, count in checked.rejected_by_reason.items() if reason in FAULTS}
         most = max(faults, key=lambda reason: faults[reason])
         raise BadFile(
-            f"{share:.1%} of its rows are faulty, most of them {most}, so that nothing was stored",
+            FAULTY_ROWS(share=share, cause=most),
             where=path.name,
-            todo="Fix the file, or choose other columns.",
+            todo=FIX_FILE,
         )
     with _with_settings(shop, stated) as fitted:
         summary = import_files(fitted, [str(path)], mapping, now=now, progress=progress, options=read)

@@ -6,7 +6,9 @@ from pathlib import Path
 from patron.commands.data.findings import Finding
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
+from patron.schema.common_sentences import DOCTOR_ENTRIES_SOUND, MISSING, PLACED
 from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
+from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings, load_settings
 from patron.storage.shop import Shop
 from patron.storage.store.embedded_store import damage_of, is_plain, store_key
@@ -20,6 +22,16 @@ from patron.storage.workspace.workspace_identity import (
 )
 from patron.storage.workspace.workspace_store import key_place
 
+DOCTOR_LOOSE_MODES = Sentence("doctor.loose_modes", "{count:,} files or folders can be read by others, such as {path}")
+LATER_LOOK = Sentence("doctor.later_look", "{problem}; the rest can be looked at once it is upgraded")
+DOCTOR_NOT_ENCRYPTED = Sentence("doctor.not_encrypted", "{name} is not encrypted: it is not this workspace's")
+DOCTOR_IS_SOUND = Sentence("doctor.is_sound", "{name} is sound")
+DOCTOR_KEY_FITS = Sentence("doctor.key_fits", "{name} fits this workspace")
+DOCTOR_CHMOD = Sentence("doctor.chmod", "Run `chmod -R go= {paths}`.")
+DOCTOR_MODES_SOUND = Sentence("doctor.modes_sound", "only the owner can read the workspace")
+DOCTOR_NEEDS_MASTER_KEY = Sentence("doctor.needs_master_key", "{name} cannot be looked at without the master key")
+DOCTOR_PUT_KEY_BACK = Sentence("doctor.put_key_back", "Put the key back.")
+
 OTHERS = 0o077
 """Bits of a mode that let others than the owner in."""
 
@@ -27,21 +39,21 @@ OTHERS = 0o077
 def refusal_findings(folder: Path, refused: PatronError) -> Iterator[Finding]:
     """Why a workspace does not open, and what can be looked at nevertheless."""
     if isinstance(refused, OlderWorkspace):
-        what = f"{refused.what}; the rest can be looked at once it is upgraded"
+        what = LATER_LOOK(problem=refused.what)
         yield Finding("store", "warning", what, refused.todo)
         return
     check = "master key" if isinstance(refused, MasterKeyError) else "workspace"
-    yield Finding(check, "problem", f"{refused.where}: {refused.what}", refused.todo)
+    yield Finding(check, "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
     try:
         identity, settings = read_identity(folder), load_settings(folder / SETTINGS_FILE)
     except PatronError:
         return
     if identity is None:
         if (folder / STORE_FILE).exists():
-            yield Finding("identity", "problem", f"{IDENTITY_FILE} is missing", RESTORE)
+            yield Finding("identity", "problem", MISSING(setting=IDENTITY_FILE), RESTORE)
         return
     for name in missing_parts(folder, settings):
-        yield Finding(Path(name).stem, "problem", f"{name} is missing", RESTORE)
+        yield Finding(Path(name).stem, "problem", MISSING(setting=name), RESTORE)
     if not settings.store_url and (folder / STORE_FILE).exists():
         yield from _pages(folder, settings, identity)
     yield from mode_findings(folder)
@@ -59,20 +71,18 @@ def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Ite
     """Whether every page of the embedded store is as it was written; its key shows it."""
     path = folder / STORE_FILE
     if is_plain(path):
-        yield Finding("store", "problem", f"{STORE_FILE} is not encrypted: it is not this workspace's", RESTORE)
+        yield Finding("store", "problem", DOCTOR_NOT_ENCRYPTED(name=STORE_FILE), RESTORE)
         return
     try:
         master = key_place(folder, settings, identity.workspace_id).read()
     except MasterKeyError:
-        yield Finding(
-            "store", "warning", f"{STORE_FILE} cannot be looked at without the master key", "Put the key back."
-        )
+        yield Finding("store", "warning", DOCTOR_NEEDS_MASTER_KEY(name=STORE_FILE), DOCTOR_PUT_KEY_BACK)
         return
     damage = damage_of(path, store_key(master, identity.workspace_id))
     if damage:
-        yield Finding("store", "problem", f"{STORE_FILE}: {damage}", RESTORE)
+        yield Finding("store", "problem", PLACED(place=STORE_FILE, reasons=damage), RESTORE)
     else:
-        yield Finding("store", "ok", f"{STORE_FILE} is sound")
+        yield Finding("store", "ok", DOCTOR_IS_SOUND(name=STORE_FILE))
 
 
 def key_findings(shop: Shop) -> Iterator[Finding]:
@@ -80,9 +90,9 @@ def key_findings(shop: Shop) -> Iterator[Finding]:
     try:
         Vault.open(shop)
     except PatronError as refused:
-        yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        yield Finding("master key", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
     else:
-        yield Finding("master key", "ok", f"{shop.master_key_place.name} fits this workspace")
+        yield Finding("master key", "ok", DOCTOR_KEY_FITS(name=shop.master_key_place.name))
 
 
 def audit_findings(shop: Shop) -> Iterator[Finding]:
@@ -93,7 +103,7 @@ def audit_findings(shop: Shop) -> Iterator[Finding]:
         is_shared = shop.store.file is None and "head is missing" in problem
         yield Finding("audit log", "warning" if is_shared else "problem", problem, ACCEPT_LOSS)
     else:
-        yield Finding("audit log", "ok", f"{audit_log.size(shop.store)} entries, none damaged")
+        yield Finding("audit log", "ok", DOCTOR_ENTRIES_SOUND(count=audit_log.size(shop.store)))
 
 
 def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:
@@ -101,8 +111,8 @@ def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:
     places = [*outside, folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
     loose = [path for path in places if path.exists() and path.stat().st_mode & OTHERS]
     if loose:
-        what = f"{len(loose):,} files or folders can be read by others, such as {loose[0]}"
+        what = DOCTOR_LOOSE_MODES(count=len(loose), path=loose[0])
         targets = " ".join(str(path) for path in (folder, *outside) if path == folder or path in loose)
-        yield Finding("file modes", "warning", what, f"Run `chmod -R go= {targets}`.")
+        yield Finding("file modes", "warning", what, DOCTOR_CHMOD(paths=targets))
     else:
-        yield Finding("file modes", "ok", "only the owner can read the workspace")
+        yield Finding("file modes", "ok", DOCTOR_MODES_SOUND)

@@ -19,12 +19,23 @@ from patron.govern.access import audit_log
 from patron.govern.access.users import User, UserState, find_user
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.access_rights import Actor
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import LINK_INVALID, NEWEST_LINK, ONE_OF_NAMES
 from patron.schema.errors import BadDigest, NotFound, WorkspaceError
 from patron.schema.insight.digest import DigestRhythm, readable_parts
+from patron.schema.sentences import Sentence
 from patron.storage.insight.digest_tables import DIGEST_SUBSCRIPTIONS
 from patron.storage.insight.digests import DigestSubscription, delete_subscription, digest_subscription
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
+
+SET_CONSOLE_ADDRESS = Sentence(
+    "set_console_address", "Set it in [access] of patron.toml to the https address of the console."
+)
+DIGEST_PART = Sentence("digest_part", "a digest needs a part")
+NOT_A_RHYTHM = Sentence("not_a_rhythm", "is not a rhythm")
+DIGEST_NO_ADDRESS = Sentence("digest_no_address", "without an address of the console nobody could end a digest")
+ONE_AT_LEAST = Sentence("one_at_least", "Choose one at least.")
 
 PURPOSE = "digest link"
 PATH = "/digest/"
@@ -73,12 +84,12 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     """
     chosen = tuple(part for part in readable_parts(actor) if part in set(parts))
     if not chosen:
-        raise BadDigest("a digest needs a part", where="parts", todo="Choose one at least.")
+        raise BadDigest(DIGEST_PART, where="parts", todo=ONE_AT_LEAST)
     if rhythm not in tuple(DigestRhythm):
-        raise BadDigest("is not a rhythm", where="rhythm", todo=f"One of {', '.join(DigestRhythm)}.")
+        raise BadDigest(NOT_A_RHYTHM, where="rhythm", todo=ONE_OF_NAMES(names=", ".join(DigestRhythm)))
     if can_send_mail(shop) and not can_send_digests(shop):
-        todo = "Set it in [access] of patron.toml to the https address of the console."
-        raise BadDigest("without an address of the console nobody could end a digest", where="public_url", todo=todo)
+        todo = SET_CONSOLE_ADDRESS
+        raise BadDigest(DIGEST_NO_ADDRESS, where="public_url", todo=todo)
     with shop.store.begin() as connection:
         user, before = find_user(connection, actor.user_id), digest_subscription(connection, actor.user_id)
     is_confirmed = before is not None and before.confirmed_at is not None
@@ -88,7 +99,7 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_SUBSCRIPTIONS, [row], update=("parts", "rhythm"))
         what = {"parts": list(chosen), "rhythm": rhythm}
-        _log(shop, connection, "digest subscribed", actor.user_id, now, by=actor.name, **what)
+        _log(shop, connection, AuditAction.DIGEST_SUBSCRIBED, actor.user_id, now, by=actor.name, **what)
     if is_confirmed:
         return Confirmation.CONFIRMED
     is_mailed = send_user_mail(shop, user, compose(user, digest_path(shop, user)), now=now)
@@ -99,7 +110,7 @@ def unsubscribe_from_digest(shop: Shop, user_id: str, *, now: datetime, by: str 
     """End a person's digest at once; a second time changes nothing. `by` is empty for whoever opens a letter's link."""
     with shop.store.begin() as connection:
         if delete_subscription(connection, user_id):
-            _log(shop, connection, "digest ended", user_id, now, by=by)
+            _log(shop, connection, AuditAction.DIGEST_ENDED, user_id, now, by=by)
 
 
 def digest_path(shop: Shop, user: User) -> str:
@@ -109,7 +120,7 @@ def digest_path(shop: Shop, user: User) -> str:
 
 def find_digest_link(shop: Shop, token: str) -> DigestLink:
     """Whose digest a link is about. Raises NotFound for one that is not ours, or whose address or user is gone."""
-    invalid = NotFound("the link is not valid", todo="Open the link of the newest message.")
+    invalid = NotFound(LINK_INVALID, todo=NEWEST_LINK)
     try:
         if len(token) > LONGEST_TOKEN:
             raise invalid
@@ -130,7 +141,7 @@ def confirm_digest(shop: Shop, token: str, *, now: datetime) -> DigestLink:
     waiting = sa.update(table).where(table.c.user_id == user_id, table.c.confirmed_at.is_(None))
     with shop.store.begin() as connection:
         if connection.execute(waiting.values(confirmed_at=now)).rowcount:
-            _log(shop, connection, "digest confirmed", user_id, now)
+            _log(shop, connection, AuditAction.DIGEST_CONFIRMED, user_id, now)
     return find_digest_link(shop, token)
 
 
@@ -140,5 +151,7 @@ def end_digest(shop: Shop, token: str, *, now: datetime) -> DigestLink:
     return find_digest_link(shop, token)
 
 
-def _log(shop: Shop, connection: sa.Connection, action: str, user_id: str, at: datetime, **details: object) -> None:
+def _log(
+    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, at: datetime, **details: object
+) -> None:
     audit_log.append(shop, connection, action, {"user_id": user_id, **details}, at=at)

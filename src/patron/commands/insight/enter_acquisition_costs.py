@@ -9,8 +9,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.amounts import cents_of
+from patron.schema.common_sentences import NOT_A_MONTH
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.customers.console_tables import ACQUISITION_COSTS
 from patron.storage.outreach.versioned_drafts import person
@@ -18,10 +21,21 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
+COSTS_INVALID = Sentence("costs_invalid", "the cost {cost!r} {problem}")
+COSTS_LINES = Sentence("costs_lines", "{count:,} lines instead of 1 to {most:,}")
+COSTS_CELLS = Sentence("costs_cells", "{count} cells instead of channel, month and cost")
+COSTS_CHANNELS = Sentence("costs_channels", "Channels are {names}.")
+COSTS_CHANNEL = Sentence("costs_channel", "no customer came by the channel {name!r}")
+COST_NEGATIVE = Sentence("cost_negative", "the cost {cost!r} is below zero")
+WRITE_MONTH = Sentence("write_month", "Write it as 2026-03.")
+COST_AMOUNT = Sentence("cost_amount", "Write it as 1250.00.")
+
 MOST_ROWS = 5_000
 MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
 HEADER = ("channel", "month", "cost")
-TODO = "Write one line a channel and month, such as `web,2026-03,1250.00`; leave the cost out to delete it."
+TODO = Sentence(
+    "costs_todo", "Write one line a channel and month, such as `web,2026-03,1250.00`; leave the cost out to delete it."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ def enter_acquisition_costs(shop: Shop, text: str, *, by: str, now: datetime) ->
         for channel, month in deleted:
             connection.execute(sa.delete(ACQUISITION_COSTS).where(table.channel == channel, table.month == month))
         details = {"entered": len(entered), "deleted": len(deleted), "by": author}
-        audit_log.append(shop, connection, "acquisition costs entered", details, at=now)
+        audit_log.append(shop, connection, AuditAction.ACQUISITION_COSTS_ENTERED, details, at=now)
     return EnteredCosts(len(entered), len(deleted))
 
 
@@ -59,7 +73,7 @@ def _rows(shop: Shop, text: str) -> dict[tuple[str, str], int | None]:
     """The cost of each channel and month, cents; None deletes it. Raises BadFile."""
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
     if not lines or len(lines) > MOST_ROWS:
-        raise BadFile(f"{len(lines):,} lines instead of 1 to {MOST_ROWS:,}", where="costs", todo=TODO)
+        raise BadFile(COSTS_LINES(count=len(lines), most=MOST_ROWS), where="costs", todo=TODO)
     separator = next((one for one in ("\t", ";") if one in lines[0]), ",")
     parts = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
     is_header = tuple(cell.strip().lower() for cell in parts[0]) == HEADER
@@ -74,20 +88,22 @@ def _rows(shop: Shop, text: str) -> dict[tuple[str, str], int | None]:
 def _line(cells: list[str], where: str, channels: frozenset[str]) -> tuple[str, str, int | None]:
     channel, month, cost = [cell.strip() for cell in (*cells, "", "", "")[:3]]
     if not 2 <= len(cells) <= len(HEADER):
-        raise BadFile(f"{len(cells)} cells instead of channel, month and cost", where=where, todo=TODO)
+        raise BadFile(COSTS_CELLS(count=len(cells)), where=where, todo=TODO)
     if channel not in channels:
-        todo = did_you_mean(channel, sorted(channels)) or f"Channels are {', '.join(sorted(channels)) or 'not known'}."
-        raise BadFile(f"no customer came by the channel {channel!r}", where=where, todo=todo)
+        todo = did_you_mean(channel, sorted(channels)) or COSTS_CHANNELS(
+            names=", ".join(sorted(channels)) or "not known"
+        )
+        raise BadFile(COSTS_CHANNEL(name=channel), where=where, todo=todo)
     if not MONTH.fullmatch(month):
-        raise BadFile(f"{month!r} is not a month", where=where, todo="Write it as 2026-03.")
+        raise BadFile(NOT_A_MONTH(text=month), where=where, todo=WRITE_MONTH)
     if not cost:
         return channel, month, None
     try:
         cents = cents_of(cost)
     except ValueError as error:
-        raise BadFile(f"the cost {cost!r} {error}", where=where, todo="Write it as 1250.00.") from None
+        raise BadFile(COSTS_INVALID(cost=cost, problem=error.args[0]), where=where, todo=COST_AMOUNT) from None
     if cents < 0:
-        raise BadFile(f"the cost {cost!r} is below zero", where=where, todo=TODO)
+        raise BadFile(COST_NEGATIVE(cost=cost), where=where, todo=TODO)
     return channel, month, cents
 
 

@@ -9,11 +9,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import QUESTION_MISSING, SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import QUESTION_PINS, SAVED_QUESTIONS
 from patron.storage.insight.saved_questions import versions_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
+
+QUESTION_VERSIONS = Sentence("question_versions", "{count} versions are kept at most")
+QUESTION_NAME = Sentence("question_name", "a question needs a name")
+QUESTION_NEW_ONE = Sentence("question_new_one", "Save it as a new one.")
+QUESTION_NEW = Sentence("question_new", "Save it as a new question.")
+QUESTION_COUNT = Sentence("question_count", "{count} questions are saved already")
+QUESTION_WHAT = Sentence("question_what", "Write what it answers.")
+QUESTION_DELETE = Sentence("question_delete", "Delete one that nobody needs.")
+QUESTION_LIST = Sentence("question_list", "See /explore/questions.")
 
 LONGEST_NAME, LONGEST_NOTE, LONGEST_SQL = 80, 500, 6_000
 MOST_QUESTIONS = 500
@@ -37,9 +49,9 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
     _require_short(draft)
     versions = versions_of(shop.store, question_id) if question_id else ()
     if question_id and not versions:
-        raise NotFound("no such question", where=question_id[:40], todo="Save it as a new one.")
+        raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_NEW_ONE)
     if len(versions) >= MOST_VERSIONS:
-        raise BadQuery(f"{MOST_VERSIONS} versions are kept at most", todo="Save it as a new question.")
+        raise BadQuery(QUESTION_VERSIONS(count=MOST_VERSIONS), todo=QUESTION_NEW)
     row = {
         "question_id": question_id or secrets.token_hex(6),
         "version": versions[0].version + 1 if versions else 1,
@@ -54,9 +66,9 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
     with shop.store.begin() as connection:
         count = connection.scalar(sa.select(sa.func.count(sa.distinct(SAVED_QUESTIONS.c.question_id)))) or 0
         if not versions and count >= MOST_QUESTIONS:
-            raise BadQuery(f"{MOST_QUESTIONS} questions are saved already", todo="Delete one that nobody needs.")
+            raise BadQuery(QUESTION_COUNT(count=MOST_QUESTIONS), todo=QUESTION_DELETE)
         connection.execute(sa.insert(SAVED_QUESTIONS).values(row))
-        _log(shop, connection, "question saved", row["question_id"], by, now, version=row["version"])
+        _log(shop, connection, AuditAction.QUESTION_SAVED, row["question_id"], by, now, version=row["version"])
     return row["question_id"]
 
 
@@ -65,7 +77,14 @@ def pin_question(shop: Shop, question_id: str, *, is_pinned: bool, by: str, now:
     row = {"question_id": question_id, "is_pinned": is_pinned, "changed_at": now, "changed_by": by}
     with shop.store.begin() as connection:
         upsert(connection, QUESTION_PINS, [row], update=("is_pinned", "changed_at", "changed_by"))
-        _log(shop, connection, "question pinned" if is_pinned else "question unpinned", question_id, by, now)
+        _log(
+            shop,
+            connection,
+            AuditAction.QUESTION_PINNED if is_pinned else AuditAction.QUESTION_UNPINNED,
+            question_id,
+            by,
+            now,
+        )
 
 
 def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> None:
@@ -73,22 +92,22 @@ def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> 
     with shop.store.begin() as connection:
         deleted = connection.execute(sa.delete(SAVED_QUESTIONS).where(SAVED_QUESTIONS.c.question_id == question_id))
         if not deleted.rowcount:
-            raise NotFound("no such question", where=question_id[:40], todo="See /explore/questions.")
+            raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_LIST)
         connection.execute(sa.delete(QUESTION_PINS).where(QUESTION_PINS.c.question_id == question_id))
-        _log(shop, connection, "question deleted", question_id, by, now)
+        _log(shop, connection, AuditAction.QUESTION_DELETED, question_id, by, now)
 
 
 def _require_short(draft: QuestionDraft) -> None:
     if not draft.name.strip():
-        raise BadQuery("a question needs a name", where="name", todo="Write what it answers.")
+        raise BadQuery(QUESTION_NAME, where="name", todo=QUESTION_WHAT)
     texts = {"name": (draft.name, LONGEST_NAME), "folder": (draft.folder, LONGEST_NAME)}
     texts |= {"note": (draft.note, LONGEST_NOTE), "sql": (str(draft.definition.get("sql", "")), LONGEST_SQL)}
     for where, (text, longest) in texts.items():
         if len(text) > longest:
-            raise BadQuery(f"is longer than {longest} characters", where=where, todo="Shorten it.")
+            raise BadQuery(TOO_LONG(count=longest), where=where, todo=SHORTEN)
 
 
 def _log(
-    shop: Shop, connection: sa.Connection, action: str, question_id: str, by: str, now: datetime, **more: object
+    shop: Shop, connection: sa.Connection, action: AuditAction, question_id: str, by: str, now: datetime, **more: object
 ) -> None:
     audit_log.append(shop, connection, action, {"question": question_id, **more}, at=now, by=by)

@@ -23,12 +23,19 @@ from patron.govern.access.user_identities import PASSKEY, list_identities
 from patron.govern.access.user_sessions import actor_of_user
 from patron.govern.access.users import User, find_user, resolve_user
 from patron.schema.access.access_rights import Actor
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import GOES_ON_ITSELF
 from patron.schema.errors import ChannelUnavailable, WorkspaceBusy
 from patron.schema.insight.digest import DigestPart, DigestRhythm, readable_parts
+from patron.schema.sentences import Sentence
 from patron.storage.insight.digest_tables import DIGEST_DELIVERIES
 from patron.storage.insight.digests import (
+    BROKEN_OFF,
     FAILED,
+    FAULTY,
     KEPT_FOR,
+    KILLED,
+    NEWER,
     SENDING,
     SENT,
     SKIPPED,
@@ -49,15 +56,13 @@ from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 from patron.storage.workspace.work_lock import hold_work_lock
 
+DIGESTS_ELSEWHERE = Sentence("digests_elsewhere", "digests are sent by another process")
+
 LOG = logging.getLogger(__name__)
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 360, 720))
 """Pauses after each attempt that failed; after the last one a digest has failed."""
 NEWS_FOR = timedelta(days=2)
 """A run that finished longer ago, while the server was off, is no news."""
-KILLED = "the process was ended while it was being sent"
-NEWER = "a newer run has a digest of its own"
-FAULTY = "the digest could not be written; the server's log says why"
-BROKEN_OFF = "sending it failed; the server's log says why"
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def send_digests(
     """
     if not can_send_digests(shop):
         return None
-    busy = WorkspaceBusy("digests are sent by another process", where="digests", todo="It goes on by itself.")
+    busy = WorkspaceBusy(DIGESTS_ELSEWHERE, where="digests", todo=GOES_ON_ITSELF)
     with hold_work_lock(shop.folder, "digests", "", busy):
         _write_due(shop, clock())
         with shop.store.begin() as connection:
@@ -241,7 +246,7 @@ def _record(shop: Shop, delivery: DigestDelivery, handover: Handover, *, before:
         connection.execute(changed.values(**values, answer=handover.detail))
         if state == SENT:
             details = {"user_id": delivery.user_id, "run_id": delivery.run_id}
-            audit_log.append(shop, connection, "digest sent", details, at=now)
+            audit_log.append(shop, connection, AuditAction.DIGEST_SENT, details, at=now)
 
 
 def _close(shop: Shop, delivery: DigestDelivery, state: str, now: datetime) -> None:

@@ -10,13 +10,20 @@ from pathlib import Path
 from patron import __version__
 from patron.govern.access import audit_log
 from patron.predict import mlflow_model
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import NotFound, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import disk_errors
 from patron.storage.models import model_registry
 from patron.storage.models.model_decisions import PINNABLE
 from patron.storage.models.model_history import find_model
 from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, MODEL
 from patron.storage.shop import Shop
+
+NOT_FROM_FEATURES = Sentence("not_from_features", "models of {name!r} do not forecast from a table of features")
+HOLDS_SOMETHING = Sentence("holds_something", "holds something already")
+EXPORTABLE_QUESTIONS = Sentence("exportable_questions", "Questions that can be exported: {names}.")
+NEW_FOLDER = Sentence("new_folder", "Name a new folder.")
 
 DATA = "patron"
 """Folder of the kept files within the export."""
@@ -40,10 +47,10 @@ def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: 
     """
     kept = find_model(shop.store, name)
     if kept.question not in PINNABLE:
-        what = f"models of {kept.question!r} do not forecast from a table of features"
-        raise NotFound(what, where=name, todo=f"Questions that can be exported: {', '.join(PINNABLE)}.")
+        what = NOT_FROM_FEATURES(name=kept.question)
+        raise NotFound(what, where=name, todo=EXPORTABLE_QUESTIONS(names=", ".join(PINNABLE)))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise WorkspaceError("holds something already", where=str(folder), todo="Name a new folder.")
+        raise WorkspaceError(HOLDS_SOMETHING, where=str(folder), todo=NEW_FOLDER)
     models = shop.folder / "models"
     model_registry.require_sound(models, shop.store, kept.model_version)
     source = models / kept.model_version
@@ -55,7 +62,9 @@ def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: 
         for file, content in _descriptions(kept.model_version, kept.as_of).items():
             (folder / file).write_text(content, encoding="utf-8")
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "model exported", {"model_version": kept.model_version}, at=now, by=by)
+        audit_log.append(
+            shop, connection, AuditAction.MODEL_EXPORTED, {"model_version": kept.model_version}, at=now, by=by
+        )
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return ExportedFolder(kept.model_version, str(folder), tuple(files))
 

@@ -14,9 +14,12 @@ import sqlalchemy as sa
 from patron.govern.access import audit_log
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
 from patron.schema.errors import BadFile
 from patron.schema.models.metrics import decile_of
 from patron.schema.numbers import float_column
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME
 from patron.storage.durable_files import private_file
 from patron.storage.engine import exact_sum
@@ -25,6 +28,9 @@ from patron.storage.offers.policy import PROFILING
 from patron.storage.runs.last_run import records, run_as_of
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import AUDIT
+
+NOT_SCORE_FORMAT = Sentence("not_score_format", "{name} is not a format for scores")
+END_NAME_IN = Sentence("end_name_in", "End the name in {names}.")
 
 WRITERS: dict[str, Callable[[pa.Table, pa.NativeFile], None]] = {".csv": pa_csv.write_csv, ".parquet": pq.write_table}
 COLUMNS = pa.schema(
@@ -103,9 +109,9 @@ def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime, b
     rows = _with_units(shop, view, customers.append_column("may_be_contacted", pa.array(may_contact, FLAG)))
     rows = rows.filter(pa.array(is_kept, FLAG))
     with shop.store.begin() as connection:
-        erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == audit_log.FORGOTTEN)) or 0
+        erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == AuditAction.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, "scores exported", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.SCORES_EXPORTED, details, at=now, by=by)
     return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
 
 
@@ -136,12 +142,12 @@ def require_format(path: Path) -> None:
     """Check that scores can be written to a path. Raises BadFile for another ending or a folder that is not there."""
     if path.suffix.lower() not in WRITERS:
         raise BadFile(
-            f"{path.suffix or 'a name without an ending'} is not a format for scores",
+            NOT_SCORE_FORMAT(name=path.suffix or "a name without an ending"),
             where=str(path),
-            todo=f"End the name in {' or '.join(WRITERS)}.",
+            todo=END_NAME_IN(names=" or ".join(WRITERS)),
         )
     if not path.parent.is_dir():
-        raise BadFile("there is no such folder", where=str(path.parent), todo="Create it, or choose another one.")
+        raise BadFile(NO_SUCH_FOLDER, where=str(path.parent), todo=CREATE_OR_CHOOSE)
 
 
 def write_scores(export: ScoresExport, path: Path) -> Path:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NEEDS_NAME, ONE_LINE_NO_PERSONAL, USE_NAMES
 from patron.schema.errors import NotFound, SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import (
     APPROVED,
     PINNABLE,
@@ -17,6 +20,12 @@ from patron.storage.models.model_decisions import (
 from patron.storage.models.model_history import find_model, kept_models
 from patron.storage.models.model_registry import manifest_hashes
 from patron.storage.shop import Shop
+
+NOT_ROLLED_BACK = Sentence("not_rolled_back", "{name!r} cannot be rolled back")
+NO_EARLIER_MODEL = Sentence("no_earlier_model", "there is no earlier model to roll back to")
+NOT_PINNED = Sentence("not_pinned", "{name!r} is not pinned to a model")
+MODELS_KEPT = Sentence("models_kept", "A model is kept by each completed run; `patron models list` shows them.")
+PINNED_QUESTIONS = Sentence("pinned_questions", "Pinned questions: {names}.")
 
 MOST_CHARACTERS = 300
 
@@ -43,7 +52,7 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
     from patron.run import require_usable_models  # noqa: PLC0415 - with every learner
 
     if question not in PINNABLE:
-        raise NotFound(f"{question!r} cannot be rolled back", where=question, todo=f"Use {', '.join(PINNABLE)}.")
+        raise NotFound(NOT_ROLLED_BACK(name=question), where=question, todo=USE_NAMES(names=", ".join(PINNABLE)))
     note = _text(reason, "--reason")
     with shop.run_lock():
         current = find_model(shop.store, question)
@@ -62,7 +71,7 @@ def release(shop: Shop, question: str, *, now: datetime) -> ModelDecision:
         pin = active_pins(shop.store).get(question)
         if pin is None:
             pins = ", ".join(active_pins(shop.store)) or "none"
-            raise NotFound(f"{question!r} is not pinned to a model", where=question, todo=f"Pinned questions: {pins}.")
+            raise NotFound(NOT_PINNED(name=question), where=question, todo=PINNED_QUESTIONS(names=pins))
         _record(shop, ModelDecision(pin.model_version, RELEASED, now))
     return pin
 
@@ -84,7 +93,12 @@ def _record(shop: Shop, decision: ModelDecision) -> None:
         append_decision(connection, decision)
         details = {"model_version": decision.model_version}
         audit_log.append(
-            shop, connection, f"model {decision.decision}", details, at=decision.decided_at, by=decision.name
+            shop,
+            connection,
+            AuditAction(f"model {decision.decision}"),
+            details,
+            at=decision.decided_at,
+            by=decision.name,
         )
 
 
@@ -95,9 +109,9 @@ def _before(shop: Shop, model_version: str) -> str:
     older = newest_first[newest_first.index(model_version) + 1 :]
     if not older:
         raise NotFound(
-            "there is no earlier model to roll back to",
+            NO_EARLIER_MODEL,
             where=model_version,
-            todo="A model is kept by each completed run; `patron models list` shows them.",
+            todo=MODELS_KEPT,
         )
     return older[0]
 
@@ -106,6 +120,6 @@ def _text(text: str, where: str) -> str:
     """A line that a person wrote. Raises SettingsError for an empty or too long one."""
     line = text.strip()
     if not line or not line.isprintable() or len(line) > MOST_CHARACTERS:
-        what = f"needs 1 to {MOST_CHARACTERS} printable characters"
-        raise SettingsError(what, where=where, todo="Write one line, without personal data of customers.")
+        what = NEEDS_NAME(count=MOST_CHARACTERS)
+        raise SettingsError(what, where=where, todo=ONE_LINE_NO_PERSONAL)
     return line

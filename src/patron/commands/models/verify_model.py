@@ -9,12 +9,20 @@ from pathlib import Path
 from patron import predict
 from patron.predict.refit import refit
 from patron.schema.errors import NotFound, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
 from patron.storage.models import model_registry
 from patron.storage.models.model_history import find_model
 from patron.storage.models.model_registry import Manifest
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
+
+LAKE_VERSION_GONE = Sentence(
+    "lake_version_gone", "the lake no longer has version {version} of {name}, which the model was fitted to"
+)
+VERSIONS_KEPT = Sentence(
+    "versions_kept", "It keeps versions for 7 days, and those of the last run: verify the last run's model."
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def _require_versions(shop: Shop, manifest: Manifest) -> None:
             if last is not None and last.table_version(name) == version:
                 raise
             raise NotFound(
-                f"the lake no longer has version {version} of {name}, which the model was fitted to",
+                LAKE_VERSION_GONE(version=version, name=name),
                 where=manifest.model_version,
-                todo="It keeps versions for 7 days, and those of the last run: verify the last run's model.",
+                todo=VERSIONS_KEPT,
             ) from error

@@ -9,14 +9,36 @@ import sqlalchemy as sa
 from patron.commands.access.actors import is_same_actor, is_second_person
 from patron.commands.data.preview_run import preview_run
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NO_PROPOSAL, RELOAD_PAGE, SHORTEN
 from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
 from patron.schema.progress import Progress, silent
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import POLICY_PROPOSALS
 from patron.storage.durable_files import write_durably
 from patron.storage.offers.policy import Policy
 from patron.storage.shop import Shop
 from patron.storage.toml_edit import Place, set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE
+
+POLICY_CHANGED_SINCE = Sentence("policy_changed_since", "policy.toml was changed since the proposal was made")
+POLICY_TOO_LONG = Sentence("policy_too_long", "the policy or the note is too long")
+POLICY_SAME = Sentence("policy_same", "it says what the policy in force says")
+CHANGE_VALUE = Sentence("change_value", "Change a value.")
+POLICY_CHANGED_MEANWHILE = Sentence("policy_changed_meanwhile", "policy.toml was changed while you edited it")
+CHECK_AND_PROPOSE = Sentence("check_and_propose", "Check the values, and propose them again.")
+PROPOSAL_NOT_APPROVED = Sentence("proposal_not_approved", "the proposal {number} was not approved")
+CHOOSE_OTHER_ONE = Sentence("choose_other_one", "Choose another one.")
+PROPOSAL_OWN = Sentence("proposal_own", "{name} made the proposal and cannot approve it")
+OTHER_APPROVES = Sentence("other_approves", "Let somebody else approve it.")
+LOOK_AND_PROPOSE = Sentence("look_and_propose", "Look at what it changes now, and propose it again.")
+PROPOSAL_OF_OTHER = Sentence("proposal_of_other", "somebody else made the proposal")
+REJECT_IF_MAY = Sentence("reject_if_may", "Reject it, if you may approve.")
+PROPOSAL_DECIDED = Sentence("proposal_decided", "somebody else decided the proposal meanwhile")
+PROPOSAL_STATE = Sentence("proposal_state", "the proposal {number} is {state}")
+MAKE_ANOTHER = Sentence("make_another", "Make another one.")
+
+LIST_PROPOSALS = Sentence("list_proposals", "List them with `patron policy history`.")
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
 LONGEST_NOTE, LONGEST_CONTENT = 1_000, 200_000
@@ -31,13 +53,13 @@ def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: da
     """
     shop.reload_settings()
     if len(content) > LONGEST_CONTENT or len(note) > LONGEST_NOTE:
-        raise _refusal("the policy or the note is too long", "Shorten it.")
+        raise _refusal(POLICY_TOO_LONG, SHORTEN)
     try:
         policy = Policy.parse(content)
     except SettingsError as error:
         raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
     if policy.version == shop.policy.version:
-        raise _refusal("it says what the policy in force says", "Change a value.")
+        raise _refusal(POLICY_SAME, CHANGE_VALUE)
     with shop.store.begin() as connection:
         number = (connection.scalar(sa.select(sa.func.max(POLICY_PROPOSALS.c.proposal_id))) or 0) + 1
         row = {
@@ -53,7 +75,7 @@ def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: da
         }
         connection.execute(sa.insert(POLICY_PROPOSALS).values(row))
         details = {"proposal_id": number, "policy_version": policy.version}
-        audit_log.append(shop, connection, "policy proposed", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.POLICY_PROPOSED, details, at=now, by=by)
     return number
 
 
@@ -66,7 +88,7 @@ def propose_changes(
     """
     shop.reload_settings()
     if base_version != shop.policy.version:
-        raise _refusal("policy.toml was changed while you edited it", "Check the values, and propose them again.")
+        raise _refusal(POLICY_CHANGED_MEANWHILE, CHECK_AND_PROPOSE)
     text = (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
     try:
         content = set_values(text, changes)
@@ -80,7 +102,7 @@ def propose_restore(shop: Shop, number: int, *, is_before: bool, by: str, now: d
     row = _row(shop, number)
     content = row["previous_content"] if is_before else row["content"]
     if not content:
-        raise _refusal(f"the proposal {number} was not approved", "Choose another one.")
+        raise _refusal(PROPOSAL_NOT_APPROVED(number=number), CHOOSE_OTHER_ONE)
     return propose_policy(shop, content, note=f"#{number}", by=by, now=now)
 
 
@@ -91,18 +113,18 @@ def approve_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> Poli
     """
     row = _proposal(shop, number)
     if not is_second_person(by, row["proposed_by"]):
-        raise _refusal(f"{row['proposed_by']} made the proposal and cannot approve it", "Let somebody else approve it.")
+        raise _refusal(PROPOSAL_OWN(name=row["proposed_by"]), OTHER_APPROVES)
     shop.reload_settings()
     if row["base_version"] != shop.policy.version:
-        what = "policy.toml was changed since the proposal was made"
-        raise _refusal(what, "Look at what it changes now, and propose it again.")
+        what = POLICY_CHANGED_SINCE
+        raise _refusal(what, LOOK_AND_PROPOSE)
     path = shop.folder / POLICY_FILE
     policy = Policy.parse(row["content"], path)
     with shop.store.begin() as connection:
         previous = {"previous_content": path.read_text(encoding="utf-8")}
         _decide(connection, number, APPROVED, by=by, now=now, more=previous)
         details = {"proposal_id": number, "policy_version": policy.version}
-        audit_log.append(shop, connection, "policy approved", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.POLICY_APPROVED, details, at=now, by=by)
         # why: last, and before the commit: a file that cannot be written leaves the proposal open
         write_durably(path, row["content"].encode())
     shop.reload_settings()
@@ -117,7 +139,7 @@ def reject_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
 def withdraw_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
     """Take back an own proposal. Raises BadProposal for somebody else's, and for one that was decided."""
     if not is_same_actor(by, _proposal(shop, number)["proposed_by"]):
-        raise _refusal("somebody else made the proposal", "Reject it, if you may approve.")
+        raise _refusal(PROPOSAL_OF_OTHER, REJECT_IF_MAY)
     _drop(shop, number, WITHDRAWN, by=by, now=now)
 
 
@@ -140,7 +162,7 @@ def preview_proposal(shop: Shop, number: int, *, now: datetime, progress: Progre
         today = _outcome(shop, cutoff, None, now=now, progress=progress)
         result = {"state": DONE, "as_of": cutoff.isoformat(), "candidate": candidate, "today": today}
     except PatronError as error:
-        result = {"state": FAILED, "what": str(error)}
+        result = {"state": FAILED, "what": str(error), "text": error.said.plain()}
     finally:
         _keep_preview(shop, number, {"started_at": now.isoformat(), **result})
 
@@ -174,7 +196,7 @@ def _drop(shop: Shop, number: int, state: str, *, by: str, now: datetime) -> Non
     _proposal(shop, number)
     with shop.store.begin() as connection:
         _decide(connection, number, state, by=by, now=now)
-        audit_log.append(shop, connection, f"policy {state}", {"proposal_id": number}, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction(f"policy {state}"), {"proposal_id": number}, at=now, by=by)
 
 
 def _decide(
@@ -189,14 +211,14 @@ def _decide(
     is_open = (POLICY_PROPOSALS.c.proposal_id == number) & (POLICY_PROPOSALS.c.state == PROPOSED)
     values = {"state": state, "decided_at": now, "decided_by": by, **(more or {})}
     if not connection.execute(sa.update(POLICY_PROPOSALS).where(is_open).values(values)).rowcount:
-        raise _refusal("somebody else decided the proposal meanwhile", "Reload the page.")
+        raise _refusal(PROPOSAL_DECIDED, RELOAD_PAGE)
 
 
 def _proposal(shop: Shop, number: int) -> sa.RowMapping:
     """A proposal that is open. Raises NotFound, BadProposal."""
     row = _row(shop, number)
     if row["state"] != PROPOSED:
-        raise _refusal(f"the proposal {number} is {row['state']}", "Make another one.")
+        raise _refusal(PROPOSAL_STATE(number=number, state=row["state"]), MAKE_ANOTHER)
     return row
 
 
@@ -205,7 +227,7 @@ def _row(shop: Shop, number: int) -> sa.RowMapping:
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such proposal", where=str(number), todo="List them with `patron policy history`.")
+        raise NotFound(NO_PROPOSAL, where=str(number), todo=LIST_PROPOSALS)
     return row
 
 

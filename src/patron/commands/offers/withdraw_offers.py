@@ -15,12 +15,31 @@ from patron.engage.outbox_offers import (
     remove_offers,
 )
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NEEDS_NAME, NO_DECIDING_RUN, ONE_LINE_NO_PERSONAL
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.engine import literal
 from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import WITHDRAWALS
 from patron.storage.workspace.run_files import drop_outbox_files
+
+OFFERS_NOT_IN_OUTBOX = Sentence(
+    "offers_not_in_outbox", "the offers of the run {run} are not in the outbox, so that they may have been sent"
+)
+EMPTY_OFFERS_FILE = Sentence(
+    "empty_offers_file", "If nobody was sent any, put an empty file offers_file.csv there, then withdraw them."
+)
+
+OFFERS_SENT = Sentence("offers_sent", "the offers of the run {run} were sent: the mail system left a file named {name}")
+OFFERS_CANCEL = Sentence(
+    "offers_cancel",
+    "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet.",
+)
+RUN_NO_OFFER = Sentence("run_no_offer", "the run {run} decided no offer")
+SEE_DECISION_LIST = Sentence("see_decision_list", "See `patron decisions list`.")
+NOTHING_TO_WITHDRAW = Sentence("nothing_to_withdraw", "There is nothing to withdraw.")
 
 MOST_CHARACTERS = 300
 
@@ -42,7 +61,12 @@ def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now
                 connection.execute(sa.insert(WITHDRAWALS).values(vars(withdrawal)))
                 drop_outbox_files(connection, run_id=run_id, pattern=OFFERS)
                 audit_log.append(
-                    shop, connection, "offers withdrawn", {"run_id": run_id}, at=now, by=withdrawal.withdrawn_by
+                    shop,
+                    connection,
+                    AuditAction.OFFERS_WITHDRAWN,
+                    {"run_id": run_id},
+                    at=now,
+                    by=withdrawal.withdrawn_by,
                 )
         remove_offers(folder)
     return earlier or withdrawal
@@ -55,9 +79,9 @@ def _require_offers(shop: Shop, run_id: str) -> None:
         f" where run_id = {literal(run_id)}"
     )
     if not rows["n"][0].as_py():
-        raise NotFound(f"no run {run_id!r} has decided anything", where="RUN", todo="See `patron decisions list`.")
+        raise NotFound(NO_DECIDING_RUN(run=run_id), where="RUN", todo=SEE_DECISION_LIST)
     if not rows["offers"][0].as_py():
-        raise NotFound(f"the run {run_id} decided no offer", where="RUN", todo="There is nothing to withdraw.")
+        raise NotFound(RUN_NO_OFFER(run=run_id), where="RUN", todo=NOTHING_TO_WITHDRAW)
 
 
 def _take_from_outbox(folder: Path, run_id: str) -> None:
@@ -68,11 +92,11 @@ def _take_from_outbox(folder: Path, run_id: str) -> None:
             return
         release_offers(folder)
     if is_sent(folder):
-        what = f"the offers of the run {run_id} were sent: the mail system left a file named {SENT}"
-        todo = "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet."
+        what = OFFERS_SENT(run=run_id, name=SENT)
+        todo = OFFERS_CANCEL
     else:
-        what = f"the offers of the run {run_id} are not in the outbox, so that they may have been sent"
-        todo = "If nobody was sent any, put an empty file offers_file.csv there, then withdraw them."
+        what = OFFERS_NOT_IN_OUTBOX(run=run_id)
+        todo = EMPTY_OFFERS_FILE
     raise WorkspaceError(what, where=str(folder), todo=todo)
 
 
@@ -80,6 +104,6 @@ def _text(text: str, where: str) -> str:
     """A line that a person wrote. Raises SettingsError for an empty or too long one."""
     line = text.strip()
     if not line or not line.isprintable() or len(line) > MOST_CHARACTERS:
-        what = f"needs 1 to {MOST_CHARACTERS} printable characters"
-        raise SettingsError(what, where=where, todo="Write one line, without personal data of customers.")
+        what = NEEDS_NAME(count=MOST_CHARACTERS)
+        raise SettingsError(what, where=where, todo=ONE_LINE_NO_PERSONAL)
     return line

@@ -21,9 +21,22 @@ from patron.commands.privacy.privacy_requests import (
 )
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.privacy.personal_keys import PLAIN
 from patron.schema.privacy.privacy_requests import CONTACT_FIELDS, CORRECTABLE, LONGEST_VALUE, MOST_CHARACTERS
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+NOT_CORRECTION = Sentence("not_correction", "the request is not for a correction")
+ENTER_CORRECTION = Sentence("enter_correction", "Enter a request for a correction.")
+FIELD_NOT_CORRECTABLE = Sentence("field_not_correctable", "this field cannot be corrected here")
+CHOOSE_ONE_OF = Sentence("choose_one_of", "Choose one of {names}.")
+VALUE_OR_REASON = Sentence("value_or_reason", "the value or the reason is missing or too long")
+ENTER_TRUE_VALUE = Sentence("enter_true_value", "Enter the true value, and why it is true.")
+NOT_VALID_ADDRESS = Sentence("not_valid_address", "this is not a valid address or number")
+ENTER_WHOLE_ADDRESS = Sentence("enter_whole_address", "Enter a whole e-mail address or telephone number.")
+NO_ID_LEFT = Sentence("no_id_left", "no id of the person is left to write it under")
+CORRECT_IN_SHOP = Sentence("correct_in_shop", "Correct it in the shop's own system.")
 
 RECTIFICATION = "rectification"
 EVENT = "Identify"
@@ -40,13 +53,13 @@ def correct_personal_data(  # noqa: PLR0913 - what a correction says
     request = load_request(shop, request_id)
     value, reason = value.strip(), reason.strip()
     if request.kind != RECTIFICATION:
-        raise refusal("the request is not for a correction", "Enter a request for a correction.")
+        raise refusal(NOT_CORRECTION, ENTER_CORRECTION)
     if field not in CORRECTABLE:
-        raise refusal("this field cannot be corrected here", f"Choose one of {', '.join(CORRECTABLE)}.")
+        raise refusal(FIELD_NOT_CORRECTABLE, CHOOSE_ONE_OF(names=", ".join(CORRECTABLE)))
     if not value or len(value) > LONGEST_VALUE or not reason:
-        raise refusal("the value or the reason is missing or too long", "Enter the true value, and why it is true.")
+        raise refusal(VALUE_OR_REASON, ENTER_TRUE_VALUE)
     if field in CONTACT_FIELDS and field not in contacts_of(json.dumps({field: value})):
-        raise refusal("this is not a valid address or number", "Enter a whole e-mail address or telephone number.")
+        raise refusal(NOT_VALID_ADDRESS, ENTER_WHOLE_ADDRESS)
     person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
     corrections = (*request.content.corrections, f"{field}: {reason}"[:MOST_CHARACTERS])
     column = "traits" if field in PLAIN else "personal"
@@ -61,10 +74,10 @@ def correct_personal_data(  # noqa: PLR0913 - what a correction says
         for number, (kind, name) in enumerate(names_of_person(shop, person))
     ]
     if not rows:
-        raise refusal("no id of the person is left to write it under", "Correct it in the shop's own system.")
+        raise refusal(NO_ID_LEFT, CORRECT_IN_SHOP)
     write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
     content = seal_content(shop, request_id, {**asdict(request.content), "corrections": corrections})
     with shop.store.begin() as connection:
         change_open_request(connection, request_id, {"content": content})
         details = {"request_id": request_id, "field": field}
-        audit_log.append(shop, connection, "personal data corrected", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.PERSONAL_DATA_CORRECTED, details, at=now, by=by)

@@ -20,13 +20,17 @@ from patron.govern.customers.sealed_texts import unseal
 from patron.govern.outreach.sent_messages import readable_messages
 from patron.govern.privacy.consent_ledger import history, words_place
 from patron.govern.vault import Vault
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import private_file
 from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import BY_CUSTOMER as IN_STORE
+
+CUSTOMER_FORGOTTEN = Sentence("customer_forgotten", "nothing is known of this customer: they were forgotten")
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
 BY_TOKEN = tuple(
@@ -57,10 +61,10 @@ def export_customer(shop: Shop, *, now: datetime, by: str = "", **identifier: st
     identifiers = {token: value for token, value in values if value is not None}
     rows = rows_of_person(shop, view, person)
     if not identifiers and not any(rows.values()):
-        raise NotFound("nothing is known of this customer: they were forgotten")
+        raise NotFound(CUSTOMER_FORGOTTEN)
     customer_id = person.customer_id
     with shop.store.begin() as connection:
-        audit_log.append(shop, connection, "exported", {"customer_id": customer_id}, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.EXPORTED, {"customer_id": customer_id}, at=now, by=by)
     return {
         "customer_id": customer_id,
         "as_of": as_of,

@@ -30,6 +30,7 @@ from patron.govern.customers.sealed_texts import unseal
 from patron.govern.privacy.consent_ledger import erase_wordings
 from patron.govern.privacy.person_mentions import mentions_any
 from patron.govern.vault import IDENTIFIER, Vault
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.data.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
 from patron.storage.customers.console_tables import PRIVACY_REQUESTS
@@ -262,6 +263,6 @@ def _certify(erasure: Erasure) -> ErasureCertificate:
     left = files_left(erasure.shop, erasure.vault, erasure.person)
     facts = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
     with erasure.shop.store.begin() as connection:
-        entry = audit_log.append(erasure.shop, connection, audit_log.FORGOTTEN, facts, at=at, by=erasure.by)
+        entry = audit_log.append(erasure.shop, connection, AuditAction.FORGOTTEN, facts, at=at, by=erasure.by)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
     return ErasureCertificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)

@@ -19,12 +19,19 @@ from patron.engage.outbox_offers import HELD_BACK
 from patron.govern.privacy.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.outreach.audience_members import hashes_of
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import record_outbox_file
 from patron.storage.workspace.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
+
+DAMAGED_NAMES = Sentence("damaged_names", "is damaged, so that nobody can say whom it names")
+DELETE_THEN_FORGET = Sentence(
+    "delete_then_forget",
+    "Delete it, then run the same `patron forget` again; `patron run` writes the file of its cutoff anew.",
+)
 
 WORKSPACE_FILES = WORKSPACE_FILE_NAMES | {*DATA_FOLDERS, SCRATCH_FOLDER}
 """Files and folders that are never a report, an export or somebody else's; models hold no ids."""
@@ -94,9 +101,9 @@ def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) ->
             header, *rows = list(csv.reader(file)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadFile(
-            "is damaged, so that nobody can say whom it names",
+            DAMAGED_NAMES,
             where=str(path),
-            todo="Delete it, then run the same `patron forget` again; `patron run` writes the file of its cutoff anew.",
+            todo=DELETE_THEN_FORGET,
         ) from error
     column = header.index("user_id") if "user_id" in header else 0
     # why: a cell that a spreadsheet would compute has an apostrophe before it

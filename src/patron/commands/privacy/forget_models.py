@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from patron.schema.common_sentences import NOT_AS_WRITTEN
 from patron.schema.errors import LakeDamaged
 from patron.storage.durable_files import disk_errors
 from patron.storage.models import model_registry
@@ -41,7 +42,7 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT) from error
+        raise LakeDamaged(NOT_AS_WRITTEN, where=str(path), todo=RUN_HINT) from error
 
 
 def _holds_any(content: Any, values: Collection[str]) -> bool:

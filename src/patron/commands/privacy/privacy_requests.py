@@ -22,6 +22,8 @@ from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.consent_ledger import WITHDRAWN
 from patron.govern.vault import CUSTOMER_ID, PREFIXES, Vault
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NO_REQUEST, OPEN_DESK, USE_ONE_OF
 from patron.schema.errors import BadPrivacyRequest, NotFound
 from patron.schema.privacy.privacy_requests import (
     EXTENDED_MONTHS,
@@ -33,9 +35,31 @@ from patron.schema.privacy.privacy_requests import (
     RequestContent,
     due_time,
 )
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import PRIVACY_REQUESTS
 from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
+
+REQUEST_CLOSED = Sentence("request_closed", "the request is closed")
+ENTER_AGAIN = Sentence("enter_again", "Enter it again if it has to be worked on.")
+KIND_NOT_LISTED = Sentence("kind_not_listed", "the kind or the source is not one of the list")
+IDENTIFIER_MISSING = Sentence("identifier_missing", "the identifier is missing, or a text is too long")
+ENTER_IDENTIFIER = Sentence("enter_identifier", "Enter an e-mail address, phone or id.")
+RECEIVED_IN_FUTURE = Sentence("received_in_future", "it was received in the future")
+ENTER_RECEIVED_DAY = Sentence("enter_received_day", "Enter the day on which it was received.")
+NOT_ERASURE = Sentence("not_erasure", "the request is not for an erasure")
+ENTER_ERASURE = Sentence("enter_erasure", "Enter a request for an erasure.")
+NO_PURPOSE = Sentence("no_purpose", "no purpose was chosen")
+CHOOSE_OBJECTION = Sentence("choose_objection", "Choose what the person objects to.")
+PERSON_NOT_ERASED = Sentence("person_not_erased", "the person is known, and not erased yet")
+ERASE_OR_REJECT = Sentence("erase_or_reject", "Erase the person, or reject the request.")
+NO_REASON = Sentence("no_reason", "no reason was chosen")
+IDENTIFIER_UNKNOWN = Sentence("identifier_unknown", "nobody is known by this identifier")
+SEARCH_OR_CLOSE = Sentence("search_or_close", "Search again, or close the request.")
+EXTENDED_ALREADY = Sentence("extended_already", "the deadline was extended already")
+ANSWER_BY_NEW = Sentence("answer_by_new", "Answer it by the new deadline; it cannot be extended again.")
+DEADLINE_OVER = Sentence("deadline_over", "the deadline is over")
+ANSWER_NOW = Sentence("answer_now", "Answer it now: an extension is possible in the first month only.")
 
 EVENT_SOURCE = "patron-privacy-desk"
 """Source of the consent events."""
@@ -68,7 +92,7 @@ class OpenRequest:
     def identifier(self) -> dict[str, str]:
         """The identifier, as commands about a person take it. Raises BadPrivacyRequest where nobody is known."""
         if self.customer_id is None:
-            raise refusal("nobody is known by this identifier", "Search again, or close the request.")
+            raise refusal(IDENTIFIER_UNKNOWN, SEARCH_OR_CLOSE)
         return {self.content.how: self.content.identifier}
 
 
@@ -89,11 +113,11 @@ def open_request(  # noqa: PLR0913 - the fields of the form
     """
     identifier, words = identifier.strip(), words.strip()
     if kind not in KINDS or source not in SOURCES:
-        raise refusal("the kind or the source is not one of the list", f"Use one of {', '.join((*KINDS, *SOURCES))}.")
+        raise refusal(KIND_NOT_LISTED, USE_ONE_OF(names=", ".join((*KINDS, *SOURCES))))
     if not identifier or max(len(identifier) * 10, len(words)) > MOST_CHARACTERS:
-        raise refusal("the identifier is missing, or a text is too long", "Enter an e-mail address, phone or id.")
+        raise refusal(IDENTIFIER_MISSING, ENTER_IDENTIFIER)
     if received_at > now:
-        raise refusal("it was received in the future", "Enter the day on which it was received.")
+        raise refusal(RECEIVED_IN_FUTURE, ENTER_RECEIVED_DAY)
     request_id = secrets.token_hex(6)
     content, customer_id = _identify(shop, identifier)
     row = {
@@ -112,7 +136,7 @@ def open_request(  # noqa: PLR0913 - the fields of the form
     with shop.store.begin() as connection:
         connection.execute(sa.insert(PRIVACY_REQUESTS).values(row))
         details = {"request_id": request_id, "kind": kind}
-        audit_log.append(shop, connection, "privacy request received", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.PRIVACY_REQUEST_RECEIVED, details, at=now, by=by)
     return request_id
 
 
@@ -157,7 +181,7 @@ def erase_person(shop: Shop, request_id: str, *, by: str, now: datetime) -> Eras
     """
     request = load_request(shop, request_id)
     if request.kind != "erasure":
-        raise refusal("the request is not for an erasure", "Enter a request for an erasure.")
+        raise refusal(NOT_ERASURE, ENTER_ERASURE)
     certificate = forget(shop, now=now, by=by, **request.identifier)
     if certificate.files_left:
         content = seal_content(shop, request_id, {"files_left": certificate.files_left})
@@ -171,7 +195,7 @@ def confirm_files(shop: Shop, request_id: str, *, by: str, now: datetime) -> Non
     with shop.store.begin() as connection:
         connection.execute(_chosen(request_id).where(PRIVACY_REQUESTS.c.state == "done").values(content=None))
         details = {"request_id": request_id}
-        audit_log.append(shop, connection, "files of an erasure checked", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.FILES_OF_AN_ERASURE_CHECKED, details, at=now, by=by)
 
 
 def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *, by: str, now: datetime) -> None:
@@ -181,7 +205,7 @@ def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *,
     """
     request = load_request(shop, request_id)
     if not purposes:
-        raise refusal("no purpose was chosen", "Choose what the person objects to.")
+        raise refusal(NO_PURPOSE, CHOOSE_OBJECTION)
     person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
     rows = [
         {
@@ -203,7 +227,7 @@ def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: 
     """Close a request that was answered, or about whom nothing is known. Raises BadPrivacyRequest for an erasure."""
     request = load_request(shop, request_id)
     if request.kind == "erasure" and request.customer_id is not None:
-        raise refusal("the person is known, and not erased yet", "Erase the person, or reject the request.")
+        raise refusal(PERSON_NOT_ERASED, ERASE_OR_REJECT)
     result = request.content.match if request.customer_id is None else "answered"
     _close(shop, request, "done", result, note=note, by=by, now=now)
 
@@ -211,7 +235,7 @@ def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: 
 def reject_request(shop: Shop, request_id: str, reason: str, *, note: str = "", by: str, now: datetime) -> None:
     """Reject a request, for a reason of the list. Raises BadPrivacyRequest."""
     if reason not in REJECTIONS:
-        raise refusal("no reason was chosen", f"Use one of {', '.join(REJECTIONS)}.")
+        raise refusal(NO_REASON, USE_ONE_OF(names=", ".join(REJECTIONS)))
     _close(shop, load_request(shop, request_id), "rejected", reason, note=note, by=by, now=now)
 
 
@@ -221,7 +245,7 @@ def extend_deadline(shop: Shop, request_id: str, reason: str, *, by: str, now: d
     The person must be told within the first month. Returns the new deadline. Raises BadPrivacyRequest, NotFound.
     """
     if reason not in EXTENSIONS:
-        raise refusal("no reason was chosen", f"Use one of {', '.join(EXTENSIONS)}.")
+        raise refusal(NO_REASON, USE_ONE_OF(names=", ".join(EXTENSIONS)))
     load_request(shop, request_id)
     table = PRIVACY_REQUESTS.c
     with shop.store.begin() as connection:
@@ -230,15 +254,13 @@ def extend_deadline(shop: Shop, request_id: str, reason: str, *, by: str, now: d
         ).one()
         received_at = utc(row.received_at)
         if row.extension:
-            raise refusal(
-                "the deadline was extended already", "Answer it by the new deadline; it cannot be extended again."
-            )
+            raise refusal(EXTENDED_ALREADY, ANSWER_BY_NEW)
         if now > due_time(received_at):
-            raise refusal("the deadline is over", "Answer it now: an extension is possible in the first month only.")
+            raise refusal(DEADLINE_OVER, ANSWER_NOW)
         due_at = due_time(received_at, EXTENDED_MONTHS)
         connection.execute(_chosen(request_id).values(due_at=due_at, extension=reason))
         details = {"request_id": request_id, "result": reason}
-        audit_log.append(shop, connection, "privacy request extended", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.PRIVACY_REQUEST_EXTENDED, details, at=now, by=by)
     return due_at
 
 
@@ -258,7 +280,7 @@ def _close(  # noqa: PLR0913 - what closing consists of
     with shop.store.begin() as connection:
         change_open_request(connection, request.request_id, values)
         details = {"request_id": request.request_id, "kind": request.kind, "result": result}
-        audit_log.append(shop, connection, f"privacy request {state}", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction(f"privacy request {state}"), details, at=now, by=by)
 
 
 def load_request(shop: Shop, request_id: str) -> OpenRequest:
@@ -267,7 +289,7 @@ def load_request(shop: Shop, request_id: str) -> OpenRequest:
     with shop.store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such request", where=request_id, todo="Open it from the privacy desk.")
+        raise NotFound(NO_REQUEST, where=request_id, todo=OPEN_DESK)
     if row["state"] != "open" or row["content"] is None:
         raise _closed_problem()
     content = RequestContent.of(json.loads(unseal(shop, request_id, row["content"])))
@@ -330,7 +352,7 @@ def seal_content(shop: Shop, request_id: str, content: Mapping[str, Any]) -> byt
 
 
 def _closed_problem() -> BadPrivacyRequest:
-    return refusal("the request is closed", "Enter it again if it has to be worked on.")
+    return refusal(REQUEST_CLOSED, ENTER_AGAIN)
 
 
 def refusal(what: str, todo: str) -> BadPrivacyRequest:

@@ -10,6 +10,16 @@ import pyarrow.compute as pc
 from patron.commands.data.table_file import read_table_file
 from patron.recommenders import EXTRA_LEARNERS, LEARNERS, RecentPopularity, Recommender, evaluate, split
 from patron.schema.errors import BadInteractions, NotFound
+from patron.schema.sentences import Sentence
+
+NOBODY_TO_TEST = Sentence("nobody_to_test", "nobody has a row to test on")
+NO_COLUMN = Sentence("no_column", "there is no column {name!r}")
+NO_RECOMMENDER = Sentence("no_recommender", "no recommender is called {name!r}")
+REPEATED_COLUMN = Sentence("repeated_column", "several columns are called {name!r}")
+CHECK_USER_TIME = Sentence("check_user_time", "Check --user and --time, or choose another --split.")
+CHOOSE_FROM = Sentence("choose_from", "Choose from {names}.")
+IT_HAS = Sentence("it_has", "It has {names}.")
+RENAME_THEM = Sentence("rename_them", "Rename them.")
 
 MANY_REPEATS = 0.05
 """From this share of test rows on that name an item which their user had before, repeats count."""
@@ -66,8 +76,8 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
     table = _interactions(file, columns, where=str(path))
     train, test = split(table, how)
     if not test.num_rows:
-        what = "nobody has a row to test on"
-        raise BadInteractions(what, where=str(path), todo="Check --user and --time, or choose another --split.")
+        what = NOBODY_TO_TEST
+        raise BadInteractions(what, where=str(path), todo=CHECK_USER_TIME)
     repeat_share = pc.mean(pc.is_in(_pairs(test), _pairs(train))).as_py()
     is_repeating = repeat_share >= MANY_REPEATS if repeats is None else repeats
     rows = evaluate(train, test, chosen, k=k, exclude_seen=not is_repeating, seed=seed)
@@ -80,7 +90,7 @@ def _learners_by_name(names: Sequence[str] | None) -> Mapping[str, Recommender]:
     kinds = {**LEARNERS, **EXTRA_LEARNERS}
     unknown = [name for name in names or () if name not in kinds]
     if unknown:
-        raise NotFound(f"no recommender is called {unknown[0]!r}", todo=f"Choose from {', '.join(kinds)}.")
+        raise NotFound(NO_RECOMMENDER(name=unknown[0]), todo=CHOOSE_FROM(names=", ".join(kinds)))
     return {name: kinds[name]() for name in (RecentPopularity.name, *(names or LEARNERS))}
 
 
@@ -96,11 +106,11 @@ def _interactions(table: pa.Table, columns: InteractionColumns, *, where: str) -
     }
     missing = [name for name in names.values() if name and name not in table.column_names]
     if missing:
-        what = f"there is no column {missing[0]!r}"
-        raise BadInteractions(what, where=where, todo=f"It has {', '.join(table.column_names)}.")
+        what = NO_COLUMN(name=missing[0])
+        raise BadInteractions(what, where=where, todo=IT_HAS(names=", ".join(table.column_names)))
     repeated = [name for name in names.values() if name and table.column_names.count(name) > 1]
     if repeated:
-        raise BadInteractions(f"several columns are called {repeated[0]!r}", where=where, todo="Rename them.")
+        raise BadInteractions(REPEATED_COLUMN(name=repeated[0]), where=where, todo=RENAME_THEM)
     return pa.table({name: table[column] for name, column in names.items() if column})
 
 

@@ -13,12 +13,18 @@ import pyarrow.compute as pc
 from patron.govern.access import audit_log
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
 from patron.schema.errors import BadFile
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import private_file
 from patron.storage.runs.last_run import last_run
 from patron.storage.safe_csv import safe_cell
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
+
+NOT_MEMBER_FORMAT = Sentence("not_member_format", "{name} is not a format for members")
+END_IN_CSV = Sentence("end_in_csv", "End the name in .csv.")
 
 HEADER = ("user_id", "customer_id", "may_be_contacted")
 LINES_TOGETHER = 50_000
@@ -82,7 +88,7 @@ def read_members(shop: Shop, name: str, *, now: datetime, by: str = "") -> Segme
     }
     with shop.store.begin() as connection:  # why: before anybody gets them, so that none leaves without an entry
         details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, "segment exported", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.SEGMENT_EXPORTED, details, at=now, by=by)
     return SegmentMembers(name, view.run.run_id, pa.table(columns))
 
 
@@ -113,6 +119,6 @@ def _csv_texts(lines: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
 def _require_csv(path: Path) -> None:
     if path.suffix.lower() != ".csv":
         ending = path.suffix or "a name without an ending"
-        raise BadFile(f"{ending} is not a format for members", where=str(path), todo="End the name in .csv.")
+        raise BadFile(NOT_MEMBER_FORMAT(name=ending), where=str(path), todo=END_IN_CSV)
     if not path.parent.is_dir():
-        raise BadFile("there is no such folder", where=str(path.parent), todo="Create it, or choose another one.")
+        raise BadFile(NO_SUCH_FOLDER, where=str(path.parent), todo=CREATE_OR_CHOOSE)

@@ -9,11 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, MISSING
 from patron.schema.errors import BadSegment
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence, joined
+from patron.schema.spelling import did_you_mean, hinted
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
 from patron.storage.segments.segment_query import read_rule
 from patron.storage.shop import Shop
+
+SEGMENT_EXAMPLE = Sentence("segment_example", "`patron segment save --example` prints a file that works.")
+NOT_A_KEY = Sentence("not_a_key", "{name} is not a key")
+QUOTED_TEXT = Sentence("quoted_text", "{name} must be a text in quotes")
+NOT_VALID_FILE = Sentence("not_valid_file", "is not valid {kind} ({cause})")
+FIX_SEGMENT_LINE = Sentence(
+    "fix_segment_line", "Fix the line; `patron segment save --example` prints a file that works."
+)
+SEGMENT_TABLE = Sentence("segment_table", "must be a table with a name and a rule")
 
 KEYS = ("name", "folder", "note", "rule")
 EXAMPLE = """\
@@ -57,11 +69,15 @@ def read_segment_file(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
-        raise BadSegment(f"cannot be read ({error.strerror})", where=str(path), todo="Check the path.") from error
+        raise BadSegment(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=CHECK_PATH) from error
     except (ValueError, RecursionError) as error:  # why: both formats' errors, and those of the encoding, are such
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
-        todo = "Fix the line; `patron segment save --example` prints a file that works."
-        raise BadSegment(f"is not valid {kind} ({error})", where=str(path), todo=todo) from error
+        todo = FIX_SEGMENT_LINE
+        raise BadSegment(NOT_VALID_FILE(kind=kind, cause=error), where=str(path), todo=todo) from error
+
+
+def _unknown(key: str) -> str:
+    return hinted(NOT_A_KEY(name=key), did_you_mean(key, KEYS))
 
 
 def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, where: str = "segment") -> SavedVersion:
@@ -69,13 +85,13 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
 
     Raises BadSegment with everything that is wrong.
     """
-    todo = "`patron segment save --example` prints a file that works."
+    todo = SEGMENT_EXAMPLE
     if not isinstance(content, Mapping):
-        raise BadSegment("must be a table with a name and a rule", where=where, todo=todo)
-    problems = [f"{key} is not a key. {did_you_mean(str(key), KEYS)}".rstrip() for key in content if key not in KEYS]
-    problems += [f"{key} is missing" for key in ("name", "rule") if key not in content]
+        raise BadSegment(SEGMENT_TABLE, where=where, todo=todo)
+    problems = [_unknown(str(key)) for key in content if key not in KEYS]
+    problems += [MISSING(setting=key) for key in ("name", "rule") if key not in content]
     texts = {key: content.get(key, "") for key in ("name", "folder", "note")}
-    problems += [f"{key} must be a text in quotes" for key, text in texts.items() if not isinstance(text, str)]
+    problems += [QUOTED_TEXT(name=key) for key, text in texts.items() if not isinstance(text, str)]
     try:
         rule = read_rule(content.get("rule"), shop.snapshot(), shop.store, where=where)
     except BadSegment as error:
@@ -83,9 +99,9 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
             problems.append(error.what)
         if not problems:
             raise
-        raise BadSegment("; ".join(problems), where=where, todo=error.todo) from error
+        raise BadSegment(joined(problems), where=where, todo=error.todo) from error
     if problems:
-        raise BadSegment("; ".join(problems), where=where, todo=todo)
+        raise BadSegment(joined(problems), where=where, todo=todo)
     name = texts.pop("name")
     with shop.store.begin() as connection:
         return SavedVersion(name, save_definition(connection, name, rule, saved_by=saved_by, at=now, **texts))
@@ -101,4 +117,4 @@ def delete_segment(shop: Shop, name: str, *, deleted_by: str, now: datetime) -> 
     """Delete a segment with its history. Raises NotFound, BadSegment while a campaign or another segment uses it."""
     with shop.store.begin() as connection:
         delete_definition(connection, name)
-        audit_log.append(shop, connection, "segment deleted", {"segment": name}, at=now, by=deleted_by)
+        audit_log.append(shop, connection, AuditAction.SEGMENT_DELETED, {"segment": name}, at=now, by=deleted_by)

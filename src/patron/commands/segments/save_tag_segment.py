@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.commands.customers.customer_work import add_tag, tag_name
+from patron.schema.common_sentences import NO_SLASH
 from patron.schema.errors import BadRequest, BadSegment
+from patron.schema.sentences import Sentence
 from patron.segments.segment_rules import TagRule
 from patron.storage.customers.console_tables import CUSTOMER_TAGS
 from patron.storage.customers.customer_tags import tagged_customers
 from patron.storage.segments.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop
+
+SEGMENT_OWN_RULE = Sentence("segment_own_rule", "there is a segment {name!r} with a rule of its own")
+TAG_OF_OTHERS = Sentence(
+    "tag_of_others", "other customers have the tag {name!r} already, and would be in the segment too"
+)
+OTHER_NAME = Sentence("other_name", "Choose another name.")
 
 
 @dataclass(frozen=True)
@@ -30,18 +38,16 @@ def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: 
     """
     tag = tag_name(name)
     if "/" in tag:
-        raise BadSegment("a name has no slash", where="name", todo="Choose another name.")
+        raise BadSegment(NO_SLASH, where="name", todo=OTHER_NAME)
     rule, saved = TagRule((tag,)), definitions(shop.store).get(tag)
     if saved and saved.rule != rule:
-        raise BadSegment(
-            f"there is a segment {tag!r} with a rule of its own", where="name", todo="Choose another name."
-        )
+        raise BadSegment(SEGMENT_OWN_RULE(name=tag), where="name", todo=OTHER_NAME)
     if not saved and _has_others(shop, tag, customer_ids):
         raise BadRequest(
             409,
-            f"other customers have the tag {tag!r} already, and would be in the segment too",
+            TAG_OF_OTHERS(name=tag),
             where="name",
-            todo="Choose another name.",
+            todo=OTHER_NAME,
         )
     if not saved:  # why first: where it is refused nobody is tagged
         with shop.store.begin() as connection:

@@ -14,6 +14,7 @@ from patron.engage.channels.file import FileChannel
 from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
+from patron.schema.common_sentences import NO_CHANNEL, THERE_IS
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels import CHANNELS, DESCRIBED
 from patron.storage.shop import Shop
@@ -40,6 +41,6 @@ MAKERS: Mapping[str, ChannelMaker] = {
 def channel_of(shop: Shop, name: str, *, clock: Callable[[], datetime]) -> Channel:
     """The channel of a name. Raises ChannelUnavailable for an unknown one, or one that is not configured."""
     if name not in MAKERS:
-        what = f"there is no channel {name!r}"
-        raise ChannelUnavailable(what, where="channel", todo=f"There is {', '.join(sorted(MAKERS))}.")
+        what = NO_CHANNEL(name=name)
+        raise ChannelUnavailable(what, where="channel", todo=THERE_IS(names=", ".join(sorted(MAKERS))))
     return MAKERS[name](shop, clock=clock)

@@ -26,6 +26,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from patron.engage.channels.mime import Header
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.sentences import Sentence
+
+MAKE_DKIM = Sentence("make_dkim", "Make one with `patron channels key`, or correct dkim_key_file.")
+DKIM_NOT_RSA = Sentence("dkim_not_rsa", "the DKIM key is not an RSA key of at least {count} bits")
+DKIM_UNREADABLE = Sentence("dkim_unreadable", "the DKIM key cannot be read ({cause})")
 
 KEY_BITS = 2048
 FEWEST_BITS = 1024
@@ -50,14 +55,14 @@ class DkimSigner:
     @classmethod
     def load(cls, file: Path, *, domain: str, selector: str) -> Self:
         """Read the key. Raises ChannelUnavailable."""
-        todo = "Make one with `patron channels key`, or correct dkim_key_file."
+        todo = MAKE_DKIM
         try:
             key = load_pem_private_key(file.read_bytes(), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
-            raise ChannelUnavailable(f"the DKIM key cannot be read ({reason})", where=str(file), todo=todo) from error
+            raise ChannelUnavailable(DKIM_UNREADABLE(cause=reason), where=str(file), todo=todo) from error
         if not isinstance(key, RSAPrivateKey) or key.key_size < FEWEST_BITS:
-            what = f"the DKIM key is not an RSA key of at least {FEWEST_BITS} bits"
+            what = DKIM_NOT_RSA(count=FEWEST_BITS)
             raise ChannelUnavailable(what, where=str(file), todo=todo)
         return cls(domain, selector, key)
 

@@ -33,11 +33,21 @@ from patron.engage.channels.mime import (
     message_bytes,
 )
 from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
+from patron.schema.common_sentences import CHANNEL_EXAMPLE, CORRECT_CHANNEL
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import AddressKind
 from patron.schema.outreach.channels.email import EMAIL
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.channel_settings import EmailSettings
 from patron.storage.shop import Shop
+
+SMTP_PASSWORD_MISSING = Sentence("smtp_password_missing", "the password of {name} is missing")
+NAME_PASSWORD_FILE = Sentence("name_password_file", "Name a password_file in [channels.email], or set {variable}.")
+SMTP_NOT_READY = Sentence("smtp_not_ready", "the SMTP server is not ready ({cause})")
+SMTP_REFUSES_SENDER = Sentence("smtp_refuses_sender", "the SMTP server refuses the sender ({cause})")
+
+SMTP_NONE = Sentence("smtp_none", "no SMTP server is configured")
+PASSWORD_UNREADABLE = Sentence("password_unreadable", "the password cannot be read ({cause})")
 
 Clock = Callable[[], datetime]
 NAME = EMAIL.name
@@ -49,8 +59,11 @@ LINE_STARTS_WITH_DOT = re.compile(rb"(?m)^\.")
 LONGEST_DETAIL = 200
 TOO_LARGE = 552
 START_INPUT = 354
-TODO = "Correct [channels.email] in patron.toml; `patron channels list` tries it again."
-NOT_READY = f"Start the server, or c{TODO[1:]}"
+TODO = CORRECT_CHANNEL(channel="email")
+NOT_READY = Sentence(
+    "start_or_correct_email",
+    "Start the server, or correct [channels.email] in patron.toml; `patron channels list` tries it again.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,8 @@ class EmailChannel:
         """The channel as [channels.email] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.email
         if not settings.is_configured:
-            todo = "`patron channels --example` prints the section [channels.email] for patron.toml."
-            raise ChannelUnavailable("no SMTP server is configured", where=NAME, todo=todo)
+            todo = CHANNEL_EXAMPLE(section="channels.email")
+            raise ChannelUnavailable(SMTP_NONE, where=NAME, todo=todo)
         signer = None
         if settings.dkim_key_file:
             file = shop.folder / settings.dkim_key_file
@@ -134,7 +147,7 @@ class EmailChannel:
         except (SMTPException, OSError, ssl.SSLError) as error:
             _close(client)
             where = f"{settings.host}:{settings.port}"
-            what = f"the SMTP server is not ready ({_reason(error)})"
+            what = SMTP_NOT_READY(cause=_reason(error))
             raise ChannelUnavailable(what, where=where, todo=NOT_READY) from error
         return client
 
@@ -175,7 +188,7 @@ class EmailChannel:
             result = _outcome(response.code)
             detail = _detail(response.code, response.message, recipient)
             if command.startswith("MAIL") and result is Outcome.REJECTED and response.code != TOO_LARGE:
-                raise ChannelUnavailable(f"the SMTP server refuses the sender ({detail})", where=NAME, todo=TODO)
+                raise ChannelUnavailable(SMTP_REFUSES_SENDER(cause=detail), where=NAME, todo=TODO)
             await _reset(client)
             return Handover(message.message_id, result, detail)
         return None
@@ -286,12 +299,12 @@ def _password(settings: EmailSettings, folder: Path) -> str:
     if not settings.password_file:
         password = os.environ.get(PASSWORD_VARIABLE, "")
         if not password:
-            what = f"the password of {settings.user} is missing"
-            todo = f"Name a password_file in [channels.email], or set {PASSWORD_VARIABLE}."
+            what = SMTP_PASSWORD_MISSING(name=settings.user)
+            todo = NAME_PASSWORD_FILE(variable=PASSWORD_VARIABLE)
             raise ChannelUnavailable(what, where=NAME, todo=todo)
         return password
     file = folder / settings.password_file
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ChannelUnavailable(f"the password cannot be read ({error})", where=str(file), todo=TODO) from error
+        raise ChannelUnavailable(PASSWORD_UNREADABLE(cause=error), where=str(file), todo=TODO) from error

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Self
 
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN
 from patron.schema.errors import ChannelUnavailable, NoSpace
 from patron.schema.outreach.channels.channel_description import AddressKind
 from patron.schema.outreach.channels.file import FILE
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.shop import Shop
+
+MAKE_WRITABLE = Sentence("make_writable", "Make it writable, or free some space, then send again.")
 
 FOLDER = "messages"
 SUFFIX = ".jsonl"
@@ -48,8 +52,8 @@ class FileChannel:
             make_private_folder(self.folder)
             write_durably(path, "".join(f"{one}\n" for one in lines).encode())
         except (NoSpace, OSError) as error:
-            what = f"cannot be written ({getattr(error, 'what', None) or error})"
-            todo = "Make it writable, or free some space, then send again."
+            what = CANNOT_BE_WRITTEN(cause=getattr(error, "what", None) or error)
+            todo = MAKE_WRITABLE
             raise ChannelUnavailable(what, where=str(path), todo=todo) from error
 
 

@@ -37,17 +37,36 @@ from patron.engage.providers.provider_request import (
 )
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
+from patron.schema.common_sentences import CHANNEL_EXAMPLE_OF, NOT_REACHED, URL_PROBLEM
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import PHONE_NUMBER, AddressKind, ChannelDescription
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
+
+TAKES_NO_MESSAGES = Sentence("takes_no_messages", "takes no messages ({detail}): its address, a secret or the account")
+GIVES_NO_TOKEN_STATUS = Sentence("gives_no_token_status", "gives no token (HTTP {status}): a secret or {field}")
+GIVES_NO_TOKEN = Sentence("gives_no_token", "gives no token ({kind})")
+
+PROVIDER_PROBLEM = Sentence("provider_problem", "the provider {problem}")
+
+SECRET_NAMED_UNREADABLE = Sentence("secret_named_unreadable", "the secret {name} cannot be read ({cause})")
+SECRET_NAMED_MISSING = Sentence("secret_named_missing", "the secret {name} is missing")
+SECRET_NOT_ASCII = Sentence("secret_not_ascii", "the secret {name} is not one word of ASCII")
+NAME_SECRET_FILE = Sentence(
+    "name_secret_file", "Name its file in [channels.{channel}.secret_files], {name} = ..., or set {variable}."
+)
+PROVIDER_NONE = Sentence("provider_none", "no provider is configured")
 
 Clock = Callable[[], datetime]
 PRINTABLE = re.compile("[!-~]{1,4096}")
 """A secret or token."""
 MARGIN = timedelta(seconds=60)
 """A token is renewed this long before it ends, or a tenth of its life."""
-TODO = "Correct [channels.{}] in patron.toml or the description; `patron channels test --channel {}` tries it."
+TODO = Sentence(
+    "provider_todo",
+    "Correct [channels.{name}] in patron.toml or the description; `patron channels test --channel {name}` tries it.",
+)
 _tokens: "dict[tuple[str, str], _Token]" = {}
 """Tokens of access that this process has, by channel and a hash of who asks: providers allow few requests for them."""
 
@@ -79,15 +98,17 @@ class ProviderChannel:
         """The channel as its section says. Raises ChannelUnavailable."""
         name, settings = described.name, shop.settings.channels.provider(described.name)
         if not settings.is_configured:
-            todo = f"`patron channels --example --channel {name}` prints the section [channels.{name}] for patron.toml."
-            raise ChannelUnavailable("no provider is configured", where=name, todo=todo)
+            todo = CHANNEL_EXAMPLE_OF(channel=name)
+            raise ChannelUnavailable(PROVIDER_NONE, where=name, todo=todo)
         file = shop.folder / settings.provider_file
         provider = ProviderDescription.load(file)
         for one in (provider.request, provider.token):
             try:
                 settings.require_allowed(one.url.partition("{")[0] if one else "https://unused.example")
             except ValueError as error:
-                raise ChannelUnavailable(f"url {error}", where=str(file), todo=_todo(name)) from error
+                raise ChannelUnavailable(
+                    URL_PROBLEM(problem=error.args[0]), where=str(file), todo=_todo(name)
+                ) from error
         values = {one: _secret(one, name, settings, shop.folder) for one in sorted(provider.secret_names)}
         return cls(
             *(described, settings, provider, values, clock),
@@ -156,7 +177,7 @@ class ProviderChannel:
             try:
                 response = await _exchange(client, request)
             except NOT_SENT as error:
-                raise self._unavailable(f"cannot be reached ({error})") from error
+                raise self._unavailable(NOT_REACHED(cause=error)) from error
             except httpx.HTTPError as error:
                 outcome = Outcome.DEFERRED if self.provider.is_idempotent else Outcome.UNKNOWN
                 return Handover(message.message_id, outcome, f"no answer ({type(error).__name__})")
@@ -175,7 +196,7 @@ class ProviderChannel:
             break
         detail = self._public(answer.detail, message)
         if answer.outcome is None:
-            raise self._unavailable(f"takes no messages ({detail}): its address, a secret or the account")
+            raise self._unavailable(TAKES_NO_MESSAGES(detail=detail))
         return Handover(message.message_id, answer.outcome, detail, answer.is_gone)
 
     async def _token(self, client: GuardedClient, lock: asyncio.Lock) -> str:
@@ -193,13 +214,11 @@ class ProviderChannel:
         try:
             response = await _exchange(client, build_request(described, self._values()))
         except httpx.HTTPError as error:
-            raise self._unavailable(f"gives no token ({type(error).__name__})") from error
+            raise self._unavailable(GIVES_NO_TOKEN(kind=type(error).__name__)) from error
         content = json_of(response.content)
         text, seconds = at_path(content, described.token_field), at_path(content, described.seconds_field)
         if not response.is_success or not isinstance(text, str) or not PRINTABLE.fullmatch(text):
-            raise self._unavailable(
-                f"gives no token (HTTP {response.status_code}): a secret or {described.token_field}"
-            )
+            raise self._unavailable(GIVES_NO_TOKEN_STATUS(status=response.status_code, field=described.token_field))
         is_number = isinstance(seconds, int | float) or (isinstance(seconds, str) and seconds.isdecimal())
         life = timedelta(seconds=min(max(float(seconds) if is_number else described.seconds, 0), 10**7))
         return _Token(text, self.clock().astimezone(UTC) + life - min(MARGIN, life / 10))
@@ -237,10 +256,10 @@ class ProviderChannel:
         try:
             await client.require_reachable(self.provider.request.url.partition("{")[0])
         except httpx.HTTPError as error:
-            raise self._unavailable(f"cannot be reached ({error})") from error
+            raise self._unavailable(NOT_REACHED(cause=error)) from error
 
     def _unavailable(self, what: str) -> ChannelUnavailable:
-        return ChannelUnavailable(f"the provider {what}", where=self.name, todo=_todo(self.name))
+        return ChannelUnavailable(PROVIDER_PROBLEM(problem=what), where=self.name, todo=_todo(self.name))
 
 
 async def _exchange(client: GuardedClient, request: ProviderRequest) -> httpx.Response:
@@ -251,17 +270,17 @@ def _secret(name: str, channel: str, settings: ProviderSettings, folder: Path) -
     """A secret from its file or variable. Raises ChannelUnavailable."""
     variable, file = f"PATRON_{channel.upper()}_{name}", folder / settings.secret_files.get(name, "")
     is_file = name in settings.secret_files
-    todo = f"Name its file in [channels.{channel}.secret_files], {name} = ..., or set {variable}."
+    todo = NAME_SECRET_FILE(channel=channel, name=name, variable=variable)
     try:
         text = (file.read_text(encoding="utf-8") if is_file else os.environ.get(variable, "")).strip()
     except (OSError, UnicodeDecodeError) as error:
-        what = f"the secret {name} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
+        what = SECRET_NAMED_UNREADABLE(name=name, cause=getattr(error, "strerror", None) or "it is not UTF-8")
         raise ChannelUnavailable(what, where=str(file), todo=todo) from error
     if not PRINTABLE.fullmatch(text):
-        what = f"the secret {name} is missing" if not text else f"the secret {name} is not one word of ASCII"
+        what = (SECRET_NOT_ASCII if text else SECRET_NAMED_MISSING)(name=name)
         raise ChannelUnavailable(what, where=channel, todo=todo)
     return text
 
 
 def _todo(name: str) -> str:
-    return TODO.format(name, name)
+    return TODO(name=name)

@@ -35,11 +35,17 @@ from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, address
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
+from patron.schema.common_sentences import CHANNEL_EXAMPLE_OF
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import AddressKind
 from patron.schema.outreach.channels.web_push import WEB_PUSH
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.http_channel_settings import WebPushSettings
 from patron.storage.shop import Shop
+
+PUSH_CURVE = Sentence("push_curve", "the key is not one of the curve P-256")
+PUSH_NONE = Sentence("push_none", "no key and contact are configured")
+PUSH_KEY = Sentence("push_key", "the key cannot be read ({cause})")
 
 Clock = Callable[[], datetime]
 NAME = WEB_PUSH.name
@@ -53,7 +59,7 @@ EMPTY_BRACKETS = re.compile(r"\(\s*\)|<\s*>")
 GONE = frozenset({404, 410})
 LATER = frozenset({408, 425, 429})
 """Statuses of 4xx that say nothing against the message."""
-TODO = "`patron channels push-key` makes one."
+TODO = Sentence("make_push_key", "`patron channels push-key` makes one.")
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,7 @@ class WebPushChannel:
         """The channel as [channels.web_push] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.web_push
         if not settings.is_configured:
-            todo = (
-                "`patron channels --example --channel web_push` prints the section [channels.web_push] for patron.toml."
-            )
-            raise ChannelUnavailable("no key and contact are configured", where=NAME, todo=todo)
+            raise ChannelUnavailable(PUSH_NONE, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
         key = load_push_key(shop.folder / settings.key_file)
         return cls(settings, key, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])
 
@@ -199,9 +202,9 @@ def load_push_key(file: Path) -> EllipticCurvePrivateKey:
         key = load_pem_private_key(file.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
-        raise ChannelUnavailable(f"the key cannot be read ({reason})", where=str(file), todo=TODO) from error
+        raise ChannelUnavailable(PUSH_KEY(cause=reason), where=str(file), todo=TODO) from error
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise ChannelUnavailable("the key is not one of the curve P-256", where=str(file), todo=TODO)
+        raise ChannelUnavailable(PUSH_CURVE, where=str(file), todo=TODO)
     return key
 
 

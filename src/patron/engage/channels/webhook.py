@@ -23,11 +23,28 @@ from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
+from patron.schema.common_sentences import CHANNEL_EXAMPLE_OF, CORRECT_CHANNEL, NOT_REACHED, SECRET_UNREADABLE
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import AddressKind
 from patron.schema.outreach.channels.webhook import WEBHOOK
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.http_channel_settings import WebhookSettings
 from patron.storage.shop import Shop
+
+ADDRESS_GONE = Sentence("address_gone", "is gone (HTTP 410): its owner wants no more requests")
+REDIRECTS_ELSEWHERE = Sentence(
+    "redirects_elsewhere", "redirects elsewhere (HTTP {status}), and no redirect is followed"
+)
+
+WEBHOOK_PROBLEM = Sentence("webhook_problem", "the address of the webhook {problem}")
+SIGNING_SECRET_MISSING = Sentence("signing_secret_missing", "the secret that signs is missing")
+
+MAKE_WEBHOOK_SECRET = Sentence("make_webhook_secret", "`patron channels webhook-secret` makes a secret.")
+NAME_WEBHOOK_SECRET = Sentence(
+    "name_webhook_secret",
+    "Name a secret_file in [channels.webhook], or set {variable}; `patron channels webhook-secret` makes a secret.",
+)
+WEBHOOK_NONE = Sentence("webhook_none", "no address is configured")
 
 Clock = Callable[[], datetime]
 NAME = WEBHOOK.name
@@ -35,8 +52,14 @@ SECRET_VARIABLE = "PATRON_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 TYPE = "message.ready"
 LATER = frozenset({408, 409, 425, 429})
 """Statuses of 4xx that say nothing against the message."""
-NOT_OURS = {401: "refuses the signature", 403: "refuses the signature", 404: "does not exist", 405: "takes no POST"}
-TODO = "Correct [channels.webhook] in patron.toml; `patron channels list` tries it again."
+REFUSES_SIGNATURE = Sentence("refuses_signature", "refuses the signature (HTTP {status})")
+NOT_OURS = {
+    401: REFUSES_SIGNATURE,
+    403: REFUSES_SIGNATURE,
+    404: Sentence("address_missing", "does not exist (HTTP {status})"),
+    405: Sentence("takes_no_post", "takes no POST (HTTP {status})"),
+}
+TODO = CORRECT_CHANNEL(channel="webhook")
 
 
 @dataclass(frozen=True)
@@ -58,10 +81,7 @@ class WebhookChannel:
         """The channel as [channels.webhook] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.webhook
         if not settings.is_configured:
-            todo = (
-                "`patron channels --example --channel webhook` prints the section [channels.webhook] for patron.toml."
-            )
-            raise ChannelUnavailable("no address is configured", where=NAME, todo=todo)
+            raise ChannelUnavailable(WEBHOOK_NONE, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
         keys = webhook_keys(settings.secret_file, shop.folder)
         return cls(settings, keys, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])
 
@@ -86,7 +106,7 @@ class WebhookChannel:
         try:
             await client.require_reachable(self.settings.url)
         except httpx.HTTPError as error:
-            raise self._unavailable(f"cannot be reached ({error})") from error
+            raise self._unavailable(NOT_REACHED(cause=error)) from error
 
     def _client(self) -> GuardedClient:
         settings = self.settings
@@ -105,7 +125,7 @@ class WebhookChannel:
                 self.settings.url, content=body, headers=headers | {"Content-Type": "application/json"}
             )
         except NOT_SENT as error:
-            raise self._unavailable(f"cannot be reached ({error})") from error
+            raise self._unavailable(NOT_REACHED(cause=error)) from error
         except httpx.HTTPError as error:
             return Handover(message.message_id, Outcome.DEFERRED, f"no answer ({type(error).__name__})")
         outcome = self._outcome(response.status_code)
@@ -133,27 +153,27 @@ class WebhookChannel:
         if 200 <= status < 300:
             return Outcome.SENT
         if status == httpx.codes.GONE:
-            raise self._unavailable("is gone (HTTP 410): its owner wants no more requests")
+            raise self._unavailable(ADDRESS_GONE)
         if status in NOT_OURS:
-            raise self._unavailable(f"{NOT_OURS[status]} (HTTP {status})")
+            raise self._unavailable(NOT_OURS[status](status=status))
         if 300 <= status < 400:
-            raise self._unavailable(f"redirects elsewhere (HTTP {status}), and no redirect is followed")
+            raise self._unavailable(REDIRECTS_ELSEWHERE(status=status))
         return Outcome.REJECTED if 400 <= status < 500 and status not in LATER else Outcome.DEFERRED
 
     def _unavailable(self, what: str) -> ChannelUnavailable:
-        return ChannelUnavailable(f"the address of the webhook {what}", where=NAME, todo=TODO)
+        return ChannelUnavailable(WEBHOOK_PROBLEM(problem=what), where=NAME, todo=TODO)
 
 
 def webhook_keys(secret_file: str, folder: Path) -> tuple[bytes, ...]:
     """Keys of the secrets in a file, or in PATRON_WEBHOOK_SECRET. Raises ChannelUnavailable."""
     file = folder / secret_file
-    where, todo = (str(file) if secret_file else NAME), "`patron channels webhook-secret` makes a secret."
+    where, todo = (str(file) if secret_file else NAME), MAKE_WEBHOOK_SECRET
     try:
         text = file.read_text(encoding="utf-8") if secret_file else os.environ.get(SECRET_VARIABLE, "")
         if not text and not secret_file:
-            todo = f"Name a secret_file in [channels.webhook], or set {SECRET_VARIABLE}; {todo}"
-            raise ChannelUnavailable("the secret that signs is missing", where=where, todo=todo)
+            todo = NAME_WEBHOOK_SECRET(variable=SECRET_VARIABLE)
+            raise ChannelUnavailable(SIGNING_SECRET_MISSING, where=where, todo=todo)
         return keys_of(text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ChannelUnavailable(f"the secret cannot be read ({reason})", where=where, todo=todo) from error
+        raise ChannelUnavailable(SECRET_UNREADABLE(cause=reason), where=where, todo=todo) from error

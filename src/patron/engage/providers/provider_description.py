@@ -15,9 +15,14 @@ from patron.engage.providers.receipts import KINDS
 from patron.schema.errors import ChannelUnavailable, SettingsError
 from patron.schema.outreach.channels import CHANNELS, DESCRIBED
 from patron.schema.outreach.channels.channel_description import PHONE_NUMBER
+from patron.schema.sentences import Sentence
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 from patron.storage.shop import Shop
+
+CORRECT_PROVIDER_FILE = Sentence(
+    "correct_provider_file", "Correct the file; `patron channels provider-example sms` prints one that works."
+)
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)?)\}")
 PERSONAL = ("recipient", "recipient_digits", "recipient_name", "text", "subject", "unsubscribe_url", "parameters_json")
@@ -250,7 +255,7 @@ class ProviderDescription(_Section):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a description. Raises ChannelUnavailable with all that is wrong."""
-        todo = "Correct the file; `patron channels provider-example sms` prints one that works."
+        todo = CORRECT_PROVIDER_FILE
         try:
             return cls.model_validate(read_toml(path))
         except SettingsError as error:

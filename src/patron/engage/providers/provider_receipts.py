@@ -22,7 +22,12 @@ from patron.engage.providers.receipts import (
     message_id_in,
     status_in,
 )
+from patron.schema.common_sentences import RECEIPT_COUNT, SEND_FEWER, USE_ONE_OF
 from patron.schema.errors import BadRequest
+from patron.schema.sentences import Sentence
+
+PROVIDER_UNKNOWN = Sentence("provider_unknown", "the provider {name!r} is not known")
+SEE_SEND_EMAIL = Sentence("see_send_email", "See docs/how-to/send-email.md.")
 
 MOST_RECEIPTS = 10_000
 YEARS = range(2000, 2200)
@@ -65,15 +70,15 @@ def receipts_of(provider: str, content: Content) -> list[Receipt]:
     """Receipts in the body of a webhook; what is about no message of ours is left out. Raises BadRequest."""
     read = PROVIDERS.get(provider)
     if read is None:
-        what = f"the provider {provider[:40]!r} is not known"
-        raise BadRequest(422, what, where="provider", todo=f"Use one of {', '.join(PROVIDERS)}.")
+        what = PROVIDER_UNKNOWN(name=provider[:40])
+        raise BadRequest(422, what, where="provider", todo=USE_ONE_OF(names=", ".join(PROVIDERS)))
     try:
         rows = list(read(content))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         what = f"the body is not what {provider} sends ({type(error).__name__}: {str(error)[:80]})"
-        raise BadRequest(422, what, where="body", todo="See docs/how-to/send-email.md.") from error
+        raise BadRequest(422, what, where="body", todo=SEE_SEND_EMAIL) from error
     if len(rows) > MOST_RECEIPTS:
-        raise BadRequest(413, f"more than {MOST_RECEIPTS} receipts", where="body", todo="Send fewer at once.")
+        raise BadRequest(413, RECEIPT_COUNT(count=MOST_RECEIPTS), where="body", todo=SEND_FEWER)
     return [one for one in rows if one is not None]
 
 

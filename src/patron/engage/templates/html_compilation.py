@@ -11,7 +11,17 @@ from html.parser import HTMLParser
 import css_inline
 import mrml
 
+from patron.schema.common_sentences import SHORTEN
 from patron.schema.errors import BadTemplate
+from patron.schema.sentences import Sentence
+
+MJML_PLACE = Sentence("mjml_place", "{text} stands where MJML takes no text")
+MJML_BYTES = Sentence("mjml_bytes", "is larger than {count:,} bytes")
+MJML_RESERVED = Sentence("mjml_reserved", "has the word {word!r}, which is reserved")
+MJML_INVALID = Sentence("mjml_invalid", "is not valid MJML ({cause})")
+CSS_INVALID = Sentence("css_invalid", "has CSS that cannot be used ({cause})")
+MJML_ELEMENT = Sentence("mjml_element", "has an element <{name}> that MJML does not know there")
+MJML_MOVE = Sentence("mjml_move", "Move it into mj-text, mj-button, mj-table or mj-raw.")
 
 LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 MARK = re.compile(r"<!--lq\d+q-->|lq\d+q")
@@ -31,28 +41,28 @@ BLOCKS = frozenset(
 ROW = "tr"
 SILENT = frozenset(("head", "script", "style", "title", "noscript"))
 Attributes = list[tuple[str, str | None]]
-TODO = "Correct the template, then save the file again."
+TODO = Sentence("template_todo", "Correct the template, then save the file again.")
 
 
 def compile_body(body: str, body_format: str, *, where: str) -> tuple[str, str]:
     """HTML and text, both in Liquid; the HTML of a text is empty. Raises BadTemplate."""
     if len(body.encode()) > MOST_BYTES:
-        raise BadTemplate(f"is larger than {MOST_BYTES:,} bytes", where=where, todo="Shorten it.")
+        raise BadTemplate(MJML_BYTES(count=MOST_BYTES), where=where, todo=SHORTEN)
     if body_format == "text":
         return "", body
     if reserved := MARK.search(body):
-        raise BadTemplate(f"has the word {reserved[0]!r}, which is reserved", where=where, todo=TODO)
+        raise BadTemplate(MJML_RESERVED(word=reserved[0]), where=where, todo=TODO)
     tags: list[str] = []
     marked = _mark(body, tags)
     html = _html_of_mjml(marked, where) if body_format == "mjml" else marked
     try:
         html = INLINER.inline(html)
     except (css_inline.InlineError, ValueError) as error:
-        raise BadTemplate(f"has CSS that cannot be used ({error})", where=where, todo=TODO) from error
+        raise BadTemplate(CSS_INVALID(cause=error), where=where, todo=TODO) from error
     lost = [tags[n] for n in range(len(tags)) if not re.search(rf"lq{n}q", html)]
     if lost:
-        what = f"{lost[0]} stands where MJML takes no text"
-        raise BadTemplate(what, where=where, todo="Move it into mj-text, mj-button, mj-table or mj-raw.")
+        what = MJML_PLACE(text=lost[0])
+        raise BadTemplate(what, where=where, todo=MJML_MOVE)
     html = MARKS_BEFORE_ROWS.sub(r"<tbody>\1", html)
     text = _text_of_html(html, MARK_COMMENT)
     return _restore(html, tags), _restore(text, tags)
@@ -79,12 +89,12 @@ def _html_of_mjml(mjml: str, where: str) -> str:
     try:
         output = mrml.to_html(mjml, mrml.ParserOptions(include_loader=mrml.noop_loader()), OPTIONS)
     except OSError as error:
-        raise BadTemplate(f"is not valid MJML ({error})", where=where, todo=TODO) from error
+        raise BadTemplate(MJML_INVALID(cause=error), where=where, todo=TODO) from error
     if output.warnings:
-        raise BadTemplate(f"is not valid MJML ({output.warnings[0]})", where=where, todo=TODO)
+        raise BadTemplate(MJML_INVALID(cause=output.warnings[0]), where=where, todo=TODO)
     unknown = re.search(r"<(mj-[\w-]+)", output.content)
     if unknown:
-        raise BadTemplate(f"has an element <{unknown[1]}> that MJML does not know there", where=where, todo=TODO)
+        raise BadTemplate(MJML_ELEMENT(name=unknown[1]), where=where, todo=TODO)
     return output.content
 
 

@@ -17,9 +17,24 @@ from liquid.exceptions import LiquidError, UndefinedError
 from patron.engage.templates.customer_names import OF_CUSTOMERS
 from patron.engage.templates.html_compilation import TODO, compile_body
 from patron.engage.templates.liquid_environment import liquid_environment
+from patron.schema.common_sentences import TOO_LONG
 from patron.schema.errors import BadTemplate
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import DID_YOU_MEAN, did_you_mean
 from patron.storage.outreach.campaign_file import Template
+
+TEMPLATE_ADD_LINK = Sentence("template_add_link", "Add one, such as {link}.")
+TEMPLATE_DEFAULT = Sentence("template_default", "Give it a default, such as {example}, or take it out.")
+TEMPLATE_NO_LINK = Sentence("template_no_link", "has no link to unsubscribe, which every message needs")
+TEMPLATE_HIDES_LINK = Sentence("template_hides_link", "leaves the link to unsubscribe out for somebody")
+TEMPLATE_FILTER = Sentence("template_filter", "has a filter {name!r}, which does not exist")
+TEMPLATE_EMPTY = Sentence("template_empty", "is empty for somebody")
+TEMPLATE_NO_VALUE = Sentence("template_no_value", "{name}, and somebody who is to get it has no such value")
+TEMPLATE_LIQUID = Sentence("template_liquid", "is not valid Liquid ({cause})")
+TEMPLATE_MAY_NAME = Sentence("template_may_name", "It may name {names}.")
+TEMPLATE_NAME = Sentence("template_name", "names {name}, which no message has")
+TEMPLATE_CONDITION = Sentence("template_condition", "Take it out of the condition that it stands in.")
+TEMPLATE_RENDER = Sentence("template_render", "cannot be rendered ({cause})")
 
 HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
 UNSUBSCRIBE_URL, PREFERENCES_URL = "unsubscribe_url", "preferences_url"
@@ -30,6 +45,8 @@ MISSPELT = 0.8
 LONGEST_SUBJECT = 300
 CONTROLS_TO_SPACE = dict.fromkeys([*range(32), 127, 0x85, 0x2028, 0x2029], " ")
 """A line break in a value must not begin a header of its own."""
+LINK_EXAMPLE = f'<a href="{{{{ {UNSUBSCRIBE_URL} }}}}">Unsubscribe</a>'
+DEFAULT_EXAMPLE = "{{ customer.first_name | default: 'you' }}"
 
 
 @dataclass(frozen=True)
@@ -65,8 +82,8 @@ class MessageTemplate:
         )
         by_part = [_variables(part) for part in parts if part is not None]
         if any(UNSUBSCRIBE_URL not in names for names in by_part[1:]):
-            what = "has no link to unsubscribe, which every message needs"
-            todo = f'Add one, such as <a href="{{{{ {UNSUBSCRIBE_URL} }}}}">Unsubscribe</a>.'
+            what = TEMPLATE_NO_LINK
+            todo = TEMPLATE_ADD_LINK(link=LINK_EXAMPLE)
             raise BadTemplate(what, where=where, todo=todo)
         return cls(language, frozenset[str]().union(*by_part), *parts)
 
@@ -75,12 +92,12 @@ class MessageTemplate:
         for variable in sorted(self.variables):
             name, _, leaf = variable.partition(".")
             if name not in KNOWN_NAMES:
-                todo = did_you_mean(name, KNOWN_NAMES) or f"It may name {', '.join(KNOWN_NAMES)}."
-                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+                todo = did_you_mean(name, KNOWN_NAMES) or TEMPLATE_MAY_NAME(names=", ".join(KNOWN_NAMES))
+                raise BadTemplate(TEMPLATE_NAME(name=variable), where=_where(self.language), todo=todo)
             meant = get_close_matches(leaf, OF_CUSTOMERS, n=1, cutoff=MISSPELT) if name == "customer" else []
             if meant and leaf not in OF_CUSTOMERS:
-                todo = f"Did you mean customer.{meant[0]}?"
-                raise BadTemplate(f"names {variable}, which no message has", where=_where(self.language), todo=todo)
+                todo = DID_YOU_MEAN(name=f"customer.{meant[0]}")
+                raise BadTemplate(TEMPLATE_NAME(name=variable), where=_where(self.language), todo=todo)
 
     def render(self, variables: Mapping[str, Any]) -> RenderedMessage:
         """The message for somebody with these values. Raises BadTemplate naming the language and what is missing."""
@@ -90,12 +107,12 @@ class MessageTemplate:
         html = self._render(self._html, variables, where) if self._html else ""
         subject = " ".join(subject.translate(CONTROLS_TO_SPACE).split())
         if not subject or len(subject) > LONGEST_SUBJECT:
-            what = "is empty for somebody" if not subject else f"is longer than {LONGEST_SUBJECT} characters"
+            what = TEMPLATE_EMPTY if not subject else TOO_LONG(count=LONGEST_SUBJECT)
             raise BadTemplate(what, where=f"{where}, subject", todo=TODO)
         url = str(variables[UNSUBSCRIBE_URL])
         if url not in text or (html and escape(url) not in html):
-            what = "leaves the link to unsubscribe out for somebody"
-            raise BadTemplate(what, where=where, todo="Take it out of the condition that it stands in.")
+            what = TEMPLATE_HIDES_LINK
+            raise BadTemplate(what, where=where, todo=TEMPLATE_CONDITION)
         return RenderedMessage(subject, text, html)
 
     @staticmethod
@@ -103,11 +120,11 @@ class MessageTemplate:
         try:
             return template.render(variables)
         except UndefinedError as error:
-            what = f"{error.message or 'a value'}, and somebody who is to get it has no such value"
-            todo = "Give it a default, such as {{ customer.first_name | default: 'you' }}, or take it out."
+            what = TEMPLATE_NO_VALUE(name=error.message or "a value")
+            todo = TEMPLATE_DEFAULT(example=DEFAULT_EXAMPLE)
             raise BadTemplate(what, where=where, todo=todo) from error
         except LiquidError as error:
-            raise BadTemplate(f"cannot be rendered ({error.message})", where=where, todo=TODO) from error
+            raise BadTemplate(TEMPLATE_RENDER(cause=error.message), where=where, todo=TODO) from error
 
 
 @dataclass(frozen=True)
@@ -160,10 +177,10 @@ def _parsed(environment: Any, source: str, where: str) -> BoundTemplate:
     try:
         template = environment.from_string(source)
     except LiquidError as error:
-        raise BadTemplate(f"is not valid Liquid ({error.message})", where=where, todo=TODO) from error
+        raise BadTemplate(TEMPLATE_LIQUID(cause=error.message), where=where, todo=TODO) from error
     unknown = sorted(template.analyze().filters.keys() - environment.filters.keys())
     if unknown:
-        raise BadTemplate(f"has a filter {unknown[0]!r}, which does not exist", where=where, todo=TODO)
+        raise BadTemplate(TEMPLATE_FILTER(name=unknown[0]), where=where, todo=TODO)
     return template
 
 

@@ -15,9 +15,21 @@ import sqlalchemy as sa
 from patron.govern.access import audit_log
 from patron.govern.access.user_sessions import ACTIVE, user_name
 from patron.schema.access.access_rights import KEY_RIGHTS, Grant, Right, Role, rights_of_user
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import NEEDS_NAME, USE_24, USE_NAMES
 from patron.schema.errors import BadKeyTerms, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import API_KEYS, TEAMS, USERS
 from patron.storage.shop import Shop
+
+BOTH_KEYS_HOURS = Sentence("both_keys_hours", "both keys work for 0 to {hours} hours")
+NOT_KEY_KIND = Sentence("not_key_kind", "{name!r} is not a kind of key")
+KEY_DAYS = Sentence("key_days", "a key lasts 1 to {count} days")
+KEY_CANNOT_HAVE = Sentence("key_cannot_have", "a {kind} key cannot have {names}")
+KEY_NEEDS_SCOPE = Sentence("key_needs_scope", "a key needs a scope")
+SUCH_AS_WEB = Sentence("such_as_web", "Such as web.")
+NO_KEY_IN_USE = Sentence("no_key_in_use", "no such key in use")
+ROTATE_KEY = Sentence("rotate_key", "Rotate the key when it ends.")
 
 Kind = Literal["write", "secret", "read"]
 KEY_PREFIX = "pk"
@@ -30,7 +42,7 @@ MAX_OVERLAP = timedelta(days=7)
 """Longest time for which a rotated key still works."""
 USED_EVERY = timedelta(hours=1)
 """How exactly the time of the last request is written."""
-LIST_KEYS = "List them with `patron keys list`."
+LIST_KEYS = Sentence("list_keys", "List them with `patron keys list`.")
 
 
 @dataclass(frozen=True)
@@ -51,16 +63,14 @@ class KeyTerms:
         """Check them. Raises BadKeyTerms."""
         kinds = get_args(Kind)
         if self.kind not in kinds:
-            raise BadKeyTerms(f"{self.kind!r} is not a kind of key", where="--kind", todo=f"Use {', '.join(kinds)}.")
+            raise BadKeyTerms(NOT_KEY_KIND(name=self.kind), where="--kind", todo=USE_NAMES(names=", ".join(kinds)))
         if self.days is not None and not 1 <= self.days <= MAX_DAYS:
-            raise BadKeyTerms(
-                f"a key lasts 1 to {MAX_DAYS} days", where="--expires-days", todo="Rotate the key when it ends."
-            )
+            raise BadKeyTerms(KEY_DAYS(count=MAX_DAYS), where="--expires-days", todo=ROTATE_KEY)
         allowed = {str(right) for right in KEY_RIGHTS[self.kind]}
         beyond = sorted(set(self.scopes or ()) - allowed)
         if beyond or self.scopes == ():
-            what = f"a {self.kind} key cannot have {', '.join(beyond)}" if beyond else "a key needs a scope"
-            raise BadKeyTerms(what, where="--scope", todo=f"Use {', '.join(sorted(allowed))}.")
+            what = KEY_CANNOT_HAVE(kind=self.kind, names=", ".join(beyond)) if beyond else KEY_NEEDS_SCOPE
+            raise BadKeyTerms(what, where="--scope", todo=USE_NAMES(names=", ".join(sorted(allowed))))
 
     def expires_at(self, at: datetime) -> datetime | None:
         """When a key made at this time ends."""
@@ -121,10 +131,10 @@ def key_hash(secret: str) -> str:
 def create_key(shop: Shop, source: str, terms: KeyTerms, *, at: datetime, by: str = "") -> tuple[str, Key]:
     """Make a key of a source; return it and its description. Raises BadKeyTerms for a source without a name."""
     if not source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
-        raise BadKeyTerms(f"needs 1 to {LONGEST_SOURCE} printable characters", where="--source", todo="Such as web.")
+        raise BadKeyTerms(NEEDS_NAME(count=LONGEST_SOURCE), where="--source", todo=SUCH_AS_WEB)
     with shop.store.begin() as connection:
         secret, key = _add_key(connection, source.strip(), terms, expires_at=terms.expires_at(at), at=at, by=by)
-        audit_log.append(shop, connection, "key created", _details(key, by), at=at)
+        audit_log.append(shop, connection, AuditAction.KEY_CREATED, _details(key, by), at=at)
     return secret, key
 
 
@@ -137,12 +147,12 @@ def rotate_key(
     """
     if not timedelta() <= overlap <= MAX_OVERLAP:
         hours = int(MAX_OVERLAP / timedelta(hours=1))
-        raise BadKeyTerms(f"both keys work for 0 to {hours} hours", where="--overlap-hours", todo="Use 24.")
+        raise BadKeyTerms(BOTH_KEYS_HOURS(hours=hours), where="--overlap-hours", todo=USE_24)
     with shop.store.begin() as connection:
         row = connection.execute(_SHOWN.where(API_KEYS.c.key_id == key_id)).mappings().first()
         old = _key_of(row) if row else None
         if old is None or not old.is_valid(at):
-            raise NotFound("no such key in use", where=key_id, todo=LIST_KEYS)
+            raise NotFound(NO_KEY_IN_USE, where=key_id, todo=LIST_KEYS)
         owner = user_id if user_id and old.kind != "write" else old.user_id
         terms = KeyTerms(old.kind, old.scopes, user_id=owner, segment=old.segment)
         lifetime = old.expires_at - old.created_at if old.expires_at else None
@@ -151,7 +161,7 @@ def rotate_key(
         ends_at = min(at + overlap, old.expires_at or at + overlap)
         connection.execute(sa.update(API_KEYS).where(API_KEYS.c.key_id == key_id).values(expires_at=ends_at))
         details = {**_details(key, by), "instead_of": key_id, "until": ends_at.isoformat()}
-        audit_log.append(shop, connection, "key rotated", details, at=at)
+        audit_log.append(shop, connection, AuditAction.KEY_ROTATED, details, at=at)
     return secret, key
 
 
@@ -259,8 +269,10 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime, by: str = "") -> None:
     chosen = sa.update(API_KEYS).where(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None))
     with shop.store.begin() as connection:
         if not connection.execute(chosen.values(revoked_at=at)).rowcount:
-            raise NotFound("no such key in use", where=key_id, todo=LIST_KEYS)
-        audit_log.append(shop, connection, "key revoked", {"key_id": key_id} | ({"by": by} if by else {}), at=at)
+            raise NotFound(NO_KEY_IN_USE, where=key_id, todo=LIST_KEYS)
+        audit_log.append(
+            shop, connection, AuditAction.KEY_REVOKED, {"key_id": key_id} | ({"by": by} if by else {}), at=at
+        )
 
 
 def _key_of(row: Mapping[Any, Any]) -> Key:

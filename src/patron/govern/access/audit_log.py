@@ -15,14 +15,12 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.access.log_check import LogCheck
 from patron.schema.errors import PatronError
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT, WORKSPACE, Store, after_commit
-
-FORGOTTEN = "forgotten"
-"""Action of an erasure."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,13 @@ class Entry:
 
 
 def append(
-    shop: Shop, connection: sa.Connection, action: str, details: Mapping[str, object], *, at: datetime, by: str = ""
+    shop: Shop,
+    connection: sa.Connection,
+    action: AuditAction,
+    details: Mapping[str, object],
+    *,
+    at: datetime,
+    by: str = "",
 ) -> Entry:
     """Append an entry within a transaction; details may hold opaque ids and numbers, no personal value of customers.
 
@@ -49,7 +53,7 @@ def append(
     newest = sa.select(AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.entry.desc()).limit(1)
     number, previous = connection.execute(newest).first() or (0, BEFORE_THE_FIRST)
     is_head_in = _is_head_in(shop, connection, number)
-    content = (number + 1, at.astimezone(UTC).isoformat(), action, json.dumps(details, sort_keys=True))
+    content = (number + 1, at.astimezone(UTC).isoformat(), action.value, json.dumps(details, sort_keys=True))
     entry = Entry(*content, previous, _code(shop.audit_head.key, (*content, previous)))
     connection.execute(sa.insert(AUDIT).values(vars(entry)))
     if is_head_in:

@@ -13,6 +13,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
+
+PASSWORD_SHORT = Sentence("password_short", "the password has fewer than {count} characters")
+PASSWORD_LONG = Sentence("password_long", "the password has more than {count} characters")
+PASSWORD_GUESSED = Sentence("password_guessed", "the password is easy to guess")
+TAKE_FOUR_WORDS = Sentence("take_four_words", "Take four words or more.")
 
 SHORTEST, LONGEST = 12, 128
 """Characters of a password."""
@@ -32,12 +38,12 @@ def require_good_password(password: str, context: Iterable[str]) -> None:
     """Refuse a password that is too short, or easy to guess by whoever knows some words. Raises AccessProblem."""
     text = _plain(password)
     if len(text) < SHORTEST:
-        raise AccessProblem("password_short", f"the password has fewer than {SHORTEST} characters")
+        raise AccessProblem("password_short", PASSWORD_SHORT(count=SHORTEST))
     if len(text) > LONGEST:
-        raise AccessProblem("password_long", f"the password has more than {LONGEST} characters")
+        raise AccessProblem("password_long", PASSWORD_LONG(count=LONGEST))
     words = sorted({part for word in context for part in (word, *_parts(word)) if len(part) > 2})
     if zxcvbn(text[:MOST_SCORED], user_inputs=words)["score"] < LOWEST_SCORE:
-        raise AccessProblem("password_guessable", "the password is easy to guess", todo="Take four words or more.")
+        raise AccessProblem("password_guessable", PASSWORD_GUESSED, todo=TAKE_FOUR_WORDS)
 
 
 def hash_password(password: str) -> str:

@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import NAME_LENGTH
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import IDENTITIES
+
+IDENTITY_TAKEN = Sentence("identity_taken", "this passkey or account belongs to a user already")
+REMOVE_THERE = Sentence("remove_there", "Remove it there first.")
 
 PASSKEY = "passkey"
 """Stands where others have the address of their issuer."""
@@ -70,8 +75,8 @@ def add_identity(
 ) -> None:
     """Let a user sign in by it. Raises AccessProblem where it is somebody's already."""
     if find_identity(connection, identity.issuer, identity.subject):
-        what = "this passkey or account belongs to a user already"
-        raise AccessProblem("identity_taken", what, status=409, todo="Remove it there first.")
+        what = IDENTITY_TAKEN
+        raise AccessProblem("identity_taken", what, status=409, todo=REMOVE_THERE)
     row = {
         "issuer": identity.issuer,
         "subject": identity.subject,
@@ -112,7 +117,7 @@ def normal_name(text: str) -> str:
     """A name on one line. Raises AccessProblem for an empty or too long one."""
     name = " ".join(text.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AccessProblem("passkey_name", f"a name has 1 to {LONGEST_NAME} printable characters")
+        raise AccessProblem("passkey_name", NAME_LENGTH(count=LONGEST_NAME))
     return name
 
 

@@ -11,7 +11,11 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import USER_LINKS
+
+LINK_USED = Sentence("link_used", "the link was used, or is too old")
+REQUEST_ANOTHER = Sentence("request_another", "Request another.")
 
 SECRET_BYTES = 32
 
@@ -76,7 +80,7 @@ def _works(kind: LinkKind, secret: str, now: datetime) -> tuple[sa.ColumnElement
 
 
 def _spent() -> AccessProblem:
-    return AccessProblem("link_spent", "the link was used, or is too old", status=410, todo="Request another.")
+    return AccessProblem("link_spent", LINK_USED, status=410, todo=REQUEST_ANOTHER)
 
 
 def _hash(secret: str) -> str:

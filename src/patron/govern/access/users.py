@@ -11,8 +11,20 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from patron.schema.access.access_rights import Grant, Role
+from patron.schema.common_sentences import EMAIL_TAKEN, NAME_LENGTH, ONE_OF_NAMES
 from patron.schema.errors import AccessProblem, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import TEAMS, USERS
+
+NO_SUCH_USER = Sentence("no_such_user", "no such user")
+LAST_ADMINISTRATOR = Sentence("last_administrator", "this is the last administrator")
+NEEDS_ROLE = Sentence("needs_role", "somebody without a role can do nothing")
+THERE_IS_NO_TEAM = Sentence("there_is_no_team", "there is no such team")
+LIST_USERS = Sentence("list_users", "List them with `patron users list`.")
+OTHER_ADMINISTRATOR = Sentence("other_administrator", "Make somebody else an administrator first.")
+NAME_ROLE = Sentence("name_role", "Name a role.")
+NOT_EMAIL_ADDRESS = Sentence("not_email_address", "this is not an e-mail address")
+NOT_ONE_OF_THEM = Sentence("not_one_of_them", "{name!r} is not one of them")
 
 ID_BYTES = 6
 LONGEST_NAME = 80
@@ -68,7 +80,7 @@ def find_user(connection: sa.Connection, user_id: str) -> User:
     """One user. Raises NotFound."""
     row = connection.execute(sa.select(USERS).where(USERS.c.user_id == user_id)).mappings().first()
     if row is None:
-        raise NotFound("no such user", where=user_id[:40], todo="List them with `patron users list`.")
+        raise NotFound(NO_SUCH_USER, where=user_id[:40], todo=LIST_USERS)
     return _user_of(row)
 
 
@@ -88,7 +100,7 @@ def secret_of(connection: sa.Connection, user_id: str) -> sa.RowMapping:
     chosen = sa.select(USERS.c.password_hash, USERS.c.totp_secret, USERS.c.totp_step)
     row = connection.execute(chosen.where(USERS.c.user_id == user_id)).mappings().first()
     if row is None:
-        raise NotFound("no such user", where=user_id[:40])
+        raise NotFound(NO_SUCH_USER, where=user_id[:40])
     return row
 
 
@@ -96,7 +108,7 @@ def add_user(connection: sa.Connection, email: str, name: str, access: Access, *
     """Add somebody who has no password yet; return the user's id. Raises AccessProblem for an address in use."""
     email = normal_email(email)
     if find_user_by_email(connection, email):
-        raise AccessProblem("email_taken", "somebody has this e-mail address already", status=409)
+        raise AccessProblem("email_taken", EMAIL_TAKEN, status=409)
     user_id = secrets.token_hex(ID_BYTES)
     row = {
         "user_id": user_id,
@@ -121,9 +133,9 @@ def change_user(connection: sa.Connection, user_id: str, **values: object) -> No
     if was_admin and not any(_is_admin(user) for user in list_users(connection)):
         raise AccessProblem(
             "last_admin",
-            "this is the last administrator",
+            LAST_ADMINISTRATOR,
             status=409,
-            todo="Make somebody else an administrator first.",
+            todo=OTHER_ADMINISTRATOR,
         )
 
 
@@ -136,9 +148,9 @@ def has_users(connection: sa.Connection) -> bool:
 def access_columns(connection: sa.Connection, access: Access) -> dict[str, Any]:
     """What somebody may do, as the table has it. Raises AccessProblem for no role or an unknown team."""
     if not access.roles:
-        raise AccessProblem("no_role", "somebody without a role can do nothing", todo="Name a role.")
+        raise AccessProblem("no_role", NEEDS_ROLE, todo=NAME_ROLE)
     if access.team and not connection.execute(sa.select(TEAMS.c.team).where(TEAMS.c.team == access.team)).first():
-        raise AccessProblem("no_team", "there is no such team", where=access.team[:LONGEST_NAME])
+        raise AccessProblem("no_team", THERE_IS_NO_TEAM, where=access.team[:LONGEST_NAME])
     return {
         "roles": [role.value for role in Role if role in access.roles],
         "grants": [grant.value for grant in Grant if grant in access.grants],
@@ -151,7 +163,7 @@ def normal_email(text: str) -> str:
     try:
         checked = validate_email(text.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        raise AccessProblem("email_invalid", "this is not an e-mail address") from None
+        raise AccessProblem("email_invalid", NOT_EMAIL_ADDRESS) from None
     return checked.normalized.lower()
 
 
@@ -159,7 +171,7 @@ def normal_name(text: str) -> str:
     """A name on one line. Raises AccessProblem for an empty or too long one."""
     name = " ".join(text.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AccessProblem("name_invalid", f"a name has 1 to {LONGEST_NAME} printable characters")
+        raise AccessProblem("name_invalid", NAME_LENGTH(count=LONGEST_NAME))
     return name
 
 
@@ -185,8 +197,8 @@ def _parse(kind: type[Choice], text: str) -> Choice:
     try:
         return kind(text.strip().lower().replace("-", "_"))
     except ValueError:
-        todo = f"One of {', '.join(one.value for one in kind)}."
-        raise AccessProblem("no_role", f"{text[:LONGEST_NAME]!r} is not one of them", todo=todo) from None
+        todo = ONE_OF_NAMES(names=", ".join(one.value for one in kind))
+        raise AccessProblem("no_role", NOT_ONE_OF_THEM(name=text[:LONGEST_NAME]), todo=todo) from None
 
 
 def _is_admin(user: User) -> bool:

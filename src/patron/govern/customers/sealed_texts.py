@@ -9,8 +9,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.master_key import derive_key
 from patron.storage.shop import Shop
+
+ENCRYPTED_CHANGED = Sentence("encrypted_changed", "an encrypted text was changed")
+RESTORE_WORKSPACE = Sentence("restore_workspace", "Restore the workspace from a backup.")
 
 NONCE_BYTES = 12
 
@@ -26,9 +30,7 @@ def unseal(shop: Shop, purpose: str, sealed: bytes) -> str:
     try:
         return AESGCM(_key(shop)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode()).decode()
     except InvalidTag:
-        raise WorkspaceError(
-            "an encrypted text was changed", where="store", todo="Restore the workspace from a backup."
-        ) from None
+        raise WorkspaceError(ENCRYPTED_CHANGED, where="store", todo=RESTORE_WORKSPACE) from None
 
 
 def _key(shop: Shop) -> bytes:

@@ -8,8 +8,8 @@ Rooms: `data`, `insight`, `customers`, `segments`, `offers`, `outreach`, `recomm
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NoReturn, Self, TextIO
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Self, TextIO
 
 import typer
 
@@ -37,11 +37,15 @@ class Refusal:
     what: str
     where: str
     todo: str
+    code: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    todo_code: str = ""
+    todo_values: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, refusal: PatronError) -> Self:
         """The object of a refusal."""
-        return cls(type(refusal).__name__, refusal.what, refusal.where, refusal.todo)
+        return cls(type(refusal).__name__, **refusal.plain())
 
 
 def main() -> None:

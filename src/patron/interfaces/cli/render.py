@@ -147,7 +147,7 @@ def show_doctor(findings: "Iterable[Finding]", *, json: bool) -> None:
     """Show every check, and how to fix what is wrong."""
     listed = list(findings)
     if json:
-        output.as_json(listed)
+        output.as_json([one.plain() for one in listed])
         return
     for finding in listed:
         output.say(f"{finding.check}: {finding.what}", mark=finding.level, style=STYLES[finding.level])

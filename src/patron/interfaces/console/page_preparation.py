@@ -51,7 +51,7 @@ def prepare(console: Console, is_stopping: Callable[[], bool], *, first: Callabl
                 return
             compute()
     except PatronError as error:  # why: the reader sees the reason in the page's language
-        LOG.info("nothing to prepare: %s", error)
+        LOG.info("nothing to prepare: %s", error.log_line)
 
 
 def _version(console: Console) -> object:

@@ -31,7 +31,7 @@ from patron.interfaces.console.offers.policy_page_texts import (
 from patron.interfaces.console.privacy.privacy_texts import code_options, data_class, erased_place, purpose_name
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
-from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text
+from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, rejection_text, translate
 from patron.interfaces.i18n.translations import Words
 from patron.schema.customers.customer_contacts import REVEAL_REASONS
 from patron.schema.models.questions import (
@@ -40,6 +40,7 @@ from patron.schema.models.questions import (
     FEWEST_MESSAGES,
     FEWEST_RESPONSES,
 )
+from patron.schema.sentences import Text
 
 HERE = Path(__file__).parent
 EXAMPLE_DATE = datetime(2024, 3, 31, 14, 30, tzinfo=UTC)
@@ -80,6 +81,8 @@ def environment() -> Environment:
         jinja.globals[helper.__name__] = helper
     jinja.globals["audit_action"], jinja.globals["audit_details"] = action_name, detail_rows
     jinja.globals["refusal_text"], jinja.globals["refusal_line"] = refusal_text, refusal_line
+    jinja.globals["read_text"], jinja.globals["translate"] = Text.read, translate
+    jinja.globals["rejection_text"] = rejection_text
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["asset_version"] = asset_version
     jinja.globals["icon_names"] = icon_names

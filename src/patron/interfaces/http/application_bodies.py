@@ -3,6 +3,8 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patron.schema.common_sentences import BODY_LARGE
+
 MAX_BODY_BYTES = 65_536
 """The longest request of most of the API names one person."""
 MORE_BYTES = {
@@ -36,7 +38,7 @@ class BoundedBodies:
             message = await receive() if not is_large else {}
             size += len(message.get("body", b""))
             if is_large or size > most:
-                raise HTTPException(413, f"the body is larger than {most} bytes")
+                raise HTTPException(413, BODY_LARGE(count=most))
             is_unread = is_unread and message.get("more_body", False)
             return message
 

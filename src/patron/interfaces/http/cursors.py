@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import Query
 
+from patron.schema.common_sentences import CURSOR_NONE
 from patron.schema.errors import BadQuery, BadRequest
+from patron.schema.sentences import Sentence
+
+NOT_NEXT_CURSOR = Sentence("not_next_cursor", "is not a next_cursor of this list")
+PAGES_OF_RUN = Sentence("pages_of_run", "the pages before are of run {before}, and {run} is shown by now")
+BEGIN_OR_CUTOFF = Sentence("begin_or_cutoff", "Begin without a cursor, or name the cutoff.")
 
 MAX_LIMIT = 1_000
 LARGEST = 2**63
@@ -63,14 +69,14 @@ class Cursor:
         """Read one of a list of a run. Raises BadQuery, and BadRequest (409) where another run is shown by now."""
         cursor = cls.parse(text, *kinds)
         if cursor.of != run_id:
-            what = f"the pages before are of run {cursor.of[:40]}, and {run_id} is shown by now"
-            raise BadRequest(409, what, where="cursor", todo="Begin without a cursor, or name the cutoff.")
+            what = PAGES_OF_RUN(before=cursor.of[:40], run=run_id)
+            raise BadRequest(409, what, where="cursor", todo=BEGIN_OR_CUTOFF)
         return cursor
 
 
 def not_of_this_list() -> BadQuery:
     """The refusal of a cursor that this list did not answer."""
-    return BadQuery("is not a next_cursor of this list", where="cursor", todo="Begin without one.")
+    return BadQuery(NOT_NEXT_CURSOR, where="cursor", todo=CURSOR_NONE)
 
 
 def microseconds_of(at: datetime) -> int:

@@ -7,7 +7,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
+
+NOT_A_PARAMETER = Sentence("not_a_parameter", "is not a parameter here")
 
 
 def require_known(parameters: Iterable[str], known: Iterable[str]) -> None:
@@ -16,7 +19,7 @@ def require_known(parameters: Iterable[str], known: Iterable[str]) -> None:
     for name in parameters:
         if name not in names:
             listed = f"Parameters are {', '.join(names)}." if names else "Leave it out."
-            raise BadQuery("is not a parameter here", where=name, todo=did_you_mean(name, names) or listed)
+            raise BadQuery(NOT_A_PARAMETER, where=name, todo=did_you_mean(name, names) or listed)
 
 
 async def require_known_parameters(request: Request) -> None:

@@ -14,6 +14,7 @@ from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.http.access.access_control import actor_of, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 
 CENTS = "_cents"
 SEPARATOR = ", "
@@ -21,7 +22,7 @@ SEPARATOR = ", "
 
 
 def list_file(
-    request: Request, name: str, rows: Sequence[Mapping[str, Any]], *, area: Area, columns: Sequence[str]
+    request: Request, name: ExportedList, rows: Sequence[Mapping[str, Any]], *, area: Area, columns: Sequence[str]
 ) -> Response:
     """Columns of rows as a file; cents are in units of the currency, under a name without the ending.
 

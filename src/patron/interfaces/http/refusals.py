@@ -12,7 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from patron.interfaces.http.error_status import status_of
+from patron.schema.common_sentences import ENDED_EARLY, METHOD_NOT_SERVED, NOTHING_HERE
 from patron.schema.errors import BadRequest, NotFound, PatronError
+from patron.schema.sentences import Sentence
+
+REQUEST_UNREADABLE = Sentence("request_unreadable", "the request cannot be read")
+REQUEST_FAILED = Sentence("request_failed", "the request failed")
+SEE_SERVER_LOG = Sentence("see_server_log", "See the log of the server.")
 
 API = ("/api/", "/health", "/version", "/metrics", "/openapi.json")
 """How the addresses of programs begin; others are pages."""
@@ -45,7 +51,7 @@ WORDS = {
 }
 """What is wrong, by pydantic's kind of error; any kind of date is told below."""
 DATE = "is not a time with its zone, such as 2024-06-30T00:00:00Z"
-SEE = "See /openapi.json."
+SEE = Sentence("see_openapi", "See /openapi.json.")
 
 
 PROBLEM_JSON = "application/problem+json"
@@ -74,6 +80,14 @@ class Refusal(BaseModel):
     """Field, parameter or part that was wrong."""
     todo: str
     """What to do."""
+    code: str
+    """Code of the sentence that says what was wrong; empty where it is not one of Patron's."""
+    values: dict[str, Any]
+    """What fills the places of that sentence."""
+    todo_code: str
+    """Code of the sentence that says what to do."""
+    todo_values: dict[str, Any]
+    """What fills the places of that sentence."""
 
 
 def is_for_programs(path: str) -> bool:
@@ -91,18 +105,16 @@ def _plain(path: str) -> str:
     return SLASHES.sub("/", path).lower()
 
 
-def refusal_content(error: PatronError, path: str = "", *, status: int | None = None) -> dict[str, str | int]:
+def refusal_content(error: PatronError, path: str = "", *, status: int | None = None) -> dict[str, Any]:
     """A refusal as JSON, of a path."""
     return {
         "type": f"{TYPE}{type(error).__name__}",
         "title": (type(error).__doc__ or "").partition("\n")[0].rstrip("."),
         "status": status or status_of(error),
-        "detail": error.what,
+        "detail": str(error.what),
         "instance": path,
         "error": type(error).__name__,
-        "what": error.what,
-        "where": error.where,
-        "todo": error.todo,
+        **error.plain(),
     }
 
 
@@ -123,14 +135,14 @@ async def refuse_invalid(request: Request, error: Exception) -> Response:
 async def refuse_unfinished(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
     """Give up a request that ended before its body did: nobody reads the answer, and nothing failed."""
     path = request.url.path
-    return refusal(BadRequest(400, "the request ended early", where=path), path)
+    return refusal(BadRequest(400, ENDED_EARLY, where=path), path)
 
 
 async def refuse_fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
     """Answer for a fault of ours, which the log has; the reader learns nothing of our inside."""
     path = request.url.path
     if is_for_programs(path):
-        return refusal(PatronError("the request failed", where=path, todo="See the log of the server."), path)
+        return refusal(PatronError(REQUEST_FAILED, where=path, todo=SEE_SERVER_LOG), path)
     return Response("Internal Server Error", 500, media_type="text/plain")
 
 
@@ -138,10 +150,10 @@ def http_refusal(request: Request, error: Exception) -> PatronError:
     """Refusal that the framework made: an unknown address, a method that is not served, a body that is not read."""
     where, status = request.url.path, error.status_code if isinstance(error, HTTPException) else 404
     if status == HTTPStatus.NOT_FOUND:
-        return NotFound("nothing is here", where=where, todo=SEE)
+        return NotFound(NOTHING_HERE, where=where, todo=SEE)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return BadRequest(status, f"{request.method} is not served here", where=where, todo=SEE)
-    return BadRequest(status, str(getattr(error, "detail", "")) or "the request cannot be read", where=where, todo=SEE)
+        return BadRequest(status, METHOD_NOT_SERVED(method=request.method), where=where, todo=SEE)
+    return BadRequest(status, str(getattr(error, "detail", "")) or REQUEST_UNREADABLE, where=where, todo=SEE)
 
 
 def _name(location: Sequence[Any]) -> str:

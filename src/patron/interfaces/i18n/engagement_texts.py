@@ -1,6 +1,5 @@
 """Campaigns and journeys in the reader's words: what can be known of them, what was learned, and what to distrust."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,15 +7,15 @@ from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.i18n.refusal_texts import translate
-from patron.interfaces.i18n.translations import Words, words
+from markupsafe import Markup
 
-FINDINGS = (
-    *("not_sent", "ratio", "wrong_arm", "merged", "open", "complaints", "not_replayed", "nobody", "no_history"),
-    *("budget_ends", "no_message", "loss", "too_few", "not_set_up"),
-)
-"""Findings whose wording is known; `finding.` and each of them is the English sentence, with what it fills in."""
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.refusal_texts import refusal_text
+from patron.interfaces.i18n.translations import Words
+from patron.schema.sentences import Text
+
+SHOWN_OTHERWISE = ("finding.takes_days", "finding.takes_years")
+"""Findings that a page says together with what the holdout can show."""
 DAYS_OF_YEARS = 730
 
 
@@ -79,16 +78,11 @@ class EngagementTexts:
         verdict = "earned" if low > 0 else "lost" if high < 0 else "unclear"
         return self.texts(f"learned.{verdict}", **values)
 
-    def finding(self, sentence: str) -> str:
-        """A finding in this language; one whose wording is not known stays as it was written."""
-        english = words("en")
-        for code in FINDINGS:
-            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(str(english.texts[f"finding.{code}"])))
-            match = re.fullmatch(str(pattern), sentence, re.DOTALL)
-            if match:
-                values = {name: translate(value, self.texts) or value for name, value in match.groupdict().items()}
-                return self.texts(f"finding.{code}", **values)
-        return sentence
+    def findings(self, content: Mapping[str, Any], skip: str = "") -> list[Markup]:
+        """Findings of a plan or result in this language but for one; of those kept before codes were, the English."""
+        kept = content.get("finding_texts") or content["findings"]
+        listed = [one for one in map(Text.read, kept) if one != skip and one.code not in SHOWN_OTHERWISE]
+        return [refusal_text(one, self.texts) for one in listed]
 
 
 def interval(effect: Mapping[str, Any], *, is_final: bool) -> tuple[float, float]:

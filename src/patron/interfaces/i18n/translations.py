@@ -1,7 +1,6 @@
 """The texts of one language by their keys, and the names of codes that tables hold."""
 
 import gettext
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -53,14 +52,6 @@ class Words:
         """Name of an offer: as the shop calls it, or ours where the shop kept the name that came with Patron."""
         name, ours = names.get(offer_id), words(LOCALES[0]).texts.get(f"offer.{offer_id}")
         return name if name and name != ours else self.code("offer", offer_id)
-
-    def rejection(self, reason: str, message: str) -> str:
-        """Message of a rejected row in this language; one whose wording is not known stays as it was written."""
-        english, own = (texts.get(f"rejection.{reason}") for texts in (words(LOCALES[0]).texts, self.texts))
-        if not isinstance(english, str) or not isinstance(own, str):
-            return message
-        match = re.fullmatch(re.escape(english).replace(re.escape("{detail}"), "(?P<detail>.*)"), message, re.DOTALL)
-        return own.format(**match.groupdict()) if match else message
 
     def feature(self, name: str) -> str:
         """Name of the feature behind a forecast, or of one level of it, written `feature=level`."""

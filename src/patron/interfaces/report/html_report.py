@@ -13,9 +13,13 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.brief_sentences import brief_parts
 from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.schema.common_sentences import USE_NAMES
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import write_durably
 from patron.storage.shop import Shop
+
+NO_REPORT_LANGUAGE = Sentence("no_report_language", "there is no report in {name!r}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenRe
     """
     chosen = locale or shop.settings.shop.locale
     if chosen not in LOCALES:
-        raise SettingsError(f"there is no report in {chosen!r}", where="--locale", todo=f"Use {' or '.join(LOCALES)}.")
+        todo = USE_NAMES(names=" or ".join(LOCALES))
+        raise SettingsError(NO_REPORT_LANGUAGE(name=chosen), where="--locale", todo=todo)
     answer = facts.report(shop)
     content = report_html(answer, chosen).encode()
     path.parent.mkdir(parents=True, exist_ok=True)

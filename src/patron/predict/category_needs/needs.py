@@ -99,7 +99,7 @@ def fit_categories(view: StageView) -> FittedCategories:
 
 
 def _reason(error: NotEnoughData) -> str:
-    log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error)
+    log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error.log_line)
     return f"{CATEGORY_PURCHASE.name}: {error.what}"
 
 
@@ -125,7 +125,7 @@ def fit_models(view: StageView, purchases: Purchases) -> Models:
             models.by_question[question.name] = fit_model(view, question, labelled_by(rows, question))
         except NotEnoughData as error:
             models.unanswered.append(f"{question.name}: {error.what}")
-            log.warning("%s is not answered: %s", question.name, error)
+            log.warning("%s is not answered: %s", question.name, error.log_line)
     return models
 
 

@@ -43,7 +43,7 @@ def build_survival_curves(view: StageView) -> None:
                 backtests = backtest_rows(view, result)
                 curves = curve_rows(view, result, fitted, keep_hazards(view, landmarks, fitted, backtests))
             except NotEnoughData as error:
-                log.warning("there are no survival curves: %s", error)
+                log.warning("there are no survival curves: %s", error.log_line)
     view.write("survival_curves", curves)
     view.write("survival_backtests", backtests)
 

@@ -1,4 +1,5 @@
 """What everyone agrees on about access.
 
-`access_rights` has roles, rights and scopes of keys; `log_check` is what checking a chained log says.
+`access_rights` has roles, rights and scopes of keys; `audit_actions` names every action of the audit log;
+`log_check` is what checking a chained log says.
 """

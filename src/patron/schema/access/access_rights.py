@@ -11,6 +11,15 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from patron.schema.errors import NotAllowed, SettingsError
+from patron.schema.sentences import Sentence
+
+ASK_UNRESTRICTED = Sentence("ask_unrestricted", "Ask somebody whose team is not restricted to a segment.")
+WRITE_RIGHT = Sentence("write_right", "Write ACTION:AREA, of the actions {actions} and the areas {areas}.")
+ASK_FOR_ROLE = Sentence("ask_for_role", "Ask an administrator for a role that includes it.")
+SEND_KEY_WITH_IT = Sentence("send_key_with_it", "Send a key that has it.")
+NEEDS_RIGHT = Sentence("needs_right", "this needs the right {right}")
+ALL_CUSTOMERS_ONLY = Sentence("all_customers_only", "this is about all customers, and your team sees some of them")
+NOT_A_RIGHT = Sentence("not_a_right", "{text!r} is not a right")
 
 
 class Action(StrEnum):
@@ -89,8 +98,8 @@ class Right(NamedTuple):
         try:
             return cls(Action(action), Area(area))
         except ValueError:
-            todo = f"Write ACTION:AREA, of the actions {', '.join(Action)} and the areas {', '.join(Area)}."
-            raise SettingsError(f"{text!r} is not a right", where=where, todo=todo) from None
+            todo = WRITE_RIGHT(actions=", ".join(Action), areas=", ".join(Area))
+            raise SettingsError(NOT_A_RIGHT(text=text), where=where, todo=todo) from None
 
 
 LETTERS = {"r": Action.READ, "a": Action.ACT, "p": Action.APPROVE, "v": Action.REVEAL, "x": Action.EXPORT}
@@ -226,14 +235,14 @@ class Actor:
         if right in WHOLE_SHOP:
             self.require_whole_shop()
         if right not in self.rights:
-            todo = "Ask an administrator for a role that includes it." if self.user_id else "Send a key that has it."
-            raise NotAllowed(403, f"this needs the right {right}", todo=todo)
+            todo = ASK_FOR_ROLE if self.user_id else SEND_KEY_WITH_IT
+            raise NotAllowed(403, NEEDS_RIGHT(right=right), todo=todo)
 
     def require_whole_shop(self) -> None:
         """Refuse an actor who sees some customers only. Raises NotAllowed (403)."""
         if self.segment:
-            todo = "Ask somebody whose team is not restricted to a segment."
-            raise NotAllowed(403, "this is about all customers, and your team sees some of them", todo=todo)
+            todo = ASK_UNRESTRICTED
+            raise NotAllowed(403, ALL_CUSTOMERS_ONLY, todo=todo)
 
 
 VISITOR = Actor("visitor", READ_KEY_RIGHTS)

@@ -3,7 +3,11 @@
 import unicodedata
 from dataclasses import dataclass, replace
 
+from patron.schema.common_sentences import NO_CUSTOMER
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
+
+SEARCH_LIST = Sentence("search_list", "Search the list, or look up the shop's customer id.")
 
 NAME_KEYS = {
     "first_name": ("first_name", "firstname", "given_name"),
@@ -50,9 +54,9 @@ class CustomerContacts:
 def unknown_customer(customer_id: str) -> NotFound:
     """Refusal for a customer whom nobody knows, and for one whom the reader may not see."""
     return NotFound(
-        "no customer has this id at the last run",
+        NO_CUSTOMER,
         where=customer_id[:64],
-        todo="Search the list, or look up the shop's customer id.",
+        todo=SEARCH_LIST,
     )
 
 

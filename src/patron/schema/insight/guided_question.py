@@ -8,9 +8,28 @@ from functools import cache
 
 import pyarrow as pa
 
+from patron.schema.common_sentences import CHOOSE_OF_LIST, SQL_NO_TABLE
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
 from patron.schema.tables import BY_NAME
+
+GUIDED_TEXT = Sentence("guided_text", "{name} takes a shorter text")
+TAKES = {
+    INT: Sentence("guided_whole", "{name} takes a whole number"),
+    NUMBER: Sentence("guided_number", "{name} takes a number"),
+    FLAG: Sentence("guided_flag", "{name} takes true or false"),
+    TIME: Sentence("guided_date", "{name} takes a day such as 2024-03-31"),
+}
+"""What a filter on a column of a type takes."""
+GUIDED_MEASURE = Sentence("guided_measure", "takes one measure at least, and {count} filters at most")
+GUIDED_NOT_OF = Sentence("guided_not_of", "{name!r} is not a {kind} of the table")
+GUIDED_DIFFERENT = Sentence("guided_different", "takes {count} different ones at most")
+GUIDED_FILTER = Sentence("guided_filter", "{name!r} can not be filtered")
+GUIDED_IS = Sentence("guided_is", "{name} is compared by is or is not")
+GUIDED_WRITE = Sentence("guided_write", "Write it so.")
+CHOOSE_AGAIN = Sentence("choose_again", "Choose again.")
+TAKE_AWAY = Sentence("take_away", "Take one away.")
 
 COUNT = "count"
 MEASURES = (COUNT, "sum", "mean", "median", "distinct")
@@ -125,7 +144,7 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
     _require(question.measures, measures_of(table), "measure", MOST_MEASURES)
     _require(question.groups, groups_of(table), "group", MOST_GROUPS)
     if not question.measures or len(question.filters) > MOST_FILTERS:
-        raise BadQuery(f"takes one measure at least, and {MOST_FILTERS} filters at most", todo="Choose again.")
+        raise BadQuery(GUIDED_MEASURE(count=MOST_FILTERS), todo=CHOOSE_AGAIN)
     groups = [f"{_group_sql(group, time_zone)} as {group.alias}" for group in question.groups]
     measures = [f"{_measure_sql(measure)} as {measure.alias}" for measure in question.measures]
     where = [_filter_sql(table, one) for one in question.filters]
@@ -145,16 +164,16 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
 
 def _table(name: str) -> Table:
     if name not in BY_NAME:
-        raise BadQuery(f"there is no table {name[:40]}", where="table", todo="Choose one of the list.")
+        raise BadQuery(SQL_NO_TABLE(name=name[:40]), where="table", todo=CHOOSE_OF_LIST)
     return BY_NAME[name]
 
 
 def _require(parts: tuple[object, ...], allowed: tuple[object, ...], what: str, most: int) -> None:
     wrong = next((part for part in parts if part not in allowed), None)
     if wrong is not None:
-        raise BadQuery(f"{str(wrong)[:80]!r} is not a {what} of the table", where=what, todo="Choose one of the list.")
+        raise BadQuery(GUIDED_NOT_OF(name=str(wrong)[:80], kind=what), where=what, todo=CHOOSE_OF_LIST)
     if len(parts) > most or len(set(parts)) < len(parts):
-        raise BadQuery(f"takes {most} different ones at most", where=what, todo="Take one away.")
+        raise BadQuery(GUIDED_DIFFERENT(count=most), where=what, todo=TAKE_AWAY)
 
 
 def _group_sql(group: Group, time_zone: str) -> str:
@@ -170,11 +189,11 @@ def _measure_sql(measure: Measure) -> str:
 def _filter_sql(table: str, one: Filter) -> str:
     column = columns_of(table).get(one.column)
     if column is None:
-        raise BadQuery(f"{one.column[:40]!r} can not be filtered", where="where", todo="Choose one of the list.")
+        raise BadQuery(GUIDED_FILTER(name=one.column[:40]), where="where", todo=CHOOSE_OF_LIST)
     if one.comparison in EMPTY:
         return f"{one.column} is {'not ' if one.comparison == 'is_not_empty' else ''}null"
     if one.comparison not in COMPARISONS or (column.type in {TEXT, FLAG} and one.comparison not in ONLY_TEXT):
-        raise BadQuery(f"{one.column} is compared by is or is not", where="is", todo="Choose again.")
+        raise BadQuery(GUIDED_IS(name=one.column), where="is", todo=CHOOSE_AGAIN)
     return f"{one.column} {COMPARISONS[one.comparison]} {_literal(column.type, one)}"
 
 
@@ -189,8 +208,7 @@ def _literal(kind: pa.DataType, one: Filter) -> str:
     if kind == TIME:
         with suppress(ValueError):  # why: what is no day is refused below
             return f"timestamptz '{date.fromisoformat(value[:10]).isoformat()} 00:00:00+00'"
-    expected = {INT: "a whole number", NUMBER: "a number", FLAG: "true or false", TIME: "a day such as 2024-03-31"}
-    raise BadQuery(f"{one.column} takes {expected.get(kind, 'a shorter text')}", where="value", todo="Write it so.")
+    raise BadQuery(TAKES.get(kind, GUIDED_TEXT)(name=one.column), where="value", todo=GUIDED_WRITE)
 
 
 def _sql_text(text: str) -> str:

@@ -4,6 +4,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from patron.schema.sentences import Sentence
+
+ADDRESS_WITHOUT_PATH = Sentence(
+    "address_without_path", "is not an address without a path, such as https://crm.example.com"
+)
+
 LOCAL = "http://127.0.0.1:8321"
 """Where `patron serve` answers on this machine."""
 
@@ -36,5 +42,5 @@ class AccessSettings(BaseModel):
     def _is_an_address(cls, value: str) -> str:
         parts = urlsplit(value)
         if value and (parts.scheme != "https" or not parts.hostname or parts.path.strip("/")):
-            raise ValueError("is not an address without a path, such as https://crm.example.com")
+            raise ValueError(ADDRESS_WITHOUT_PATH)
         return value.rstrip("/")

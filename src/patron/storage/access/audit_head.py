@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from patron.schema.common_sentences import DAMAGED_CONTENT
 from patron.schema.errors import WorkspaceError
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.master_key import MasterKeyPlace, derive_key
@@ -73,7 +74,7 @@ class AuditHeadFile:
 
     def _changed(self) -> WorkspaceError:
         return WorkspaceError(
-            "is damaged: it does not hold what was written",
+            DAMAGED_CONTENT,
             where=str(self.path),
             todo=ACCEPT_LOSS,
         )

@@ -7,6 +7,19 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from patron.schema.access.access_rights import Role
+from patron.schema.common_sentences import LEADS_OUT
+from patron.schema.sentences import Sentence
+
+ISSUER_ADDRESS = Sentence(
+    "issuer_address", "is not an https address such as https://login.example.com, or http on this machine"
+)
+NEEDS_DOMAINS = Sentence("needs_domains", "needs domains, such as example.com")
+NEEDS_OPENID = Sentence("needs_openid", "needs openid among them")
+NEEDS_CLIENT_ID = Sentence("needs_client_id", "needs client_id")
+ROLE_CLAIM_AND_ROLES = Sentence("role_claim_and_roles", "needs role_claim and roles, or neither")
+CREATE_NEEDS_DOMAINS = Sentence(
+    "create_needs_domains", 'unknown_users = "create" needs mail_domains or role_claim: some issuers know everybody'
+)
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -57,38 +70,38 @@ class OidcSettings(BaseModel):
     @classmethod
     def _is_an_issuer(cls, value: str) -> str:
         if value and (not is_safe_address(value) or urlsplit(value).query):
-            raise ValueError("is not an https address such as https://login.example.com, or http on this machine")
+            raise ValueError(ISSUER_ADDRESS)
         return value
 
     @field_validator("client_secret_file")
     @classmethod
     def _is_a_path(cls, value: str) -> str:
         if ".." in PurePosixPath(value).parts:
-            raise ValueError("leads out of the workspace; write the whole path instead")
+            raise ValueError(LEADS_OUT)
         return value
 
     @field_validator("mail_domains")
     @classmethod
     def _in_lower_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any("@" in one or "." not in one for one in value):
-            raise ValueError("needs domains, such as example.com")
+            raise ValueError(NEEDS_DOMAINS)
         return tuple(one.strip().lower() for one in value)
 
     @field_validator("scopes")
     @classmethod
     def _with_openid(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "openid" not in value:
-            raise ValueError("needs openid among them")
+            raise ValueError(NEEDS_OPENID)
         return value
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.issuer and not self.client_id:
-            raise ValueError("needs client_id")
+            raise ValueError(NEEDS_CLIENT_ID)
         if bool(self.role_claim) != bool(self.roles):
-            raise ValueError("needs role_claim and roles, or neither")
+            raise ValueError(ROLE_CLAIM_AND_ROLES)
         if self.unknown_users == "create" and not (self.mail_domains or self.role_claim):
-            raise ValueError('unknown_users = "create" needs mail_domains or role_claim: some issuers know everybody')
+            raise ValueError(CREATE_NEEDS_DOMAINS)
         return self
 
 

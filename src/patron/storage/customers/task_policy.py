@@ -5,6 +5,9 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from patron.schema.models.reason_codes import REASON_CODES
+from patron.schema.sentences import Sentence
+
+PLAYBOOK_REASONS = Sentence("playbook_reasons", "are by reason: {names} (got {values})")
 
 Playbook = Literal["call", "write", "apologise", "offer", "check", "other"]
 PLAYBOOKS: tuple[Playbook, ...] = get_args(Playbook)
@@ -32,7 +35,7 @@ class TaskPolicy(BaseModel):
     def _are_reasons(cls, playbooks: dict[str, Playbook]) -> dict[str, Playbook]:
         known = {one.code for one in REASON_CODES}
         if unknown := sorted(playbooks.keys() - known):
-            raise ValueError(f"are by reason: {', '.join(sorted(known))} (got {', '.join(unknown)})")
+            raise ValueError(PLAYBOOK_REASONS(names=", ".join(sorted(known)), values=", ".join(unknown)))
         return playbooks
 
     def playbook_of(self, reason: str) -> Playbook:

@@ -7,7 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import NO_SUCH_MESSAGE
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.data.webhook_tables import (
     WEBHOOK_CUSTOMERS,
@@ -20,6 +22,12 @@ from patron.storage.outreach.campaign_tables import CAMPAIGN_STEPS
 from patron.storage.runs.job_tables import JOBS
 from patron.storage.store.store import MODEL_DECISIONS, RUNS, Store, upsert
 from patron.storage.store.store_metadata import in_utc
+
+NO_SUCH_WEBHOOK = Sentence("no_such_webhook", "no such webhook")
+NO_SUCH_DELIVERY = Sentence("no_such_delivery", "no such delivery")
+LIST_WEBHOOKS = Sentence("list_webhooks", "List them with `patron webhooks list`.")
+DELIVERIES_KEPT = Sentence("deliveries_kept", "The log keeps deliveries for 30 days.")
+MESSAGES_KEPT = Sentence("messages_kept", "The log keeps messages for 30 days.")
 
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
 FAILURES, GONE, PERSON = "failures", "gone", "person"
@@ -108,7 +116,7 @@ def webhook_endpoint(store: Store, endpoint_id: str) -> WebhookEndpoint:
         chosen = sa.select(*SHOWN).where(WEBHOOK_ENDPOINTS.c.endpoint_id == endpoint_id)
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such webhook", where=endpoint_id, todo="List them with `patron webhooks list`.")
+        raise NotFound(NO_SUCH_WEBHOOK, where=endpoint_id, todo=LIST_WEBHOOKS)
     return _endpoint(row)
 
 
@@ -132,7 +140,7 @@ def delivery_of(store: Store, endpoint_id: str, message_id: str) -> WebhookDeliv
     with store.begin() as connection:
         row = connection.execute(chosen).mappings().first()
     if row is None:
-        raise NotFound("no such delivery", where=message_id, todo="The log keeps deliveries for 30 days.")
+        raise NotFound(NO_SUCH_DELIVERY, where=message_id, todo=DELIVERIES_KEPT)
     return _delivery(row)
 
 
@@ -172,7 +180,7 @@ def message_of(store: Store, message_id: str) -> WebhookMessage:
         listed = sa.select(customers.customer_id).where(customers.message_id == message_id)
         ids = tuple(connection.scalars(listed.order_by(customers.customer_id)))
     if row is None:
-        raise NotFound("no such message", where=message_id, todo="The log keeps messages for 30 days.")
+        raise NotFound(NO_SUCH_MESSAGE, where=message_id, todo=MESSAGES_KEPT)
     return WebhookMessage(**{**row, "happened_at": utc(row["happened_at"])}, customer_ids=ids)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from patron.schema.insight.digest import DigestPart, DigestRhythm
+from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import USERS
 from patron.storage.insight.digest_tables import DIGEST_DELIVERIES, DIGEST_SUBSCRIPTIONS
 from patron.storage.models.model_decisions import utc
@@ -18,7 +19,15 @@ receiver may read nothing of it."""
 KEPT_FOR = timedelta(days=90)
 """How long deliveries stay in the log."""
 TROUBLE_IS_NEWS_FOR = timedelta(days=7)
-RESTORED = "the workspace was restored from a backup, which does not know what was sent after it"
+RESTORED = Sentence(
+    "digest_restored", "the workspace was restored from a backup, which does not know what was sent after it"
+)
+KILLED = Sentence("digest_killed", "the process was ended while it was being sent")
+NEWER = Sentence("digest_newer", "a newer run has a digest of its own")
+FAULTY = Sentence("digest_faulty", "the digest could not be written; the server's log says why")
+BROKEN_OFF = Sentence("digest_broken_off", "sending it failed; the server's log says why")
+OWN_ANSWERS: dict[str, Sentence] = {one: one for one in (RESTORED, KILLED, NEWER, FAULTY, BROKEN_OFF)}
+"""What stands in the place of a server's answer; rows keep the text."""
 ACTIVE = "active"
 """State of a user who may sign in."""
 
@@ -154,4 +163,5 @@ def _subscription(row: sa.RowMapping) -> DigestSubscription:
 
 
 def _delivery(row: sa.RowMapping) -> DigestDelivery:
-    return DigestDelivery(**in_utc(row))
+    fields = in_utc(row)
+    return DigestDelivery(**{**fields, "answer": OWN_ANSWERS.get(fields["answer"], fields["answer"])})

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from patron.schema.common_sentences import RUN_DOCTOR
 from patron.schema.errors import WorkspaceError
 from patron.storage.durable_files import make_private, sync
 from patron.storage.lake.lake_record import CommitEntry
@@ -64,7 +65,7 @@ def open_version(folder: Path, version: int) -> DeltaTable:
         return DeltaTable(str(folder), version=version)
     except DeltaError as error:
         what = f"version {version} of {folder.name} cannot be read"
-        raise WorkspaceError(what, where=str(folder), todo="Run `patron doctor`.") from error
+        raise WorkspaceError(what, where=str(folder), todo=RUN_DOCTOR) from error
 
 
 def files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:

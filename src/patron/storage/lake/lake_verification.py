@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 from patron.schema.errors import LakeDamaged, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
 from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import sha256_of, sync
@@ -21,7 +22,10 @@ from patron.storage.lake.lake_log import LOG, checkpoint_path, log_path, read_ac
 from patron.storage.lake.lake_record import CommitEntry, FileEntry, LakeRecord, Stamp
 from patron.storage.workspace.workspace_identity import RESTORE
 
-RUN_HINT = "Run the last run again, which writes this table anew; or restore the newest backup: `patron restore`."
+RUN_HINT = Sentence(
+    "lake_run_hint",
+    "Run the last run again, which writes this table anew; or restore the newest backup: `patron restore`.",
+)
 FOREIGN, GONE = "was not written by this workspace", "was deleted"
 AHEAD = 2
 """Commits without an entry that are looked for: one may have been cut off, two cannot."""

@@ -10,18 +10,23 @@ import sqlalchemy as sa
 
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import DAYS_BEFORE_FORECAST, PROSPECTS, QUESTIONS, Question
+from patron.schema.sentences import Sentence
 from patron.storage.models import model_registry
 from patron.storage.models.trainings import measured_rows
 from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import RUNS
 
+IMPORT_OLDER = Sentence("import_older", "Import older orders, or run again from then on.")
+IMPORT_MORE = Sentence("import_more", "Import more orders, then run again.")
+EARLIER_CUTOFF = Sentence("earlier_cutoff", "Name an earlier cutoff: patron run --as-of YYYY-MM-DD.")
+
 MISSING = "missing_forecasts"
 """Key in the summary of a run."""
 TODO = {
-    "too_young": "Import older orders, or run again from then on.",
-    "too_few": "Import more orders, then run again.",
-    "no_recent_order": "Name an earlier cutoff: patron run --as-of YYYY-MM-DD.",
+    "too_young": IMPORT_OLDER,
+    "too_few": IMPORT_MORE,
+    "no_recent_order": EARLIER_CUTOFF,
 }
 LEAST_TOTAL_CENTS = 100
 """A value of all customers together below one unit of the currency is a forecast of nothing."""

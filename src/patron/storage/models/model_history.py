@@ -6,9 +6,15 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions, utc
 from patron.storage.models.model_registry import manifest_hashes, model_versions
 from patron.storage.store.store import RUNS, Store
+
+NO_MODEL = Sentence("no_model", "there is no model {name!r}")
+NO_MODEL_OF = Sentence("no_model_of", "there is no model of {name!r}")
+NEWEST_VERSIONS = Sentence("newest_versions", "Newest versions of {name}: {versions}.")
+QUESTIONS_WITH_MODELS = Sentence("questions_with_models", "Questions with models: {names}.")
 
 MOST_LISTED = 5
 
@@ -65,11 +71,11 @@ def find_model(store: Store, name: str) -> KeptModel:
     of_question = [one for one in models if one.question == question]
     if not of_question:
         known = ", ".join(dict.fromkeys(one.question for one in models)) or "none yet; run `patron run` first"
-        raise NotFound(f"there is no model of {question!r}", where=name, todo=f"Questions with models: {known}.")
+        raise NotFound(NO_MODEL_OF(name=question), where=name, todo=QUESTIONS_WITH_MODELS(names=known))
     pin = active_pins(store).get(question)
     wanted = version or (pin.model_version.partition("/")[2] if pin else of_question[0].version)
     for one in of_question:
         if one.version == wanted:
             return one
     newest = ", ".join(one.version for one in of_question[:MOST_LISTED])
-    raise NotFound(f"there is no model {wanted!r}", where=name, todo=f"Newest versions of {question}: {newest}.")
+    raise NotFound(NO_MODEL(name=wanted), where=name, todo=NEWEST_VERSIONS(name=question, versions=newest))

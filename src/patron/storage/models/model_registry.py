@@ -16,8 +16,10 @@ from typing import Any, ClassVar, Protocol, Self
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import NOT_AS_WRITTEN, RUN_FIRST
 from patron.schema.errors import LakeDamaged, NotFound
 from patron.schema.json_files import read_json, write_json
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import (
     disk_errors,
     make_all_private,
@@ -31,6 +33,11 @@ from patron.storage.durable_files import (
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import MODEL_MANIFESTS, Store
 
+NO_LEARNER = Sentence("no_learner", "no learner {name}")
+RUN_THIS_VERSION = Sentence("run_this_version", "Run `patron run` with this version of Patron.")
+
+NO_MODEL_VERSION = Sentence("no_model_version", "no model {version} of {name}")
+
 MANIFEST = "manifest.json"
 CARD = "card.json"
 CARD_TEXT = "card.md"
@@ -41,7 +48,10 @@ FILES = "files"
 """Key of a manifest: the other files of its folder and their SHA-256."""
 ERASED = "(erased)"
 """What an erased person's value is replaced with in a model: nobody has it, and the model predicts as before."""
-RUN_HINT = "Run its run again, which fits and saves the model anew; or restore the newest backup: `patron restore`."
+RUN_HINT = Sentence(
+    "model_run_hint",
+    "Run its run again, which fits and saves the model anew; or restore the newest backup: `patron restore`.",
+)
 
 
 class FittedModel(Protocol):
@@ -166,14 +176,14 @@ def load(models: Path, store: Store | DeclaredStore, question: str, version: str
     for learner in learners:
         if learner.name == name:
             return learner.fitted.load(folder / MODEL)
-    raise NotFound(f"no learner {name}", where=str(folder), todo="Run `patron run` with this version of Patron.")
+    raise NotFound(NO_LEARNER(name=name), where=str(folder), todo=RUN_THIS_VERSION)
 
 
 def _require_known(models: Path, store: Store | DeclaredStore, model_version: str) -> None:
     if not manifest_hashes(store, model_version) and not (models / model_version).exists():
         question, _, version = model_version.partition("/")
         where = str(models / model_version)
-        raise NotFound(f"no model {version} of {question}", where=where, todo="Run `patron run` first.")
+        raise NotFound(NO_MODEL_VERSION(version=version, name=question), where=where, todo=RUN_FIRST)
 
 
 def card(models: Path, store: Store | DeclaredStore, model_version: str) -> dict[str, str]:
@@ -231,7 +241,7 @@ def _require_hash(path: Path, known: Collection[str]) -> None:
     if not path.is_file():
         raise LakeDamaged("is missing", where=str(path), todo=RUN_HINT)
     if sha256_of(path) not in known:
-        raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT)
+        raise LakeDamaged(NOT_AS_WRITTEN, where=str(path), todo=RUN_HINT)
 
 
 def model_versions(store: Store | DeclaredStore) -> list[str]:

@@ -10,7 +10,19 @@ from pydantic_core import PydanticCustomError
 
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean, one_of
+
+OFFER_ID = Sentence("offer_id", "must be letters, digits and _, at most 40, and begin with a letter or digit")
+OFFER_NEEDS = Sentence("offer_needs", "needs {key}{above}: {offer} is of the kind {kind}")
+OFFER_ORDINARY = Sentence(
+    "offer_ordinary",
+    "must not have {key}: {offer} is ordinary, for all who refuse personal offers, whose data is not looked at",
+)
+OFFER_DATES = Sentence(
+    "offer_dates", "needs available_until of {offer} ({until}) to be no earlier than available_from ({since})"
+)
+OFFER_MUST_NOT = Sentence("offer_must_not", "must not have {key}, a key of {kind}: {offer} is of the kind {own}")
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
 OfferKind = Literal["discount", "coupon", "free_delivery", "points", "recommendation", "reminder", "call"]
@@ -140,7 +152,7 @@ class Offer(BaseModel):
     @classmethod
     def _is_a_name(cls, value: str) -> str:
         if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_]{0,39}", value):
-            raise ValueError("must be letters, digits and _, at most 40, and begin with a letter or digit")
+            raise ValueError(OFFER_ID)
         return value
 
     @field_validator("reasons")
@@ -156,23 +168,17 @@ class Offer(BaseModel):
         is_zero_allowed = self.kind == "discount"
         if needed and (needed not in self.model_fields_set or not (is_zero_allowed or getattr(self, needed))):
             above = "" if is_zero_allowed else " above 0"
-            raise ValueError(f"needs {needed}{above}: {self.id} is of the kind {self.kind}")
+            raise ValueError(OFFER_NEEDS(key=needed, above=above, offer=self.id, kind=self.kind))
         for kind, keys in KEYS_OF_KINDS.items():
             defaults = {key: type(self).model_fields[key].default for key in keys}
             wrong = [key for key in keys if kind != self.kind and getattr(self, key) != defaults[key]]
             if wrong:
-                raise ValueError(f"must not have {wrong[0]}, a key of {kind}: {self.id} is of the kind {self.kind}")
+                raise ValueError(OFFER_MUST_NOT(key=wrong[0], kind=kind, offer=self.id, own=self.kind))
         rules = [key for key in RULES_ABOUT_CUSTOMERS if getattr(self, key)]
         if self.is_ordinary and rules:
-            raise ValueError(
-                f"must not have {rules[0]}: {self.id} is ordinary, for all who refuse personal offers, whose data"
-                " is not looked at"
-            )
+            raise ValueError(OFFER_ORDINARY(key=rules[0], offer=self.id))
         if self.available_from and self.available_until and self.available_until < self.available_from:
-            raise ValueError(
-                f"needs available_until of {self.id} ({self.available_until}) to be no earlier than available_from"
-                f" ({self.available_from})"
-            )
+            raise ValueError(OFFER_DATES(offer=self.id, until=self.available_until, since=self.available_from))
         return self
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.schema.errors import SettingsError
 from patron.schema.privacy.personal_keys import kind_of_trait, snake_case
+from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import TaskPolicy
 from patron.storage.offers.offer_policy import LifecycleStage, Offer
 from patron.storage.outreach.message_policy import CampaignPolicy, MessagePolicy
@@ -18,6 +19,22 @@ from patron.storage.outreach.topic_policy import DEFAULT_TOPICS, Topic, require_
 from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, parse_toml, read_toml
 from patron.storage.settings_problems import problems_of
+
+WRITE_AT_RISK_FROM = Sentence("write_at_risk_from", "Write at_risk_from instead, such as at_risk_from = 0.5.")
+
+TRAITS_OF_GROUPS = Sentence(
+    "traits_of_groups",
+    "names traits that put customers into groups; {names} tells one person from another; fix or delete it",
+)
+OFFER_IDS_ONCE = Sentence("offer_ids_once", "each id once, and neither 'none' nor 'any'; fix {names}")
+ONE_ORDINARY = Sentence("one_ordinary", "need is_ordinary of one offer at most; {names} have it")
+CHANNEL_TOPIC = Sentence("channel_topic", "needs [channel] topic to be a section of [topics]: {names} (got {value!r})")
+REFUSE_AFTER_WARN = Sentence(
+    "refuse_after_warn", "needs refuse_{name} to be {side} warn_{name2}, so that a warning comes first"
+)
+
+LAPSED_ORDER = Sentence("lapsed_order", "needs lapsed_from ({lapsed}) to be at least at_risk_from ({risk})")
+UNLIMITED_TODO = Sentence("unlimited_todo", "Name an amount such as 2000.")
 
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
 MOST_MONEY = 1e12
@@ -55,7 +72,7 @@ class Budget(_Section):
         try:
             return cls(amount=amount, period=period)
         except ValidationError as error:
-            raise SettingsError(problems_of(error, cls), where="budget", todo="Name an amount such as 2000.") from error
+            raise SettingsError(problems_of(error, cls), where="budget", todo=UNLIMITED_TODO) from error
 
 
 class Holdout(_Section):
@@ -133,9 +150,7 @@ class AtRisk(_Section):
     @model_validator(mode="after")
     def _lapsed_is_more(self) -> Self:
         if self.lapsed_from < self.at_risk_from:
-            raise ValueError(
-                f"needs lapsed_from ({self.lapsed_from}) to be at least at_risk_from ({self.at_risk_from})"
-            )
+            raise ValueError(LAPSED_ORDER(lapsed=self.lapsed_from, risk=self.at_risk_from))
         return self
 
 
@@ -189,10 +204,7 @@ class Fairness(_Section):
         names = tuple(dict.fromkeys(snake_case(trait) for trait in traits))
         wrong = sorted(name for name in names if not name or kind_of_trait(name) in {"identifying", "free_text"})
         if wrong:
-            raise ValueError(
-                f"names traits that put customers into groups; {', '.join(wrong) or 'an empty text'} tells one person"
-                " from another; fix or delete it"
-            )
+            raise ValueError(TRAITS_OF_GROUPS(names=", ".join(wrong) or "an empty text"))
         return names
 
     @model_validator(mode="after")
@@ -205,7 +217,7 @@ class Fairness(_Section):
         for name, larger, smaller in pairs:
             if larger < smaller:
                 side = "at most" if name == "ratio" else "at least"
-                raise ValueError(f"needs refuse_{name} to be {side} warn_{name}, so that a warning comes first")
+                raise ValueError(REFUSE_AFTER_WARN(name=name, side=side, name2=name))
         return self
 
 
@@ -247,10 +259,10 @@ class Policy(_Section):
         ids = [offer.id for offer in offers]
         repeated = sorted({name for name in ids if ids.count(name) > 1})
         if repeated or "none" in ids or "any" in ids:
-            raise ValueError(f"each id once, and neither 'none' nor 'any'; fix {', '.join(repeated) or 'the id'}")
+            raise ValueError(OFFER_IDS_ONCE(names=", ".join(repeated) or "the id"))
         ordinary = [offer.id for offer in offers if offer.is_ordinary]
         if len(ordinary) > 1:
-            raise ValueError(f"need is_ordinary of one offer at most; {' and '.join(ordinary)} have it")
+            raise ValueError(ONE_ORDINARY(names=" and ".join(ordinary)))
         return offers
 
     @model_validator(mode="after")
@@ -258,7 +270,7 @@ class Policy(_Section):
         topic = self.channel.topic
         if topic and topic != OFFERS and topic not in self.topics:
             known = ", ".join(sorted(self.topics)) or "none"
-            raise ValueError(f"needs [channel] topic to be a section of [topics]: {known} (got {topic!r})")
+            raise ValueError(CHANNEL_TOPIC(names=known, value=topic))
         return self
 
     @property
@@ -347,7 +359,7 @@ def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any
     is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
     if not is_number or not 0 <= probability <= 1:
         what = f"at_risk.{OLD_CHURN_KEY} must be a number from 0 to 1 (got {probability!r})"
-        raise SettingsError(what, where=str(path), todo="Write at_risk_from instead, such as at_risk_from = 0.5.")
+        raise SettingsError(what, where=str(path), todo=WRITE_AT_RISK_FROM)
     if probability < 1 and "at_risk_from" not in today:
         stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
         if isinstance(stages, list):

@@ -7,11 +7,15 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from patron.schema.errors import BadAudience
-from patron.storage.outreach.campaign_file import LONGEST_NAME, DraftFile, Section, is_line
+from patron.schema.sentences import Sentence
+from patron.storage.outreach.campaign_file import CORRECT_FILE, LONGEST_NAME, DraftFile, Section, is_line
 from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 
+URL_AND_SECRET = Sentence("url_and_secret", "needs url and secret_file")
+
 Identifier = Literal["email", "phone"]
+TODO = CORRECT_FILE(command="patron audience save --example")
 
 
 class Destination(Section):
@@ -40,7 +44,7 @@ class Destination(Section):
         if self.kind == "file":
             return self
         if not self.url or not self.secret_file:
-            raise ValueError("needs url and secret_file")
+            raise ValueError(URL_AND_SECRET)
         HttpChannelSettings(local_hosts=self.local_hosts).require_allowed(self.url)
         return self
 

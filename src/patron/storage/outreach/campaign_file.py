@@ -10,15 +10,27 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from patron.schema.common_sentences import NEEDS_END, ONE_LINE_VALUE
 from patron.schema.errors import BadCampaign, PatronError, SettingsError
+from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
+
+SHOP_CLOCK = Sentence("shop_clock", "is by the shop's clock, and has no zone of its own")
+NEEDS_LANGUAGE = Sentence("needs_language", "needs a section such as [template.en] or [template.zh_CN]")
 
 Goal = Literal["profit", "orders", "reactivated"]
 LONGEST_NAME = 100
 MOST_MONEY = 1e12
 LANGUAGE = re.compile("[a-z]{2}(_[A-Z]{2})?")
+CORRECT_FILE = Sentence("correct_file", "Correct the file and save it again; `{command}` prints one that works.")
+CHECK_PATH_OR_EXAMPLE = Sentence("check_path_or_example", "Check the path; `{command}` prints a file that works.")
+TEMPLATE_NEEDS_FILE = Sentence("template_needs_file", "a template needs a file")
+TEMPLATE_OUTSIDE = Sentence("template_outside", "the template {name} is outside the file's folder")
+TEMPLATE_ENDING = Sentence("template_ending", "the template {name} does not end in .mjml, .html or .txt")
+TEMPLATE_UNREADABLE = Sentence("template_unreadable", "the template {name} cannot be read ({cause})")
+TODO = CORRECT_FILE(command="patron campaign save --example")
 
 
 class Section(BaseModel):
@@ -52,14 +64,14 @@ class Expectation(Section):
 def is_line(value: str) -> str:
     """A text of one line. Raises ValueError."""
     if not value.isprintable() or value != value.strip():
-        raise ValueError("needs one line of printable characters")
+        raise ValueError(ONE_LINE_VALUE)
     return value
 
 
 def shop_time(value: datetime | None) -> datetime | None:
     """A time by the shop's clock. Raises ValueError for one with a zone."""
     if value is not None and value.tzinfo is not None:
-        raise ValueError("is by the shop's clock, and has no zone of its own")
+        raise ValueError(SHOP_CLOCK)
     return value
 
 
@@ -67,7 +79,7 @@ def has_languages(value: dict[str, Template]) -> dict[str, Template]:
     """Templates by language. Raises ValueError for names that are no languages."""
     wrong = [name for name in value if not LANGUAGE.fullmatch(name)]
     if wrong or not value:
-        raise ValueError("needs a section such as [template.en] or [template.zh_CN]")
+        raise ValueError(NEEDS_LANGUAGE)
     return value
 
 
@@ -76,7 +88,7 @@ class DraftFile(Section):
 
     problem: ClassVar[type[PatronError]]
     """Raised with all that is wrong with one."""
-    todo: ClassVar[str]
+    todo: ClassVar[Text]
     """What to do about that."""
     lists: ClassVar[tuple[str, ...]] = ()
     """Lists of sections that have templates."""
@@ -135,7 +147,7 @@ class Campaign(DraftFile):
     @model_validator(mode="after")
     def _ends_later(self) -> Self:
         if self.end <= self.start:
-            raise ValueError(f"needs an end after its start ({self.start})")
+            raise ValueError(NEEDS_END(start=self.start))
         return self
 
     @property
@@ -161,7 +173,7 @@ CAMPAIGN = VersionedDrafts("campaign", Campaign.of, BadCampaign)
 FORMATS = {".mjml": "mjml", ".html": "html", ".htm": "html", ".txt": "text"}
 
 
-def read_file(path: Path, problem: type[PatronError], todo: str, lists: Iterable[str] = ()) -> dict[str, Any]:
+def read_file(path: Path, problem: type[PatronError], todo: Text, lists: Iterable[str] = ()) -> dict[str, Any]:
     """The content of a file with the bodies of its templates, and of those in the sections of some lists of it.
 
     Raises `problem` with what is wrong, and what to do about it.
@@ -169,8 +181,7 @@ def read_file(path: Path, problem: type[PatronError], todo: str, lists: Iterable
     try:
         content = read_toml(path)
     except SettingsError as error:  # why: what to do about a workspace's own file is wrong for this one
-        command = todo.partition("; ")[2].partition(" prints")[0]
-        missing = f"Check the path; {command} prints a file that works."
+        missing = CHECK_PATH_OR_EXAMPLE(command=todo.values["command"])
         raise problem(error.what, where=str(path), todo=todo if path.is_file() else missing) from error
     bodies = _Bodies(path, problem, todo)
     for name in lists:
@@ -202,19 +213,19 @@ class _Bodies:
         name = section.get("file")
         if not isinstance(name, str) or not name:
             if "body" not in section:
-                raise self._problem("a template needs a file")
+                raise self._problem(TEMPLATE_NEEDS_FILE)
             return section
         file = (self.path.parent / name).resolve()
         if not file.is_relative_to(self.path.parent.resolve()):
-            raise self._problem(f"the template {name} is outside the file's folder")
+            raise self._problem(TEMPLATE_OUTSIDE(name=name))
         kind = FORMATS.get(file.suffix.lower())
         if kind is None:
-            raise self._problem(f"the template {name} does not end in .mjml, .html or .txt")
+            raise self._problem(TEMPLATE_ENDING(name=name))
         try:
             body = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise self._problem(f"the template {name} cannot be read ({reason})") from error
+            raise self._problem(TEMPLATE_UNREADABLE(name=name, cause=reason)) from error
         return section | {"body": body, "format": kind}
 
     def _problem(self, what: str) -> PatronError:

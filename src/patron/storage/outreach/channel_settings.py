@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
+from patron.schema.common_sentences import LEADS_OUT, ONE_LINE_VALUE
 from patron.schema.outreach.channels import CONFIGURABLE, DESCRIBED
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.http_channel_settings import (
     ChannelSection,
     ReceiptsSettings,
@@ -17,11 +19,26 @@ from patron.storage.outreach.http_channel_settings import (
 )
 from patron.storage.outreach.provider_settings import ProviderSettings
 
+NOT_A_DOMAIN = Sentence("not_a_domain", "is not a domain, such as bounces.shop.example")
+SMALL_LETTERS = Sentence("small_letters", "needs small letters, digits and hyphens, such as patron")
+PUBLIC_ADDRESS = Sentence(
+    "public_address", "needs to be an https address such as https://shop.example, or http://127.0.0.1:8321"
+)
+ASCII_LETTERS = Sentence("ascii_letters", "needs to be written in letters of ASCII without spaces")
+NEXT_TO_HOST = Sentence("next_to_host", "needs {names} next to host")
+DKIM_BOTH = Sentence("dkim_both", "needs dkim_selector and dkim_key_file, both or neither")
+NEEDS_TLS = Sentence("needs_tls", 'needs security = "starttls" or "tls" next to user: the password would go in clear')
+NOT_AN_EMAIL = Sentence("not_an_email", "is not an e-mail address ({cause})")
+
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
-NOT_SIGNED = "Messages are not signed: most mailboxes refuse them. Make a key: patron channels key."
-NO_BOUNCE_DOMAIN = "No bounce_domain: bounces go to the sender's mailbox; `patron channels bounces` reads it."
+CHANNEL_UNSIGNED = Sentence(
+    "channel_unsigned", "Messages are not signed: most mailboxes refuse them. Make a key: patron channels key."
+)
+CHANNEL_BOUNCES = Sentence(
+    "channel_bounces", "No bounce_domain: bounces go to the sender's mailbox; `patron channels bounces` reads it."
+)
 
 
 class EmailSettings(ChannelSection):
@@ -89,7 +106,7 @@ class EmailSettings(ChannelSection):
     @property
     def advice(self) -> tuple[str, ...]:
         """What mailboxes want of a sender."""
-        return (() if self.dkim_key_file else (NOT_SIGNED,)) + (() if self.bounce_domain else (NO_BOUNCE_DOMAIN,))
+        return (() if self.dkim_key_file else (CHANNEL_UNSIGNED,)) + (() if self.bounce_domain else (CHANNEL_BOUNCES,))
 
     @property
     def domain(self) -> str:
@@ -108,7 +125,7 @@ class EmailSettings(ChannelSection):
     @classmethod
     def _is_one_line(cls, value: str) -> str:
         if not value.isprintable() or value != value.strip():
-            raise ValueError("needs one line of printable characters")
+            raise ValueError(ONE_LINE_VALUE)
         return value
 
     @field_validator("from_address", "reply_to")
@@ -117,20 +134,20 @@ class EmailSettings(ChannelSection):
         try:
             return _ascii_address(value) if value else ""
         except ValueError as error:
-            raise ValueError(f"is not an e-mail address ({str(error).rstrip('.')})") from error
+            raise ValueError(NOT_AN_EMAIL(cause=str(error).rstrip("."))) from error
 
     @field_validator("bounce_domain")
     @classmethod
     def _is_a_domain(cls, value: str) -> str:
         if value and not DOMAIN.fullmatch(value.lower()):
-            raise ValueError("is not a domain, such as bounces.shop.example")
+            raise ValueError(NOT_A_DOMAIN)
         return value.lower()
 
     @field_validator("dkim_selector")
     @classmethod
     def _is_a_selector(cls, value: str) -> str:
         if value and not SELECTOR.fullmatch(value):
-            raise ValueError("needs small letters, digits and hyphens, such as patron")
+            raise ValueError(SMALL_LETTERS)
         return value
 
     @field_validator("public_url")
@@ -139,16 +156,16 @@ class EmailSettings(ChannelSection):
         parts = urlsplit(value)
         is_local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
         if value and (not (parts.scheme == "https" or is_local) or not parts.hostname or parts.query or parts.fragment):
-            raise ValueError("needs to be an https address such as https://shop.example, or http://127.0.0.1:8321")
+            raise ValueError(PUBLIC_ADDRESS)
         if not value.isascii() or re.search(r"[\s<>,\"]", value):
-            raise ValueError("needs to be written in letters of ASCII without spaces")
+            raise ValueError(ASCII_LETTERS)
         return value.rstrip("/")
 
     @field_validator("dkim_key_file", "password_file")
     @classmethod
     def _is_a_path(cls, value: str) -> str:
         if ".." in PurePosixPath(value).parts:
-            raise ValueError("leads out of the workspace; write the whole path instead")
+            raise ValueError(LEADS_OUT)
         return value
 
     @model_validator(mode="after")
@@ -157,11 +174,11 @@ class EmailSettings(ChannelSection):
             return self
         missing = [name for name, value in (("from", self.from_address), ("public_url", self.public_url)) if not value]
         if missing:
-            raise ValueError(f"needs {' and '.join(missing)} next to host")
+            raise ValueError(NEXT_TO_HOST(names=" and ".join(missing)))
         if bool(self.dkim_selector) != bool(self.dkim_key_file):
-            raise ValueError("needs dkim_selector and dkim_key_file, both or neither")
+            raise ValueError(DKIM_BOTH)
         if self.user and self.security == "none" and self.host not in LOCAL_HOSTS:
-            raise ValueError('needs security = "starttls" or "tls" next to user: the password would go in clear')
+            raise ValueError(NEEDS_TLS)
         return self
 
 

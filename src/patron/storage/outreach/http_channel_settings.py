@@ -8,6 +8,21 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from patron.schema.common_sentences import LEADS_OUT, URL_PROBLEM
+from patron.schema.sentences import Sentence
+
+PLAIN_HOSTS = Sentence(
+    "plain_hosts", "needs names or addresses without a scheme and port, such as 127.0.0.1, not {value!r}"
+)
+HTTPS_OR_LOCAL = Sentence(
+    "https_or_local", "needs to be an https address, or http to a host in local_hosts; without a password"
+)
+MAILTO_OR_HTTPS = Sentence(
+    "mailto_or_https", "needs to be mailto: and an address, such as mailto:it@shop.example, or an https address"
+)
+KEY_AND_CONTACT = Sentence("key_and_contact", "needs key_file and contact, both or neither")
+CLICK_URL_PROBLEM = Sentence("click_url_problem", "click_url {problem}")
+
 LOCAL_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
 
 
@@ -73,7 +88,7 @@ class HttpChannelSettings(ChannelSection):
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(one.lower() for one in value)
         if wrong := next((one for one in hosts if not LOCAL_HOST.fullmatch(one)), None):
-            raise ValueError(f"needs names or addresses without a scheme and port, such as 127.0.0.1, not {wrong!r}")
+            raise ValueError(PLAIN_HOSTS(value=wrong))
         return hosts
 
     def require_allowed(self, url: str) -> str:
@@ -86,14 +101,14 @@ class HttpChannelSettings(ChannelSection):
             is_valid = False
             parts = urlsplit("")
         if not is_valid or "@" in parts.netloc or parts.fragment or not url.isascii() or re.search(r"\s", url):
-            raise ValueError("needs to be an https address, or http to a host in local_hosts; without a password")
+            raise ValueError(HTTPS_OR_LOCAL)
         return url
 
 
 def require_path(value: str) -> str:
     """The path itself, if it stays within the workspace or is absolute. Raises ValueError."""
     if ".." in PurePosixPath(value).parts:
-        raise ValueError("leads out of the workspace; write the whole path instead")
+        raise ValueError(LEADS_OUT)
     return value
 
 
@@ -147,7 +162,7 @@ class WebhookSettings(HttpChannelSettings):
             try:
                 self.require_allowed(self.url)
             except ValueError as error:
-                raise ValueError(f"url {error}") from error
+                raise ValueError(URL_PROBLEM(problem=error.args[0])) from error
         return self
 
 
@@ -184,16 +199,16 @@ class WebPushSettings(HttpChannelSettings):
     @classmethod
     def _is_a_contact(cls, value: str) -> str:
         if value and not re.fullmatch(r"mailto:[^@\s,<>]+@[^@\s,<>]+|https://[^\s<>]+", value):
-            raise ValueError("needs to be mailto: and an address, such as mailto:it@shop.example, or an https address")
+            raise ValueError(MAILTO_OR_HTTPS)
         return value
 
     @model_validator(mode="after")
     def _is_whole(self) -> "WebPushSettings":
         if bool(self.key_file) != bool(self.contact):
-            raise ValueError("needs key_file and contact, both or neither")
+            raise ValueError(KEY_AND_CONTACT)
         if self.click_url:
             try:
                 self.require_allowed(self.click_url)
             except ValueError as error:
-                raise ValueError(f"click_url {error}") from error
+                raise ValueError(CLICK_URL_PROBLEM(problem=error.args[0])) from error
         return self

@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
+from patron.schema.common_sentences import NEEDS_END
 from patron.schema.errors import BadJourney
+from patron.schema.sentences import Sentence
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import segments_of
 from patron.storage.outreach.campaign_file import (
+    CORRECT_FILE,
     LONGEST_NAME,
     MOST_MONEY,
     DraftFile,
@@ -25,10 +28,21 @@ from patron.storage.outreach.campaign_file import (
 )
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 
+NEEDS_WAIT = Sentence("needs_wait", "needs days, hours or minutes, at most {days} days")
+NEEDS_STEPS = Sentence("needs_steps", "needs 1 to {count} sections [[steps]]")
+
+STEP_BACK = Sentence("step_back", "step {step} leads back ({target!r}); a step leads to a later one, or to end")
+STEP_NOWHERE = Sentence(
+    "step_nowhere", "step {step} leads nowhere ({target!r}); a step leads to a later one, or to end"
+)
+STEP_END = Sentence("step_end", "cannot have a step with the id {name!r}, which ends the journey")
+STEP_TWICE = Sentence("step_twice", "has two steps with the id {name!r} (without an id a step has its number)")
+
 LONGEST_WAIT_DAYS = 366
 MOST_STEPS = 50
 END = "end"
 """Target of a step after which the journey is over."""
+TODO = CORRECT_FILE(command="patron journey save --example abandoned_cart")
 
 
 class EventTrigger(Section):
@@ -124,7 +138,7 @@ class _Duration(_Step):
     @model_validator(mode="after")
     def _takes_time(self) -> Self:
         if not timedelta() < self.duration <= timedelta(days=LONGEST_WAIT_DAYS):
-            raise ValueError(f"needs days, hours or minutes, at most {LONGEST_WAIT_DAYS} days")
+            raise ValueError(NEEDS_WAIT(days=LONGEST_WAIT_DAYS))
         return self
 
 
@@ -222,24 +236,24 @@ class Journey(DraftFile):
     @classmethod
     def _are_some(cls, value: tuple[JourneyStep, ...]) -> tuple[JourneyStep, ...]:
         if not 1 <= len(value) <= MOST_STEPS:
-            raise ValueError(f"needs 1 to {MOST_STEPS} sections [[steps]]")
+            raise ValueError(NEEDS_STEPS(count=MOST_STEPS))
         return value
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
         if self.start and self.end and self.end <= self.start:
-            raise ValueError(f"needs an end after its start ({self.start})")
+            raise ValueError(NEEDS_END(start=self.start))
         ids = [self.step_id(place) for place in range(len(self.steps))]
         if END in ids:
-            raise ValueError(f"cannot have a step with the id {END!r}, which ends the journey")
+            raise ValueError(STEP_END(name=END))
         if twice := sorted({one for one in ids if ids.count(one) > 1}):
-            raise ValueError(f"has two steps with the id {twice[0]!r} (without an id a step has its number)")
+            raise ValueError(STEP_TWICE(name=twice[0]))
         for place, step in enumerate(self.steps):
             targets = (step.then, step.otherwise) if isinstance(step, WaitFor | Branch) else ()
             for target in targets:
                 if target not in {"", END, *ids[place + 1 :]}:
-                    what = "leads back" if target in ids else "leads nowhere"
-                    raise ValueError(f"step {ids[place]} {what} ({target!r}); a step leads to a later one, or to end")
+                    what = STEP_BACK if target in ids else STEP_NOWHERE
+                    raise ValueError(what(step=ids[place], target=target))
         return self
 
     def step_id(self, place: int) -> str:

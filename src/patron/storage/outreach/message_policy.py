@@ -8,6 +8,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from patron.schema.sentences import Sentence
+
+QUIET_HOURS = Sentence("quiet_hours", "must be hours such as 21:00-08:00 (got {value!r})")
+QUIET_DIFFER = Sentence("quiet_differ", "must begin and end at different times (got {value!r})")
+QUIET_PART = Sentence("quiet_part", "must leave a part of the day in which messages can be sent")
+
 MINUTES_OF_DAY = 24 * 60
 HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 
@@ -26,10 +32,10 @@ class QuietHours:
         """Read hours such as 21:00-08:00. Raises ValueError."""
         match = HOURS.fullmatch(text.strip())
         if not match or (match[3] == "24" and match[4] != "00"):
-            raise ValueError(f"must be hours such as 21:00-08:00 (got {text!r})")
+            raise ValueError(QUIET_HOURS(value=text))
         since, until = time(int(match[1]), int(match[2])), time(int(match[3]) % 24, int(match[4]))
         if since == until:
-            raise ValueError(f"must begin and end at different times (got {text!r})")
+            raise ValueError(QUIET_DIFFER(value=text))
         return cls(since, until)
 
     def holds(self, clock: time) -> bool:
@@ -68,7 +74,7 @@ class MessagePolicy(_Section):
         hours = [QuietHours.of(text) for text in values]
         clocks = (time(minute // 60, minute % 60) for minute in range(MINUTES_OF_DAY))
         if all(any(one.holds(clock) for one in hours) for clock in clocks):
-            raise ValueError("must leave a part of the day in which messages can be sent")
+            raise ValueError(QUIET_PART)
         return values
 
     @cached_property

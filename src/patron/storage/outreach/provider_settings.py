@@ -5,7 +5,10 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
+
+SECRET_NAMES = Sentence("secret_names", "needs names such as API_KEY, not {value!r}")
 
 SECRET_NAME = re.compile("[A-Z][A-Z0-9_]{0,63}")
 
@@ -48,5 +51,5 @@ class ProviderSettings(HttpChannelSettings):
     @classmethod
     def _are_paths(cls, value: dict[str, str]) -> dict[str, str]:
         if wrong := next((one for one in value if not SECRET_NAME.fullmatch(one)), None):
-            raise ValueError(f"needs names such as API_KEY, not {wrong!r}")
+            raise ValueError(SECRET_NAMES(value=wrong))
         return {name: require_path(path) for name, path in value.items()}

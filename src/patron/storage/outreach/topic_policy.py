@@ -5,6 +5,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from patron.schema.sentences import Sentence
+
+SMALL_NAMES = Sentence("small_names", "needs names in small letters, digits and _; fix {names}")
+NAMES_OF_LINE = Sentence("names_of_line", "needs names of one line")
+
 NAME = re.compile("[a-z][a-z0-9_]{0,39}")
 
 
@@ -21,7 +26,7 @@ class Topic(BaseModel):
     @model_validator(mode="after")
     def _is_one_line(self) -> Self:
         if not (self.en.isprintable() and self.zh_CN.isprintable()):
-            raise ValueError("needs names of one line")
+            raise ValueError(NAMES_OF_LINE)
         return self
 
     def name(self, locale: str) -> str:
@@ -39,5 +44,5 @@ def require_topic_names(topics: dict[str, Topic]) -> dict[str, Topic]:
     """The topics themselves. Raises ValueError for a name that is no purpose of consent."""
     wrong = sorted(name for name in topics if not NAME.fullmatch(name))
     if wrong:
-        raise ValueError(f"needs names in small letters, digits and _; fix {', '.join(wrong)}")
+        raise ValueError(SMALL_NAMES(names=", ".join(wrong)))
     return topics

@@ -13,11 +13,34 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import NEEDS_NAME
 from patron.schema.errors import NotFound, PatronError, SettingsError
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence, Text, named
+from patron.schema.spelling import both, did_you_mean
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
 from patron.storage.store.store import Store
+
+SAVE_OTHER_NAME = Sentence("save_other_name", "Save it under another name.")
+PAUSE_FIRST = Sentence("pause_first", "Pause it first, then plan it again.")
+ONLY_SENDS = Sentence("only_sends", "Only one that is approved or running sends anything.")
+ONLY_PLANNED = Sentence("only_planned", "Only a planned one can be approved: see `patron {kind} plan`.")
+ONLY_APPROVED = Sentence("only_approved", "Only an approved one is sent: see `patron {kind} approve`.")
+ONLY_PAUSED = Sentence("only_paused", "Only a paused one can be resumed.")
+OVER_ALREADY = Sentence("over_already", "It is over already.")
+ONLY_ENDS = Sentence("only_ends", "Only one that was approved can end.")
+MEASURED_AFTER_END = Sentence("measured_after_end", "It is measured once it has ended.")
+SEE_LIST = Sentence("see_list", "See `patron {kind} list`.")
+NO_VERSION = Sentence("no_version", "no version {version} of a {kind} {name!r}")
+NONE_OF_NAME = Sentence("none_of_name", "no {kind} {name!r}")
+OF_OTHER_KIND = Sentence("of_other_kind", "It is {kind}: see `patron {command} show`.")
+NAME_TAKEN = Sentence("name_taken", "{kind} has the name {name!r}")
+NAMES_SHARED = Sentence("names_shared", "Choose another name: campaigns, journeys and audiences share theirs.")
+NOT_NEWEST = Sentence("not_newest", "version {version} of {name!r} is not the newest: {author} saved version {newest}")
+LOOK_THEN_REPEAT = Sentence("look_then_repeat", "Look at it with `patron {kind} show`, then repeat.")
+WRONG_STATE = Sentence("wrong_state", "{name!r} is {state} and cannot be {step}")
+NAME_PERSON = Sentence("name_person", 'Name a person, such as --as "A. Lee".')
+SEE_SHOW = Sentence("see_show", "See `patron {kind} show`.")
 
 DRAFT, PLANNED, APPROVED, RUNNING = "draft", "planned", "approved", "running"
 PAUSED, WITHDRAWN, ENDED, MEASURED = "paused", "withdrawn", "ended", "measured"
@@ -36,20 +59,24 @@ class Step:
     needs: tuple[str, ...]
     """States in which it can be taken."""
     leads_to: str
-    todo: str
+    todo: Sentence
     """What to do where it cannot be taken."""
+
+    def advice(self, kind: str) -> str:
+        """What to do where one of a kind cannot take it."""
+        return self.todo(kind=kind) if self.todo.places else self.todo
 
 
 STEPS: Mapping[str, Step] = {
-    "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, "Save it under another name."),
-    "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, "Pause it first, then plan it again."),
-    "approved": Step((PLANNED,), APPROVED, "Only a planned one can be approved: see `patron {kind} plan`."),
-    "started": Step((APPROVED,), RUNNING, "Only an approved one is sent: see `patron {kind} approve`."),
-    "paused": Step((APPROVED, RUNNING), PAUSED, "Only one that is approved or running sends anything."),
-    "resumed": Step((PAUSED,), BEFORE, "Only a paused one can be resumed."),
-    "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, "It is over already."),
-    "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, "Only one that was approved can end."),
-    "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, "It is measured once it has ended."),
+    "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, SAVE_OTHER_NAME),
+    "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, PAUSE_FIRST),
+    "approved": Step((PLANNED,), APPROVED, ONLY_PLANNED),
+    "started": Step((APPROVED,), RUNNING, ONLY_APPROVED),
+    "paused": Step((APPROVED, RUNNING), PAUSED, ONLY_SENDS),
+    "resumed": Step((PAUSED,), BEFORE, ONLY_PAUSED),
+    "withdrawn": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), WITHDRAWN, OVER_ALREADY),
+    "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, ONLY_ENDS),
+    "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, MEASURED_AFTER_END),
 }
 """The only transitions there are; a save of the first version makes the draft."""
 
@@ -150,8 +177,8 @@ class VersionedDrafts(Generic[Content]):
         chosen = sa.select(table.content).where(table.name == name, table.version == version, table.kind == self.kind)
         content = connection.scalar(chosen)
         if content is None:
-            what = f"no version {version} of a {self.kind} {name!r}"
-            raise NotFound(what, where=self.kind, todo=f"See `patron {self.kind} show`.")
+            what = NO_VERSION(version=version, kind=self.kind, name=name)
+            raise NotFound(what, where=self.kind, todo=SEE_SHOW(kind=self.kind))
         return self.parse(json.loads(content), where=f"{self.kind} {name}")
 
     def save(self, connection: sa.Connection, content: Content, saved_by: str, at: datetime) -> SavedVersion[Content]:
@@ -165,10 +192,8 @@ class VersionedDrafts(Generic[Content]):
         if before is None:
             return self._insert(connection, content, 1, author, at)
         if before["kind"] != self.kind:
-            what = f"{_with_article(before['kind'])} has the name {name!r}"
-            raise self.problem(
-                what, where="name", todo="Choose another name: campaigns, journeys and audiences share theirs."
-            )
+            what = NAME_TAKEN(kind=_with_article(before["kind"]), name=name)
+            raise self.problem(what, where="name", todo=NAMES_SHARED)
         saved = self._saved(connection, before)
         if saved.content == content:
             return saved
@@ -193,8 +218,8 @@ class VersionedDrafts(Generic[Content]):
         lock_campaigns(connection)
         saved, who = self.saved(connection, name), person(by)
         if saved.version != version:
-            what = f"version {version} of {name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
-            todo = f"Look at it with `patron {self.kind} show`, then repeat."
+            what = NOT_NEWEST(version=version, name=name, author=saved.saved_by, newest=saved.version)
+            todo = LOOK_THEN_REPEAT(kind=self.kind)
             raise self.problem(what, where=self.kind, todo=todo)
         self.require(saved, step)
         _append(connection, saved, step, who, at, details or {})
@@ -215,17 +240,17 @@ class VersionedDrafts(Generic[Content]):
         rule = STEPS[step]
         if saved.state not in rule.needs:
             state = state_in_words(saved.state)
-            what = f"{saved.name!r} is {state} and cannot be {step}"
-            raise self.problem(what, where=self.kind, todo=rule.todo.format(kind=self.kind))
+            what = WRONG_STATE(name=saved.name, state=state, step=named("step", step))
+            raise self.problem(what, where=self.kind, todo=rule.advice(self.kind))
 
     def _missing(self, connection: sa.Connection, name: str, other_kind: str) -> NotFound:
-        todo = f"See `patron {self.kind} list`."
+        todo = SEE_LIST(kind=self.kind)
         if other_kind:
-            todo = f"It is {_with_article(other_kind)}: see `patron {other_kind} show`."
+            todo = OF_OTHER_KIND(kind=_with_article(other_kind), command=other_kind)
         else:
             names = connection.scalars(sa.select(CAMPAIGNS.c.name).where(CAMPAIGNS.c.kind == self.kind).distinct())
-            todo = " ".join(filter(None, [did_you_mean(name, tuple(names)), todo]))
-        return NotFound(f"no {self.kind} {name!r}", where=self.kind, todo=todo)
+            todo = both(did_you_mean(name, tuple(names)), todo)
+        return NotFound(NONE_OF_NAME(kind=named("engagement_kind", self.kind), name=name), where=self.kind, todo=todo)
 
     def _insert(
         self, connection: sa.Connection, content: Content, version: int, by: str, at: datetime
@@ -245,13 +270,13 @@ class VersionedDrafts(Generic[Content]):
         )
 
 
-def _with_article(kind: str) -> str:
-    return f"{'an' if kind.startswith('a') else 'a'} {kind}"
+def _with_article(kind: str) -> Text:
+    return named("engagement_kind", kind, f"{'an' if kind.startswith('a') else 'a'} {kind}")
 
 
-def state_in_words(state: str) -> str:
+def state_in_words(state: str) -> Text:
     """A state as it stands after "is"."""
-    return "a draft" if state == DRAFT else state
+    return named("state", state, "a draft" if state == DRAFT else state)
 
 
 def holdouts_of(
@@ -279,8 +304,8 @@ def person(text: str) -> str:
     """The name of a person as written. Raises SettingsError for an empty, too long or unprintable one."""
     name = text.strip()
     if not name or not name.isprintable() or len(name) > MOST_CHARACTERS:
-        what = f"needs 1 to {MOST_CHARACTERS} printable characters"
-        raise SettingsError(what, where="--as", todo='Name a person, such as --as "A. Lee".')
+        what = NEEDS_NAME(count=MOST_CHARACTERS)
+        raise SettingsError(what, where="--as", todo=NAME_PERSON)
     return name
 
 

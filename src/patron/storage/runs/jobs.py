@@ -8,10 +8,14 @@ from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
-from patron.schema.errors import NotFound
+from patron.schema.errors import NotFound, read_texts
+from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
 from patron.storage.runs.job_tables import JOBS, RUN_SCHEDULES
 from patron.storage.store.store import Store, upsert
+
+NO_JOB = Sentence("no_job", "no such job")
+SEE_RUNS_KEPT = Sentence("see_runs_kept", "See /runs for those that are kept.")
 
 Kind = Literal["run", "preview", "import", "trial"]
 RUN, PREVIEW, IMPORT, TRIAL = "run", "preview", "import", "trial"
@@ -43,7 +47,7 @@ class Job:
     """Steps or rows that are done."""
     whole_count: int | None = None
     """Steps or rows in all; None where it is not known."""
-    problem: Mapping[str, str] | None = None
+    problem: Mapping[str, Any] | None = None
     """Of one that failed: what, where and todo."""
     result: Mapping[str, Any] | None = None
     """Of one that finished."""
@@ -93,7 +97,7 @@ def job_of(store: Store, job_id: str) -> Job:
     with store.begin() as connection:
         row = connection.execute(sa.select(JOBS).where(JOBS.c.job_id == job_id)).mappings().first()
     if row is None:
-        raise NotFound("no such job", where=job_id, todo="See /runs for those that are kept.")
+        raise NotFound(NO_JOB, where=job_id, todo=SEE_RUNS_KEPT)
     return _job(row)
 
 
@@ -119,7 +123,8 @@ def jobs_under_way(connection: sa.Connection, *kinds: str) -> tuple[Job, ...]:
 
 def _job(row: sa.RowMapping) -> Job:
     times = {name: utc(row[name]) if row[name] else None for name in ("requested_at", "started_at", "finished_at")}
-    return Job(**{**row, **times, "kind": cast("Kind", row["kind"])})
+    problem = read_texts(row["problem"]) if row["problem"] else None
+    return Job(**{**row, **times, "kind": cast("Kind", row["kind"]), "problem": problem})
 
 
 def run_schedule(store: Store) -> RunSchedule:

@@ -7,9 +7,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.schema.errors import NoRunYet, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.runs.snapshot_cache import CachedSnapshot
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import RUNS
+
+NO_RUN_AS_OF_TIME = Sentence("no_run_as_of_time", "no run as of {time} has completed")
+
+NO_RUN = Sentence("no_run", "no run of the loop has completed yet")
+IMPORT_FIRST = Sentence("import_first", "Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.")
+RUN_OR_NEWEST = Sentence("run_or_newest", "Run it with `patron run`, or name one of the newest: {runs}.")
 
 RUNS_LISTED = 5
 
@@ -19,9 +26,9 @@ def last_run(shop: Shop) -> Snapshot:
     snapshot = shop.snapshot()
     if snapshot is None:
         raise NoRunYet(
-            "no run of the loop has completed yet",
+            NO_RUN,
             where=str(shop.folder),
-            todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
+            todo=IMPORT_FIRST,
         )
     return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned, snapshot.withdrawn, snapshot.past)
 
@@ -37,9 +44,9 @@ def run_as_of(shop: Shop, as_of: datetime | None) -> Snapshot:
             chosen = sa.select(RUNS.c.run_id).order_by(RUNS.c.as_of.desc()).limit(RUNS_LISTED)
             runs = list(connection.scalars(chosen))
         raise NotFound(
-            f"no run as of {as_of:%Y-%m-%d %H:%M} has completed",
+            NO_RUN_AS_OF_TIME(time=f"{as_of:%Y-%m-%d %H:%M}"),
             where="--as-of",
-            todo=f"Run it with `patron run`, or name one of the newest: {', '.join(runs)}.",
+            todo=RUN_OR_NEWEST(runs=", ".join(runs)),
         )
     return view
 

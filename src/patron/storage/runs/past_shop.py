@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.schema.errors import NotFound, ReadOnlyPast, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
 from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.runs.past_facts import FACTS
@@ -18,10 +19,16 @@ from patron.storage.runs.snapshot import Past, Snapshot
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
 
+RUN_IT = Sentence("run_it", "Run it with `patron run`.")
+
+SHOWN_PAST = Sentence("shown_past", "the shop is shown as known at the run {run}, and nothing can be changed")
+NEWEST_RUNS = Sentence("newest_runs", "Name one of the newest: {runs}.")
+NO_RUN_AS_OF = Sentence("no_run_as_of", "no run {name!r} has completed")
+
 RUNS_LISTED = 5
 NAME = re.compile(r"[0-9A-Za-z:.+-]{1,40}")
 """What names of runs and times are made of."""
-BACK = "Go back to today first."
+BACK = Sentence("back_to_today", "Go back to today first.")
 
 
 class PastShop(Shop):
@@ -110,7 +117,7 @@ class PastShop(Shop):
 
 def read_only_past(run_id: str) -> ReadOnlyPast:
     """The refusal of whatever would change something."""
-    return ReadOnlyPast(f"the shop is shown as known at the run {run_id}, and nothing can be changed", todo=BACK)
+    return ReadOnlyPast(SHOWN_PAST(run=run_id), todo=BACK)
 
 
 def past_shop(shop: Shop, as_of: str) -> PastShop | None:
@@ -140,5 +147,5 @@ def _is(as_of: str) -> sa.ColumnElement[bool]:
 def _no_run(shop: Shop, name: str) -> NotFound:
     with shop.store.begin() as connection:
         runs = list(connection.scalars(sa.select(RUNS.c.run_id).order_by(RUNS.c.as_of.desc()).limit(RUNS_LISTED)))
-    todo = f"Name one of the newest: {', '.join(runs)}." if runs else "Run it with `patron run`."
-    return NotFound(f"no run {name[:40]!r} has completed", where="as_of", todo=todo)
+    todo = NEWEST_RUNS(runs=", ".join(runs)) if runs else RUN_IT
+    return NotFound(NO_RUN_AS_OF(name=name[:40]), where="as_of", todo=todo)

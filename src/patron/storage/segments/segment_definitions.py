@@ -9,14 +9,26 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from patron.schema.common_sentences import NO_SEGMENT, NO_SLASH, SEGMENT_CYCLE, SEGMENTS_LISTED, TAKE_OUT
 from patron.schema.errors import BadSegment, NotFound
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import Rule, rule_content, segments_of, tags_of
 from patron.storage.access.access_tables import TEAMS
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
 from patron.storage.store.store import Store
+
+SEGMENT_VERSIONS = Sentence("segment_versions", "`patron segment history` lists versions 1 to {last}.")
+USED_BY = Sentence("used_by", "is used by {users}")
+ONE_LINE = Sentence("one_line", "{what} needs one line of 1 to {count} printable characters (got {text!r})")
+NO_SEGMENT_VERSION = Sentence("no_segment_version", "there is no version {version} of the segment {name!r}")
+USE_FOLDER = Sentence("use_folder", "Put the segment into a folder: folder = ...")
+SAME_MOMENT = Sentence("same_moment", "somebody else saved it at the same moment")
+CHANGE_USERS = Sentence("change_users", "Change or delete what uses it first, or keep it.")
+WRITE_ONE_LINE = Sentence("write_one_line", "Write it as one line, without spaces around it.")
+SAVE_AGAIN = Sentence("save_again", "Save it again.")
 
 LONGEST_NAME, LONGEST_NOTE = 100, 300
 
@@ -83,8 +95,8 @@ def _within(rules: Mapping[str, Rule], name: str) -> frozenset[str]:
 def no_segment(name: str, known: Iterable[str]) -> NotFound:
     """Refusal of a name that no segment has."""
     meant = did_you_mean(name, known)
-    todo = " ".join(filter(None, [meant, "`patron segment list` lists all segments."]))
-    return NotFound(f"there is no segment {name!r}", where="segment", todo=todo)
+    todo = both(meant, SEGMENTS_LISTED)
+    return NotFound(NO_SEGMENT(name=name), where="segment", todo=todo)
 
 
 def _definition(row: sa.RowMapping) -> SegmentDefinition:
@@ -112,7 +124,7 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
         if text:
             _require_line(where, text, LONGEST_NOTE)
     if "/" in name:
-        raise BadSegment("a name has no slash", where=name, todo="Put the segment into a folder: folder = ...")
+        raise BadSegment(NO_SLASH, where=name, todo=USE_FOLDER)
     rules = _rules(connection)
     require_no_cycle(rules | {name: rule}, name)
     chosen = sa.select(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name)
@@ -124,7 +136,7 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
     try:
         connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
     except IntegrityError as error:
-        raise BadSegment("somebody else saved it at the same moment", where=name, todo="Save it again.") from error
+        raise BadSegment(SAME_MOMENT, where=name, todo=SAVE_AGAIN) from error
     return saved.version
 
 
@@ -135,8 +147,8 @@ def restore_definition(connection: sa.Connection, name: str, version: int, *, sa
     if not rows:
         raise no_segment(name, _rules(connection))
     if version not in rows:
-        todo = f"`patron segment history` lists versions 1 to {max(rows)}."
-        raise NotFound(f"there is no version {version} of the segment {name!r}", where="version", todo=todo)
+        todo = SEGMENT_VERSIONS(last=max(rows))
+        raise NotFound(NO_SEGMENT_VERSION(version=version, name=name), where="version", todo=todo)
     earlier = _definition(rows[version])
     note = f"restored version {version}"
     return save_definition(connection, name, earlier.rule, saved_by=saved_by, at=at, folder=earlier.folder, note=note)
@@ -170,8 +182,8 @@ def delete_definition(connection: sa.Connection, name: str) -> None:
     if name not in rules:
         raise no_segment(name, rules)
     if uses := uses_of_segment(connection, name):
-        what = f"is used by {', '.join(f'{use.kind} {use.name!r}' for use in uses)}"
-        raise BadSegment(what, where=name, todo="Change or delete what uses it first, or keep it.")
+        what = USED_BY(users=", ".join(f"{use.kind} {use.name!r}" for use in uses))
+        raise BadSegment(what, where=name, todo=CHANGE_USERS)
     connection.execute(sa.delete(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name))
 
 
@@ -213,7 +225,7 @@ def require_no_cycle(rules: Mapping[str, Rule], name: str) -> None:
         for other in sorted(segments_of(rules[current])) if current in rules else ():
             if other in path:
                 cycle = " -> ".join((*path[path.index(other) :], other))
-                raise BadSegment(f"segments contain each other: {cycle}", where=name, todo="Take one of them out.")
+                raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=TAKE_OUT)
             if other not in checked:
                 paths.append((other, (*path, other)))
         checked.add(current)
@@ -221,5 +233,5 @@ def require_no_cycle(rules: Mapping[str, Rule], name: str) -> None:
 
 def _require_line(where: str, text: str, longest: int) -> None:
     if not text or text != text.strip() or not text.isprintable() or len(text) > longest:
-        what = f"{where} needs one line of 1 to {longest} printable characters (got {text[:60]!r})"
-        raise BadSegment(what, where="segment", todo="Write it as one line, without spaces around it.")
+        what = ONE_LINE(what=where, count=longest, text=text[:60])
+        raise BadSegment(what, where="segment", todo=WRITE_ONE_LINE)

@@ -9,6 +9,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
+from patron.schema.common_sentences import DAMAGED_CONTENT
 from patron.schema.errors import WorkspaceError
 from patron.storage.durable_files import write_durably
 from patron.storage.workspace.workspace_identity import ACCEPT_LOSS
@@ -52,7 +53,7 @@ class CommitBound:
             count = content[:DIGITS]
             if count.isdigit() and content == _text(int(count)):
                 return int(count)
-        raise self._error("is damaged: it does not hold what was written", where=str(self.path), todo=ACCEPT_LOSS)
+        raise self._error(DAMAGED_CONTENT, where=str(self.path), todo=ACCEPT_LOSS)
 
     def require_reached(self, count: int, bound: int, *, where: str) -> None:
         """Raise WorkspaceError for a database with fewer commits than the bound, which was read before it."""

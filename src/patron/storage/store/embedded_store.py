@@ -7,10 +7,16 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from patron.schema.common_sentences import FILE_DAMAGED_CAUSE
 from patron.schema.errors import WorkspaceBusy, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import PRIVATE_FILE, sync
 from patron.storage.master_key import derive_key
 from patron.storage.workspace.workspace_identity import RESTORE
+
+STORE_DAMAGED_OR_OTHER = Sentence("store_damaged_or_other", "is damaged, or the store of another workspace")
+OLDER_AT_WORK = Sentence("older_at_work", "an older Patron is at work here")
+STOP_AND_TRY = Sentence("stop_and_try", "Stop it, and try again.")
 
 PLAIN_HEADER = b"SQLite format 3\0"
 CHECKS = 3
@@ -68,9 +74,7 @@ def encrypt_store(plain: Path, target: Path, key: bytes) -> None:
             # why: it needs the file for itself, and moves the write-ahead log into it: one file is left to replace
             connection.execute("pragma journal_mode = delete")
         except sqlcipher.OperationalError as error:
-            raise WorkspaceBusy(
-                "an older Patron is at work here", where=str(plain), todo="Stop it, and try again."
-            ) from error
+            raise WorkspaceBusy(OLDER_AT_WORK, where=str(plain), todo=STOP_AND_TRY) from error
         connection.execute(f"attach database ? as encrypted key \"x'{key.hex()}'\"", (str(target),))
         connection.execute("select sqlcipher_export('encrypted')")
         connection.execute("detach database encrypted")
@@ -115,7 +119,7 @@ def damage_of(path: Path, key: bytes) -> str:
 def damaged_store(path: Path, error: Exception) -> WorkspaceError:
     """The refusal of a file that cannot be read as the store of this workspace."""
     is_foreign = "not a database" in str(error)
-    what = "is damaged, or the store of another workspace" if is_foreign else f"is damaged ({error})"
+    what = STORE_DAMAGED_OR_OTHER if is_foreign else FILE_DAMAGED_CAUSE(cause=error)
     return WorkspaceError(what, where=str(path), todo=RESTORE)
 
 

@@ -11,7 +11,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from patron.schema.common_sentences import DISK_FULL, RUN_DOCTOR, TRY_IN_A_MOMENT, UPGRADE_PACKAGE
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.access import access_tables  # noqa: F401 - their tables are the store's
 from patron.storage.customers import console_tables  # noqa: F401 - their tables are the store's
 from patron.storage.data import webhook_tables  # noqa: F401 - their tables are the store's
@@ -22,6 +24,12 @@ from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
 from patron.storage.store.store_migrations import migrate, revision_of, revisions
+
+OTHERS_READ_STORE = Sentence("others_read_store", "others read the store")
+NEWER_STORE = Sentence("newer_store", "the store was written by a newer Patron (revision {revision})")
+CANNOT_BE_OPENED = Sentence("cannot_be_opened", "cannot be opened ({cause})")
+
+FREE_SPACE = Sentence("free_space", "Free some space and repeat.")
 
 WORKSPACE = sa.Table(
     "workspace",
@@ -261,9 +269,7 @@ class Store:
             yield
         except DatabaseError as error:
             if "disk is full" in str(error):
-                raise NoSpace(
-                    "the disk is full; nothing was half-written", where="store", todo="Free some space and repeat."
-                ) from error
+                raise NoSpace(DISK_FULL, where="store", todo=FREE_SPACE) from error
             if self.file and any(sign in str(error.orig) for sign in DAMAGE):
                 raise damaged_store(self.file, error.orig or error) from error
             raise
@@ -292,11 +298,7 @@ class Store:
         with self.translated_errors(), self.engine.connect() as connection:
             current = revision_of(connection)
         if current is not None and current not in revisions():
-            raise WorkspaceError(
-                f"the store was written by a newer Patron (revision {current})",
-                where="store",
-                todo="Upgrade the patron package.",
-            )
+            raise WorkspaceError(NEWER_STORE(revision=current), where="store", todo=UPGRADE_PACKAGE)
         return current == revisions()[-1]
 
     def upgrade(self) -> None:
@@ -317,9 +319,9 @@ class Store:
             if self.file and any(sign in str(error.orig) for sign in DAMAGE):
                 raise damaged_store(self.file, error.orig or error) from error
             raise WorkspaceError(
-                f"cannot be opened ({error.orig})",
+                CANNOT_BE_OPENED(cause=error.orig),
                 where=self.engine.url.render_as_string(),
-                todo="Run `patron doctor`.",
+                todo=RUN_DOCTOR,
             ) from error
 
     def scrub(self) -> None:
@@ -332,7 +334,7 @@ class Store:
             connection.execute(sa.text("vacuum"))
             is_read = connection.execute(sa.text("pragma wal_checkpoint(truncate)")).scalar_one()
         if is_read:
-            raise WorkspaceBusy("others read the store", where=str(self.file), todo="Try again in a moment.")
+            raise WorkspaceBusy(OTHERS_READ_STORE, where=str(self.file), todo=TRY_IN_A_MOMENT)
 
     def close(self) -> None:
         """Return every connection."""

@@ -7,7 +7,17 @@ was made before layout 1, is refused.
 from collections.abc import Mapping
 from pathlib import Path
 
+from patron.schema.common_sentences import UPGRADE_PACKAGE
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
+
+BEFORE_LAYOUT = Sentence("before_layout", "was made before workspace layout 1 and cannot be opened")
+LAYOUT_INVALID = Sentence("layout_invalid", "has layout version {version!r}, which is not a valid one")
+LAYOUT_NEWER = Sentence("layout_newer", "has workspace layout {version}, but this Patron knows layouts up to {known}")
+MAKE_NEW_WORKSPACE = Sentence(
+    "make_new_workspace", "Create a new workspace with `patron init` and import your files again."
+)
+RESTORE_BACKUP = Sentence("restore_backup", "Restore a backup.")
 
 LAYOUT_VERSION = 2
 WORKSPACE_ID, LAYOUT, KEY_CHECK = "workspace_id", "layout_version", "master_key_check"
@@ -25,14 +35,12 @@ def known_layout(entries: Mapping[str, str], folder: Path) -> int:
     version = entries.get(LAYOUT)
     if version is None:
         raise WorkspaceError(
-            "was made before workspace layout 1 and cannot be opened",
+            BEFORE_LAYOUT,
             where=str(folder),
-            todo="Create a new workspace with `patron init` and import your files again.",
+            todo=MAKE_NEW_WORKSPACE,
         )
     if not version.isdecimal() or int(version) < 1:
-        raise WorkspaceError(
-            f"has layout version {version!r}, which is not a valid one", where=str(folder), todo="Restore a backup."
-        )
+        raise WorkspaceError(LAYOUT_INVALID(version=version), where=str(folder), todo=RESTORE_BACKUP)
     require_known_layout(int(version), folder)
     return int(version)
 
@@ -41,7 +49,7 @@ def require_known_layout(version: int, folder: Path) -> None:
     """Raise WorkspaceError for a layout of a newer Patron."""
     if version > LAYOUT_VERSION:
         raise WorkspaceError(
-            f"has workspace layout {version}, but this Patron knows layouts up to {LAYOUT_VERSION}",
+            LAYOUT_NEWER(version=version, known=LAYOUT_VERSION),
             where=str(folder),
-            todo="Upgrade the patron package.",
+            todo=UPGRADE_PACKAGE,
         )

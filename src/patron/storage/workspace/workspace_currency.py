@@ -3,7 +3,14 @@
 import sqlalchemy as sa
 
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.store.store import WORKSPACE, Store, upsert
+
+CURRENCY_FIXED = Sentence("currency_fixed", "currency is {currency}, but the amounts of this workspace are in {fixed}")
+WRITE_CURRENCY = Sentence(
+    "write_currency",
+    'Write currency = "{fixed}"; for another currency make a new workspace and import your files there.',
+)
 
 CURRENCY = "currency"
 
@@ -14,9 +21,9 @@ def require_same_currency(store: Store, currency: str) -> bool:
         fixed = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == CURRENCY))
     if fixed not in {None, currency}:
         raise SettingsError(
-            f"currency is {currency}, but the amounts of this workspace are in {fixed}",
+            CURRENCY_FIXED(currency=currency, fixed=fixed),
             where="patron.toml [shop]",
-            todo=f'Write currency = "{fixed}"; for another currency make a new workspace and import your files there.',
+            todo=WRITE_CURRENCY(fixed=fixed),
         )
     return fixed is not None
 

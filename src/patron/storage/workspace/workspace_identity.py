@@ -10,16 +10,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from patron.schema.common_sentences import DAMAGED_CONTENT
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.workspace.layout import require_known_layout
 
 IDENTITY_FILE = "workspace.json"
 UNFINISHED = ".workspace.json.new"
 """The identity of a workspace that is being made; renaming it is the last step."""
-RESTORE = "Restore the newest backup: `patron restore`."
+RESTORE = Sentence("restore_newest", "Restore the newest backup: `patron restore`.")
 """What to do about something that only a backup has."""
-ACCEPT_LOSS = f"{RESTORE} Without one, `patron doctor --accept-loss` goes on without what is lost."
+ACCEPT_LOSS = Sentence(
+    "accept_loss",
+    "Restore the newest backup: `patron restore`. Without one, `patron doctor --accept-loss` goes on without what"
+    " is lost.",
+)
 """What to do about writes that are lost while what was written before them is there."""
 
 
@@ -74,4 +80,4 @@ def _text(content: Mapping[str, object]) -> str:
 
 
 def _damaged(path: Path) -> WorkspaceError:
-    return WorkspaceError("is damaged: it does not hold what was written", where=str(path), todo=RESTORE)
+    return WorkspaceError(DAMAGED_CONTENT, where=str(path), todo=RESTORE)

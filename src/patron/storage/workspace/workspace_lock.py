@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from patron.schema.errors import WorkspaceBusy
+from patron.schema.sentences import Sentence
+
+PROCESS_AT_WORK = Sentence("process_at_work", "another process ({name}) is at work here")
+WAIT_OR_END = Sentence("wait_or_end", "Wait until it has finished, as --wait SECONDS does, or end it, and try again.")
 
 RETRY_SECONDS = 0.05
 
@@ -60,9 +64,9 @@ class WorkspaceLock:
 
     def _busy(self, pid: str) -> WorkspaceBusy:
         return WorkspaceBusy(
-            f"another process ({pid or 'unknown'}) is at work here",
+            PROCESS_AT_WORK(name=pid or "unknown"),
             where=str(self.path.parent),
-            todo="Wait until it has finished, as --wait SECONDS does, or end it, and try again.",
+            todo=WAIT_OR_END,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead, AuditHeadFile
 from patron.storage.durable_files import make_all_private, sync
 from patron.storage.lake.lake_record import LakeRecord
@@ -46,6 +47,18 @@ from patron.storage.workspace.workspace_identity import (
 )
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
+STORE_NOT_ENCRYPTED = Sentence(
+    "store_not_encrypted", "is not encrypted: it is not the store that this workspace was made with"
+)
+STORE_OF_OLDER = Sentence(
+    "store_of_older", "the store holds a workspace of an older Patron, whose lake is in another folder"
+)
+STORE_EMPTY = Sentence("store_empty", "is empty: it holds no workspace")
+STORE_OF_OTHER = Sentence("store_of_other", "is the store of workspace {stored}, and this is {own}")
+STORE_NO_WORKSPACE = Sentence("store_no_workspace", "the store holds no workspace")
+NAME_STORE = Sentence("name_store", "Name the store of this workspace, or restore its newest backup.")
+OPEN_OTHER_FOLDER = Sentence("open_other_folder", "Open that folder with this Patron first.")
+
 NEW_STORE = ".store.db.new"
 
 
@@ -79,8 +92,8 @@ def make_store(folder: Path, settings: Settings) -> None:
     identity = WorkspaceIdentity(workspace_id, LAYOUT_VERSION, key_check(master, workspace_id), instance)
     if entries:
         if known_layout(entries, folder) < LAYOUT_VERSION:
-            what = "the store holds a workspace of an older Patron, whose lake is in another folder"
-            raise WorkspaceError(what, where="store_url", todo="Open that folder with this Patron first.")
+            what = STORE_OF_OLDER
+            raise WorkspaceError(what, where="store_url", todo=OPEN_OTHER_FOLDER)
         place.require_fit(master, entries.get(KEY_CHECK, identity.key_check))
     write_identity(folder, identity, UNFINISHED)
     if not settings.store_url:
@@ -99,7 +112,7 @@ def make_store(folder: Path, settings: Settings) -> None:
 def open_store(folder: Path, settings: Settings, identity: WorkspaceIdentity, master: bytes) -> Store:
     """Open the store of a workspace as it is. Raises WorkspaceError when it is damaged or another's."""
     if not settings.store_url and is_plain(folder / STORE_FILE):
-        what = "is not encrypted: it is not the store that this workspace was made with"
+        what = STORE_NOT_ENCRYPTED
         raise WorkspaceError(what, where=str(folder / STORE_FILE), todo=RESTORE)
     bound = None if settings.store_url else store_bound(folder)
     store = Store(_url(folder, settings), key=store_key(master, identity.workspace_id), bound=bound)
@@ -141,12 +154,12 @@ def require_same_workspace(entries: Mapping[str, str], identity: WorkspaceIdenti
     """Raise WorkspaceError unless a store's entries are this workspace's."""
     stored_id = entries.get(WORKSPACE_ID)
     if stored_id is None:
-        raise WorkspaceError("is empty: it holds no workspace", where=where, todo=RESTORE)
+        raise WorkspaceError(STORE_EMPTY, where=where, todo=RESTORE)
     if stored_id != identity.workspace_id:
         raise WorkspaceError(
-            f"is the store of workspace {stored_id}, and this is {identity.workspace_id}",
+            STORE_OF_OTHER(stored=stored_id, own=identity.workspace_id),
             where=where,
-            todo="Name the store of this workspace, or restore its newest backup.",
+            todo=NAME_STORE,
         )
 
 
@@ -178,7 +191,7 @@ def require_layout_1(folder: Path, settings: Settings) -> Mapping[str, str]:
             raise WorkspaceError(what, where=str(path), todo=RESTORE)
     entries = _server_entries(settings) if settings.store_url else plain_entries(folder / STORE_FILE)
     if WORKSPACE_ID not in entries:
-        raise WorkspaceError("the store holds no workspace", where=str(folder), todo=RESTORE)
+        raise WorkspaceError(STORE_NO_WORKSPACE, where=str(folder), todo=RESTORE)
     if known_layout(entries, folder) >= LAYOUT_VERSION and read_identity(folder) is None:
         raise WorkspaceError("workspace.json is missing", where=str(folder), todo=RESTORE)
     return entries

@@ -5,8 +5,8 @@ import json
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pytest
-
 from made_interactions import habits, tastes
+
 from patron.commands.recommendations.compare_recommenders import RecommenderComparison
 from patron.interfaces.cli.recommendations.render_recommenders import show_recommenders
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pyarrow as pa
 import pytest
-
 from made_visits import finish_run_with_model
+
 from patron.answers.customers.customer_list import CustomerQuery, find_customers
 from patron.collect.loader import load_events
 from patron.interfaces.console.screenshots import served

@@ -14,7 +14,12 @@ from patron.answers.customers.customer_marks import Marks, marks_of
 from patron.commands.access.manage_users import save_team
 from patron.commands.customers.customer_work import add_tag
 from patron.commands.outreach.campaigns.campaign_steps import approve
-from patron.commands.outreach.campaigns.try_campaign import MarginEstimate, TrialFigures, try_saved_campaign
+from patron.commands.outreach.campaigns.try_campaign import (
+    TRIAL_PROFIT,
+    MarginEstimate,
+    TrialFigures,
+    try_saved_campaign,
+)
 from patron.govern.access import audit_log
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
@@ -213,8 +218,8 @@ def test_the_trial_of_a_campaign_is_followed_and_shown_in_numbers(client, viewer
         try_saved_campaign(made_shop, "on trial", 1, progress=lambda *_: None)
 
     def work(_job, _progress):
-        estimate, unmet = MarginEstimate(123_400, -5_000, 250_000), "The incremental profit is 9.50, and at least 80.00"
-        figures = TrialFigures(1_000, 0, 640, estimate, estimate, 950, 1.5, (f"{unmet} is expected.",))
+        estimate, unmet = MarginEstimate(123_400, -5_000, 250_000), TRIAL_PROFIT(amount=9.5, least=80.0)
+        figures = TrialFigures(1_000, 0, 640, estimate, estimate, 950, 1.5, (str(unmet),), (unmet.plain(),))
         return msgspec.to_builtins(figures)
 
     assert carry_out(made_shop, job.job_id, {TRIAL: work}, clock=lambda: datetime.now(UTC))

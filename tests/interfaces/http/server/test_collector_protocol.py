@@ -476,6 +476,7 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
 
 
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
+REFUSAL |= {"code", "values", "todo_code", "todo_values"}
 READ = [
     route.path.format(customer_id="x", decision_id="x")
     for route in (*router.routes, *decision_routes.router.routes)

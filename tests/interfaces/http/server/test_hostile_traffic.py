@@ -37,6 +37,7 @@ PATIENCE = 5.0
 OTHER = "127.0.0.2"
 """A second peer on this machine."""
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
+REFUSAL |= {"code", "values", "todo_code", "todo_values"}
 EVENT = {"type": "track", "event": "Product Viewed", "userId": "u1", "properties": {"product_id": "p1"}}
 
 

@@ -18,13 +18,29 @@ from patron.govern.access import audit_log
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
+from patron.schema.sentences import Sentence
 from patron.storage.engine import timestamp
 from patron.storage.offers.policy import PROFILING
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
+
+THIS_RUN_HAS = Sentence("this_run_has", "This run has {names}.")
+NAME_ID_FILE = Sentence("name_id_file", "Name a UTF-8 text file with one id a line.")
+NOBODY_IN_PART = Sentence("nobody_in_part", "no customer is in {kind} {value}")
+SEGMENT_OF_SIZE = Sentence(
+    "segment_of_size", "Name a segment with at least {inside} customers in it and {outside} outside."
+)
+
+SEGMENT_WAYS = Sentence("segment_ways", "Use one of --persona, --stage, --ids.")
+SEGMENT_ONE_WAY = Sentence("segment_one_way", "name the segment in exactly one way")
+TOO_FEW_TO_LEARN = Sentence("too_few_to_learn", "{count} {kind} are too few to learn from")
+
+FILE_UNREADABLE = Sentence("file_unreadable", "cannot be read")
 
 MIN_MEMBERS = 20
 MAX_OF_EACH = 20_000
@@ -54,8 +70,8 @@ class Segment:
     def __post_init__(self) -> None:
         """Refuse none and several."""
         if sum(value is not None for value in vars(self).values()) != 1:
-            todo = "Use one of --persona, --stage, --ids."
-            raise SettingsError("name the segment in exactly one way", where="segment", todo=todo)
+            todo = SEGMENT_WAYS
+            raise SettingsError(SEGMENT_ONE_WAY, where="segment", todo=todo)
 
 
 @dataclass(frozen=True)
@@ -123,7 +139,7 @@ def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datet
     )
     with shop.store.begin() as connection:
         details = {"run_id": view.run.run_id, "customer_count": len(people)}
-        audit_log.append(shop, connection, "lookalikes listed", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.LOOKALIKES_LISTED, details, at=now, by=by)
     return Lookalikes(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
@@ -187,8 +203,8 @@ def read_user_ids(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        todo = "Name a UTF-8 text file with one id a line."
-        raise BadFile("cannot be read", where=str(path), todo=todo) from error
+        todo = NAME_ID_FILE
+        raise BadFile(FILE_UNREADABLE, where=str(path), todo=todo) from error
     ids = (line.split(",", 1)[0].strip().strip('"') for line in lines)
     return tuple(dict.fromkeys(one for one in ids if one and one not in HEADINGS))
 
@@ -196,7 +212,7 @@ def read_user_ids(path: Path) -> tuple[str, ...]:
 def write_lookalikes(lookalikes: Lookalikes, path: Path) -> Path:
     """Write the list as CSV, whole, readable by its owner only; no cell runs as a formula. Raises BadFile, NoSpace."""
     if not path.parent.is_dir():
-        raise BadFile("there is no such folder", where=str(path.parent), todo="Create it, or choose another one.")
+        raise BadFile(NO_SUCH_FOLDER, where=str(path.parent), todo=CREATE_OR_CHOOSE)
     rows = (
         (str(one.rank), one.customer_id, one.user_id or "", f"{one.likeness:.4f}", str(one.may_be_contacted).lower())
         for one in lookalikes.people
@@ -222,9 +238,9 @@ def _members(
     rows = view.query(f"select customer_id, {column} as part from segments where run_id = '{view.run.run_id}'")
     parts = sorted(set(rows["part"].to_pylist()) - {-1})
     if value not in parts:
-        todo = f"This run has {', '.join(map(str, parts)) or 'none'}."
+        todo = THIS_RUN_HAS(names=", ".join(map(str, parts)) or "none")
         raise NotFound(
-            f"no customer is in {column.replace('_id', '').replace('_', ' ')} {value}", where="segment", todo=todo
+            NOBODY_IN_PART(kind=column.replace("_id", "").replace("_", " "), value=value), where="segment", todo=todo
         )
     return frozenset(rows.filter(pc.equal(rows["part"], value))["customer_id"].to_pylist()), 0
 
@@ -233,9 +249,9 @@ def _require_enough(member_count: int, other_count: int) -> None:
     for count, what in ((member_count, "members of the segment"), (other_count, "customers outside the segment")):
         if count < MIN_MEMBERS:
             raise NotEnoughData(
-                f"{count} {what} are too few to learn from",
+                TOO_FEW_TO_LEARN(count=count, kind=what),
                 where="lookalikes",
-                todo=f"Name a segment with at least {MIN_MEMBERS} customers in it and {MIN_MEMBERS} outside.",
+                todo=SEGMENT_OF_SIZE(inside=MIN_MEMBERS, outside=MIN_MEMBERS),
             )
 
 

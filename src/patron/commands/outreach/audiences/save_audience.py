@@ -3,13 +3,18 @@
 from datetime import datetime
 
 from patron.commands.outreach.campaigns import campaign_steps
+from patron.schema.common_sentences import NO_SEGMENT
 from patron.schema.errors import BadAudience
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import count_members
 from patron.storage.outreach.versioned_drafts import SavedVersion, lock_campaigns
 from patron.storage.segments.segment_definitions import definitions
 from patron.storage.shop import Shop
+
+SAVE_SEGMENT_FIRST = Sentence("save_segment_first", "Save it first: `patron segment save --example` prints one.")
+DESTINATION_MEMBERS = Sentence("destination_members", "its destination still has members")
 
 EXAMPLE = """\
 # audience.toml: patron audience save audience.toml; sync | show | withdraw take its name
@@ -38,14 +43,14 @@ def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> 
     known = tuple(definitions(shop.store))
     for name in (audience.segment, *audience.exclude):
         if name not in known:
-            todo = did_you_mean(name, known) or "Save it first: `patron segment save --example` prints one."
-            raise BadAudience(f"there is no segment {name!r}", where="segment", todo=todo)
+            todo = did_you_mean(name, known) or SAVE_SEGMENT_FIRST
+            raise BadAudience(NO_SEGMENT(name=name), where="segment", todo=todo)
     with shop.store.begin() as connection:
         lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
         before = next((one for one in AUDIENCE.all_saved(connection) if one.name == audience.name), None)
         if before and _place(before.content) != _place(audience) and count_members(connection, audience.name):
             todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'
-            raise BadAudience("its destination still has members", where="destination", todo=todo)
+            raise BadAudience(DESTINATION_MEMBERS, where="destination", todo=todo)
         return campaign_steps.save(shop, connection, AUDIENCE, audience, by=by, now=now)
 
 

@@ -27,7 +27,9 @@ from patron.engage.audience_destinations import (
     destination_of,
 )
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadAudience, WorkspaceBusy
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import (
     ADDED,
@@ -43,6 +45,12 @@ from patron.storage.outreach.audience_members import (
 from patron.storage.outreach.versioned_drafts import WITHDRAWN, SavedVersion, lock_campaigns
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
+
+LARGER_SEGMENT = Sentence(
+    "larger_segment", "Choose a larger segment, or repeat with --small. Whoever had to be removed has been."
+)
+AUDIENCE_CHANGED = Sentence("audience_changed", "{name!r} was saved or withdrawn while it was synced")
+SYNC_AGAIN = Sentence("sync_again", "Sync it again.")
 
 FEWEST_MEMBERS = 20
 """Smaller audiences could single people out, and platforms show ads to none so small."""
@@ -144,8 +152,8 @@ class _Sync:
         """Raise BadAudience where the audience was saved or withdrawn since the sync began."""
         saved = AUDIENCE.saved(connection, self.name)
         if saved.version != self.version or saved.state == WITHDRAWN:
-            what = f"{self.name!r} was saved or withdrawn while it was synced"
-            raise BadAudience(what, where="audience", todo="Sync it again.")
+            what = AUDIENCE_CHANGED(name=self.name)
+            raise BadAudience(what, where="audience", todo=SYNC_AGAIN)
 
     def _deliver(
         self, operation: Operation, members: Sequence[AudienceMember], people: Sequence[Mapping[str, str]]
@@ -206,7 +214,7 @@ def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allow
     if count < FEWEST_MEMBERS and not is_small_allowed:
         left_out = "".join(f"; {number:,} {REASONS[reason]}" for reason, number in candidates.left_out.items())
         what = f"{name!r} has {count} members, fewer than {FEWEST_MEMBERS}{left_out}"
-        todo = "Choose a larger segment, or repeat with --small. Whoever had to be removed has been."
+        todo = LARGER_SEGMENT
         raise BadAudience(what, where="segment", todo=todo)
 
 
@@ -217,7 +225,7 @@ def _record(sync: _Sync) -> None:
     details = {"audience": sync.name, "version": sync.version}
     details |= {"added": sync.counts["add"], "removed": sync.counts["remove"]}
     with sync.shop.store.begin() as connection:
-        audit_log.append(sync.shop, connection, "audience synced", details, at=sync.now, by=sync.by)
+        audit_log.append(sync.shop, connection, AuditAction.AUDIENCE_SYNCED, details, at=sync.now, by=sync.by)
 
 
 def _summary(

@@ -28,13 +28,19 @@ from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
 from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
 from patron.decide.candidates import audience_query
+from patron.schema.common_sentences import CAMPAIGN_OVER
 from patron.schema.errors import BadCampaign
+from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Policy
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
+
+LATER_DATES = Sentence("later_dates", "Save it with a later start and end, then plan it.")
+LOOK_AT_SEGMENT = Sentence("look_at_segment", "Look at it with `patron segment count`, or choose another one.")
+EMPTY_SEGMENT = Sentence("empty_segment", "nobody is in the segment {segment!r}")
 
 Flags = npt.NDArray[np.bool_]
 
@@ -66,14 +72,14 @@ class CampaignDraft:
         campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         window = SendWindow(campaign.start_at(zone), campaign.end_at(zone), zone)
         if window.end <= now:
-            todo = "Save it with a later start and end, then plan it."
-            raise BadCampaign(f"{saved.name!r} was over at {campaign.end}", where="end", todo=todo)
+            todo = LATER_DATES
+            raise BadCampaign(CAMPAIGN_OVER(name=saved.name, end=campaign.end), where="end", todo=todo)
         policy = campaign_policy(shop.policy, campaign)
         snapshot = last_run(shop)
         members = member_ids(snapshot, campaign.segment)
         if not members.num_rows:
-            todo = "Look at it with `patron segment count`, or choose another one."
-            raise BadCampaign(f"nobody is in the segment {campaign.segment!r}", where="segment", todo=todo)
+            todo = LOOK_AT_SEGMENT
+            raise BadCampaign(EMPTY_SEGMENT(segment=campaign.segment), where="segment", todo=todo)
         audience = _without(snapshot, members, campaign.exclude)
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)

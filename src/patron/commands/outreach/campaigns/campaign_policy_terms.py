@@ -12,8 +12,10 @@ from patron.decide.candidates import effects_query, issued_query
 from patron.decide.eligibility import Supply
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.selection import Evidence
+from patron.schema.common_sentences import NO_OFFER
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.message_states import MessageState
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.offers.budget_period import Period, budget_period, spent_query
 from patron.storage.offers.offer_rules import OfferRules
@@ -25,6 +27,8 @@ from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE
+
+ITS_OFFERS = Sentence("its_offers", "Its offers are {offers}.")
 
 RESERVED = (PLANNED, APPROVED, RUNNING, PAUSED)
 """States of campaigns whose plan takes of the period's budget; of every campaign what was sent does."""
@@ -52,8 +56,8 @@ def campaign_policy(policy: Policy, campaign: Campaign) -> Policy:
     by_id = {offer.id: offer for offer in policy.offers}
     for name in campaign.offers:
         if name not in by_id:
-            meant = did_you_mean(name, by_id) or f"Its offers are {', '.join(by_id) or 'none'}."
-            raise BadCampaign(f"policy.toml has no offer {name!r}", where="offers", todo=meant)
+            meant = did_you_mean(name, by_id) or ITS_OFFERS(offers=", ".join(by_id) or "none")
+            raise BadCampaign(NO_OFFER(name=name), where="offers", todo=meant)
     offers = (*(by_id[name] for name in dict.fromkeys(campaign.offers)), message_alone(policy, campaign.window.days))
     channel = policy.channel.model_copy(update={"name": campaign.channel})
     return policy.model_copy(update={"offers": offers, "channel": channel})

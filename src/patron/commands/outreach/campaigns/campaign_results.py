@@ -16,12 +16,24 @@ from patron.experiments.analysis import CUPED, RAW
 from patron.experiments.sample_ratio import ALARM_LEVEL
 from patron.govern.access import audit_log
 from patron.measure.effect_estimates import HOLDOUT, TREATED, estimate_effect, sequence_of
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadExperiment, NotEnoughData
 from patron.schema.numbers import Numbers, float_column
+from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.outreach_counts import message_counts, receipt_counts
 from patron.storage.outreach.versioned_drafts import IS_OVER, MEASURED, SavedVersion, VersionedDrafts
 from patron.storage.shop import Shop, Snapshot
 
+NOT_SENT = Sentence("finding.not_sent", "No message of it was sent, so that the next plan learns nothing from it.")
+RATIO = Sentence(
+    "finding.ratio", "The arms have other sizes than were drawn: distrust every effect until the cause is known."
+)
+WRONG_ARM = Sentence(
+    "finding.wrong_arm", "{count:,} customers of the holdout were sent a message, such as before identities merged."
+)
+MERGED = Sentence(
+    "finding.merged", "{count:,} assigned customers have become one with another; each person counts once."
+)
 GUARD_MARGIN = 0.1
 """By which share of the holdout's mean a guarded metric may be worse."""
 
@@ -120,6 +132,8 @@ class SendResult:
     spend: CampaignSpend
     """Of those who count; the forecast is the plan's, of a journey that of a month."""
     findings: tuple[str, ...]
+    finding_texts: tuple[dict[str, Any], ...] = ()
+    """The same with codes and values; empty in results of an older Patron."""
     learned: str
 
 
@@ -196,7 +210,9 @@ def keep_result(
             drafts.take_step(connection, saved.name, "ended", saved.version, by, now)
         details = msgspec.to_builtins(result)
         drafts.take_step(connection, saved.name, "measured", saved.version, by, now, details)
-        audit_log.append(shop, connection, f"{drafts.kind} measured", {drafts.kind: saved.name}, at=now, by=by)
+        audit_log.append(
+            shop, connection, AuditAction(f"{drafts.kind} measured"), {drafts.kind: saved.name}, at=now, by=by
+        )
     return replace(result, state=MEASURED)
 
 
@@ -286,21 +302,21 @@ def arm_summaries(people: pa.Table) -> dict[str, ArmSummary]:
     return summaries
 
 
-def findings(people: pa.Table, srm: float | None, merged: int) -> list[str]:
+def findings(people: pa.Table, srm: float | None, merged: int) -> list[Text]:
     """What is wrong with the arms, or with what was sent."""
-    sentences = []
+    sentences: list[Text] = []
     if not any(people["is_sent"].to_pylist()):
-        sentences.append("No message of it was sent, so that the next plan learns nothing from it.")
+        sentences.append(NOT_SENT)
     if srm is not None and srm < ALARM_LEVEL:
-        sentences.append("The arms have other sizes than were drawn: distrust every effect until the cause is known.")
+        sentences.append(RATIO)
     wrong = sum(
         arm == HOLDOUT and is_sent
         for arm, is_sent in zip(people["arm"].to_pylist(), people["is_sent"].to_pylist(), strict=True)
     )
     if wrong:
-        sentences.append(f"{wrong:,} customers of the holdout were sent a message, such as before identities merged.")
+        sentences.append(WRONG_ARM(count=wrong))
     if merged:
-        sentences.append(f"{merged:,} assigned customers have become one with another; each person counts once.")
+        sentences.append(MERGED(count=merged))
     return sentences
 
 

@@ -9,8 +9,35 @@ import sqlalchemy as sa
 
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CAMPAIGN_OVER, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.versioned_drafts import Content, SavedVersion, VersionedDrafts, person
 from patron.storage.shop import Shop
+
+APPROVE_OWN = Sentence("approve_own", "{author} wrote version {version} of {name!r} and cannot approve it")
+ASK_OTHER_APPROVER = Sentence(
+    "ask_other_approver",
+    'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.',
+)
+APPROVE_KEY_AUTHOR = Sentence(
+    "approve_key_author", "{author} wrote version {version} of {name!r}, a key that anybody may hold"
+)
+SAVE_AS_PERSON = Sentence(
+    "save_as_person",
+    "Save it again as a person, or by a key that a person made in Settings; then another person approves it.",
+)
+LATER_DATES_PLAN_AGAIN = Sentence("later_dates_plan_again", "Save it with a later start and end, then plan it again.")
+VERSION_NOT_NEWEST = Sentence(
+    "version_not_newest", "version {version} of {name!r} is not the newest: {author} saved version {newest}"
+)
+LOOK_AT_NEWEST = Sentence("look_at_newest", "Look at the newest with `patron {kind} show`, then repeat.")
+APPROVE_BY_KEY = Sentence(
+    "approve_by_key", "{author} cannot approve {name!r}: anybody may hold this key, who wrote it too"
+)
+APPROVE_IN_CONSOLE = Sentence(
+    "approve_in_console", "Approve it in the console, or by a key that a person made in Settings."
+)
 
 MOST_REASON = 300
 
@@ -22,7 +49,7 @@ def save(
     saved = kind.save(connection, content, by, now)
     if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
         details = {kind.kind: saved.name, "version": saved.version}
-        audit_log.append(shop, connection, f"{kind.kind} saved", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction(f"{kind.kind} saved"), details, at=now, by=by)
     return saved
 
 
@@ -48,14 +75,14 @@ def _require_second_person(kind: VersionedDrafts[Any], saved: SavedVersion[Any],
     """Raise the kind's problem unless surely another person approves than the author."""
     if is_second_person(by, saved.saved_by):
         return
-    what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r} and cannot approve it"
-    todo = 'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.'
+    what = APPROVE_OWN(author=saved.saved_by, version=saved.version, name=saved.name)
+    todo = ASK_OTHER_APPROVER
     if is_in_any_hand(saved.saved_by):
-        what = f"{saved.saved_by} wrote version {saved.version} of {saved.name!r}, a key that anybody may hold"
-        todo = "Save it again as a person, or by a key that a person made in Settings; then another person approves it."
+        what = APPROVE_KEY_AUTHOR(author=saved.saved_by, version=saved.version, name=saved.name)
+        todo = SAVE_AS_PERSON
     elif is_in_any_hand(by):
-        what = f"{by} cannot approve {saved.name!r}: anybody may hold this key, who wrote it too"
-        todo = "Approve it in the console, or by a key that a person made in Settings."
+        what = APPROVE_BY_KEY(author=by, name=saved.name)
+        todo = APPROVE_IN_CONSOLE
     raise kind.problem(what, where="--as", todo=todo)
 
 
@@ -63,15 +90,15 @@ def require_not_over(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion
     """Raise the kind's problem where the end has come."""
     end = saved.end_at(shop_zone(shop))
     if end is not None and end <= now:
-        todo = "Save it with a later start and end, then plan it again."
-        raise kind.problem(f"{saved.name!r} was over at {saved.content.end}", where="end", todo=todo)
+        todo = LATER_DATES_PLAN_AGAIN
+        raise kind.problem(CAMPAIGN_OVER(name=saved.name, end=saved.content.end), where="end", todo=todo)
 
 
 def require_newest(kind: VersionedDrafts[Any], saved: SavedVersion[Any], version: int | None) -> None:
     """Raise the kind's problem where a version is not the newest one; None stands for that."""
     if version is not None and version != saved.version:
-        what = f"version {version} of {saved.name!r} is not the newest: {saved.saved_by} saved version {saved.version}"
-        todo = f"Look at the newest with `patron {kind.kind} show`, then repeat."
+        what = VERSION_NOT_NEWEST(version=version, name=saved.name, author=saved.saved_by, newest=saved.version)
+        todo = LOOK_AT_NEWEST(kind=kind.kind)
         raise kind.problem(what, where=kind.kind, todo=todo)
 
 
@@ -107,7 +134,7 @@ def record_step(  # noqa: PLR0913 - what a step consists of
     with shop.store.begin() as connection:
         after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
         entry = {kind.kind: after.name, "version": after.version} | audited
-        audit_log.append(shop, connection, f"{kind.kind} {step}", entry, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction(f"{kind.kind} {step}"), entry, at=now, by=by)
     return after
 
 
@@ -115,6 +142,6 @@ def _reason(kind: VersionedDrafts[Any], text: str) -> dict[str, str]:
     """A line that says why. Raises the kind's problem for one that is too long or not printable."""
     line = text.strip()
     if line and (not line.isprintable() or len(line) > MOST_REASON):
-        what = f"needs one line of at most {MOST_REASON} characters"
-        raise kind.problem(what, where="--reason", todo="Write one line, without personal data of customers.")
+        what = ONE_LINE_MOST(count=MOST_REASON)
+        raise kind.problem(what, where="--reason", todo=ONE_LINE_NO_PERSONAL)
     return {"reason": line} if line else {}

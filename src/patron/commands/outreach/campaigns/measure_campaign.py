@@ -22,6 +22,7 @@ from patron.commands.outreach.campaigns.campaign_results import (
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.measure.effect_estimates import TREATED
 from patron.schema.errors import BadCampaign
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import (
     APPROVED,
@@ -35,7 +36,14 @@ from patron.storage.outreach.versioned_drafts import (
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
-NOT_SENT_YET = "Approve and send it first; see `patron campaign show`."
+NOT_RUN_YET = Sentence(
+    "not_run_yet",
+    "{name!r} starts at {start}, and the last run knows facts until {until}",
+)
+NOTHING_SENT = Sentence("nothing_sent", "{name!r} is {state}: nothing was sent")
+IMPORT_AND_RUN = Sentence("import_and_run", "Import what happened since and run the loop with `patron run`.")
+
+NOT_SENT_YET = Sentence("approve_and_send", "Approve and send it first; see `patron campaign show`.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +85,11 @@ def _measure(shop: Shop, name: str, now: datetime) -> tuple[SavedVersion[Campaig
 def _require_begun(saved: SavedVersion[Campaign], snapshot: Snapshot, start: datetime) -> None:
     if saved.last("approved") is None:
         state = state_in_words(saved.state)
-        raise BadCampaign(f"{saved.name!r} is {state}: nothing was sent", where="campaign", todo=NOT_SENT_YET)
+        raise BadCampaign(NOTHING_SENT(name=saved.name, state=state), where="campaign", todo=NOT_SENT_YET)
     if snapshot.run.as_of <= start:
-        what = (
-            f"{saved.name!r} starts at {start:%Y-%m-%d %H:%M}, and the last run knows facts until"
-            f" {snapshot.run.as_of.astimezone(start.tzinfo):%Y-%m-%d %H:%M}"
-        )
-        raise BadCampaign(what, where="campaign", todo="Import what happened since and run the loop with `patron run`.")
+        until = snapshot.run.as_of.astimezone(start.tzinfo)
+        what = NOT_RUN_YET(name=saved.name, start=f"{start:%Y-%m-%d %H:%M}", until=f"{until:%Y-%m-%d %H:%M}")
+        raise BadCampaign(what, where="campaign", todo=IMPORT_AND_RUN)
 
 
 def _result(  # noqa: PLR0913 - what it depends on
@@ -111,6 +117,7 @@ def _result(  # noqa: PLR0913 - what it depends on
     treated = sum(one == TREATED for one in people["arm"].to_pylist())
     # why: a campaign of which nothing was sent teaches nothing about what messages bring
     factor, error = _gain_factor(forecast, best if is_sent else None, treated)
+    found = findings(people, srm, arms.merged_count)
     return CampaignResult(
         **facts,
         campaign=saved.name,
@@ -121,7 +128,8 @@ def _result(  # noqa: PLR0913 - what it depends on
         against_forecast=comparison,
         gain_factor=factor,
         gain_factor_error=error,
-        findings=tuple(findings(people, srm, arms.merged_count)),
+        findings=tuple(map(str, found)),
+        finding_texts=tuple(text.plain() for text in found),
         learned=conclusion(best, comparison, factor, shop.settings.shop.currency, is_final=is_final),
     )
 

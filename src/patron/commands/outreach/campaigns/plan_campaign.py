@@ -24,21 +24,32 @@ from patron.commands.outreach.campaigns.campaign_steps import record_step
 from patron.decide.campaign_selection import CampaignSelection
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
+from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.versioned_drafts import person
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
+NOBODY_WRITTEN = Sentence("nobody_written", "nobody would be written to ({reasons})")
+CHANGE_CAMPAIGN = Sentence(
+    "change_campaign",
+    "Change segment, offers, goal or budget, and save it again; [consent] of policy.toml says who may get it.",
+)
+
 PLAN_LOCK_FILE = "campaign-plan.lock"
 DAY_SECONDS = 86_400
 EXCLUDED = "excluded"
+LEFT_OUT_COUNT = Sentence("left_out_count", "{count:,} {reason}")
+LEFT_OUT_HOLDOUT = Sentence("left_out_holdout", "all of them are in the holdout")
 REASONS_LEFT_OUT = {
-    EXCLUDED: "in a segment that the campaign excludes",
-    "no_consent": "may not be contacted",
-    "cap_reached": "had as many offers lately as the policy allows",
-    "not_eligible": "no offer of the campaign is for them",
-    "over_budget": "worth it, but the budget ends",
-    "net_value_below_zero": "expected to cost more than they bring, or to bring nothing of the goal",
+    EXCLUDED: Sentence("left_out.excluded", "in a segment that the campaign excludes"),
+    "no_consent": Sentence("left_out.no_consent", "may not be contacted"),
+    "cap_reached": Sentence("left_out.cap_reached", "had as many offers lately as the policy allows"),
+    "not_eligible": Sentence("left_out.not_eligible", "no offer of the campaign is for them"),
+    "over_budget": Sentence("left_out.over_budget", "worth it, but the budget ends"),
+    "net_value_below_zero": Sentence(
+        "left_out.net_value_below_zero", "expected to cost more than they bring, or to bring nothing of the goal"
+    ),
 }
 """Why members of the segment are not written to."""
 
@@ -113,11 +124,9 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     is_holdout = draft.is_held_out[chosen]
     left_out = _left_out(selection, draft.excluded_count)
     if not (~is_holdout).any():
-        reasons = "; ".join(f"{count:,} {REASONS_LEFT_OUT.get(name, name)}" for name, count in left_out.items())
-        what = f"nobody would be written to ({reasons or 'all of them are in the holdout'})"
-        todo = (
-            "Change segment, offers, goal or budget, and save it again; [consent] of policy.toml says who may get it."
-        )
+        reasons = tuple(_left_out_text(name, count) for name, count in left_out.items())
+        what = NOBODY_WRITTEN(reasons=reasons or (LEFT_OUT_HOLDOUT,))
+        todo = CHANGE_CAMPAIGN
         raise BadCampaign(what, where="campaign", todo=todo)
     selected, audience = selection.rows(chosen), draft.rows.select(["customer_id"]).take(pa.array(chosen))
     shop, offer = draft.shop, _offer_names(selected)
@@ -164,6 +173,10 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
         detectable=known,
     )
     return plan, rows
+
+
+def _left_out_text(name: str, count: int) -> Text:
+    return LEFT_OUT_COUNT(count=count, reason=REASONS_LEFT_OUT.get(name, name))
 
 
 def _ends(times: npt.NDArray[np.int64]) -> tuple[datetime, datetime]:

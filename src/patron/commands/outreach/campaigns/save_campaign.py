@@ -7,8 +7,10 @@ from pathlib import Path
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
 from patron.engage.templates.message_template import MessageTemplates
+from patron.schema.common_sentences import NO_CHANNEL, NO_TOPIC, OTHER_FOLDER, THERE_ALREADY, THERE_IS
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
@@ -63,18 +65,18 @@ def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> 
     over; BadTemplate for a template that is not valid in any of the languages.
     """
     campaign_policy(shop.policy, campaign)
-    _require_one_of("topic", campaign.topic, shop.policy.topics, "policy.toml has no topic")
-    _require_one_of("channel", campaign.channel, CHANNELS, "there is no channel")
+    _require_one_of("topic", campaign.topic, shop.policy.topics, NO_TOPIC)
+    _require_one_of("channel", campaign.channel, CHANNELS, NO_CHANNEL)
     MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
     with shop.store.begin() as connection:
         return campaign_steps.save(shop, connection, CAMPAIGN, campaign, by=by, now=now)
 
 
-def _require_one_of(where: str, name: str, names: Iterable[str], what: str) -> None:
+def _require_one_of(where: str, name: str, names: Iterable[str], unknown: Sentence) -> None:
     listed = tuple(names)
     if name not in listed:
-        meant = did_you_mean(name, listed) or f"There is {', '.join(listed) or 'none'}."
-        raise BadCampaign(f"{what} {name!r}", where=where, todo=meant)
+        meant = did_you_mean(name, listed) or THERE_IS(names=", ".join(listed) or "none")
+        raise BadCampaign(unknown(name=name), where=where, todo=meant)
 
 
 def example_file(now: datetime) -> str:
@@ -87,7 +89,7 @@ def write_example(folder: Path, now: datetime) -> tuple[Path, Path]:
     paths = folder / CAMPAIGN_FILE, folder / TEMPLATE_FILE
     for path in paths:
         if path.exists():
-            raise BadCampaign("is there already", where=str(path), todo="Name another folder.")
+            raise BadCampaign(THERE_ALREADY, where=str(path), todo=OTHER_FOLDER)
     paths[1].parent.mkdir(parents=True, exist_ok=True)
     write_durably(paths[1], BODY.encode())
     write_durably(paths[0], f'{_example(now)}file = "{TEMPLATE_FILE}"\n'.encode())

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from patron.commands.data.simulated_loop import ingest_events, seeded_workspace, settings_of_files_alone
 from patron.commands.offers.dry_run_policy import delete_keys
@@ -16,10 +17,20 @@ from patron.commands.outreach.campaigns.simulated_campaign import (
 from patron.run import run_loop
 from patron.schema.errors import BadCampaign
 from patron.schema.progress import Progress
+from patron.schema.sentences import Sentence, Text
 from patron.simulate.simulator import ShopSimulator
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.segments.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop
+
+TRIAL_EFFECT = Sentence(
+    "trial_effect", "The effect per customer is {amount:,.2f}, and at least {least:,.2f} is expected."
+)
+TRIAL_PROFIT = Sentence(
+    "trial_profit", "The incremental profit is {amount:,.2f}, and at least {least:,.2f} is expected."
+)
+TRIAL_LONG = Sentence("trial_long", "lasts {days:,} days, and a trial plays at most {most}")
+TRIAL_SHORTER = Sentence("trial_shorter", "Save it with an earlier end to try it.")
 
 HISTORY_DAYS = 270
 LONGEST = timedelta(days=180)
@@ -52,6 +63,8 @@ class TrialFigures:
     """Per message."""
     unmet: tuple[str, ...]
     """What the campaign is expected to reach and the truth does not, in sentences."""
+    unmet_texts: tuple[dict[str, Any], ...]
+    """The same with codes and values."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class CampaignTrial:
     """Customers at the opening of the simulated shop."""
     seed: int
     played: PlayedCampaign
-    unmet: tuple[str, ...]
+    unmet: tuple[Text, ...]
     """What the file's section [expect] requires and the truth does not reach, in sentences."""
 
     @property
@@ -84,7 +97,8 @@ class CampaignTrial:
             MarginEstimate(best.total_cents, best.total_low_cents, best.total_high_cents) if best else None,
             played.truth_total_cents,
             played.truth_cents,
-            self.unmet,
+            tuple(map(str, self.unmet)),
+            tuple(one.plain() for one in self.unmet),
         )
 
 
@@ -105,24 +119,24 @@ def try_campaign(shop: Shop, path: Path, *, customers: int, seed: int, progress:
 
 def _try(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress: Progress) -> CampaignTrial:
     if campaign.window > LONGEST:
-        what = f"lasts {campaign.window.days:,} days, and a trial plays at most {LONGEST.days}"
-        raise BadCampaign(what, where=campaign.name, todo="Save it with an earlier end to try it.")
+        what = TRIAL_LONG(days=campaign.window.days, most=LONGEST.days)
+        raise BadCampaign(what, where=campaign.name, todo=TRIAL_SHORTER)
     played = _play(shop, campaign, customers=customers, seed=seed, progress=progress)
     return CampaignTrial(campaign.name, customers, seed, played, _unmet(campaign, played))
 
 
-def _unmet(campaign: Campaign, played: PlayedCampaign) -> tuple[str, ...]:
+def _unmet(campaign: Campaign, played: PlayedCampaign) -> tuple[Text, ...]:
     """Judged by the truth, which is free of chance."""
     expect = campaign.expect
     if expect is None:
         return ()
     reached = (
-        ("effect per customer", expect.least_effect, played.truth_cents),
-        ("incremental profit", expect.least_profit, played.truth_total_cents),
+        (TRIAL_EFFECT, expect.least_effect, played.truth_cents),
+        (TRIAL_PROFIT, expect.least_profit, played.truth_total_cents),
     )
     return tuple(
-        f"The {what} is {cents / 100:,.2f}, and at least {least:,.2f} is expected."
-        for what, least, cents in reached
+        unmet(amount=cents / 100, least=least)
+        for unmet, least, cents in reached
         if least is not None and cents < least * 100
     )
 

@@ -19,10 +19,14 @@ from patron.govern.outreach.unsubscribe_tokens import Subscription, token_of
 from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels import CONFIGURABLE
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 
 TEST_TOPIC = "offers"
-NOT_PUBLIC = "public_url of [channels.email] is of this machine: customers elsewhere cannot unsubscribe by its links."
+NOT_PUBLIC = Sentence(
+    "channel_public",
+    "public_url of [channels.email] is of this machine: customers elsewhere cannot unsubscribe by its links.",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def set_up_problems(shop: Shop, names: Iterable[str], *, at: datetime) -> tuple[
         try:
             channel_of(shop, name, clock=lambda: at)
         except ChannelUnavailable as error:
-            problems.append(str(error))
+            problems.append(error.said)
     return tuple(problems)
 
 
@@ -68,7 +72,7 @@ def _check_channel(shop: Shop, name: str, at: datetime) -> ChannelState:
             asyncio.run(channel.require_reachable())
             is_reachable = True
     except ChannelUnavailable as error:
-        problems.append(str(error))
+        problems.append(error.said)
     if settings.is_configured:
         problems += settings.advice
         if not shop.settings.channels.email.public_url.startswith("https:"):

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from patron.schema.common_sentences import NO_EXAMPLE, OTHER_FOLDER, THERE_ALREADY, THERE_IS
 from patron.schema.errors import BadJourney, NotFound
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
@@ -130,8 +131,8 @@ EXAMPLES: Mapping[str, JourneyExample] = {
 def example_of(name: str) -> JourneyExample:
     """A ready-made journey. Raises NotFound."""
     if name not in EXAMPLES:
-        todo = did_you_mean(name, EXAMPLES) or f"There is {', '.join(EXAMPLES)}."
-        raise NotFound(f"there is no example {name!r}", where="--example", todo=todo)
+        todo = did_you_mean(name, EXAMPLES) or THERE_IS(names=", ".join(EXAMPLES))
+        raise NotFound(NO_EXAMPLE(name=name), where="--example", todo=todo)
     return EXAMPLES[name]
 
 
@@ -187,7 +188,7 @@ def write_example(name: str, folder: Path, now: datetime) -> tuple[Path, ...]:
     files = {path: text for path, text in files.items() if text}
     for path in files:
         if path.exists():
-            raise BadJourney("is there already", where=str(path), todo="Name another folder.")
+            raise BadJourney(THERE_ALREADY, where=str(path), todo=OTHER_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
         write_durably(path, text.encode())

@@ -1,6 +1,6 @@
 """The result of a journey: what it caused among everybody who entered, what it cost, who left and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +27,7 @@ from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.schema.errors import BadJourney
 from patron.schema.numbers import Numbers
+from patron.schema.sentences import Sentence, Text
 from patron.schema.table_definition import TIME
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
@@ -37,7 +38,18 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import Store
 
-NOT_SENT_YET = "Plan and approve it first; see `patron journey show`."
+NOBODY_ENTERED = Sentence("nobody_entered", "{name!r} is {state}: nobody has entered")
+
+STILL_OPEN = Sentence(
+    "finding.open", "{count:,} customers do not count yet: the days in which their orders count are not over."
+)
+COMPLAINTS = Sentence(
+    "finding.complaints", "{share:.1%} of the messages were complained about: change it, or send it to fewer."
+)
+NO_ENTRY_YET = Sentence("no_entry_yet", "the last run, as of {time} UTC, knows of nobody who entered {name!r} before")
+RUN_AFTER_ENTRY = Sentence("run_after_entry", "Run the loop with `patron run` once somebody has entered.")
+
+NOT_SENT_YET = Sentence("plan_and_approve", "Plan and approve it first; see `patron journey show`.")
 MAX_COMPLAINTS = 0.003
 """Share of messages that were complained about from which the result says so."""
 SO_FAR = "customers still enter, or their time is not over"
@@ -94,15 +106,13 @@ def journey_people(shop: Shop, saved: SavedVersion[Journey], snapshot: Snapshot)
     """
     name = saved.name
     if saved.last("approved") is None:
-        what = f"{name!r} is {state_in_words(saved.state)}: nobody has entered"
+        what = NOBODY_ENTERED(name=name, state=state_in_words(saved.state))
         raise BadJourney(what, where="journey", todo=NOT_SENT_YET)
     arms, entered_at = campaign_arms(shop.store, snapshot, name), _first_entries(shop.store, name)
     people = _people(arms, entered_at, saved.content.window_days, snapshot.run.as_of)
     if not people.num_rows:
-        what = (
-            f"the last run, as of {snapshot.run.as_of:%Y-%m-%d %H:%M} UTC, knows of nobody who entered {name!r} before"
-        )
-        raise BadJourney(what, where="journey", todo="Run the loop with `patron run` once somebody has entered.")
+        what = NO_ENTRY_YET(time=f"{snapshot.run.as_of:%Y-%m-%d %H:%M}", name=name)
+        raise BadJourney(what, where="journey", todo=RUN_AFTER_ENTRY)
     return arms, people
 
 
@@ -145,6 +155,7 @@ def _result(
     is_final = saved.state in IS_OVER and not open_count and not entries.states.get("active", 0)
     handed_over = sum(facts["message_counts"].get(state, 0) for state in HANDED_OVER)
     shares = {kind: facts["receipt_counts"].get(kind, 0) / handed_over if handed_over else None for kind in UNWANTED}
+    found = _findings(people, counted, srm, arms.merged_count, shares["complained"])
     return JourneyResult(
         **facts,
         journey=saved.name,
@@ -161,7 +172,8 @@ def _result(
         complained_share=shares["complained"],
         sample_ratio_p_value=srm,
         spend=spend,
-        findings=tuple(_findings(people, counted, srm, arms.merged_count, shares["complained"])),
+        findings=tuple(map(str, found)),
+        finding_texts=tuple(text.plain() for text in found),
         learned=_conclusion(best, counted, shop.settings.shop.currency, is_final=is_final),
     )
 
@@ -172,13 +184,13 @@ UNWANTED = ("unsubscribed", "complained")
 
 def _findings(
     people: pa.Table, counted: pa.Table, srm: float | None, merged: int, complained: float | None
-) -> Sequence[str]:
-    sentences = list(findings(people, srm, merged))
+) -> list[Text]:
+    sentences = findings(people, srm, merged)
     if people.num_rows > counted.num_rows:
         count = people.num_rows - counted.num_rows
-        sentences.append(f"{count:,} customers do not count yet: the days in which their orders count are not over.")
+        sentences.append(STILL_OPEN(count=count))
     if complained is not None and complained > MAX_COMPLAINTS:
-        sentences.append(f"{complained:.1%} of the messages were complained about: change it, or send it to fewer.")
+        sentences.append(COMPLAINTS(share=complained))
     return sentences
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,6 +34,7 @@ from patron.decide.expected_value import expected_values, order_cents, spend_per
 from patron.decide.strata import strata
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.numbers import Numbers
+from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
 from patron.storage.outreach.versioned_drafts import SavedVersion, person
 from patron.storage.runs.last_run import last_run
@@ -40,16 +42,30 @@ from patron.storage.shop import Shop, Snapshot
 
 REPLAYED_DAYS = 28
 MONTH_DAYS = 30
-NOT_REPLAYED = (
+NOT_REPLAYED = Sentence(
+    "finding.not_replayed",
     "Not replayed: a date is read from the vault. How many will enter, what it costs and what can be known is seen once"
-    " it runs; its budget and its caps hold all the same."
+    " it runs; its budget and its caps hold all the same.",
 )
-NOBODY = "Nobody would have entered in these days, so that nothing can be forecast."
-NO_HISTORY = (
+NOBODY = Sentence("finding.nobody", "Nobody would have entered in these days, so that nothing can be forecast.")
+NO_HISTORY = Sentence(
+    "finding.no_history",
     "No run found anybody who became a member of the segment in these days, so that nothing can be forecast; runs"
-    " record members from the segment's first one on."
+    " record members from the segment's first one on.",
 )
-TOO_FEW = "This cannot be known with your traffic: within {} days fewer than two customers enter an arm."
+TOO_FEW = Sentence(
+    "finding.too_few",
+    "This cannot be known with your traffic: within {days} days fewer than two customers enter an arm.",
+)
+BUDGET_ENDS = Sentence(
+    "finding.budget_ends",
+    "The budget ends after {share:.0%} of a month's messages: they are expected to cost {cost:,.2f} {currency}.",
+)
+NO_MESSAGE = Sentence("finding.no_message", "Nobody would have been sent anything.")
+LOSS = Sentence("finding.loss", "It is expected to cost more than it brings.")
+NOT_SET_UP = Sentence("finding.not_set_up", "Nothing can be sent yet: {what}")
+TAKES_DAYS = Sentence("finding.takes_days", "At this traffic that takes the entries of {count:,} days.")
+TAKES_YEARS = Sentence("finding.takes_years", "At this traffic that takes the entries of {count:,.0f} years.")
 MAX_DAYS = 730
 """From then on a span is written in years."""
 
@@ -118,6 +134,8 @@ class JourneyPlan:
     replay: JourneyReplay | None
     """NULL where its trigger cannot be replayed, or nobody would have entered."""
     findings: tuple[str, ...]
+    finding_texts: tuple[dict[str, Any], ...]
+    """The same with codes and values."""
 
 
 def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPlan:
@@ -141,7 +159,8 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: s
     journey, until = saved.content, snapshot.run.as_of
     paths = replay(shop, snapshot, journey, since=until - timedelta(days=REPLAYED_DAYS), until=until)
     replayed = _replayed(shop, snapshot, journey, paths) if paths else None
-    closed = [f"Nothing can be sent yet: {one}" for one in set_up_problems(shop, journey.channels, at=now)]
+    closed = [NOT_SET_UP(what=problem) for problem in set_up_problems(shop, journey.channels, at=now)]
+    found = (*_findings(journey, paths, replayed, shop.settings.shop.currency), *closed)
     return JourneyPlan(
         journey=saved.name,
         version=saved.version,
@@ -153,34 +172,35 @@ def _plan(shop: Shop, snapshot: Snapshot, saved: SavedVersion[Journey], *, by: s
         window_days=journey.window_days,
         monthly_budget_cents=float(journey.monthly_budget_cents),
         replay=replayed,
-        findings=(*_findings(journey, paths, replayed, shop.settings.shop.currency), *closed),
+        findings=tuple(map(str, found)),
+        finding_texts=tuple(one.plain() for one in found),
     )
 
 
 def _findings(
     journey: Journey, paths: list[SimulatedPath] | None, replayed: JourneyReplay | None, currency: str
-) -> list[str]:
+) -> list[Text]:
     if paths is None:
         return [NOT_REPLAYED]
     if replayed is None:
         return [NO_HISTORY if isinstance(journey.trigger, SegmentTrigger) else NOBODY]
-    findings = []
+    findings: list[Text] = []
     if replayed.monthly_budget_use_cents > journey.monthly_budget_cents:
         share = journey.monthly_budget_cents / replayed.monthly_budget_use_cents
-        cost = f"{replayed.monthly_budget_use_cents / 100:,.2f} {currency}"
-        findings.append(f"The budget ends after {share:.0%} of a month's messages: they are expected to cost {cost}.")
+        cost = replayed.monthly_budget_use_cents / 100
+        findings.append(BUDGET_ENDS(share=share, cost=cost, currency=currency))
     if not replayed.message_count:
-        findings.append("Nobody would have been sent anything.")
+        findings.append(NO_MESSAGE)
     if replayed.forecast.margin_cents < 0:
-        findings.append("It is expected to cost more than it brings.")
+        findings.append(LOSS)
     known, days = replayed.detectable, replayed.needed_days
     if known.detectable_cents is None and journey.holdout_share:
-        findings.append(TOO_FEW.format(journey.window_days))
+        findings.append(TOO_FEW(days=journey.window_days))
         return findings
-    findings.append(known.sentence)
+    findings.append(Text(known.sentence))
     if not known.is_enough and days:
-        span = f"{ceil(days):,} days" if days < MAX_DAYS else f"{days / 365:,.0f} years"
-        findings.append(f"At this traffic that takes the entries of {span}.")
+        is_soon = days < MAX_DAYS
+        findings.append(TAKES_DAYS(count=ceil(days)) if is_soon else TAKES_YEARS(count=days / 365))
     return findings
 
 

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.engage.templates.message_template import MessageTemplates
+from patron.schema.common_sentences import NO_CHANNEL, NO_OFFER, NO_SEGMENT, NO_TOPIC, SEGMENTS_LISTED, THERE_IS
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.journey_file import (
     JOURNEY,
@@ -21,6 +23,9 @@ from patron.storage.outreach.journey_file import (
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.segments.segment_query import known_names, read_rule
 from patron.storage.shop import Shop, Snapshot
+
+NO_EVENT = Sentence("no_event", "neither the catalogue nor this shop has an event {name!r}")
+EVENT_TODO = Sentence("event_todo", "Write an event of the catalogue (docs/reference/events.md), or one that has come.")
 
 Name = tuple[str, str]
 """Where a name stands, and the name."""
@@ -53,16 +58,16 @@ def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey)
     offers = [(where, one.offer) for where, one in sends if one.offer]
     segments = [("trigger", name) for name in _trigger_segments(journey)]
     names = known_names(snapshot, shop.store)
-    _require("policy.toml has no topic", [("topic", journey.topic)], shop.policy.topics)
-    _require("there is no channel", channels, CHANNELS)
-    _require("policy.toml has no offer", offers, [offer.id for offer in shop.policy.offers])
-    _require("there is no segment", segments, names.segments, "`patron segment list` lists all segments.")
+    _require(NO_TOPIC, [("topic", journey.topic)], shop.policy.topics)
+    _require(NO_CHANNEL, channels, CHANNELS)
+    _require(NO_OFFER, offers, [offer.id for offer in shop.policy.offers])
+    _require(NO_SEGMENT, segments, names.segments, SEGMENTS_LISTED)
     events, listed = tuple(_events(journey)), names.events
     if snapshot is not None and not {name for _, name in events} <= listed:
         # why: names of the shop's other events take reading them all, which few journeys need
         listed = known_names(snapshot, shop.store, with_other_events=True).events
-    about = "Write an event of the catalogue (docs/reference/events.md), or one that has come."
-    _require("neither the catalogue nor this shop has an event", events, listed, about)
+    about = EVENT_TODO
+    _require(NO_EVENT, events, listed, about)
 
 
 def _trigger_segments(journey: Journey) -> Iterator[str]:
@@ -85,12 +90,12 @@ def _events(journey: Journey) -> Iterator[Name]:
             yield f"step {journey.step_id(place)}", step.event
 
 
-def _require(what: str, names: Iterable[Name], known: Iterable[str], todo: str = "") -> None:
+def _require(unknown: Sentence, names: Iterable[Name], known: Iterable[str], todo: str = "") -> None:
     listed = sorted(known)
     for where, name in names:
         if name not in listed:
-            of_few = todo or f"There is {', '.join(listed) or 'none'}."
-            raise BadJourney(f"{what} {name!r}", where=where, todo=did_you_mean(name, listed) or of_few)
+            of_few = todo or THERE_IS(names=", ".join(listed) or "none")
+            raise BadJourney(unknown(name=name), where=where, todo=did_you_mean(name, listed) or of_few)
 
 
 def _require_rule(shop: Shop, snapshot: Snapshot | None, step: Branch, where: str) -> None:

@@ -12,12 +12,17 @@ from patron.engage.recipients import recipients
 from patron.engage.templates.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
 from patron.govern.access import audit_log
 from patron.govern.vault import CUSTOMER_ID, Vault
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN, OTHER_FILE, RUN_FIRST
 from patron.schema.customers.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import make_private
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.shop import Shop
+
+IN_NO_RUN = Sentence("in_no_run", "the customer is in no run yet")
 
 SAMPLE_TOKEN = "preview"  # noqa: S105 - a word that stands for a token
 LOCAL = "http://127.0.0.1:8321"
@@ -68,7 +73,7 @@ def preview_message(
     message = template.render(values | ({"offer": offer_variables(offer, local)} if offer else {}))
     with shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}
-        audit_log.append(shop, connection, "message previewed", details, at=now, by=by)
+        audit_log.append(shop, connection, AuditAction.MESSAGE_PREVIEWED, details, at=now, by=by)
     return MessagePreview(
         saved.name,
         template.language,
@@ -88,8 +93,8 @@ def write_preview(preview: MessagePreview, path: Path) -> None:
         make_private(path)
         path.write_text(preview.html or preview.text, encoding="utf-8")
     except OSError as error:
-        what = f"cannot be written ({error.strerror})"
-        raise WorkspaceError(what, where=str(path), todo="Name another file.") from error
+        what = CANNOT_BE_WRITTEN(cause=error.strerror)
+        raise WorkspaceError(what, where=str(path), todo=OTHER_FILE) from error
 
 
 def _customer_id(shop: Shop, customer: str) -> str:
@@ -103,5 +108,5 @@ def _customer_id(shop: Shop, customer: str) -> str:
     )
     known_id = rows["customer_id"][0].as_py()
     if known_id is None:
-        raise NotFound("the customer is in no run yet", where="--customer", todo="Run `patron run` first.")
+        raise NotFound(IN_NO_RUN, where="--customer", todo=RUN_FIRST)
     return known_id

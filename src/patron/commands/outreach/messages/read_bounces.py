@@ -11,8 +11,12 @@ from patron.commands.outreach.messages.receive_receipts import ReceiptCounts, re
 from patron.commands.outreach.messages.subscriptions import find_subscription, unsubscribe
 from patron.engage.providers.bounce_messages import read_returned
 from patron.engage.providers.receipts import Receipt
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadFile, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+FILE_OR_FOLDER = Sentence("file_or_folder", "Name a file or a folder.")
 
 LARGEST_BYTES = 10_000_000
 MBOX_START = b"From "
@@ -72,7 +76,7 @@ def _messages(path: Path) -> Iterator[bytes]:
         else:
             yield _content(path)
     except OSError as error:
-        raise BadFile(f"cannot be read ({error.strerror})", where=str(path), todo="Name a file or a folder.") from error
+        raise BadFile(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=FILE_OR_FOLDER) from error
 
 
 def _content(file: Path) -> bytes:

@@ -18,12 +18,26 @@ from patron.engage.providers.receipts import BOUNCED, COMPLAINED, REJECTED, UNSU
 from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
 from patron.govern.outreach.unsubscribe_tokens import Subscription
+from patron.schema.common_sentences import RECEIPT_COUNT, SEND_FEWER
 from patron.schema.errors import BadRequest, ChannelUnavailable
 from patron.schema.outreach.channels import DESCRIBED
+from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
+
+DESCRIBE_RECEIPTS = Sentence(
+    "describe_receipts", "Describe them in [receipts] of the provider_file of [channels.{channel}]."
+)
+RECEIPTS_UNSIGNED = Sentence(
+    "receipts_unsigned", "the receipts are not signed by a secret of [channels.receipts] within the last 5 minutes"
+)
+STANDARD_HEADERS = Sentence(
+    "standard_headers", "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
+)
+RECEIPTS_NOT_DESCRIBED = Sentence("receipts_not_described", "receipts of {channel} are not described")
+BODY_NOT_AS_DESCRIBED = Sentence("body_not_as_described", "the body is not what the description says ({cause})")
 
 TOGETHER = 500
 SIGNED_PROVIDER = "patron"
@@ -67,21 +81,21 @@ def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -
 def _receipts_described(shop: Shop, channel: str, content: Any) -> list[Receipt]:
     """Receipts as the description of a channel's provider says. Raises BadRequest."""
     settings = shop.settings.channels.provider(channel)
-    todo = f"Describe them in [receipts] of the provider_file of [channels.{channel}]."
+    todo = DESCRIBE_RECEIPTS(channel=channel)
     try:
         described = ProviderDescription.load(shop.folder / settings.provider_file) if settings.is_configured else None
     except ChannelUnavailable as error:
         raise BadRequest(422, error.what, where=error.where, todo=error.todo) from error
     if described is None or described.receipts is None:
-        raise BadRequest(422, f"receipts of {channel} are not described", where="provider", todo=todo)
+        raise BadRequest(422, RECEIPTS_NOT_DESCRIBED(channel=channel), where="provider", todo=todo)
     try:
         zone = ZoneInfo(shop.settings.shop.time_zone)
         receipts = list(islice(receipts_in(described.receipts, content, zone), MOST_RECEIPTS + 1))
     except (ValueError, OverflowError, OSError) as error:
-        what = f"the body is not what the description says ({str(error)[:80]})"
+        what = BODY_NOT_AS_DESCRIBED(cause=str(error)[:80])
         raise BadRequest(422, what, where="body", todo=todo) from error
     if len(receipts) > MOST_RECEIPTS:
-        raise BadRequest(413, f"more than {MOST_RECEIPTS} receipts", where="body", todo="Send fewer at once.")
+        raise BadRequest(413, RECEIPT_COUNT(count=MOST_RECEIPTS), where="body", todo=SEND_FEWER)
     return receipts
 
 
@@ -94,8 +108,8 @@ def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], bod
     if not secret_file or provider != SIGNED_PROVIDER:
         return
     if not is_signed(webhook_keys(secret_file, shop.folder), headers, body, now=now):
-        what = "the receipts are not signed by a secret of [channels.receipts] within the last 5 minutes"
-        todo = "Send the three headers of Standard Webhooks, webhook-id and others, and check the clock."
+        what = RECEIPTS_UNSIGNED
+        todo = STANDARD_HEADERS
         raise BadRequest(401, what, where=SIGNATURE, todo=todo)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -36,11 +36,18 @@ from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.progress import Progress, silent
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.outreach.versioned_drafts import APPROVED, ENDED, MEASURED, RUNNING, SavedVersion, state_in_words
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
+
+PLAN_THEN_APPROVE = Sentence("plan_then_approve", "Plan it with `patron campaign plan`, and let somebody approve it.")
+LET_APPROVE = Sentence("let_approve", "Let somebody approve it: `patron campaign approve`.")
+RESUME_IT = Sentence("resume_it", "Resume it with `patron campaign resume`.")
+IT_IS_OVER = Sentence("it_is_over", "It is over.")
+STATE_SENDS_NOTHING = Sentence("state_sends_nothing", "{name!r} is {state}, so that nothing is sent")
 
 LOOKED_AHEAD = 10_000
 """Due messages whose recipients are looked up by one query."""
@@ -48,6 +55,9 @@ EVENTS_AFTER = 5_000
 """Messages after whose sending their events are stored."""
 SENDER = "patron"
 """Who starts and ends a campaign unless somebody is named."""
+LOOK_SECONDS = 2.0
+"""How often a waiting sender looks whether it is to stop."""
+MIN_WAIT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,43 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
                 _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
         load_message_events(shop, name, now=times())
         return summary_of(shop, name)
+
+
+def send_until_done(  # noqa: PLR0913 - what a send consists of
+    shop: Shop,
+    name: str,
+    *,
+    clock: Clock,
+    wait: Callable[[float], object],
+    by: str,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = keep_going,
+    is_only_due: bool = False,
+    is_early: bool = False,
+) -> SendSummary:
+    """Send a campaign to its end, or only what is due; `wait` sleeps some seconds.
+
+    It ends early where somebody wants it to stop, or paused, withdrew or changed the campaign. Raises what
+    `send_campaign` does.
+    """
+    while True:
+        summary = send_campaign(
+            *(shop, name),
+            now=clock(),
+            clock=clock,
+            by=by,
+            is_early=is_early,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        if is_only_due or summary.next_due_at is None:
+            return summary
+        until = max(summary.next_due_at, clock() + MIN_WAIT)
+        while clock() < until:
+            if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
+                return summary_of(shop, name)
+            progress(f"waiting until {until:%Y-%m-%d %H:%M} UTC", summary.sent_count, None)
+            wait(min(LOOK_SECONDS, max((until - clock()).total_seconds(), 0.0)))
 
 
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
@@ -280,12 +327,12 @@ def common_text(checker: MessageChecker) -> str:
 def _require_sendable(saved: SavedVersion[Campaign]) -> None:
     if saved.state not in {APPROVED, RUNNING}:
         todo = {
-            "draft": "Plan it with `patron campaign plan`, and let somebody approve it.",
-            "planned": "Let somebody approve it: `patron campaign approve`.",
-            "paused": "Resume it with `patron campaign resume`.",
-        }.get(saved.state, "It is over.")
+            "draft": PLAN_THEN_APPROVE,
+            "planned": LET_APPROVE,
+            "paused": RESUME_IT,
+        }.get(saved.state, IT_IS_OVER)
         state = state_in_words(saved.state)
-        raise BadCampaign(f"{saved.name!r} is {state}, so that nothing is sent", where="campaign", todo=todo)
+        raise BadCampaign(STATE_SENDS_NOTHING(name=saved.name, state=state), where="campaign", todo=todo)
 
 
 def _start(shop: Shop, saved: SavedVersion[Campaign]) -> datetime:

@@ -7,13 +7,20 @@ import sqlalchemy as sa
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.engage.outbox_messages import update_messages
 from patron.govern.access import audit_log
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign, NotFound
 from patron.schema.outreach.message_states import MessageState
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, RUNNING
 from patron.storage.shop import Shop
+
+NO_MESSAGE = Sentence("no_message", "the campaign has no message {message!r}")
+LIST_UNKNOWN = Sentence("list_unknown", "`patron campaign settle NAME` lists those of unknown outcome.")
+ONLY_UNKNOWN = Sentence("only_unknown", "Only a message of unknown outcome needs to be settled.")
+MESSAGE_STATE = Sentence("message_state", "the message is {state}")
 
 
 def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool, by: str, now: datetime) -> None:
@@ -30,18 +37,18 @@ def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool,
     with shop.store.begin() as connection:
         before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
         if before is None:
-            what = f"the campaign has no message {message_id!r}"
-            todo = "`patron campaign settle NAME` lists those of unknown outcome."
+            what = NO_MESSAGE(message=message_id)
+            todo = LIST_UNKNOWN
             raise NotFound(what, where="--message", todo=todo)
         if before != MessageState.UNKNOWN:
-            todo = "Only a message of unknown outcome needs to be settled."
-            raise BadCampaign(f"the message is {before}", where="--message", todo=todo)
+            todo = ONLY_UNKNOWN
+            raise BadCampaign(MESSAGE_STATE(state=before), where="--message", todo=todo)
         change: dict[str, object] = {"message_id": message_id, "state": state, "reason": "settled"}
         if not is_sent:
             change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
         update_messages(connection, [change])
         details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent}
-        audit_log.append(shop, connection, "message settled", details, at=at, by=by)
+        audit_log.append(shop, connection, AuditAction.MESSAGE_SETTLED, details, at=at, by=by)
     load_message_events(shop, campaign, now=at)
 
 

@@ -20,6 +20,7 @@ from patron.govern.outreach.suppression_list import ALL_TOPICS, UNSUBSCRIBED, ch
 from patron.govern.outreach.unsubscribe_tokens import Subscription, subscription_of
 from patron.govern.privacy.consent_ledger import GRANTED, WITHDRAWN, history, latest_answer
 from patron.govern.vault import Vault
+from patron.schema.common_sentences import LINK_INVALID, NEWEST_LINK
 from patron.schema.errors import NotFound
 from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_tables import RECEIPTS
@@ -56,7 +57,7 @@ def find_subscription(shop: Shop, token: str) -> Subscription:
     """The subscription of a link. Raises NotFound for a token that we did not make."""
     subscription = subscription_of(derive_keys(shop.master_key()), token)
     if subscription is None:
-        raise NotFound("the link is not valid", todo="Open the link of the newest message.")
+        raise NotFound(LINK_INVALID, todo=NEWEST_LINK)
     return subscription
 
 

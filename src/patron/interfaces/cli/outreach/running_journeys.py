@@ -16,9 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
+from patron.schema.common_sentences import TRIED_BY_ITSELF
 from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.outreach_counts import has_journey_work
 from patron.storage.shop import Shop
+
+JOURNEYS_STUCK = Sentence("journeys_stuck", "journeys cannot advance ({cause})")
 
 ROUND_SECONDS = 2.0
 MIN_SECONDS = 0.2
@@ -52,7 +56,7 @@ def _round(shop: Shop, stop: threading.Event) -> float:
     except PatronError as error:
         troubles = [error]
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
-        troubles = [PatronError(f"journeys cannot advance ({error})", todo="It is tried again by itself.")]
+        troubles = [PatronError(JOURNEYS_STUCK(cause=error), todo=TRIED_BY_ITSELF)]
     with suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps([str(one) for one in troubles]).encode() + b"\n")
     left = (due_at - datetime.now(UTC)).total_seconds() if due_at and not troubles else ROUND_SECONDS

@@ -32,7 +32,11 @@ from patron.interfaces.http.access.session_cookies import (
 )
 from patron.interfaces.http.access.sign_in_methods import place_of, sign_in_methods
 from patron.schema.errors import AccessProblem
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+PASSKEY_NEEDS_NAME = Sentence("passkey_needs_name", "browsers know passkeys under a name only")
+USE_LOCALHOST = Sentence("use_localhost", "Use localhost.")
 
 router = APIRouter(route_class=GuardedRoute)
 ACCOUNT, NEW = "/account", "/account/passkeys/new"
@@ -138,7 +142,7 @@ def _place(request: Request) -> PasskeyPlace:
     """Where this page may use passkeys. Raises AccessProblem where no browser does."""
     place = place_of(request)
     if place is None:
-        raise AccessProblem("passkey_wrong", "browsers know passkeys under a name only", todo="Use localhost.")
+        raise AccessProblem("passkey_wrong", PASSKEY_NEEDS_NAME, todo=USE_LOCALHOST)
     return place
 
 

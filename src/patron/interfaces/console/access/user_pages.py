@@ -34,6 +34,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access.access_rights import TABLE, Action, Area, Grant, Role
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import AccessProblem
 
 router = APIRouter(route_class=GuardedRoute)
@@ -73,7 +74,7 @@ def users_page(request: Request) -> Response:
     listed = people(_console(request).answers.shop)
     if request.query_params.get("format") == "csv":
         rows = [fields_of(one) for one in listed]
-        return list_file(request, "users", rows, area=Area.ACCESS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.USERS, rows, area=Area.ACCESS, columns=FILE_COLUMNS)
     return _console(request).page(request, "access/users.html", here=HERE, twin="/api/users", users=listed, tab="users")
 
 

@@ -41,9 +41,18 @@ from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.customers.customer_filters import CustomerFilters, read_filters
 from patron.interfaces.http.error_status import status_of
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.common_sentences import IT_IS_ONE_OF, RELOAD_PAGE
 from patron.schema.errors import BadRequest, PatronError
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import PLAYBOOKS
+
+IS_NO_ACTION = Sentence("is_no_action", "is not an action")
+CHOOSES_NOBODY = Sentence("chooses_nobody", "chooses no customer")
+CHOOSE_CUSTOMERS = Sentence("choose_customers", "Choose customers in the list.")
+NO_ACTION = Sentence("no_action", "{name!r} is not an action")
+IS_NOT_A_DAY = Sentence("is_not_a_day", "is not a day")
+CHOOSE_DAY = Sentence("choose_day", "Choose a day.")
 
 router = APIRouter(route_class=GuardedRoute)
 SEGMENT, CAMPAIGN = "segment", "campaign"
@@ -85,7 +94,7 @@ def _prepare(
     """The page before an action, also with what is wrong with its form."""
     action, back = fields.get("do", ""), fields.get("back", "")
     if action not in ACTIONS:
-        raise BadRequest(422, "is not an action", where="do", todo=f"It is one of {', '.join(ACTIONS)}.")
+        raise BadRequest(422, IS_NO_ACTION, where="do", todo=IT_IS_ONE_OF(choices=", ".join(ACTIONS)))
     _require_rights(request, action)
     console: Console = request.app.state.console
     shop, access = console.answers.shop, ListAccess(request)
@@ -131,7 +140,7 @@ def act(request: Request) -> Response:
     picked = [str(value) for value in request.state.form.getlist("id")]
     access = ListAccess(request)
     if not picked and "kept" not in form:
-        raise BadRequest(422, "chooses no customer", where="id", todo="Choose customers in the list.")
+        raise BadRequest(422, CHOOSES_NOBODY, where="id", todo=CHOOSE_CUSTOMERS)
     filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
     chosen = picked or _everybody(access, filters)
     require_visible(request, chosen)
@@ -207,12 +216,12 @@ def carry_out(
         case "snooze":
             until = day_end(form.get("until", ""), shop.settings.shop.time_zone)
             if until is None:
-                raise BadRequest(422, "is not a day", where="until", todo="Choose a day.")
+                raise BadRequest(422, IS_NOT_A_DAY, where="until", todo=CHOOSE_DAY)
             return "snoozed", snooze(shop, ids, until=until, reason=form.get("reason", ""), by=by, now=now)
         case "unsnooze":
             return "unsnoozed", end_snooze(shop, ids, by=by, now=now)
         case other:
-            raise BadRequest(422, f"{other[:40]!r} is not an action", where="do", todo="Reload the page.")
+            raise BadRequest(422, NO_ACTION(name=other[:40]), where="do", todo=RELOAD_PAGE)
 
 
 def _create_tasks(

@@ -15,6 +15,7 @@ from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.customer_filters import CustomerFilters
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.storage.shop import Shop
 
 MONEY_COLUMNS = frozenset({"value", "value_at_risk", "paid"})
@@ -28,7 +29,9 @@ def customer_file(request: Request, filters: CustomerFilters) -> Response:
     table = customer_table(shop, query, index=access.index, among=access.among, bought=access.bought)
     # why: what is searched for may name somebody; which filters were set says enough
     described, by = ",".join(filters.filter_values()), step_actor_of(request)
-    record_list_export(shop, "customers", row_count=table.num_rows, query=described, by=by, now=datetime.now(UTC))
+    record_list_export(
+        shop, ExportedList.CUSTOMERS, row_count=table.num_rows, query=described, by=by, now=datetime.now(UTC)
+    )
     shown = filters.shown_columns
     columns = {"customer_id": table["customer_id"]}
     columns |= {code: _written(code, table) for code in shown if code in COLUMNS}

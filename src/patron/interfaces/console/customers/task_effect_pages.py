@@ -24,6 +24,7 @@ from patron.interfaces.http.customers.task_view import results_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.task_texts import part_name, suggestion_sentences
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
@@ -117,7 +118,7 @@ def _views(request: Request) -> list[str]:
 def _results_file(request: Request, listing: TaskResults, staff: dict[str, str]) -> Response:
     """One line a person, playbook, reason or month. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
-    name = "task results"
+    name = ExportedList.TASK_RESULTS
     rows = [_result_row(one, listing.by, staff) for one in listing.rows]
     return _file(request, name, rows, listing.by)
 
@@ -140,7 +141,7 @@ def _effect_file(request: Request, effects: TaskEffects) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.EXPERIMENTS))
     parts = [one for one in (effects.whole,) if one] + [*effects.playbooks, *effects.reasons]
     rows = [row for part in (*parts, *effects.playbooks_of_reasons) for row in _effect_rows(part)]
-    return _file(request, "task effect", rows, "playbook")
+    return _file(request, ExportedList.TASK_EFFECT, rows, "playbook")
 
 
 def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
@@ -154,7 +155,7 @@ def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
     return rows
 
 
-def _file(request: Request, name: str, rows: list[dict[str, Any]], first: str) -> Response:
+def _file(request: Request, name: ExportedList, rows: list[dict[str, Any]], first: str) -> Response:
     shop, by = request.app.state.answers.shop, step_actor_of(request)
     record_list_export(shop, name, row_count=len(rows), query=request.url.query, by=by, now=datetime.now(UTC))
     table = pa.Table.from_pylist(rows) if rows else pa.table({first: pa.array([], pa.string())})

@@ -20,6 +20,7 @@ from patron.interfaces.http.customers.task_view import task_page
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
@@ -56,7 +57,7 @@ def tasks(request: Request) -> Response:
     if parameters.get("format") == "csv":
         every = task_page(request, cast("View", view), now=now, size=MOST_EXPORTED).tasks
         rows = [fields_of(one, "text") for one in every]
-        return list_file(request, "tasks", rows, area=Area.CUSTOMERS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.TASKS, rows, area=Area.CUSTOMERS, columns=FILE_COLUMNS)
     listing = task_page(request, cast("View", view), now=now)
     return console.page(
         request,

@@ -21,6 +21,7 @@ from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.watch_list_view import WATCH_PARAMETERS, WatchListPage, watch_list_page
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
@@ -72,7 +73,7 @@ def _file(request: Request) -> Response:
     shop, now = request.app.state.answers.shop, datetime.now(UTC)
     page: WatchListPage = watch_list_page(request, now=now, page_size=EVERYBODY)
     by = step_actor_of(request)
-    record_list_export(shop, "watch list", row_count=len(page.rows), query="", by=by, now=now)
+    record_list_export(shop, ExportedList.WATCH_LIST, row_count=len(page.rows), query="", by=by, now=now)
     names = {one.user_id: one.name for one in list_staff(shop)}
     rows: list[dict[str, Any]] = [
         {

@@ -32,11 +32,15 @@ from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import CHOOSE_FILE
 from patron.schema.errors import BadFile, BadQuery, PatronError
 from patron.schema.progress import silent
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS as EVENTS_TABLE
 from patron.service.jobs import start_job
 from patron.storage.runs.jobs import IMPORT
+
+NO_FILE = Sentence("no_file", "no file was chosen")
 
 router = APIRouter(route_class=GuardedRoute)
 REPLAYED = ("read", "stored", "duplicate", "rejected")
@@ -127,7 +131,7 @@ def upload(request: Request) -> Response:
     sent, shop = request.state.form.get("file"), request.app.state.console.answers.shop
     try:
         if not isinstance(sent, UploadFile) or not sent.filename:
-            raise BadFile("no file was chosen", where="file", todo="Choose a file.")
+            raise BadFile(NO_FILE, where="file", todo=CHOOSE_FILE)
         upload_id = save_upload(shop, sent.filename, sent.file, now=datetime.now(UTC))
         look_into_upload(shop, upload_id)
     except PatronError as error:

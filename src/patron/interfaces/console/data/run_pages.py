@@ -1,6 +1,5 @@
 """Runs: their history, two compared, one now, the preview of the next one, and when they start by themselves."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -27,10 +26,18 @@ from patron.interfaces.http.insight.work_routes import runs_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadQuery, NoRunYet, PatronError
+from patron.schema.sentences import Sentence
 from patron.service.jobs import look_up_job, start_job
 from patron.storage.runs.jobs import IMPORT, PREVIEW, RUN, SCHEDULE, TRIAL, Job, Kind
 from patron.storage.runs.last_run import last_run
+
+NOT_AN_AMOUNT = Sentence("not_an_amount", "{text!r} is not an amount")
+NOT_A_TIME = Sentence("not_a_time", "{text!r} is not a time")
+NUMBER_SUCH_AS = Sentence("number_such_as", "Write a number such as 2000.")
+FOLLOW_LINK = Sentence("follow_link", "Follow the link of the page.")
+CHOOSE_TIME = Sentence("choose_time", "Choose a day and a time.")
 
 router = APIRouter(route_class=GuardedRoute)
 RUNS_TO_COMPARE = 60
@@ -49,7 +56,6 @@ FILE_COLUMNS = (
 )
 CUTOFFS = ("now", "today")
 LARGEST_BUDGET = 1e12
-UNDATED = re.compile("([0-9,]+) refunds have no date")
 
 
 @router.get("/runs")
@@ -58,7 +64,7 @@ def runs(request: Request) -> Response:
     """Completed runs, what is under way, and the next one."""
     if request.query_params.get("format") == "csv":
         rows = [fields_of(one) for one in run_history(request.app.state.answers.shop, limit=MOST_EXPORTED).rows]
-        return list_file(request, "runs", rows, area=Area.RUNS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.RUNS, rows, area=Area.RUNS, columns=FILE_COLUMNS)
     return _runs(request)
 
 
@@ -94,7 +100,7 @@ def _time(text: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(text) if text else None
     except ValueError:
-        raise BadQuery(f"{text[:40]!r} is not a time", where="before", todo="Follow the link of the page.") from None
+        raise BadQuery(NOT_A_TIME(text=text[:40]), where="before", todo=FOLLOW_LINK) from None
     return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
@@ -163,7 +169,7 @@ def _cutoff(chosen: str, time: str) -> str:
     try:
         return datetime.fromisoformat(time).isoformat()
     except ValueError:
-        raise BadQuery(f"{time[:40]!r} is not a time", where="time", todo="Choose a day and a time.") from None
+        raise BadQuery(NOT_A_TIME(text=time[:40]), where="time", todo=CHOOSE_TIME) from None
 
 
 def _budget(text: str) -> float:
@@ -172,7 +178,7 @@ def _budget(text: str) -> float:
     except ValueError:
         amount = -1.0
     if not 0 <= amount <= LARGEST_BUDGET:
-        raise BadQuery(f"{text[:40]!r} is not an amount", where="budget", todo="Write a number such as 2000.")
+        raise BadQuery(NOT_AN_AMOUNT(text=text[:40]), where="budget", todo=NUMBER_SUCH_AS)
     return amount
 
 
@@ -208,7 +214,7 @@ def job(request: Request, job_id: str) -> Response:
         actor_name=_actor_name(console, request),
         back=_page_of(facts),
         compared=_preview_comparison(console, facts),
-        undated_refunds=_undated_refunds(facts),
+        undated_refunds=(facts.result or {}).get("undated_refund_count", 0),
     )
 
 
@@ -217,13 +223,6 @@ def _page_of(facts: Job) -> str:
     if facts.kind == IMPORT:
         return f"/ingestion/upload/{facts.options['upload_id']}"
     return f"/campaigns/{quote(facts.options['campaign'], safe='')}" if facts.kind == TRIAL else "/runs"
-
-
-def _undated_refunds(facts: Job) -> str:
-    """How many refunds an import read without a date, as it says; empty for none."""
-    warnings = (facts.result or {}).get("warnings", ())
-    matches = (UNDATED.match(text) for text in warnings)
-    return next((match[1] for match in matches if match), "")
 
 
 def _preview_comparison(console: Console, facts: Job) -> RunComparison | None:

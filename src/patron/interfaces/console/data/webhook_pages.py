@@ -25,10 +25,14 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
 from patron.interfaces.http.data.webhook_routes import webhook_log
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import NOTHING_HERE
 from patron.schema.data.webhook_events import EVENT_NAMES
 from patron.schema.errors import BadWebhook, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.data.webhooks import WebhookDelivery, WebhookEndpoint
 from patron.storage.shop import Shop
+
+OPEN_WEBHOOK = Sentence("open_webhook", "Open the webhook.")
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
@@ -131,7 +135,7 @@ def change_state_now(request: Request, endpoint_id: str, change: str) -> Respons
     if question := _password_question(request):
         return question
     if change not in CHANGES:
-        raise NotFound("nothing is here", where=change, todo="Open the webhook.")
+        raise NotFound(NOTHING_HERE, where=change, todo=OPEN_WEBHOOK)
     CHANGES[change](_shop(request), endpoint_id, by=step_actor_of(request), now=_now())
     return RedirectResponse(WEBHOOKS if change == "delete" else f"{WEBHOOKS}/{endpoint_id}", 303)
 

@@ -19,6 +19,7 @@ from patron.interfaces.http.insight.experiment_view import PARAMETERS, experimen
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 
 router = APIRouter(route_class=GuardedRoute)
 PATH = "/experiments"
@@ -114,7 +115,9 @@ def _file(request: Request, listing: ExperimentList) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.EXPERIMENTS))
     rows = [_row(one) for one in listing.rows]
     shop, by = request.app.state.answers.shop, step_actor_of(request)
-    record_list_export(shop, "experiments", row_count=len(rows), query=request.url.query, by=by, now=datetime.now(UTC))
+    record_list_export(
+        shop, ExportedList.EXPERIMENTS, row_count=len(rows), query=request.url.query, by=by, now=datetime.now(UTC)
+    )
     table = pa.Table.from_pylist(rows) if rows else pa.table({"name": pa.array([], pa.string())})
     return csv_response(table, "experiments")
 

@@ -50,6 +50,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name
 from patron.interfaces.i18n.translations import Words
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadQuery, PatronError
 from patron.schema.insight.guided_question import (
     COMPARISONS,
@@ -312,7 +313,7 @@ def export(request: Request, question_id: str) -> Response:
     result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS, asker=asker_of(request))
     record_list_export(
         shop,
-        "question",
+        ExportedList.QUESTION,
         row_count=len(result.rows),
         query=shown.question_id,
         by=step_actor_of(request),

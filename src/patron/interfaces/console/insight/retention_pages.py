@@ -21,6 +21,7 @@ from patron.interfaces.http.insight.retention_view import PARAMETERS, payback_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadFile
 
 router = APIRouter(route_class=GuardedRoute)
@@ -125,7 +126,7 @@ def _file(request: Request, facts: Retention) -> Response:
     ]
     shop, query = request.app.state.answers.shop, request.url.query
     record_list_export(
-        shop, "retention", row_count=len(rows), query=query, by=step_actor_of(request), now=datetime.now(UTC)
+        shop, ExportedList.RETENTION, row_count=len(rows), query=query, by=step_actor_of(request), now=datetime.now(UTC)
     )
     table = pa.Table.from_pylist(rows) if rows else pa.table({facts.grouping: pa.array([], pa.string())})
     return csv_response(table, "retention")

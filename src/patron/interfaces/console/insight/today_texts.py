@@ -21,8 +21,8 @@ def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, form
         return alarm_sentence(item.alarm, words, formats) + rest
     if item.change:
         return change_sentence(item.change, dict(names), words, formats)
-    details = {name: bare_actor(text) for name, text in item.details.items() if name in {"by", "what", "todo"}}
-    details |= {name: translate(text, words) or text for name, text in details.items() if name in {"what", "todo"}}
+    details = {name: translate(text, words) for name, text in item.details.items() if name in {"what", "todo"}}
+    details["by"] = bare_actor(item.details.get("by", ""))
     due = item.details.get("due_at")
     if due:
         key = "overdue" if item.details.get("is_overdue") else "due"
@@ -34,7 +34,7 @@ def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, form
         count=formats.count(item.count),
         name=item.name,
         value=formats.whole_money(item.value_cents),
-        **{"by": "", "what": "", "todo": "", **details},
+        **{"what": "", "todo": "", **details},
     )
 
 

@@ -31,7 +31,12 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.interfaces.report.brief_sentences import forecast_sentence
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
+
+MODELS_ARE_OF = Sentence("models_are_of", "The models are of {names}.")
+NO_MODEL_ANSWERS = Sentence("no_model_answers", "no model answers this question")
 
 PATH = "/models"
 PAGE_LENGTH = 20
@@ -76,7 +81,7 @@ def ledger(request: Request) -> Response:
     entries = newest_forecasts(facts.entries if facts else (), question)
     if parameters.get("format") == "csv":
         rows = [fields_of(one) for one in entries]
-        return list_file(request, "forecasts", rows, area=Area.MODELS, columns=LEDGER_COLUMNS)
+        return list_file(request, ExportedList.FORECASTS, rows, area=Area.MODELS, columns=LEDGER_COLUMNS)
     return _page(
         request,
         "models/models_ledger.html",
@@ -163,8 +168,8 @@ def question(request: Request, question: str) -> Response:
     facts, answers = _facts(request), _console(request).answers
     shown = next((one for one in facts.questions if one.question == question), None)
     if shown is None:
-        todo = f"The models are of {', '.join(one.question for one in facts.questions) or 'nothing yet'}."
-        raise NotFound("no model answers this question", where=question[:LONGEST_NAME], todo=todo)
+        todo = MODELS_ARE_OF(names=", ".join(one.question for one in facts.questions) or "nothing yet")
+        raise NotFound(NO_MODEL_ANSWERS, where=question[:LONGEST_NAME], todo=todo)
     texts, formats = _language(request)
     charts: Mapping[str, Chart | None] = answers.cached(
         ("model charts", question, texts.locale),

@@ -16,6 +16,7 @@ from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.http.offers.decision_routes import LONGEST_NAME
 from patron.interfaces.i18n.decision_texts import decision_sentences
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 
 LIST_PARAMETERS = ("run", "reason", "page", "format")
 FILE_COLUMNS = (
@@ -52,7 +53,7 @@ def decisions(request: Request) -> Response:
     )
     if is_file:
         rows = [fields_of(row) for row in listing.rows]
-        return list_file(request, "decisions", rows, area=Area.OFFERS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.DECISIONS, rows, area=Area.OFFERS, columns=FILE_COLUMNS)
     page, run = listing.page, parameters.get("run", "")[:LONGEST_NAME]
     return console.page(
         request,

@@ -27,9 +27,14 @@ from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.policy_texts import change_rows, policy_sentences
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import BadProposal, NotFound, PatronError
+from patron.schema.sentences import Sentence, problems_of
 from patron.storage.shop import Shop
 from patron.storage.toml_edit import line_of
+
+PREVIEW_LONG = Sentence("preview_long", "the preview took longer than {count} minutes")
+USE_RUN = Sentence("use_run", "Use `patron run`.")
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "offers"
@@ -194,13 +199,13 @@ def _console(request: Request) -> Console:
 
 def _require_time(deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise BadProposal(f"the preview took longer than {PREVIEW_SECONDS // 60} minutes", todo="Use `patron run`.")
+        raise BadProposal(PREVIEW_LONG(count=PREVIEW_SECONDS // 60), todo=USE_RUN)
 
 
 def _number(text: str) -> int:
     number = bounded_integer(text, 1, MAX_COUNT)
     if number is None:
-        raise NotFound("no such proposal", where=text, todo="Open it from the list of proposals.")
+        raise NotFound(NO_PROPOSAL, where=text, todo=OPEN_FROM_PROPOSALS)
     return number
 
 
@@ -271,8 +276,8 @@ def _form(
 
 def _by_field(error: BadProposal, values: Mapping[str, str]) -> dict[str, str]:
     """What is wrong, by the field that it is about; the rest stays with the error."""
-    parts = (part.partition(" ") for part in error.what.split("; "))
-    return {name: f"{name} {what}" for name, _, what in parts if name in values}
+    named = ((str(problem).partition(" ")[0], problem) for problem in problems_of(error.what))
+    return {name: problem for name, problem in named if name in values}
 
 
 def _text(request: Request, content: str, *, note: str = "", problem: BadProposal | None = None) -> Response:
@@ -295,7 +300,7 @@ def _text(request: Request, content: str, *, note: str = "", problem: BadProposa
 def _by_line(content: str, problem: BadProposal) -> list[tuple[int | None, str]]:
     """Everything that is wrong, with the line on which it stands where that is found."""
     listed: list[tuple[int | None, str]] = []
-    for what in problem.what.split("; "):
+    for what in problems_of(problem.what):
         parts = [int(part) if part.isdigit() else part for part in what.partition(" ")[0].split(".")]
         listed.append((line_of(content, parts) if parts[1:] else None, what))
     return listed

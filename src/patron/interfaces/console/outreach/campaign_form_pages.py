@@ -34,11 +34,15 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
+
+NO_VERSION_OF_CAMPAIGN = Sentence("no_version_of_campaign", "no version {version} of the campaign {name!r}")
 
 router = APIRouter(route_class=GuardedRoute)
 GOALS = ("profit", "orders", "reactivated")
@@ -129,7 +133,7 @@ def draft_message(request: Request) -> Response:
         ).template
         offer = next(iter(fields["offers"]), "")
         if language not in template:
-            raise BadCampaign("has no text in this language", where=language)
+            raise BadCampaign(NO_LANGUAGE, where=language)
         message = sample_message(
             shop_of(request), template[language], language=language, offer=offer, now=datetime.now(UTC)
         )

@@ -37,10 +37,14 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import NotFound, PatronError, WorkspaceBusy
+from patron.schema.sentences import Sentence
 from patron.service.jobs import start_trial
 from patron.storage.outreach.campaign_file import CAMPAIGN, Template
 from patron.storage.outreach.versioned_drafts import STATES
+
+NOT_AMONG_YOURS = Sentence("not_among_yours", "the customer is not among yours")
 
 router = APIRouter(route_class=GuardedRoute)
 DAYS_OF_WEEK = 7
@@ -64,7 +68,7 @@ def campaigns(request: Request) -> Response:
     chosen = [line for line in lines if state in {"", line.state}]
     if request.query_params.get("format") == "csv":
         rows = [fields_of(line) for line in chosen]
-        return list_file(request, "campaigns", rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.CAMPAIGNS, rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
     return console.page(
         request,
         "outreach/campaigns.html",
@@ -149,7 +153,7 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
     """The message as one customer would get it, masked: for a frame. Who sees some customers only has no such page."""
     try:
         if actor_of(request).segment:
-            raise NotFound("the customer is not among yours", where="customer")
+            raise NotFound(NOT_AMONG_YOURS, where="customer")
         by = step_actor_of(request)
         shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), by=by, is_masked=True)
     except PatronError as error:

@@ -15,7 +15,11 @@ from patron.interfaces.http.access.access_control import GuardedRoute, actor_of,
 from patron.interfaces.http.error_status import status_of
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import ChannelUnavailable, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+NO_OWN_EMAIL = Sentence("no_own_email", "you have no e-mail address here")
+OWN_ACCOUNT = Sentence("own_account", "Sign in with an account of your own.")
 
 router = APIRouter(route_class=GuardedRoute)
 CHANNELS = "/settings/channels"
@@ -43,7 +47,7 @@ def test(request: Request) -> Response:
     shop, now = _console(request).answers.shop, datetime.now(UTC)
     address = _address_of_reader(request, shop)
     if not address:
-        raise NotFound("you have no e-mail address here", where="account", todo="Sign in with an account of your own.")
+        raise NotFound(NO_OWN_EMAIL, where="account", todo=OWN_ACCOUNT)
     try:
         answer = send_test(shop, address, now=now)
     except ChannelUnavailable as error:

@@ -25,9 +25,13 @@ from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.refusal_texts import refusal_text
 from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import RELOAD_PAGE
 from patron.schema.errors import BadRequest, NotFound, PatronError
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
+
+SENT_OR_NOT = Sentence("sent_or_not", "is neither sent nor not_sent")
 
 STEPS = ("paused", "resumed", "withdrawn")
 DONE = ("saved", "planned", "approved", "settled", *STEPS)
@@ -270,7 +274,7 @@ def _add_settlement(router: APIRouter, pages: DraftPages) -> None:
         message, outcome = form_of(request).get("message", ""), form_of(request).get("outcome", "")
         try:
             if outcome not in ("sent", "not_sent"):
-                raise BadRequest(422, "is neither sent nor not_sent", where="outcome", todo="Reload the page.")
+                raise BadRequest(422, SENT_OR_NOT, where="outcome", todo=RELOAD_PAGE)
             is_sent, by = outcome == "sent", step_actor_of(request)
             settle_message(shop_of(request), name, message, is_sent=is_sent, by=by, now=datetime.now(UTC))
         except PatronError as error:

@@ -38,9 +38,14 @@ from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadJourney, PatronError
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
+
+NO_VERSION_OF_JOURNEY = Sentence("no_version_of_journey", "no version {version} of the journey {name!r}")
+NO_SUCH_STEP = Sentence("no_such_step", "no such step")
 
 router = APIRouter(route_class=GuardedRoute)
 KINDS = ("event", "enters", "product", "date")
@@ -129,7 +134,7 @@ def draft_message(request: Request) -> Response:
         steps = steps_of(request, fields)
         number = bounded_integer(place, 0, MOST_STEPS)
         if number is None or number >= len(steps):
-            raise BadJourney("no such step", where="steps")
+            raise BadJourney(NO_SUCH_STEP, where="steps")
         step = Send.model_validate(steps[number])
         message = sample_message(
             shop_of(request), step.template[language], language=language, offer=step.offer, now=datetime.now(UTC)
@@ -137,7 +142,7 @@ def draft_message(request: Request) -> Response:
     except PatronError as error:
         return refused_message(request, error)
     except (ValueError, KeyError):  # why: a step that is not written to its end
-        return refused_message(request, BadJourney("has no text in this language", where=language))
+        return refused_message(request, BadJourney(NO_LANGUAGE, where=language))
     return message_page(message, is_text=False, subject=message.subject)
 
 

@@ -33,6 +33,8 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.journey_texts import JourneyTexts
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
+from patron.schema.common_sentences import NO_SUCH_MESSAGE
 from patron.schema.errors import NotFound, PatronError
 from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
 
@@ -83,7 +85,7 @@ def journeys(request: Request) -> Response:
     lines = list_journeys(console.answers.shop)
     if request.query_params.get("format") == "csv":
         rows = [fields_of(line) for line in lines]
-        return list_file(request, "journeys", rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
+        return list_file(request, ExportedList.JOURNEYS, rows, area=Area.CAMPAIGNS, columns=FILE_COLUMNS)
     return console.page(
         request,
         "outreach/journeys.html",
@@ -102,7 +104,7 @@ def message(request: Request, name: str, number: int, language: str) -> Response
     try:
         step = content.steps[number - 1] if 1 <= number <= len(content.steps) else None
         if not isinstance(step, Send) or language not in step.template:
-            raise NotFound("no such message", where=f"{number}/{language}")
+            raise NotFound(NO_SUCH_MESSAGE, where=f"{number}/{language}")
         shown = sample_message(
             shop_of(request), step.template[language], language=language, offer=step.offer, now=datetime.now(UTC)
         )

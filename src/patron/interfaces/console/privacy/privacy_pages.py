@@ -28,10 +28,15 @@ from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, bounded_i
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadPrivacyRequest, PatronError
 from patron.schema.privacy.privacy_requests import CORRECTABLE, EXTENSIONS, KINDS, REJECTIONS, SOURCES
+from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import PROFILING
 from patron.storage.shop import Shop
+
+DAY_NOT_DATE = Sentence("day_not_date", "the day is not a date")
+ENTER_DAY = Sentence("enter_day", "Enter a day.")
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "privacy_desk"
@@ -243,7 +248,7 @@ def consents(request: Request) -> Response:
         customer = request.query_params.get("customer", "")[:LONGEST_ID]
         listed = consent_trail(_console(request).answers.shop, customer_id=customer, length=MOST_EXPORTED).entries
         rows = [fields_of(one, "wording") for one in listed]
-        return list_file(request, "consents", rows, area=Area.PRIVACY, columns=CONSENT_COLUMNS)
+        return list_file(request, ExportedList.CONSENTS, rows, area=Area.PRIVACY, columns=CONSENT_COLUMNS)
     return _consents(request)
 
 
@@ -308,7 +313,7 @@ def _received_at(shop: Shop, text: str) -> datetime:
     try:
         day = date.fromisoformat(text) if text else now.astimezone(zone).date()
     except ValueError:
-        raise BadPrivacyRequest("the day is not a date", where="privacy request", todo="Enter a day.") from None
+        raise BadPrivacyRequest(DAY_NOT_DATE, where="privacy request", todo=ENTER_DAY) from None
     return now if day == now.astimezone(zone).date() else datetime.combine(day, time(tzinfo=zone)).astimezone(UTC)
 
 

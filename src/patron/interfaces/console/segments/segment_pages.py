@@ -38,6 +38,7 @@ from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadSegment, NoRunYet, PatronError
 
 router = APIRouter(route_class=GuardedRoute)
@@ -91,7 +92,7 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
     rows = [{name: getattr(line, name) for name in names} for line in lines]
     shop, by, now = _shop(request), step_actor_of(request), datetime.now(UTC)
-    record_list_export(shop, "segments", row_count=len(rows), query="", by=by, now=now)
+    record_list_export(shop, ExportedList.SEGMENTS, row_count=len(rows), query="", by=by, now=now)
     money = [None if one.expected_cents is None else round(one.expected_cents) / 100 for one in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
 

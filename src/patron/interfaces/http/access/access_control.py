@@ -28,9 +28,19 @@ from patron.interfaces.http.access.idempotency_keys import answer_once, takes_ke
 from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import NotAllowed, PatronError
+from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.shop import Shop
+
+NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
+NOBODY_SIGNED_IN = Sentence("nobody_signed_in", "nobody signed in, and no key was sent")
+RELOAD_AND_TRY = Sentence("reload_and_try", "Reload the page and try again.")
+SEND_HEADER = Sentence("send_header", "Send {name}.")
+FORM_OF_OTHER_SESSION = Sentence("form_of_other_session", "the form is not from a page of this session")
+VISITOR_MAY_NOT = Sentence("visitor_may_not", "a visitor may not do this")
+SIGN_IN_OR_KEY = Sentence("sign_in_or_key", "Sign in, or send a key.")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -236,7 +246,7 @@ def session_of(request: Request) -> Session:
     """The session of who asks. Raises NotAllowed for a key or a visitor."""
     session = request.state.session
     if session is None:
-        raise NotAllowed(403, "this needs a person who signed in", todo="Sign in.")
+        raise NotAllowed(403, NEEDS_PERSON, todo=SIGN_IN_FIRST)
     return session
 
 
@@ -244,17 +254,15 @@ def _require(request: Request, right: Right, *, is_of_whole_shop: bool) -> None:
     """Refuse who lacks a right, or sees some customers where all are counted, and log it. Raises NotAllowed."""
     actor: Actor | None = request.state.actor
     if actor is None:
-        raise NotAllowed(401, "nobody signed in, and no key was sent", where=request.url.path, todo="Sign in.")
+        raise NotAllowed(401, NOBODY_SIGNED_IN, where=request.url.path, todo=SIGN_IN_FIRST)
     try:
         actor.require(right)
         if is_of_whole_shop:
             actor.require_whole_shop()
     except NotAllowed as refused:
         if not (actor.user_id or actor.key_id):
-            raise NotAllowed(
-                401, "a visitor may not do this", where=request.url.path, todo="Sign in, or send a key."
-            ) from None
-        LOG.warning("refused %s to %s: %s", right, actor.key_id or actor.user_id, refused)
+            raise NotAllowed(401, VISITOR_MAY_NOT, where=request.url.path, todo=SIGN_IN_OR_KEY) from None
+        LOG.warning("refused %s to %s: %s", right, actor.key_id or actor.user_id, refused.log_line)
         raise
 
 
@@ -265,8 +273,8 @@ def _require_page_of_ours(request: Request) -> None:
     form = getattr(request.state, "form", {})
     token = request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not is_same_origin(request) or not hmac.compare_digest(token.encode(), request.state.csrf.encode()):
-        todo = "Reload the page and try again." if not is_for_programs(request.url.path) else f"Send {CSRF_HEADER}."
-        raise NotAllowed(403, "the form is not from a page of this session", where=request.url.path, todo=todo)
+        todo = RELOAD_AND_TRY if not is_for_programs(request.url.path) else SEND_HEADER(name=CSRF_HEADER)
+        raise NotAllowed(403, FORM_OF_OTHER_SESSION, where=request.url.path, todo=todo)
 
 
 def _lacks_factor(session: Session | None, shop: Shop) -> bool:
@@ -287,6 +295,6 @@ def _way_in(request: Request) -> Response:
         return RedirectResponse(SIGN_IN, 303)  # why: the session of a page that stayed open has ended
     if is_for_programs(path) or request.method not in SAFE_METHODS or "x-part" in request.headers:
         where = path if is_for_programs(path) else ""
-        return refusal(NotAllowed(401, "nobody signed in, and no key was sent", where=where, todo="Sign in."), where)
+        return refusal(NotAllowed(401, NOBODY_SIGNED_IN, where=where, todo=SIGN_IN_FIRST), where)
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"{SIGN_IN}?next={quote(path + query, safe='')}" if path != "/" else SIGN_IN, 303)

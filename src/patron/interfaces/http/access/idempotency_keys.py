@@ -10,7 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from patron.commands.access.idempotency import StoredAnswer, claim
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.errors import BadRequest
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+IDEMPOTENCY_LENGTH = Sentence("idempotency_length", "is not 1 to {count} printable characters")
+SEND_RANDOM_ID = Sentence("send_random_id", "Send a random id, such as a UUID.")
 
 HEADER, REPLAYED = "idempotency-key", "Idempotency-Replayed"
 LONGEST_KEY = 200
@@ -30,8 +34,8 @@ async def answer_once(request: Request, shop: Shop, actor: Actor, handle: Handle
     """Answer a request, or give the answer to the same one before. Raises BadRequest."""
     key = request.headers[HEADER]
     if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        what = f"is not 1 to {LONGEST_KEY} printable characters"
-        raise BadRequest(400, what, where="Idempotency-Key", todo="Send a random id, such as a UUID.")
+        what = IDEMPOTENCY_LENGTH(count=LONGEST_KEY)
+        raise BadRequest(400, what, where="Idempotency-Key", todo=SEND_RANDOM_ID)
     line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     held = await run_in_threadpool(claim, shop, actor, key, line + await request.body())
     before = await run_in_threadpool(held.begin, shop, now=datetime.now(UTC))

@@ -22,6 +22,10 @@ from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area
 from patron.schema.errors import NotAllowed
+from patron.schema.sentences import Sentence
+
+PASSWORD_NOT_LATELY = Sentence("password_not_lately", "the password was not entered lately")
+CONFIRM_THEN_REPEAT = Sentence("confirm_then_repeat", "Enter it at /account/confirm, then repeat.")
 
 KeyId = Annotated[str, Path(max_length=40, description="Id of the key, as the list has it.")]
 KeyKind = Literal["write", "read", "secret"]
@@ -59,7 +63,7 @@ def _require_confirmed(request: Request) -> None:
     """Refuse a session whose password was not entered lately, as the page of keys does. Raises NotAllowed."""
     session = request.state.session
     if session is not None and not is_confirmed(session, now=datetime.now(UTC)):
-        raise NotAllowed(403, "the password was not entered lately", todo="Enter it at /account/confirm, then repeat.")
+        raise NotAllowed(403, PASSWORD_NOT_LATELY, todo=CONFIRM_THEN_REPEAT)
 
 
 Confirmed = Depends(_require_confirmed)

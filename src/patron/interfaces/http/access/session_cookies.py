@@ -11,7 +11,11 @@ from patron.commands.access.sign_in import Browser, SignIn, SignInLimits
 from patron.interfaces.http.access.access_control import cookie_name, is_same_origin
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import NotAllowed
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+FORM_OF_OTHER_PAGE = Sentence("form_of_other_page", "the form is not from a page of this console")
+OPEN_AND_TRY = Sentence("open_and_try", "Open the page and try again.")
 
 MAX_FIELDS = 20
 LONGEST_PATH = 2_000
@@ -22,7 +26,7 @@ LANGUAGE_COOKIE, ISSUER_COOKIE = "lang", "patron_issuer"
 async def _form_before_sign_in(request: Request) -> Mapping[str, str]:
     """Fields of a form; another site cannot send it, as it could sign a browser in as somebody else."""
     if not is_same_origin(request):
-        raise NotAllowed(403, "the form is not from a page of this console", todo="Open the page and try again.")
+        raise NotAllowed(403, FORM_OF_OTHER_PAGE, todo=OPEN_AND_TRY)
     form = await request.form(max_fields=MAX_FIELDS, max_files=0)
     return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 

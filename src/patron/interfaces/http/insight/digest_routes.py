@@ -136,7 +136,7 @@ async def _answer(request: Request, act: Callable[[Shop], tuple[DigestLink, str]
     except NotFound:
         link, done, problem, status = None, "", "digest_link.invalid", HTTPStatus.NOT_FOUND
     except PatronError as error:  # why no words of it: they are for who runs the server, and this may be anybody
-        LOG.warning("the link of a digest failed: %s", error)
+        LOG.warning("the link of a digest failed: %s", error.log_line)
         link, done, problem, status = None, "", "digest_link.later", status_of(error)
     else:
         texts, problem, status = digest_words(shop, link.user.locale)[0], "", HTTPStatus.OK

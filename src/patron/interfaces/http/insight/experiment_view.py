@@ -19,7 +19,11 @@ from patron.commands.outreach.campaigns.measure_campaign import campaign_result
 from patron.commands.outreach.journeys.measure_journey import journey_result
 from patron.interfaces.http.answer_cache import Answers
 from patron.schema.errors import BadCampaign, BadJourney, NotFound
+from patron.schema.sentences import Sentence
 from patron.storage.outreach.versioned_drafts import MEASURED
+
+NO_EXPERIMENT_KIND = Sentence("no_experiment_kind", "no kind of experiment {name!r}")
+KINDS_ARE = Sentence("kinds_are", "Kinds are {names}.")
 
 PARAMETERS = ("year", "kind", "verdict")
 
@@ -42,7 +46,7 @@ def experiments_of(answers: Answers, *, year: int | None, kind: str = "", verdic
 def experiment_of(answers: Answers, kind: str, name: str, *, now: datetime) -> ExperimentView:
     """One experiment. Raises NotFound, NoRunYet."""
     if kind not in KINDS:
-        raise NotFound(f"no kind of experiment {kind!r}", where="kind", todo=f"Kinds are {', '.join(KINDS)}.")
+        raise NotFound(NO_EXPERIMENT_KIND(name=kind), where="kind", todo=KINDS_ARE(names=", ".join(KINDS)))
     known = cast("Kind", kind)
     detail = show_experiment(answers.shop, known, name)
     if kind in {"offers", "tasks"}:

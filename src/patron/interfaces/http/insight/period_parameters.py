@@ -6,7 +6,12 @@ from typing import cast
 from urllib.parse import urlencode
 
 from patron.answers.insight.periods import COMPARISONS, PERIODS, Compare, Period, PeriodQuery
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
+from patron.schema.sentences import Sentence
+
+NOT_A_DAY = Sentence("not_a_day", "{text!r} is not a day")
+DAY_SUCH_AS = Sentence("day_such_as", "Write one such as 2024-03-01.")
 
 PERIOD_PARAMETERS = ("period", "month", "from", "to", "compare")
 
@@ -25,7 +30,7 @@ def period_query(parameters: Mapping[str, str]) -> PeriodQuery:
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise BadQuery(f"{value!r} is not a value of it", where=name, todo=f"It is one of {', '.join(known)}.")
+        raise BadQuery(NOT_A_VALUE(value=value), where=name, todo=IT_IS_ONE_OF(choices=", ".join(known)))
     return value
 
 
@@ -33,7 +38,7 @@ def _day(name: str, text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise BadQuery(f"{text!r} is not a day", where=name, todo="Write one such as 2024-03-01.") from None
+        raise BadQuery(NOT_A_DAY(text=text), where=name, todo=DAY_SUCH_AS) from None
 
 
 def period_address(query: PeriodQuery, path: str, **more: str) -> str:

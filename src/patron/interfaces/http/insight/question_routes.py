@@ -15,10 +15,17 @@ from patron.interfaces.http.access.access_control import GuardedRoute, actor_of,
 from patron.interfaces.http.api_routes import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery
 from patron.schema.insight.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
+from patron.schema.sentences import Sentence
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
+
+QUESTION_FILTER = Sentence("question_filter", "each filter takes where, is and value")
+QUESTION_NOTHING = Sentence("question_nothing", "there is no question to save")
+QUESTION_THREE = Sentence("question_three", "Send all three of each.")
+QUESTION_TABLE = Sentence("question_table", "Choose a table, or write SQL.")
 
 Value = TypeVar("Value")
 GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
@@ -124,7 +131,7 @@ def guided_of(parameters: QueryParams) -> GuidedQuestion | None:
     measures = tuple(Measure(*text.split(":", 1)) for text in values["measure"] if text)
     groups = tuple(Group(*text.split(":", 1)) for text in values["group"] if text)
     if len({len(values[name]) for name in ("where", "is", "value")}) > 1:
-        raise BadQuery("each filter takes where, is and value", where="where", todo="Send all three of each.")
+        raise BadQuery(QUESTION_FILTER, where="where", todo=QUESTION_THREE)
     rows = zip(values["where"], values["is"], values["value"], strict=True)
     filters = tuple(Filter(*row) for row in rows if row[0])
     return GuidedQuestion(table, measures or (Measure(),), groups, filters)
@@ -144,7 +151,7 @@ def sql_of_address(request: Request) -> str:
     parameters = request.query_params
     sql = parameters.get("sql", "")
     if len(sql) > LONGEST_SQL:
-        raise BadQuery(f"is longer than {LONGEST_SQL} characters", where="sql", todo="Shorten it.")
+        raise BadQuery(TOO_LONG(count=LONGEST_SQL), where="sql", todo=SHORTEN)
     guided = guided_of(parameters)
     if sql or guided is None:
         return sql
@@ -193,5 +200,5 @@ def definition_of(fields: Mapping[str, str], parameters: QueryParams) -> Mapping
         return {"sql": fields["sql"]}
     guided = guided_of(parameters)
     if guided is None:
-        raise BadQuery("there is no question to save", where="table", todo="Choose a table, or write SQL.")
+        raise BadQuery(QUESTION_NOTHING, where="table", todo=QUESTION_TABLE)
     return {"guided": guided}

@@ -29,7 +29,11 @@ from patron.interfaces.console.templating import environment
 from patron.interfaces.http.access.access_control import GuardedRoute, needs_nothing
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import NotFound, PatronError, TooMany
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
+
+CHANGES_PER_MINUTE = Sentence("changes_per_minute", "too many changes in a minute")
+WAIT_A_MINUTE = Sentence("wait_a_minute", "Wait a minute, then try again.")
 
 ONE_CLICK = (b"List-Unsubscribe", b"One-Click")
 """What the body of a POST that unsubscribes holds, in whatever encoding of forms."""
@@ -64,7 +68,7 @@ class ActionLimit:
             self._since = now
         self._counts[token] += 1
         if self._counts[token] > MAX_ACTIONS:
-            raise TooMany(429, "too many changes in a minute", todo="Wait a minute, then try again.")
+            raise TooMany(429, CHANGES_PER_MINUTE, todo=WAIT_A_MINUTE)
 
 
 router = APIRouter(include_in_schema=False, route_class=GuardedRoute)

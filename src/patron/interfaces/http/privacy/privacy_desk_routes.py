@@ -29,6 +29,7 @@ from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microsecon
 from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import ExportedList
 from patron.schema.access.log_check import LogCheck
 
 router = APIRouter(
@@ -78,7 +79,7 @@ def requests(
     actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
     desk = privacy_desk(shop, state=state, length=MOST_EXPORTED, now=now)
     rows, by = list(request_rows(desk)), step_actor_of(request)
-    record_list_export(shop, "privacy requests", row_count=len(rows) - 1, query=state, by=by, now=now)
+    record_list_export(shop, ExportedList.PRIVACY_REQUESTS, row_count=len(rows) - 1, query=state, by=by, now=now)
     return csv_answer(rows, "privacy-requests.csv")
 
 

@@ -16,10 +16,16 @@ from patron.interfaces.i18n.recommendation_texts import SHOPPER, recommendation_
 from patron.interfaces.i18n.translations import words
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadKey
+from patron.schema.sentences import Sentence
 from patron.service.live_recommendations import LiveRecommendations
 from patron.service.recommendation_answers import Recommendation, RecommendationQuery
 from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
 from patron.storage.settings import ShopSettings
+
+LISTS_FROM_SERVER = Sentence(
+    "lists_from_server", "Request lists of users from the shop's server with a secret key, or send anonymous_id alone."
+)
+WRITE_KEY_PUBLIC = Sentence("write_key_public", "a write key is public, and lists of users say what they bought")
 
 PATH = "/api/recommendations"
 DECIMALS = 6
@@ -176,8 +182,8 @@ def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationL
     """A list for who is there now: a user with a secret key, a visitor with a write key too."""
     is_public = not actor_of(request).may(Action.READ, Area.CUSTOMERS)
     if is_public and (body.user_id or body.customer_id):
-        todo = "Request lists of users from the shop's server with a secret key, or send anonymous_id alone."
-        raise BadKey(403, "a write key is public, and lists of users say what they bought", todo=todo)
+        todo = LISTS_FROM_SERVER
+        raise BadKey(403, WRITE_KEY_PUBLIC, todo=todo)
     query = RecommendationQuery(**body.model_dump(), is_public=is_public)
     lists = recommendations_of(request)
     return _with_texts(lists.recommend(query, now=datetime.now(UTC)), lists.shop.settings.shop)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from patron.schema.common_sentences import TOO_MUCH_AT_ONCE, TRY_IN_A_SECOND
 from patron.schema.errors import Overloaded
 
 
@@ -33,7 +34,7 @@ class BodyBudget:
         while size > 0 and (self._held_by_peer[peer] > self.peer_limit or self.held > self.limit):
             slowest = self._slowest(peer)
             if slowest is None or slowest is reservation:
-                raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+                raise Overloaded(TOO_MUCH_AT_ONCE, where="collector", todo=TRY_IN_A_SECOND)
             slowest.evict()
 
     def _slowest(self, peer: str) -> "BodyReservation | None":

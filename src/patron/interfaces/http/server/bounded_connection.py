@@ -9,7 +9,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from patron.interfaces.http.refusals import PROBLEM_JSON, refusal_content
 from patron.interfaces.http.server.connection_limits import OpenConnections
+from patron.schema.common_sentences import SHORTEN, TRY_IN_A_SECOND
 from patron.schema.errors import BadRequest, Overloaded, PatronError
+from patron.schema.sentences import Sentence
+
+TOO_MANY_CONNECTIONS = Sentence("too_many_connections", "too many connections are open")
+SERVER_STOPPING = Sentence("server_stopping", "the server is stopping")
+REQUEST_LATE = Sentence("request_late", "the request did not arrive in time")
+NOT_HTTP = Sentence("not_http", "the request is not valid HTTP/1.1")
+SEND_WITHOUT_PAUSES = Sentence("send_without_pauses", "Send it again, and without pauses.")
+SEND_WITH_CLIENT = Sentence("send_with_client", "Send it with an HTTP client.")
 
 PIECE_BYTES = 65_536
 """What arrives is parsed in pieces of this size, between which the bounds are checked."""
@@ -17,10 +26,10 @@ FRAMES_PER_BYTE = 8
 """Bytes that may frame one byte of a chunked body."""
 HEALTH = "/health"
 SMALLER = "Send fewer and shorter headers."
-OVERLOADED = Overloaded("too many connections are open", where="server", todo="Try again in a second.")
-STOPPING = Overloaded("the server is stopping", where="server", todo="Try again in a second.")
-LATE = BadRequest(408, "the request did not arrive in time", todo="Send it again, and without pauses.")
-UNREADABLE = BadRequest(400, "the request is not valid HTTP/1.1", todo="Send it with an HTTP client.")
+OVERLOADED = Overloaded(TOO_MANY_CONNECTIONS, where="server", todo=TRY_IN_A_SECOND)
+STOPPING = Overloaded(SERVER_STOPPING, where="server", todo=TRY_IN_A_SECOND)
+LATE = BadRequest(408, REQUEST_LATE, todo=SEND_WITHOUT_PAUSES)
+UNREADABLE = BadRequest(400, NOT_HTTP, todo=SEND_WITH_CLIENT)
 
 
 class Violation(Exception):
@@ -111,7 +120,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The body, if there is one, comes next."""
         if len(self.url) > self.limits.address_bytes:
-            self._violate(414, f"the address is longer than {self.limits.address_bytes} bytes", "Shorten it.")
+            self._violate(414, f"the address is longer than {self.limits.address_bytes} bytes", SHORTEN)
         if len(self.headers) > self.limits.header_count:
             self._violate(431, f"more than {self.limits.header_count} headers", SMALLER)
         super().on_headers_complete()

@@ -18,7 +18,16 @@ from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.refusals import PROBLEM_JSON, is_collector_path, refusal_content
 from patron.interfaces.http.server.body_budget import BodyBudget, BodyReservation
+from patron.schema.common_sentences import (
+    BODY_LARGE,
+    ENDED_EARLY,
+    METHOD_NOT_SERVED,
+    NOTHING_HERE,
+    SMALLER_BATCHES,
+    TRY_IN_A_SECOND,
+)
 from patron.schema.errors import BadRequest, NotFound, Overloaded, PatronError
+from patron.schema.sentences import Sentence
 from patron.service.collector import (
     BATCH,
     HISTORY,
@@ -30,6 +39,12 @@ from patron.service.collector import (
     check_encoding,
     request_body,
 )
+
+NOT_WRITE_KEY = Sentence("not_write_key", "this is not a write key")
+NOT_TAKEN = Sentence("not_taken", "the request could not be taken")
+OTHERS_WAIT = Sentence("others_wait", "others wait while this body arrives")
+USE_SOURCE_KEY = Sentence("use_source_key", "Use the key of the source.")
+SEND_WITH_POST = Sentence("send_with_post", "Send it with POST.")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -106,9 +121,9 @@ class CollectorProtocol:
             )
         elif path not in BODY_KIND_BY_PATH:
             todo = f"Events are sent to {', '.join(sorted(BODY_KIND_BY_PATH))}."
-            status, content = 404, refusal_content(NotFound("nothing is here", where=path, todo=todo), path)
+            status, content = 404, refusal_content(NotFound(NOTHING_HERE, where=path, todo=todo), path)
         elif scope["method"] != "POST":
-            error = BadRequest(405, f"{scope['method']} is not served here", where=path, todo="Send it with POST.")
+            error = BadRequest(405, METHOD_NOT_SERVED(method=scope["method"]), where=path, todo=SEND_WITH_POST)
             status, content = 405, refusal_content(error, path)
         else:
             status, content = await self._refusing(path, self._post(scope, path, reading, receive))
@@ -124,7 +139,7 @@ class CollectorProtocol:
             return 503, {**refusal_content(error, path, status=503), "where": path}  # why: the rest is our inside
         except Exception:  # why: the same, and the client learns nothing of our inside
             LOG.exception("a request could not be taken")
-            error = PatronError("the request could not be taken", todo="Try again in a second.")
+            error = PatronError(NOT_TAKEN, todo=TRY_IN_A_SECOND)
             return 503, refusal_content(error, path, status=503)
 
     async def _post(self, scope: Scope, path: str, reading: "BodyReading", receive: Receive) -> Answer:
@@ -146,7 +161,7 @@ class CollectorProtocol:
             if not reservation.is_evicted or task is None:
                 raise
             task.uncancel()
-            raise Overloaded("others wait while this body arrives", todo="Try again in a second.") from None
+            raise Overloaded(OTHERS_WAIT, todo=TRY_IN_A_SECOND) from None
         finally:
             reservation.release()
 
@@ -166,7 +181,7 @@ class CollectorProtocol:
         secret = path.removeprefix(SETTINGS_PATH[0]).removesuffix(SETTINGS_PATH[1])
         key = self.collector.find_key(secret, now=datetime.now(UTC))
         if key is None or key.kind != "write":
-            raise NotFound("this is not a write key", where="/".join(SETTINGS_PATH), todo="Use the key of the source.")
+            raise NotFound(NOT_WRITE_KEY, where="/".join(SETTINGS_PATH), todo=USE_SOURCE_KEY)
         settings = {"apiKey": secret, "apiHost": f"{host}/v1", "version": __version__}
         return 200, {"integrations": {"Segment.io": settings}}
 
@@ -192,7 +207,7 @@ class BodyReading:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise BadRequest(400, "the request ended early")
+                raise BadRequest(400, ENDED_EARLY)
             chunk = message.get("body", b"")
             reservation.grow(len(chunk))
             if reservation.size > MAX_BODY_BYTES:
@@ -205,7 +220,7 @@ class BodyReading:
 
 
 def _too_large() -> BadRequest:
-    return BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
+    return BadRequest(413, BODY_LARGE(count=MAX_BODY_BYTES), todo=SMALLER_BATCHES)
 
 
 def _key(scope: Scope, path: str, headers: Headers) -> tuple[str, bool]:

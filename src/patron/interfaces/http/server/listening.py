@@ -4,8 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.answers.access.team import people
+from patron.schema.common_sentences import USE_NAMES
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
 from patron.storage.shop import SETTINGS_FILE, Shop
+
+LEAVE_DEMO_OUT = Sentence("leave_demo_out", "Leave --demo out; for simulated customers set is_demo = true in {path}.")
+DEMO_ONLY_HERE = Sentence("demo_only_here", "a demo answers without a sign-in, and only on this machine")
+NOT_A_DEMO = Sentence("not_a_demo", "this workspace is not a demo's: its customers may be real")
+NO_USER_YET = Sentence("no_user_yet", "nobody could sign in: there is no user yet")
+CONSOLE_NAME_UNKNOWN = Sentence("console_name_unknown", "it is not known by which name the console is reached")
+WITHOUT_TLS = Sentence("without_tls", "passwords would travel without TLS")
+CERTIFICATE_NEEDS_KEY = Sentence("certificate_needs_key", "a certificate needs its key")
+PASS_CERTIFICATE = Sentence("pass_certificate", "Pass --certificate and --certificate-key.")
+NOT_A_FILE = Sentence("not_a_file", "is not a file")
+PASS_PEM = Sentence("pass_pem", "Pass a file in PEM format.")
 
 LOOPBACK = "127.0.0.1"
 DOCS = "See docs/how-to/serve-your-team.md."
@@ -25,12 +38,10 @@ class Certificate:
         if chain is None and key is None:
             return None
         if chain is None or key is None:
-            raise SettingsError(
-                "a certificate needs its key", where="--certificate", todo="Pass --certificate and --certificate-key."
-            )
+            raise SettingsError(CERTIFICATE_NEEDS_KEY, where="--certificate", todo=PASS_CERTIFICATE)
         for path in (chain, key):
             if not path.is_file():
-                raise SettingsError("is not a file", where=str(path), todo="Pass a file in PEM format.")
+                raise SettingsError(NOT_A_FILE, where=str(path), todo=PASS_PEM)
         return cls(chain, key)
 
 
@@ -47,25 +58,23 @@ def require_place(shop: Shop, host: str, certificate: Certificate | None, *, is_
 
 def _require_demo(shop: Shop, host: str) -> None:
     if host != LOOPBACK:
-        raise SettingsError(
-            "a demo answers without a sign-in, and only on this machine", where="--host", todo=f"Use {LOOPBACK}."
-        )
+        raise SettingsError(DEMO_ONLY_HERE, where="--host", todo=USE_NAMES(names=LOOPBACK))
     if not shop.settings.shop.is_demo:
-        todo = f"Leave --demo out; for simulated customers set is_demo = true in {shop.folder / SETTINGS_FILE}."
-        raise SettingsError("this workspace is not a demo's: its customers may be real", where="--demo", todo=todo)
+        todo = LEAVE_DEMO_OUT(path=shop.folder / SETTINGS_FILE)
+        raise SettingsError(NOT_A_DEMO, where="--demo", todo=todo)
 
 
 def _require_team(shop: Shop, host: str, certificate: Certificate | None) -> None:
     where = f"--host {host}"
     if not any(user.state == "active" for user in people(shop)):
         todo = "Start on 127.0.0.1, open the set-up link and create an account. Then listen elsewhere."
-        raise SettingsError("nobody could sign in: there is no user yet", where=where, todo=todo)
+        raise SettingsError(NO_USER_YET, where=where, todo=todo)
     if not shop.settings.access.public_url:
         todo = 'Set public_url = "https://..." in [access] of patron.toml: other names are refused. ' + DOCS
-        raise SettingsError("it is not known by which name the console is reached", where=where, todo=todo)
+        raise SettingsError(CONSOLE_NAME_UNKNOWN, where=where, todo=todo)
     if certificate is None and not shop.settings.collect.proxies:
         todo = (
             "Pass --certificate and --certificate-key, or put a proxy with TLS in front and name its address in "
             f"proxies of [collect]. {DOCS}"
         )
-        raise SettingsError("passwords would travel without TLS", where=where, todo=todo)
+        raise SettingsError(WITHOUT_TLS, where=where, todo=todo)

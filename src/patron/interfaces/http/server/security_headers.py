@@ -16,8 +16,12 @@ from patron.interfaces.http.application_bodies import BoundedBodies
 from patron.interfaces.http.refusals import refusal
 from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadRequest
+from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings
 from patron.storage.shop import Shop
+
+USE_HOST = Sentence("use_host", "Use {names}, or set public_url in [access] of patron.toml.")
+HOST_UNKNOWN = Sentence("host_unknown", "the host {name!r} is not a name of the console")
 
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
 HOSTS = ("localhost", "127.0.0.1")
@@ -108,8 +112,8 @@ class KnownHosts:
         names = self.names()
         is_public = scope.get("path", "").startswith(PUBLIC) and host == names.customers
         if not host or (host not in {*HOSTS, names.console} and not is_public):
-            todo = f"Use {' or '.join(HOSTS)}, or set public_url in [access] of patron.toml."
-            error = BadRequest(400, f"the host {host!r} is not a name of the console", where="Host", todo=todo)
+            todo = USE_HOST(names=" or ".join(HOSTS))
+            error = BadRequest(400, HOST_UNKNOWN(name=host), where="Host", todo=todo)
             app = refusal(error, scope.get("path", ""))
         await app(scope, receive, send)
 

@@ -25,6 +25,7 @@ from patron.interfaces.http.server.forwarded_headers import ForwardedHeaders
 from patron.interfaces.http.server.listening import LOOPBACK, Certificate, require_place
 from patron.schema.access.access_rights import VISITOR
 from patron.schema.errors import SettingsError
+from patron.schema.sentences import Sentence
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
@@ -34,6 +35,13 @@ from patron.service.run_timer import RunTimer
 from patron.service.webhook_sender import WebhookSender
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
+
+NO_SHARED_INBOX = Sentence("no_shared_inbox", "there is no inbox that others share")
+CANNOT_LISTEN = Sentence("cannot_listen", "cannot listen on {host} ({cause})")
+SET_INBOX_URL = Sentence("set_inbox_url", "Set inbox_url to a PostgreSQL database.")
+PORT_IN_USE = Sentence("port_in_use", "port {port} is in use")
+NAME_LISTEN_ADDRESS = Sentence("name_listen_address", "Name an address of this machine, or 0.0.0.0.")
+NAME_PORT = Sentence("name_port", "Name another: --port 8322.")
 
 LIMITS = ConnectionLimits()
 FILES = 256
@@ -61,9 +69,7 @@ def serve(
     """
     require_place(shop, host, certificate, is_demo=is_demo)
     if accept_only and not shop.settings.inbox_url:
-        raise SettingsError(
-            "there is no inbox that others share", where="--accept-only", todo="Set inbox_url to a PostgreSQL database."
-        )
+        raise SettingsError(NO_SHARED_INBOX, where="--accept-only", todo=SET_INBOX_URL)
     listener = _listen(host, port)
     at = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
@@ -107,9 +113,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
-        what = f"cannot listen on {host} ({error.strerror or error})"
-        raise SettingsError(what, where="--host", todo="Name an address of this machine, or 0.0.0.0.") from error
+            raise SettingsError(PORT_IN_USE(port=port), where="--port", todo=NAME_PORT) from error
+        what = CANNOT_LISTEN(host=host, cause=error.strerror or error)
+        raise SettingsError(what, where="--host", todo=NAME_LISTEN_ADDRESS) from error
     return listener
 
 

@@ -35,7 +35,7 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import POLICY_FILE, Shop, Snapshot
 
 DATA_END = datetime(2018, 1, 1, tzinfo=UTC)
-FEWEST, LAST = 50, 3
+MIN_COUNT, LAST = 50, 3
 CAMPAIGNS = """
 select i.campaign_id, min(i.occurred_at) as sent_at, max(i.valid_days) as valid_days,
   count(distinct i.customer_id) as household_count, max(i.message_type) as message_type
@@ -81,7 +81,7 @@ def last_windows(shop: Shop) -> list[Window]:
     """The last three campaigns whose coupons end before the data does, the latest last."""
     snapshot = last_run(shop)
     windows = []
-    for row in snapshot.query(CAMPAIGNS.format(fewest=FEWEST)).to_pylist():
+    for row in snapshot.query(CAMPAIGNS.format(fewest=MIN_COUNT)).to_pylist():
         end = row["sent_at"] + timedelta(days=float(row["valid_days"]))
         if end > DATA_END or len(windows) == LAST:
             continue

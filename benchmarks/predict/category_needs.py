@@ -39,7 +39,7 @@ from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
 
 AS_OF = datetime(2017, 12, 31, tzinfo=UTC)
-SEED, RESAMPLES, MOST_DAYS = 7, 200, 90
+SEED, RESAMPLES, MAX_DAYS = 7, 200, 90
 LINES = """select 'l' || row_number() over () as line_id, md5(household_id) as customer_id, true as is_identified,
     basket_id as order_id, product_id, {category} as category,
     timezone('UTC', transaction_timestamp) as ordered_at, timezone('UTC', transaction_timestamp) as occurred_at,
@@ -116,27 +116,27 @@ def when_due(purchases: Purchases) -> None:
         here = rows_at(purchases, days)
         here = here.filter(pc.greater_equal(here["purchase_days"], 2.0))
         fitted = Logistic().fit(labelled_by(learned, CATEGORY_PURCHASE))
-        by_hazard = np.minimum(days_until_due(fitted.predict(here)["forecast"].to_numpy()), MOST_DAYS)
+        by_hazard = np.minimum(days_until_due(fitted.predict(here)["forecast"].to_numpy()), MAX_DAYS)
         elapsed, gap = here["days_since_purchase"].to_numpy(), here["purchase_gap_days"].to_numpy()
-        own = np.nan_to_num(here["own_gap_days"].to_numpy(), nan=MOST_DAYS)
+        own = np.nan_to_num(here["own_gap_days"].to_numpy(), nan=MAX_DAYS)
         ways = {
             "constant hazard of the probability": by_hazard,
-            "usual gap less time passed": np.clip(gap - elapsed, 0.0, MOST_DAYS),
-            "the same, own gap only": np.clip(own - elapsed, 0.0, MOST_DAYS),
+            "usual gap less time passed": np.clip(gap - elapsed, 0.0, MAX_DAYS),
+            "the same, own gap only": np.clip(own - elapsed, 0.0, MAX_DAYS),
             "always the median of all": np.full(len(elapsed), np.median(came(purchases, here, days))),
         }
         actual = came(purchases, here, days)
         weights = bootstrap_weights(here["sample_key"].to_numpy(), rng=np.random.default_rng(SEED), resamples=RESAMPLES)
         best = np.abs(by_hazard - actual)
         print(
-            f"\nwhen due, {days} days before the end: {len(actual)} pairs, {(actual >= MOST_DAYS).mean():.2f} not in 90"
+            f"\nwhen due, {days} days before the end: {len(actual)} pairs, {(actual >= MAX_DAYS).mean():.2f} not in 90"
         )
         for name, forecast in ways.items():
             wrong = np.abs(forecast - actual)
             drawn = (weights @ (wrong - best)) / weights.sum(axis=1)
             gain = text(percentile_interval(float((wrong - best).mean()), drawn))
             rank = spearmanr(forecast, actual).statistic if np.ptp(forecast) else np.nan
-            inside = (forecast < MOST_DAYS) & (forecast > 0)
+            inside = (forecast < MAX_DAYS) & (forecast > 0)
             early = (actual[inside] <= forecast[inside]).mean()
             print(f"  {name:36} mean error {wrong.mean():.2f} days, hazard is better by {gain}; rank {rank:.3f}; "
                   f"bought by then {early:.2f}")  # fmt: skip
@@ -151,12 +151,12 @@ def came(purchases: Purchases, here: pa.Table, days: int) -> np.ndarray:
     place = {key: number for number, key in enumerate(purchases.sample_key.tolist())}
     customer = np.array([place[key] for key in here["sample_key"].to_pylist()])
     category = pc.index_in(here["category"].cast(pa.string()), purchases.categories).to_numpy()
-    coming = purchases.lines.coming(days, MOST_DAYS)
+    coming = purchases.lines.coming(days, MAX_DAYS)
     first: dict[int, int] = {}
     for key, ago in zip(coming.key.tolist(), coming.ordered_ago.tolist(), strict=True):
         first.setdefault(key, days - ago)
     keys = customer * len(purchases.categories) + category
-    return np.array([float(first.get(key, MOST_DAYS)) for key in keys.tolist()])
+    return np.array([float(first.get(key, MAX_DAYS)) for key in keys.tolist()])
 
 
 def show(question: CategoryQuestion, result: Backtest) -> None:

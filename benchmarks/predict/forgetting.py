@@ -68,7 +68,7 @@ DRIFTS: Mapping[str, PlantedDrift | None] = {
 RETAIL = "online_retail_2010_2011"
 REPLAY, NOW = "replay", "at the origin"
 ALL = "all"
-LEAST_CENTS = 100.0
+MIN_CENTS = 100.0
 """A forecast that trees go on from is at least so much: the link is a logarithm."""
 
 
@@ -96,7 +96,7 @@ class Continued:
 def start(before: Fitted, rows: pa.Table, *, is_probability: bool) -> Numbers:
     """The other model's forecast on the scale that trees add up on."""
     forecast = float_column(before.predict(rows), FORECAST)
-    return logit(np.clip(forecast, 1e-6, 1 - 1e-6)) if is_probability else np.log(np.maximum(forecast, LEAST_CENTS))
+    return logit(np.clip(forecast, 1e-6, 1 - 1e-6)) if is_probability else np.log(np.maximum(forecast, MIN_CENTS))
 
 
 def go_on(question: Question, before: Fitted, rows: pa.Table) -> Continued:

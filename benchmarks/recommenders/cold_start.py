@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
-from complete_journey import CUT, DAYS, FEWEST_LINES
+from complete_journey import CUT, DAYS, MIN_LINES
 
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.recommenders import CoVisitation, ItemKNN, TwoTowers
@@ -42,7 +42,7 @@ from patron.schema.numbers import Numbers
 K, SEED = 10, 0
 ORDERS_DAYS, LINKS, PAGES = 180, 30, 1_000
 """As the links of a run, and how many pages of new products are looked at."""
-SMALLEST_BASKET = 4
+MIN_BASKET = 4
 Ranking = Callable[[Codes], Codes]
 """Products that a customer had, to the best K others."""
 
@@ -190,7 +190,7 @@ def new_customers(shop: Shop, start: float) -> None:
     is_new = np.random.default_rng(SEED).random(int(shop.user.max()) + 1) < 0.5
     before = shop.where((shop.day < start) & ~is_new[shop.user])
     counts = np.bincount(before.item, minlength=shop.products.num_rows)
-    catalogue = np.flatnonzero(counts >= FEWEST_LINES)
+    catalogue = np.flatnonzero(counts >= MIN_LINES)
     before = before.where(np.isin(before.item, catalogue))
     in_window = (shop.day >= start) & (shop.day < start + DAYS)
     after = shop.where(in_window & is_new[shop.user] & np.isin(shop.item, catalogue))
@@ -203,7 +203,7 @@ def new_customers(shop: Shop, start: float) -> None:
 
     rng = np.random.default_rng(SEED)
     first = after.where(is_first)
-    baskets = [rng.permutation(one) for one in items_of(first, np.unique(first.user)) if len(one) >= SMALLEST_BASKET]
+    baskets = [rng.permutation(one) for one in items_of(first, np.unique(first.user)) if len(one) >= MIN_BASKET]
     print(f"new customers, half of the first basket to the other half: {len(baskets):,}, {len(catalogue):,} products")
     halves = [(one[: len(one) // 2], one[len(one) // 2 :]) for one in baskets]
     measure(rankings, [one for one, _ in halves], [other for _, other in halves])
@@ -293,8 +293,8 @@ def from_links(links: pa.Table, before: Shop) -> Ranking:
 def new_pages(shop: Shop, start: float) -> None:
     before, after = shop.where(shop.day < start), shop.where((shop.day >= start) & (shop.day < start + DAYS))
     counts = np.bincount(before.item, minlength=shop.products.num_rows)
-    known, new = np.flatnonzero(counts >= FEWEST_LINES), np.setdiff1d(after.item, before.item)
-    is_known, order = counts >= FEWEST_LINES, orders_of(after)
+    known, new = np.flatnonzero(counts >= MIN_LINES), np.setdiff1d(after.item, before.item)
+    is_known, order = counts >= MIN_LINES, orders_of(after)
     baskets = items_of(Shop(shop.products, order, after.item, after.day), np.unique(order))
     pages = [(one, items[is_known[items]]) for items in baskets for one in np.intersect1d(items, new)]
     pages = [page for page in pages if len(page[1]) > 1]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from patron.recommenders import LEARNERS, Recommender, evaluate
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)
-DAYS, FEWEST_LINES = 28, 5
+DAYS, MIN_LINES = 28, 5
 RESULTS = ("28 days ndcg_cut", "next ndcg_cut", "next recall", "novel ndcg_cut")
 
 
@@ -54,7 +54,7 @@ def window(lines: pa.Table, cut: datetime) -> Window:
     start, end = (pa.scalar(one, lines["at"].type) for one in (cut, cut + timedelta(days=DAYS)))
     train = lines.filter(pc.less(lines["at"], start))
     counts = train["item_id"].value_counts()
-    many = counts.filter(pc.greater_equal(counts.field("counts"), FEWEST_LINES)).field("values")
+    many = counts.filter(pc.greater_equal(counts.field("counts"), MIN_LINES)).field("values")
     train = train.filter(pc.is_in(train["item_id"], many))
     after = lines.filter(pc.and_(pc.greater_equal(lines["at"], start), pc.less(lines["at"], end)))
     after = after.filter(pc.and_(pc.is_in(after["item_id"], many), pc.is_in(after["user_id"], train["user_id"])))

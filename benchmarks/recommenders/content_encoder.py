@@ -24,7 +24,7 @@ from patron.recommenders.content import ProductVectors
 from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers
 
-K, FEWEST_ORDERS, NEW_SHARE = 10, 20, 0.2
+K, MIN_ORDERS, NEW_SHARE = 10, 20, 0.2
 Encode = Callable[[list[str]], Numbers]
 
 
@@ -77,7 +77,7 @@ def hits(vectors: ProductVectors, new: Codes, wanted: Codes) -> Numbers:
 
 def measure(name: str, products: pa.Table, order: Codes, item: Codes, encode: Encode) -> None:
     counts = np.bincount(item, minlength=products.num_rows)
-    often = np.flatnonzero(counts >= FEWEST_ORDERS)
+    often = np.flatnonzero(counts >= MIN_ORDERS)
     keep = np.isin(item, often)
     new = np.sort(np.random.default_rng(SEED).permutation(often)[: int(NEW_SHARE * len(often))])
     wanted = bought_with(order[keep], item[keep], new)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from complete_journey import CUT, FEWEST_LINES, order_lines, window
+from complete_journey import CUT, MIN_LINES, order_lines, window
 from storefront_baselines import RandomLists, RecentPopularity
 
 from patron.simulate.storefront.storefront import Storefront
@@ -72,7 +72,7 @@ def complete_journey() -> dict[str, tuple[float, float, str]]:
         repeats += (shares := _repeat_shares(later, cut.train))
         print(f"  Complete Journey repeat share, {name}: {shares[0]:.4f} of pairs, {shares[1]:.4f} mean of customers")
     grains = {"products": _counts(lines["item_id"])}
-    grains["products of 5 lines or more"] = grains["products"][grains["products"] >= FEWEST_LINES]
+    grains["products of 5 lines or more"] = grains["products"][grains["products"] >= MIN_LINES]
     for column in ("product_type", "product_category"):
         grains[column] = _counts(_facts(lines, column))
     for name, counts in grains.items():

@@ -50,7 +50,7 @@ from patron.understand.features import build_features
 SIZES = (1_000_000, 10_000_000)
 FULL_SIZE = 50_000_000
 CUSTOMERS_PER_EVENT = 50_000 / 10_300_000
-DAYS, MOST_EVENTS_AT_ONCE = 365, 1_000_000
+DAYS, MAX_EVENTS_AT_ONCE = 365, 1_000_000
 RUN = Run.at(datetime(2024, 12, 30, tzinfo=UTC))
 RUN_BEFORE = Run.at(RUN.as_of - timedelta(days=1))
 PAST = RUN.as_of - timedelta(days=90)
@@ -73,7 +73,7 @@ class Part:
 def simulate_year(shop: Shop, size: int) -> None:
     """Simulate a year and append it, about a million events at once."""
     world = ShopSimulator(replace(DEFAULT_SHOP, customers=round(size * CUSTOMERS_PER_EVENT)), seed=1)
-    step = max(1, DAYS * MOST_EVENTS_AT_ONCE // size)
+    step = max(1, DAYS * MAX_EVENTS_AT_ONCE // size)
     for day in range(0, DAYS, step):
         raw_events = world.history(min(step, DAYS - day))
         events = shop.query(EVENTS_SQL, {"raw_events": raw_events})

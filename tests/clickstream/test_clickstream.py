@@ -14,7 +14,7 @@ from patron.clickstream import (
     EVENT_KINDS,
     FEATURES,
     LEARNERS,
-    MOST_EVENTS,
+    MAX_EVENTS,
     ORDER,
     Session,
     SessionEvent,
@@ -94,8 +94,8 @@ def test_the_first_event_has_nothing_before_it():
 @settings(deadline=None)
 @given(event_lists)
 def test_what_was_before_the_newest_events_changes_nothing(parts):
-    events = in_time(parts * (MOST_EVENTS // len(parts) + 1))
-    assert features_after(events, VisitorHistory()) == features_after(events[-MOST_EVENTS:], VisitorHistory())
+    events = in_time(parts * (MAX_EVENTS // len(parts) + 1))
+    assert features_after(events, VisitorHistory()) == features_after(events[-MAX_EVENTS:], VisitorHistory())
 
 
 @settings(deadline=None)

@@ -13,7 +13,7 @@ from patron.experiments.expected_rewards import expected_rewards
 from patron.schema.errors import BadLog, NotEnoughData
 
 DRAWS = 300
-LEAST_COVERAGE = 0.92
+MIN_COVERAGE = 0.92
 """Of a nominal 95 %: 2.4 standard errors of 300 draws below it."""
 WITH_MODEL = (
     "ips",
@@ -81,19 +81,19 @@ def coverage(rows, *, is_rare=False, has_context=True):
 
 def test_intervals_hold_the_true_spend_and_a_model_of_rewards_makes_the_estimate_surer():
     is_covered, errors = coverage(250)
-    assert {name: is_covered[name] for name in WITH_MODEL if is_covered[name] < LEAST_COVERAGE} == {}
+    assert {name: is_covered[name] for name in WITH_MODEL if is_covered[name] < MIN_COVERAGE} == {}
     assert errors["sndr"] < min(0.5 * errors["ips"], errors["snips"])
 
 
 def test_intervals_hold_the_true_share_of_rare_clicks():
     is_covered, _ = coverage(400, is_rare=True)
-    assert {name: is_covered[name] for name in WITH_MODEL if is_covered[name] < LEAST_COVERAGE} == {}
+    assert {name: is_covered[name] for name in WITH_MODEL if is_covered[name] < MIN_COVERAGE} == {}
 
 
 def test_without_context_rewards_are_weighted_and_the_interval_holds_too():
     is_covered, _ = coverage(150, is_rare=True, has_context=False)
     assert set(is_covered) == {"ips", "snips"}
-    assert min(is_covered.values()) >= LEAST_COVERAGE
+    assert min(is_covered.values()) >= MIN_COVERAGE
 
 
 def log_of(rows=400, seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.sampling import LARGEST_KEY, SAMPLE_KEY, in_first_half, keys_of, sample_keys
+from patron.predict.sampling import MAX_KEY, SAMPLE_KEY, in_first_half, keys_of, sample_keys
 
 CUSTOMERS = 12_000
 
@@ -27,8 +27,8 @@ def test_customers_who_did_the_same_have_numbers_of_their_own():
     numbers = keys_of(keys)
     assert len(set(numbers.tolist())) == CUSTOMERS
     assert numbers.min() >= 0
-    assert numbers.max() <= LARGEST_KEY
-    share = (numbers <= LARGEST_KEY // 4).mean()
+    assert numbers.max() <= MAX_KEY
+    share = (numbers <= MAX_KEY // 4).mean()
     assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / CUSTOMERS)
     assert abs(in_first_half(keys).mean() - 0.5) < 4 * np.sqrt(0.25 / CUSTOMERS)
 

@@ -26,7 +26,7 @@ def forecasts(tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"key{number}") / "w"
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATRON_MASTER_KEY", key)
-            patch.setattr(scoring, "MOST_ROWS", 1_000)
+            patch.setattr(scoring, "MAX_ROWS", 1_000)
             create(folder)
             shop = Shop.open(folder)
             world = ShopSimulator(SETTINGS, seed=8)

@@ -10,7 +10,7 @@ from tests.support.shops.segment_shop import NESTED
 
 from patron.schema.errors import BadSegment
 from patron.segments.segment_fields import FIELDS
-from patron.segments.segment_parser import DEEPEST, MOST_CONDITIONS, parse_rule
+from patron.segments.segment_parser import MAX_CONDITIONS, MAX_DEPTH, parse_rule
 from patron.segments.segment_rules import KnownNames, TagRule, rule_content
 
 KNOWN = KnownNames(FIELDS, frozenset({"income"}), frozenset({"Order Completed"}), frozenset({"buyers"}))
@@ -90,10 +90,10 @@ def test_all_problems_are_named_at_once_each_with_its_place():
 
 def test_depth_and_size_are_bounded():
     deep = {"all": []}
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         deep = {"not": deep}
-    with pytest.raises(BadSegment, match=f"at most {DEEPEST} deep"):
+    with pytest.raises(BadSegment, match=f"at most {MAX_DEPTH} deep"):
         parse_rule(deep)
-    with pytest.raises(BadSegment, match=f"at most {MOST_CONDITIONS} conditions") as refusal:
+    with pytest.raises(BadSegment, match=f"at most {MAX_CONDITIONS} conditions") as refusal:
         parse_rule({"all": [{"all": []}] * 100_000})
     assert refusal.value.what.count(";") == 0

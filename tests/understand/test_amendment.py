@@ -164,7 +164,7 @@ def erase(shop: Shop, token: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_amended_facts_equal_facts_made_whole(shop, seed, monkeypatch):
-    monkeypatch.setattr(amendment, "LARGEST_SHARE", 1.0)  # why: a day of this shop changes most of it
+    monkeypatch.setattr(amendment, "MAX_SHARE", 1.0)  # why: a day of this shop changes most of it
     world, pick = RandomShop(seed), random.Random(seed)  # noqa: S311 - a test's own numbers
     shop.lake.append(EVENTS, pa.concat_tables([world.day(number) for number in range(DAYS_BEFORE)]))
     last = completed(shop, view_at(shop, DAYS_BEFORE - 1))

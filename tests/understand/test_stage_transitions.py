@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patron.schema.tables import LIFECYCLE_STAGES as STAGES
-from patron.understand.stage_transitions import FEWEST, PastStages, transition_rows, value_rows
+from patron.understand.stage_transitions import MIN_COUNT, PastStages, transition_rows, value_rows
 
 NEW, ACTIVE, AT_RISK, LAPSED, REACTIVATED = range(len(STAGES))
 TRUTH = np.array([
@@ -64,10 +64,10 @@ def test_whoever_is_seen_at_several_cutoffs_counts_once_in_the_error():
 
 def test_a_stage_that_hardly_anybody_was_in_is_not_stated():
     past = past_of(600, 1)
-    lapsed = np.unique(past.customer_ids[past.stages == LAPSED])[: FEWEST - 1]
+    lapsed = np.unique(past.customer_ids[past.stages == LAPSED])[: MIN_COUNT - 1]
     kept = (past.stages != LAPSED) | np.isin(past.customer_ids, lapsed)
     few = PastStages(*(part[kept] for part in vars(past).values()))
-    assert 0 < len(np.unique(few.customer_ids[few.stages == LAPSED])) < FEWEST
+    assert 0 < len(np.unique(few.customer_ids[few.stages == LAPSED])) < MIN_COUNT
     assert "lapsed" not in {row["lifecycle_stage"] for row in value_rows("r", few).to_pylist()}
     nobody = PastStages(*(part[:0] for part in vars(past).values()))
     assert (transition_rows("r", nobody).num_rows, value_rows("r", nobody).num_rows) == (0, 0)

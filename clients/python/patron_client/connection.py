@@ -15,7 +15,7 @@ from patron_client.rest import AuthenticatedClient
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 BUSY = frozenset({429, 502, 503, 504})
-LONGEST_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS_LENGTH = 30.0
 
 
 class Refusal(Exception):
@@ -80,7 +80,7 @@ def _pause_seconds(attempt: int, response: httpx.Response | None) -> float:
     """How long to wait before the next attempt: what the server says, or longer each time."""
     after = response.headers.get("Retry-After", "") if response is not None else ""
     seconds = float(after) if after.isascii() and after.isdigit() else 0.25 * 2**attempt * random.uniform(0.5, 1.5)
-    return min(seconds, LONGEST_PAUSE_SECONDS)
+    return min(seconds, MAX_PAUSE_SECONDS_LENGTH)
 
 
 def _refuse(response: httpx.Response) -> None:

@@ -24,7 +24,7 @@ STEPS = 60
 """Most Newton steps of a stage."""
 SAMPLE = 40_000
 """Customers from whom the first prices come; all of them decide the last ones."""
-SHORTEST, FURTHEST = 1e-14, 2.0
+MIN_LENGTH, FURTHEST = 1e-14, 2.0
 """Step that ends a stage, relative to the largest price; longest one, in units of the scale plus the largest price."""
 WARMEST, WARM, COLDEST = 0.3, 0.01, 1e-13
 """Tau at the start, after the sample, and at the end at the latest, relative to the mean net value."""
@@ -136,7 +136,7 @@ def _newton(
             break
         step, promise = _step(state, problem.is_limited, damping)
         length = float(np.abs(step).max())
-        if length <= SHORTEST * float(state.prices.max()):
+        if length <= MIN_LENGTH * float(state.prices.max()):
             break
         if promise < 0:
             proposal = _evaluate(problem, scale, state.prices + step, tau)

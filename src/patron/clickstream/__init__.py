@@ -8,7 +8,7 @@ Fitting needs scikit-learn or LightGBM, predicting with a linear model neither.
 from patron.clickstream.features import (
     EVENT_KINDS,
     FEATURES,
-    MOST_EVENTS,
+    MAX_EVENTS,
     ORDER,
     PAUSE_SECONDS,
     SECONDS_UNTIL_KNOWN,
@@ -25,7 +25,7 @@ __all__ = [
     "EVENT_KINDS",
     "FEATURES",
     "LEARNERS",
-    "MOST_EVENTS",
+    "MAX_EVENTS",
     "ORDER",
     "PAUSE_SECONDS",
     "SECONDS_UNTIL_KNOWN",

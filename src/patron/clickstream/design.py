@@ -12,7 +12,7 @@ from patron.schema.numbers import Numbers, float_column
 
 SHARE_OF_ROWS = 0.003
 """A sequence of event types in fewer of the rows has no column of its own."""
-MOST_SEQUENCES = 120
+MAX_SEQUENCES = 120
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Design:
             (one["counts"], name, one["values"]) for name in GRAMS for one in rows[name].value_counts().to_pylist()
         ]
         frequent = sorted((-count, name, sequence) for count, name, sequence in counts if count >= fewest)
-        return cls(tuple(sorted((name, sequence) for _, name, sequence in frequent[:MOST_SEQUENCES])))
+        return cls(tuple(sorted((name, sequence) for _, name, sequence in frequent[:MAX_SEQUENCES])))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

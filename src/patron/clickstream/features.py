@@ -18,9 +18,9 @@ PAUSE_SECONDS = 30 * 60
 """A pause this long ends a visit."""
 SECONDS_UNTIL_KNOWN = 60
 """What a shop knows of a visitor this long after the first event counts as known when the visit began."""
-MOST_EVENTS = 40
+MAX_EVENTS = 40
 """Newest events of a visit that its features look at, and distinct counts stop at; the live profile keeps 50."""
-MOST_ORDERS = 50
+MAX_ORDERS = 50
 """Earlier orders beyond this many count no more."""
 SECONDS_A_DAY = 86_400.0
 START = "^"
@@ -74,9 +74,9 @@ class VisitorHistory:
 def features_after(events: Sequence[SessionEvent], history: VisitorHistory) -> Row:
     """Features of a visit after the last of these events, which are in the order of their times; never of later ones.
 
-    Counts are of the newest MOST_EVENTS; times are in seconds, the last order's in days before the first event.
+    Counts are of the newest MAX_EVENTS; times are in seconds, the last order's in days before the first event.
     """
-    newest = events[-MOST_EVENTS:]
+    newest = events[-MAX_EVENTS:]
     first, last = newest[0], newest[-1]
     counts = [0.0] * len(EVENT_KINDS)
     views: dict[str, int] = {}
@@ -100,7 +100,7 @@ def features_after(events: Sequence[SessionEvent], history: VisitorHistory) -> R
         float(views.get(last.product_id or "", 0)),
         float(last.product_id in cart),
         float(history.is_known),
-        float(min(history.order_count, MOST_ORDERS)),
+        float(min(history.order_count, MAX_ORDERS)),
         None if since_order is None else (first.at_seconds - since_order) / SECONDS_A_DAY,
         *_grams(newest),
     )

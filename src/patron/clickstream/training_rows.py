@@ -12,8 +12,8 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
 WEIGHT, STARTED_AT, ENDED_AT = "weight", "started_at", "ended_at"
-FEWEST_ROWS, FEWEST_ORDERS = 200, 20
-MOST_PREFIXES = 6
+MIN_ROWS, MIN_ORDERS = 200, 20
+MAX_PREFIXES = 6
 """Rows of one visit; of a longer one they are spread evenly."""
 
 
@@ -29,7 +29,7 @@ class Session:
     """Where in a long visit the first of its rows is, 0 to 1 of the step between two: it should follow from no id."""
 
 
-def training_rows(sessions: Iterable[Session], *, most_prefixes: int = MOST_PREFIXES) -> pa.Table:
+def training_rows(sessions: Iterable[Session], *, most_prefixes: int = MAX_PREFIXES) -> pa.Table:
     """One row per visit and chosen prefix: customer_id, as_of (its last event), times, features, weight and label.
 
     Weights of a visit add up to 1, so that long ones do not rule; the label is 1 where an order came after the prefix.
@@ -72,7 +72,7 @@ def outcomes(table: pa.Table) -> tuple[Numbers, Numbers]:
     """Labels and weights. Raises NotEnoughData with too few rows, or too few of either outcome."""
     label, weight = float_column(table, LABEL), float_column(table, WEIGHT)
     fewest = min(label.sum(), len(label) - label.sum())
-    if len(label) < FEWEST_ROWS or fewest < FEWEST_ORDERS:
+    if len(label) < MIN_ROWS or fewest < MIN_ORDERS:
         raise NotEnoughData(
             f"{len(label)} events of visits, {label.sum():.0f} of them before an order",
             where="training",

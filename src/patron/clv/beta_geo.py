@@ -24,7 +24,7 @@ from patron.schema.numbers import Numbers
 LETTERS = ("r", "alpha", "a", "b")
 LOG_GAPS = "log_gaps"
 """Column of a summary that regular models need: the sum of the logarithms of the times between orders."""
-MOST_REGULAR = 12
+MAX_REGULAR = 12
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _RegularLearner(_BetaGeoLearner):
         if self.k is not None:
             return super().fit_table(table)
         best = replace(self, k=1).fit_table(table)
-        for k in range(2, MOST_REGULAR + 1):
+        for k in range(2, MAX_REGULAR + 1):
             candidate = replace(self, k=k).fit_table(table)
             if candidate.log_likelihood <= best.log_likelihood:
                 return best

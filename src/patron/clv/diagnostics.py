@@ -35,9 +35,9 @@ __all__ = [
 ]
 Day = date | datetime | str
 Days = npt.NDArray[np.int64]
-MOST_CELLS = 40
+MAX_CELLS = 40
 """Recencies of a matrix: more of them show nothing new."""
-MOST_POINTS = 200
+MAX_POINTS = 200
 """Days between orders at which P(alive) is given."""
 SHARES = 100
 """A Lorenz curve is given at every hundredth of the customers."""
@@ -46,7 +46,7 @@ FAN = {"low_80": 0.1, "low_50": 0.25, "middle": 0.5, "high_50": 0.75, "high_80":
 FAN_STEPS = 26
 TAIL = 0.05
 """Chance that may be left in "so many orders or more" for quantiles to be read from the others."""
-MOST_ORDERS = 100_000
+MAX_ORDERS = 100_000
 NORMAL_95 = 1.959964
 
 
@@ -60,7 +60,7 @@ def frequency_recency(fitted: CountModel, horizon: float, *, T: float, most_freq
     """
     if T <= 0 or most_frequency < 1:
         raise ValueError(f"T {T:g} and most_frequency {most_frequency} leave nothing to show")
-    steps = int(T) if float(T).is_integer() and T <= MOST_CELLS else MOST_CELLS
+    steps = int(T) if float(T).is_integer() and T <= MAX_CELLS else MAX_CELLS
     in_periods = isinstance(fitted, FittedBetaGeoBetaBinom)
     recency = np.arange(1, int(T) + 1, dtype=np.float64) if in_periods else np.linspace(0, T, steps + 1)[1:]
     pairs = [(0.0, 0.0)]
@@ -86,7 +86,7 @@ def alive_over_time(fitted: CountModel, ordered_at: Sequence[Day], until: Day, *
     order by then or a unit.
     """
     days, end, scale = _of_one(ordered_at, until, unit or fitted.unit)
-    grid = np.unique(np.linspace(days[0], end, min(MOST_POINTS, int(end - days[0])) + 1).round().astype(np.int64))
+    grid = np.unique(np.linspace(days[0], end, min(MAX_POINTS, int(end - days[0])) + 1).round().astype(np.int64))
     before = np.unique(np.concatenate([grid, days[1:]]))
     at = np.concatenate([before, days])
     is_order = np.concatenate([np.zeros(len(before), bool), np.ones(len(days), bool)])
@@ -294,7 +294,7 @@ def _of_one(ordered_at: Sequence[Day], until: Day, unit: str) -> tuple[Days, int
 def _quantiles(fitted: CountModel, summary: pa.Table, horizon: float) -> list[float]:
     """Quantiles of the orders of one customer in a horizon."""
     most, chances = 8, np.zeros(1)
-    while most == 8 or (chances[-1] > TAIL and most < MOST_ORDERS):
+    while most == 8 or (chances[-1] > TAIL and most < MAX_ORDERS):
         most *= 2
         chances = fitted.purchase_count_distribution(summary, horizon, most=most)[0]
     return [float(one) for one in np.searchsorted(np.cumsum(chances), np.array(list(FAN.values())) - 1e-12)]

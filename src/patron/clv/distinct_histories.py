@@ -15,7 +15,7 @@ from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers, float_column
 
 Indices = npt.NDArray[np.int64]
-FEWEST_CUSTOMERS = 10
+MIN_CUSTOMERS = 10
 HISTORY = ("frequency", "recency", "T")
 WEIGHT = "weight"
 
@@ -140,7 +140,7 @@ def _check_histories(frequency: Numbers, recency: Numbers, T: Numbers) -> None:
 
 def check_customer_count(rows: Histories, model: str) -> None:
     """Reject to fit to next to nobody. Raises NotEnoughData."""
-    if rows.customer_count < FEWEST_CUSTOMERS:
+    if rows.customer_count < MIN_CUSTOMERS:
         raise NotEnoughData(
             f"{rows.customer_count:g} customers with an order", where=model, todo="Import a longer history."
         )

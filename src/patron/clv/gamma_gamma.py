@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import scipy
 
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
+from patron.clv.distinct_histories import MIN_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
 from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
@@ -186,7 +186,7 @@ def fit_spend(
     """As `GammaGamma.fit`, from the number of orders that count and their mean. Raises NotEnoughData."""
     weight = np.ones(len(count)) if weight is None else weight
     keep = (count > 0) & (mean > 0) & (weight > 0)
-    if weight[keep].sum() < FEWEST_CUSTOMERS:
+    if weight[keep].sum() < MIN_CUSTOMERS:
         raise NotEnoughData(
             f"{weight[keep].sum():g} customers with a spend", where="Gamma-Gamma", todo="Import more orders."
         )
@@ -213,7 +213,7 @@ def fit_spend(
 
 
 def _independence(count: Numbers, mean: Numbers) -> Independence | None:
-    if len(count) < FEWEST_CUSTOMERS or np.ptp(count) == 0 or np.ptp(mean) == 0:
+    if len(count) < MIN_CUSTOMERS or np.ptp(count) == 0 or np.ptp(mean) == 0:
         return None
     rank_correlation = scipy.stats.spearmanr(count, mean)
     return Independence(

@@ -28,12 +28,12 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow, frame_kind, to_kind
 from patron.schema.numbers import Numbers
 
-FEWEST_DAYS = 84
+MIN_DAYS = 84
 """A third of it is what the trees learn to look ahead; less is too little to see who comes back."""
 CUTOFFS = 7
 """Cutoffs in the past, from a third to two thirds of it, that the trees learn from."""
-LEAST = 1e-4
-MOST_GONE = 1 - 1e-6
+MIN_VALUE = 1e-4
+MAX_GONE_SHARE = 1 - 1e-6
 """Nobody is gone for certain: what is expected of them would come from an infinite mean."""
 SIZE_BOUND = 14.0
 """Logarithm of the size at which a negative binomial is as good as Poisson."""
@@ -108,7 +108,7 @@ class FittedHybrid:
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
         each = self._uncorrected(horizon)
-        return each * (self.trend.total(float(each.sum()), horizon) / max(float(each.sum()), LEAST))
+        return each * (self.trend.total(float(each.sum()), horizon) / max(float(each.sum()), MIN_VALUE))
 
     def purchase_count_distribution(self, horizon: float, *, most: int = 20) -> Numbers:
         """Probability of 0, 1 ... `most` orders or more of each customer; rows add up to 1."""
@@ -128,7 +128,7 @@ class FittedHybrid:
         return GammaGamma(first_order=False).fit(self.paid).expected_spend(self.paid)
 
     def _uncorrected(self, horizon: float) -> Numbers:
-        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), LEAST)
+        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), MIN_VALUE)
         return base * np.exp(self.trees.raw(self.matrix))
 
     def _frequency_and_dropout(self) -> tuple[Numbers, Numbers]:
@@ -166,9 +166,9 @@ class Hybrid:
         end = timestamp_us(until) // MICROSECONDS_A_DAY
         days = OrderDays.of(orders, end, customer=customer, time=time, value=value)
         span = days.span(end)
-        if span < FEWEST_DAYS:
+        if span < MIN_DAYS:
             raise NotEnoughData(
-                f"orders of {span} days, and {FEWEST_DAYS} are needed", where="Hybrid", todo="Import a longer history."
+                f"orders of {span} days, and {MIN_DAYS} are needed", where="Hybrid", todo="Import a longer history."
             )
         ahead = span // 3
         cutoffs = np.linspace(end - 2 * ahead, end - ahead, CUTOFFS).astype(int)
@@ -178,7 +178,7 @@ class Hybrid:
         if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
         weights, _ = scipy.optimize.nnls(expected, actual)
-        forecast_of_models = np.maximum(expected @ weights, LEAST)
+        forecast_of_models = np.maximum(expected @ weights, MIN_VALUE)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
         trees = self.trees.fit(matrix, actual, objective, start=np.log(forecast_of_models))
@@ -256,7 +256,7 @@ class _AgeingTrend:
             return float((np.exp(log_rate) * exposed[settled] - counts[settled] * log_rate).sum())
 
         mean = counts[settled].sum() / exposed[settled].sum()
-        fitted = scipy.optimize.minimize(negative, [np.log(max(mean, LEAST)), 0.0], method="BFGS").x
+        fitted = scipy.optimize.minimize(negative, [np.log(max(mean, MIN_VALUE)), 0.0], method="BFGS").x
         return cls(float(fitted[0]), float(fitted[1]), days.late(end, ahead) / (ahead / length), ages, unit)
 
     def total(self, modelled: float, horizon: float) -> float:
@@ -280,7 +280,7 @@ def _shape(
     spread: tuple[float, float, float], mean: Numbers, frequency: Numbers, gone: Numbers
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Share of each customer who order nothing for certain, and size and mean of the negative binomial of the rest."""
-    nothing = np.minimum(gone * scipy.special.expit(spread[2]), MOST_GONE)
+    nothing = np.minimum(gone * scipy.special.expit(spread[2]), MAX_GONE_SHARE)
     log_size = np.clip(spread[0] + spread[1] * np.log(frequency + 0.5), -SIZE_BOUND, SIZE_BOUND)
     return nothing, np.exp(log_size), mean / (1 - nothing)
 

@@ -18,7 +18,7 @@ LOG_BOUND = 14.0
 STEP = 2e-5
 FLAT = 1e-9
 """Slope of the mean log-likelihood below which nothing is left to gain."""
-MOST_STEPS = 20
+MAX_STEPS = 20
 FAST = 0.5
 """A step that leaves more of the slope than this is slow."""
 CLOSE = 3
@@ -117,7 +117,7 @@ def _newton(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbe
     maximum but for a hundredth.
     """
     at, last, is_exact = near, np.inf, False
-    for step in range(MOST_STEPS):
+    for step in range(MAX_STEPS):
         if not np.abs(at).max() < LOG_BOUND - 1:
             return None
         value, slope = objective(at)

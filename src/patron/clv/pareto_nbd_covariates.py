@@ -20,9 +20,9 @@ from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, draw_pareto_orders, likelihoods
 from patron.schema.numbers import Numbers
 
-MOST_LOG = 40.0
+MAX_LOG = 40.0
 """Alpha and beta of a customer stay within exp(+-40), whatever covariates are tried or met."""
-MOST_APART = 100.0
+MAX_RATIO_OF_RATES = 100.0
 """A covariate so many times its spread away from 0 is refused: alpha would be that of nobody."""
 SAME = 1e-9
 """Covariates are combinations of each other where their correlations have an eigenvalue below this."""
@@ -36,7 +36,7 @@ def effect_names(transaction: Sequence[str], dropout: Sequence[str]) -> tuple[st
 def covariate_scale(log_scale: float, effects: Numbers, design: Numbers) -> tuple[Numbers, Numbers]:
     """Alpha (or beta) of each row, and 1 where it moves with the parameters, 0 where it is held within bounds."""
     log_scales = log_scale - design @ effects
-    return np.exp(np.clip(log_scales, -MOST_LOG, MOST_LOG)), (np.abs(log_scales) < MOST_LOG).astype(np.float64)
+    return np.exp(np.clip(log_scales, -MAX_LOG, MAX_LOG)), (np.abs(log_scales) < MAX_LOG).astype(np.float64)
 
 
 def log_gammas(r: float, x: DistinctValues) -> tuple[Numbers, Numbers]:
@@ -191,7 +191,7 @@ def standardisation(names: Sequence[str], design: Numbers, weight: Numbers) -> t
     for name, middle, size in zip(names, mean, deviation, strict=True):
         if size <= SAME * max(abs(middle), 1e-300):
             raise ValueError(f"{name} is {middle:g} everywhere: its effect cannot be known")
-        if abs(middle) > MOST_APART * size:
+        if abs(middle) > MAX_RATIO_OF_RATES * size:
             raise ValueError(f"{name} is {middle:g} with a spread of only {size:g}: take its mean from it")
     plain = (design - mean) / deviation
     if len(names) and np.linalg.eigvalsh(plain.T @ (plain * share[:, None]))[0] < SAME:

@@ -27,7 +27,7 @@ PRIOR_SPREAD = 3.0
 """Standard deviation of the logarithm of a parameter, times in units of the mean age: within a factor of 400."""
 DEGREES = 5.0
 """Of the t that proposes: its tails are longer than the posterior's, so that none is left out."""
-FEWEST_KEPT = 0.25
+MIN_KEPT = 0.25
 TRIES = 3
 WARM_UP = 0.1
 USED = 200
@@ -67,7 +67,7 @@ class Posterior(Generic[Model]):
     @property
     def is_doubtful(self) -> bool:
         """Whether so few proposals were kept that the draws may not describe the posterior."""
-        return self.kept_share < FEWEST_KEPT
+        return self.kept_share < MIN_KEPT
 
     @cached_property
     def effective_sample_size(self) -> dict[str, float]:
@@ -183,7 +183,7 @@ def _draw_chain(
     chain, kept = np.tile(at, (draws, 1)), 0.0
     for _ in range(TRIES):
         chain, kept = _chain(log_density, centre, _root(spread), rng, draws + int(WARM_UP * draws))
-        if kept >= FEWEST_KEPT:
+        if kept >= MIN_KEPT:
             break
         centre = np.asarray(chain.mean(axis=0), dtype=np.float64)
         spread = np.asarray(np.cov(chain.T) + 1e-6 * np.eye(len(at)), dtype=np.float64)

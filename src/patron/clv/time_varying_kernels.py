@@ -26,7 +26,7 @@ NEGLIGIBLE = 40.0
 """Folds by e below the largest part of an integral at which the rest of it is nothing."""
 FAR = 5.0
 """Folds by e below it at which it is worth to see whether that is so."""
-MOST_LOG = 30.0
+MAX_LOG = 30.0
 """A period multiplies rates by no more than exp(+-30), whatever effects are tried."""
 
 
@@ -70,8 +70,8 @@ class RateMultipliers(NamedTuple):
 def _multipliers(z: Numbers, effects: Numbers) -> tuple[Numbers, Numbers]:
     """Logarithms of multipliers, and the covariates that move them: 0 where they are held within bounds."""
     wanted = z @ effects
-    moving = np.where((np.abs(wanted) < MOST_LOG)[:, None], z, 0.0)
-    return np.clip(wanted, -MOST_LOG, MOST_LOG), np.ascontiguousarray(moving)
+    moving = np.where((np.abs(wanted) < MAX_LOG)[:, None], z, 0.0)
+    return np.clip(wanted, -MAX_LOG, MAX_LOG), np.ascontiguousarray(moving)
 
 
 @kernel(nogil=True)

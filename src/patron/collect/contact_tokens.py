@@ -19,7 +19,7 @@ CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order 
 """Events whose contacts are the customer's; in others they may be a recipient's."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 FIELDS = tuple(NAME_KEYS.items())
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 """Of a name; what is longer is none."""
 MICROSECONDS = 1_000_000
 MIN_DIGITS, MAX_DIGITS = 7, 15
@@ -58,7 +58,7 @@ def contact_fields(personal: str) -> dict[str, str]:
     values: dict[str, Any] = {snake_case(key): value for key, value in json_object(personal).items()}
     texts = {name: next((text for key in keys if (text := text_of(values.get(key)))), "") for name, keys in FIELDS}
     # why: a text may hold half a character, which nothing is encoded from
-    names = {name: text.encode(errors="replace").decode()[:MOST_CHARACTERS] for name, text in texts.items() if text}
+    names = {name: text.encode(errors="replace").decode()[:MAX_CHARACTERS] for name, text in texts.items() if text}
     return names | contacts_of(personal)
 
 

@@ -29,7 +29,7 @@ MAX_BODY_BYTES = 4_000_000
 """Bytes of a request after inflating; the rest of a bomb is never inflated."""
 MAX_MESSAGES = 20_000
 """Messages of one request: as many as the writer lets wait."""
-EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+MIN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -352,6 +352,6 @@ def correct_clock(
         time = received_at - (sent_at - client_time) if sent_at else client_time
     except OverflowError:
         return received_at, ["impossible_time"]
-    if not EARLIEST_TIME <= time <= received_at + MAX_AHEAD:
+    if not MIN_TIME <= time <= received_at + MAX_AHEAD:
         return received_at, ["impossible_time"]
     return time, []

@@ -21,9 +21,9 @@ from patron.decide.fair_prices import FairPrices
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, certain_counts
 from patron.schema.numbers import Numbers
 
-LEAST_SLOTS = 12
+MIN_SLOTS = 12
 """A probability below 5 % is none: the few who get the action would weigh too much."""
-MOST_ALTERNATIVES = 3
+MAX_ALTERNATIVES = 3
 """Actions that a customer may get instead of the best: nothing, and offers that are about as good."""
 STEPS = 12
 """Halvings of the interval that the limit is searched in."""
@@ -68,7 +68,7 @@ class Alternatives:
         ratio[~is_open] = np.inf
         key = ratio.copy()
         key[np.isfinite(key[:, nothing]), nothing] = -1.0
-        ratio[key.argsort(axis=1, kind="stable").argsort(axis=1) >= MOST_ALTERNATIVES] = np.inf
+        ratio[key.argsort(axis=1, kind="stable").argsort(axis=1) >= MAX_ALTERNATIVES] = np.inf
         return cls(best, loss, ratio)
 
     def counts(self, nothing_limit: float, offer_limit: float) -> Codes:
@@ -77,7 +77,7 @@ class Alternatives:
         limit = np.append(np.full(offers, offer_limit), nothing_limit)
         share = np.where(limit > 0, np.maximum(1.0 - self.ratio / np.maximum(limit, 1e-12), 0.0) / 2, 0.0)
         count = (SLOTS * share / np.maximum((self.ratio < OPTIMISM).sum(axis=1), 1)[:, None]).astype(np.int64)
-        count[count < LEAST_SLOTS] = 0
+        count[count < MIN_SLOTS] = 0
         # why: an effect is the difference to nothing, so without nothing an offer teaches nothing
         count[np.ix_((self.best != NOTHING) & (count[:, -1] == 0), np.arange(offers))] = 0
         best = certain_counts(self.best, offers)

@@ -19,11 +19,11 @@ from patron.schema.table_definition import TEXT
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.runs.stage_view import VAULT, StageView
 
-MOST_NUMBERS = 10
+MAX_NUMBERS = 10
 """Numbers with more different values than this are grouped by tens."""
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 """Groups of a trait that are kept apart, the largest; all others are one."""
-LONGEST_NAME = 40
+MAX_NAME_LENGTH = 40
 """Values are cut to this many characters: anybody with a write key can send longer ones."""
 OTHER = "other"
 """The group of all values that are too rare for one of their own."""
@@ -57,12 +57,12 @@ def group_values(values: Mapping[str, str], *, fewest: int, year: int) -> dict[s
 
     A value of fewer than `fewest` customers has no group of its own. No date is after `year`.
     """
-    short = {customer: value[:LONGEST_NAME].strip() for customer, value in values.items()}
+    short = {customer: value[:MAX_NAME_LENGTH].strip() for customer, value in values.items()}
     numbers = {value for value in short.values() if NUMBER.fullmatch(value)}
-    names = {value: _group_name(value, year, is_by_tens=len(numbers) > MOST_NUMBERS) for value in set(short.values())}
+    names = {value: _group_name(value, year, is_by_tens=len(numbers) > MAX_NUMBERS) for value in set(short.values())}
     groups = {customer: names[value] for customer, value in short.items()}
     counts = sorted(Counter(groups.values()).items(), key=lambda one: (-one[1], one[0]))
-    kept = {name for name, count in counts[:MOST_GROUPS] if count >= fewest}
+    kept = {name for name, count in counts[:MAX_GROUPS] if count >= fewest}
     return {customer: name if name in kept else OTHER for customer, name in groups.items()}
 
 

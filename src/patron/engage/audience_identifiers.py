@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from patron.govern.customers.phone_numbers import international_number
 from patron.storage.outreach.audience_file import Audience
 
-FEWEST_DIGITS = 8
+MIN_DIGITS = 8
 """Of a number with its country code."""
 
 
@@ -23,7 +23,7 @@ def hashed_email(address: str) -> str:
 def hashed_phone(number: str, *, country_code: str = "", with_plus: bool = True) -> str:
     """Hash of a telephone number with its country code; empty for a number that has none, or is none."""
     international = international_number(number, country_code)
-    if len(international.removeprefix("+")) < FEWEST_DIGITS:
+    if len(international.removeprefix("+")) < MIN_DIGITS:
         return ""
     return _sha256(international if with_plus else international.removeprefix("+"))
 

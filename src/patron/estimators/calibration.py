@@ -8,7 +8,7 @@ import scipy
 
 from patron.schema.numbers import Numbers
 
-LARGEST_LOG_ODDS = 30.0
+MAX_LOG_ODDS = 30.0
 STEEPEST = 2.0
 
 
@@ -22,7 +22,7 @@ class Calibration:
     def probability(self, log_odds: Numbers, offset: Numbers | float = 0.0) -> Numbers:
         """Probability, 0 to 1; an offset is added as it is."""
         z = self.slope * log_odds + self.shift + offset
-        return scipy.special.expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
+        return scipy.special.expit(np.clip(z, -MAX_LOG_ODDS, MAX_LOG_ODDS))
 
     @classmethod
     def fit(
@@ -44,6 +44,6 @@ class Calibration:
             slopes = (np.average(wrong * log_odds, weights=weights), np.average(wrong, weights=weights))
             return float(np.average(loss, weights=weights)), np.array(slopes)
 
-        bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
+        bounds = [(0.0, STEEPEST), (-MAX_LOG_ODDS, MAX_LOG_ODDS)]
         fit = scipy.optimize.minimize(mean_loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(float(fit.x[0]), float(fit.x[1]))

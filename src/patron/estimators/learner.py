@@ -12,7 +12,7 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
 LABEL, FORECAST = "label", "forecast"
-FEWEST_LABELS = 50
+MIN_LABELS = 50
 IS_BASELINE: Mapping[str, str] = {"beats its baseline": "it is a baseline"}
 
 
@@ -72,7 +72,7 @@ def forecasts(values: Numbers) -> pa.Table:
     return pa.table({FORECAST: pa.array(np.asarray(values, dtype=np.float64))})
 
 
-def labelled(table: pa.Table, *, fewest: int = FEWEST_LABELS) -> pa.Table:
+def labelled(table: pa.Table, *, fewest: int = MIN_LABELS) -> pa.Table:
     """The rows whose label is known. Raises NotEnoughData with fewer than `fewest`."""
     rows = rows_where(table, pc.is_valid(table[LABEL]))
     if rows.num_rows < fewest:

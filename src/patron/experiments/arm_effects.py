@@ -7,7 +7,7 @@ import numpy as np
 
 from patron.experiments.arm_moments import Moments
 from patron.experiments.effect_tests import WelchTest
-from patron.experiments.experiment_table import FEWEST_ROWS, Arms, Codes
+from patron.experiments.experiment_table import MIN_ROWS, Arms, Codes
 from patron.schema.errors import BadExperiment, NotEnoughData
 from patron.schema.numbers import Numbers
 
@@ -58,10 +58,10 @@ def stratified_effects(arms: Arms, values: Numbers, levels: list[Any], code: Cod
     for place in range(1, len(names)):
         pair = [0, place]
         is_present = counts[pair].sum(axis=0) > 0
-        thin = np.argwhere((counts[pair] < FEWEST_ROWS) & is_present)
+        thin = np.argwhere((counts[pair] < MIN_ROWS) & is_present)
         if len(thin):
             arm, stratum = pair[thin[0, 0]], thin[0, 1]
-            what = f"stratum {levels[stratum]} has {counts[arm, stratum]} rows of {names[arm]}, and needs {FEWEST_ROWS}"
+            what = f"stratum {levels[stratum]} has {counts[arm, stratum]} rows of {names[arm]}, and needs {MIN_ROWS}"
             raise NotEnoughData(what, where=strata, todo="Merge small strata.")
         sizes = counts[pair][:, is_present]
         share = sizes.sum(axis=0) / sizes.sum()

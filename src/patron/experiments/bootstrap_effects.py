@@ -12,7 +12,7 @@ from patron.schema.errors import BadExperiment
 from patron.schema.numbers import Numbers
 
 RESAMPLES = 2_000
-MOST_DRAWS = 5_000_000
+MAX_DRAWS = 5_000_000
 """Counts in memory at a time."""
 
 
@@ -89,7 +89,7 @@ def _mean_effect(control: Numbers, treated: Numbers, resamples: int, rng: np.ran
     deviations = np.concatenate([control - means[0], treated - means[1]])
     different, counts = np.unique(deviations, return_counts=True)
     shares = [len(one) / len(deviations) for one in (control, treated)]
-    chunk = max(1, MOST_DRAWS // len(different))
+    chunk = max(1, MAX_DRAWS // len(different))
     errors = []
     for start in range(0, resamples, chunk):
         size = (min(chunk, resamples - start), len(different))

@@ -14,7 +14,7 @@ from patron.schema.numbers import Numbers
 
 LOOKS = 50
 TIGHTEST_AT = 10_000
-FEWEST_OUTCOMES = 10
+MIN_OUTCOMES = 10
 """Rows of each arm with another outcome than the median, from which on an interval is finite."""
 
 
@@ -126,7 +126,7 @@ def _intervals(sums: Numbers, tightest_at: int) -> Numbers:
         equal = within.sum(axis=1) / (rows.sum(axis=1) - 2) * (1 / rows).sum(axis=1)
     effect = means[:, 1] - means[:, 0]
     error = np.sqrt(np.maximum(welch, equal))
-    is_known = (outcomes >= FEWEST_OUTCOMES).all(axis=1)
+    is_known = (outcomes >= MIN_OUTCOMES).all(axis=1)
     reach = np.where(is_known, error * reach_of_sequence(rows.sum(axis=1), tightest_at), np.inf)
     return np.column_stack(
         [effect, np.where(is_known, effect - reach, -np.inf), np.where(is_known, effect + reach, np.inf)]

@@ -10,7 +10,7 @@ from patron.schema.errors import BadLog, NotEnoughData
 from patron.schema.numbers import Numbers
 
 Codes = npt.NDArray[np.int64]
-FEWEST_ROWS = 20
+MIN_ROWS = 20
 ROUNDING = 1e-6
 """How far the probabilities of a row may be from adding up to 1."""
 
@@ -31,8 +31,8 @@ class DecisionLog:
         """Read arrays. Raises BadLog, NotEnoughData."""
         rewards = as_numbers(reward, "reward", 1)
         probabilities = as_numbers(target, "target", 2, len(rewards))
-        if len(rewards) < FEWEST_ROWS:
-            raise NotEnoughData(f"{len(rewards)} decisions; {FEWEST_ROWS} are needed", where="reward")
+        if len(rewards) < MIN_ROWS:
+            raise NotEnoughData(f"{len(rewards)} decisions; {MIN_ROWS} are needed", where="reward")
         chances = as_numbers(propensity, "propensity", 1, len(rewards))
         actions = _actions(action, len(rewards), probabilities.shape[1])
         _refuse_improbable(chances, probabilities)

@@ -14,7 +14,7 @@ from patron.schema.frames import table_without_index
 from patron.schema.numbers import Numbers
 
 Codes = npt.NDArray[np.int64]
-FEWEST_ROWS = 2
+MIN_ROWS = 2
 """Of an arm, for a variance."""
 
 
@@ -64,8 +64,8 @@ def read_arms(table: pa.Table, group: str, control: Any) -> Arms:
     order = [place, *(one for one in range(len(levels)) if one != place)]
     arms = Arms(tuple(levels[one] for one in order), np.argsort(order)[code])
     for name, count in zip(arms.names, arms.counts, strict=True):
-        if count < FEWEST_ROWS:
-            raise NotEnoughData(f"{name} has one row; an arm needs {FEWEST_ROWS}", where=group)
+        if count < MIN_ROWS:
+            raise NotEnoughData(f"{name} has one row; an arm needs {MIN_ROWS}", where=group)
     return arms
 
 

@@ -9,12 +9,12 @@ from patron.experiments.skewed_intervals import skewed_interval
 
 SURE = 0.999
 """Level of the intervals behind a finding: of a sound log, one finding of a kind in a thousand."""
-LEAST_UNSEEN = 0.001
+MIN_UNSEEN = 0.001
 """Share of the policy's probability on actions without a row from which on it is a finding."""
-FEWEST_EFFECTIVE = 100
-LARGEST_SHARE = 0.05
+MIN_EFFECTIVE = 100
+MAX_SHARE = 0.05
 """Of all weight, that of a single row."""
-FEWEST_OUTCOMES = 10
+MIN_OUTCOMES = 10
 
 
 def log_findings(log: DecisionLog) -> list[str]:
@@ -36,7 +36,7 @@ def model_findings(direct: Estimate | None, default: Estimate) -> list[str]:
 def _overlap(log: DecisionLog) -> list[str]:
     is_missing = np.bincount(log.action, minlength=log.target.shape[1]) == 0
     share = float(log.target[:, is_missing].sum(axis=1).mean())
-    if share < LEAST_UNSEEN:
+    if share < MIN_UNSEEN:
         return []
     wanted = int((log.target[:, is_missing] > 0).any(axis=0).sum())
     actions = "1 action" if wanted == 1 else f"{wanted:,} actions"
@@ -66,16 +66,16 @@ def _propensities(log: DecisionLog) -> list[str]:
 def _weights(log: DecisionLog) -> list[str]:
     findings, weight = [], log.weight
     effective = effective_sample_size(weight)
-    if effective < min(FEWEST_EFFECTIVE, len(weight) / 2):
+    if effective < min(MIN_EFFECTIVE, len(weight) / 2):
         findings.append(
             f"For this policy the {len(weight):,} rows are worth {effective:,.0f}: it differs too much from the log."
         )
-    elif effective < FEWEST_EFFECTIVE:
+    elif effective < MIN_EFFECTIVE:
         findings.append(
             f"The log has {len(weight):,} rows, worth {effective:,.0f} for this policy: too few to be sure."
         )
     largest = float(weight.max() / weight.sum())
-    if largest > LARGEST_SHARE:
+    if largest > MAX_SHARE:
         findings.append(
             f"A single row has {largest:.0%} of all weight ({weight.max():,.0f} times its share): "
             "the value depends on what happened to it."
@@ -85,7 +85,7 @@ def _weights(log: DecisionLog) -> list[str]:
 
 def _outcomes(log: DecisionLog) -> list[str]:
     count = log.outcome_count
-    if count >= FEWEST_OUTCOMES:
+    if count >= MIN_OUTCOMES:
         return []
     rows = "1 row has" if count == 1 else f"{count} rows have"
     return [f"Only {rows} another reward than {log.usual_reward:g} and an action of the policy: too few to judge it."]

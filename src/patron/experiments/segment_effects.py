@@ -11,7 +11,7 @@ from patron.experiments.arm_effects import mean_effects
 from patron.experiments.arm_moments import Moments
 from patron.experiments.effect_tests import WelchTest
 from patron.experiments.experiment_table import (
-    FEWEST_ROWS,
+    MIN_ROWS,
     read_arms,
     read_covariates,
     read_levels,
@@ -73,9 +73,9 @@ def heterogeneous(
     for place, name in enumerate(segments):
         is_inside = code == place
         moments = Moments.of(arms.code[is_inside], len(arms.names), tuple(one[is_inside] for one in columns))
-        if moments.count.min() < FEWEST_ROWS:
+        if moments.count.min() < MIN_ROWS:
             fewest = int(moments.count.argmin())
-            what = f"segment {name} has {moments.count[fewest]} rows of {arms.names[fewest]}, and needs {FEWEST_ROWS}"
+            what = f"segment {name} has {moments.count[fewest]} rows of {arms.names[fewest]}, and needs {MIN_ROWS}"
             raise NotEnoughData(what, where=segment, todo="Merge small segments.")
         sizes = (moments.count[0] + moments.count[1:]).tolist()
         for arm, size, effect in zip(arms.names[1:], sizes, mean_effects(moments), strict=True):

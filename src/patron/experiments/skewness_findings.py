@@ -5,7 +5,7 @@ import numpy as np
 from patron.experiments.experiment_table import Arms
 from patron.schema.numbers import Numbers
 
-LARGEST_SKEWNESS = 0.2
+MAX_SKEWNESS = 0.2
 """Of a difference of means. With .3, 95 % intervals hold about 92 %, with .9 about 86 %."""
 
 
@@ -29,7 +29,7 @@ def skewness_findings(arms: Arms, values: Numbers) -> tuple[str, ...]:
             continue
         skewness = (cubes[0] + cubes[place]) / rows.sum() / variance**1.5
         of_difference = abs(skewness * (rows[1] ** -2 - rows[0] ** -2) / (1 / rows).sum() ** 1.5)
-        if of_difference > LARGEST_SKEWNESS:
+        if of_difference > MAX_SKEWNESS:
             smaller = arms.control if rows[0] < rows[1] else arm
             findings.append(
                 f"{smaller} has only {int(rows.min()):,} of {int(rows.sum()):,} rows of {arm} and {arms.control}, and "

@@ -15,7 +15,7 @@ from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers
 
 DRAWS = 10_000
-FEWEST_REWARDS = 10
+MIN_REWARDS = 10
 """Of an arm, from which on its own rewards speak; until then all arms get equal shares."""
 
 
@@ -103,7 +103,7 @@ class Thompson(SavedFile):
         size = (DRAWS, len(self.arms))
         if self.is_binary:
             return rng.beta(1 + total, 1 + count - total, size)
-        if (count < FEWEST_REWARDS).any():
+        if (count < MIN_REWARDS).any():
             return rng.random(size)
         mean, freedom = total / count, count.sum() - len(count)
         variance = max(float((squares - count * mean**2).sum()), 0.0) / freedom

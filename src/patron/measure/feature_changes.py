@@ -32,9 +32,9 @@ LARGE_INDEX = 0.25
 USUAL_SHARE, USUAL_FACTOR = 0.8, 3.0
 FALSE_ALARM_SHARE = 0.05
 """Share of runs in which chance alone may raise an alarm about some feature."""
-FEWEST_EARLIER = 5
+MIN_EARLIER = 5
 """Changes between earlier cutoffs that tell what is usual."""
-FEWEST_CUSTOMERS, FEWEST_VALUES = 100, 50
+MIN_CUSTOMERS, MIN_VALUES = 100, 50
 GROWS = re.compile(
     r"_lifetime|days_since_|_365_days|_month$|^days_from_|^refunded_order_share$|"
     r"_(january|february|march|april|may|june|july|august|september|october|november|december)$"
@@ -162,12 +162,12 @@ def _parts(feature: FeatureCounts) -> tuple[Part, Part]:
 
 def _judge(feature: FeatureCounts, part: Part, tests: int) -> FeatureChange | None:
     counts, fewest = _counts_of(feature, part)
-    if len(counts) < FEWEST_EARLIER + 2 or counts[-2:].sum(axis=1).min() < fewest:
+    if len(counts) < MIN_EARLIER + 2 or counts[-2:].sum(axis=1).min() < fewest:
         return None
     indices = np.array([stability_index(*pair) for pair in pairwise(counts)])
     is_enough = np.minimum(counts[:-1].sum(axis=1), counts[1:].sum(axis=1)) >= fewest
     earlier = indices[:-1][is_enough[:-1]]
-    if len(earlier) < FEWEST_EARLIER:
+    if len(earlier) < MIN_EARLIER:
         return None
     usual = USUAL_FACTOR * float(np.quantile(earlier, USUAL_SHARE))
     limit = max(LARGE_INDEX, usual)
@@ -190,8 +190,8 @@ def _counts_of(feature: FeatureCounts, part: Part) -> tuple[Counts, int]:
     """Counts of the cells that a part is about, and how many customers they need."""
     counts = feature.counts
     if part == "share":
-        return np.column_stack([counts[:, :FIRST_BIN], counts[:, FIRST_BIN:].sum(axis=1)]), FEWEST_CUSTOMERS
-    return counts[:, FIRST_BIN:], FEWEST_VALUES
+        return np.column_stack([counts[:, :FIRST_BIN], counts[:, FIRST_BIN:].sum(axis=1)]), MIN_CUSTOMERS
+    return counts[:, FIRST_BIN:], MIN_VALUES
 
 
 def _floats(column: pa.ChunkedArray) -> Numbers:

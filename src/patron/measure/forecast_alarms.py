@@ -14,14 +14,14 @@ from scipy.stats import norm
 from patron.measure.feature_changes import FALSE_ALARM_SHARE
 from patron.schema.numbers import Numbers
 
-LEAST_RATIO = 1.25
+MIN_RATIO = 1.25
 """Actual over forecast, or the other way round, from which an error is worth an alarm; of a probability also of its
 opposite: 30 % who stay instead of 20 % is an error of 1.5."""
 RATIO_IN_FIRST_YEAR, DAYS_OF_SEASONS = 1.5, 300
 """The same while earlier forecasts cover fewer days than this: the shop's seasons are not known yet."""
 USUAL_SHARE, USUAL_ERROR_FACTOR = 0.8, 2.0
 """Up to twice the 80th percentile of earlier errors, as logarithms, is usual."""
-LEAST_SHIFT = 0.03
+MIN_SHIFT = 0.03
 """Least difference of probabilities that is worth an alarm."""
 DAYS_BETWEEN_CHECKS = 30
 """Earlier forecasts are this far apart: those of two nights are one and the same."""
@@ -70,7 +70,7 @@ def calibration_error(
     difference = actual - forecast
     error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
     is_noise = abs(difference.mean()) <= norm.isf(FALSE_ALARM_SHARE / 2 / max(tests, 1)) * error
-    is_slight = is_probability and abs(difference.mean()) < LEAST_SHIFT
+    is_slight = is_probability and abs(difference.mean()) < MIN_SHIFT
     expected, came = float(forecast.mean()), float(actual.mean())
     ratio = error_ratio(expected, came, is_probability=is_probability)
     allowed = allowed_ratio(earlier, is_probability=is_probability)
@@ -86,7 +86,7 @@ def allowed_ratio(earlier: Sequence[ForecastCheck], *, is_probability: bool) -> 
     ratios = [error_ratio(one.forecast_mean, one.actual_mean, is_probability=is_probability) for one in earlier]
     usual = float(np.exp(USUAL_ERROR_FACTOR * np.quantile(np.log(ratios), USUAL_SHARE)))
     has_seasons = earlier[0].scored_at - earlier[-1].scored_at >= timedelta(days=DAYS_OF_SEASONS)
-    return max(LEAST_RATIO if has_seasons else RATIO_IN_FIRST_YEAR, usual)
+    return max(MIN_RATIO if has_seasons else RATIO_IN_FIRST_YEAR, usual)
 
 
 def error_ratio(forecast: float, actual: float, *, is_probability: bool) -> float:

@@ -17,7 +17,7 @@ from patron.measure.feature_changes import (
     is_watched,
 )
 from patron.measure.forecast_alarms import (
-    LEAST_RATIO,
+    MIN_RATIO,
     ForecastCheck,
     calibration_error,
     earlier_checks,
@@ -92,7 +92,7 @@ def score_alarms(view: StageView) -> list[Row]:
     for change in find_changes(features):
         (since, old), (_, new) = scored[change.feature][-2:]
         before, now = _mean(old), _mean(new)
-        if error_ratio(before, now, is_probability=QUESTION_BY_NAME[change.feature].is_probability) >= LEAST_RATIO:
+        if error_ratio(before, now, is_probability=QUESTION_BY_NAME[change.feature].is_probability) >= MIN_RATIO:
             same = {"kind": "scores", "part": "mean", "subject": change.feature, "related": []}
             measured = {"value": change.index, "allowed": change.limit, "before": before, "now": now}
             rows[change.feature] = same | measured | {"since": since, "customer_count": len(new)}

@@ -11,7 +11,7 @@ from patron.schema.numbers import Numbers
 from patron.uplift.cross_fitting import FOLDS, Folds
 from patron.uplift.linear_model import Linear
 
-FEWEST_ROWS = 50
+MIN_ROWS = 50
 """Rows without an offer below which nothing is adjusted."""
 Flags = npt.NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ class OfferTrial:
 def expected_margin(outcomes: DecisionOutcomes) -> Numbers:
     """Margin expected without an offer, cents: ridge regression, each customer predicted from the others."""
     is_without = outcomes.action == NONE
-    if is_without.sum() < FEWEST_ROWS:
+    if is_without.sum() < MIN_ROWS:
         return np.zeros(len(is_without))
     matrix = np.column_stack([outcomes.covariates, *_dummies(outcomes.stratum), *_dummies(outcomes.run)])
     scale = np.maximum(matrix.std(axis=0), 1e-12)

@@ -30,9 +30,9 @@ from patron.schema.tables import BACKTESTS
 
 ALL = "all"
 DAYS_BETWEEN_CUTOFFS = 30
-MOST_CUTOFFS = 13
+MAX_CUTOFFS = 13
 FEWER_RESAMPLES = 100
-MOST = 0.5
+MAX_COUNT = 0.5
 """Share of the cutoffs on which a learner has to be better than the default by more than a standard error."""
 COVERAGE = "interval_coverage"
 """Metric that no learner is chosen by: how often the champion's 80 % interval held the actual, 0 to 1."""
@@ -85,7 +85,7 @@ class Backtest:
 def cutoffs_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
     """Cutoffs whose features a run needs, newest first: now, and every 30 days back while there is some history."""
     earliest = first_known_at + timedelta(days=DAYS_BEFORE_FORECAST)
-    steps = (as_of - timedelta(days=DAYS_BETWEEN_CUTOFFS * back) for back in range(1, MOST_CUTOFFS))
+    steps = (as_of - timedelta(days=DAYS_BETWEEN_CUTOFFS * back) for back in range(1, MAX_CUTOFFS))
     return [as_of, *(cutoff for cutoff in steps if cutoff >= earliest)]
 
 
@@ -297,7 +297,7 @@ def _better_on_most(
             drawn = metric.gain(rival.value(metric, weights), own.value(metric, weights))
             gains.append(float(metric.gain(rival.value(metric), own.value(metric))))
             is_better.append(gains[-1] > float(np.std(drawn, ddof=1)))
-        if np.mean(is_better) > MOST:
+        if np.mean(is_better) > MAX_COUNT:
             found[learner.name] = float(np.mean(gains))
     return next((one for one in learners if found and one.name == max(found, key=lambda name: found[name])), None)
 

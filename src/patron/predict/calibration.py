@@ -12,7 +12,7 @@ from patron.estimators.learner import LABEL
 from patron.predict.sampling import in_first_half
 from patron.schema.numbers import Numbers, float_column
 
-FEWEST_ROWS = 200
+MIN_ROWS = 200
 
 
 def fit_calibration(
@@ -35,6 +35,6 @@ def fit_calibration(
     judges = np.asarray(pc.equal(rows["as_of"], pc.max(rows["as_of"]))) | (not is_on_newest)
     halves = [(np.flatnonzero(~half), np.flatnonzero(half & judges)) for half in (in_half, ~in_half)]
     judged = np.concatenate([others for _, others in halves])
-    if any(len(one) < FEWEST_ROWS or np.ptp(label[one]) == 0 for one in (judged, *(fitted for fitted, _ in halves))):
+    if any(len(one) < MIN_ROWS or np.ptp(label[one]) == 0 for one in (judged, *(fitted for fitted, _ in halves))):
         return Calibration()
     return Calibration.fit(np.concatenate([log_odds(fitted, others) for fitted, others in halves]), label[judged])

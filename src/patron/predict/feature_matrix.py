@@ -19,7 +19,7 @@ NOT_FEATURES = frozenset(
     }
 )
 """Columns that no matrix has; months of orders are the shop's season, and too thin in a single customer."""
-MOST_LEVELS = 12
+MAX_LEVELS = 12
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,4 @@ def _levels(values: pa.ChunkedArray) -> list[str]:
         (one["counts"], one["values"]) for one in pc.value_counts(values).to_pylist() if one["values"] is not None
     ]
     common = sorted((-count, level) for count, level in counts if count >= 0.01 * len(values))
-    return sorted(level for _, level in common[:MOST_LEVELS])
+    return sorted(level for _, level in common[:MAX_LEVELS])

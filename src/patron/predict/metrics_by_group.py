@@ -23,9 +23,9 @@ from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run
 from patron.storage.runs.stage_view import StageView
 
-FEWEST_CUSTOMERS = 20
+MIN_CUSTOMERS = 20
 """A smaller group is not shown by itself."""
-MOST_GROUPS = 5
+MAX_GROUPS = 5
 UNKNOWN, OTHER = "unknown", "other"
 BANDS = ((1, "1"), (3, "2-3"), (9, "4-9"), (np.inf, "10+"))
 """Most orders of each band, and its name."""
@@ -54,7 +54,7 @@ def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[Origin
     for grouping, names in groupings(origin.test_rows):
         for name in sorted(set(names.tolist())):
             where = np.flatnonzero(names == name)
-            if len(where) >= FEWEST_CUSTOMERS:
+            if len(where) >= MIN_CUSTOMERS:
                 group = {"grouping": grouping, "group_name": name, "customer_count": len(where)}
                 rows.append(same | group | _measure(result, champion, baseline, earlier, where, rng))
     return pa.Table.from_pylist(rows, schema=METRICS_BY_GROUP.schema())
@@ -97,7 +97,7 @@ def _half_years(rows: pa.Table) -> np.ndarray:
     first = np.floor(days - float_column(rows, "days_since_first_order")).astype(np.int64)
     months = first.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     half_years = months // 6
-    oldest = max(half_years.max() - MOST_GROUPS + 2, half_years.min())
+    oldest = max(half_years.max() - MAX_GROUPS + 2, half_years.min())
     names = [f"{1970 + half // 2}-H{half % 2 + 1}" for half in np.maximum(half_years, oldest)]
     older = half_years < oldest
     return np.where(older, f"before {1970 + oldest // 2}-H{oldest % 2 + 1}", names)
@@ -107,7 +107,7 @@ def _largest(values: pa.ChunkedArray) -> np.ndarray:
     """Text of each row; of the rarest, and those with few customers, OTHER."""
     texts = pc.fill_null(values, UNKNOWN)
     counts = sorted((-one["counts"], one["values"]) for one in pc.value_counts(texts).to_pylist())
-    kept = [text for count, text in counts[: MOST_GROUPS - 1] if -count >= FEWEST_CUSTOMERS]
+    kept = [text for count, text in counts[: MAX_GROUPS - 1] if -count >= MIN_CUSTOMERS]
     return np.array([text if text in kept else OTHER for text in texts.to_pylist()])
 
 

@@ -25,7 +25,7 @@ from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import CategoryQuestion, ContractQuestion, Question
 from patron.schema.numbers import Numbers, float_column
 
-MOST_ORIGINS = 3
+MAX_ORIGINS = 3
 CUTS = (1 / 2, 2 / 3, 5 / 6)
 """Shares of the rows with times of their own that begin before each cutoff; each is judged until the next one."""
 WEIGHT, CAMPAIGN = "weight", "campaign"
@@ -125,7 +125,7 @@ def cutoff_origins(
 ) -> list[Origin]:
     """The newest three cutoffs of labelled rows whose labels are known by `as_of`, newest first."""
     cutoffs = training_cutoffs(pc.unique(rows["as_of"]).to_pylist(), as_of, question.horizon_days)
-    return [_at_cutoff(rows, cutoff, question.horizon_days) for cutoff in cutoffs[::-1][:MOST_ORIGINS]]
+    return [_at_cutoff(rows, cutoff, question.horizon_days) for cutoff in cutoffs[::-1][:MAX_ORIGINS]]
 
 
 def _at_cutoff(rows: pa.Table, cutoff: datetime, horizon_days: int) -> Origin:

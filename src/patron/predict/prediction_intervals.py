@@ -11,7 +11,7 @@ from patron.schema.numbers import Numbers
 
 LEVEL = 0.8
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-FEWEST_ROWS = 200
+MIN_ROWS = 200
 LEVELS = scipy.special.ndtri(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
 """Five equally likely levels of the whole shop, in standard deviations."""
 
@@ -52,7 +52,7 @@ class Outcomes:
 
         `spread` is the standard deviation of the logarithm of what the whole shop may be off by besides.
         """
-        if len(actual) < FEWEST_ROWS:
+        if len(actual) < MIN_ROWS:
             return cls()
         decile = decile_of(forecast)
         ratio = actual / np.maximum(forecast, 1.0)

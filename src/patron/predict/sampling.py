@@ -29,11 +29,11 @@ FACTS = """
 NUMBERS = ("first", "last", "amount", "facts", "clock")
 IS_DOUBLE = 12
 """Bits that are dropped of 64, so that a key is a whole number as a double too."""
-LARGEST_KEY = 2 ** (64 - IS_DOUBLE) - 1
+MAX_KEY = 2 ** (64 - IS_DOUBLE) - 1
 
 
 def sample_keys(facts: pa.Table, features: pa.Table) -> pa.Table:
-    """Columns customer_id and sample_key: whole numbers up to LARGEST_KEY, each once, as good as drawn.
+    """Columns customer_id and sample_key: whole numbers up to MAX_KEY, each once, as good as drawn.
 
     Of rows of FACTS, and today's features of those who have any, one row each, both in order of customer_id.
     """

@@ -21,7 +21,7 @@ from patron.predict.origins import Origin, cutoff_origins, unlabelled
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds, Outcomes
 from patron.predict.retraining import KeptChampion, plan_training
-from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
+from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
 from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query, label_windows
@@ -40,7 +40,7 @@ from patron.storage.models import model_registry
 from patron.storage.models.trainings import Training
 from patron.storage.runs.stage_view import StageView
 
-MOST_ROWS = 100_000
+MAX_ROWS = 100_000
 """Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.
 
 All customers are scored. It bounds time and memory of a run: the backtest fits every learner several times."""
@@ -126,7 +126,7 @@ class RunFeatures:
         view, now = self.view, timestamp(self.view.run.as_of)
         count = f"select count(*) as n from {self.table} where run_id = '{view.run.run_id}'"
         row_count = view.query(count)["n"][0].as_py()
-        largest = int(min(1.0, MOST_ROWS / max(row_count, 1)) * LARGEST_KEY)
+        largest = int(min(1.0, MAX_ROWS / max(row_count, 1)) * MAX_KEY)
         sampled = f"as_of <= {now} and {SAMPLE_KEY} <= {largest}"
         return view.query(KEYED_ROWS.format(self.table, view.run.run_id, sampled), sample_keys=self.keys)
 

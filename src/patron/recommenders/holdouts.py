@@ -7,10 +7,10 @@ import numpy as np
 from patron.recommenders.interactions import Interactions
 from patron.recommenders.splitting import last_baskets, last_rows
 
-MOST_DAYS, SPAN_SHARE = 28.0, 0.1
+MAX_DAYS, SPAN_SHARE = 28.0, 0.1
 """A window is so long, or this share of all the time where that is shorter."""
 HOUR = 1 / 24
-FEWEST_USERS = 50
+MIN_USERS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,13 @@ def hold_out(known: Interactions, most: int) -> list[Holdout]:
     rows are cut at the same time for everybody: windows of four weeks, or of a tenth of the time.
     """
     holdouts = [] if is_sequence(known) else [_window(known, number) for number in range(1, most + 1)]
-    kept = [one for one in holdouts if len(np.unique(one.after.user)) >= FEWEST_USERS]
+    kept = [one for one in holdouts if len(np.unique(one.after.user)) >= MIN_USERS]
     if kept:
         return kept
     is_last = last_baskets(known.user, known.day)
     is_last = is_last if is_last.any() else last_rows(known.user, known.day)
     last = Holdout(known.where(~is_last), known.where(is_last))
-    return [last] if len(np.unique(last.after.user)) >= FEWEST_USERS else []
+    return [last] if len(np.unique(last.after.user)) >= MIN_USERS else []
 
 
 def is_sequence(known: Interactions) -> bool:
@@ -48,7 +48,7 @@ def is_sequence(known: Interactions) -> bool:
 
 
 def _window(known: Interactions, number: int) -> Holdout:
-    days = min(MOST_DAYS, SPAN_SHARE * (known.end_day - float(known.day.min())))
+    days = min(MAX_DAYS, SPAN_SHARE * (known.end_day - float(known.day.min())))
     end = known.end_day - (number - 1) * days
     before = known.where(known.day <= end - days)
     is_after = (known.day > end - days) & (known.day <= end)

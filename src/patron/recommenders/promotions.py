@@ -15,7 +15,7 @@ from patron.schema.frames import table_without_index
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers, float_column
 
-MOST_KINDS = 4
+MAX_KINDS = 4
 """Kinds of promotions that are told apart, those with the most rows; others count as promotions of no kind."""
 NO_KIND = -1
 
@@ -154,7 +154,7 @@ def _kinds(table: pa.Table) -> tuple[Codes, tuple[str, ...]]:
     except pa.ArrowException as error:
         raise _bad(f"kind is not text: {table['kind'].type}", "Pass names such as leaflet.") from error
     counts = sorted((-one["counts"].as_py(), one["values"].as_py()) for one in kinds.drop_null().value_counts())
-    names = tuple(sorted(name for _, name in counts[:MOST_KINDS]))
+    names = tuple(sorted(name for _, name in counts[:MAX_KINDS]))
     return codes_of_ids(kinds, pa.array(names, pa.string())), names
 
 

@@ -12,7 +12,7 @@ from patron.schema.numbers import Numbers, float_column
 
 SECONDS_A_DAY = 86_400.0
 TICKS_A_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-MOST_SECONDS = 1e11
+MAX_SECONDS = 1e11
 """About the year 5138: greater numbers are no seconds since 1970."""
 TEXT_TYPES = tuple(pa.timestamp(unit, zone) for unit in ("us", "ns") for zone in (None, "UTC"))
 """Microseconds first: they reach farther than the years 1677 to 2262."""
@@ -65,7 +65,7 @@ def _check_seconds(seconds: Numbers) -> None:
     """Raise BadInteractions for numbers that are milliseconds, or dates such as 20240301."""
     if not len(seconds):
         return
-    if abs(seconds).max() > MOST_SECONDS:
+    if abs(seconds).max() > MAX_SECONDS:
         raise _bad(
             f"at is in seconds, and {abs(seconds).max():.0f} is too great",
             "Divide milliseconds by 1,000, microseconds by 1,000,000.",

@@ -11,14 +11,14 @@ KNOWN_ARE = Sentence("known_are", "Known are {names}")
 BOTH = Sentence("both", "{first} {second}")
 HINTED = Sentence("hinted", "{problem}. {hint}")
 
-SHORTEST_PART = 4
+MIN_PART_LENGTH = 4
 """Letters from which on a name that is part of another one is probably meant for it."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question for a refusal, such as "Did you mean share?", or nothing when no known name is like this one."""
     typed, by_lower = name.lower(), {one.lower(): one for one in known}
-    longer = [one for one in by_lower if len(typed) >= SHORTEST_PART and typed in one]
+    longer = [one for one in by_lower if len(typed) >= MIN_PART_LENGTH and typed in one]
     close = longer if len(longer) == 1 else get_close_matches(typed, by_lower, n=1)
     return DID_YOU_MEAN(name=by_lower[close[0]]) if close else ""
 

@@ -66,8 +66,8 @@ RULE_CONDITIONS = Sentence("rule_conditions", "a rule has at most {count} condit
 RULE_COMPARES = Sentence("rule_compares", "{op} compares numbers (got {value})")
 RULE_WINDOW = Sentence("rule_window", "{name} must be a whole number from 1 to {most:,} (got {value})")
 
-DEEPEST, MOST_CONDITIONS, MOST_VALUES, LONGEST_TEXT = 12, 200, 1_000, 200
-MOST_DAYS, MOST_TIMES, LARGEST_NUMBER = 36_500, 1_000_000, 1e15
+MAX_DEPTH, MAX_CONDITIONS, MAX_VALUES, MAX_TEXT_LENGTH = 12, 200, 1_000, 200
+MAX_DAYS, MAX_TIMES, MAX_NUMBER = 36_500, 1_000_000, 1e15
 TODO = Sentence(
     "rule_todo",
     "Correct the rule; `patron segment fields` lists what it may name, `patron segment save --example` shows how.",
@@ -116,11 +116,11 @@ class _Parser:
     def rule(self, content: object, at: str, depth: int) -> Rule:
         """Read one condition and those inside it."""
         self.condition_count += 1
-        if self.condition_count > MOST_CONDITIONS:
-            is_first = self.condition_count == MOST_CONDITIONS + 1
-            return self._problem(at, RULE_CONDITIONS(count=MOST_CONDITIONS)) if is_first else NOBODY
-        if depth > DEEPEST:
-            return self._problem(at, RULE_DEPTH(count=DEEPEST))
+        if self.condition_count > MAX_CONDITIONS:
+            is_first = self.condition_count == MAX_CONDITIONS + 1
+            return self._problem(at, RULE_CONDITIONS(count=MAX_CONDITIONS)) if is_first else NOBODY
+        if depth > MAX_DEPTH:
+            return self._problem(at, RULE_DEPTH(count=MAX_DEPTH))
         if not isinstance(content, Mapping) or not content:
             return self._problem(at, RULE_SHAPE(example=EXAMPLE))
         content = cast("Mapping[str, object]", content)
@@ -253,8 +253,8 @@ class _Parser:
     def _list_test(self, op: Operator, value: object, at: str, field: SegmentField | None) -> Comparison | None:
         if not isinstance(value, list | tuple) or not value:
             return self._no(at, RULE_VALUE_LIST(op=op, value=_shown(value)))
-        if len(value) > MOST_VALUES:
-            return self._no(at, RULE_VALUE_COUNT(op=op, count=MOST_VALUES))
+        if len(value) > MAX_VALUES:
+            return self._no(at, RULE_VALUE_COUNT(op=op, count=MAX_VALUES))
         if op == "between" and len(value) != 2:
             return self._no(at, RULE_BETWEEN)
         are_scalars = [self._is_scalar(one, op, at, field) for one in value]
@@ -286,22 +286,22 @@ class _Parser:
     def _window(self, content: Mapping[str, object], at: str) -> tuple[int | None, int] | None:
         days, least = content.get("within_days"), content.get("least", 1)
         is_right = True
-        for name, value, most in (("within_days", days, MOST_DAYS), ("least", least, MOST_TIMES)):
+        for name, value, most in (("within_days", days, MAX_DAYS), ("least", least, MAX_TIMES)):
             if (name != "within_days" or value is not None) and not _is_whole(value, most):
                 self._problem(at, RULE_WINDOW(name=name, most=most, value=_shown(value)))
                 is_right = False
         return (cast("int | None", days), cast("int", least)) if is_right else None
 
     def _text(self, value: object, at: str) -> str | None:
-        if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and _can_be_stored(value):
+        if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH and _can_be_stored(value):
             return value
-        self._problem(at, RULE_TEXT(count=LONGEST_TEXT, value=_shown(value)))
+        self._problem(at, RULE_TEXT(count=MAX_TEXT_LENGTH, value=_shown(value)))
         return None
 
     def _texts(self, value: object, at: str) -> tuple[str, ...] | None:
         listed = value if isinstance(value, list | tuple) else [value]
-        if not listed or len(listed) > MOST_VALUES:
-            self._problem(at, RULE_TEXTS(count=MOST_VALUES))
+        if not listed or len(listed) > MAX_VALUES:
+            self._problem(at, RULE_TEXTS(count=MAX_VALUES))
             return None
         texts = [self._text(one, at) for one in listed]
         return None if None in texts else tuple(text for text in texts if text is not None)
@@ -312,8 +312,8 @@ def _kind(value: object) -> str | None:
     if isinstance(value, bool):
         return "flag"
     if isinstance(value, int | float):
-        return "number" if abs(value) <= LARGEST_NUMBER else None
-    return "text" if isinstance(value, str) and len(value) <= LONGEST_TEXT and _can_be_stored(value) else None
+        return "number" if abs(value) <= MAX_NUMBER else None
+    return "text" if isinstance(value, str) and len(value) <= MAX_TEXT_LENGTH and _can_be_stored(value) else None
 
 
 def _can_be_stored(text: str) -> bool:

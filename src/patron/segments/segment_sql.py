@@ -41,9 +41,9 @@ MENTION_FEWER = Sentence("mention_fewer", "Mention fewer segments.")
 MENTION_INNER = Sentence("mention_inner", "Mention the innermost ones directly.")
 
 Parameter = str | int | float | bool | datetime
-MOST_CONDITIONS = 2_000
+MAX_CONDITIONS = 2_000
 """Conditions of a rule together with those of the segments that it mentions."""
-DEEPEST_SEGMENTS = 50
+MAX_SEGMENT_DEPTH = 50
 """How deep segments may mention others."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 ORDER, ORDER_LINE = "Order Completed", "Order Line Completed"
@@ -142,8 +142,8 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
     def condition(self, rule: Rule, path: tuple[str, ...]) -> str:
         """SQL that is true or false, never NULL; `path` names the segments that the rule is within."""
         self.condition_count += 1
-        if self.condition_count > MOST_CONDITIONS:
-            what = MANY_CONDITIONS(count=MOST_CONDITIONS)
+        if self.condition_count > MAX_CONDITIONS:
+            what = MANY_CONDITIONS(count=MAX_CONDITIONS)
             raise BadSegment(what, where=path[0] if path else "rule", todo=MENTION_FEWER)
         match rule:
             case AllOf(parts):
@@ -161,8 +161,8 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
         if name in path:
             cycle = " -> ".join((*path[path.index(name) :], name))
             raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=TAKE_OUT)
-        if len(path) >= DEEPEST_SEGMENTS:
-            what = DEEP_SEGMENTS(count=DEEPEST_SEGMENTS)
+        if len(path) >= MAX_SEGMENT_DEPTH:
+            what = DEEP_SEGMENTS(count=MAX_SEGMENT_DEPTH)
             raise BadSegment(what, where=path[0], todo=MENTION_INNER)
         if name not in self.scope.rules:
             meant = did_you_mean(name, self.scope.rules)

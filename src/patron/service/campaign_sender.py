@@ -10,7 +10,7 @@ from patron.service.due_process import DueProcess
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 
-LONGEST_WAIT = timedelta(minutes=15)
+MAX_WAIT = timedelta(minutes=15)
 """After so long receipts become events, and messages that a person settled go on."""
 RECEIPTS_COME_FOR = timedelta(days=30)
 
@@ -35,7 +35,7 @@ class CampaignSender(DueProcess):
 
     def _trouble_in(self, output: str) -> str:
         """What went wrong with some of them; when the next message is due is kept."""
-        report, latest = json.loads(output), self.clock() + LONGEST_WAIT
+        report, latest = json.loads(output), self.clock() + MAX_WAIT
         due_at = datetime.fromisoformat(report["due_at"]) if report["due_at"] else latest
         self._next_at = min(due_at, latest)
         return "\n".join(report["troubles"])

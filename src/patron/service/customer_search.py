@@ -14,9 +14,9 @@ from patron.schema.customers.customer_contacts import CustomerContacts, masked
 from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
 
-MOST_CUSTOMERS = 200
-MOST_SUGGESTED = 8
-MOST_CHARACTERS = 200
+MAX_CUSTOMERS = 200
+MAX_SUGGESTED = 8
+MAX_CHARACTERS = 200
 MIN_DIGITS = 5
 """Digits that a text needs to be looked up as a telephone number."""
 OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
@@ -24,14 +24,14 @@ ID_LENGTH = 32
 
 
 def find_by_text(
-    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MOST_CUSTOMERS
+    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MAX_CUSTOMERS
 ) -> tuple[str, ...]:
     """Ids of the customers whom a text names, of those whom the reader sees; nobody for an empty text.
 
     First who has it as id, address or number, then whose opaque id begins with it (from 3 characters on), then whose
     name has all of its words, whole or from their third letter on. Raises MasterKeyError.
     """
-    written = text.strip()[:MOST_CHARACTERS]
+    written = text.strip()[:MAX_CHARACTERS]
     customer_ids: dict[str, None] = {}
     for some in _matches(shop, written, limit) if written else ():
         for one in some:
@@ -43,7 +43,7 @@ def find_by_text(
 
 
 def suggest_customers(
-    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MOST_SUGGESTED
+    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MAX_SUGGESTED
 ) -> tuple[CustomerContacts, ...]:
     """The first customers whom a text names, masked: which of them is meant shows, who they are does not.
 

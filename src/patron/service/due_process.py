@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 STOP_SECONDS = 60.0
 """How long a process has for what is on its way when the server ends."""
-LONGEST_TEXT = 20_000
+MAX_TEXT_LENGTH = 20_000
 """Characters of what a process wrote to its errors, the last ones, that the log gets."""
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300))
 """Pauses after each process in a row that failed; the last one from then on."""
@@ -87,7 +87,7 @@ class DueProcess(ABC):
         finished = self._child.run()
         if self._child.is_ending.is_set():  # why: it was ended, maybe before it could say anything
             return ""
-        text = finished.stderr.strip()[-LONGEST_TEXT:]
+        text = finished.stderr.strip()[-MAX_TEXT_LENGTH:]
         if finished.returncode:
             raise ChildProcessError(f"the process ended with {finished.returncode}. {text}".rstrip())
         if text:  # why: a warning is no failure, and the log is where it belongs

@@ -55,7 +55,7 @@ LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,), TRIAL:
 """Kinds of which one job is under way at a time, by kind."""
 TIME_TO_START = timedelta(minutes=2)
 """A process that has not begun by then has died."""
-LEAST_PAUSE_SECONDS = 1.0
+MIN_PAUSE_SECONDS = 1.0
 """Progress within a step is written no more often."""
 WORK = "job"
 LOST = PatronError(PROCESS_ENDED, todo=START_AGAIN)
@@ -153,7 +153,7 @@ def _writer(shop: Shop, job_id: str) -> Progress:
 
     def write(step: str, done: int, whole: int | None) -> None:
         at = time.monotonic()
-        if step == last["step"] and at - last["at"] < LEAST_PAUSE_SECONDS:
+        if step == last["step"] and at - last["at"] < MIN_PAUSE_SECONDS:
             return
         last.update(step=step, at=at)
         update_job(shop.store, job_id, step=step, done_count=done, whole_count=whole)

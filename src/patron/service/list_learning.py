@@ -15,9 +15,9 @@ from patron.service.session_events import Feedback, ShopperEvents
 
 CLICK_TO_ORDER_DAYS = 1.0
 """An order so long after a click on a list counts for it."""
-MOST_CLICKS = 20_000
+MAX_CLICKS = 20_000
 """Clicks that an order may still follow: the newest."""
-MOST_PLACES = 100_000
+MAX_PLACES = 100_000
 """Places whose looks and clicks are counted once: the newest."""
 
 
@@ -54,7 +54,7 @@ class ListLearning:
         if code == UNKNOWN or feedback.kind not in {SHOWN, CLICK} or place in self._counted:
             return  # why the last: a page may send again, and a public key lets anybody do so
         self._counted[place] = None
-        _limit(self._counted, MOST_PLACES)
+        _limit(self._counted, MAX_PLACES)
         if feedback.kind == SHOWN:
             maker.response.expected_clicks[code] += float(feedback.properties[EXPECTED_CLICKS]) / 1_000
             return
@@ -62,7 +62,7 @@ class ListLearning:
         maker.response.add_click(code, shares)
         self._clicks[token, feedback.product_id] = day, shares
         self._clicks.move_to_end((token, feedback.product_id))
-        _limit(self._clicks, MOST_CLICKS)
+        _limit(self._clicks, MAX_CLICKS)
 
     def _learn_order(self, order: SessionEvent, token: str, maker: ListMaker) -> None:
         """Count an order for the click before it, once."""

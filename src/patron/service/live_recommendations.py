@@ -52,11 +52,11 @@ LIST_NOT_KEPT = Sentence("list_not_kept", "this list is not kept any more")
 log = logging.getLogger(__name__)
 MESSAGE = "message"
 """Scenario of lists that are sent to people."""
-MOST_LISTS = 5_000
+MAX_LISTS = 5_000
 """Lists whose next page can be requested: the newest."""
 ID_BYTES = 12
-MOST_READ = 100_000
-MOST_KEPT_ALLOWED = 1_000
+MAX_READ = 100_000
+MAX_KEPT_ALLOWED = 1_000
 """A list of a longer choice of products has no next page."""
 CHECK_SECONDS, CHECK_WITHOUT_RUN_SECONDS = 1.0, 10.0
 """How often it is looked whether there is another run; before any the index is made anew each time."""
@@ -277,7 +277,7 @@ class LiveRecommendations:
                     self.memory.add(token, events_of_profile(profiles[token].recent_events))
                 with self._lock:
                     self._read[token] = None
-                    while len(self._read) > MOST_READ:
+                    while len(self._read) > MAX_READ:
                         self._read.popitem(last=False)
         return self.memory.events(tokens)
 
@@ -304,11 +304,11 @@ class LiveRecommendations:
             for position, (one, name) in enumerate(zip(made.products, names, strict=True), start=first)
         )
         with self._lock:
-            is_small = shown.request.allowed is None or len(shown.request.allowed) <= MOST_KEPT_ALLOWED
+            is_small = shown.request.allowed is None or len(shown.request.allowed) <= MAX_KEPT_ALLOWED
             if next_page and is_small and shown.source is self._source:
                 self._lists[next_page] = replace(shown, products=shown.products + products)
                 self._lists.move_to_end(next_page)
-            while len(self._lists) > MOST_LISTS:
+            while len(self._lists) > MAX_LISTS:
                 self._lists.popitem(last=False)
         why_short = {str(name): count for name, count in made.why_short.items()}
         follows = next_page if next_page in self._lists and not why_short else None

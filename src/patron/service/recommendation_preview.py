@@ -15,7 +15,7 @@ from patron.storage.shop import Snapshot
 
 CUSTOMER_ID = re.compile("[0-9a-f]{3,32}")
 """Beginning of an opaque customer id that is long enough to search by."""
-MOST_MATCHES = 8
+MAX_MATCHES = 8
 """Products to choose from where a text stands for several."""
 NOT_IN_RUN = "not_in_run"
 """Why a product is not in a list that lists do not know: the last run did not know it."""
@@ -182,7 +182,7 @@ select product_id, product_name, distance from (
     when lower(p.product_name) = lower(s.text) then 1
     when position(lower(s.text) in lower(p.product_name)) > 0 then 2 end as distance
   from products p cross join searched s) m
-where distance is not null order by distance, length(product_name), product_id limit {MOST_MATCHES}""",
+where distance is not null order by distance, length(product_name), product_id limit {MAX_MATCHES}""",
         searched=pa.table({"text": [text.strip()]}),
     ).to_pylist()
     nearest = [row for row in rows if row["distance"] == rows[0]["distance"]]

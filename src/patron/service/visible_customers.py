@@ -21,7 +21,7 @@ from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop
 
 ID_BYTES = 32
-MOST_SEGMENTS = 16
+MAX_SEGMENTS = 16
 """Segments whose members are remembered."""
 
 
@@ -90,7 +90,7 @@ def _members(shop: Shop, segment: str) -> VisibleCustomers:
     except (NotFound, BadSegment):
         members = _nobody(segment)
     with _LOCK:
-        while len(known) >= MOST_SEGMENTS:
+        while len(known) >= MAX_SEGMENTS:
             known.pop(next(iter(known)))
         known[segment] = (version, members)
     return members

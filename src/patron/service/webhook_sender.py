@@ -7,7 +7,7 @@ from typing import ClassVar
 from patron.service.due_process import DueProcess
 from patron.storage.data.webhooks import fact_marks, next_delivery_at, webhook_endpoints
 
-LONGEST_PAUSE = timedelta(hours=1)
+MAX_PAUSE = timedelta(hours=1)
 """After so long deadlines that came near are looked for, which nothing marks."""
 
 
@@ -27,5 +27,5 @@ class WebhookSender(DueProcess):
         marks = fact_marks(store)
         is_changed, self._marks = marks != self._marks, marks
         due_at = next_delivery_at(store)
-        is_late = self.ran_at is None or now - self.ran_at >= LONGEST_PAUSE
+        is_late = self.ran_at is None or now - self.ran_at >= MAX_PAUSE
         return is_changed or is_late or (due_at is not None and due_at <= now)

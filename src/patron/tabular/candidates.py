@@ -17,7 +17,7 @@ from patron.tabular.sampling import sample_rows
 from patron.tabular.search import search_settings
 from patron.tabular.workers import map_in_threads
 
-FEWEST_TO_CALIBRATE = 50
+MIN_TO_CALIBRATE = 50
 AVERAGE = "average"
 AVERAGE_COMPLEXITY = 9
 
@@ -154,7 +154,7 @@ def _fit_and_forecast(
 
 def _calibration(odds: Sequence[Numbers], labels: Sequence[Numbers]) -> Calibration:
     outcome = np.concatenate([*labels, np.zeros(0)])
-    if len(outcome) < FEWEST_TO_CALIBRATE or outcome.min() == outcome.max():
+    if len(outcome) < MIN_TO_CALIBRATE or outcome.min() == outcome.max():
         return Calibration()
     return Calibration.fit(np.concatenate(odds), outcome)
 

@@ -30,7 +30,7 @@ PLACE_NAME = re.compile(
 PERSON_NAME = re.compile(
     r"customer|user|client|visitor|member|person|patient|account|household|mail|subscriber", re.IGNORECASE
 )
-FEWEST_IDS, ID_SHARE = 50, 0.02
+MIN_IDS, ID_SHARE = 50, 0.02
 """An identifier has more different values than this, and than this share of its rows."""
 FREE_TEXT_SHARE = 0.5
 """A text column with more different values than this share of its rows names rows, it does not describe them."""
@@ -43,7 +43,7 @@ NUMBER_KINDS = (
     pa.types.is_decimal,
 )
 SECONDS_A_DAY = 86_400
-LARGEST = 1e30
+MAX_VALUE = 1e30
 """Numbers are cut off here: trees hold them with single precision."""
 SAME_KIND = "Give the column as it was."
 
@@ -210,7 +210,7 @@ def _reason(name: str, values: pa.ChunkedArray, kind: Kind) -> str:
         return "it has no value"
     if distinct < 2 and not values.null_count:
         return "it has one value only"
-    if looks_like_id(name) and not is_place_or_thing(name) and distinct > max(FEWEST_IDS, ID_SHARE * known):
+    if looks_like_id(name) and not is_place_or_thing(name) and distinct > max(MIN_IDS, ID_SHARE * known):
         return "it identifies rows or people"
     if kind == "text" and distinct > FREE_TEXT_SHARE * known and known > 20:
         return "nearly every row has a text of its own"
@@ -259,7 +259,7 @@ def _refuse_words(name: str, texts: pa.ChunkedArray, is_number: pa.ChunkedArray)
 def _floats(values: Any) -> Numbers:
     filled = values.combine_chunks().fill_null(np.nan)
     numbers = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return np.where(np.isfinite(numbers), np.clip(numbers, -LARGEST, LARGEST), np.nan)
+    return np.where(np.isfinite(numbers), np.clip(numbers, -MAX_VALUE, MAX_VALUE), np.nan)
 
 
 def _texts(name: str, values: pa.ChunkedArray) -> TextColumn:

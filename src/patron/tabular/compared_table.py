@@ -11,10 +11,10 @@ from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import ColumnKinds, Columns, Index, missing_count, refuse_repeated_names, value_codes
 from patron.tabular.labels import read_label
-from patron.tabular.splits import FEWEST_OF_A_CLASS, FILL, Layout, Split, TimeOrder
+from patron.tabular.splits import FILL, MIN_CLASS_ROWS, Layout, Split, TimeOrder
 
-FEWEST_ROWS = 40
-LARGEST_TEST_SHARE = 0.5
+MIN_ROWS = 40
+MAX_TEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class ComparedTable:
 
     def cut(self, test_share: float) -> Split:
         """Training and test rows. Raises BadComparison, NotEnoughData."""
-        if not 0 <= test_share <= LARGEST_TEST_SHARE:
-            todo = f"Give one from 0 to {LARGEST_TEST_SHARE}."
+        if not 0 <= test_share <= MAX_TEST_SHARE:
+            todo = f"Give one from 0 to {MAX_TEST_SHARE}."
             raise BadComparison(f"{test_share} is not a share to test on", where="test_share", todo=todo)
         rows = np.arange(len(self.label))
         fewest = self._rarer(rows)
-        if len(rows) < FEWEST_ROWS or fewest < 2 * FEWEST_OF_A_CLASS:
+        if len(rows) < MIN_ROWS or fewest < 2 * MIN_CLASS_ROWS:
             what = f"{len(rows)} rows, {fewest} of the rarer class: too few to compare models on"
-            todo = f"Give at least {FEWEST_ROWS} rows with {2 * FEWEST_OF_A_CLASS} of each class."
+            todo = f"Give at least {MIN_ROWS} rows with {2 * MIN_CLASS_ROWS} of each class."
             raise NotEnoughData(what, where=self.roles.label, todo=todo)
         if test_share and test_share * fewest < 1:
             what = f"a share of {test_share} leaves nobody of the rarer class to test on"

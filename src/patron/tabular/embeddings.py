@@ -23,9 +23,9 @@ from patron.schema.frames import table_without_index
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import text_values
 
-MOST_KINDS, MOST_PAIRS, PAUSES = 60, 120, 12
+MAX_KINDS, MAX_PAIRS, PAUSES = 60, 120, 12
 """The most frequent events and pairs of neighbours that are counted apart; pauses by powers of two of hours."""
-FEWEST_EVENTS, FEWEST_CUSTOMERS = 4, 50
+MIN_EVENTS, MIN_CUSTOMERS = 4, 50
 """A customer with fewer events has no two stretches; of fewer customers nothing is learned."""
 STEPS, BATCH, LEARNING_RATE, TEMPERATURE = 200, 256, 0.01, 0.2
 HOUR = 3_600_000_000
@@ -72,9 +72,9 @@ def fit_embeddings(
     kinds, pairs = sequences.frequent()
     counts, rng = sequences.counts(kinds, pairs), np.random.default_rng(seed)
     lengths = sequences.ends - sequences.starts
-    long = np.flatnonzero(lengths >= FEWEST_EVENTS)
-    if len(long) < FEWEST_CUSTOMERS:
-        what = f"{len(long)} customers have {FEWEST_EVENTS} events or more, and {FEWEST_CUSTOMERS} are needed"
+    long = np.flatnonzero(lengths >= MIN_EVENTS)
+    if len(long) < MIN_CUSTOMERS:
+        what = f"{len(long)} customers have {MIN_EVENTS} events or more, and {MIN_CUSTOMERS} are needed"
         raise NotEnoughData(what, where=kind, todo="Give more events, or do without embeddings.")
     spread = np.maximum(np.log1p(_sums(counts, sequences.starts[long], sequences.ends[long])).std(axis=0), 1e-9)
     weights = rng.normal(size=(len(spread), dimensions)) / np.sqrt(len(spread))
@@ -130,8 +130,8 @@ class _Sequences:
         """The most frequent kinds, and pairs of neighbours of one customer; of equally frequent ones the first."""
         kinds = Counter(self.kinds)
         pairs = Counter(pair for pair in self._pairs() if pair is not None)
-        most_kinds = sorted(kinds, key=lambda one: (-kinds[one], one))[:MOST_KINDS]
-        most_pairs = sorted(pairs, key=lambda one: (-pairs[one], one))[:MOST_PAIRS]
+        most_kinds = sorted(kinds, key=lambda one: (-kinds[one], one))[:MAX_KINDS]
+        most_pairs = sorted(pairs, key=lambda one: (-pairs[one], one))[:MAX_PAIRS]
         return tuple(most_kinds), tuple(most_pairs)
 
     def counts(self, kinds: Sequence[str], pairs: Sequence[tuple[str, str]]) -> sparse.csr_matrix:

@@ -10,7 +10,7 @@ from patron.estimators.shrunken_rates import shrunk_means
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Columns, Index, TextColumn
 
-MOST_LEVELS = 12
+MAX_LEVELS = 12
 RAREST_LEVEL_SHARE = 0.01
 MISSING = "(missing)"
 PRIOR_ROWS = 20.0
@@ -58,7 +58,7 @@ class Encoding:
         for name, text in columns.texts.items():
             shown, level_count = _frequent_levels(text, columns.row_count)
             levels += [(name, level) for level in shown]
-            if level_count > MOST_LEVELS:
+            if level_count > MAX_LEVELS:
                 means[name] = LevelMeans.of(text, label)
         return cls(numeric, tuple(levels), means)
 
@@ -103,7 +103,7 @@ def _frequent_levels(text: TextColumn, row_count: int) -> tuple[list[str], int]:
     names = (*text.levels, MISSING)
     counts = np.bincount(text.codes % len(names), minlength=len(names))
     order = [at for at in np.argsort(-counts, kind="stable") if counts[at]]
-    frequent = [names[at] for at in order[:MOST_LEVELS] if counts[at] >= RAREST_LEVEL_SHARE * row_count]
+    frequent = [names[at] for at in order[:MAX_LEVELS] if counts[at] >= RAREST_LEVEL_SHARE * row_count]
     if len(order) == 2:
         frequent = frequent[:1]  # why: the other level says the same
     elif len(order) < 2:

@@ -29,9 +29,9 @@ RANKING = frozenset({metrics.AUC, metrics.AVERAGE_PRECISION, metrics.LIFT})
 """Measured fold by fold: models of different folds are not on one scale."""
 METRICS: tuple[Metric, ...] = (*MOST_LIKELY, *AT_THRESHOLD, *OF_PROBABILITY)
 RESAMPLES = 200
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 """Rows times resamples that are held at once."""
-FEWEST_RESAMPLES = 40
+MIN_RESAMPLES = 40
 STEPS = np.linspace(0, 1, 501)[1:-1]
 
 
@@ -111,8 +111,8 @@ class JudgedPart:
 
     def _weights(self) -> Iterable[npt.NDArray[Any]]:
         """The same resamples each time, some at once; fewer of many rows, whose intervals are narrow."""
-        count = max(FEWEST_RESAMPLES, min(RESAMPLES, 10 * MOST_CELLS // max(len(self.label), 1)))
-        if count * len(self.label) <= MOST_CELLS:
+        count = max(MIN_RESAMPLES, min(RESAMPLES, 10 * MAX_CELLS // max(len(self.label), 1)))
+        if count * len(self.label) <= MAX_CELLS:
             return [self._few_weights]
         return self._many_weights(count)
 
@@ -123,6 +123,6 @@ class JudgedPart:
 
     def _many_weights(self, count: int) -> Iterator[npt.NDArray[Any]]:
         rng = np.random.default_rng(self.seed)
-        at_once = max(1, min(count, MOST_CELLS // len(self.label)))
+        at_once = max(1, min(count, MAX_CELLS // len(self.label)))
         for start in range(0, count, at_once):
             yield bootstrap_weights(self.units, rng=rng, resamples=min(at_once, count - start)).astype(np.float32)

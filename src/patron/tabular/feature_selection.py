@@ -8,7 +8,7 @@ from patron.schema.numbers import Numbers
 from patron.tabular.learners.boosting import LightGBM
 from patron.tabular.sampling import sample_rows
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 SCREEN = LightGBM(rounds=100, leaves=8, learning_rate=0.1, share_of_features=0.5)
 QUANTILE = 0.5
 
@@ -21,8 +21,8 @@ def telling_columns(
     Each column of the matrix gets a copy with its rows shuffled, which can say nothing; trees choose among both. What
     they still gain on copies is what chance alone brings. Every column is kept where none passes.
     """
-    if len(label) > MOST_ROWS:
-        rows = sample_rows(label, MOST_ROWS, rng)
+    if len(label) > MAX_ROWS:
+        rows = sample_rows(label, MAX_ROWS, rng)
         matrix, label = matrix[rows], label[rows]
     shuffled = rng.permuted(matrix, axis=0)
     fitted = SCREEN.fit(np.hstack([matrix, shuffled]), label, sources=(), seed=int(rng.integers(2**31)))

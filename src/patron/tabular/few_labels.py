@@ -34,10 +34,10 @@ LABELLED_ONLY, SELF_TRAINED, WITH_EMBEDDINGS = "labelled_only", "self_trained", 
 SIZES = (50, 100, 200, 400, 800)
 SURE = 0.9
 """Probability from which on a row without a label counts as labelled."""
-MOST_UNLABELLED = 20_000
+MAX_UNLABELLED = 20_000
 RESAMPLES = 400
-FEWEST_OF_A_CLASS = 5
-FEWEST_TO_JUDGE = 20
+MIN_CLASS_ROWS = 5
+MIN_TO_JUDGE = 20
 """Test rows of the rarer class."""
 
 
@@ -206,8 +206,8 @@ class _FewLabels:
         """Draw labels, fit each way to them, judge all on the same rows. Raises NotEnoughData."""
         split = self.layout.cut(self.known, test_share)
         judged = self.label[split.judged]
-        if min(judged.sum(), (1 - judged).sum()) < FEWEST_TO_JUDGE:
-            what = f"fewer than {FEWEST_TO_JUDGE} test rows are of the rarer class"
+        if min(judged.sum(), (1 - judged).sum()) < MIN_TO_JUDGE:
+            what = f"fewer than {MIN_TO_JUDGE} test rows are of the rarer class"
             raise NotEnoughData(what, where="test_share", todo="Give more labelled rows.")
         rng = np.random.default_rng(self.seed)
         groups = self.layout.groups
@@ -236,15 +236,15 @@ class _FewLabels:
     def _draw(self, rows: Index, size: int, rng: np.random.Generator) -> Index:
         """Some of the rows, each class by its share, and a few of the rarer at least. Raises NotEnoughData."""
         positive, negative = (rows[self.label[rows] == one] for one in (1.0, 0.0))
-        if min(len(positive), len(negative)) < FEWEST_OF_A_CLASS:
-            what = f"fewer than {FEWEST_OF_A_CLASS} labelled rows to learn from are of the rarer class"
+        if min(len(positive), len(negative)) < MIN_CLASS_ROWS:
+            what = f"fewer than {MIN_CLASS_ROWS} labelled rows to learn from are of the rarer class"
             raise NotEnoughData(what, todo="Give more labelled rows.")
         share = round(size * len(positive) / len(rows))
-        of_positive = int(np.clip(share, FEWEST_OF_A_CLASS, max(size - FEWEST_OF_A_CLASS, FEWEST_OF_A_CLASS)))
+        of_positive = int(np.clip(share, MIN_CLASS_ROWS, max(size - MIN_CLASS_ROWS, MIN_CLASS_ROWS)))
         of_positive = min(of_positive, len(positive))
         chosen = (
             rng.choice(one, min(count, len(one)), replace=False)
-            for one, count in ((positive, of_positive), (negative, max(size - of_positive, FEWEST_OF_A_CLASS)))
+            for one, count in ((positive, of_positive), (negative, max(size - of_positive, MIN_CLASS_ROWS)))
         )
         return np.sort(np.concatenate(list(chosen)))
 
@@ -255,7 +255,7 @@ class _FewLabels:
 
     def _encode(self, way: str, drawn: Index, rest: Index, judged: Index) -> tuple[EncodedSplit, int]:
         """The drawn rows, then unlabelled and judged ones as columns chosen from the drawn rows, and how many."""
-        rest = rest[:: max(1, -(-len(rest) // MOST_UNLABELLED))] if way == SELF_TRAINED else rest[:0]
+        rest = rest[:: max(1, -(-len(rest) // MAX_UNLABELLED))] if way == SELF_TRAINED else rest[:0]
         split = Split(drawn, np.concatenate([rest, judged]))
         return encode(self.columns[way], self.label, split, seed=self.seed), len(rest)
 

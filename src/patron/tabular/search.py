@@ -12,8 +12,8 @@ from patron.tabular.learners.learner import Classifier
 from patron.tabular.preference import FoldedAUC
 from patron.tabular.sampling import sample_rows
 
-MOST_FOLDS = 3
-MOST_ROWS = 3_000
+MAX_FOLDS = 3
+MAX_ROWS = 3_000
 """Rows of a side of a fold that a trial uses: settings are compared on few rows, models on all."""
 
 
@@ -29,7 +29,7 @@ def search_settings(learner: Classifier, folds: Sequence[EncodedSplit], *, seed:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng = np.random.default_rng(seed)
-    samples = [_sample(fold, rng) for fold in folds[-MOST_FOLDS:]]
+    samples = [_sample(fold, rng) for fold in folds[-MAX_FOLDS:]]
     labels = [judged_label for _, _, _, judged_label, _ in samples]
     scores: list[FoldedAUC] = []
 
@@ -53,8 +53,8 @@ def search_settings(learner: Classifier, folds: Sequence[EncodedSplit], *, seed:
 
 
 def _sample(fold: EncodedSplit, rng: np.random.Generator) -> tuple[Numbers, Numbers, Numbers, Numbers, Index]:
-    training = sample_rows(fold.training_label, MOST_ROWS, rng)
-    judged = sample_rows(fold.judged_label, MOST_ROWS, rng)
+    training = sample_rows(fold.training_label, MAX_ROWS, rng)
+    judged = sample_rows(fold.judged_label, MAX_ROWS, rng)
     return (
         fold.training[training],
         fold.training_label[training],

@@ -20,10 +20,10 @@ Integers = npt.NDArray[np.int64]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 ENOUGH = 0.9
 """The last values are cut off where they hold at least this share of the rows that were asked for."""
-MOST_CUT_OFF = 0.5
+MAX_CUT_OFF = 0.5
 FILL = "Fill it, or leave these rows out."
-FEWEST_OF_A_CLASS = 5
-FEWEST_OF_A_FOLD = 2
+MIN_CLASS_ROWS = 5
+MIN_FOLD_ROWS = 2
 """Rows of each class that a part needs to be learned from or judged on."""
 
 
@@ -100,7 +100,7 @@ class Layout:
 
     def _has_both(self, rows: Index) -> bool:
         positives = self.label[rows].sum()
-        return min(positives, len(rows) - positives) >= FEWEST_OF_A_FOLD
+        return min(positives, len(rows) - positives) >= MIN_FOLD_ROWS
 
     def _random_folds(self, rows: Index, count: int) -> list[Split]:
         label = self.label[rows]
@@ -133,7 +133,7 @@ def _is_late(places: Integers, share: float) -> npt.NDArray[np.bool_]:
         what = "the time has one value only: there is nothing later to test on"
         raise BadComparison(what, todo="Compare without a time.")
     shares = np.cumsum(counts[::-1])[::-1][1:] / len(places)  # of each cut, from the earliest to the latest
-    large = np.flatnonzero((shares >= ENOUGH * share) & (shares <= MOST_CUT_OFF))
+    large = np.flatnonzero((shares >= ENOUGH * share) & (shares <= MAX_CUT_OFF))
     at = int(large[-1]) if len(large) else int(np.argmin(np.abs(shares - share)))
     return places >= values[at + 1]
 

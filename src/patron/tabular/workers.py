@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -18,6 +18,6 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
     Each thread does its sums alone: their order, and with it their last digits, must not depend on the machine.
     """
     with ThreadPoolExecutor(
-        min(os.cpu_count() or 1, MOST_WORKERS), initializer=threadpool_limits, initargs=(1,)
+        min(os.cpu_count() or 1, MAX_WORKERS), initializer=threadpool_limits, initargs=(1,)
     ) as pool:
         return list(pool.map(function, items))

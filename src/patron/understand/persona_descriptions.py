@@ -11,7 +11,7 @@ from patron.schema.numbers import Numbers
 from patron.understand.persona_traits import TraitColumn
 from patron.understand.personas import Personas
 
-MOST_FACTS = 4
+MAX_FACTS = 4
 NAME_PARTS = 2
 NOTICEABLE = 0.15
 """Cliff's delta from which a trait counts as a difference; the strongest one always does."""
@@ -19,7 +19,7 @@ MIN_KNOWN = 10
 """Members and others whose trait is known, at least."""
 SAME_THING = 0.7
 """Correlation within personas from which two traits say the same of a customer: only the stronger is a fact."""
-LEAST_CHANGE, LEAST_SHARE_CHANGE = 0.1, 0.03
+MIN_CHANGE, MIN_SHARE_CHANGE = 0.1, 0.03
 """What a reader takes for a difference from the shop's usual: relative, and of a share."""
 
 
@@ -55,7 +55,7 @@ def describe(personas: Personas) -> tuple[Description, ...]:
     effects = [_effects(personas, place, ranks) for place in range(len(personas.stabilities))]
     ranked = [_facts(personas, place, effect, correlation) for place, effect in enumerate(effects)]
     return tuple(
-        Description(name, facts[:MOST_FACTS]) for name, facts in zip(distinct_names(ranked), ranked, strict=True)
+        Description(name, facts[:MAX_FACTS]) for name, facts in zip(distinct_names(ranked), ranked, strict=True)
     )
 
 
@@ -134,7 +134,7 @@ def usual(column: TraitColumn, values: Numbers) -> float:
 
 def _differs(column: TraitColumn, value: float, shop_value: float, effect: float) -> bool:
     change = value - shop_value
-    least = LEAST_SHARE_CHANGE if column.trait.unit == "share" else LEAST_CHANGE * abs(shop_value)
+    least = MIN_SHARE_CHANGE if column.trait.unit == "share" else MIN_CHANGE * abs(shop_value)
     if column.trait.unit == "hour":
         least = 1.0
     return change * effect > 0 and abs(change) >= least

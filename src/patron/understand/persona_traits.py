@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from patron.schema.numbers import Numbers, float_column
 
-FARTHEST = 3.0
+MAX_Z_SCORE = 3.0
 """Standard deviations beyond which nobody is more extreme: a few outliers are no group."""
 COMMON_SHARE = 0.05
 """A favourite category, channel or device is a trait of its own where between 5 % and 95 % of customers have it."""
-MOST_LEVELS = 6
+MAX_LEVELS = 6
 MIN_FAVOURITE_SHARE = 1 / 3
 """A favourite that holds less of a customer's lines or orders than this says nothing about them."""
 
@@ -143,7 +143,7 @@ def _favourites(features: pa.Table, taste: str) -> Iterator[TraitColumn]:
         for level, count in counts.items()
         if level is not None and COMMON_SHARE <= count / max(len(shares), 1) <= 1 - COMMON_SHARE
     ]
-    levels = [level for _, level in sorted(common)[:MOST_LEVELS]]
+    levels = [level for _, level in sorted(common)[:MAX_LEVELS]]
     trait = Trait(taste, "share", taste, "")
     for level in levels:
         has_level = pc.fill_null(pc.equal(favourites, level), False).combine_chunks().to_numpy(zero_copy_only=False)
@@ -152,11 +152,11 @@ def _favourites(features: pa.Table, taste: str) -> Iterator[TraitColumn]:
 
 
 def standardised(values: Numbers) -> Numbers:
-    """Deviations from the mean in standard deviations, at most FARTHEST; unknown ones are 0."""
+    """Deviations from the mean in standard deviations, at most MAX_Z_SCORE; unknown ones are 0."""
     known = np.isfinite(values)
     deviations = np.where(known, values - values[known].mean(), 0.0) if known.any() else np.zeros(len(values))
     spread = deviations.std()
-    return np.clip(deviations / spread, -FARTHEST, FARTHEST) if spread > 1e-9 else np.zeros(len(values))
+    return np.clip(deviations / spread, -MAX_Z_SCORE, MAX_Z_SCORE) if spread > 1e-9 else np.zeros(len(values))
 
 
 def shrunk_share(shares: Numbers, counts: Numbers) -> Numbers:
@@ -176,7 +176,7 @@ def shrunk_share(shares: Numbers, counts: Numbers) -> Numbers:
     prior = max(chance / between - 1, 0.0)
     deviations = np.zeros(len(shares))
     deviations[known] = n / (n + prior) * (share - mean) / np.sqrt(between)
-    return np.clip(deviations, -FARTHEST, FARTHEST)
+    return np.clip(deviations, -MAX_Z_SCORE, MAX_Z_SCORE)
 
 
 def shrunk_mean(means: Numbers, counts: Numbers, spread: Numbers | None = None) -> Numbers:
@@ -195,7 +195,7 @@ def shrunk_mean(means: Numbers, counts: Numbers, spread: Numbers | None = None) 
         return np.zeros(len(means))
     deviations = np.zeros(len(means))
     deviations[known] = n / (n + within / between) * (mean - middle) / np.sqrt(between)
-    return np.clip(deviations, -FARTHEST, FARTHEST)
+    return np.clip(deviations, -MAX_Z_SCORE, MAX_Z_SCORE)
 
 
 def _between(counts: Numbers, squares: Numbers, within: float) -> float:

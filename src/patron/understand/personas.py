@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from patron.schema.numbers import Numbers, float_column
 from patron.understand.persona_traits import TraitColumn, clustered_matrix, trait_columns
 
-MOST_PERSONAS = 8
+MAX_PERSONAS = 8
 MIN_DISTINCT = 80
 """With fewer customers who differ, there are no personas."""
 MIN_SHARE = 0.03
@@ -75,7 +75,7 @@ def find_personas(features: pa.Table, seed: int) -> Personas:
     if len(np.unique(sample, axis=0)) < MIN_DISTINCT:
         return nobody
     with threadpool_limits(1):  # why: sums in one order, and no threads that wait for each other over small samples
-        for count in range(MOST_PERSONAS, 1, -1):
+        for count in range(MAX_PERSONAS, 1, -1):
             grouping = form_groups(sample, count, seed)
             if grouping is not None and grouping.is_stable:
                 labels = np.asarray(grouping.model.predict(matrix))

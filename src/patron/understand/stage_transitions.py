@@ -25,7 +25,7 @@ from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 
 STEP = timedelta(days=30)
-FEWEST = 20
+MIN_COUNT = 20
 """Customers who were seen in a stage, so that what it is worth is stated."""
 TWO_SIDED_95 = 1.96
 PAID = """
@@ -106,7 +106,7 @@ def value_rows(run_id: str, past: PastStages) -> pa.Table:
     for place, stage in enumerate(LIFECYCLE_STAGES):
         chosen = past.stages == place
         customers, of_customer = np.unique(past.customer_ids[chosen], return_inverse=True)
-        if len(customers) < FEWEST:
+        if len(customers) < MIN_COUNT:
             continue
         paid = past.paid_cents[chosen]
         mean = paid.mean()

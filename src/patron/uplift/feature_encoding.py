@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
 
-MOST_LEVELS = 30
-FEWEST_ROWS = 20
-"""A level of a text column gets a column of its own from this many rows on, at most `MOST_LEVELS` of them."""
+MAX_LEVELS = 30
+MIN_ROWS = 20
+"""A level of a text column gets a column of its own from this many rows on, at most `MAX_LEVELS` of them."""
 MISSING = "(missing)"
 SECONDS_A_DAY = 86_400
 
@@ -155,7 +155,7 @@ def _frequent_levels(texts: pa.ChunkedArray) -> tuple[str, ...]:
     order = sorted(range(len(levels)), key=lambda at: (-counts[at], levels[at]))
     if len(order) <= 2:
         order = order[1:]
-    return tuple(levels[at] for at in order[:MOST_LEVELS] if counts[at] >= FEWEST_ROWS)
+    return tuple(levels[at] for at in order[:MAX_LEVELS] if counts[at] >= MIN_ROWS)
 
 
 def _number_column(name: str, values: Numbers) -> NumberColumn:

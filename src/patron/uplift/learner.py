@@ -20,7 +20,7 @@ from patron.uplift.propensities import Propensities, propensities
 from patron.uplift.trial import Trial, arm_name, as_table, feature_names
 
 REPLICATES = 30
-MOST_REPLICATE_ROWS = 50_000
+MAX_REPLICATE_ROWS = 50_000
 """Fits on half of the rows, at most so many, whose spread gives intervals to learners without an error of their own."""
 UNBALANCED = 6.0
 """Standard errors between arms from which on a column of a randomised trial looks like a consequence of the arm."""
@@ -118,7 +118,7 @@ class EffectLearner(Learner, ABC):
         if self.is_orthogonal and model.knows_errors:
             return {"replicates": (), "scale": 0.0}
         count = len(problem.matrix)
-        share = min(0.5, MOST_REPLICATE_ROWS / count)
+        share = min(0.5, MAX_REPLICATE_ROWS / count)
         models = []
         for seeds in np.random.SeedSequence(problem.seed).spawn(REPLICATES):
             rng = np.random.default_rng(seeds)

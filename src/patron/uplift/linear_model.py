@@ -10,11 +10,11 @@ from patron.schema.numbers import Numbers
 
 RATIOS = np.geomspace(1e-3, 1e2, 31)
 """Penalties that are tried, as a multiple of the number of rows: from hardly any to no slopes at all."""
-LEAST_SHARE = 1e-4
+MIN_SHARE = 1e-4
 """Penalties less likely than this are left out of the average."""
-MOST_STEPS = 25
-SMALLEST_STEP = 1e-7
-LEAST_VARIANCE = 1e-6
+MAX_STEPS = 25
+MIN_STEP = 1e-7
+MIN_VARIANCE = 1e-6
 """Of a 0/1 outcome at its mean: below, a row has no say about the slope."""
 
 
@@ -81,17 +81,17 @@ class Linear:
 
     def _logistic(self, matrix: Numbers, outcome: Numbers, weight: Numbers) -> FittedLinear:
         """Newton's steps as weighted least squares; the penalty is chosen again at each until it settles."""
-        mean = np.clip(np.average(outcome, weights=weight), LEAST_VARIANCE, 1 - LEAST_VARIANCE)
+        mean = np.clip(np.average(outcome, weights=weight), MIN_VARIANCE, 1 - MIN_VARIANCE)
         coefficients = np.zeros(matrix.shape[1] + 1)
         coefficients[0] = np.log(mean / (1 - mean))
         line, penalty = np.full(len(outcome), coefficients[0]), self.penalty
         problem = _working_problem(matrix, outcome, weight, line)
-        for step in range(MOST_STEPS):
+        for step in range(MAX_STEPS):
             if self.penalty is None and step < 3:  # why: it settles at once, and must stand still for Newton's steps
                 penalty = problem.best_penalty()
             before, coefficients = coefficients, problem.solve(float(penalty or 0.0))
             line = matrix @ coefficients[1:] + coefficients[0]
-            if abs(coefficients - before).max() < SMALLEST_STEP:
+            if abs(coefficients - before).max() < MIN_STEP:
                 break
             problem = _working_problem(matrix, outcome, weight, line)
         error = weight * (outcome - scipy.special.expit(line))
@@ -139,7 +139,7 @@ class _Problem:
         """Penalties with their posterior shares, each as likely beforehand; errors' variance is estimated."""
         penalties, misfits = self._misfits(error_variance=None)
         shares = np.exp((misfits.min() - misfits) / 2)
-        is_likely = shares > LEAST_SHARE * shares.sum()
+        is_likely = shares > MIN_SHARE * shares.sum()
         return penalties[is_likely], shares[is_likely] / shares[is_likely].sum()
 
     def _misfits(self, error_variance: float | None) -> tuple[Numbers, Numbers]:
@@ -192,5 +192,5 @@ class _Problem:
 def _working_problem(matrix: Numbers, outcome: Numbers, weight: Numbers, line: Numbers) -> _Problem:
     """Least squares whose solution is Newton's next step from log odds `line`."""
     chance = scipy.special.expit(line)
-    variance = np.maximum(chance * (1 - chance), LEAST_VARIANCE)
+    variance = np.maximum(chance * (1 - chance), MIN_VARIANCE)
     return _Problem.of(matrix, line + (outcome - chance) / variance, weight * variance)

@@ -15,7 +15,7 @@ from patron.uplift.feature_encoding import as_floats
 
 Codes = npt.NDArray[np.int64]
 Kind = Literal["binary", "count", "money"]
-FEWEST_ROWS = 20
+MIN_ROWS = 20
 """Of each arm."""
 
 
@@ -87,8 +87,8 @@ class Trial:
         """Raise NotEnoughData for arms of few rows or an outcome without variation; BadTrial where arms explain it."""
         counts = np.bincount(self.arm, minlength=len(self.arms))
         for name, count in zip(self.arms, counts, strict=True):
-            if count < FEWEST_ROWS:
-                what = f"arm {name} has {count} rows; {FEWEST_ROWS} are needed"
+            if count < MIN_ROWS:
+                what = f"arm {name} has {count} rows; {MIN_ROWS} are needed"
                 raise NotEnoughData(what, where="treatment", todo="Leave the arm out, or wait for more customers.")
         if np.ptp(self.outcome) == 0:
             raise NotEnoughData(f"every outcome is {self.outcome[0]:g}", where="outcome", todo="Wait for outcomes.")

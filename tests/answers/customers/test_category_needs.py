@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from patron.answers.customers.category_needs import MOST_CATEGORIES, category_forecasts
+from patron.answers.customers.category_needs import MAX_CATEGORIES, category_forecasts
 from patron.answers.customers.customer_profile import customer_card
 from patron.answers.insight.overview import overview
 from patron.answers.models.models import models
@@ -44,7 +44,7 @@ def test_ten_categories_at_most_are_listed(snapshot_of, this_run, cents):
         for n in range(15)
     ]
     shown = category_forecasts(snapshot_of(category_forecasts=rows))
-    assert [one.category for one in shown] == [f"c{n:02d}" for n in range(14, 14 - MOST_CATEGORIES, -1)]
+    assert [one.category for one in shown] == [f"c{n:02d}" for n in range(14, 14 - MAX_CATEGORIES, -1)]
 
 
 def test_the_models_page_counts_who_has_a_forecast_by_category(made_shop, rows_of_last):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from patron.answers.insight.brief import (
-    MOST_LINES,
+    MAX_LINES,
     Exploration,
     brief,
     brief_of,
@@ -102,7 +102,7 @@ def test_the_brief_of_a_shop_has_at_most_three_points_a_part(made_shop):
     assert whole.earnings.is_placebo
     assert whole.checked_count == 2
     for part in (whole.changes, whole.open_questions, whole.wrong_forecasts):
-        assert len(part) <= MOST_LINES
+        assert len(part) <= MAX_LINES
     assert [one.net_cents for one in whole.open_questions] == [None] * len(whole.open_questions)
 
 

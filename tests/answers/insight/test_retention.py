@@ -5,7 +5,7 @@ import pytest
 
 from patron.answers.insight.cohort_sums import cohort_sums, known_groupings, month_number, month_text
 from patron.answers.insight.payback import paybacks, unused_costs
-from patron.answers.insight.retention import MOST_GROUPS, OTHER, retention
+from patron.answers.insight.retention import MAX_GROUPS, OTHER, retention
 from patron.answers.insight.revenue import cohorts
 from patron.answers.insight.share_intervals import REACH_95, share_interval
 from patron.storage.runs.runs import Run
@@ -99,7 +99,7 @@ def test_forecasts_stand_next_to_what_was_paid(last, rows_of_last):
     by_category = shown(last, "category", measure="revenue")
     assert sum(one.customer_count for one in by_category.rows) == facts.mean.customer_count
     assert by_category.mean.so_far_cents == pytest.approx(facts.mean.so_far_cents)
-    assert len(by_category.rows) <= MOST_GROUPS + 2
+    assert len(by_category.rows) <= MAX_GROUPS + 2
     assert OTHER not in {one.code for one in by_category.rows}
 
 

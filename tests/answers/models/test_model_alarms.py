@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from patron.answers.models.model_alarms import data_alarms_from, model_alarms
-from patron.measure.feature_changes import FEWEST_EARLIER
+from patron.measure.feature_changes import MIN_EARLIER
 from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS, cutoffs_for
 from patron.schema.data.data_sources import DAYS_BEFORE_DATA_ALARMS
 
@@ -29,8 +29,8 @@ def test_a_run_of_before_there_were_alarms_has_none(snapshot_of):
 
 def test_alarms_about_data_begin_when_a_run_has_enough_cutoffs(snapshot_of, order_of, this_run):
     first = this_run.as_of - timedelta(days=DAYS_BEFORE_DATA_ALARMS)
-    assert len(cutoffs_for(this_run.as_of, first)) == FEWEST_EARLIER + 2
-    assert len(cutoffs_for(this_run.as_of - timedelta(days=1), first)) < FEWEST_EARLIER + 2
+    assert len(cutoffs_for(this_run.as_of, first)) == MIN_EARLIER + 2
+    assert len(cutoffs_for(this_run.as_of - timedelta(days=1), first)) < MIN_EARLIER + 2
     old = snapshot_of(**order_of(("a", first, 100)))
     young = snapshot_of(**order_of(("a", first + timedelta(days=DAYS_BETWEEN_CUTOFFS), 100)))
     assert data_alarms_from(old) is None

@@ -38,7 +38,7 @@ from patron.storage.outreach.http_channel_settings import ChannelSection, Webhoo
 from patron.storage.outreach.provider_settings import ProviderSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 NOBODY = 1
 """Port that nothing listens on."""
 KEY = generate_private_key(SECP256R1())
@@ -56,7 +56,7 @@ class Trial:
     """Id of each message that the provider took, and all that it says, as often as it came."""
     without_provider: Channel | None
     """The channel when nobody is there; None where each customer has a provider of their own."""
-    most_ahead: int = 3 * MOST_AT_ONCE
+    most_ahead: int = 3 * MAX_AT_ONCE
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def email(_folder: Path) -> Iterator[Trial]:
             security="none",
             from_address="shop@shop.example",
             public_url="http://127.0.0.1:8321",
-            connections=MOST_AT_ONCE,
+            connections=MAX_AT_ONCE,
         )
         return EmailChannel(settings, "Shop", lambda: AT)
 
@@ -102,7 +102,7 @@ def webhook(_folder: Path) -> Iterator[Trial]:
     keys = keys_of(new_secret())
 
     def channel(url: str) -> Channel:
-        settings = WebhookSettings(url=url, local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE)
+        settings = WebhookSettings(url=url, local_hosts=("127.0.0.1",), connections=MAX_AT_ONCE)
         return WebhookChannel(settings, keys, lambda: AT, "http://127.0.0.1:8321/u/{}".format)
 
     with http_server() as server:
@@ -117,7 +117,7 @@ def webhook(_folder: Path) -> Iterator[Trial]:
 def web_push(_folder: Path) -> Iterator[Trial]:
     """Notifications to a push service on this machine."""
     settings = WebPushSettings(
-        key_file="push.pem", contact="mailto:it@shop.example", local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE
+        key_file="push.pem", contact="mailto:it@shop.example", local_hosts=("127.0.0.1",), connections=MAX_AT_ONCE
     )
     with http_server() as server:
         server.answer = lambda _: Answer(201)
@@ -138,7 +138,7 @@ def provider(name: str) -> Callable[[Path], AbstractContextManager[Trial]]:
     """Requests to a described provider on this machine."""
 
     def channel(url: str) -> Channel:
-        settings = ProviderSettings(provider_file="x.toml", local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE)
+        settings = ProviderSettings(provider_file="x.toml", local_hosts=("127.0.0.1",), connections=MAX_AT_ONCE)
         body = {"to": "{recipient}", "id": "{message_id}", "text": "{text} {unsubscribe_url}"}
         described = ProviderDescription.model_validate({"request": {"url": url, "body": body}})
         return ProviderChannel(CHANNELS[name], settings, described, {}, lambda: AT, "http://127.0.0.1:8321/u/{}".format)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from http_server import Answer, http_server
-from patron.engage.channels.guarded_http import MOST_BYTES, NOT_SENT, GuardedClient, is_public
+from patron.engage.channels.guarded_http import MAX_BYTES, NOT_SENT, GuardedClient, is_public
 
 LOCAL = ("127.0.0.1",)
 
@@ -136,9 +136,9 @@ def test_a_redirect_is_an_answer_and_leads_nowhere(server):
 
 
 def test_answers_are_bounded_in_size_and_time(server):
-    server.answer = lambda _: Answer(200, b"x" * (3 * MOST_BYTES))
+    server.answer = lambda _: Answer(200, b"x" * (3 * MAX_BYTES))
     answer = post(server.url, local_hosts=LOCAL)
-    assert (answer.status_code, len(answer.content)) == (200, MOST_BYTES)
+    assert (answer.status_code, len(answer.content)) == (200, MAX_BYTES)
     bomb = gzip.compress(b"0" * 5_000_000)
     server.answer = lambda _: Answer(200, bomb, {"Content-Encoding": "gzip"})
     assert post(server.url, local_hosts=LOCAL).content == bomb

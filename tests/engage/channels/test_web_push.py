@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from http_server import Answer, http_server
 from patron.engage.channels.channel import Handover, OutgoingMessage
 from patron.engage.channels.web_push import (
-    MOST_BYTES,
+    MAX_BYTES,
     PushSubscription,
     WebPushChannel,
     load_push_key,
@@ -213,7 +213,7 @@ def test_a_long_text_is_cut_to_what_a_push_service_takes(text, subject):
     browser = Browser("https://push.example/a")
     sent = message(browser.subscription, text=text, subject=subject)
     content = channel().content(sent)
-    assert len(content) <= MOST_BYTES
+    assert len(content) <= MAX_BYTES
     body = channel().body(sent, PushSubscription.parse(browser.subscription))
     assert len(body) <= 4_096
     assert browser.read(body)["title"] == subject

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.answers.insight.brief import (
-    MOST_LINES,
+    MAX_LINES,
     Brief,
     Change,
     Exploration,
@@ -129,8 +129,8 @@ def test_every_cause_has_a_sentence(locale):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_longest_brief_fits_on_a_page(locale):
-    questions = (OpenQuestion("gift", -45.0, -1_055.0, 1_145.0, 98_765, 9_876_543, None),) * MOST_LINES
-    wrong = (WrongForecast(ENTRY, ("smaller_orders", "top_decile", "data_changed")),) * MOST_LINES
+    questions = (OpenQuestion("gift", -45.0, -1_055.0, 1_145.0, 98_765, 9_876_543, None),) * MAX_LINES
+    wrong = (WrongForecast(ENTRY, ("smaller_orders", "top_decile", "data_changed")),) * MAX_LINES
     dearest = tuple(change(code, is_assumed=True) for code in ("data_alarm", "raise_budget", "send_offers"))
     whole = Brief("A shop", "r", NOW, EARNED, Exploration(12_345, 67_890.0), dearest, questions, wrong, 5)
     parts = brief_parts(whole, {"gift": NAME}, words(locale), Formats(locale, "USD", "UTC"))

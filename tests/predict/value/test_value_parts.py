@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from patron.predict.value.value_parts import LARGEST_RETURNS_SHARE, PRIOR_ORDERS, build_value_parts
+from patron.predict.value.value_parts import MAX_RETURNS_SHARE, PRIOR_ORDERS, build_value_parts
 from patron.storage.runs.runs import Run
 
 COSTS = ("returns_cents", "service_cents", "marketing_cents")
@@ -110,7 +110,7 @@ def test_customers_who_return_more_have_a_higher_expected_return_share_than_the_
         ("prospect", 0.0, 0),
         ("late", 0.0, 3),
         ("returner", 0.25, 1),
-        ("returns all", LARGEST_RETURNS_SHARE, 1),
+        ("returns all", MAX_RETURNS_SHARE, 1),
     ):
         row = parts[who]
         expected_back = (

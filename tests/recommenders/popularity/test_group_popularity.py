@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.recommenders.popularity.group_popularity import LEAST_CUSTOMERS, GroupPopularity
+from patron.recommenders.popularity.group_popularity import MIN_CUSTOMERS, GroupPopularity
 
 ITEMS, CUSTOMERS = 40, 600
 
@@ -58,7 +58,7 @@ def test_a_group_of_a_few_customers_has_the_wider_groups_list(count):
     campaign = np.append(np.full(len(channel), -1), np.zeros(len(people), dtype=np.int64))
     channel = np.append(channel, np.ones(len(people), dtype=np.int64))
     fitted = GroupPopularity.fit(customer, item, [channel, campaign], ITEMS + 2)
-    assert np.array_equal(fitted.shares([1, 0]), fitted.shares([1])) == (count < LEAST_CUSTOMERS)
+    assert np.array_equal(fitted.shares([1, 0]), fitted.shares([1])) == (count < MIN_CUSTOMERS)
 
 
 ROWS = st.lists(st.tuples(*(st.integers(0, 5) for _ in range(2)), *(st.integers(-1, 2) for _ in range(2))), max_size=30)

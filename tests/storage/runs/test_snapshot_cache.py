@@ -92,11 +92,11 @@ def test_rows_of_customers_are_kept_up_to_a_size_and_large_ones_are_read_again(v
     customers = [one for of_file in FILES for one in of_file]
     size = snapshot_cache.size_of(view.customer_rows("traits", "anna"))
     reader = reader_of(view)
-    monkeypatch.setattr(snapshot_cache, "MOST_CUSTOMER_BYTES", 2 * size)
+    monkeypatch.setattr(snapshot_cache, "MAX_CUSTOMER_BYTES", 2 * size)
     for customer in customers:
         assert view.customer_rows("traits", customer).num_rows == customers.count(customer)
     assert 0 < len(reader._customer_rows) <= 2
-    monkeypatch.setattr(snapshot_cache, "LARGEST_CUSTOMER_BYTES", 0)
+    monkeypatch.setattr(snapshot_cache, "MAX_BYTES_OF_A_CUSTOMER", 0)
     reader._customer_rows.clear()
     assert view.customer_rows("traits", "carl").num_rows == 1
     assert not reader._customer_rows

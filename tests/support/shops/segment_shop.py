@@ -246,7 +246,7 @@ def text_tests(values):
     )
 
 
-WITHIN, LEAST = st.sampled_from([None, 7, 30, 100]), st.sampled_from([1, 1, 2])
+WITHIN, MIN_VALUE = st.sampled_from([None, 7, 30, 100]), st.sampled_from([1, 1, 2])
 LEAVES = st.one_of(
     *(st.builds(FieldRule, st.just(name), number_tests(values)) for name, values in NUMBERS.items()),
     *(st.builds(FieldRule, st.just(name), text_tests(values)) for name, values in TEXTS.items()),
@@ -262,10 +262,10 @@ LEAVES = st.one_of(
         st.sampled_from([(), ("Tea",)]),
         st.sampled_from([(), ("Red",)]),
         WITHIN,
-        LEAST,
+        MIN_VALUE,
     ),
-    st.builds(PurchaseRule, st.just(()), st.sampled_from([("Coffee",), CATEGORIES]), st.just(()), WITHIN, LEAST),
-    st.builds(EventRule, st.sampled_from(EVENTS), WITHIN, LEAST),
+    st.builds(PurchaseRule, st.just(()), st.sampled_from([("Coffee",), CATEGORIES]), st.just(()), WITHIN, MIN_VALUE),
+    st.builds(EventRule, st.sampled_from(EVENTS), WITHIN, MIN_VALUE),
     st.builds(TagRule, st.sampled_from([("VIP",), TAGS[1:], ("nobody's",)])),
 )
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
 
-MOST_CATEGORIES = 10
+MAX_CATEGORIES = 10
 """Categories of the shop that are listed."""
 
 
@@ -71,5 +71,5 @@ def category_forecasts(view: Snapshot) -> tuple[CategoryForecast, ...]:
     sql = f"""
 select category, expected_cents, expected_customers, due_customer_count from category_forecasts
 where run_id = '{view.run.run_id}'
-order by coalesce(expected_cents, 0) desc, expected_customers desc, category limit {MOST_CATEGORIES}"""
+order by coalesce(expected_cents, 0) desc, expected_customers desc, category limit {MAX_CATEGORIES}"""
     return tuple(CategoryForecast(**row) for row in records(view.query(sql)))

@@ -31,8 +31,8 @@ WHOLE = frozenset({"paid_cents", "order_count"})
 """Numbers that every customer has, as integers."""
 MICRO = 1_000_000
 """A sum of whole millionths is the same in any order of the rows, as `exact_sum` has it."""
-LONGEST_NAME = 200
-MOST_CATEGORIES = 500
+MAX_NAME_LENGTH = 200
+MAX_CATEGORIES = 500
 """Categories that the list can be filtered by in milliseconds, and that it offers."""
 
 
@@ -205,7 +205,7 @@ with answered as (
   where place = 1
 ),
 living as (
-  select customer_id, substr(value, 1, {LONGEST_NAME}) as country from (
+  select customer_id, substr(value, 1, {MAX_NAME_LENGTH}) as country from (
     select customer_id, value, row_number() over (partition by customer_id order by known_at desc, event_id) as place
     from traits where trait = 'country') t
   where place = 1
@@ -257,7 +257,7 @@ with bought as (
   where l.is_identified and not l.is_refund and l.category <> ''
 ), listed as (
   select category, count(*) as customer_count from bought group by category
-  order by customer_count desc, category limit {MOST_CATEGORIES}
+  order by customer_count desc, category limit {MAX_CATEGORIES}
 )
 select b.category, b.place from bought b join listed c on c.category = b.category order by b.category"""
     places = pa.array(np.arange(len(customer_ids), dtype=np.int32))

@@ -37,7 +37,7 @@ FACTS = (
 SEGMENT_FACTS = ("lifecycle_stage", "recency_score", "frequency_score", "monetary_score")
 MONTHS = 12
 MONTH_DAYS = 30
-MOST_DECISIONS = 6
+MAX_DECISIONS = 6
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def _decisions(view: Snapshot, customer_id: str) -> tuple[Decision, ...]:
     facts = [one.name for one in fields(Decision) if one.name != "is_withdrawn"]
     rows = records(view.customer_rows("decisions", customer_id).sort_by([("run_id", "descending")]).select(facts))
     until = [row for row in rows if row["run_id"] <= view.run.run_id]
-    return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in until[:MOST_DECISIONS])
+    return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in until[:MAX_DECISIONS])
 
 
 def _recommendations(view: Snapshot, customer_id: str) -> tuple[Recommendation, ...]:

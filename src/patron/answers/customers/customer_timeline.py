@@ -18,7 +18,7 @@ TIMELINE_LENGTH = 20
 """Entries of a page."""
 Kind = Literal["", "orders", "messages", "offers", "visits"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MOST_LINES = 100
+MAX_LINES = 100
 """Lines of an order that are shown."""
 
 
@@ -90,7 +90,7 @@ def timeline_page(
     start = (min(max(page, 1), page_count) - 1) * size if start is None else max(start, 0)
     entries = chosen[start : start + size]
     lines = _lines(view, customer_id) if any(entry.order_id for entry in entries) else {}
-    with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MOST_LINES])) for one in entries)
+    with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MAX_LINES])) for one in entries)
     page = start // size + 1
     return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
 

@@ -19,9 +19,9 @@ from patron.storage.shop import Shop
 View = Literal["mine", "open", "overdue", "closed"]
 VIEWS: tuple[View, ...] = get_args(View)
 PAGE_SIZE = 25
-MOST_EXPORTED = 100_000
+MAX_EXPORTED = 100_000
 """Tasks that a file has at most."""
-MOST_NAMED = 500
+MAX_NAMED = 500
 """Tasks that one query names."""
 
 
@@ -71,9 +71,9 @@ def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
         of_page = [task_id for *_, task_id in chosen[start : start + size]]
         rows = {
             row["task_id"]: row
-            for start in range(0, len(of_page), MOST_NAMED)
+            for start in range(0, len(of_page), MAX_NAMED)
             for row in connection.execute(
-                sa.select(TASKS).where(TASKS.c.task_id.in_(of_page[start : start + MOST_NAMED]))
+                sa.select(TASKS).where(TASKS.c.task_id.in_(of_page[start : start + MAX_NAMED]))
             ).mappings()
         }
         done = sa.select(TASKS.c.outcome, TASKS.c.customer_id).where(TASKS.c.state == "done", ~TASKS.c.is_holdout)

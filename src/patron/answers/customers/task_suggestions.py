@@ -18,7 +18,7 @@ Code = Literal["smaller_holdout", "larger_holdout", "usual_playbook", "playbooks
 CODES: tuple[Code, ...] = get_args(Code)
 SMALL_SHARE, LARGE_SHARE = 0.05, 0.20
 """Shares to hold out where the effect is known, and where it is not."""
-FEWEST_DRAWS = 200
+MIN_DRAWS = 200
 """Draws before which nothing is said about the share: the first weeks are always unclear."""
 
 
@@ -76,7 +76,7 @@ def find_suggestion(shop: Shop, code: str) -> TaskSuggestion:
 def _share(whole: TaskPart, policy: TaskPolicy) -> TaskSuggestion | None:
     margin, old = whole.of(MARGIN), policy.holdout_share
     draws = whole.treated_count + whole.control_count
-    if margin.effect is None or margin.detectable is None or draws < FEWEST_DRAWS or not old:
+    if margin.effect is None or margin.detectable is None or draws < MIN_DRAWS or not old:
         return None
     if (margin.is_gain or margin.is_loss) and old > SMALL_SHARE:
         code, new = CODES[0], SMALL_SHARE

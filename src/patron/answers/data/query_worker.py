@@ -39,11 +39,11 @@ WORKERS = 2
 """Queries that run at a time; others wait."""
 PATIENCE_SECONDS = 20.0
 """How long a query waits for its turn, and for a process to start."""
-MOST_SECONDS = 30.0
+MAX_SECONDS = 30.0
 """How long a query may take at most, as people wait for it."""
 HIDDEN = ("token", "trait")
 """Personal-data classes whose columns do not exist for the console's queries."""
-LONGEST_TEXT = 500
+MAX_TEXT_LENGTH = 500
 NARROWER = Sentence("sql_fewer", "Read fewer rows or columns, or aggregate earlier.")
 PAGE_LISTS = Sentence("sql_page_lists", "The page lists all tables and columns.")
 SQL_EXHAUSTED = Sentence("sql_exhausted", "the query took more than there is, and was stopped")
@@ -109,7 +109,7 @@ class QueryWorkers:
 
     def run(self, sql: str, *, seconds: float, most_rows: int, asker: str = "", as_of: str = "") -> QuestionResult:
         """Run one SELECT over the tables as of the last run or a past one; `asker` may stop it. Raises BadQuery."""
-        request = Request(sql, most_rows, min(seconds, MOST_SECONDS), as_of)
+        request = Request(sql, most_rows, min(seconds, MAX_SECONDS), as_of)
         with self._turn() as number:
             answer = self._ask(number, request, asker)
         if answer.refusal:
@@ -272,7 +272,7 @@ def _cell(value: object) -> str | int | float | bool | None:
         return value.isoformat()  # pyright: ignore[reportAttributeAccessIssue]
     if value is None or isinstance(value, int | float | bool):
         return value
-    return str(value)[:LONGEST_TEXT]
+    return str(value)[:MAX_TEXT_LENGTH]
 
 
 def main(folder: Path) -> None:

@@ -58,7 +58,7 @@ STORE_ROWS = {
 
 STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME, sa.Boolean: FLAG, sa.Integer: INT, sa.Float: NUMBER}
 
-LONGEST_QUERY = 100_000
+MAX_QUERY_LENGTH = 100_000
 ROWS_PER_BATCH = 10_000
 MEMORY_BESIDES_GB = 1.0
 """What the process may take besides the engine: rows on their way out."""
@@ -215,8 +215,8 @@ def _words_of(error: Exception) -> str:
 
 
 def _parsed(text: str) -> exp.Expr:
-    if len(text) > LONGEST_QUERY:
-        raise BadQuery(TOO_LONG(count=f"{LONGEST_QUERY:,}"), todo=SQL_SHORTER)
+    if len(text) > MAX_QUERY_LENGTH:
+        raise BadQuery(TOO_LONG(count=f"{MAX_QUERY_LENGTH:,}"), todo=SQL_SHORTER)
     try:
         statements = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:

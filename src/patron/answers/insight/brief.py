@@ -13,7 +13,7 @@ from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
 ANY, ALL = "any", "all"
-LARGEST_WAIT_DAYS = 2 * 365
+MAX_WAIT_DAYS = 2 * 365
 """A question that takes longer to settle cannot be settled with the shop's traffic."""
 DETECTION_ERRORS = 1.96 + 0.84
 """Standard errors that an effect must have to be found with a probability of 80 % by a 95 % interval."""
@@ -23,7 +23,7 @@ TOP_DECILE = 10
 EXCLUDED = frozenset({"no_consent", "holdout", "cap_reached", "not_eligible", "ordinary_offer"})
 """Reasons of customers for whom no offer was weighed."""
 DECISIONS_PAGE = "/overview?view=decisions"
-MOST_LINES = 3
+MAX_LINES = 3
 """Lines of each part, so that the brief fits on a page."""
 
 
@@ -86,7 +86,7 @@ class OpenQuestion:
     needed_count: int | None
     """Decisions that would tell; None where nothing is known to plan with."""
     days: int | None
-    """Days until then at today's pace; None beyond LARGEST_WAIT_DAYS: it cannot be known with this traffic."""
+    """Days until then at today's pace; None beyond MAX_WAIT_DAYS: it cannot be known with this traffic."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ def brief_of(view: Snapshot) -> Brief:
         as_of=view.run.as_of,
         earnings=offer_earnings(measured),
         exploration=exploration(decided),
-        changes=tuple(changes_by_value(changes(view, decided, measured)))[:MOST_LINES],
+        changes=tuple(changes_by_value(changes(view, decided, measured)))[:MAX_LINES],
         open_questions=tuple(open_questions(view, measured)),
-        wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MOST_LINES],
+        wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MAX_LINES],
         checked_count=len(latest),
     )
 
@@ -279,7 +279,7 @@ def _plan(one: Effect, cost_cents: float, count: int, now: datetime) -> tuple[in
     needed = round(count * (DETECTION_ERRORS * one.standard_error / distance) ** 2)
     days_so_far = max((now - one.decided_from).days, 1)
     days = max(round((needed - count) * days_so_far / max(count, 1)), 1)
-    return needed, days if days <= LARGEST_WAIT_DAYS else None
+    return needed, days if days <= MAX_WAIT_DAYS else None
 
 
 def latest_forecasts(entries: tuple[ForecastEntry, ...]) -> dict[str, ForecastEntry]:

@@ -10,7 +10,7 @@ HANDED_OVER = ("sent", "unknown")
 """States of messages that a channel took."""
 DETECTABLE_ERRORS = REACH_95 + 0.8416212335729143
 """Standard errors from which an effect is detected with a probability of 80 %, at a level of 5 %."""
-MOST_COMPLAINTS = 0.003
+MAX_COMPLAINTS = 0.003
 """Share of messages that may be complained about: mailbox providers refuse those of a sender with more."""
 ARMS = ("treated", "holdout")
 Unit = Literal["count", "money", "share"]
@@ -126,7 +126,7 @@ def guard_rails(result: Mapping[str, Any], usual_unsubscribed: float | None) -> 
     sent = sum(result["message_counts"].get(state, 0) for state in HANDED_OVER)
     if not sent:
         return tuple(rails)
-    for metric, limit in (("unsubscribed", usual_unsubscribed), ("complained", MOST_COMPLAINTS)):
+    for metric, limit in (("unsubscribed", usual_unsubscribed), ("complained", MAX_COMPLAINTS)):
         times = min(result["receipt_counts"].get(metric, 0), sent)
         low, high = share_interval(times, sent)
         is_known = limit is not None

@@ -23,7 +23,7 @@ Compare = Literal["previous", "year", "none"]
 PERIODS: tuple[Period, ...] = ("30", "90", "365", "month", "custom")
 COMPARISONS: tuple[Compare, ...] = ("previous", "year", "none")
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-LONGEST_DAYS = 10 * 366
+MAX_DAYS = 10 * 366
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def span_of(query: PeriodQuery, as_of: datetime, zone: ZoneInfo) -> Span:
     if query.period == "custom":
         if query.first_day is None or query.last_day is None or query.first_day > query.last_day:
             raise BadQuery(PERIOD_DAYS, where="from", todo=CHOOSE_BOTH)
-        if (query.last_day - query.first_day).days > LONGEST_DAYS:
+        if (query.last_day - query.first_day).days > MAX_DAYS:
             raise BadQuery(PERIOD_LONG, where="from", todo=PERIOD_YEARS)
         first, last = (datetime.combine(day, time(), zone) for day in (query.first_day, query.last_day))
         return _cut(first, last + timedelta(days=1), end)

@@ -22,9 +22,9 @@ QUESTION_LIST_ALL = Sentence("question_list_all", "See /explore/questions for al
 
 READY = "ready-"
 """How ids of ready-made questions begin."""
-MOST_ROWS = 1_000
+MAX_ROWS = 1_000
 """Rows of a result that pages and programs get; a file has more."""
-MOST_EXPORTED_ROWS = 100_000
+MAX_EXPORTED_ROWS = 100_000
 TILE_SECONDS = 5.0
 """How long a question on the dashboard may take."""
 
@@ -78,7 +78,7 @@ def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionD
 
 
 def run_question(
-    shop: Shop, workers: QueryWorkers, sql: str, *, seconds: float = 0.0, most_rows: int = MOST_ROWS, asker: str = ""
+    shop: Shop, workers: QueryWorkers, sql: str, *, seconds: float = 0.0, most_rows: int = MAX_ROWS, asker: str = ""
 ) -> QuestionResult:
     """Run the SQL of a question within the limits of `patron sql`; `asker` may stop it. Raises BadQuery."""
     if not sql.strip():

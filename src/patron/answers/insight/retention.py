@@ -14,7 +14,7 @@ Measure = Literal["share", "revenue", "margin"]
 MEASURES: tuple[Measure, ...] = ("share", "revenue", "margin")
 SPANS = (12, 24, 36)
 """How many months of cohorts can be shown."""
-MOST_GROUPS = 10
+MAX_GROUPS = 10
 OTHER = "other"
 """Code of all groups but the largest."""
 
@@ -106,8 +106,8 @@ def _groups(cohorts: Sequence[CohortSum]) -> dict[str, list[CohortSum]]:
         groups.setdefault(one.group, []).append(one)
     sizes = {code: sum(one.customer_count for one in members) for code, members in groups.items()}
     ranked = sorted(groups.keys() - {""}, key=lambda code: (-sizes[code], code))
-    result = {code: groups[code] for code in ranked[:MOST_GROUPS]}
-    if rest := [one for code in ranked[MOST_GROUPS:] for one in groups[code]]:
+    result = {code: groups[code] for code in ranked[:MAX_GROUPS]}
+    if rest := [one for code in ranked[MAX_GROUPS:] for one in groups[code]]:
         result[OTHER] = rest
     return result | ({"": groups[""]} if "" in groups else {})
 

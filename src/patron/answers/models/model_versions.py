@@ -19,7 +19,7 @@ from patron.storage.shop import Shop, Snapshot
 
 MEASURED = ("metric", "value", "low", "high", "baseline", "baseline_value")
 """Columns of a model that come from its run's backtest."""
-MOST_LISTED = 10
+MAX_LISTED = 10
 """Models of each question that a list has, unless somebody wants more."""
 
 
@@ -62,7 +62,7 @@ class ModelDetail:
     """The champion of its run in groups of customers."""
 
 
-def model_versions(shop: Shop, *, most: int = MOST_LISTED) -> tuple[ModelVersion, ...]:
+def model_versions(shop: Shop, *, most: int = MAX_LISTED) -> tuple[ModelVersion, ...]:
     """The newest `most` models of each question, older ones in use or decided about. Raises NoRunYet."""
     models = kept_models(shop.store)
     places = Counter[str]()

@@ -24,11 +24,11 @@ SEE_DECISIONS = Sentence(
 THE_RUN_HAS = Sentence("the_run_has", "The run has {names}.")
 
 PAGE_SIZE = 25
-MOST_EXPORTED = 100_000
+MAX_EXPORTED = 100_000
 """Decisions that a file has at most."""
-MOST_RUNS = 24
+MAX_RUNS = 24
 """Runs that the ledger offers to choose from, the newest."""
-MOST_NAMED = 5
+MAX_NAMED = 5
 RUN = "run"
 """Where a run that is not known is named."""
 IN_A_ROW = """d.decision_id, d.run_id, d.as_of, d.customer_id, d.action, d.reason, d.expected_net_value_cents,
@@ -161,7 +161,7 @@ order by {IS_NONE}, d.expected_net_value_cents desc, d.customer_id limit {size} 
         page_count=page_count,
         has_more=start + size < total,
         rows=tuple(DecisionRow(**row) for row in records(view.query(sql, place, **tables))),
-        runs=tuple(runs)[:MOST_RUNS],
+        runs=tuple(runs)[:MAX_RUNS],
     )
 
 
@@ -206,6 +206,6 @@ def _view(shop: Shop, run_id: str) -> tuple[Snapshot, dict[str, datetime]]:
     rows = view.query("select run_id, max(as_of) as as_of from decisions group by run_id order by 2 desc, 1")
     runs = dict(zip(rows["run_id"].to_pylist(), rows["as_of"].to_pylist(), strict=True))
     if run_id and run_id not in runs:
-        known = f"The newest runs are {', '.join(list(runs)[:MOST_NAMED])}." if runs else "No run has decided anything."
+        known = f"The newest runs are {', '.join(list(runs)[:MAX_NAMED])}." if runs else "No run has decided anything."
         raise NotFound(NO_DECIDING_RUN(run=run_id), where=RUN, todo=known)
     return view, runs

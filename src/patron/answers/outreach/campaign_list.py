@@ -13,7 +13,7 @@ from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.outreach.outreach_counts import receipt_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
-from patron.storage.runs.jobs import MOST_JOBS, TRIAL, Job, newest_jobs
+from patron.storage.runs.jobs import MAX_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop
 
 SENT = ("sent", "unknown")
@@ -147,7 +147,7 @@ def sent_of(facts: Mapping[str, Any]) -> int:
 
 
 def _newest_trial(shop: Shop, name: str) -> Job | None:
-    trials = newest_jobs(shop.store, TRIAL, limit=MOST_JOBS)
+    trials = newest_jobs(shop.store, TRIAL, limit=MAX_JOBS)
     return next((one for one in trials if one.options.get("campaign") == name), None)
 
 

@@ -15,7 +15,7 @@ from patron.storage.shop import Shop
 from patron.storage.store.store import CONSENT_LEDGER, WORDINGS
 
 PAGE_LENGTH = 50
-MOST_EXPORTED = 100_000
+MAX_EXPORTED = 100_000
 """Entries that a file has at most."""
 
 

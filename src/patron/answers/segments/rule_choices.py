@@ -6,7 +6,7 @@ from patron.storage.runs.last_run import last_run, records
 from patron.storage.segments.segment_query import known_names
 from patron.storage.shop import Shop, Snapshot
 
-MOST_CHOICES = 100
+MAX_CHOICES = 100
 """Values of one field that are listed; a rule may name others."""
 
 
@@ -34,12 +34,12 @@ def _values(view: Snapshot, field: str) -> tuple[str, ...]:
     column, table = ("name_code", "personas") if field == "persona" else (field, "features")
     sql = f"""
 select "{column}" as value from {table} where run_id = $run_id and "{column}" is not null
-group by 1 order by count(*) desc, 1 limit {MOST_CHOICES}"""
+group by 1 order by count(*) desc, 1 limit {MAX_CHOICES}"""
     return tuple(row["value"] for row in records(view.query(sql, {"run_id": view.run.run_id})))
 
 
 def _bought(view: Snapshot, column: str) -> tuple[str, ...]:
     sql = f"""
 select {column} as value from order_lines where {column} is not null
-group by 1 order by count(*) desc, 1 limit {MOST_CHOICES}"""
+group by 1 order by count(*) desc, 1 limit {MAX_CHOICES}"""
     return tuple(row["value"] for row in records(view.query(sql)))

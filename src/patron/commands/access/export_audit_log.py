@@ -10,13 +10,13 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop
 
-MOST_ROWS = 100_000
+MAX_ROWS = 100_000
 HEADER = ("entry", "at", "action", "by", "details", "hash")
 
 
 def export_audit_log(shop: Shop, query: AuditQuery, *, by: str, now: datetime) -> Iterator[tuple[str, ...]]:
     """Entries that match, newest first, after a header; no cell is a formula."""
-    entries = find_entries(shop, query, MOST_ROWS)
+    entries = find_entries(shop, query, MAX_ROWS)
     with shop.store.begin() as connection:
         audit_log.append(shop, connection, AuditAction.AUDIT_LOG_EXPORTED, {"entries": len(entries)}, at=now, by=by)
     yield HEADER

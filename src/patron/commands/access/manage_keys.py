@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from patron.collect.inbox.workspace_inbox import remember_source
 from patron.govern.access import api_keys, audit_log
-from patron.govern.access.api_keys import DEFAULT_DAYS, LONGEST_SOURCE, MAX_DAYS, MAX_OVERLAP, Key, KeyTerms
+from patron.govern.access.api_keys import DEFAULT_DAYS, MAX_DAYS, MAX_OVERLAP, MAX_SOURCE_LENGTH, Key, KeyTerms
 from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadKeyTerms
@@ -19,7 +19,7 @@ TEAM_OF_OTHER_SEGMENT = Sentence("team_of_other_segment", "your team sees the cu
 LEAVE_RIGHT_OUT = Sentence("leave_right_out", "Leave it out, or ask somebody who has it to make the key.")
 LEAVE_SEGMENT_OUT = Sentence("leave_segment_out", "Leave it out: the key sees what you see.")
 
-__all__ = ["DEFAULT_DAYS", "LONGEST_SOURCE", "MAX_DAYS", "MAX_OVERLAP", "Key", "KeyTerms"]
+__all__ = ["DEFAULT_DAYS", "MAX_DAYS", "MAX_OVERLAP", "MAX_SOURCE_LENGTH", "Key", "KeyTerms"]
 
 
 @dataclass(frozen=True)

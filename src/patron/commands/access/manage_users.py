@@ -33,7 +33,7 @@ ENABLE_OR_INVITE = Sentence("enable_or_invite", "Enable or invite again.")
 __all__ = ["Access", "User", "UserState", "can_send_mail", "parse_grants", "parse_roles"]
 SETUP_LASTS = timedelta(hours=24)
 RESET_LASTS = timedelta(hours=1)
-LONGEST_TEAM = 60
+MAX_TEAM_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def unlink_accounts(shop: Shop, name: str, *, by: str, now: datetime) -> User:
 def save_team(shop: Shop, team: str, *, segment: str, by: str, now: datetime) -> None:
     """Make a team, or change its segment; empty restricts nobody. Raises AccessProblem, NotFound."""
     team = " ".join(team.split())
-    if not team or len(team) > LONGEST_TEAM or not team.isprintable():
-        raise AccessProblem("team_invalid", TEAM_NAME_LENGTH(count=LONGEST_TEAM))
+    if not team or len(team) > MAX_TEAM_LENGTH or not team.isprintable():
+        raise AccessProblem("team_invalid", TEAM_NAME_LENGTH(count=MAX_TEAM_LENGTH))
     if segment:
         definition(shop.store, segment)
     with shop.store.begin() as connection:
@@ -203,7 +203,7 @@ def delete_team(shop: Shop, team: str, *, by: str, now: datetime) -> None:
             todo = MOVE_MEMBERS_FIRST
             raise AccessProblem("team_used", TEAM_HAS_MEMBERS, status=409, where=team, todo=todo)
         if not connection.execute(sa.delete(TEAMS).where(TEAMS.c.team == team)).rowcount:
-            raise NotFound(NO_SUCH_TEAM, where=team[:LONGEST_TEAM])
+            raise NotFound(NO_SUCH_TEAM, where=team[:MAX_TEAM_LENGTH])
         audit_log.append(shop, connection, AuditAction.TEAM_DELETED, {"team": team, "by": by}, at=now)
 
 

@@ -44,9 +44,9 @@ METADATA_SECONDS = 3_600
 KEYS_SECONDS = 60
 """How long after its keys were read they are read again for a key that is not among them."""
 TIMEOUT_SECONDS = 10
-LONGEST_SUBJECT = 255
+MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core 1.0, section 2."""
-MOST_BYTES = 512 * 1024
+MAX_BYTES = 512 * 1024
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 BASIC, POST, NONE = "client_secret_basic", "client_secret_post", "none"
 
@@ -152,7 +152,7 @@ class Issuer:
         audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if audience != [self.settings.client_id]:
             raise _refusal(ID_TOKEN_OTHER)
-        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
+        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= MAX_SUBJECT_LENGTH:
             raise _refusal(ID_TOKEN_NOBODY)
         return claims
 
@@ -181,7 +181,7 @@ class Issuer:
                 answer = client.request(method, url, **options)
         except httpx.HTTPError as error:
             raise _unreachable(type(error).__name__) from error
-        if answer.status_code != httpx.codes.OK or len(answer.content) > MOST_BYTES:
+        if answer.status_code != httpx.codes.OK or len(answer.content) > MAX_BYTES:
             raise _unreachable(f"status {answer.status_code}")
         try:
             content = json.loads(answer.content)

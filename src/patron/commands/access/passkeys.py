@@ -66,8 +66,8 @@ PASSKEY_COUNT = Sentence("passkey_count", "somebody has at most {count} passkeys
 TRY_AGAIN = Sentence("try_again", "Try again.")
 ADD_ANOTHER_FIRST = Sentence("add_another_first", "Add another first.")
 
-MOST_PASSKEYS = 20
-LONGEST_ANSWER = 20_000
+MAX_PASSKEYS = 20
+MAX_ANSWER_LENGTH = 20_000
 LOCAL_NAME = "localhost"
 """The one name by which browsers know passkeys without HTTPS."""
 TIMEOUT_MS = 120_000
@@ -298,7 +298,7 @@ def _verifying(shop: Shop, user_id: str, now: datetime) -> Iterator[None]:
 def _content(answer: str) -> dict[str, Any]:
     """An answer of a browser. Raises AccessProblem for what is none."""
     try:
-        content = json.loads(answer[: LONGEST_ANSWER + 1])
+        content = json.loads(answer[: MAX_ANSWER_LENGTH + 1])
     except (ValueError, RecursionError) as error:
         raise _wrong() from error
     if not isinstance(content, dict) or not isinstance(content.get("response"), dict):
@@ -325,8 +325,8 @@ def _handle_in(answer: str) -> str:
 
 
 def _require_room(passkeys: list[Identity]) -> None:
-    if len(passkeys) >= MOST_PASSKEYS:
-        raise AccessProblem("passkey_count", PASSKEY_COUNT(count=MOST_PASSKEYS), todo=REMOVE_ONE)
+    if len(passkeys) >= MAX_PASSKEYS:
+        raise AccessProblem("passkey_count", PASSKEY_COUNT(count=MAX_PASSKEYS), todo=REMOVE_ONE)
 
 
 def _wrong() -> AccessProblem:

@@ -41,7 +41,7 @@ OF_CONFIRMATIONS = Limit("confirmation", 3, timedelta(minutes=60))
 """Letters to one address of e-mail that ask somebody who signed in whether it is theirs."""
 IPV6_NETWORK = 64
 """Bits of an address that a household or a server has."""
-MOST_KEPT = 10_000
+MAX_KEPT = 10_000
 """Accounts and addresses that are kept before those of before are looked for."""
 
 
@@ -87,7 +87,7 @@ class SignInLimits:
 
     def _count(self, limit: Limit, *names: str, now: datetime) -> None:
         with self._lock:
-            if len(self._attempts) > MOST_KEPT:
+            if len(self._attempts) > MAX_KEPT:
                 self._drop_before(now - OF_RESETS.within)
             times = self._attempts.setdefault((limit.name, *names), deque())
             while times and times[0] <= now - limit.within:

@@ -24,7 +24,7 @@ from patron.commands.access.sign_in_limits import SignInLimits
 from patron.commands.access.user_account import require_confirmed
 from patron.govern.access import audit_log, users
 from patron.govern.access.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
-from patron.govern.access.user_identities import LONGEST_NAME, Identity, add_identity, find_identity, record_use
+from patron.govern.access.user_identities import MAX_NAME_LENGTH, Identity, add_identity, find_identity, record_use
 from patron.govern.access.user_links import LinkKind, find_link, use_link
 from patron.govern.access.user_sessions import Session, user_name
 from patron.govern.access.users import Access, UserState
@@ -60,7 +60,7 @@ SECRET_VARIABLE = "PATRON_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a vari
 SECRET_BYTES = 32
 BY = "single sign-on"
 """As sessions, tickets and the audit log have it."""
-LONGEST_CODE = 4_000
+MAX_CODE_LENGTH = 4_000
 _ISSUERS: WeakKeyDictionary[Shop, Issuer] = WeakKeyDictionary()
 
 
@@ -220,7 +220,7 @@ def _use_challenge(shop: Shop, callback: IssuerCallback, *, now: datetime) -> Ch
 def _person(shop: Shop, challenge: Challenge, callback: IssuerCallback, *, now: datetime) -> Person:
     settings, issuer, content = shop.settings.oidc, issuer_of(shop), challenge.content
     announces = issuer.metadata(now=now).get("authorization_response_iss_parameter_supported") is True
-    if callback.error or not 0 < len(callback.code) <= LONGEST_CODE or (announces and not callback.issuer):
+    if callback.error or not 0 < len(callback.code) <= MAX_CODE_LENGTH or (announces and not callback.issuer):
         raise AccessProblem("sso_refused", ISSUER_NOBODY, status=401, todo=SIGN_IN_AGAIN)
     request = AuthorizationRequest(content["uri"], callback.state, content["nonce"], content["verifier"])
     claims = issuer.claims(request, callback.code, now=now)
@@ -259,7 +259,7 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
     with shop.store.begin() as connection:
         users.lock_users(connection)
         user_id = use_link(connection, LinkKind.INVITATION, visit.challenge.content["link"], now=now)
-        named = {"name": users.normal_name(person.name[: users.LONGEST_NAME])} if person.name.strip() else {}
+        named = {"name": users.normal_name(person.name[: users.MAX_NAME_LENGTH])} if person.name.strip() else {}
         users.change_user(connection, user_id, state=UserState.ACTIVE.value, **named)
         by = user_name(users.find_user(connection, user_id).name, user_id)
         _add(shop, connection, user_id, person, now, by=by)
@@ -307,7 +307,7 @@ def _create(shop: Shop, connection: sa.Connection, person: Person, now: datetime
         todo = CONNECT_ACCOUNT
         raise AccessProblem("sso_email_taken", USER_HAS_EMAIL, status=409, todo=todo)
     roles = _roles(settings, person) or (settings.new_user_role,)
-    name = person.name.strip()[: users.LONGEST_NAME] or person.email.partition("@")[0]
+    name = person.name.strip()[: users.MAX_NAME_LENGTH] or person.email.partition("@")[0]
     user_id = users.add_user(connection, person.email, name, Access(roles), by=BY, at=now)
     users.change_user(connection, user_id, state=UserState.ACTIVE.value)
     _log(shop, connection, AuditAction.USER_CREATED, user_id, now, by=BY, roles=sorted(roles))
@@ -336,7 +336,7 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
 
 def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, now: datetime, *, by: str) -> None:
     settings = shop.settings.oidc
-    identity = Identity(settings.issuer, person.subject, user_id, settings.label[:LONGEST_NAME], now, None)
+    identity = Identity(settings.issuer, person.subject, user_id, settings.label[:MAX_NAME_LENGTH], now, None)
     add_identity(connection, identity)
     _log(shop, connection, AuditAction.ACCOUNT_LINKED, user_id, now, issuer=settings.issuer, by=by)
 

@@ -39,7 +39,7 @@ __all__ = [
 
 """Action in the audit log."""
 PLACE = "reveal note"
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 REVEAL = Right(Action.REVEAL, Area.CUSTOMERS)
 
 
@@ -93,7 +93,7 @@ def reveal_contacts(
         raise unknown_customer(customer_id)
     details = {"customer_id": customer_id, "by": actor.name, "reason": reason.code}
     if reason.note.strip():
-        details["note"] = _seal_note(shop, customer_id, reason.note.strip()[:MOST_CHARACTERS])
+        details["note"] = _seal_note(shop, customer_id, reason.note.strip()[:MAX_CHARACTERS])
     with shop.store.begin() as connection:
         audit_log.append(shop, connection, AuditAction.CONTACTS_REVEALED, details, at=now)
     return contacts

@@ -55,10 +55,10 @@ RELOAD_LIST = Sentence("reload_list", "Reload the list.")
 OUTCOMES = ("reached", "not_reached", "ordered", "refused", "other")
 """What became of a task."""
 SNOOZE_REASONS = ("contacted", "known", "waiting", "other")
-MOST_CUSTOMERS = 10_000
+MAX_CUSTOMERS = 10_000
 """Customers of one bulk action."""
-LONGEST_TAG, LONGEST_TEXT = 40, 4_000
-MOST_TAGS = 30
+MAX_TAG_LENGTH, MAX_TEXT_LENGTH = 40, 4_000
+MAX_TAGS = 30
 """Tags of one customer."""
 BATCH = 500
 UNPROCESSABLE = 422
@@ -82,8 +82,8 @@ def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: 
     with shop.store.begin() as connection:
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
         fresh = [one for one in ids if one not in tagged]
-        if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MOST_TAGS:
-            raise _wrong("tag", TAG_COUNT(count=MOST_TAGS), REMOVE_ONE)
+        if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MAX_TAGS:
+            raise _wrong("tag", TAG_COUNT(count=MAX_TAGS), REMOVE_ONE)
         rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
@@ -272,8 +272,8 @@ def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetim
 def tag_name(text: str) -> str:
     """A tag as it is kept: trimmed, blanks as one. Raises BadRequest for one that is empty, long or personal."""
     tag = one_line(text)
-    if not 0 < len(tag) <= LONGEST_TAG or not tag.isprintable():
-        raise _wrong("tag", TAG_LENGTH(count=LONGEST_TAG), SHORT_WORD)
+    if not 0 < len(tag) <= MAX_TAG_LENGTH or not tag.isprintable():
+        raise _wrong("tag", TAG_LENGTH(count=MAX_TAG_LENGTH), SHORT_WORD)
     if personal_kind(tag):
         raise _wrong("tag", TAG_PERSONAL, WRITE_NOTE)
     return tag
@@ -312,8 +312,8 @@ def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says
 def require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
     """These customers once each, all of them of the last run. Raises BadRequest, NotFound."""
     ids = list(dict.fromkeys(customer_ids))
-    if not 0 < len(ids) <= MOST_CUSTOMERS:
-        raise _wrong("customers", ACTION_COUNT(count=MOST_CUSTOMERS), CHOOSE_FEWER)
+    if not 0 < len(ids) <= MAX_CUSTOMERS:
+        raise _wrong("customers", ACTION_COUNT(count=MAX_CUSTOMERS), CHOOSE_FEWER)
     chosen = pa.table({"customer_id": pa.array(ids, TEXT)})
     sql = "select c.customer_id from chosen c join customers k on k.customer_id = c.customer_id"
     known = set(last_run(shop).query(sql, chosen=chosen)["customer_id"].to_pylist())
@@ -352,8 +352,8 @@ def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 def _text(text: str, where: str, *, is_required: bool = False) -> str:
     text = text.replace("\r\n", "\n").strip()
-    if len(text) > LONGEST_TEXT or (is_required and not text):
-        raise _wrong(where, TEXT_LENGTH(least=1 if is_required else 0, most=LONGEST_TEXT), WRITE_SHORTER)
+    if len(text) > MAX_TEXT_LENGTH or (is_required and not text):
+        raise _wrong(where, TEXT_LENGTH(least=1 if is_required else 0, most=MAX_TEXT_LENGTH), WRITE_SHORTER)
     return text
 
 

@@ -39,8 +39,8 @@ SHORTER_ADDRESS = Sentence("shorter_address", "Use a shorter address.")
 CHOOSE_ONE_LEAST = Sentence("choose_one_least", "Choose at least one.")
 THERE_ARE = Sentence("there_are", "There are {names}.")
 
-MOST_ENDPOINTS = 50
-LONGEST_URL, LONGEST_NOTE = 500, 200
+MAX_ENDPOINTS = 50
+MAX_URL_LENGTH, MAX_NOTE_LENGTH = 500, 200
 MAX_OVERLAP = timedelta(days=7)
 """Longest time for which both secrets sign after a rotation."""
 
@@ -60,8 +60,8 @@ def add_webhook(
 ) -> NewWebhookSecret:
     """Report events to an address from now on. Raises BadWebhook."""
     values = _valid_fields(shop, url, events, note)
-    if len(webhook_endpoints(shop.store)) >= MOST_ENDPOINTS:
-        raise BadWebhook(WEBHOOK_COUNT(count=MOST_ENDPOINTS), where="url", todo=DELETE_ONE_FIRST)
+    if len(webhook_endpoints(shop.store)) >= MAX_ENDPOINTS:
+        raise BadWebhook(WEBHOOK_COUNT(count=MAX_ENDPOINTS), where="url", todo=DELETE_ONE_FIRST)
     endpoint_id, secret = secrets.token_hex(6), new_secret()
     row = {"endpoint_id": endpoint_id, **values, "secret": seal(shop, _purpose(endpoint_id), secret)}
     row |= {"created_at": now, "created_by": by, "enabled_at": now, "disabled_why": ""}
@@ -140,8 +140,8 @@ def signing_secrets(shop: Shop, endpoint_id: str, *, now: datetime) -> str:
 def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dict[str, object]:
     """What an endpoint is, checked. Raises BadWebhook."""
     url, chosen = url.strip(), set(events)
-    if len(url) > LONGEST_URL:
-        raise BadWebhook(TOO_LONG(count=LONGEST_URL), where="url", todo=SHORTER_ADDRESS)
+    if len(url) > MAX_URL_LENGTH:
+        raise BadWebhook(TOO_LONG(count=MAX_URL_LENGTH), where="url", todo=SHORTER_ADDRESS)
     try:
         shop.settings.webhooks.require_allowed(url)
     except ValueError as error:
@@ -152,8 +152,8 @@ def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dic
         raise BadWebhook(NOT_EVENT_KIND(name=one), where="events", todo=todo)
     if not chosen:
         raise BadWebhook(NO_EVENT_KIND, where="events", todo=CHOOSE_ONE_LEAST)
-    if len(note) > LONGEST_NOTE or not note.isprintable():
-        raise BadWebhook(ONE_LINE_MOST(count=LONGEST_NOTE), where="note", todo=SHORTEN)
+    if len(note) > MAX_NOTE_LENGTH or not note.isprintable():
+        raise BadWebhook(ONE_LINE_MOST(count=MAX_NOTE_LENGTH), where="note", todo=SHORTEN)
     return {"url": url, "events": [one for one in EVENT_NAMES if one in chosen], "note": note.strip()}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.schema.data.webhook_events import MOST_CUSTOMERS, MOST_PARTS
+from patron.schema.data.webhook_events import MAX_CUSTOMERS, MAX_PARTS
 from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.data.webhooks import (
     WebhookMessage,
@@ -186,9 +186,9 @@ where a.run_id = {literal(run_id)} and b.run_id is null order by a.kind, a.subje
 
 
 def _moves(event: str, data: dict[str, Any], customer_ids: list[str], at: datetime) -> Iterator[Fact]:
-    parts = -(-len(customer_ids) // MOST_CUSTOMERS)
+    parts = -(-len(customer_ids) // MAX_CUSTOMERS)
     whole = {**data, "customer_count": len(customer_ids), "part_count": parts}
-    for part in range(min(parts, MOST_PARTS)):
-        ids = tuple(customer_ids[part * MOST_CUSTOMERS : (part + 1) * MOST_CUSTOMERS])
+    for part in range(min(parts, MAX_PARTS)):
+        ids = tuple(customer_ids[part * MAX_CUSTOMERS : (part + 1) * MAX_CUSTOMERS])
         key = f"{data['segment']}/{data['run_id']}/{part + 1}"
         yield Fact(event, key, at, {**whole, "part": part + 1}, ids)

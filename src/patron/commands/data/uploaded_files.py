@@ -67,7 +67,7 @@ MAX_BYTES = 256 << 20
 KEPT_FOR = timedelta(days=1)
 TRIED_ROWS = 100
 SAMPLES = 3
-LONGEST_SAMPLE = 40
+MAX_SAMPLE_LENGTH = 40
 CUSTOM = "custom"
 """Instead of a built-in mapping: the columns that were chosen."""
 ENCODINGS = ("utf-8", "cp1252", "gb18030", "utf-16")
@@ -238,7 +238,7 @@ def _inspect(path: Path, encoding: str) -> InputFile:
 
 
 def _column(name: str, values: list[Any]) -> UploadedColumn:
-    texts = [str(value)[:LONGEST_SAMPLE] for value in values if value is not None]
+    texts = [str(value)[:MAX_SAMPLE_LENGTH] for value in values if value is not None]
     is_personal = kind_of_property(name) != "plain" or any(personal_kind(text) for text in texts)
     samples = (f"{text[:1]}•••" for text in texts) if is_personal else texts
     return UploadedColumn(name, tuple(dict.fromkeys(samples)), is_personal)

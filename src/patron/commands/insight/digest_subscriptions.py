@@ -40,7 +40,7 @@ ONE_AT_LEAST = Sentence("one_at_least", "Choose one at least.")
 PURPOSE = "digest link"
 PATH = "/digest/"
 """How the path of a link begins."""
-LONGEST_TOKEN = 1_000
+MAX_TOKEN_LENGTH = 1_000
 
 
 class Confirmation(StrEnum):
@@ -122,7 +122,7 @@ def find_digest_link(shop: Shop, token: str) -> DigestLink:
     """Whose digest a link is about. Raises NotFound for one that is not ours, or whose address or user is gone."""
     invalid = NotFound(LINK_INVALID, todo=NEWEST_LINK)
     try:
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise invalid
         sealed = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
         user_id, _, email = unseal(shop, PURPOSE, sealed).partition(" ")

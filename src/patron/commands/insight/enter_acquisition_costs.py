@@ -30,7 +30,7 @@ COST_NEGATIVE = Sentence("cost_negative", "the cost {cost!r} is below zero")
 WRITE_MONTH = Sentence("write_month", "Write it as 2026-03.")
 COST_AMOUNT = Sentence("cost_amount", "Write it as 1250.00.")
 
-MOST_ROWS = 5_000
+MAX_ROWS = 5_000
 MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
 HEADER = ("channel", "month", "cost")
 TODO = Sentence(
@@ -72,8 +72,8 @@ def enter_acquisition_costs(shop: Shop, text: str, *, by: str, now: datetime) ->
 def _rows(shop: Shop, text: str) -> dict[tuple[str, str], int | None]:
     """The cost of each channel and month, cents; None deletes it. Raises BadFile."""
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
-    if not lines or len(lines) > MOST_ROWS:
-        raise BadFile(COSTS_LINES(count=len(lines), most=MOST_ROWS), where="costs", todo=TODO)
+    if not lines or len(lines) > MAX_ROWS:
+        raise BadFile(COSTS_LINES(count=len(lines), most=MAX_ROWS), where="costs", todo=TODO)
     separator = next((one for one in ("\t", ";") if one in lines[0]), ",")
     parts = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
     is_header = tuple(cell.strip().lower() for cell in parts[0]) == HEADER

@@ -27,10 +27,10 @@ QUESTION_WHAT = Sentence("question_what", "Write what it answers.")
 QUESTION_DELETE = Sentence("question_delete", "Delete one that nobody needs.")
 QUESTION_LIST = Sentence("question_list", "See /explore/questions.")
 
-LONGEST_NAME, LONGEST_NOTE, LONGEST_SQL = 80, 500, 6_000
-MOST_QUESTIONS = 500
-MOST_VERSIONS = 50
-MOST_PINS = 12
+MAX_NAME_LENGTH, MAX_NOTE_LENGTH, MAX_SQL_LENGTH = 80, 500, 6_000
+MAX_QUESTIONS = 500
+MAX_VERSIONS = 50
+MAX_PINS = 12
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
     versions = versions_of(shop.store, question_id) if question_id else ()
     if question_id and not versions:
         raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_NEW_ONE)
-    if len(versions) >= MOST_VERSIONS:
-        raise BadQuery(QUESTION_VERSIONS(count=MOST_VERSIONS), todo=QUESTION_NEW)
+    if len(versions) >= MAX_VERSIONS:
+        raise BadQuery(QUESTION_VERSIONS(count=MAX_VERSIONS), todo=QUESTION_NEW)
     row = {
         "question_id": question_id or secrets.token_hex(6),
         "version": versions[0].version + 1 if versions else 1,
@@ -65,8 +65,8 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
     }
     with shop.store.begin() as connection:
         count = connection.scalar(sa.select(sa.func.count(sa.distinct(SAVED_QUESTIONS.c.question_id)))) or 0
-        if not versions and count >= MOST_QUESTIONS:
-            raise BadQuery(QUESTION_COUNT(count=MOST_QUESTIONS), todo=QUESTION_DELETE)
+        if not versions and count >= MAX_QUESTIONS:
+            raise BadQuery(QUESTION_COUNT(count=MAX_QUESTIONS), todo=QUESTION_DELETE)
         connection.execute(sa.insert(SAVED_QUESTIONS).values(row))
         _log(shop, connection, AuditAction.QUESTION_SAVED, row["question_id"], by, now, version=row["version"])
     return row["question_id"]
@@ -100,8 +100,8 @@ def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> 
 def _require_short(draft: QuestionDraft) -> None:
     if not draft.name.strip():
         raise BadQuery(QUESTION_NAME, where="name", todo=QUESTION_WHAT)
-    texts = {"name": (draft.name, LONGEST_NAME), "folder": (draft.folder, LONGEST_NAME)}
-    texts |= {"note": (draft.note, LONGEST_NOTE), "sql": (str(draft.definition.get("sql", "")), LONGEST_SQL)}
+    texts = {"name": (draft.name, MAX_NAME_LENGTH), "folder": (draft.folder, MAX_NAME_LENGTH)}
+    texts |= {"note": (draft.note, MAX_NOTE_LENGTH), "sql": (str(draft.definition.get("sql", "")), MAX_SQL_LENGTH)}
     for where, (text, longest) in texts.items():
         if len(text) > longest:
             raise BadQuery(TOO_LONG(count=longest), where=where, todo=SHORTEN)

@@ -27,7 +27,7 @@ NOT_PINNED = Sentence("not_pinned", "{name!r} is not pinned to a model")
 MODELS_KEPT = Sentence("models_kept", "A model is kept by each completed run; `patron models list` shows them.")
 PINNED_QUESTIONS = Sentence("pinned_questions", "Pinned questions: {names}.")
 
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _before(shop: Shop, model_version: str) -> str:
 def _text(text: str, where: str) -> str:
     """A line that a person wrote. Raises SettingsError for an empty or too long one."""
     line = text.strip()
-    if not line or not line.isprintable() or len(line) > MOST_CHARACTERS:
-        what = NEEDS_NAME(count=MOST_CHARACTERS)
+    if not line or not line.isprintable() or len(line) > MAX_CHARACTERS:
+        what = NEEDS_NAME(count=MAX_CHARACTERS)
         raise SettingsError(what, where=where, todo=ONE_LINE_NO_PERSONAL)
     return line

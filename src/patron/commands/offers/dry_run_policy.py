@@ -21,7 +21,7 @@ CUSTOMERS = 600
 HISTORY_DAYS, MONTH_DAYS, FOLLOWED_DAYS = 270, 30, 60
 REMINDER_SHARE, CALL_SHARE = 0.02, 0.15
 """Discounts that a reminder and a call are as attractive as; see CATALOGUE_SHOP."""
-USUAL_ORDER_CENTS, LARGEST_DISCOUNT = 6_000, 0.9
+USUAL_ORDER_CENTS, MAX_DISCOUNT = 6_000, 0.9
 """A coupon's amount counts as a share of an order of this size, or of the least that it needs."""
 FOR_THE_SIMULATION = {
     "consent": {"unknown": "allow"},
@@ -91,7 +91,7 @@ def simulated_offer(offer: policies.Offer) -> Offer:
     """The offer as simulated customers answer it: by what it takes off and credits, or by attention alone."""
     discount = offer.discount_share
     if offer.kind == "coupon":
-        discount = min(offer.amount_off_cents / max(offer.least_order_cents, USUAL_ORDER_CENTS), LARGEST_DISCOUNT)
+        discount = min(offer.amount_off_cents / max(offer.least_order_cents, USUAL_ORDER_CENTS), MAX_DISCOUNT)
     is_free = offer.cost_per_order_cents > 0 and offer.kind in {"free_delivery", "discount"} and discount == 0
     is_price = bool(discount or is_free or offer.points_share)
     attention = CALL_SHARE if offer.kind == "call" else 0.0 if is_price else REMINDER_SHARE

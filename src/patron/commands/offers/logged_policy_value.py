@@ -23,7 +23,7 @@ from patron.storage.runs.stage_view import VAULT
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
 
-LEAST_DECISIONS = 100
+MIN_DECISIONS = 100
 """Fewer decisions, or decisions' worth of weight, say nothing."""
 TRIED_SHARE = 0.001
 """An offer that fewer decisions could have had counts as never tried."""
@@ -79,7 +79,7 @@ def logged_value(shop: Shop, candidate: Policy, *, seed: int = 0) -> LoggedValue
     tried = dict(zip(actions, (logged > 0).mean(axis=0), strict=True))
     never = tuple(offer.id for offer in candidate.offers if tried[offer.id] < TRIED_SHARE)
     counts = int(is_supported.sum()), len(set(outcomes.run.tolist())), float(1 - is_supported.mean())
-    if counts[0] < LEAST_DECISIONS:
+    if counts[0] < MIN_DECISIONS:
         return LoggedValue(*counts, None, None, never, (), "no_support" if counts[2] > 0 else "too_few")
     kept = outcomes.rows(is_supported)
     try:
@@ -87,7 +87,7 @@ def logged_value(shop: Shop, candidate: Policy, *, seed: int = 0) -> LoggedValue
         of_today, _ = _value(kept, logged[is_supported], targets[1][is_supported], actions, seed)
     except (BadLog, NotEnoughData):
         return LoggedValue(*counts, None, None, never, (), "too_few")
-    is_worth = of_candidate.effective_sample_size >= LEAST_DECISIONS
+    is_worth = of_candidate.effective_sample_size >= MIN_DECISIONS
     return LoggedValue(*counts, of_candidate, of_today, never, findings, None if is_worth else "too_few")
 
 

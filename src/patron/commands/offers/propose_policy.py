@@ -41,7 +41,7 @@ MAKE_ANOTHER = Sentence("make_another", "Make another one.")
 LIST_PROPOSALS = Sentence("list_proposals", "List them with `patron policy history`.")
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
-LONGEST_NOTE, LONGEST_CONTENT = 1_000, 200_000
+MAX_NOTE_LENGTH, MAX_CONTENT_LENGTH = 1_000, 200_000
 RUNNING, DONE, FAILED = "running", "done", "failed"
 """States of a preview."""
 
@@ -52,7 +52,7 @@ def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: da
     Raises BadProposal for a text that is not valid, or changes nothing.
     """
     shop.reload_settings()
-    if len(content) > LONGEST_CONTENT or len(note) > LONGEST_NOTE:
+    if len(content) > MAX_CONTENT_LENGTH or len(note) > MAX_NOTE_LENGTH:
         raise _refusal(POLICY_TOO_LONG, SHORTEN)
     try:
         policy = Policy.parse(content)

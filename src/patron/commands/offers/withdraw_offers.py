@@ -41,7 +41,7 @@ RUN_NO_OFFER = Sentence("run_no_offer", "the run {run} decided no offer")
 SEE_DECISION_LIST = Sentence("see_decision_list", "See `patron decisions list`.")
 NOTHING_TO_WITHDRAW = Sentence("nothing_to_withdraw", "There is nothing to withdraw.")
 
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 
 
 def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now: datetime) -> Withdrawal:
@@ -103,7 +103,7 @@ def _take_from_outbox(folder: Path, run_id: str) -> None:
 def _text(text: str, where: str) -> str:
     """A line that a person wrote. Raises SettingsError for an empty or too long one."""
     line = text.strip()
-    if not line or not line.isprintable() or len(line) > MOST_CHARACTERS:
-        what = NEEDS_NAME(count=MOST_CHARACTERS)
+    if not line or not line.isprintable() or len(line) > MAX_CHARACTERS:
+        what = NEEDS_NAME(count=MAX_CHARACTERS)
         raise SettingsError(what, where=where, todo=ONE_LINE_NO_PERSONAL)
     return line

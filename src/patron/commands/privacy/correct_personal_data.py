@@ -23,7 +23,7 @@ from patron.govern.access import audit_log
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.privacy.personal_keys import PLAIN
-from patron.schema.privacy.privacy_requests import CONTACT_FIELDS, CORRECTABLE, LONGEST_VALUE, MOST_CHARACTERS
+from patron.schema.privacy.privacy_requests import CONTACT_FIELDS, CORRECTABLE, MAX_CHARACTERS, MAX_VALUE_LENGTH
 from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 
@@ -56,12 +56,12 @@ def correct_personal_data(  # noqa: PLR0913 - what a correction says
         raise refusal(NOT_CORRECTION, ENTER_CORRECTION)
     if field not in CORRECTABLE:
         raise refusal(FIELD_NOT_CORRECTABLE, CHOOSE_ONE_OF(names=", ".join(CORRECTABLE)))
-    if not value or len(value) > LONGEST_VALUE or not reason:
+    if not value or len(value) > MAX_VALUE_LENGTH or not reason:
         raise refusal(VALUE_OR_REASON, ENTER_TRUE_VALUE)
     if field in CONTACT_FIELDS and field not in contacts_of(json.dumps({field: value})):
         raise refusal(NOT_VALID_ADDRESS, ENTER_WHOLE_ADDRESS)
     person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
-    corrections = (*request.content.corrections, f"{field}: {reason}"[:MOST_CHARACTERS])
+    corrections = (*request.content.corrections, f"{field}: {reason}"[:MAX_CHARACTERS])
     column = "traits" if field in PLAIN else "personal"
     rows = [
         {

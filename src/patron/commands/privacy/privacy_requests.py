@@ -29,7 +29,7 @@ from patron.schema.privacy.privacy_requests import (
     EXTENDED_MONTHS,
     EXTENSIONS,
     KINDS,
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     REJECTIONS,
     SOURCES,
     RequestContent,
@@ -114,7 +114,7 @@ def open_request(  # noqa: PLR0913 - the fields of the form
     identifier, words = identifier.strip(), words.strip()
     if kind not in KINDS or source not in SOURCES:
         raise refusal(KIND_NOT_LISTED, USE_ONE_OF(names=", ".join((*KINDS, *SOURCES))))
-    if not identifier or max(len(identifier) * 10, len(words)) > MOST_CHARACTERS:
+    if not identifier or max(len(identifier) * 10, len(words)) > MAX_CHARACTERS:
         raise refusal(IDENTIFIER_MISSING, ENTER_IDENTIFIER)
     if received_at > now:
         raise refusal(RECEIVED_IN_FUTURE, ENTER_RECEIVED_DAY)
@@ -274,7 +274,7 @@ def _close(  # noqa: PLR0913 - what closing consists of
 ) -> None:
     content = None
     if request.customer_id is not None:  # why: of whom nothing is known, nothing is kept
-        note = note.strip()[:MOST_CHARACTERS]
+        note = note.strip()[:MAX_CHARACTERS]
         content = seal_content(shop, request.request_id, {**asdict(request.content), "note": note})
     values = {"state": state, "result": result, "closed_at": now, "closed_by": by, "content": content}
     with shop.store.begin() as connection:

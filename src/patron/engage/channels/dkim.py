@@ -33,7 +33,7 @@ DKIM_NOT_RSA = Sentence("dkim_not_rsa", "the DKIM key is not an RSA key of at le
 DKIM_UNREADABLE = Sentence("dkim_unreadable", "the DKIM key cannot be read ({cause})")
 
 KEY_BITS = 2048
-FEWEST_BITS = 1024
+MIN_BITS = 1024
 SIGNED = (
     *("From", "From", "To", "Subject", "Date", "Message-ID", "Reply-To"),
     *("List-Unsubscribe", "List-Unsubscribe-Post", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"),
@@ -61,8 +61,8 @@ class DkimSigner:
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
             raise ChannelUnavailable(DKIM_UNREADABLE(cause=reason), where=str(file), todo=todo) from error
-        if not isinstance(key, RSAPrivateKey) or key.key_size < FEWEST_BITS:
-            what = DKIM_NOT_RSA(count=FEWEST_BITS)
+        if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_BITS:
+            what = DKIM_NOT_RSA(count=MIN_BITS)
             raise ChannelUnavailable(what, where=str(file), todo=todo)
         return cls(domain, selector, key)
 

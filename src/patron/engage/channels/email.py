@@ -56,7 +56,7 @@ MESSAGE_ID = re.compile("[0-9a-f]{32}")
 TOKEN = re.compile("[A-Za-z0-9_-]{1,1000}")
 ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 LINE_STARTS_WITH_DOT = re.compile(rb"(?m)^\.")
-LONGEST_DETAIL = 200
+MAX_DETAIL_LENGTH = 200
 TOO_LARGE = 552
 START_INPUT = 354
 TODO = CORRECT_CHANNEL(channel="email")
@@ -284,7 +284,7 @@ def _detail(code: int, words: str, recipient: str) -> str:
         "..." if "@" in word or (local_part and local_part in word.lower()) else word
         for word in words.encode("ascii", "replace").decode().split()
     ]
-    return f"{code} {' '.join(kept)}"[:LONGEST_DETAIL].strip()
+    return f"{code} {' '.join(kept)}"[:MAX_DETAIL_LENGTH].strip()
 
 
 def _checked_address(address: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import httpcore
 import httpx
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 """Of an answer; what providers say about one message is far shorter."""
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 NAT64 = IPv6Network("64:ff9b::/96")
@@ -195,14 +195,14 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class _BoundedAnswer(httpx.AsyncByteStream):
-    """The body of an answer, cut off after MOST_BYTES: its status counts all the same."""
+    """The body of an answer, cut off after MAX_BYTES: its status counts all the same."""
 
     def __init__(self, response: httpcore.Response, request: httpx.Request) -> None:
         self._response = response
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        space = MOST_BYTES
+        space = MAX_BYTES
         try:
             async for part in self._response.aiter_stream():
                 yield part[:space]

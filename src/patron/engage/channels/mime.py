@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from email.utils import format_datetime
 
-LONGEST_LINE = 76
-LONGEST_WORD = 45
+MAX_LINE_LENGTH = 76
+MAX_WORD_LENGTH = 45
 """Bytes of an encoded word, so that it and its frame have 75 characters at most."""
-LONGEST_HEADER = 900
+MAX_HEADER_LENGTH = 900
 ATOM = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 Header = tuple[str, str]
@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 def header_text(text: str) -> str:
     """A text for a header: as it is in ASCII, else in encoded words (RFC 2047)."""
     text = one_line(text).encode(errors="replace").decode()
-    if text.isascii() and "=?" not in text and len(text) <= LONGEST_HEADER:
+    if text.isascii() and "=?" not in text and len(text) <= MAX_HEADER_LENGTH:
         return text
     words = (f"=?utf-8?b?{b64encode(part).decode()}?=" for part in _parts(text))
     return "\r\n ".join(words)
@@ -91,7 +91,7 @@ def _parts(text: str) -> Iterator[bytes]:
     part = b""
     for character in text:
         encoded = character.encode()
-        if len(part) + len(encoded) > LONGEST_WORD:
+        if len(part) + len(encoded) > MAX_WORD_LENGTH:
             yield part
             part = b""
         part += encoded

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from patron.engage.channels.channel import Handover, OutgoingMessage
 from patron.schema.errors import ChannelUnavailable
 
-LONGEST_PAUSE = 10.0
+MAX_PAUSE = 10.0
 """Seconds: messages were checked right before, and checks grow old."""
 
 
@@ -23,7 +23,7 @@ class WaitingMessages:
     def pause(self, seconds: float) -> None:
         """Let no message be taken for some seconds, as a provider asks."""
         now = asyncio.get_running_loop().time()
-        self._next_at = max(self._next_at, now + min(max(seconds, 0.0), LONGEST_PAUSE))
+        self._next_at = max(self._next_at, now + min(max(seconds, 0.0), MAX_PAUSE))
 
     async def next(self) -> OutgoingMessage | None:
         """The next message once it may be sent; None after the last one."""

@@ -50,9 +50,9 @@ PUSH_KEY = Sentence("push_key", "the key cannot be read ({cause})")
 Clock = Callable[[], datetime]
 NAME = WEB_PUSH.name
 POINT_BYTES, AUTH_BYTES = 65, 16
-MOST_BYTES = 3_900
+MAX_BYTES = 3_900
 """Of a message before it is encrypted: push services take 4,096 bytes after it."""
-LONGEST_SUBSCRIPTION = 4_000
+MAX_SUBSCRIPTION_LENGTH = 4_000
 TOKEN_LIFE = timedelta(hours=12)
 LINK = re.compile(r"https?://[^\s<>()\"]+")
 EMPTY_BRACKETS = re.compile(r"\(\s*\)|<\s*>")
@@ -74,7 +74,7 @@ class PushSubscription:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the JSON of a PushSubscription. Raises ValueError for what is none."""
-        if len(text) > LONGEST_SUBSCRIPTION:
+        if len(text) > MAX_SUBSCRIPTION_LENGTH:
             raise ValueError("too long")
         try:
             content = json.loads(text)
@@ -186,12 +186,12 @@ class WebPushChannel:
             "message_id": message.message_id,
             "unsubscribe_url": self.unsubscribe_url(message.unsubscribe_token),
         }
-        excess = len(_json(content)) - MOST_BYTES
+        excess = len(_json(content)) - MAX_BYTES
         if excess > 0:
             kept = content["body"].encode()[: max(0, len(content["body"].encode()) - excess - len("…".encode()))]
             content["body"] = kept.decode(errors="ignore").rstrip() + "…"
         packed = _json(content)
-        if len(packed) > MOST_BYTES:
+        if len(packed) > MAX_BYTES:
             raise ValueError("the subject or link is too long")
         return packed
 

@@ -15,7 +15,7 @@ from patron.engage.providers.receipts import BOUNCED, MESSAGE_ID, Receipt
 
 SHOWN = re.compile("[A-Za-z0-9_-]{1,64}")
 """Codes and ids that a detail may show."""
-MOST_DIGITS = 6
+MAX_DIGITS = 6
 """A longer number in a code may be the recipient's."""
 NEVER_TAKEN = (402, 404, 405)
 REFUSED = (401, 403)
@@ -42,7 +42,7 @@ def read_answer(
     """What an answer to a message means."""
     content = _json(body)
     code = _text_at(content, described.code_field) if described.code_field else ""
-    shown = code if SHOWN.fullmatch(code) and sum(one.isdigit() for one in code) <= MOST_DIGITS else ""
+    shown = code if SHOWN.fullmatch(code) and sum(one.isdigit() for one in code) <= MAX_DIGITS else ""
     detail = f"HTTP {status}{f' code {shown}' if shown else ''}"
     if _is_in(code, described.token_expired) or (status == REFUSED[0] and has_token):
         return ProviderAnswer(None, detail, is_token_expired=True)

@@ -32,7 +32,7 @@ SIGNED = ("method", "host", "path", "query", "form", "body", "body_sha256", "tim
 """Parts that a signature may cover."""
 HEADER_NAME = re.compile("[A-Za-z0-9-]{1,100}")
 COUNTRY_CODE = re.compile(r"[1-9]\d{0,2}")
-DEEPEST = 10
+MAX_DEPTH = 10
 Code = str | int
 Format = Literal["json", "form"]
 
@@ -266,8 +266,8 @@ class ProviderDescription(_Section):
 
 def placeholders_in(content: object, depth: int = 0) -> Iterator[str]:
     """Names of the placeholders in texts, at any depth. Raises ValueError for a deep one."""
-    if depth > DEEPEST:
-        raise ValueError(f"is nested deeper than {DEEPEST} levels")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(content, str):
         yield from PLACEHOLDER.findall(content)
     elif isinstance(content, Mapping):

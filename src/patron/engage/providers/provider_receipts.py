@@ -12,7 +12,7 @@ from patron.engage.providers.receipts import (
     DEFERRED,
     DELIVERED,
     KINDS,
-    LONGEST_DETAIL,
+    MAX_DETAIL_LENGTH,
     MESSAGE_ID,
     OPENED,
     REJECTED,
@@ -29,7 +29,7 @@ from patron.schema.sentences import Sentence
 PROVIDER_UNKNOWN = Sentence("provider_unknown", "the provider {name!r} is not known")
 SEE_SEND_EMAIL = Sentence("see_send_email", "See docs/how-to/send-email.md.")
 
-MOST_RECEIPTS = 10_000
+MAX_RECEIPTS = 10_000
 YEARS = range(2000, 2200)
 """Of receipts; further off, days cannot be added or taken away."""
 SENDGRID = {
@@ -77,8 +77,8 @@ def receipts_of(provider: str, content: Content) -> list[Receipt]:
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         what = f"the body is not what {provider} sends ({type(error).__name__}: {str(error)[:80]})"
         raise BadRequest(422, what, where="body", todo=SEE_SEND_EMAIL) from error
-    if len(rows) > MOST_RECEIPTS:
-        raise BadRequest(413, RECEIPT_COUNT(count=MOST_RECEIPTS), where="body", todo=SEND_FEWER)
+    if len(rows) > MAX_RECEIPTS:
+        raise BadRequest(413, RECEIPT_COUNT(count=MAX_RECEIPTS), where="body", todo=SEND_FEWER)
     return [one for one in rows if one is not None]
 
 
@@ -134,7 +134,7 @@ def _receipt(header: str, kind: str | None, timestamp: float, is_hard: bool, sta
     at = datetime.fromtimestamp(timestamp, UTC)
     if at.year not in YEARS:
         raise ValueError("the timestamp is no time that a message could have")
-    return Receipt(message_id, kind, at, is_hard, status[:LONGEST_DETAIL])
+    return Receipt(message_id, kind, at, is_hard, status[:MAX_DETAIL_LENGTH])
 
 
 PROVIDERS: Mapping[str, Callable[[Content], Iterator[Receipt | None]]] = {

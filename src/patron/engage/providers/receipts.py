@@ -12,7 +12,7 @@ IN_HEADER = re.compile(r"<?([0-9a-f]{32})@[^\s<>@]+>?")
 STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 PERMANENT = re.compile(r"5\.1\.(?:1|2|3|6|10)|5\.2\.1|5\.4\.4")
 """Status codes of an address that does not exist, or no longer (RFC 3463); all others may pass."""
-LONGEST_DETAIL = 100
+MAX_DETAIL_LENGTH = 100
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ MARK = re.compile(r"<!--lq\d+q-->|lq\d+q")
 MARKS_BEFORE_ROWS = re.compile(r"((?:<!--lq\d+q-->)+)<tbody>")
 """The parser opens a table's body at its first row, after the tag of a loop over rows."""
 MARK_COMMENT = re.compile(r"lq\d+q")
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 """Size of a body as written."""
 INLINER = css_inline.CSSInliner(keep_style_tags=True, keep_link_tags=True, load_remote_stylesheets=False)
 OPTIONS = mrml.RenderOptions(fonts={})
@@ -46,8 +46,8 @@ TODO = Sentence("template_todo", "Correct the template, then save the file again
 
 def compile_body(body: str, body_format: str, *, where: str) -> tuple[str, str]:
     """HTML and text, both in Liquid; the HTML of a text is empty. Raises BadTemplate."""
-    if len(body.encode()) > MOST_BYTES:
-        raise BadTemplate(MJML_BYTES(count=MOST_BYTES), where=where, todo=SHORTEN)
+    if len(body.encode()) > MAX_BYTES:
+        raise BadTemplate(MJML_BYTES(count=MAX_BYTES), where=where, todo=SHORTEN)
     if body_format == "text":
         return "", body
     if reserved := MARK.search(body):

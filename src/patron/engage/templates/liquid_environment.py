@@ -11,11 +11,11 @@ from typing import Any
 from liquid import Environment, FalsyStrictUndefined, Mode
 from liquid.exceptions import ResourceLimitError
 
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 """Of a text that a filter takes or returns."""
-MOST_ITEMS = 1_000
+MAX_ITEMS = 1_000
 """Of a list or range that a filter takes."""
-LARGEST_NUMBER = 10**18
+MAX_NUMBER = 10**18
 NOT_ALLOWED = ("include", "render")
 """Tags that read other templates."""
 
@@ -53,10 +53,10 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             text, old = str(values[0]), str(values[1])
             new = str(values[2]) if len(values) > 2 else ""
             places = text.count(old) if old else len(text) + 1
-            _require(name, len(text) + places * len(new) <= MOST_CHARACTERS)
+            _require(name, len(text) + places * len(new) <= MAX_CHARACTERS)
         if name == "join" and values and isinstance(values[0], list | tuple):
             between = len(str(values[1:2]))
-            _require(name, sum(len(str(one)) + between for one in values[0]) <= MOST_CHARACTERS)
+            _require(name, sum(len(str(one)) + between for one in values[0]) <= MAX_CHARACTERS)
         result = function(*values, **options)
         _require_small(name, result)
         return result
@@ -66,11 +66,11 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _require_small(name: str, value: object) -> None:
     if isinstance(value, str):
-        _require(name, len(value) <= MOST_CHARACTERS)
+        _require(name, len(value) <= MAX_CHARACTERS)
     elif isinstance(value, int | float):
-        _require(name, -LARGEST_NUMBER <= value <= LARGEST_NUMBER)
+        _require(name, -MAX_NUMBER <= value <= MAX_NUMBER)
     elif isinstance(value, list | tuple | range):
-        _require(name, len(value) <= MOST_ITEMS)
+        _require(name, len(value) <= MAX_ITEMS)
 
 
 def _require(name: str, is_small: bool) -> None:  # noqa: FBT001 - the condition is the argument

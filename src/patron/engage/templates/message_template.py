@@ -42,7 +42,7 @@ KNOWN_NAMES = ("customer", "shop", "offer", "product", UNSUBSCRIBE_URL, PREFEREN
 """What a template may name: the first part of each variable."""
 MISSPELT = 0.8
 """How like a name of customers another one must be to be taken for it; shops may declare traits of their own."""
-LONGEST_SUBJECT = 300
+MAX_SUBJECT_LENGTH = 300
 CONTROLS_TO_SPACE = dict.fromkeys([*range(32), 127, 0x85, 0x2028, 0x2029], " ")
 """A line break in a value must not begin a header of its own."""
 LINK_EXAMPLE = f'<a href="{{{{ {UNSUBSCRIBE_URL} }}}}">Unsubscribe</a>'
@@ -106,8 +106,8 @@ class MessageTemplate:
         text = self._render(self._text, variables, where)
         html = self._render(self._html, variables, where) if self._html else ""
         subject = " ".join(subject.translate(CONTROLS_TO_SPACE).split())
-        if not subject or len(subject) > LONGEST_SUBJECT:
-            what = TEMPLATE_EMPTY if not subject else TOO_LONG(count=LONGEST_SUBJECT)
+        if not subject or len(subject) > MAX_SUBJECT_LENGTH:
+            what = TEMPLATE_EMPTY if not subject else TOO_LONG(count=MAX_SUBJECT_LENGTH)
             raise BadTemplate(what, where=f"{where}, subject", todo=TODO)
         url = str(variables[UNSUBSCRIBE_URL])
         if url not in text or (html and escape(url) not in html):

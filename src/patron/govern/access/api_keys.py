@@ -37,7 +37,7 @@ KEY_BYTES = 24
 TIMES = ("created_at", "revoked_at", "expires_at", "used_at")
 DEFAULT_DAYS, MAX_DAYS = 365, 730
 """Lifetime of a key, days."""
-LONGEST_SOURCE = 60
+MAX_SOURCE_LENGTH = 60
 MAX_OVERLAP = timedelta(days=7)
 """Longest time for which a rotated key still works."""
 USED_EVERY = timedelta(hours=1)
@@ -130,8 +130,8 @@ def key_hash(secret: str) -> str:
 
 def create_key(shop: Shop, source: str, terms: KeyTerms, *, at: datetime, by: str = "") -> tuple[str, Key]:
     """Make a key of a source; return it and its description. Raises BadKeyTerms for a source without a name."""
-    if not source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
-        raise BadKeyTerms(NEEDS_NAME(count=LONGEST_SOURCE), where="--source", todo=SUCH_AS_WEB)
+    if not source.strip() or not source.isprintable() or len(source) > MAX_SOURCE_LENGTH:
+        raise BadKeyTerms(NEEDS_NAME(count=MAX_SOURCE_LENGTH), where="--source", todo=SUCH_AS_WEB)
     with shop.store.begin() as connection:
         secret, key = _add_key(connection, source.strip(), terms, expires_at=terms.expires_at(at), at=at, by=by)
         audit_log.append(shop, connection, AuditAction.KEY_CREATED, _details(key, by), at=at)

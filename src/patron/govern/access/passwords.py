@@ -20,11 +20,11 @@ PASSWORD_LONG = Sentence("password_long", "the password has more than {count} ch
 PASSWORD_GUESSED = Sentence("password_guessed", "the password is easy to guess")
 TAKE_FOUR_WORDS = Sentence("take_four_words", "Take four words or more.")
 
-SHORTEST, LONGEST = 12, 128
+MIN_LENGTH, MAX_LENGTH = 12, 128
 """Characters of a password."""
 LOWEST_SCORE = 3
 """Of zxcvbn, 0 to 4: about 10^8 guesses or more."""
-MOST_SCORED = 72
+MAX_SCORED = 72
 """Characters that zxcvbn looks at."""
 HASHER = PasswordHasher(time_cost=2, memory_cost=47_104, parallelism=1)
 """46 MiB and two passes: more than OWASP asks for, 0.08 s of a processor."""
@@ -37,12 +37,12 @@ AT_ONCE = threading.BoundedSemaphore(4)
 def require_good_password(password: str, context: Iterable[str]) -> None:
     """Refuse a password that is too short, or easy to guess by whoever knows some words. Raises AccessProblem."""
     text = _plain(password)
-    if len(text) < SHORTEST:
-        raise AccessProblem("password_short", PASSWORD_SHORT(count=SHORTEST))
-    if len(text) > LONGEST:
-        raise AccessProblem("password_long", PASSWORD_LONG(count=LONGEST))
+    if len(text) < MIN_LENGTH:
+        raise AccessProblem("password_short", PASSWORD_SHORT(count=MIN_LENGTH))
+    if len(text) > MAX_LENGTH:
+        raise AccessProblem("password_long", PASSWORD_LONG(count=MAX_LENGTH))
     words = sorted({part for word in context for part in (word, *_parts(word)) if len(part) > 2})
-    if zxcvbn(text[:MOST_SCORED], user_inputs=words)["score"] < LOWEST_SCORE:
+    if zxcvbn(text[:MAX_SCORED], user_inputs=words)["score"] < LOWEST_SCORE:
         raise AccessProblem("password_guessable", PASSWORD_GUESSED, todo=TAKE_FOUR_WORDS)
 
 
@@ -56,7 +56,7 @@ def is_password(stored: str, password: str) -> bool:
     """Whether a password is the stored one; takes as long where none is stored."""
     with AT_ONCE:
         try:
-            return HASHER.verify(stored or _nobody(), _plain(password)[:LONGEST]) and bool(stored)
+            return HASHER.verify(stored or _nobody(), _plain(password)[:MAX_LENGTH]) and bool(stored)
         except (VerificationError, InvalidHashError):
             return False
 

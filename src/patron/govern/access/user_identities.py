@@ -16,7 +16,7 @@ REMOVE_THERE = Sentence("remove_there", "Remove it there first.")
 
 PASSKEY = "passkey"
 """Stands where others have the address of their issuer."""
-LONGEST_NAME = 60
+MAX_NAME_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def remove_passkeys(connection: sa.Connection, user_id: str) -> int:
 def normal_name(text: str) -> str:
     """A name on one line. Raises AccessProblem for an empty or too long one."""
     name = " ".join(text.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AccessProblem("passkey_name", NAME_LENGTH(count=LONGEST_NAME))
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise AccessProblem("passkey_name", NAME_LENGTH(count=MAX_NAME_LENGTH))
     return name
 
 

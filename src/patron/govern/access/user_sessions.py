@@ -16,7 +16,7 @@ from patron.storage.shop import Shop
 
 SECRET_BYTES = 32
 ID_BYTES = 6
-LONGEST_TEXT = 200
+MAX_TEXT_LENGTH = 200
 USED_EVERY = timedelta(minutes=1)
 """How exactly the time of the last request is written."""
 ACTIVE = "active"
@@ -62,8 +62,8 @@ def create_session(
             used_at=at,
             confirmed_at=at,
             has_second_factor=has_second_factor,
-            address=browser.address[:LONGEST_TEXT],
-            browser=browser.name[:LONGEST_TEXT],
+            address=browser.address[:MAX_TEXT_LENGTH],
+            browser=browser.name[:MAX_TEXT_LENGTH],
         )
     )
     return secret

@@ -27,7 +27,7 @@ NOT_EMAIL_ADDRESS = Sentence("not_email_address", "this is not an e-mail address
 NOT_ONE_OF_THEM = Sentence("not_one_of_them", "{name!r} is not one of them")
 
 ID_BYTES = 6
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 Choice = TypeVar("Choice", Role, Grant)
 
 
@@ -150,7 +150,7 @@ def access_columns(connection: sa.Connection, access: Access) -> dict[str, Any]:
     if not access.roles:
         raise AccessProblem("no_role", NEEDS_ROLE, todo=NAME_ROLE)
     if access.team and not connection.execute(sa.select(TEAMS.c.team).where(TEAMS.c.team == access.team)).first():
-        raise AccessProblem("no_team", THERE_IS_NO_TEAM, where=access.team[:LONGEST_NAME])
+        raise AccessProblem("no_team", THERE_IS_NO_TEAM, where=access.team[:MAX_NAME_LENGTH])
     return {
         "roles": [role.value for role in Role if role in access.roles],
         "grants": [grant.value for grant in Grant if grant in access.grants],
@@ -170,8 +170,8 @@ def normal_email(text: str) -> str:
 def normal_name(text: str) -> str:
     """A name on one line. Raises AccessProblem for an empty or too long one."""
     name = " ".join(text.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AccessProblem("name_invalid", NAME_LENGTH(count=LONGEST_NAME))
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise AccessProblem("name_invalid", NAME_LENGTH(count=MAX_NAME_LENGTH))
     return name
 
 
@@ -198,7 +198,7 @@ def _parse(kind: type[Choice], text: str) -> Choice:
         return kind(text.strip().lower().replace("-", "_"))
     except ValueError:
         todo = ONE_OF_NAMES(names=", ".join(one.value for one in kind))
-        raise AccessProblem("no_role", NOT_ONE_OF_THEM(name=text[:LONGEST_NAME]), todo=todo) from None
+        raise AccessProblem("no_role", NOT_ONE_OF_THEM(name=text[:MAX_NAME_LENGTH]), todo=todo) from None
 
 
 def _is_admin(user: User) -> bool:

@@ -18,7 +18,7 @@ from patron.storage.store.store import Store, insert_many, upsert
 
 PLACE = "contact card"
 BATCH = 500
-MOST_CANDIDATES = 500
+MAX_CANDIDATES = 500
 """Cards that a search looks at."""
 Fields = Mapping[str, tuple[str, float]]
 """Value of each field, and when it was current: seconds since 1970."""
@@ -91,7 +91,7 @@ def tokens_with_name(store: Store, vault: Vault, text: str, *, limit: int) -> li
     is_exact = all(term.is_exact for term in terms)
     with store.begin() as connection:
         chosen = sa.select(CONTACT_CARDS.c.token).join(matching, matching.c.card_id == CONTACT_CARDS.c.card_id)
-        tokens = list(connection.scalars(chosen.limit(limit if is_exact else MOST_CANDIDATES)))
+        tokens = list(connection.scalars(chosen.limit(limit if is_exact else MAX_CANDIDATES)))
     if is_exact:
         return tokens
     return [token for token, card in read_cards(store, vault, tokens).items() if has_words(card.name, text)][:limit]

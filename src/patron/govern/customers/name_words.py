@@ -16,7 +16,7 @@ STARTS = (3, 4, 6)
 """Numbers of first letters that are indexed; a search for another number looks at the cards of those it finds."""
 PAIR = 2
 CODE_BYTES = 8
-MOST_WORDS = 8
+MAX_WORDS = 8
 """Words of a name, or of a search, that count."""
 WORD = re.compile(r"\w+")
 
@@ -68,7 +68,7 @@ def words_of(text: str) -> list[str]:
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(one for one in decomposed if unicodedata.category(one) != "Mn")
     spelling = unicodedata.normalize("NFKC", plain).casefold()
-    return list(dict.fromkeys(part for word in _without_gaps(spelling) for part in _runs(word)))[:MOST_WORDS]
+    return list(dict.fromkeys(part for word in _without_gaps(spelling) for part in _runs(word)))[:MAX_WORDS]
 
 
 def _without_gaps(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 USER = f"{PREFIXES['user_id']}_"
-MOST_TOKENS = 20
+MAX_TOKENS = 20
 """Users of one customer that are looked at: a customer merged from more is a fault of the data."""
 
 
@@ -35,7 +35,7 @@ class UserTokens:
             wanted = np.bytes_(one.encode())
             start, end = (int(np.searchsorted(self.customer_ids, wanted, side)) for side in ("left", "right"))
             if start < end:
-                tokens[one] = [token.decode() for token in self.tokens[start : min(end, start + MOST_TOKENS)]]
+                tokens[one] = [token.decode() for token in self.tokens[start : min(end, start + MAX_TOKENS)]]
         return tokens
 
     def customers(self, tokens: Iterable[str]) -> dict[str, str]:

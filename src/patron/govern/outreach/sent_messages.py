@@ -20,14 +20,14 @@ SOURCE, CONTENT, DICTIONARY = "message", "content", "dictionary"
 """Source and fields of these texts in the vault."""
 EVENT = "event"
 NAME_LENGTH = 16
-MOST_BYTES = 32_768
+MAX_BYTES = 32_768
 """zlib looks back no further."""
 LEVEL = 9
 
 
 def store_dictionary(vault: Vault, text: str, created_at: datetime) -> tuple[str, bytes]:
     """Keep the dictionary of a template unless it is kept; returns its name, and itself."""
-    dictionary = text.encode()[-MOST_BYTES:].decode(errors="ignore")
+    dictionary = text.encode()[-MAX_BYTES:].decode(errors="ignore")
     name = sha256(dictionary.encode()).hexdigest()[:NAME_LENGTH]
     token = vault.store_tokens(EVENT, pa.array([_token_value(name)]), created_at)[0].as_py()
     vault.store_texts(SOURCE, [(name, DICTIONARY, token, dictionary)])

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from patron.govern.master_key import Keys
 
 VERSION = b"patron subscription 1"
-LONGEST = 1_000
+MAX_LENGTH = 1_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def token_of(keys: Keys, subscription: Subscription) -> str:
 
 def subscription_of(keys: Keys, token: str) -> Subscription | None:
     """The subscription of a token; None for one that we did not make."""
-    if not token.isascii() or len(token) > LONGEST:
+    if not token.isascii() or len(token) > MAX_LENGTH:
         return None
     try:
         sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))

@@ -16,7 +16,7 @@ from patron.interfaces.i18n.translations import Words
 
 NARROW_SHARES, NARROW_AMOUNTS = 12, 7
 """Columns that fit on a telephone."""
-LONGEST_NAME = 22
+MAX_NAME_LENGTH = 22
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _value(cell: CohortCell, formats: Formats, *, is_share: bool) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:

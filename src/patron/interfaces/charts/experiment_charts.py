@@ -12,12 +12,12 @@ from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
-MOST_POINTS = 400
+MAX_POINTS = 400
 
 
 def effect_by_day(days: Sequence[DayEffect], words: Words, formats: Formats, *, is_journey: bool) -> Chart | None:
     """Effect per customer until the end of each day, with the interval that holds at all of them; None for one day."""
-    points = [(str(one.day), one.day, one.effect_cents, one.low, one.high) for one in days[:MOST_POINTS]]
+    points = [(str(one.day), one.day, one.effect_cents, one.low, one.high) for one in days[:MAX_POINTS]]
     axis = words("experiments.day_since_entry" if is_journey else "experiments.day")
     return _grown(points, axis, words("experiments.by_day"), words("experiments.by_day_note"), words, formats)
 
@@ -26,7 +26,7 @@ def effect_by_run(runs: Sequence[MeasuredRun], words: Words, formats: Formats) -
     """Effect per decision as each run measured it; None for one run."""
     points = [
         (one.run_id[: len("2024-01-31")], place, one.customer_cents, one.customer_low, one.customer_high)
-        for place, one in enumerate(runs[-MOST_POINTS:], 1)
+        for place, one in enumerate(runs[-MAX_POINTS:], 1)
     ]
     note = words("experiments.by_run_note")
     return _grown(points, words("experiments.run"), words("experiments.by_run"), note, words, formats)

@@ -11,7 +11,7 @@ from patron.interfaces.charts.value_marks import value_lines
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
-MOST_LABELS = 8
+MAX_LABELS = 8
 DASHES = [4, 4]
 
 
@@ -21,7 +21,7 @@ def revenue_in_period(course: Course, words: Words, formats: Formats) -> Chart:
     others = [{"at": n, "paid": window.paid_cents / 100} for n, window in enumerate(course.compared)]
     amounts = [row["paid"] for row in (*rows, *others)]
     ticks = nice_ticks(min([0.0, *amounts]), max([1.0, *amounts]), most=4)
-    step = -(-len(rows) // MOST_LABELS) or 1
+    step = -(-len(rows) // MAX_LABELS) or 1
     names = {float(n): _name(course, window, formats) for n, window in enumerate(course.windows)}
     x = alt.X(
         "at:Q",

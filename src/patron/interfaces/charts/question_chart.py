@@ -28,9 +28,9 @@ from patron.interfaces.i18n.question_texts import cell_text, column_name, unit_o
 from patron.interfaces.i18n.translations import Words
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, GREY)
-MOST_BARS = 20
-MOST_COLUMNS = 31
-MOST_DOTS = 60
+MAX_BARS = 20
+MAX_COLUMNS = 31
+MAX_DOTS = 60
 TILE_BARS = 6
 HEIGHT, TILE_HEIGHT = 260, 170
 LABEL_PIXELS = 56
@@ -46,7 +46,7 @@ DRILLS = {
 """Filters of the customer list, by the column whose values they take."""
 PERIODS = {"first_order_at": "first_order", "last_order_at": "last_order"}
 """The same of times, whose days, weeks and months are filters."""
-LONGEST_FILTER = 200
+MAX_FILTER_LENGTH = 200
 DAYS = {"day": 1, "week": 7, "month": 31}
 
 
@@ -61,7 +61,7 @@ def drill_address(column: ResultColumn, value: Cell) -> str:
         days = {f"{PERIODS[of]}_from": f"{value:%Y-%m-%d}", f"{PERIODS[of]}_to": f"{last:%Y-%m-%d}"}
         return f"/customers?{urlencode(days)}"
     text = "" if value is None else str(value)
-    if column.name not in DRILLS or not 0 < len(text) <= LONGEST_FILTER:
+    if column.name not in DRILLS or not 0 < len(text) <= MAX_FILTER_LENGTH:
         return ""
     return f"/customers?{urlencode({DRILLS[column.name]: text})}"
 
@@ -79,7 +79,7 @@ def question_chart(
     if result.columns[first].kind == "time":
         group = next((n for n in others if result.columns[n].kind == "text"), None)
         spec, narrow = (_lines(pick, group, size) for size in sizes)
-    elif result.columns[first].kind == "number" and len(result.rows) <= MOST_COLUMNS:
+    elif result.columns[first].kind == "number" and len(result.rows) <= MAX_COLUMNS:
         spec, narrow = (_columns(pick, size) for size in sizes)
     elif first != measure:
         spec = _bars(pick, [n for n in others if result.columns[n].kind == "text"][:1], is_tile=is_tile)
@@ -155,7 +155,7 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
         color=alt.Color("name:N", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])), legend=legend),
     )
     chart = base.mark_line(strokeWidth=2)
-    if len(points) <= MOST_DOTS * len(names):
+    if len(points) <= MAX_DOTS * len(names):
         chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(
             tooltip=alt.Tooltip("tip:N"), description=MARK_ENCODING
         )
@@ -181,7 +181,7 @@ def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
 
 def _bars(pick: _Picked, others: list[int], *, is_tile: bool) -> dict[str, Any]:
     rows = []
-    for row in pick.result.rows[: TILE_BARS if is_tile else MOST_BARS]:
+    for row in pick.result.rows[: TILE_BARS if is_tile else MAX_BARS]:
         name = " · ".join(pick.text(row, n) for n in (pick.key, *others))
         facts = pick.facts(row, name)
         label = pick.text(row, pick.measure)

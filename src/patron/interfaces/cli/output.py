@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_A_TERMINAL = 160
 """Columns when what is printed goes to a file or pipe."""
-MOST_COUNTED = 1_000_000
+MAX_COUNTED = 1_000_000
 """Rows of a result that are counted where only the first are printed."""
 CELL_BORDER = 3
 """Columns that a table needs for a cell besides its text."""
@@ -92,7 +92,7 @@ def arrow(names: Sequence[str], batches: "Iterable[pa.RecordBatch]", *, most: in
         count += batch.num_rows
         columns = [column.to_pylist() for column in batch.slice(0, most - len(listed)).columns]
         listed += [["" if value is None else str(value) for value in row] for row in zip(*columns, strict=True)]
-        if count > MOST_COUNTED:
+        if count > MAX_COUNTED:
             break
     widths = (max(map(len, cells)) + CELL_BORDER for cells in zip(names, *listed, strict=True))
     if sum(widths) <= OUT.width:
@@ -104,7 +104,7 @@ def arrow(names: Sequence[str], batches: "Iterable[pa.RecordBatch]", *, most: in
             for name, value in zip(names, row, strict=True):
                 say(f"  {name:{longest}}  {value}")
     if count > most:
-        more = f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count - most:,}"
+        more = f"more than {MAX_COUNTED:,}" if count > MAX_COUNTED else f"{count - most:,}"
         say(f"... {more} more rows; --json prints all of them")
 
 

@@ -35,10 +35,10 @@ from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, rej
 from patron.interfaces.i18n.translations import Words
 from patron.schema.customers.customer_contacts import REVEAL_REASONS
 from patron.schema.models.questions import (
-    FEWEST_ENDED_CONTRACTS,
-    FEWEST_LOST_CONTRACTS,
-    FEWEST_MESSAGES,
-    FEWEST_RESPONSES,
+    MIN_ENDED_CONTRACTS,
+    MIN_LOST_CONTRACTS,
+    MIN_MESSAGES,
+    MIN_RESPONSES,
 )
 from patron.schema.sentences import Text
 
@@ -106,11 +106,11 @@ def environment() -> Environment:
     jinja.globals["help_sentence"] = help_sentence
     jinja.globals["recommendation_sentence"] = recommendation_sentence
     jinja.globals["short_sentence"] = short_sentence
-    jinja.globals["fewest_messages"], jinja.globals["fewest_responses"] = FEWEST_MESSAGES, FEWEST_RESPONSES
+    jinja.globals["fewest_messages"], jinja.globals["fewest_responses"] = MIN_MESSAGES, MIN_RESPONSES
     jinja.globals["later_sentences"] = later_sentences
     jinja.globals["verdict_sentence"] = verdict_sentence
     jinja.globals["warning_sentence"] = warning_sentence
-    jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
+    jinja.globals["fewest_contracts"] = {"ended": str(MIN_ENDED_CONTRACTS), "lost": str(MIN_LOST_CONTRACTS)}
     jinja.globals["reveal_reason_options"] = _reveal_reason_options
     return jinja
 

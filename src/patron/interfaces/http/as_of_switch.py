@@ -26,7 +26,7 @@ from patron.schema.errors import PatronError
 from patron.storage.runs.past_shop import PastShop, past_shop
 from patron.storage.shop import Shop
 
-MOST_PAST = 2
+MAX_PAST = 2
 """Past runs whose answers are kept at a time: those that somebody looked at last."""
 
 
@@ -94,7 +94,7 @@ class AsOfSwitch:
         with self._lock:
             kept = self._past.pop(shop.run.run_id, None) or PastApplication(self.present, shop)
             self._past[shop.run.run_id] = kept
-            while len(self._past) > MOST_PAST:
+            while len(self._past) > MAX_PAST:
                 self._past.popitem(last=False)
             return kept
 

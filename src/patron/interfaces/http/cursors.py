@@ -20,7 +20,7 @@ PAGES_OF_RUN = Sentence("pages_of_run", "the pages before are of run {before}, a
 BEGIN_OR_CUTOFF = Sentence("begin_or_cutoff", "Begin without a cursor, or name the cutoff.")
 
 MAX_LIMIT = 1_000
-LARGEST = 2**63
+MAX_VALUE = 2**63
 CursorText = Annotated[
     str, Query(max_length=400, description="The next_cursor of the page before; instead of page. Empty for the first.")
 ]
@@ -98,7 +98,7 @@ def _is_kind(value: object, kind: type[str] | type[int] | type[float]) -> bool:
         return kind is str and value.isprintable()
     if isinstance(value, float):
         return kind is float and isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool) and kind is not str and abs(value) < LARGEST
+    return isinstance(value, int) and not isinstance(value, bool) and kind is not str and abs(value) < MAX_VALUE
 
 
 @dataclass(frozen=True)

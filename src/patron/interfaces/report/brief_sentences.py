@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from patron.answers.insight.brief import (
     DECISIONS_PAGE,
-    MOST_LINES,
+    MAX_LINES,
     Brief,
     Change,
     OfferEarnings,
@@ -112,7 +112,7 @@ def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: 
     never = [words.offer(one.offer, names) for one in brief.open_questions if one.net_cents is None]
     if never:
         yield BriefLine(words("brief.never_measured", n=len(never), offers=words("list.joint").join(never)))
-    for one in [one for one in brief.open_questions if one.net_cents is not None][: MOST_LINES - bool(never)]:
+    for one in [one for one in brief.open_questions if one.net_cents is not None][: MAX_LINES - bool(never)]:
         yield BriefLine(_question_sentence(one, names, words, formats), f"{DECISIONS_PAGE}#effects")
 
 

@@ -17,7 +17,7 @@ from patron.schema.models.metrics import WINSOR_SHARE
 from patron.schema.numbers import Numbers, float_column
 
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
-LARGEST_LOG = 30.0
+MAX_LOG = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class FittedSpend(Saved, file="spend.json"):
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast net paid in the category in the next 90 days, cents."""
-        logs = np.clip(self.start + self.trees.raw(self.design.matrix(table)), -LARGEST_LOG, LARGEST_LOG)
+        logs = np.clip(self.start + self.trees.raw(self.design.matrix(table)), -MAX_LOG, MAX_LOG)
         return forecasts(np.exp(logs) * self.adding_up)
 
 
@@ -87,7 +87,7 @@ class BoostedSpend(Learner):
         design = Design.of(rows)
         matrix, start = design.matrix(rows), float(np.log(max(capped.mean(), 1e-6)))
         trees = self.trees.fit(matrix, capped, TWEEDIE, start=np.full(len(label), start))
-        forecast = np.exp(np.clip(start + trees.raw(matrix), -LARGEST_LOG, LARGEST_LOG))
+        forecast = np.exp(np.clip(start + trees.raw(matrix), -MAX_LOG, MAX_LOG))
         return FittedSpend(design, trees, start, float(label.sum() / forecast.sum()))
 
 

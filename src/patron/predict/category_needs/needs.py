@@ -34,9 +34,9 @@ from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
 from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
-MOST_PAST_CUTOFFS = 9
+MAX_PAST_CUTOFFS = 9
 """Past cutoffs that are learned from and evaluated, 30 days apart."""
-MOST_ROWS = 24_000
+MAX_ROWS = 24_000
 """Pairs of customer and category, times cutoffs, that are learned from; of more, a sample. It bounds time."""
 CUSTOMERS_AT_ONCE = 20_000
 """Customers who are scored together, which bounds memory."""
@@ -166,7 +166,7 @@ def learning_rows(purchases: Purchases, as_of: datetime) -> pa.Table:
     now = Market.at(purchases, 0)
     if not cutoffs:
         return pair_table(now, as_of, end=0)
-    share = min(1.0, MOST_ROWS / max(now.candidate_count * len(cutoffs), 1))
+    share = min(1.0, MAX_ROWS / max(now.candidate_count * len(cutoffs), 1))
     return pa.concat_tables([pair_table(Market.at(purchases, days), as_of, share=share) for days in cutoffs])
 
 
@@ -174,7 +174,7 @@ def past_cutoffs(purchases: Purchases) -> list[int]:
     """Days from past cutoffs to the run, the earliest first, while there is some history before them."""
     known = purchases.orders.known_ago
     oldest = int(known.max()) if len(known) else 0
-    steps = (DAYS_BETWEEN_CUTOFFS * back for back in range(MOST_PAST_CUTOFFS, 0, -1))
+    steps = (DAYS_BETWEEN_CUTOFFS * back for back in range(MAX_PAST_CUTOFFS, 0, -1))
     return [days for days in steps if days + DAYS_BEFORE_FORECAST <= oldest]
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from patron.estimators.learner import LABEL
 from patron.predict.category_needs.purchases import DatedAmounts, Integers, Purchases
-from patron.predict.category_needs.rhythm import MOST_WINDOWS, WINDOW_DAYS, Rhythm, totals
-from patron.predict.sampling import IS_DOUBLE, LARGEST_KEY, SAMPLE_KEY, keys_of_facts
+from patron.predict.category_needs.rhythm import MAX_WINDOWS, WINDOW_DAYS, Rhythm, totals
+from patron.predict.sampling import IS_DOUBLE, MAX_KEY, SAMPLE_KEY, keys_of_facts
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, CategoryQuestion
 from patron.schema.numbers import Numbers
 from patron.schema.table_definition import TIME
@@ -160,7 +160,7 @@ def _rhythm_columns(pairs: Rhythm, keys: Integers, shared: Columns) -> Columns:
     gap_days = pairs.at(keys, "gap_days", 0.0)
     gap = (gap_days + PRIOR_GAPS * usual) / (gaps + PRIOR_GAPS)
     squared = (pairs.at(keys, "squared_gaps", 0.0) + PRIOR_GAPS * (spread**2 + usual**2)) / (gaps + PRIOR_GAPS)
-    windows = np.clip(np.nan_to_num(shared["days_since_first_order"]) // WINDOW_DAYS, 0, MOST_WINDOWS)
+    windows = np.clip(np.nan_to_num(shared["days_since_first_order"]) // WINDOW_DAYS, 0, MAX_WINDOWS)
     with_purchase = np.minimum(pairs.at(keys, "window_count", 0.0), windows)
     share = (with_purchase + PRIOR_WINDOWS * shared["category_rate_30_days"]) / (windows + PRIOR_WINDOWS)
     return {
@@ -217,7 +217,7 @@ def _is_drawn(purchases: Purchases, keys: Integers, share: float) -> np.ndarray:
     """Whether each pair is in a sample, the same at every cutoff."""
     count = max(len(purchases.categories), 1)
     columns = (purchases.sample_key[keys // count].astype(np.float64), (keys % count).astype(np.float64))
-    return (keys_of_facts(columns) >> np.uint64(IS_DOUBLE)) <= np.uint64(int(share * LARGEST_KEY))
+    return (keys_of_facts(columns) >> np.uint64(IS_DOUBLE)) <= np.uint64(int(share * MAX_KEY))
 
 
 def _log_odds(chance: Numbers) -> Numbers:

@@ -11,15 +11,15 @@ from patron.predict.sampling import keys_of
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import NEED_REASONS
 
-MOST_NEEDS = 5
+MAX_NEEDS = 5
 """Rows of a customer."""
-LATEST_DAYS = 90
+LAST_DAYS = 90
 """Beyond these days nothing is said of when a purchase is due."""
-FEWEST_PURCHASES = 3
+MIN_PURCHASES = 3
 """Purchases from which on a customer has a rhythm of their own."""
 OFTEN = 0.5
 """Share of months with a purchase from which on a category is bought often."""
-LEAST_CHANCE = 1e-12
+MIN_CHANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def ranked_needs(rows: pa.Table, forecasts: Forecasts, limits: CustomerLimits) -
             "category": category,
             "probability": pa.array(chance),
             "expected_cents": pa.nulls(len(chance), pa.int64()) if cents is None else pa.array(cents),
-            "days_until_due": pa.array(due, mask=due > LATEST_DAYS),
+            "days_until_due": pa.array(due, mask=due > LAST_DAYS),
             "usual_gap_days": pa.array(gap, mask=np.isnan(gap)),
             "reason": pa.array(reasons(rows)),
         }
     )
     order, rank = best_first(keys_of(rows), chance, cents)
-    is_shown = rank <= MOST_NEEDS
+    is_shown = rank <= MAX_NEEDS
     needs = all_rows.take(pa.array(order[is_shown])).append_column("rank", pa.array(rank[is_shown]))
     sums = {"category": category, "expected_customers": pa.array(chance)}
     sums |= {"due_customer_count": pa.array((due <= WINDOW_DAYS).astype(np.int64))}
@@ -91,14 +91,14 @@ def spend_within(rows: pa.Table, spend: Numbers, value: Numbers) -> np.ndarray:
     _, customer = np.unique(keys_of(rows), return_inverse=True)
     total = np.bincount(customer, weights=least)[customer] if len(least) else least
     limit = np.maximum(value, 0.0)
-    factor = np.where(total > limit, limit / np.maximum(total, LEAST_CHANCE), 1.0)
+    factor = np.where(total > limit, limit / np.maximum(total, MIN_CHANCE), 1.0)
     # why floor: the sum of rounded cents could be above the limit
     return np.floor(least * factor).astype(np.int64)
 
 
 def days_until_due(chance: Numbers) -> Numbers:
     """Days by which half of such customers have bought, at a constant hazard; infinite where nobody does."""
-    hazard = -np.log1p(-np.clip(chance, 0.0, 1 - LEAST_CHANCE)) / WINDOW_DAYS
+    hazard = -np.log1p(-np.clip(chance, 0.0, 1 - MIN_CHANCE)) / WINDOW_DAYS
     return np.divide(np.log(2.0), hazard, out=np.full(len(chance), np.inf), where=hazard > 0)
 
 
@@ -106,7 +106,7 @@ def reasons(rows: pa.Table) -> np.ndarray:
     """Why each category is there: the customer's own rhythm, habit, or that it is popular."""
     names = ("purchase_days", "days_since_purchase", "own_gap_days", "window_count", "windows_with_purchase")
     days, elapsed, gap, windows, bought = (float_column(rows, name, np.nan) for name in names)
-    has_rhythm = days >= FEWEST_PURCHASES
+    has_rhythm = days >= MIN_PURCHASES
     conditions = (
         has_rhythm & (elapsed > gap),
         has_rhythm & (elapsed + WINDOW_DAYS >= gap),

@@ -9,7 +9,7 @@ from patron.predict.category_needs.purchases import DatedAmounts, Integers
 from patron.schema.numbers import Numbers
 
 WINDOW_DAYS = 30
-MOST_WINDOWS = 12
+MAX_WINDOWS = 12
 """Windows of 30 days before a cutoff in which a purchase counts for a customer's own share."""
 
 
@@ -47,7 +47,7 @@ class Rhythm:
         window = ago // WINDOW_DAYS
         opens = np.concatenate([[True], window[1:] != window[:-1]])
         opens[starts] = True
-        counted = (gap**2, ago < 30, ago < 90, ago < 365, opens & (window < MOST_WINDOWS))
+        counted = (gap**2, ago < 30, ago < 90, ago < 365, opens & (window < MAX_WINDOWS))
         sums = (np.add.reduceat(one.astype(np.float64), starts) for one in counted)
         counts = (ends - starts + 1).astype(np.float64)
         return cls(key[starts], counts, ago[ends], ago[starts], *sums)

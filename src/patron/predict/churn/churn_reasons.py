@@ -21,10 +21,10 @@ from patron.schema.tables import REASONS
 from patron.storage.offers.policy import Policy
 from patron.storage.runs.stage_view import StageView
 
-MOST_REASONS = 3
-LEAST_LOG_ODDS = 0.1
+MAX_REASONS = 3
+MIN_LOG_ODDS = 0.1
 """What a reason adds to the log-odds at least: a tenth more to the odds of leaving."""
-LEAST_SHARE = 0.1
+MIN_SHARE = 0.1
 """Share of all that raised the forecast which a reason makes up at least."""
 BLOCK_ROWS = 100_000
 """Customers whose facts are in memory at once."""
@@ -116,9 +116,9 @@ def _strongest(facts: Facts, by_code: Numbers) -> pa.Table:
         size[joins, other] += size[joins, place]
         size[joins, place] = 0.0
         is_said[joins, place] = False
-    is_kept = is_said & (size >= LEAST_LOG_ODDS) & (size >= LEAST_SHARE * raised[:, None])
+    is_kept = is_said & (size >= MIN_LOG_ODDS) & (size >= MIN_SHARE * raised[:, None])
     size = np.where(is_kept, size, -np.inf)
-    order = np.argsort(-size, axis=1, kind="stable")[:, :MOST_REASONS]
+    order = np.argsort(-size, axis=1, kind="stable")[:, :MAX_REASONS]
     customer, rank = np.nonzero(np.take_along_axis(is_kept, order, axis=1))
     code = order[customer, rank]
 

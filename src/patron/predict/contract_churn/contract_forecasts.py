@@ -9,7 +9,7 @@ from patron.predict.contract_churn.contract_rows import contract_rows, learning_
 from patron.predict.origins import at, cutoff_origins
 from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.questions import CONTRACT_CHURN, FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS
+from patron.schema.models.questions import CONTRACT_CHURN, MIN_ENDED_CONTRACTS, MIN_LOST_CONTRACTS
 from patron.schema.numbers import float_column
 from patron.schema.tables import BACKTESTS, CONTRACT_FORECASTS
 from patron.storage.runs.stage_view import StageView
@@ -34,10 +34,10 @@ def _answer(view: StageView) -> pa.Table:
     rows = contract_rows(view)
     known = learning_rows(rows)
     lost = int(float_column(known, LABEL).sum())
-    if known.num_rows < FEWEST_ENDED_CONTRACTS or lost < FEWEST_LOST_CONTRACTS:
+    if known.num_rows < MIN_ENDED_CONTRACTS or lost < MIN_LOST_CONTRACTS:
         raise NotEnoughData(
             f"{known.num_rows} terms that ended, {lost} of them not renewed;"
-            f" {FEWEST_ENDED_CONTRACTS} and {FEWEST_LOST_CONTRACTS} are needed",
+            f" {MIN_ENDED_CONTRACTS} and {MIN_LOST_CONTRACTS} are needed",
             where="contracts",
             todo="Import a longer history of `Contract Started`, renewals included.",
         )

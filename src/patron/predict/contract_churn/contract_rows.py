@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.estimators.learner import LABEL
-from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
+from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
 from patron.storage.runs.stage_view import StageView
 
 SECONDS_A_DAY = 86_400
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Terms that are learned from and evaluated; of more, those of a sample of customers. It bounds time."""
 FEATURE_VERSION = "1"
 OF_CUSTOMER = (
@@ -86,7 +86,7 @@ def contract_rows(view: StageView) -> pa.Table:
 def learning_rows(rows: pa.Table) -> pa.Table:
     """Rows whose label is known, the earliest cutoff first; of a large shop those of a sample of customers."""
     known = rows.filter(pc.is_valid(rows[LABEL]))
-    largest = int(min(1.0, MOST_ROWS / max(known.num_rows, 1)) * LARGEST_KEY)
+    largest = int(min(1.0, MAX_ROWS / max(known.num_rows, 1)) * MAX_KEY)
     return known.filter(pc.less_equal(known[SAMPLE_KEY], largest))
 
 

@@ -8,13 +8,13 @@ import pyarrow.compute as pc
 
 from patron.estimators.learner import LABEL
 from patron.predict.message_response.messages import SECONDS_A_DAY, messages_query
-from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
+from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
 from patron.storage.runs.stage_view import StageView
 
-MOST_ROWS = 12_000
+MAX_ROWS = 12_000
 """Messages that are learned from and evaluated; of more, those of a sample of customers. It bounds time."""
 PRIOR_MESSAGES = 2.0
 """How many messages without a response are added to a customer's share; larger shrinks more."""
@@ -100,7 +100,7 @@ def learning_rows(view: StageView, types: pa.Table, recipients: Recipients) -> p
     Keys, `sent_at`, `until`, `campaign`, features as of just before the sending, and `label`.
     """
     count = int(sum(types["message_count"].to_pylist()))
-    largest = int(min(1.0, MOST_ROWS / max(count, 1)) * LARGEST_KEY)
+    largest = int(min(1.0, MAX_ROWS / max(count, 1)) * MAX_KEY)
     sql = LEARNED.format(messages=messages_query(view), now=int(view.run.as_of.timestamp()), largest=largest)
     rows = view.query(sql, recipients=recipients.customers, types=types)
     features = {**customer_columns(view, rows), **message_columns(view, rows, types)}

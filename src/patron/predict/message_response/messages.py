@@ -17,16 +17,16 @@ from patron.storage.runs.stage_view import StageView
 HISTORY_DAYS = 730
 """Older messages are neither learned from nor counted."""
 SECONDS_A_DAY = 86_400
-MOST_DAYS = 180
+MAX_DAYS = 180
 """The longest time that a response is waited for."""
-FEWEST_ORDERS = 10
+MIN_ORDERS = 10
 """Orders that came of messages of a type from which on these are its response; with fewer it is a click."""
 NOTHING = "cast(null as varchar)"
 SENT = f"""
 select customer_id, decision_id, campaign_id, coupon, channel, message_type, seconds_of(occurred_at) as sent,
     seconds_of(known_at) as known,
     case when valid_days is not null
-        then cast(least(greatest(valid_days, 1), {MOST_DAYS}) * {SECONDS_A_DAY} as bigint) end as lasts
+        then cast(least(greatest(valid_days, 1), {MAX_DAYS}) * {SECONDS_A_DAY} as bigint) end as lasts
 from interactions
 where is_identified and kind in ('message_sent', 'offer') and coalesce(decision_id, campaign_id, coupon) is not null
     and occurred_at >= {{since}} and known_at < {{now}}
@@ -81,7 +81,7 @@ def messages_query(view: StageView) -> str:
     """
     now = view.run.as_of
     times = {"since": timestamp(now - timedelta(days=HISTORY_DAYS)), "now": timestamp(now)}
-    days = {one.id: min(one.valid_days, MOST_DAYS) for one in view.policy.offers}
+    days = {one.id: min(one.valid_days, MAX_DAYS) for one in view.policy.offers}
     offers = " ".join(f"when {literal(offer)} then {valid * SECONDS_A_DAY}" for offer, valid in days.items())
     validity = f"case action {offers} end" if offers else "cast(null as bigint)"
     seconds = {"window": MESSAGE_RESPONSE.horizon_days * SECONDS_A_DAY, "day": SECONDS_A_DAY}
@@ -94,7 +94,7 @@ def read_message_types(view: StageView) -> pa.Table:
     Columns channel, message_type, message_count, response (what counts as one), response_count, last_sent.
     """
     types = TYPES.format(messages=messages_query(view), now=int(view.run.as_of.timestamp()))
-    is_order = f"order_count >= {FEWEST_ORDERS}"
+    is_order = f"order_count >= {MIN_ORDERS}"
     return view.query(
         f"""
         select channel, message_type, message_count, last_sent,

@@ -20,12 +20,12 @@ from patron.predict.message_response.messages import read_message_types
 from patron.predict.origins import later_origins
 from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
+from patron.schema.models.questions import MESSAGE_RESPONSE, MIN_MESSAGES, MIN_RESPONSES
 from patron.schema.numbers import float_column
 from patron.schema.tables import BACKTESTS, RESPONSE_FORECASTS
 from patron.storage.runs.stage_view import StageView
 
-MOST_TYPES = 5
+MAX_TYPES = 5
 """Channels and types that customers are scored for: those with the most messages."""
 TABLES = ("interactions", "exposures", "orders", "order_lines")
 
@@ -43,9 +43,9 @@ def build_response_forecasts(view: StageView) -> PartResult:
 def _answer(view: StageView, types: pa.Table) -> pa.Table:
     """Write the forecasts; rows of `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
     messages, responses = (sum(types[name].to_pylist()) for name in ("message_count", "response_count"))
-    if messages < FEWEST_MESSAGES or responses < FEWEST_RESPONSES:
+    if messages < MIN_MESSAGES or responses < MIN_RESPONSES:
         raise NotEnoughData(
-            f"{messages} messages with {responses} responses; {FEWEST_MESSAGES} and {FEWEST_RESPONSES} are needed",
+            f"{messages} messages with {responses} responses; {MIN_MESSAGES} and {MIN_RESPONSES} are needed",
             where="interactions",
             todo="Send `Message Sent` and `Message Clicked` with a campaign_id, or coupons with orders.",
         )
@@ -63,7 +63,7 @@ def forecast_responses(
 ) -> pa.Table:
     """Rows of `response_forecasts`: every recipient, for the next message of each frequent channel and type."""
     now = int(view.run.as_of.timestamp())
-    shown = types.filter(pc.greater(types["response_count"], 0)).slice(0, MOST_TYPES)
+    shown = types.filter(pc.greater(types["response_count"], 0)).slice(0, MAX_TYPES)
     parts, of_customer = [RESPONSE_FORECASTS.empty()], {}
     for one in shown.to_pylist():
         rows = recipients.at(now, one["channel"], one["message_type"])

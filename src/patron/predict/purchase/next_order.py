@@ -16,7 +16,7 @@ from patron.storage.models.missing_forecasts import is_answered
 from patron.storage.runs.stage_view import StageView
 
 QUANTILES = {"low_days": 0.1, "median_days": 0.5, "high_days": 0.9}
-LEAST_SURVIVAL = 1e-12
+MIN_SURVIVAL = 1e-12
 QUESTIONS = (PURCHASE_7_DAYS, PURCHASE, CHURN)
 
 
@@ -25,7 +25,7 @@ def days_until(chances: Numbers, horizons: Numbers, quantile: float) -> Numbers:
 
     `chances` has a row per customer and a column per horizon (days, rising), not falling from left to right.
     """
-    survival = np.column_stack([np.ones(len(chances)), np.maximum(1 - chances, LEAST_SURVIVAL)])
+    survival = np.column_stack([np.ones(len(chances)), np.maximum(1 - chances, MIN_SURVIVAL)])
     hazard = -np.log(survival)
     days = np.concatenate([[0.0], horizons])
     wanted = -np.log1p(-quantile)

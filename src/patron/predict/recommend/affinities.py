@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.govern.vault import IDENTIFIER
-from patron.predict.origins import MOST_ORIGINS
+from patron.predict.origins import MAX_ORIGINS
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
@@ -27,7 +27,7 @@ from patron.storage.engine import timestamp
 from patron.storage.models.trainings import Training
 from patron.storage.runs.stage_view import StageView
 
-LEAST_HISTORY_DAYS = 56
+MIN_HISTORY_DAYS = 56
 FEATURE_VERSION = "none"
 """Lists are made from purchases, not from features."""
 
@@ -94,8 +94,8 @@ def ranking_origins(view: StageView, lines: pa.Table, promotions: pa.Table) -> l
     """Past cutoffs whose 28 days are over and before which there was some history, the earliest first."""
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
-    earliest = first["first_at"][0].as_py() + timedelta(days=LEAST_HISTORY_DAYS)
-    steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MOST_ORIGINS, 0, -1))
+    earliest = first["first_at"][0].as_py() + timedelta(days=MIN_HISTORY_DAYS)
+    steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MAX_ORIGINS, 0, -1))
     return [
         RankingOrigin.of(
             cutoff, history_at(lines, cutoff), _bought_after(lines, cutoff), promotions_at(promotions, cutoff)

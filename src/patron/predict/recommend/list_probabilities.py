@@ -17,7 +17,7 @@ from patron.schema.numbers import Numbers
 
 PRIOR_BUYERS = 1.0
 """Bought and not bought that are added at the mean, so that a share is never 0 or 1."""
-LEAST_SLOPE = 1e-3
+MIN_SLOPE = 1e-3
 """Of the logarithms: a higher score and an earlier place are always more likely."""
 LOW_SHARE = 0.01
 """Scores below those of so many pairs count as theirs."""
@@ -56,7 +56,7 @@ class LogisticShare:
         """Maximum likelihood; without a pair the probability is 0 but for rounding."""
         above = pairs.score[pairs.score > 0]
         if not len(above):
-            return cls(1.0, -30.0, LEAST_SLOPE, LEAST_SLOPE)
+            return cls(1.0, -30.0, MIN_SLOPE, MIN_SLOPE)
         least = float(np.quantile(above, LOW_SHARE))
         design = _logarithms(pairs.score, pairs.place, least)
         mean = design.mean(axis=0)
@@ -73,8 +73,8 @@ class LogisticShare:
             slope[1:] += weights[1:]
             return float((np.logaddexp(0, odds) - bought * odds).sum() + prior + penalty), slope
 
-        start = np.array([np.log(share / (1 - share)), LEAST_SLOPE, LEAST_SLOPE])
-        bounds = [(None, None), (LEAST_SLOPE, None), (LEAST_SLOPE, None)]
+        start = np.array([np.log(share / (1 - share)), MIN_SLOPE, MIN_SLOPE])
+        bounds = [(None, None), (MIN_SLOPE, None), (MIN_SLOPE, None)]
         intercept, of_score, of_place = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return cls(least, float(intercept - mean @ [of_score, of_place]), float(of_score), float(of_place))
 

@@ -30,7 +30,7 @@ FIRM = 5.0
 """Purchases or looks at which half of a product's evidence counts."""
 ALIKE_STRENGTH = 0.4
 """Strength of a product with the same content."""
-MOST_ALIKE = 5_000
+MAX_NEIGHBOURS = 5_000
 """Products, those most looked at and bought, that have products of like content next to them."""
 LOOKS = ("view", "click", "cart_add", "wishlist")
 BASKETS = recommenders.ItemKNN(neighbours=RELATED + 1, weighting="cosine")
@@ -87,7 +87,7 @@ def linked_products(learner: recommenders.Recommender, rows: pa.Table, kind: str
 def alike_products(vectors: ProductVectors, looked_at: pa.Array) -> pa.Table:
     """Links between products of like content; of those that customers look at most."""
     counts = looked_at.value_counts()
-    most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")[:MOST_ALIKE]
+    most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")[:MAX_NEIGHBOURS]
     similar = vectors.similar(counts.field("values").take(pa.array(most)), RELATED)
     known = vectors.items
     start, end = (np.asarray(pc.index_in(similar[name].combine_chunks(), known)) for name in ("item_id", "similar_id"))

@@ -17,7 +17,7 @@ from patron.schema.table_definition import TIME
 from patron.schema.tables import BACKTESTS
 from patron.storage.runs.stage_view import StageView
 
-FEWEST_SESSIONS, FEWEST_ORDERS = 300, 50
+MIN_SESSIONS, MIN_ORDERS = 300, 50
 """Visits, and visits that went on to an order after some event, without which there is no model."""
 TABLES = ("sessions", "interactions", "orders")
 BEGINS, KNOWN = "begins_at_us", "known_at_us"
@@ -36,10 +36,10 @@ def _answer(view: StageView, rows: pa.Table) -> pa.Table:
     sessions = round(pc.sum(rows["weight"]).as_py() or 0.0)
     converted = rows.filter(pc.equal(rows["label"], 1.0))
     orders = pc.count_distinct(converted["started_at"]).as_py()
-    if sessions < FEWEST_SESSIONS or orders < FEWEST_ORDERS:
+    if sessions < MIN_SESSIONS or orders < MIN_ORDERS:
         raise NotEnoughData(
             f"{sessions} visits, {orders} of them with an order after other events; "
-            f"{FEWEST_SESSIONS} and {FEWEST_ORDERS} are needed",
+            f"{MIN_SESSIONS} and {MIN_ORDERS} are needed",
             where="sessions",
             todo="Collect events of visits for longer.",
         )

@@ -23,7 +23,7 @@ from patron.storage.runs.stage_view import StageView
 
 DAYS = 180
 """How long ago a visit may be that is learned from."""
-MOST_SESSIONS = 8_000
+MAX_SESSIONS = 8_000
 """Visits that are learned from and evaluated; of more, a sample. It bounds time and memory of a run."""
 MICROSECONDS = 1_000_000
 READ_FOR_ONE = 20
@@ -54,7 +54,7 @@ from chosen_sessions s join orders o
 group by s.place order by s.place"""
 
 
-def past_sessions(view: StageView, *, most: int = MOST_SESSIONS) -> list[Session]:
+def past_sessions(view: StageView, *, most: int = MAX_SESSIONS) -> list[Session]:
     """Finished visits of the last 180 days with something else than orders in them, by their start; a sample of more.
 
     Who somebody is counts only if the shop knew it when the visit began: a device that signs in at the checkout is

@@ -23,7 +23,7 @@ from patron.storage.runs.stage_view import StageView
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
 """Shares of customers and cutoffs that a rule picks."""
-FEWEST_LEAVERS = 20
+MIN_LEAVERS = 20
 RESAMPLES = 200
 FORECASTS = """
 select p.customer_id, p.as_of, p.value, k.key,
@@ -70,7 +70,7 @@ def build_early_warnings(view: StageView) -> None:
     """Write `early_warnings`; empty where churn was not forecast at past cutoffs, or hardly anybody left."""
     forecasts = read_forecasts(view)
     leavers = len(np.unique(forecasts.customers[forecasts.has_left]))
-    rows = [] if leavers < FEWEST_LEAVERS else warning_rows(forecasts)
+    rows = [] if leavers < MIN_LEAVERS else warning_rows(forecasts)
     run = {"run_id": view.run.run_id}
     view.write("early_warnings", pa.Table.from_pylist([run | row for row in rows], schema=EARLY_WARNINGS.schema()))
 

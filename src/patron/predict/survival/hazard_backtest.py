@@ -27,9 +27,9 @@ LEARNERS: dict[str, HazardTrees | HazardLogistic] = {
     "hazard_trees": HazardTrees(rounds=60, leaves=6),
     "hazard_logistic": HazardLogistic(),
 }
-MOST_PERSON_PERIODS = 200_000
+MAX_PERSON_PERIODS = 200_000
 """Of more, a sample is learned from."""
-FEWEST_CUSTOMERS, FEWEST_LEAVERS = 50, 20
+MIN_CUSTOMERS, MIN_LEAVERS = 50, 20
 """Customers at the past cutoff, and those who left: before it to learn from, and after it to check by."""
 
 
@@ -92,13 +92,13 @@ def fit_learner(name: str, lifetimes: pa.Table, *, seed: int) -> FittedHazards:
     """Fit one learner, or the life table. Raises NotEnoughData where nobody left."""
     learner: HazardTrees | HazardLogistic | Literal["baseline"] = LEARNERS.get(name, "baseline")
     columns = {"duration": "periods", "event": "left", "id": "key", "features": FEATURES}
-    return fit_hazards(lifetimes, **columns, learner=learner, sample_limit=MOST_PERSON_PERIODS, seed=seed)
+    return fit_hazards(lifetimes, **columns, learner=learner, sample_limit=MAX_PERSON_PERIODS, seed=seed)
 
 
 def _are_enough(known: pa.Table, later: pa.Table, periods: int) -> bool:
     followed, left = (float_column(later, name).astype(np.intp) for name in ("periods", "left"))
     leavers = min(int(float_column(rows, "left").sum()) for rows in (known, later))
-    is_enough = later.num_rows >= FEWEST_CUSTOMERS and leavers >= FEWEST_LEAVERS
+    is_enough = later.num_rows >= MIN_CUSTOMERS and leavers >= MIN_LEAVERS
     return is_enough and Follow(followed, left > 0).horizon >= periods
 
 

@@ -19,9 +19,9 @@ from patron.schema.numbers import float_column
 from patron.storage.engine import timestamp
 from patron.storage.runs.stage_view import StageView
 
-MOST_CUSTOMERS = 20_000
+MAX_CUSTOMERS = 20_000
 """Customers who are learned from and evaluated; of more, those with the lowest keys. All active ones get a curve."""
-MOST_PERIODS_BACK = 36
+MAX_PERIODS_BACK = 36
 EVALUATED = 3
 """Past cutoffs that forecasts are checked at."""
 PERIODS = HORIZONS_DAYS[-1] // PERIOD_DAYS
@@ -100,16 +100,16 @@ class Landmarks:
 def read_landmarks(view: StageView, first_at: datetime) -> Landmarks:
     """Landmarks of a sample of customers, every 30 days back from a month after the shop's first order."""
     history = int((view.run.as_of - first_at).total_seconds() // 86400) - DAYS_BEFORE_FORECAST
-    backs = np.arange(1, min(history // PERIOD_DAYS, MOST_PERIODS_BACK) + 1)
+    backs = np.arange(1, min(history // PERIOD_DAYS, MAX_PERIODS_BACK) + 1)
     everybody = customer_keys(view)
     order = np.argsort(everybody["key"].to_numpy(), kind="stable")
-    customers = everybody.take(pa.array(np.sort(order[:MOST_CUSTOMERS])))
+    customers = everybody.take(pa.array(np.sort(order[:MAX_CUSTOMERS])))
     of_sample = _days_sql(view, "join customers c on c.customer_id = o.customer_id", "c.key")
     days = view.query(of_sample, customers=customers)
     periods_back = pa.table({"back": pa.array(backs * PERIOD_DAYS, pa.int64())})
     sql = LANDMARKS.format(days="select * from days", pause=PAUSE_DAYS) + " order by back, key"
     rows = view.query(sql, days=days, periods_back=periods_back)
-    known_ago = np.full((customers.num_rows, MOST_PERIODS_BACK + 1), -1, dtype=np.int64)
+    known_ago = np.full((customers.num_rows, MAX_PERIODS_BACK + 1), -1, dtype=np.int64)
     ids = customers["customer_id"].combine_chunks()
     ago = np.asarray(days["ago"].to_numpy())
     recent = ago < known_ago.shape[1] * PERIOD_DAYS

@@ -19,7 +19,7 @@ from patron.schema.numbers import Numbers, float_column
 
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
 """Between Poisson (1) and gamma (2): many zeros, a long tail; the mean stays the mean."""
-LARGEST_LOG = 30.0
+MAX_LOG = 30.0
 START_FLOOR = 0.1
 """Part of the mean forecast that everybody begins with, so that nobody starts at log(0)."""
 
@@ -45,7 +45,7 @@ class FittedBoosted(Saved, file="value.json"):
     def forecast(self, rows: pa.Table, matrix: Numbers) -> Numbers:
         """The forecast of rows `with_history`, cents; `matrix` is the design's of them."""
         start = _start(rows, self.models, self.recent_share, self.scale_cents)
-        logs = np.clip(start + self.trees.raw(matrix), -LARGEST_LOG, LARGEST_LOG)
+        logs = np.clip(start + self.trees.raw(matrix), -MAX_LOG, MAX_LOG)
         return np.exp(logs) * self.scale_cents * self.adding_up
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:

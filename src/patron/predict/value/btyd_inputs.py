@@ -19,7 +19,7 @@ from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
 
 VALUE_DAYS = float(VALUE.horizon_days)
-FEWEST_DAYS = 14
+MIN_DAYS = 14
 """With a shorter history nobody has had the time to come back: a forecast of 90 days would be a guess."""
 
 EXPECTED = (
@@ -89,13 +89,13 @@ class OrdersAndSpend:
         """Maximum likelihood on the customers of one cutoff; needs no labels. Raises NotEnoughData."""
         summary = summary_of(table)
         longest = float(np.max(summary["T"].to_numpy(), initial=0.0))
-        if longest < FEWEST_DAYS:
-            what = f"the longest history is {longest:.0f} days, and a forecast needs {FEWEST_DAYS}"
+        if longest < MIN_DAYS:
+            what = f"the longest history is {longest:.0f} days, and a forecast needs {MIN_DAYS}"
             raise NotEnoughData(what, where="value", todo="Import a longer history, or wait.")
         by_month = repeat_days_by_month(table)
         digest = sha256(b"".join(column.to_numpy().tobytes() for column in summary.columns) + by_month.tobytes())
         if digest.digest() not in _FITTED:
-            if len(_FITTED) >= MOST_FITTED:
+            if len(_FITTED) >= MAX_FITTED:
                 _FITTED.pop(next(iter(_FITTED)))
             _FITTED[digest.digest()] = cls._fit(summary, by_month)
         return _FITTED[digest.digest()]
@@ -180,6 +180,6 @@ def moved_from(
     return tuple(median), np.column_stack(moved)
 
 
-MOST_FITTED = 8
+MAX_FITTED = 8
 _FITTED: dict[bytes, OrdersAndSpend] = {}
 """The newest fits, by what they were fitted to: three questions ask for them at the same cutoffs."""

@@ -25,8 +25,8 @@ from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 SAVED, LAYERS = "deep.json", "layers.npz"
-FEWEST_BUYERS = 200
-WIDEST = 1.5
+MIN_BUYERS = 200
+MAX_SPREAD = 1.5
 """Largest sigma of the logarithm of spend: the mean grows with exp(sigma^2 / 2), and blows up on small data."""
 FAR = 5.0
 """Standardised features further out count as this far."""
@@ -103,8 +103,8 @@ class DeepZeroInflatedLogNormal(Learner):
         torch = _torch()
         training = TrainingMatrix.of(table)
         label, matrix = training.label, training.matrix
-        if training.models is None or (label > 0).sum() < FEWEST_BUYERS:
-            what = f"{int((label > 0).sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed"
+        if training.models is None or (label > 0).sum() < MIN_BUYERS:
+            what = f"{int((label > 0).sum())} bought after the cutoffs to learn from, and {MIN_BUYERS} are needed"
             raise NotEnoughData(what, where="training", todo=LATER)
         cap = cap_of(label, self.cap_quantile)
         middle = np.nan_to_num(np.nanmean(matrix, axis=0))
@@ -141,8 +141,8 @@ def standardised(matrix: Numbers, middle: tuple[float, ...], width: tuple[float,
 
 
 def sigma_of(raw: Numbers) -> Numbers:
-    """Sigma of the logarithm of spend, above 0 and no wider than WIDEST."""
-    return WIDEST * expit(raw) + 1e-3
+    """Sigma of the logarithm of spend, above 0 and no wider than MAX_SPREAD."""
+    return MAX_SPREAD * expit(raw) + 1e-3
 
 
 def _forward(torch: Any, given: Any, weights: list[Any]) -> Any:
@@ -157,7 +157,7 @@ def _loss(torch: Any, out: Any, y: Any) -> Any:
     """Negative log-likelihood: whether they buy, and of those who do the log-normal of what they spend."""
     buys = y > 0
     whether = torch.nn.functional.binary_cross_entropy_with_logits(out[:, 0], buys.float())
-    sigma = WIDEST * torch.sigmoid(out[:, 2]) + 1e-3
+    sigma = MAX_SPREAD * torch.sigmoid(out[:, 2]) + 1e-3
     logs = torch.log(torch.where(buys, y, torch.ones_like(y)))
     apart = ((logs - out[:, 1]) / sigma) ** 2 / 2 + torch.log(sigma)
     return whether + (apart * buys).mean()

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from patron.clv import FittedParetoNBD, ParetoNBD, rfm
 from patron.clv.diagnostics import tracking
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS
-from patron.predict.value.btyd_inputs import FEWEST_DAYS
+from patron.clv.distinct_histories import MIN_CUSTOMERS
+from patron.predict.value.btyd_inputs import MIN_DAYS
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers
 from patron.schema.tables import REPEAT_PURCHASE, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_WEEKS
@@ -27,9 +27,9 @@ UNIT = "D"
 HORIZON = float(VALUE.horizon_days)
 EVEN = 0.5
 """P(alive) below which the model counts a customer as inactive."""
-FEWEST_INACTIVE = 50
+MIN_INACTIVE = 50
 """Fewer inactive customers confirm nothing."""
-LARGEST_RATIO = 1.5
+MAX_RATIO = 1.5
 """How many times as many as expected may order, or be missing; a choice."""
 CONFIRMED = "confirmed"
 EPOCH = date(1970, 1, 1)
@@ -46,7 +46,7 @@ def build_repeat_purchase(view: StageView) -> None:
     orders, until = order_days(view), last_day(view)
     summary = rfm(orders, until=until, unit=UNIT, value=None)
     longest = float(np.max(summary["T"].to_numpy(), initial=0.0))
-    if summary.num_rows < FEWEST_CUSTOMERS or longest < FEWEST_DAYS:
+    if summary.num_rows < MIN_CUSTOMERS or longest < MIN_DAYS:
         for table in (REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_WEEKS, REPEAT_PURCHASE):
             view.write(table.name, table.empty())
         return
@@ -108,12 +108,12 @@ class Group:
     @property
     def is_above(self) -> bool:
         """Whether more than half as many again as expected ordered, beyond noise."""
-        return self._is_beyond(LARGEST_RATIO, 1)
+        return self._is_beyond(MAX_RATIO, 1)
 
     @property
     def is_below(self) -> bool:
         """Whether fewer than two thirds of those expected ordered, beyond noise."""
-        return self._is_beyond(1 / LARGEST_RATIO, -1)
+        return self._is_beyond(1 / MAX_RATIO, -1)
 
     def _is_beyond(self, times: float, sign: int) -> bool:
         if self.expected_share is None or self.actual_share is None:
@@ -144,7 +144,7 @@ class DropoutCheck:
             return "inactive_returned"
         if self.active.is_below:
             return "active_lapsed"
-        return CONFIRMED if self.inactive.count >= FEWEST_INACTIVE else "too_few"
+        return CONFIRMED if self.inactive.count >= MIN_INACTIVE else "too_few"
 
 
 def _check(orders: pa.Table, until: date, summary: pa.Table, fitted: FittedParetoNBD) -> DropoutCheck:
@@ -152,7 +152,7 @@ def _check(orders: pa.Table, until: date, summary: pa.Table, fitted: FittedParet
     before = last_week_ends(orders, until) - HELD_OUT
     earlier = rfm(orders, until=before, unit=UNIT, value=None)
     is_old = before - HELD_OUT >= pc.min(orders["ordered_at"]).as_py() - timedelta(days=1)
-    if not is_old or earlier.num_rows < FEWEST_CUSTOMERS:
+    if not is_old or earlier.num_rows < MIN_CUSTOMERS:
         return DropoutCheck(tracking(fitted, summary, orders, until=until, value=None), until)
     model = ParetoNBD().fit(earlier)
     weeks = tracking(model, earlier, orders, until=until, value=None)

@@ -33,7 +33,7 @@ OF_NEW_CUSTOMERS = 0.5
 NEW_DAYS = 90
 """Days since the first order in which a customer is new."""
 YEAR_DAYS = 365
-MOST_CUSTOMERS = 5_000
+MAX_CUSTOMERS = 5_000
 """Customers that the months are estimated from: of more, the first; the doubt left is that from year to year."""
 SEASON = "season"
 """The calendar's covariate: the logarithm of the month's factor."""
@@ -62,7 +62,7 @@ class Season:
         years = float(np.max(last, initial=0.0) - np.min(first, initial=np.inf)) / YEAR_DAYS if len(first) else 0.0
         if years < 1:
             return cls.usual()
-        summary, order_days = summary.slice(0, MOST_CUSTOMERS), order_days[:MOST_CUSTOMERS]
+        summary, order_days = summary.slice(0, MAX_CUSTOMERS), order_days[:MAX_CUSTOMERS]
         names = [f"month_{month}" for month in range(2, MONTH_COUNT + 1)]
         for name, days in zip(names, order_days.T[1:] - order_days.T[0], strict=True):
             summary = summary.append_column(at_orders_column(name), pa.array(days))

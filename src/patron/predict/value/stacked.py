@@ -23,7 +23,7 @@ EXPLAINS = Boosted.name
 """The member whose reasons are shown; it knows all features."""
 LARGE = RecentBlend.name
 """The member that learns from no labels, so that none are cut off for it: it tells the largest customers apart."""
-SMALLEST_LARGE = 1 / 3
+MIN_LARGE_SHARE = 1 / 3
 """Nobody is large below this part of the cap."""
 
 
@@ -47,7 +47,7 @@ class Excess:
         # what exceeds a threshold t is the largest, over k, of the sum of the k largest histories less k * t
         largest = np.cumsum(np.sort(history)[::-1])
         threshold = float(np.max((largest - cut_off) / np.arange(1, len(largest) + 1)))
-        return cls(cap, max(threshold, SMALLEST_LARGE * cap))
+        return cls(cap, max(threshold, MIN_LARGE_SHARE * cap))
 
     def put_back(self, members: Mapping[str, Numbers]) -> Numbers:
         """The mean of the members' forecasts, each up to the cap, and the excess."""

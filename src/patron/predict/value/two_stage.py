@@ -17,10 +17,10 @@ from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_hi
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
-FEWEST_BUYERS = 50
+MIN_BUYERS = 50
 NEARLY_SURE = 7.0
 """Log-odds of 999 in 1,000."""
-LARGEST_VARIANCE = 4.0
+MAX_VARIANCE = 4.0
 """Of the logarithm of spend: ZILN's mean grows with exp of half of it, and blows up on few buyers."""
 
 
@@ -111,9 +111,9 @@ def fit_stages(
     """Fit both stages, or only the second where `buys` is fitted already. Raises NotEnoughData."""
     label = training.label
     buyers = np.flatnonzero(label > 0)
-    if len(buyers) < FEWEST_BUYERS:
+    if len(buyers) < MIN_BUYERS:
         raise NotEnoughData(
-            f"{len(buyers)} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed",
+            f"{len(buyers)} bought after the cutoffs to learn from, and {MIN_BUYERS} are needed",
             where="training",
             todo=LATER,
         )
@@ -126,7 +126,7 @@ def fit_stages(
     if is_lognormal:
         spends = trees.fit(training.binned, np.log(spent), {"objective": "l2"}, rows=buyers)
         residual = np.log(spent) - spends.raw(training.matrix[buyers])
-        log_factor = min(float(residual.var()), LARGEST_VARIANCE) / 2
+        log_factor = min(float(residual.var()), MAX_VARIANCE) / 2
     else:
         log_factor = float(np.log(spent.mean()))
         spends = trees.fit(training.binned, spent / np.exp(log_factor), {"objective": "gamma"}, rows=buyers)

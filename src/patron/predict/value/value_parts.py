@@ -9,7 +9,7 @@ from patron.storage.runs.stage_view import StageView
 
 PRIOR_ORDERS = 5
 """How many orders the shop's share of returns, and mean order, are worth next to the customer's own."""
-LARGEST_RETURNS_SHARE = 0.9
+MAX_RETURNS_SHARE = 0.9
 INPUTS = """
 with sales as (
   select customer_id, order_id, paid_cents,
@@ -58,10 +58,10 @@ def build_value_parts(view: StageView) -> None:
     inputs = view.query(INPUTS.format(run_id=view.run.run_id), contact_costs=_contact_costs(view))
     column = {name: float_column(inputs, name) for name in inputs.column_names if name != "customer_id"}
     shop = view.query(SHOP).to_pylist()[0]
-    shop_returns = min(max(float(shop["returns_share"] or 0.0), 0.0), LARGEST_RETURNS_SHARE)
+    shop_returns = min(max(float(shop["returns_share"] or 0.0), 0.0), MAX_RETURNS_SHARE)
     paid, orders, returned = column["paid"], column["orders"], column["returned"]
     returns_share = np.divide(returned, paid, out=np.full(len(paid), shop_returns), where=paid != 0)
-    weighted = PRIOR_ORDERS * shop_returns + orders * np.minimum(returns_share, LARGEST_RETURNS_SHARE)
+    weighted = PRIOR_ORDERS * shop_returns + orders * np.minimum(returns_share, MAX_RETURNS_SHARE)
     share = weighted / (PRIOR_ORDERS + orders)
     gross = np.maximum(column["expected"], 0.0) / (1 - share)
     order_cents = (PRIOR_ORDERS * float(shop["order_cents"] or 0.0) + paid) / (PRIOR_ORDERS + orders)

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags, Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend_weights import Ranking, choose_weights
-from patron.recommenders.combined.candidates import MOST_CANDIDATES, Candidates, candidates_in_batches, candidates_of
+from patron.recommenders.combined.candidates import MAX_CANDIDATES, Candidates, candidates_in_batches, candidates_of
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.factors.als import ALS
 from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
@@ -38,9 +38,9 @@ MEMBERS: tuple[Recommender, ...] = (
     ALS(factors=64, rounds=5),
 )
 """What is blended; more factors and rounds cost three times as much, and gained nothing next to the others."""
-LEAST_SCALE = 1e-3
+MIN_SCALE = 1e-3
 """New items keep so small a scale at least that they still follow repeats in their own order."""
-MOST_JUDGED = 3_000
+MAX_JUDGED = 3_000
 """Users whose held-out items choose the weights, at most."""
 
 
@@ -65,7 +65,7 @@ class FittedBlend(FittedRecommender):
 
     def scores(self, users: Codes) -> Scores:
         """Weighted sum of the members' scores, each as a share of the user's best one."""
-        return self.candidate_scores(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MOST_CANDIDATES)
+        return self.candidate_scores(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MAX_CANDIDATES)
 
     def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:
         """As `scores`, of the members' best allowed items."""
@@ -107,7 +107,7 @@ class Blend(Recommender):
         """Choose weights on what users did last, then fit the members that count to all rows."""
         holdouts = hold_out(known, most=1)
         rng = np.random.default_rng(self.seed)
-        weights = weights_on(HeldOutPairs.of(holdouts[0], MOST_JUDGED, rng)) if holdouts else equal_weights()
+        weights = weights_on(HeldOutPairs.of(holdouts[0], MAX_JUDGED, rng)) if holdouts else equal_weights()
         counts = np.maximum(weights.repeat, weights.new) > 0
         members = fit_members(known, counts)
         return FittedBlend(
@@ -187,4 +187,4 @@ def weights_on(held_out: HeldOutPairs) -> Weights:
     of_new = np.where(new, pairs.shares @ new_weights, 0.0)
     features = np.column_stack([pairs.shares * pairs.is_repeat[:, None], of_new])
     *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, held_out.hit_count))
-    return Weights(np.array(repeat_weights), new_weights * max(scale, LEAST_SCALE))
+    return Weights(np.array(repeat_weights), new_weights * max(scale, MIN_SCALE))

@@ -12,8 +12,8 @@ from patron.schema.numbers import Numbers
 DEPTH = 10
 STEPS = (1.0, 0.3, 0.1, 0.03)
 """What a weight is raised or lowered by, coarse steps first; the largest weight is near 1."""
-LEAST_GAIN = 1e-5
-MOST_ROUNDS = 30
+MIN_GAIN = 1e-5
+MAX_ROUNDS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ def choose_weights(ranking: Ranking) -> Numbers:
     weights = max(np.eye(count), key=ranking.ndcg)
     best = ranking.ndcg(weights)
     for step in STEPS:
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             tries = [weights + change for change in (*(step * np.eye(count)), *(-step * np.eye(count)))]
             tries = [one for one in tries if (one >= 0).all() and one.any()]
             value, winner = max(((ranking.ndcg(one), at) for at, one in enumerate(tries)), default=(-1.0, 0))
-            if value < best + LEAST_GAIN:
+            if value < best + MIN_GAIN:
                 break
             best, weights = value, tries[winner]
     return weights / weights.max()

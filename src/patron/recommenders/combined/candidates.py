@@ -13,7 +13,7 @@ from patron.recommenders.interactions import Codes
 from patron.recommenders.learner import FittedRecommender, batches
 from patron.schema.numbers import Numbers
 
-MOST_CANDIDATES = 100
+MAX_CANDIDATES = 100
 """Of each recommender, for what a user had before and for what is new to them; more where longer lists are needed."""
 
 
@@ -34,12 +34,12 @@ class Candidates:
 
 
 def candidates_of(
-    fitted: Sequence[FittedRecommender], users: Codes, history: sp.csr_array, allowed: Flags, k: int = MOST_CANDIDATES
+    fitted: Sequence[FittedRecommender], users: Codes, history: sp.csr_array, allowed: Flags, k: int = MAX_CANDIDATES
 ) -> Candidates:
     """The best allowed items of each recommender for each user, old and new ones apart."""
     scores = [one.scores(users) for one in fitted]
     before, count = history[users], history.shape[1]  # type: ignore[index] - of every sparse array
-    pairs = np.unique(np.concatenate([_best_pairs(one, before, allowed, max(k, MOST_CANDIDATES)) for one in scores]))
+    pairs = np.unique(np.concatenate([_best_pairs(one, before, allowed, max(k, MAX_CANDIDATES)) for one in scores]))
     row, item = pairs // count, pairs % count
     shares = np.column_stack([_values(one, row, item) / _best_scores(one)[row] for one in scores])
     return Candidates(row, item, _values(before, row, item) > 0, np.clip(shares, 0.0, 1.0))

@@ -42,11 +42,11 @@ from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.promotions import Promotions
 from patron.schema.numbers import Numbers
 
-MOST_USERS, MOST_PAIRS = 2_000, 100_000
+MAX_USERS, MAX_PAIRS = 2_000, 100_000
 """Of each window; pairs that users did not take are thinned out to the share that this is of all."""
 ENOUGH_HITS = 50_000
 """Pairs that users took; with so many no older window is learned from."""
-FEWEST_HITS = 200
+MIN_HITS = 200
 """Pairs that users took; with fewer there are no trees."""
 PARAMETERS = {
     "objective": "lambdarank",
@@ -59,9 +59,9 @@ PARAMETERS = {
     "max_bin": 63,
     "num_threads": 2,
 }
-BLEND_POWER, LEAST_BLEND = 0.5, 1e-3
+BLEND_POWER, MIN_BLEND = 0.5, 1e-3
 """Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
-FARTHEST = 30.0
+MAX_Z_SCORE = 30.0
 """Scores beyond it are as good as it: their exponential stays finite."""
 
 
@@ -126,12 +126,12 @@ class LearnedRanking(Recommender):
         pairs, facts, days = [], [], None
         for one in hold_out(known, self.windows):
             days = one.days
-            pairs.append(HeldOutPairs.of(one, MOST_USERS, rng))
+            pairs.append(HeldOutPairs.of(one, MAX_USERS, rng))
             facts.append(PairFacts.of(one.before, days))
             if _count_hits(pairs) >= ENOUGH_HITS:
                 break
         weights = weights_on(pairs[0]) if pairs else equal_weights()
-        facts = self._useful_facts(pairs, facts, rng) if _count_hits(pairs) >= FEWEST_HITS else []
+        facts = self._useful_facts(pairs, facts, rng) if _count_hits(pairs) >= MIN_HITS else []
         trees = self._fit_trees(TrainingRows.of(pairs, facts, rng)) if facts else ""
         if not (facts and facts[0].promotions):
             known = replace(known, promotions=None)
@@ -194,7 +194,7 @@ def fitted_trees(text: str) -> FittedTrees:
 def tree_scores(trees: str, pairs: Candidates, users: Codes, facts: PairFacts, of_blend: Numbers) -> Numbers:
     """What trees say of each pair, and what the blend says; logarithms of scores."""
     raw = fitted_trees(trees).raw(features(pairs, users, facts))
-    return np.clip(raw + BLEND_POWER * np.log(of_blend + LEAST_BLEND), -FARTHEST, FARTHEST)
+    return np.clip(raw + BLEND_POWER * np.log(of_blend + MIN_BLEND), -MAX_Z_SCORE, MAX_Z_SCORE)
 
 
 def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:
@@ -244,7 +244,7 @@ class TrainingRows:
 def _sample(held_out: HeldOutPairs, facts: PairFacts, rng: np.random.Generator) -> tuple[Numbers, Numbers, Codes]:
     """Features, whether the user took the item, and how many rows each user has."""
     count = len(held_out.is_hit)
-    kept = held_out.is_hit | (rng.random(count) < MOST_PAIRS / max(count, 1))
+    kept = held_out.is_hit | (rng.random(count) < MAX_PAIRS / max(count, 1))
     pairs = held_out.pairs.where(kept)
     sizes = np.bincount(pairs.row, minlength=len(held_out.users))
     return features(pairs, held_out.users, facts), held_out.is_hit[kept].astype(np.float64), sizes[sizes > 0]

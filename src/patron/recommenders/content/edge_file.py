@@ -12,7 +12,7 @@ from patron.schema.errors import BadFile
 COLUMNS = ("product_id", "related_id", "kind", "weight")
 LOWEST_WEIGHTS: Mapping[str, float] = {"complement": 0.0, "substitute": 0.0, "expert": -1.0}
 """Kinds that a file may name, and their lowest weights; the highest is 1, and 0 is none."""
-MOST_PROBLEMS = 5
+MAX_PROBLEMS = 5
 
 
 def read_edges(path: Path | str) -> pa.Table:
@@ -33,9 +33,9 @@ def read_edges(path: Path | str) -> pa.Table:
     rows = [(lines.line_num, _row(row)) for row in lines if any(row.values())]
     problems = [f"line {line}: {problem}" for line, row in rows for problem in _problems(row)]
     if problems:
-        more = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+        more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         todo = f"Kinds are {', '.join(LOWEST_WEIGHTS)}; weights go up to 1."
-        raise BadFile("; ".join(problems[:MOST_PROBLEMS]) + more, where=str(path), todo=todo)
+        raise BadFile("; ".join(problems[:MAX_PROBLEMS]) + more, where=str(path), todo=todo)
     columns: dict[str, Any] = {name: pa.array([row[name] for _, row in rows], pa.string()) for name in COLUMNS[:3]}
     columns["weight"] = pa.array([float(row["weight"] or 1) for _, row in rows], pa.float64())
     return pa.table(columns | {"line": pa.array([line for line, _ in rows], pa.int64())})

@@ -47,7 +47,7 @@ BLOCK_WEIGHTS: Mapping[str, float] = {
 """How much two products are alike that share one fact alone, before all are scaled to 1."""
 LABELS = ("category", "department", "brand")
 ROWS_AT_ONCE = 1_000
-LEAST_SCORE = 1e-6
+MIN_SCORE = 1e-6
 """Products that are less alike have nothing in common."""
 VECTORS, IDS = "product_vectors.npz", "products.feather"
 
@@ -165,7 +165,7 @@ class ProductVectors:
     def _best(self, profiles: Any, row: Codes, without: Codes, allowed: Flags, k: int) -> BestItems:
         """The best products of each profile; `row` is the profile that goes without a product."""
         scores = (profiles @ self.vectors.T).astype(np.float64)
-        scores[scores < LEAST_SCORE] = -np.inf
+        scores[scores < MIN_SCORE] = -np.inf
         banned = sp.csr_array((np.ones(len(row)), (row, without)), shape=scores.shape)
         no_items = np.empty(0, dtype=np.int64)
         return best_items(scores, banned, allowed, no_items, np.empty(0), min(k, len(self.items)))

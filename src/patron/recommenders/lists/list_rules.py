@@ -11,7 +11,7 @@ from patron.recommenders.lists.exclusions import BLOCKED, LOW_MARGIN, NO_RULE, O
 from patron.recommenders.lists.product_facts import ProductFacts
 from patron.schema.errors import BadListInput
 
-MOST_CACHED = 16
+MAX_CACHED = 16
 """Rules whose exclusions a catalogue keeps."""
 
 
@@ -76,7 +76,7 @@ def product_exclusions(facts: ProductFacts, rules: ListRules) -> npt.NDArray[np.
         codes = facts.codes([str(one) for one in rules.blocked])
         exclusions[codes[codes >= 0]] = BLOCKED
         exclusions[facts.is_blocked] = BLOCKED
-        if len(cache) >= MOST_CACHED:
+        if len(cache) >= MAX_CACHED:
             cache.clear()
         cache[key] = exclusions
     return exclusions

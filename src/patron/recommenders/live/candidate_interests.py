@@ -13,7 +13,7 @@ from patron.recommenders.live.recommendation_index import PROBABILITY, STRENGTH,
 from patron.recommenders.live.session_memory import EVIDENCE, ORDER, SessionEvent
 from patron.schema.numbers import Numbers
 
-LATEST_EVENTS = 20
+LAST_EVENTS = 20
 """Events of a visit that speak for products."""
 HALF_LIFE_DAYS = 0.5
 """Age at which what an event says about the visit counts half ..."""
@@ -25,7 +25,7 @@ NO_TASTE = 2.0
 """Events without a category that everybody has: of one view little follows."""
 CATEGORIES, OF_CATEGORY = 3, 20
 """Categories that a customer likes most, and best sellers of each, that are candidates."""
-LEAST_OF_CATEGORY = 0.2
+MIN_CATEGORY_ROWS = 0.2
 """What a product of a category counts that does not sell, next to its best seller."""
 RELATED = 30
 """Products of each event's and each context product's rows."""
@@ -89,7 +89,7 @@ class Candidates:
             interests[:, column] = _noisy_or(place[span], strength, len(product))
             order = np.argsort(strength, kind="stable")
             because[place[span][order], column - SESSION] = source[order]
-        among = LEAST_OF_CATEGORY + (1 - LEAST_OF_CATEGORY) * index.popularity_in_category[product]
+        among = MIN_CATEGORY_ROWS + (1 - MIN_CATEGORY_ROWS) * index.popularity_in_category[product]
         interests[:, TASTE] = taste[index.facts.category[product]] * among
         interests[:, POPULARITY], interests[:, ANY] = index.popularity[product], 1.0
         candidates = cls(product, interests, wanted_at, because)
@@ -117,7 +117,7 @@ def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: 
     latest: dict[int, tuple[int, float, bool]] = {}
     of_cart = (index.together,)
     of_look = (index.substitutes, index.follows, index.alike, index.together)
-    for event in [event for event in session if event.kind in EVIDENCE][-LATEST_EVENTS:]:
+    for event in [event for event in session if event.kind in EVIDENCE][-LAST_EVENTS:]:
         code = index.code(event.product)
         if code != UNKNOWN:
             latest[code] = (code, EVIDENCE[event.kind] * _fade(day - event.day), event.kind in FOR_CART)

@@ -23,7 +23,7 @@ MORE_POPULAR = 3_000
 """Best sellers that are tried where rules leave too few candidates."""
 EXPLORED_PLACE = 3
 """Place of a list that is explored; the last one of a shorter list."""
-MOST_EXPLORED = 50
+MAX_EXPLORED = 50
 """Products that one draw decides between."""
 LOWEST_VALUE, HIGHEST_VALUE = 0.1, 10.0
 """A product's margin counts as so much of the median at least and at most."""
@@ -221,9 +221,9 @@ class ListMaker:
         if request.scenario.rules.tail_share and self.index.facts.is_tail[candidates.product[places[at]]]:
             is_free &= self.index.facts.is_tail[candidates.product]
         free = np.flatnonzero(is_free)
-        if len(free) > MOST_EXPLORED:
+        if len(free) > MAX_EXPLORED:
             spread = 2 / np.sqrt(self.response.prior + self.response.clicks[candidates.product[free]])
-            free = np.sort(free[np.argsort(-worth[free] * (1 + spread), kind="stable")[:MOST_EXPLORED]])
+            free = np.sort(free[np.argsort(-worth[free] * (1 + spread), kind="stable")[:MAX_EXPLORED]])
         pool = np.append(places[at], free)
         products = candidates.product[pool]
         draws = self.response.draws(products, DRAWS, rng) / self.response.multipliers(products)

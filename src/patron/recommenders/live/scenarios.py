@@ -8,7 +8,7 @@ from patron.recommenders.lists.list_rules import ListRules
 
 CART = "cart"
 """Name of the scenario whose page is a cart: what replaces a product of it is not listed there."""
-LEAST_RELEVANCE = 1e-15
+MIN_RELEVANCE = 1e-15
 """What is left out for an unlikely click has the relevance 0."""
 
 
@@ -36,7 +36,7 @@ class Scenario:
         No limit of products of a category is 0. Raises BadListInput for a value out of its range.
         """
         values = dict(settings)
-        values["min_relevance"] = LEAST_RELEVANCE if values.get("least_click_probability") else 0.0
+        values["min_relevance"] = MIN_RELEVANCE if values.get("least_click_probability") else 0.0
         values["most_per_category"] = values.get("most_per_category") or None
         of_rules = {one.name for one in fields(ListRules)}
         rules = ListRules(blocked=tuple(blocked), **{key: value for key, value in values.items() if key in of_rules})

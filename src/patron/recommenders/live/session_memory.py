@@ -5,9 +5,9 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-MOST_SHOPPERS = 100_000
+MAX_SHOPPERS = 100_000
 """Shoppers that are remembered, those of the latest events."""
-MOST_EVENTS = 60
+MAX_EVENTS = 60
 """Events that are kept of each shopper."""
 SHOWN, CLICK, ORDER, RETURN = "shown", "click", "order", "return"
 EVIDENCE = {"view": 0.5, CLICK: 0.7, "wishlist": 0.8, "cart_add": 1.0, ORDER: 1.0}
@@ -30,7 +30,7 @@ class _Shopper:
     __slots__ = ("events", "shown")
 
     def __init__(self) -> None:
-        self.events: deque[SessionEvent] = deque(maxlen=MOST_EVENTS)
+        self.events: deque[SessionEvent] = deque(maxlen=MAX_EVENTS)
         self.shown: OrderedDict[str, SessionEvent] = OrderedDict()
         """The last time each product was shown: apart, so that lists push nothing else out."""
 
@@ -38,7 +38,7 @@ class _Shopper:
 class SessionMemory:
     """The newest events of each shopper, by token; safe to use from several threads."""
 
-    def __init__(self, most_shoppers: int = MOST_SHOPPERS) -> None:
+    def __init__(self, most_shoppers: int = MAX_SHOPPERS) -> None:
         self._most_shoppers = most_shoppers
         self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class SessionMemory:
                 if event.kind == SHOWN:
                     shopper.shown[event.product] = event
                     shopper.shown.move_to_end(event.product)
-                    while len(shopper.shown) > MOST_EVENTS:
+                    while len(shopper.shown) > MAX_EVENTS:
                         shopper.shown.popitem(last=False)
                 else:
                     shopper.events.append(event)

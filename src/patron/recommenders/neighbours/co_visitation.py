@@ -11,7 +11,7 @@ half_life_days). Rows of the same time are one step of the sequence (a basket); 
 one, in the order in which they came. Co-visitation as in YouTube's recommender (Davidson et al., 2010), with direction
 as in first-order Markov chains (Rendle, Freudenthaler and Schmidt-Thieme, 2010).
 
-Cost: rows x `steps`, at most MOST_ROWS rows before and after each; memory: items x neighbours.
+Cost: rows x `steps`, at most MAX_ROWS rows before and after each; memory: items x neighbours.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
-    MOST_HALVINGS,
+    MAX_HALVINGS,
     FittedNeighbours,
     ProfileLearner,
     as_sparse,
@@ -34,7 +34,7 @@ from patron.recommenders.neighbours.neighbours import (
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
-MOST_ROWS = 100
+MAX_ROWS = 100
 """Rows before and after a row that it is paired with, so that large baskets stay cheap."""
 
 
@@ -108,8 +108,8 @@ class CoVisitation(ProfileLearner):
 
     def _profiles_of(self, rows: Sequences, known: Interactions) -> sp.csr_array:
         last = rows.end - 1
-        steps = np.minimum(rows.step[last] - rows.step, MOST_HALVINGS)
-        halvings = np.minimum((rows.day[last] - rows.day) / self.half_life_days, MOST_HALVINGS)
+        steps = np.minimum(rows.step[last] - rows.step, MAX_HALVINGS)
+        halvings = np.minimum((rows.day[last] - rows.day) / self.half_life_days, MAX_HALVINGS)
         values = self.step_decay**steps * 0.5**halvings
         return sp.csr_array((values, (rows.user, rows.item)), shape=(len(known.users), len(known.items)))
 
@@ -139,10 +139,10 @@ def _add_next(place, sequences, factors, sums, is_touched, touched, size):  # no
     item, day, weight, step, first, end = sequences
     decay, half_life, backward, _ = factors
     factor, of_step = 0.0, -1
-    for at in range(max(place - MOST_ROWS, first[place]), min(place + MOST_ROWS + 1, end[place])):
+    for at in range(max(place - MAX_ROWS, first[place]), min(place + MAX_ROWS + 1, end[place])):
         if step[at] != of_step:  # why: all rows of a step are of one time, and powers are slow
             of_step, distance = step[at], step[at] - step[place]
-            halvings = min(abs(day[at] - day[place]) / half_life, MOST_HALVINGS)
+            halvings = min(abs(day[at] - day[place]) / half_life, MAX_HALVINGS)
             direction = 1.0 if distance > 0 else backward
             is_near = abs(distance) <= len(decay)
             factor = direction * decay[max(abs(distance) - 1, 0)] * 0.5**halvings if is_near else 0.0

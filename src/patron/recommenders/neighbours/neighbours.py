@@ -14,7 +14,7 @@ from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
-MOST_HALVINGS = 100.0
+MAX_HALVINGS = 100.0
 """Older rows count no less than after so many half-lives, so that nothing vanishes."""
 
 
@@ -60,7 +60,7 @@ class FittedNeighbours(FittedRecommender):
 
 def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
     """Users x items: weights of a user's rows, halved with each half-life before that user's last row."""
-    halvings = np.minimum(known.days_before_last / half_life_days, MOST_HALVINGS)
+    halvings = np.minimum(known.days_before_last / half_life_days, MAX_HALVINGS)
     return positive_matrix(known, 0.5**halvings)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import MOST_CELLS
+from patron.recommenders.learner import MAX_CELLS
 from patron.schema.numbers import Numbers
 
 
@@ -58,7 +58,7 @@ class Others:
 
     def products(self, rows: sp.csr_array) -> Iterator[tuple[slice, Numbers]]:
         """Some rows at a time: which, and their products with each other user, so that few cells are held."""
-        size = max(MOST_CELLS // max(len(self.squared_lengths), 1), 1)
+        size = max(MAX_CELLS // max(len(self.squared_lengths), 1), 1)
         for start in range(0, len(rows.indptr) - 1, size):
             yield slice(start, start + size), (rows[start : start + size] @ self.columns).toarray()
 

@@ -19,9 +19,9 @@ from patron.schema.numbers import Numbers
 
 STRENGTHS = np.geomspace(1, 1e7, 36)
 """Purchases that the wider group's shares may count as."""
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 """What is spread over all items evenly, as a share of all purchases: none is impossible."""
-LEAST_CUSTOMERS = 20
+MIN_CUSTOMERS = 20
 """Customers with a purchase from which a group has counts of its own."""
 BOTH = (0, 1)
 
@@ -55,7 +55,7 @@ class GroupPopularity:
     def shares(self, path: Sequence[int] = (), halves: Sequence[int] = BOTH) -> Numbers:
         """Share of purchases of each item in a group, or in the narrowest known group around it; adds up to 1."""
         counts = self.everybody[list(halves)].sum(axis=0)
-        shares = counts + LEAST_SHARE * max(counts.sum(), 1.0) / max(len(counts), 1)
+        shares = counts + MIN_SHARE * max(counts.sum(), 1.0) / max(len(counts), 1)
         shares /= shares.sum()
         for depth, strength in enumerate(self.strengths, start=1):
             group = self.groups.get(tuple(path[:depth]))
@@ -68,7 +68,7 @@ class GroupPopularity:
 
     def _with_level(self, path: np.ndarray, customer: Codes, item: Codes) -> Self:
         """The same with the groups of one more level that have enough customers."""
-        is_large = _customers_of_group(path, customer) >= LEAST_CUSTOMERS
+        is_large = _customers_of_group(path, customer) >= MIN_CUSTOMERS
         path, customer, item = path[is_large], customer[is_large], item[is_large]
         paths, group = np.unique(path, axis=0, return_inverse=True)
         item_count = self.everybody.shape[1]

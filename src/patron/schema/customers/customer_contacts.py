@@ -18,8 +18,8 @@ NAME_KEYS = {
 REVEAL_REASONS = ("order", "complaint", "delivery", "privacy_request", "fraud", "other")
 """Why somebody sees who a customer is."""
 DOT = "•"
-MOST_DOTS = 4
-SHORTEST_ID = 5
+MAX_DOTS = 4
+MIN_ID_LENGTH = 5
 """Characters of an id of which the last two are shown: two of fewer would be half of it."""
 EAST_ASIAN = (
     (0x3040, 0x30FF),  # kana
@@ -81,18 +81,18 @@ def mask_email(email: str) -> str:
     """nadia@gruen.com is n••••@g••••.com."""
     local, _, domain = email.strip().rpartition("@")
     host, _, ending = domain.rpartition(".")
-    return f"{_mask_word(local)}@{_mask_word(host)}.{ending}" if local and host else DOT * MOST_DOTS
+    return f"{_mask_word(local)}@{_mask_word(host)}.{ending}" if local and host else DOT * MAX_DOTS
 
 
 def mask_phone(phone: str) -> str:
     """+49 30 123467 is •••• 67."""
     digits = [one for one in phone if one.isdigit()]
-    return f"{DOT * MOST_DOTS} {''.join(digits[-2:])}" if len(digits) >= SHORTEST_ID else DOT * MOST_DOTS
+    return f"{DOT * MAX_DOTS} {''.join(digits[-2:])}" if len(digits) >= MIN_ID_LENGTH else DOT * MAX_DOTS
 
 
 def mask_id(value: str) -> str:
     """One of the shop's own ids: C-10583 is ••••83."""
-    return DOT * MOST_DOTS + (value[-2:] if len(value) >= SHORTEST_ID and "@" not in value else "")
+    return DOT * MAX_DOTS + (value[-2:] if len(value) >= MIN_ID_LENGTH and "@" not in value else "")
 
 
 def full_name(first: str, last: str, whole: str) -> str:
@@ -113,4 +113,4 @@ def _mask_word(word: str) -> str:
         return DOT
     if is_unspaced(word[0]):
         return word[0] + DOT * 2
-    return word[0] + DOT * min(len(word) - 1, MOST_DOTS) if len(word) > 2 else word[0] + DOT * 3
+    return word[0] + DOT * min(len(word) - 1, MAX_DOTS) if len(word) > 2 else word[0] + DOT * 3

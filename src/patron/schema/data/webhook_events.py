@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 TEST_EVENT = "webhook.test"
 """Kind of the event that tests an endpoint; it is sent on request only."""
-MOST_CUSTOMERS = 500
+MAX_CUSTOMERS = 500
 """Customer ids in one event; a segment that changes by more is reported in several."""
-MOST_PARTS = 20
+MAX_PARTS = 20
 """Events of one segment and run; what is beyond is counted, and read at /api/segments/{name}/members."""
 
 TEXT: Mapping[str, str] = {"type": "string"}
 TIME: Mapping[str, str] = {"type": "string", "format": "date-time"}
 COUNT: Mapping[str, object] = {"type": "integer", "minimum": 0}
-IDS: Mapping[str, object] = {"type": "array", "items": TEXT, "maxItems": MOST_CUSTOMERS}
+IDS: Mapping[str, object] = {"type": "array", "items": TEXT, "maxItems": MAX_CUSTOMERS}
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ COMPARISONS = {"is": "=", "is_not": "<>", "at_least": ">=", "at_most": "<=", "ab
 ONLY_TEXT = ("is", "is_not")
 EMPTY = ("is_empty", "is_not_empty")
 """Comparisons without a value."""
-MOST_MEASURES, MOST_GROUPS, MOST_FILTERS = 3, 2, 3
-MOST_ROWS = 1_000
+MAX_MEASURES, MAX_GROUPS, MAX_FILTERS = 3, 2, 3
+MAX_ROWS = 1_000
 RUN_COLUMN = "run_id"
 AGGREGATES = {"sum": "sum({})", "mean": "avg({})", "median": "median({})", "distinct": "count(distinct {})"}
 WHOLE = re.compile(r"-?\d{1,15}")
 DECIMAL = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
-LONGEST_VALUE = 200
+MAX_VALUE_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def _texts(table: str) -> list[str]:
 def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
     """SQL of a question; days, weeks and months are those of a time zone. Raises BadQuery for a part that is none."""
     table = question.table
-    _require(question.measures, measures_of(table), "measure", MOST_MEASURES)
-    _require(question.groups, groups_of(table), "group", MOST_GROUPS)
-    if not question.measures or len(question.filters) > MOST_FILTERS:
-        raise BadQuery(GUIDED_MEASURE(count=MOST_FILTERS), todo=CHOOSE_AGAIN)
+    _require(question.measures, measures_of(table), "measure", MAX_MEASURES)
+    _require(question.groups, groups_of(table), "group", MAX_GROUPS)
+    if not question.measures or len(question.filters) > MAX_FILTERS:
+        raise BadQuery(GUIDED_MEASURE(count=MAX_FILTERS), todo=CHOOSE_AGAIN)
     groups = [f"{_group_sql(group, time_zone)} as {group.alias}" for group in question.groups]
     measures = [f"{_measure_sql(measure)} as {measure.alias}" for measure in question.measures]
     where = [_filter_sql(table, one) for one in question.filters]
@@ -158,7 +158,7 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
         numbers = ", ".join(str(n + 1) for n in range(len(groups)))
         is_time = bool(question.groups[0].bucket)
         order = "1, " + f"{len(groups) + 1} desc" if is_time else f"{len(groups) + 1} desc, 1"
-        lines += [f"group by {numbers}", f"order by {order}", f"limit {MOST_ROWS}"]
+        lines += [f"group by {numbers}", f"order by {order}", f"limit {MAX_ROWS}"]
     return "\n".join(lines)
 
 
@@ -199,7 +199,7 @@ def _filter_sql(table: str, one: Filter) -> str:
 
 def _literal(kind: pa.DataType, one: Filter) -> str:
     value = one.value.strip()
-    if kind == TEXT and len(value) <= LONGEST_VALUE:
+    if kind == TEXT and len(value) <= MAX_VALUE_LENGTH:
         return _sql_text(value)
     if kind == FLAG and value in {"true", "false"}:
         return value

@@ -241,7 +241,7 @@ MESSAGE_RESPONSE = MessageQuestion(
     default="averaged",
 )
 """Who responds need not be whom a message persuades; a run keeps it in `response_forecasts`."""
-FEWEST_MESSAGES, FEWEST_RESPONSES = 300, 50
+MIN_MESSAGES, MIN_RESPONSES = 300, 50
 """Messages whose time for a response is over, and responses to them, without which there is no forecast."""
 
 CONTRACT_CHURN = ContractQuestion(
@@ -257,7 +257,7 @@ CONTRACT_CHURN = ContractQuestion(
     fewest_customers=30,
 )
 """Churn with contracts; CHURN is that without. A run keeps it in `contract_forecasts`."""
-FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS = 100, 20
+MIN_ENDED_CONTRACTS, MIN_LOST_CONTRACTS = 100, 20
 """Terms whose grace is over, and those of them without a renewal, without which there is no forecast."""
 
 QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)

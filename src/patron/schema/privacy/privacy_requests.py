@@ -20,8 +20,8 @@ EXTENDED_MONTHS = 3
 CONTACT_FIELDS = ("email", "phone")
 CORRECTABLE = ("first_name", "last_name", *CONTACT_FIELDS, *(one for one in PLAIN if one != "timezone"))
 """Fields of a person that the desk corrects: who they are, and traits that are stored in clear."""
-LONGEST_VALUE = 200
-MOST_CHARACTERS = 4_000
+MAX_VALUE_LENGTH = 200
+MAX_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from patron.simulate.random_streams import gamma_quantile
 from patron.simulate.storefront.storefront_settings import StorefrontSettings
 from patron.simulate.storefront.storefront_world import StorefrontWorld
 
-MOST_VIEWS = 6
-MOST_SHOWINGS = 5.0
+MAX_VIEWS = 6
+MAX_SHOWINGS = 5.0
 UNAVAILABLE = -1e9
-LEAST_LIKELY = 0.01
+MIN_LIKELY = 0.01
 """Categories that a visit is less likely about are left out of its expected click."""
 
 
@@ -105,7 +105,7 @@ def expected_click(world: StorefrontWorld, shopper: int, day: int, context_item:
         about[category_of[due_at.argmin()]] += settings.due_visits_share
     base = settings.click_logit + _lasting_utility(world, row, day) - _fatigue(world, row)
     gain = settings.intention_logit * world.truth.complements[:, category_of]
-    likely = np.flatnonzero(about > LEAST_LIKELY)
+    likely = np.flatnonzero(about > MIN_LIKELY)
     return about[likely] @ special.expit(base + gain[likely])
 
 
@@ -119,16 +119,16 @@ def _lasting_utility(world: StorefrontWorld, row: np.ndarray, day: int) -> np.nd
 
 
 def _fatigue(world: StorefrontWorld, row: np.ndarray) -> np.ndarray:
-    return world.settings.fatigue_logit * np.minimum(world.needs.showings[row], MOST_SHOWINGS)
+    return world.settings.fatigue_logit * np.minimum(world.needs.showings[row], MAX_SHOWINGS)
 
 
 def draw_views(world: StorefrontWorld, visits: Intentions, utility: np.ndarray, day: int) -> np.ndarray:
-    """Products each visit looks at without a list, in order; -1 for none. Shape (visits, MOST_VIEWS).
+    """Products each visit looks at without a list, in order; -1 for none. Shape (visits, MAX_VIEWS).
 
     A logit choice among the products of a category; who needs a product and searches for it looks at it first.
     """
     settings, draws, is_available = world.settings, world.draws, world.is_available[day]
-    shopper, place, date = visits.shopper[:, None], np.arange(MOST_VIEWS)[None, :], np.array([day])
+    shopper, place, date = visits.shopper[:, None], np.arange(MAX_VIEWS)[None, :], np.array([day])
     uniform = draws.uniform("view category", shopper, date, place)
     other = _pick_category(world.shoppers.category_shares[visits.shopper], uniform)
     is_same = draws.below("same category", settings.same_category_share, shopper, date, place)

@@ -14,7 +14,7 @@ from patron.storage.store.store import AUDIT, Store
 TAGGED = pa.schema([("customer_id", TEXT), ("tag", TEXT)])
 BATCH = 500
 """Tags in one statement."""
-MOST_VERSIONS = 16
+MAX_VERSIONS = 16
 _VERSIONS: WeakKeyDictionary[Store, dict[frozenset[str], tuple[int | None, object]]] = WeakKeyDictionary()
 """What was last read of some tags, and the newest entry of the audit log before it was."""
 
@@ -45,7 +45,7 @@ def tags_version(store: Store, tags: Collection[str]) -> object:
         return known[wanted][1]
     rows = tagged_customers(store, wanted)[CUSTOMER_TAGS.name]
     version = frozenset(zip(*(rows[name].to_pylist() for name in TAGGED.names), strict=True))
-    while len(known) >= MOST_VERSIONS:
+    while len(known) >= MAX_VERSIONS:
         known.pop(next(iter(known)), None)
     known[wanted] = (entry, version)
     return version

@@ -28,7 +28,7 @@ TODO = {
     "too_few": IMPORT_MORE,
     "no_recent_order": EARLIER_CUTOFF,
 }
-LEAST_TOTAL_CENTS = 100
+MIN_TOTAL_CENTS = 100
 """A value of all customers together below one unit of the currency is a forecast of nothing."""
 DAYS_OF_SILENCE = 30
 """Without an order of anybody for so long, or for the horizon, nobody has ordered recently."""
@@ -88,7 +88,7 @@ where s.{run} group by s.question"""
 
 
 def _is_answered(view: StageView, question: Question, scored: Mapping[str, Any] | None) -> bool:
-    if scored is None or (question.name == "value" and not scored["total"] >= LEAST_TOTAL_CENTS):
+    if scored is None or (question.name == "value" and not scored["total"] >= MIN_TOTAL_CENTS):
         return False
     learner = model_registry.card(view.models_folder, view.declared_store, scored["model_version"]).get("learner", "")
     return bool(scored["is_checked"]) or learner not in question.baselines

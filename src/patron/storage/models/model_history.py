@@ -16,7 +16,7 @@ NO_MODEL_OF = Sentence("no_model_of", "there is no model of {name!r}")
 NEWEST_VERSIONS = Sentence("newest_versions", "Newest versions of {name}: {versions}.")
 QUESTIONS_WITH_MODELS = Sentence("questions_with_models", "Questions with models: {names}.")
 
-MOST_LISTED = 5
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,5 @@ def find_model(store: Store, name: str) -> KeptModel:
     for one in of_question:
         if one.version == wanted:
             return one
-    newest = ", ".join(one.version for one in of_question[:MOST_LISTED])
+    newest = ", ".join(one.version for one in of_question[:MAX_LISTED])
     raise NotFound(NO_MODEL(name=wanted), where=name, todo=NEWEST_VERSIONS(name=question, versions=newest))

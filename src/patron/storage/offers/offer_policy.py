@@ -58,7 +58,7 @@ PRICE_KINDS = frozenset({"discount", "coupon", "free_delivery", "points"})
 """Kinds that change what a customer pays in the end."""
 
 
-LARGEST = 10**9
+MAX_VALUE = 10**9
 """Largest amount in money, and largest count: larger ones are slips of the pen."""
 RULES_ABOUT_CUSTOMERS = ("lifecycle_stages", "reasons", "least_value", "least_orders")
 
@@ -76,17 +76,17 @@ class Offer(BaseModel):
     """What it is, which decides what it costs."""
     discount_share: float = Field(default=0.0, ge=0, lt=1)
     """Discount: share of what the customer pays while the offer is valid, 0 to 1."""
-    amount_off: float = Field(default=0.0, ge=0, le=LARGEST)
+    amount_off: float = Field(default=0.0, ge=0, le=MAX_VALUE)
     """Coupon: amount off one order, in the shop's currency ..."""
-    least_order: float = Field(default=0.0, ge=0, le=LARGEST)
+    least_order: float = Field(default=0.0, ge=0, le=MAX_VALUE)
     """... of at least this size, in the shop's currency."""
     points_share: float = Field(default=0.0, ge=0, le=1)
     """Points: share of what is paid that is credited ..."""
     redeemed_share: float = Field(default=1.0, ge=0, le=1)
     """... and share of the credit that customers redeem in the end."""
-    contact_cost_cents: int = Field(default=0, ge=0, le=LARGEST)
+    contact_cost_cents: int = Field(default=0, ge=0, le=MAX_VALUE)
     """Cost of sending it, or of a call, cents."""
-    cost_per_order_cents: int = Field(default=0, ge=0, le=LARGEST)
+    cost_per_order_cents: int = Field(default=0, ge=0, le=MAX_VALUE)
     """Cost of each order that uses it besides the discount, such as free delivery, cents."""
     margin_share: float | None = Field(default=None, gt=0, le=1)
     """Margin of what it is used for, as a share of the price, where it differs from the shop's."""
@@ -94,7 +94,7 @@ class Offer(BaseModel):
     """Days it can be used."""
     assumed_purchase_uplift: float = Field(ge=0, le=1)
     """Assumed until measured: added probability of an order while it is valid."""
-    stock: int | None = Field(default=None, ge=0, le=LARGEST)
+    stock: int | None = Field(default=None, ge=0, le=MAX_VALUE)
     """The most of it that a period may give; without it there is no limit."""
     is_active: bool = True
     """False: it stays in the catalogue, and nobody gets it."""
@@ -106,9 +106,9 @@ class Offer(BaseModel):
     """Only for customers of these lifecycle stages; empty: all who are considered."""
     reasons: tuple[str, ...] = ()
     """Only for customers with one of these reasons for leaving; empty: all."""
-    least_value: float = Field(default=0.0, ge=0, le=LARGEST)
+    least_value: float = Field(default=0.0, ge=0, le=MAX_VALUE)
     """Only for customers who are expected to spend at least this in 90 days, in the shop's currency."""
-    least_orders: int = Field(default=0, ge=0, le=LARGEST)
+    least_orders: int = Field(default=0, ge=0, le=MAX_VALUE)
     """Only for customers with at least so many orders in the last year."""
     available_from: date | None = None
     """First day it is given, by the shop's clock."""

@@ -10,7 +10,7 @@ from patron.schema.spelling import did_you_mean
 from patron.storage.offers.offer_policy import REASON_NAMES, Offer, OfferKind
 from patron.storage.settings import TODO, read_toml
 
-LARGEST_FACTOR = 10.0
+MAX_FACTOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ def _problems(reason: str, section: object, known: set[str]) -> list[str]:
         if name not in known:
             meant = did_you_mean(name, known) or f"Known are {', '.join(sorted(known))}."
             problems.append(f"{reason}.{name} is neither a kind nor the id of an offer. {meant}".rstrip("."))
-        elif not is_number or not 0 <= factor <= LARGEST_FACTOR:
-            problems.append(f"{reason}.{name} must be a number from 0 to {LARGEST_FACTOR:g} (got {factor!r})")
+        elif not is_number or not 0 <= factor <= MAX_FACTOR:
+            problems.append(f"{reason}.{name} must be a number from 0 to {MAX_FACTOR:g} (got {factor!r})")
     return problems

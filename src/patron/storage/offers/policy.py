@@ -37,7 +37,7 @@ LAPSED_ORDER = Sentence("lapsed_order", "needs lapsed_from ({lapsed}) to be at l
 UNLIMITED_TODO = Sentence("unlimited_todo", "Name an amount such as 2000.")
 
 BudgetPeriod = Literal["day", "week", "month", "quarter", "year"]
-MOST_MONEY = 1e12
+MAX_MONEY = 1e12
 """Largest budget, so that its cents are exact."""
 PROFILING = "profiling"
 """Purpose to which a customer may object: no scores are exported, no segment follows from their forecasts, and nothing
@@ -56,7 +56,7 @@ class _Section(BaseModel):
 class Budget(_Section):
     """What all runs of a period may spend together."""
 
-    amount: float = Field(default=1_000.0, ge=0, le=MOST_MONEY, allow_inf_nan=False)
+    amount: float = Field(default=1_000.0, ge=0, le=MAX_MONEY, allow_inf_nan=False)
     """Expected cost of the offers of all runs in a period, in the shop's currency."""
     period: BudgetPeriod = "month"
     """Calendar period by the shop's clock: day, week (from Monday), month, quarter or year."""

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from patron.schema.errors import BadAudience
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.campaign_file import CORRECT_FILE, LONGEST_NAME, DraftFile, Section, is_line
+from patron.storage.outreach.campaign_file import CORRECT_FILE, MAX_NAME_LENGTH, DraftFile, Section, is_line
 from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 
@@ -55,7 +55,7 @@ class Audience(DraftFile):
     problem = BadAudience
     todo = "Correct the file and save it again; `patron audience save --example` prints one that works."
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the audience; no campaign or journey has the same."""
     segment: str = Field(min_length=1)
     """Segment whose members are in it ..."""

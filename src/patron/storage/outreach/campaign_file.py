@@ -21,8 +21,8 @@ SHOP_CLOCK = Sentence("shop_clock", "is by the shop's clock, and has no zone of 
 NEEDS_LANGUAGE = Sentence("needs_language", "needs a section such as [template.en] or [template.zh_CN]")
 
 Goal = Literal["profit", "orders", "reactivated"]
-LONGEST_NAME = 100
-MOST_MONEY = 1e12
+MAX_NAME_LENGTH = 100
+MAX_MONEY = 1e12
 LANGUAGE = re.compile("[a-z]{2}(_[A-Z]{2})?")
 CORRECT_FILE = Sentence("correct_file", "Correct the file and save it again; `{command}` prints one that works.")
 CHECK_PATH_OR_EXAMPLE = Sentence("check_path_or_example", "Check the path; `{command}` prints a file that works.")
@@ -113,7 +113,7 @@ class Campaign(DraftFile):
     problem = BadCampaign
     todo = "Correct the file and save it again; `patron campaign save --example` prints one that works."
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the campaign."""
     segment: str = Field(min_length=1)
     """Segment whose members it is for ..."""
@@ -127,7 +127,7 @@ class Campaign(DraftFile):
     """Topic of the preference centre that its messages belong to."""
     offers: tuple[str, ...] = ()
     """Offers of policy.toml; each customer gets the best one, or none. Empty: the message alone."""
-    budget: float = Field(ge=0, le=MOST_MONEY)
+    budget: float = Field(ge=0, le=MAX_MONEY)
     """What it may cost, in the shop's currency."""
     holdout_share: float = Field(default=0.2, ge=0, le=0.9)
     """Share of the audience that is sent nothing, so that the effect can be measured."""

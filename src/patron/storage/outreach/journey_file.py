@@ -17,8 +17,8 @@ from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import segments_of
 from patron.storage.outreach.campaign_file import (
     CORRECT_FILE,
-    LONGEST_NAME,
-    MOST_MONEY,
+    MAX_MONEY,
+    MAX_NAME_LENGTH,
     DraftFile,
     Section,
     Template,
@@ -38,8 +38,8 @@ STEP_NOWHERE = Sentence(
 STEP_END = Sentence("step_end", "cannot have a step with the id {name!r}, which ends the journey")
 STEP_TWICE = Sentence("step_twice", "has two steps with the id {name!r} (without an id a step has its number)")
 
-LONGEST_WAIT_DAYS = 366
-MOST_STEPS = 50
+MAX_WAIT_DAYS = 366
+MAX_STEPS = 50
 END = "end"
 """Target of a step after which the journey is over."""
 TODO = CORRECT_FILE(command="patron journey save --example abandoned_cart")
@@ -72,7 +72,7 @@ class ProductTrigger(Section):
     """What happens to the product."""
     after: tuple[str, ...] = ("Product Viewed", "Product Added", "Product Added to Wishlist")
     """Events that show interest in it."""
-    within_days: int = Field(default=30, ge=1, le=LONGEST_WAIT_DAYS)
+    within_days: int = Field(default=30, ge=1, le=MAX_WAIT_DAYS)
     """How long ago they may be."""
     least_share: float = Field(default=0.05, gt=0, lt=1)
     """By what share of its price it must become cheaper, at least."""
@@ -126,9 +126,9 @@ class _Step(Section):
 
 
 class _Duration(_Step):
-    days: float = Field(default=0, ge=0, le=LONGEST_WAIT_DAYS, allow_inf_nan=False)
-    hours: float = Field(default=0, ge=0, le=LONGEST_WAIT_DAYS * 24, allow_inf_nan=False)
-    minutes: float = Field(default=0, ge=0, le=LONGEST_WAIT_DAYS * 24 * 60, allow_inf_nan=False)
+    days: float = Field(default=0, ge=0, le=MAX_WAIT_DAYS, allow_inf_nan=False)
+    hours: float = Field(default=0, ge=0, le=MAX_WAIT_DAYS * 24, allow_inf_nan=False)
+    minutes: float = Field(default=0, ge=0, le=MAX_WAIT_DAYS * 24 * 60, allow_inf_nan=False)
 
     @property
     def duration(self) -> timedelta:
@@ -137,8 +137,8 @@ class _Duration(_Step):
 
     @model_validator(mode="after")
     def _takes_time(self) -> Self:
-        if not timedelta() < self.duration <= timedelta(days=LONGEST_WAIT_DAYS):
-            raise ValueError(NEEDS_WAIT(days=LONGEST_WAIT_DAYS))
+        if not timedelta() < self.duration <= timedelta(days=MAX_WAIT_DAYS):
+            raise ValueError(NEEDS_WAIT(days=MAX_WAIT_DAYS))
         return self
 
 
@@ -182,7 +182,7 @@ class Send(_Step):
     """Channel by which it is sent; empty: the journey's."""
     offer: str = ""
     """Offer of policy.toml; empty: the message alone."""
-    within_hours: float = Field(default=24, gt=0, le=LONGEST_WAIT_DAYS * 24, allow_inf_nan=False)
+    within_hours: float = Field(default=24, gt=0, le=MAX_WAIT_DAYS * 24, allow_inf_nan=False)
     """How late it may be, by quiet hours, caps or a channel that is down; later it is not sent."""
 
     _languages = field_validator("template")(has_languages)
@@ -204,7 +204,7 @@ class Journey(DraftFile):
     todo = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
     lists = ("steps",)
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the journey; no campaign has the same."""
     trigger: _AnyTrigger
     """What makes a customer enter."""
@@ -212,17 +212,17 @@ class Journey(DraftFile):
     """What happens then, in order."""
     exit_on: tuple[str, ...] = ("Order Completed",)
     """Events by which a customer leaves at once, wherever they are."""
-    reenter_after_days: float | None = Field(default=None, ge=0, le=LONGEST_WAIT_DAYS, allow_inf_nan=False)
+    reenter_after_days: float | None = Field(default=None, ge=0, le=MAX_WAIT_DAYS, allow_inf_nan=False)
     """Days after entering before a customer may enter again, once they are out; without it, everybody enters once."""
     channel: str = "email"
     """Channel by which its messages are sent."""
     topic: str = Field(min_length=1)
     """Topic of the preference centre that its messages belong to."""
-    monthly_budget: float = Field(ge=0, le=MOST_MONEY)
+    monthly_budget: float = Field(ge=0, le=MAX_MONEY)
     """What it may cost in a calendar month, in the shop's currency."""
     holdout_share: float = Field(default=0.1, ge=0, le=0.9)
     """Share of those who enter that are sent nothing, so that the effect can be measured."""
-    window_days: int = Field(default=30, ge=1, le=LONGEST_WAIT_DAYS)
+    window_days: int = Field(default=30, ge=1, le=MAX_WAIT_DAYS)
     """Days after entering in which orders count for its result."""
     start: datetime | None = None
     """When it starts, by the shop's clock; without it, once it is approved."""
@@ -235,8 +235,8 @@ class Journey(DraftFile):
     @field_validator("steps")
     @classmethod
     def _are_some(cls, value: tuple[JourneyStep, ...]) -> tuple[JourneyStep, ...]:
-        if not 1 <= len(value) <= MOST_STEPS:
-            raise ValueError(NEEDS_STEPS(count=MOST_STEPS))
+        if not 1 <= len(value) <= MAX_STEPS:
+            raise ValueError(NEEDS_STEPS(count=MAX_STEPS))
         return value
 
     @model_validator(mode="after")

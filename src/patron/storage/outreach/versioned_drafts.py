@@ -48,7 +48,7 @@ STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
 IS_OVER = (WITHDRAWN, ENDED, MEASURED)
 BEFORE = ""
 """Stands for the state that a campaign was in before it was paused."""
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 IN_ONE_QUERY = 500
 
 
@@ -303,8 +303,8 @@ def lock_campaigns(connection: sa.Connection) -> None:
 def person(text: str) -> str:
     """The name of a person as written. Raises SettingsError for an empty, too long or unprintable one."""
     name = text.strip()
-    if not name or not name.isprintable() or len(name) > MOST_CHARACTERS:
-        what = NEEDS_NAME(count=MOST_CHARACTERS)
+    if not name or not name.isprintable() or len(name) > MAX_CHARACTERS:
+        what = NEEDS_NAME(count=MAX_CHARACTERS)
         raise SettingsError(what, where="--as", todo=NAME_PERSON)
     return name
 

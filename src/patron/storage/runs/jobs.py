@@ -24,7 +24,7 @@ UNDER_WAY = (WAITING, RUNNING)
 SCHEDULE = "schedule"
 """Who requests the runs that start by themselves."""
 NIGHTLY = "nightly"
-MOST_JOBS = 200
+MAX_JOBS = 200
 """Finished jobs that are kept, the newest."""
 
 
@@ -80,7 +80,7 @@ def new_job(kind: Kind, options: Mapping[str, Any], *, by: str, now: datetime) -
 
 def add_job(connection: sa.Connection, job: Job) -> None:
     """Keep a job, and no more than the newest of those before."""
-    kept = sa.select(JOBS.c.job_id).order_by(JOBS.c.requested_at.desc()).limit(MOST_JOBS)
+    kept = sa.select(JOBS.c.job_id).order_by(JOBS.c.requested_at.desc()).limit(MAX_JOBS)
     connection.execute(sa.delete(JOBS).where(JOBS.c.job_id.not_in(kept), JOBS.c.state.not_in(UNDER_WAY)))
     connection.execute(sa.insert(JOBS).values(vars(job)))
 

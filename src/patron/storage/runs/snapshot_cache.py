@@ -28,11 +28,11 @@ AGGREGATED = frozenset({"customers"})
 """Tables that take a while to rebuild as of a past run."""
 CUSTOMER_ROWS = "customer_rows_"
 """Before the name of a table: the rows that it has of one customer."""
-MOST_CUSTOMER_BYTES = 64_000_000
+MAX_CUSTOMER_BYTES = 64_000_000
 """Of rows of customers that are kept, a few hundred customers'."""
 COLUMN_BYTES = 600
 """Memory that a column of a kept table takes next to its values; measured: 507 to 566."""
-LARGEST_CUSTOMER_BYTES = 1_000_000
+MAX_BYTES_OF_A_CUSTOMER = 1_000_000
 """Of a table's rows of one customer that are kept: those of a till or a test user are read again."""
 
 
@@ -86,7 +86,7 @@ class SnapshotReader:
         rows = self._customer_rows.get(key)
         if rows is None:
             rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
-            if size_of(rows) <= LARGEST_CUSTOMER_BYTES:
+            if size_of(rows) <= MAX_BYTES_OF_A_CUSTOMER:
                 self._keep(key, rows)
         return rows
 
@@ -102,7 +102,7 @@ class SnapshotReader:
             before = self._customer_rows.pop(key, None)
             self._customer_rows[key] = rows
             self._customer_bytes += size_of(rows) - (size_of(before) if before is not None else 0)
-            while self._customer_bytes > MOST_CUSTOMER_BYTES:
+            while self._customer_bytes > MAX_CUSTOMER_BYTES:
                 self._customer_bytes -= size_of(self._customer_rows.pop(next(iter(self._customer_rows))))
 
     def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:

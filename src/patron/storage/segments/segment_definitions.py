@@ -30,7 +30,7 @@ CHANGE_USERS = Sentence("change_users", "Change or delete what uses it first, or
 WRITE_ONE_LINE = Sentence("write_one_line", "Write it as one line, without spaces around it.")
 SAVE_AGAIN = Sentence("save_again", "Save it again.")
 
-LONGEST_NAME, LONGEST_NOTE = 100, 300
+MAX_NAME_LENGTH, MAX_NOTE_LENGTH = 100, 300
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,11 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
 
     Raises BadSegment for a name, folder, author or note that is no line, and for segments that contain each other.
     """
-    for where, text, longest in (("name", name, LONGEST_NAME), ("author", saved_by, LONGEST_NAME)):
+    for where, text, longest in (("name", name, MAX_NAME_LENGTH), ("author", saved_by, MAX_NAME_LENGTH)):
         _require_line(where, text, longest)
     for where, text in (("folder", folder), ("note", note)):
         if text:
-            _require_line(where, text, LONGEST_NOTE)
+            _require_line(where, text, MAX_NOTE_LENGTH)
     if "/" in name:
         raise BadSegment(NO_SLASH, where=name, todo=USE_FOLDER)
     rules = _rules(connection)

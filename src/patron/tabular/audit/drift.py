@@ -13,19 +13,19 @@ from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, names_in_words, percent
 from patron.tabular.columns import Index, TextColumn
 
-LEAST_SHIFT, LEAST_RATIO = 0.02, 1.25
+MIN_SHIFT, MIN_RATIO = 0.02, 1.25
 """Difference and ratio of the actual to the expected share of positives from which calibration counts as broken."""
 SURE = 4.0
 """Standard errors that a shift must be away from 0."""
-MOST_PERIODS = 12
+MAX_PERIODS = 12
 SURE_INDEX = 3.0
 LARGE_PSI = 0.25
 """Population stability index that the field calls a major shift."""
-GROWS, FEWEST_PERIODS = 0.9, 5
+GROWS, MIN_PERIODS = 0.9, 5
 """Rank correlation of a column's mean with time beyond which it grows with the calendar, which is no drift."""
-FEWEST_ROWS, FEWEST_POSITIVES = 200, 40
+MIN_ROWS, MIN_POSITIVES = 200, 40
 FOLDS = 5
-LEAST_GAIN = 0.01
+MIN_GAIN = 0.01
 
 
 def find_drift(audited: Audited) -> Report:
@@ -43,7 +43,7 @@ def _broken_calibration(audited: Audited) -> Iterator[str]:
         error = np.sqrt((audited.forecast[rows] * (1 - audited.forecast[rows])).sum()) / len(rows)
         shift = abs(actual - expected)
         ratio = max(actual, expected) / max(min(actual, expected), 1e-9)
-        if shift >= max(LEAST_SHIFT, SURE * error) and ratio >= LEAST_RATIO:
+        if shift >= max(MIN_SHIFT, SURE * error) and ratio >= MIN_RATIO:
             yield (
                 f"{name} broke the calibration: {percent(actual)} of its {len(rows):,} rows are positive, "
                 f"{percent(expected)} were expected from their columns. Learn from newer rows, or calibrate anew, "
@@ -58,7 +58,7 @@ def _periods(audited: Audited) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
         return
     places = time.places[audited.split.judged]
     values = np.unique(places)
-    spans = [[one] for one in values] if len(values) <= MOST_PERIODS else np.array_split(values, 4)
+    spans = [[one] for one in values] if len(values) <= MAX_PERIODS else np.array_split(values, 4)
     for span in spans:
         rows = np.flatnonzero((places >= span[0]) & (places <= span[-1]))
         first, last = (time.text_of(int(place)) for place in (span[0], span[-1]))
@@ -106,12 +106,12 @@ def _by_chance(freedom: int, scale: float) -> float:
 def _grows_with_time(values: Numbers, places: npt.NDArray[np.int64]) -> bool:
     """Whether a column's mean rises or falls from period to period, as the age of an account does."""
     known = ~np.isnan(values)
-    if known.sum() < FEWEST_ROWS or np.ptp(values[known]) == 0:
+    if known.sum() < MIN_ROWS or np.ptp(values[known]) == 0:
         return False
     periods = np.unique(places[known])
-    spans = np.array_split(periods, min(MOST_PERIODS, len(periods)))
+    spans = np.array_split(periods, min(MAX_PERIODS, len(periods)))
     means = [values[known & (places >= span[0]) & (places <= span[-1])].mean() for span in spans]
-    return len(means) >= FEWEST_PERIODS and abs(spearmanr(means, np.arange(len(means))).statistic) >= GROWS
+    return len(means) >= MIN_PERIODS and abs(spearmanr(means, np.arange(len(means))).statistic) >= GROWS
 
 
 def _text_stability(text: TextColumn, before: Index, after: Index) -> tuple[float, int]:
@@ -126,7 +126,7 @@ def _text_stability(text: TextColumn, before: Index, after: Index) -> tuple[floa
 def _ceiling(audited: Audited) -> tuple[Interval, Interval] | None:
     """AUC of models that have seen labels of the test period, and how far it is above the same learner's without."""
     test, label = audited.split.judged, audited.judged.label
-    if len(test) < FEWEST_ROWS or min(label.sum(), len(label) - label.sum()) < FEWEST_POSITIVES:
+    if len(test) < MIN_ROWS or min(label.sum(), len(label) - label.sum()) < MIN_POSITIVES:
         return None
     groups = audited.compared.layout.groups
     if groups is None:
@@ -153,7 +153,7 @@ def _what_newer_labels_bring(ceiling: tuple[Interval, Interval] | None) -> Itera
     if ceiling is None:
         return
     reached, gain = ceiling
-    if gain.low > 0 and gain.value >= LEAST_GAIN:
+    if gain.low > 0 and gain.value >= MIN_GAIN:
         now = reached.value - gain.value
         reversal = " Some of it turned round: the preferred learner ranks worse than a coin." if now < 0.5 else ""
         yield (

@@ -12,14 +12,14 @@ from patron.tabular.columns import Columns, Index
 
 TWIN = 0.8
 """Twins have at least this share of what a row says in common."""
-MOST_SCREENED, MOST_JUDGED, MOST_TRAINING = 600, 3_000, 20_000
-FEWEST_TWINS, FEWEST_SHARE, FEWEST_EXACT_SHARE = 5, 0.025, 0.01
+MAX_SCREENED, MAX_JUDGED, MAX_TRAINING = 600, 3_000, 20_000
+MIN_TWINS, MIN_SHARE, MIN_EXACT_SHARE = 5, 0.025, 0.01
 NEIGHBOURS = 10
 APART = 0.3
 """How much less a twin has in common with the tenth most similar row; rows alike by nature have many like them."""
 SAME_LABEL = 0.6
 """Cohen's kappa of the labels of twins: a copy keeps its label, a similar row need not."""
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 
 
 def find_duplicates(audited: Audited) -> Report:
@@ -30,21 +30,21 @@ def find_duplicates(audited: Audited) -> Report:
     that is identical where columns say too much for that to happen by chance.
     """
     rng = np.random.default_rng(audited.seed)
-    training = _some(audited.cut.training, MOST_TRAINING, rng)
+    training = _some(audited.cut.training, MAX_TRAINING, rng)
     if len(training) < 2 * NEIGHBOURS:
         return Report()
     is_copy = _are_copies(audited.columns, audited.cut.judged, audited.cut.training)
     exact_worth = sum(information(audited.columns, training, rng, blur=0.0).values())
-    has_copies = is_copy.mean() >= FEWEST_EXACT_SHARE and exact_worth >= 2 * np.log(len(training))
+    has_copies = is_copy.mean() >= MIN_EXACT_SHARE and exact_worth >= 2 * np.log(len(training))
     worth = information(audited.columns, training, rng)
-    screened = _some(np.arange(len(is_copy)), MOST_SCREENED, rng)
+    screened = _some(np.arange(len(is_copy)), MAX_SCREENED, rng)
     twins = _nearest(audited.columns, audited.cut.judged[screened], training, worth)
     if not has_copies and not _keep_their_label(audited, screened, twins):
         return Report()
-    looked_at = _some(np.arange(len(is_copy)), MOST_JUDGED, rng)
+    looked_at = _some(np.arange(len(is_copy)), MAX_JUDGED, rng)
     is_twin = _nearest(audited.columns, audited.cut.judged[looked_at], training, worth) >= 0
     is_twin |= is_copy[looked_at]
-    if is_twin.sum() < FEWEST_TWINS:
+    if is_twin.sum() < MIN_TWINS:
         return Report()
     return Report((_sentence(audited, looked_at, is_twin, is_copy[looked_at]),))
 
@@ -52,7 +52,7 @@ def find_duplicates(audited: Audited) -> Report:
 def _keep_their_label(audited: Audited, screened: Index, twins: Index) -> bool:
     """Whether there are enough twins, and nearly all have the label of their twin."""
     places = np.flatnonzero(twins >= 0)
-    if len(places) < max(FEWEST_TWINS, FEWEST_SHARE * len(screened)):
+    if len(places) < max(MIN_TWINS, MIN_SHARE * len(screened)):
         return False
     label, other = audited.judged.label[screened[places]], audited.label[twins[places]]
     by_chance = label.mean() * other.mean() + (1 - label.mean()) * (1 - other.mean())
@@ -69,7 +69,7 @@ def _sentence(audited: Audited, rows: Index, is_twin: npt.NDArray[np.bool_], is_
         everything = auc_text(float(metrics.auc(label, forecast)))
         honest = auc_text(float(metrics.auc(label[others], forecast[others])))
         score = f" The {where} AUC is {everything} with them and {honest} on the other rows."
-    least = "At least " if len(audited.cut.training) > MOST_TRAINING else ""
+    least = "At least " if len(audited.cut.training) > MAX_TRAINING else ""
     facts = (
         f"{least}{count:,} of {len(rows):,} {where} rows ({percent(share)}) have a twin among the training rows, {how}."
     )
@@ -79,7 +79,7 @@ def _sentence(audited: Audited, rows: Index, is_twin: npt.NDArray[np.bool_], is_
 def _nearest(columns: Columns, judged: Index, training: Index, worth: Mapping[str, float]) -> Index:
     """The training row that each judged row is a twin of; -1 for one without."""
     twins = np.full(len(judged), -1, dtype=np.intp)
-    at_once = max(1, MOST_CELLS // len(training))
+    at_once = max(1, MAX_CELLS // len(training))
     for start in range(0, len(judged), at_once):
         some = judged[start : start + at_once]
         shared = shared_information(columns, some[:, None], training[None, :], worth, training)

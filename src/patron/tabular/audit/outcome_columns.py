@@ -24,11 +24,11 @@ SURE_AUC, SURE_LOSS = 0.97, 0.02
 """A column alone this good is reported already where the AUC falls this much without it."""
 LONELY, LONELY_AUC = 0.6, 0.95
 """Where the other columns say next to nothing, one good column is a signal among noise, unless it is this good."""
-LEAST_AUC, MARKS_AUC, MARKS_SHARE = 0.88, 0.75, 0.85
+MIN_AUC, MARKS_AUC, MARKS_SHARE = 0.88, 0.75, 0.85
 """Below this AUC a strong column is as likely an honest one. Less is needed of a column that marks rows more than it
 measures them: that has this share of its skill by being filled or above 0 at all, or by few values."""
 FEW_VALUES, EMPTY_SHARE = 5, 0.3
-FEWEST_ROWS, PURE = 30, 0.98
+MIN_ROWS, PURE = 30, 0.98
 LEAVES = 10
 
 
@@ -68,7 +68,7 @@ def find_outcome_columns(audited: Audited) -> Report:
 def _is_suspect(audited: Audited, name: str, alone: float, everything: float) -> bool:
     if alone < MARKS_AUC:
         return False
-    least, share = (MARKS_AUC, MARKS_NEARLY_ALL) if _is_mark(audited, name, alone) else (LEAST_AUC, NEARLY_ALL)
+    least, share = (MARKS_AUC, MARKS_NEARLY_ALL) if _is_mark(audited, name, alone) else (MIN_AUC, NEARLY_ALL)
     return alone >= least and alone - 0.5 >= share * (everything - 0.5)
 
 
@@ -148,7 +148,7 @@ def _pure_patterns(audited: Audited) -> Iterator[Pattern]:
     rarer = 1.0 if audited.label[inner].mean() <= 0.5 else 0.0
     for pattern in _patterns(audited.columns):
         first, second = pattern.is_marked[inner], pattern.is_marked[outer]
-        if first.sum() < FEWEST_ROWS or second.sum() < FEWEST_ROWS // 5:
+        if first.sum() < MIN_ROWS or second.sum() < MIN_ROWS // 5:
             continue
         shares = [
             float((audited.label[rows[mark]] == rarer).mean()) for rows, mark in ((inner, first), (outer, second))

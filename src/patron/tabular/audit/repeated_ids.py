@@ -9,8 +9,8 @@ from patron.schema.models import metrics
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
 from patron.tabular.audit.similarity import information, shared_information
 from patron.tabular.columns import (
-    FEWEST_IDS,
     ID_SHARE,
+    MIN_IDS,
     distinct_count,
     is_place_or_thing,
     is_text,
@@ -18,18 +18,18 @@ from patron.tabular.columns import (
     value_codes,
 )
 
-FEWEST_VALUES = 20
+MIN_VALUES = 20
 UNNAMED_SHARE, UNNAMED_MOST = 0.05, 0.02
 """Without a name that says so, an identifier has at least this many values for its rows, and no value more rows."""
-FEWEST_REPEATS = 1.15
+MIN_REPEATS = 1.15
 """Rows of a value, on average."""
-FEWEST_ON_BOTH = 0.05
+MIN_ON_BOTH = 0.05
 """Share of the test rows whose value is among the training rows, too."""
-MOST_TRIED = 4
+MAX_TRIED = 4
 PAIRS = 2_000
 MORE_ALIKE = 0.15
 """How much more of their information rows of one value share, if they are rows of one person and not of one city."""
-LEAST_HARM = 0.02
+MIN_HARM = 0.02
 """AUC that knowing the values must be worth where the column's name does not say that it identifies."""
 
 
@@ -38,16 +38,16 @@ def find_repeated_ids(audited: Audited) -> Report:
     if audited.compared.roles.group is not None:
         return Report()
     findings: dict[str, str] = {}
-    for name, codes in list(_candidates(audited).items())[:MOST_TRIED]:
+    for name, codes in list(_candidates(audited).items())[:MAX_TRIED]:
         training, judged = codes[audited.cut.training], codes[audited.cut.judged]
         is_known = np.isin(judged, training)
-        if is_known.mean() < FEWEST_ON_BOTH:
+        if is_known.mean() < MIN_ON_BOTH:
             continue
         harm = _harm(audited, codes)
         if harm is None:
             continue
         known, unknown, low = harm
-        is_harmful = low > 0 and known - unknown >= LEAST_HARM
+        is_harmful = low > 0 and known - unknown >= MIN_HARM
         is_named = looks_like_id(name)
         if (is_harmful and (is_named or _are_alike(audited, name, codes))) or (is_named and audited.time is None):
             findings[name] = _sentence(audited, name, float(is_known.mean()), known, unknown)
@@ -76,11 +76,11 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
         if not _is_key(name, column, kind) or name in {audited.compared.roles.time, audited.compared.roles.group}:
             continue
         distinct = distinct_count(column.cast(kind))
-        if distinct < FEWEST_VALUES or rows < FEWEST_REPEATS * distinct:
+        if distinct < MIN_VALUES or rows < MIN_REPEATS * distinct:
             continue
         codes, _ = value_codes(column)
         codes = np.where(codes < 0, distinct + np.arange(rows), codes)
-        is_id = looks_like_id(name) and not is_place_or_thing(name) and distinct > max(FEWEST_IDS, ID_SHARE * rows)
+        is_id = looks_like_id(name) and not is_place_or_thing(name) and distinct > max(MIN_IDS, ID_SHARE * rows)
         is_unnamed = not is_place_or_thing(name) and distinct >= UNNAMED_SHARE * rows
         is_even = np.bincount(codes).max() <= max(UNNAMED_MOST * rows, 2)
         if is_id or (is_unnamed and is_even):

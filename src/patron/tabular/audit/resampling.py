@@ -14,19 +14,19 @@ from patron.tabular.columns import Index
 from patron.tabular.encoding import Encoding
 
 Mark = Callable[[Numbers, np.random.Generator], npt.NDArray[np.bool_]]
-MOST_ROWS = 3_000
+MAX_ROWS = 3_000
 NEIGHBOURS = 60
 """So many that the two rows a row was made of are among them, though others were made near them."""
 ON_A_LINE = 1e-4
 """How much longer than the line the way over a row may be, to lie on it."""
-LEAST_SHARE = {"between": 0.1, "copied": 0.2}
+MIN_SHARE = {"between": 0.1, "copied": 0.2}
 OTHER_SHARE = 0.25
 """Share of a class's rows that must be marked, and of that share what as many rows of the other class may have."""
-LEAST_WORTH = 1.5
+MIN_WORTH = 1.5
 """Nats for each of the log of the rows that columns must say, for copies to be no accident."""
-LARGEST_CLASS = 0.7
+MAX_CLASS = 0.7
 """A class with more of the rows was not enlarged."""
-FEWEST_COLUMNS = 3
+MIN_COLUMNS = 3
 ROWS_AT_ONCE = 200
 
 
@@ -37,17 +37,17 @@ def find_resampling(audited: Audited) -> Report:
     matrix = np.nan_to_num(Encoding.of(columns, label).matrix(columns))
     spread = matrix.std(axis=0)
     matrix = (matrix / np.where(spread > 0, spread, 1.0))[:, spread > 0]
-    if matrix.shape[1] < FEWEST_COLUMNS:
+    if matrix.shape[1] < MIN_COLUMNS:
         return Report()
     rng = np.random.default_rng(audited.seed)
     for kind, mark in (("between", _mark_interpolations), ("copied", _mark_copies)):
         shares = _shares(matrix, label, mark, rng)
         rarer, other = sorted(shares, key=lambda value: -shares[value])
-        is_marked_more = shares[rarer] >= LEAST_SHARE[kind] and shares[other] <= OTHER_SHARE * shares[rarer]
-        if not is_marked_more or (label == rarer).mean() > LARGEST_CLASS:
+        is_marked_more = shares[rarer] >= MIN_SHARE[kind] and shares[other] <= OTHER_SHARE * shares[rarer]
+        if not is_marked_more or (label == rarer).mean() > MAX_CLASS:
             continue
         worth = sum(information(audited.columns, rows, rng, blur=0.0).values())
-        if kind == "between" or worth >= LEAST_WORTH * np.log(len(rows)):
+        if kind == "between" or worth >= MIN_WORTH * np.log(len(rows)):
             is_marked = np.zeros(len(rows), dtype=bool)
             is_marked[np.flatnonzero(label == rarer)[mark(matrix[label == rarer], rng)]] = True
             return Report((_sentence(audited, kind, rarer, shares, rows[is_marked]),))
@@ -56,7 +56,7 @@ def find_resampling(audited: Audited) -> Report:
 
 def _shares(matrix: Numbers, label: Numbers, mark: Mark, rng: np.random.Generator) -> dict[float, float]:
     """Share of marked rows in each class, among as many rows of both: the more there are, the more are alike."""
-    count = int(min(label.sum(), len(label) - label.sum(), MOST_ROWS))
+    count = int(min(label.sum(), len(label) - label.sum(), MAX_ROWS))
     shares = {}
     for value in (0.0, 1.0):
         rows = np.flatnonzero(label == value)
@@ -91,8 +91,8 @@ def _mark_interpolations(rows: Numbers, rng: np.random.Generator) -> npt.NDArray
     """Whether each row lies on the line between two of its neighbours; of many rows some are looked at."""
     is_between: npt.NDArray[np.bool_] = np.zeros(len(rows), dtype=bool)
     looked_at = np.arange(len(rows))
-    if len(rows) > MOST_ROWS:
-        looked_at = np.sort(rng.choice(len(rows), MOST_ROWS, replace=False))
+    if len(rows) > MAX_ROWS:
+        looked_at = np.sort(rng.choice(len(rows), MAX_ROWS, replace=False))
     distinct, first_places = np.unique(rows[looked_at], axis=0, return_index=True)
     if len(distinct) < 3 * NEIGHBOURS:
         return is_between
@@ -116,7 +116,7 @@ def _on_a_line(rows: Numbers, places: Index, start: int) -> npt.NDArray[np.bool_
     is_near = (reach[:, :, None] + reach[:, None, :] <= (1 + ON_A_LINE) * line) & (line > 0)
     marks = np.zeros(len(steps), dtype=bool)
     for row, one, other in zip(*np.nonzero(np.triu(is_near)), strict=True):
-        marks[row] |= int((np.abs(steps[row, one] - steps[row, other]) > 1e-9).sum()) >= FEWEST_COLUMNS
+        marks[row] |= int((np.abs(steps[row, one] - steps[row, other]) > 1e-9).sum()) >= MIN_COLUMNS
     return marks
 
 

@@ -9,7 +9,7 @@ from patron.tabular.columns import Columns, Index
 
 BLUR = 0.05
 """Numbers agree within this share of the column's standard deviation."""
-PAIRS, FEWEST_PAIRS = 60_000, 50
+PAIRS, MIN_PAIRS = 60_000, 50
 
 
 def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur: float = BLUR) -> dict[str, float]:
@@ -23,7 +23,7 @@ def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur
     before: list[npt.NDArray[np.bool_]] = []
     for name in columns.names:
         agrees = _agreements(columns, name, first, second, rows, blur)
-        conditions = [one for one in before if one.sum() >= FEWEST_PAIRS]
+        conditions = [one for one in before if one.sum() >= MIN_PAIRS]
         share = max([float(agrees.mean()), *(float(agrees[one].mean()) for one in conditions)])
         worth[name] = -np.log(max(share, 1 / PAIRS))
         before.append(agrees)

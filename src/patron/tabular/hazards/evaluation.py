@@ -26,11 +26,11 @@ from patron.tabular.hazards.person_periods import (
     read_person_periods,
 )
 
-RESAMPLES, FEWEST_RESAMPLES = 200, 40
-MOST_CELLS = 20_000_000
+RESAMPLES, MIN_RESAMPLES = 200, 40
+MAX_CELLS = 20_000_000
 """Customers times resamples that are held; of many customers, whose intervals are narrow, there are fewer."""
-FEWEST_AT_RISK = 20
-LEAST_UNCENSORED = 0.1
+MIN_AT_RISK = 20
+MIN_UNCENSORED = 0.1
 """Nothing is measured beyond the period until which less than this share of customers is observed."""
 BASELINE = "life table"
 HIGHER_IS_BETTER = frozenset({"concordance", "concordance_uncensored", "auc"})
@@ -153,7 +153,7 @@ class Follow:
     def horizon(self) -> int:
         """The last period until which enough customers are observed."""
         at_risk = np.cumsum(np.bincount(self.followed)[::-1])[::-1]
-        is_enough = (at_risk >= FEWEST_AT_RISK) & (self.observed_chance >= LEAST_UNCENSORED)
+        is_enough = (at_risk >= MIN_AT_RISK) & (self.observed_chance >= MIN_UNCENSORED)
         enough = np.flatnonzero(is_enough[1:]) + 1
         return int(enough[-1]) if len(enough) else 0
 
@@ -189,7 +189,7 @@ class JudgedLifetimes:
         horizon = follow.horizon
         if not horizon or not follow.left_by(horizon).any():
             what = f"{len(few):,} customers are too few to judge by, or nobody left while enough were observed"
-            raise NotEnoughData(what, todo=f"Give at least {FEWEST_AT_RISK} customers, some of whom left.")
+            raise NotEnoughData(what, todo=f"Give at least {MIN_AT_RISK} customers, some of whom left.")
         chosen = tuple(dict.fromkeys(periods or (max(1, horizon // 4), max(1, horizon // 2), horizon)))
         if min(chosen) < 1 or max(chosen) > horizon:
             what = f"{max(chosen)} periods cannot be judged: enough customers are observed for {horizon}"
@@ -274,7 +274,7 @@ class JudgedLifetimes:
 
 def resample_count(customers: int) -> int:
     """How many bootstrap resamples are drawn of so many customers."""
-    return max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_CELLS // max(customers, 1)))
+    return max(MIN_RESAMPLES, min(RESAMPLES, MAX_CELLS // max(customers, 1)))
 
 
 def observe(model: FittedHazards, table: pa.Table) -> tuple[Lifetimes, PersonPeriods]:

@@ -21,7 +21,7 @@ from patron.tabular.hazards.hazard_logistic import FittedHazardLogistic
 from patron.tabular.hazards.hazard_model import HazardModel, HazardSummary, LifeTableHazards
 from patron.tabular.hazards.hazard_trees import FittedHazardTrees
 from patron.tabular.hazards.life_table import LifeTable
-from patron.tabular.hazards.observed_lifetimes import MOST_PERIODS, HazardRoles, read_numbers
+from patron.tabular.hazards.observed_lifetimes import MAX_PERIODS, HazardRoles, read_numbers
 
 ROWS_AT_ONCE = 200_000
 """Customers times periods that are held at once."""
@@ -261,7 +261,7 @@ class FittedHazards:
                     f"it does not fit {table.num_rows:,} rows", where="active_for", todo=todo
                 ) from error
         periods = times / self.roles.period_length
-        if not ((periods >= 0) & (periods < MOST_PERIODS)).all():
+        if not ((periods >= 0) & (periods < MAX_PERIODS)).all():
             what = "a time is missing, negative or too long"
             raise BadComparison(what, where="active_for", todo="Give how long each customer has been active.")
         whole = np.floor(periods + 1e-9)
@@ -275,6 +275,6 @@ class FittedHazards:
 
 
 def _period_count(periods: int) -> int:
-    if isinstance(periods, bool) or not isinstance(periods, int | np.integer) or not 1 <= periods <= MOST_PERIODS:
+    if isinstance(periods, bool) or not isinstance(periods, int | np.integer) or not 1 <= periods <= MAX_PERIODS:
         raise BadComparison(f"{periods!r} is not a number of periods", todo="Give a whole number from 1 on.")
     return int(periods)

@@ -19,8 +19,8 @@ from patron.tabular.learners.standardising import Standardising
 
 Matrix = npt.NDArray[np.float32]
 ROWS_AT_ONCE = 50_000
-MOST_STEPS = 50
-SMALLEST_STEP = 1e-9
+MAX_STEPS = 50
+MIN_STEP = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +122,9 @@ class HazardLogistic:
 def _newton(weights: Numbers, ridge: Numbers, blocks: Any, rows: PersonPeriods) -> tuple[Numbers, Numbers]:
     """The weights, and the curvature of the penalised loss at them; a step that does not help is halved."""
     loss, slope, curvature = _derivatives(weights, ridge, blocks, rows)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         step = cho_solve(cho_factor(curvature + 1e-9 * np.eye(len(ridge))), slope)
-        if np.abs(step).max() < SMALLEST_STEP:
+        if np.abs(step).max() < MIN_STEP:
             break
         for _ in range(20):
             tried = _derivatives(weights - step, ridge, blocks, rows)

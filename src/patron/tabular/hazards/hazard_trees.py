@@ -29,7 +29,7 @@ ROWS_FOR_ONE_FOLD = 200_000
 """From this many person-periods on a third of the customers is left out once, and not each third in turn."""
 ROWS_TO_CALIBRATE = 400_000
 """Of more person-periods, the rounds and the calibration come from customers who have about so many."""
-FEWEST_EVENTS = 10
+MIN_EVENTS = 10
 """Of fewer events no calibration is learned."""
 FEW_ROUNDS = 30
 
@@ -109,7 +109,7 @@ class HazardTrees:
         data = lgb.Dataset(values, rows.label, weight=rows.weight, init_score=start, params=parameters)
         data.construct()
         calibration, rounds = Calibration(), min(self.rounds, FEW_ROUNDS)
-        if rows.label.sum() >= FEWEST_EVENTS:
+        if rows.label.sum() >= MIN_EVENTS:
             calibration, rounds = self._calibrate(data, values, rows, start, parameters=parameters, seed=seed)
         mean_start = float(np.average(start, weights=rows.weight))
         return FittedHazardTrees(train(parameters, data, rounds), life_table, mean_start, calibration)
@@ -156,7 +156,7 @@ class HazardTrees:
             for booster, at in zip(boosters, judged, strict=True)
         ]
         places = np.concatenate(judged)
-        if rows.label[places].sum() < FEWEST_EVENTS:
+        if rows.label[places].sum() < MIN_EVENTS:
             return Calibration(), rounds
         with threadpool_limits(1):  # why: sums must not depend on the machine
             fit = Calibration.fit(np.concatenate(raw), rows.label[places], rows.weight[places], offset=start[places])

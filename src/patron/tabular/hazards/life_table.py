@@ -14,7 +14,7 @@ from patron.tabular.learners.learner import log_odds
 TAIL_SHARE = 0.1
 """Beyond the last period, the hazard is that of the last periods which hold this share of all time at risk."""
 PRIOR_EVENTS = 10.0
-FEWEST_AT_RISK = 20
+MIN_AT_RISK = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class LifeTable:
     @property
     def longest_period(self) -> int:
         """The last period in which at least 20 customers were at risk, or the last one of fewer."""
-        enough = np.flatnonzero(self.at_risk >= min(FEWEST_AT_RISK, self.at_risk.max()))
+        enough = np.flatnonzero(self.at_risk >= min(MIN_AT_RISK, self.at_risk.max()))
         return int(enough[-1]) + 1
 
     @property

@@ -16,7 +16,7 @@ from patron.tabular.labels import POSITIVE_TEXTS
 
 Flags = npt.NDArray[np.bool_]
 NEGATIVE_TEXTS = frozenset({"0", "0.0", "false", "f", "no", "n"})
-MOST_PERIODS = 100_000
+MAX_PERIODS = 100_000
 ROUNDING = 1e-9
 """Periods within which a duration counts as a whole number of them."""
 
@@ -101,7 +101,7 @@ class Lifetimes:
         entered, observed = np.floor(started + ROUNDING), duration - started
         count = np.maximum(np.ceil(observed - ROUNDING), is_at_once)
         last = entered + count
-        if len(last) and last.max() > MOST_PERIODS:
+        if len(last) and last.max() > MAX_PERIODS:
             what = f"durations reach {last.max():,.0f} periods"
             raise BadComparison(what, where=str(roles.duration), todo="Give `period`, the length of a period.")
         is_observed = count > 0

@@ -14,7 +14,7 @@ from patron.schema.errors import BadComparison
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index, missing_count
 from patron.tabular.hazards.observed_lifetimes import (
-    MOST_PERIODS,
+    MAX_PERIODS,
     Flags,
     HazardRoles,
     Lifetimes,
@@ -99,7 +99,7 @@ def read_person_periods(table: pa.Table, roles: HazardRoles) -> PersonPeriods:
     if missing_count(table[unit]):
         raise BadComparison(f"{missing_count(table[unit]):,} rows name no customer", where=unit, todo="Leave them out.")
     numbers = read_numbers(table[name], name)
-    is_wrong = ~((numbers >= 1) & (numbers <= MOST_PERIODS) & (numbers == np.floor(numbers)))
+    is_wrong = ~((numbers >= 1) & (numbers <= MAX_PERIODS) & (numbers == np.floor(numbers)))
     if is_wrong.any():
         raise BadComparison(
             f"{is_wrong.sum():,} rows have no whole number from 1 on", where=name, todo="Number the periods 1, 2, 3 ..."

@@ -18,7 +18,7 @@ from patron.tabular.workers import map_in_threads
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-MOST_SPLITS = 11
+MAX_SPLITS = 11
 """Of a tree with more, tables would be too large."""
 ROWS_AT_ONCE = 20_000
 
@@ -62,7 +62,7 @@ class TreeTable:
 def tree_tables(booster: "lgb.Booster") -> tuple[TreeTable, ...] | None:
     """A table for each tree; nothing where a tree is too large."""
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    if any(len(list(_splits(tree))) > MOST_SPLITS for tree in trees):
+    if any(len(list(_splits(tree))) > MAX_SPLITS for tree in trees):
         return None
     return tuple(_table(tree) for tree in trees)
 

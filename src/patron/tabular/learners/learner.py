@@ -8,7 +8,7 @@ import numpy as np
 from patron.estimators.learner import Learner, Predictor
 from patron.schema.numbers import Numbers
 
-LARGEST_LOG_ODDS = 12.0
+MAX_LOG_ODDS = 12.0
 
 
 class Classifier(Learner, Protocol):
@@ -38,7 +38,7 @@ class Classifier(Learner, Protocol):
 def log_odds(probability: Numbers) -> Numbers:
     """Log-odds, kept finite."""
     kept = np.clip(probability, 1e-9, 1 - 1e-9)
-    return np.clip(np.log(kept) - np.log1p(-kept), -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+    return np.clip(np.log(kept) - np.log1p(-kept), -MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 
 class TriedAsItIs(Classifier, Protocol):

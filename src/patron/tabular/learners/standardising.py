@@ -7,7 +7,7 @@ import numpy as np
 
 from patron.schema.numbers import Numbers
 
-FARTHEST = 5.0
+MAX_Z_SCORE = 5.0
 """Standard deviations from the mean beyond which nothing counts more."""
 FEW_VALUES = 10
 """A column with no more different values is taken as it is, without logarithm and bends."""
@@ -52,7 +52,7 @@ class Standardising:
 
     def apply(self, matrix: Numbers) -> Numbers:
         """Standardised columns, without missing numbers."""
-        return np.clip((self._raw(matrix) - self.middle) / self.spread, -FARTHEST, FARTHEST)
+        return np.clip((self._raw(matrix) - self.middle) / self.spread, -MAX_Z_SCORE, MAX_Z_SCORE)
 
     def _raw(self, matrix: Numbers) -> Numbers:
         is_missing = np.isnan(matrix)

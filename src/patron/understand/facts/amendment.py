@@ -22,7 +22,7 @@ from patron.understand.facts.refund_lines import REFUNDS
 from patron.understand.facts.sessions import sessions
 from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
-LARGEST_SHARE = 0.2
+MAX_SHARE = 0.2
 """Share of all events above which everything is made again, which then costs less."""
 ORDER_KEY = "coalesce(e.order_id, e.event_id)"
 OF_ORDERS = f"(e.name in {SALES} or e.name in {REFUNDS})"
@@ -72,7 +72,7 @@ def is_amendable(view: StageView, scope: Scope, definition: str, facts: Iterable
             sum(case when e.known_at >= {since} and e.name = 'Identity Unlinked' then 1 else 0 end) as unlinked_count
         from events e where e.known_at < {timestamp(scope.as_of)}"""
     [counted] = view.query(counts).to_pylist()
-    return not counted["unlinked_count"] and (counted["read_count"] or 0) <= LARGEST_SHARE * counted["all_count"]
+    return not counted["unlinked_count"] and (counted["read_count"] or 0) <= MAX_SHARE * counted["all_count"]
 
 
 def new_events(view: StageView, scope: Scope) -> pa.Table:
@@ -108,7 +108,7 @@ def find_change(view: StageView, scope: Scope, new: pa.Table) -> Change | None:
     gone, tokens = _closure(view, view.query(_customers_to_make_again(), moved=moved))
     tokens = view.query("select token from tokens union select token from moved", tokens=tokens, moved=moved)
     all_tokens = view.query("select count(*) as n from identities")["n"][0].as_py()
-    if len(tokens) - len(moved) > LARGEST_SHARE * all_tokens:
+    if len(tokens) - len(moved) > MAX_SHARE * all_tokens:
         return None
     known = f"e.known_at < {timestamp(scope.as_of)}"
     events = view.query(

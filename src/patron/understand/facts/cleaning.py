@@ -7,7 +7,7 @@ from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.promotions import SCHEDULED, has_dates
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
-from patron.understand.facts.usable_events import EARLIEST, Scope, has_flag
+from patron.understand.facts.usable_events import MIN_TIME, Scope, has_flag
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
@@ -93,7 +93,7 @@ def _event_counts(scope: Scope) -> str:
     marks = {
         "has_customer": "coalesce(e.user_token, e.anonymous_token) is not null",
         "has_user": "e.user_token is not null",
-        "is_too_early": f"e.occurred_at < {timestamp(EARLIEST)}",
+        "is_too_early": f"e.occurred_at < {timestamp(MIN_TIME)}",
         "has_no_time": has_flag("no_time"),
         "has_impossible_time": has_flag("impossible_time"),
         "is_after_known": "e.occurred_at > e.known_at",

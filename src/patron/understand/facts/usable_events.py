@@ -8,7 +8,7 @@ import pyarrow as pa
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.storage.engine import timestamp
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+MIN_TIME = datetime(1990, 1, 1, tzinfo=UTC)
 """Events that claim to be older come from a clock that was never set; they are left out."""
 BEGINNING_OF_TIME = datetime(1900, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ def known_events(scope: Scope, *columns: str, where: str = "true") -> str:
         select e.source, e.event_id, e.name, e.user_token, e.anonymous_token, e.known_at,
             least(e.occurred_at, e.known_at) as occurred_at{picked}
         from events e
-        where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)}
+        where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(MIN_TIME)}
             and not {has_flag("test")} and not {has_flag("no_consent")} and ({where})"""
 
 

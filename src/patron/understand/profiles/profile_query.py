@@ -9,7 +9,7 @@ import pyarrow as pa
 from patron.schema.events import BY_NAME
 from patron.storage.engine import sql_list, timestamp
 from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, KINDS
-from patron.understand.facts.usable_events import EARLIEST, has_flag
+from patron.understand.facts.usable_events import MIN_TIME, has_flag
 from patron.understand.profiles.token_profile import (
     MAX_EVENTS,
     MAX_ORDERS,
@@ -74,7 +74,7 @@ def _token_events(events: str) -> str:
             epoch_us(least(occurred_at, known_at)) as at_us, epoch_us(known_at) as known_us,
             {_worth_cents()} as worth_cents
         from ({events}) e
-        where coalesce(user_token, anonymous_token) is not null and occurred_at >= {timestamp(EARLIEST)}
+        where coalesce(user_token, anonymous_token) is not null and occurred_at >= {timestamp(MIN_TIME)}
             and not {has_flag("no_consent", "flags")} and not {has_flag("test", "flags")}"""
 
 

@@ -52,7 +52,7 @@ LARGER_SEGMENT = Sentence(
 AUDIENCE_CHANGED = Sentence("audience_changed", "{name!r} was saved or withdrawn while it was synced")
 SYNC_AGAIN = Sentence("sync_again", "Sync it again.")
 
-FEWEST_MEMBERS = 20
+MIN_MEMBERS = 20
 """Smaller audiences could single people out, and platforms show ads to none so small."""
 
 
@@ -211,9 +211,9 @@ def sync_audience(  # noqa: PLR0913 - the options of one command
 
 def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allowed: bool) -> None:
     count = len(candidates.identifiers)
-    if count < FEWEST_MEMBERS and not is_small_allowed:
+    if count < MIN_MEMBERS and not is_small_allowed:
         left_out = "".join(f"; {number:,} {REASONS[reason]}" for reason, number in candidates.left_out.items())
-        what = f"{name!r} has {count} members, fewer than {FEWEST_MEMBERS}{left_out}"
+        what = f"{name!r} has {count} members, fewer than {MIN_MEMBERS}{left_out}"
         todo = LARGER_SEGMENT
         raise BadAudience(what, where="segment", todo=todo)
 

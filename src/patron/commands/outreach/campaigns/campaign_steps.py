@@ -39,7 +39,7 @@ APPROVE_IN_CONSOLE = Sentence(
     "approve_in_console", "Approve it in the console, or by a key that a person made in Settings."
 )
 
-MOST_REASON = 300
+MAX_REASON_LENGTH = 300
 
 
 def save(
@@ -141,7 +141,7 @@ def record_step(  # noqa: PLR0913 - what a step consists of
 def _reason(kind: VersionedDrafts[Any], text: str) -> dict[str, str]:
     """A line that says why. Raises the kind's problem for one that is too long or not printable."""
     line = text.strip()
-    if line and (not line.isprintable() or len(line) > MOST_REASON):
-        what = ONE_LINE_MOST(count=MOST_REASON)
+    if line and (not line.isprintable() or len(line) > MAX_REASON_LENGTH):
+        what = ONE_LINE_MOST(count=MAX_REASON_LENGTH)
         raise kind.problem(what, where="--reason", todo=ONE_LINE_NO_PERSONAL)
     return {"reason": line} if line else {}

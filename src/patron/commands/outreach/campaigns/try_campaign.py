@@ -33,7 +33,7 @@ TRIAL_LONG = Sentence("trial_long", "lasts {days:,} days, and a trial plays at m
 TRIAL_SHORTER = Sentence("trial_shorter", "Save it with an earlier end to try it.")
 
 HISTORY_DAYS = 270
-LONGEST = timedelta(days=180)
+MAX_LENGTH = timedelta(days=180)
 """From start to end of a campaign that can be tried: every day of it is simulated."""
 CUSTOMERS = 1_000
 """Customers of the simulated shop unless others are wanted."""
@@ -118,8 +118,8 @@ def try_campaign(shop: Shop, path: Path, *, customers: int, seed: int, progress:
 
 
 def _try(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress: Progress) -> CampaignTrial:
-    if campaign.window > LONGEST:
-        what = TRIAL_LONG(days=campaign.window.days, most=LONGEST.days)
+    if campaign.window > MAX_LENGTH:
+        what = TRIAL_LONG(days=campaign.window.days, most=MAX_LENGTH.days)
         raise BadCampaign(what, where=campaign.name, todo=TRIAL_SHORTER)
     played = _play(shop, campaign, customers=customers, seed=seed, progress=progress)
     return CampaignTrial(campaign.name, customers, seed, played, _unmet(campaign, played))

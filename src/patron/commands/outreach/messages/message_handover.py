@@ -32,7 +32,7 @@ from patron.storage.store.store import FORGOTTEN, VAULT_TEXTS, after_commit, ups
 GROUP = 10
 OLDEST_CHECK = timedelta(seconds=30)
 """Messages that were checked earlier are checked again before they go out."""
-LONGEST_DETAIL = 200
+MAX_DETAIL_LENGTH = 200
 NO_SUCH_ADDRESS = re.compile(r"\b5\.1\.(?:1|2|3|6|10)\b")
 """Status (RFC 3463) of an address that does not exist."""
 Clock = Callable[[], datetime]
@@ -210,5 +210,5 @@ def _receipt(answer: Handover, at: datetime) -> dict[str, Any]:
         "kind": str(answer.outcome),
         "occurred_at": at,
         "is_permanent": answer.outcome is Outcome.REJECTED,
-        "detail": answer.detail[:LONGEST_DETAIL],
+        "detail": answer.detail[:MAX_DETAIL_LENGTH],
     }

@@ -18,7 +18,7 @@ from patron.storage.shop import Shop
 
 FILE_OR_FOLDER = Sentence("file_or_folder", "Name a file or a folder.")
 
-LARGEST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 MBOX_START = b"From "
 
 
@@ -81,4 +81,4 @@ def _messages(path: Path) -> Iterator[bytes]:
 
 def _content(file: Path) -> bytes:
     with file.open("rb") as opened:
-        return opened.read(LARGEST_BYTES)
+        return opened.read(MAX_BYTES)

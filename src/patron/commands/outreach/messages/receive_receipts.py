@@ -13,7 +13,7 @@ from patron.commands.outreach.messages.subscriptions import unsubscribe
 from patron.engage.channels.webhook import webhook_keys
 from patron.engage.providers.provider_answer import receipts_in
 from patron.engage.providers.provider_description import ProviderDescription
-from patron.engage.providers.provider_receipts import MOST_RECEIPTS, receipts_of
+from patron.engage.providers.provider_receipts import MAX_RECEIPTS, receipts_of
 from patron.engage.providers.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
 from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
@@ -41,7 +41,7 @@ BODY_NOT_AS_DESCRIBED = Sentence("body_not_as_described", "the body is not what 
 
 TOGETHER = 500
 SIGNED_PROVIDER = "patron"
-MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
+MAX_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ def _receipts_described(shop: Shop, channel: str, content: Any) -> list[Receipt]
         raise BadRequest(422, RECEIPTS_NOT_DESCRIBED(channel=channel), where="provider", todo=todo)
     try:
         zone = ZoneInfo(shop.settings.shop.time_zone)
-        receipts = list(islice(receipts_in(described.receipts, content, zone), MOST_RECEIPTS + 1))
+        receipts = list(islice(receipts_in(described.receipts, content, zone), MAX_RECEIPTS + 1))
     except (ValueError, OverflowError, OSError) as error:
         what = BODY_NOT_AS_DESCRIBED(cause=str(error)[:80])
         raise BadRequest(422, what, where="body", todo=todo) from error
-    if len(receipts) > MOST_RECEIPTS:
-        raise BadRequest(413, RECEIPT_COUNT(count=MOST_RECEIPTS), where="body", todo=SEND_FEWER)
+    if len(receipts) > MAX_RECEIPTS:
+        raise BadRequest(413, RECEIPT_COUNT(count=MAX_RECEIPTS), where="body", todo=SEND_FEWER)
     return receipts
 
 
@@ -166,4 +166,4 @@ def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: st
 def _soft_bounce_rule(shop: Shop) -> tuple[int, int]:
     """How many soft bounces in how many days an address may have, as policy.toml says."""
     rule = getattr(getattr(shop.policy, "messages", None), "soft_bounces", None)
-    return (rule.most, rule.within_days) if rule is not None else (MOST_SOFT_BOUNCES, WITHIN_DAYS)
+    return (rule.most, rule.within_days) if rule is not None else (MAX_SOFT_BOUNCES, WITHIN_DAYS)

@@ -8,7 +8,7 @@ from patron.interfaces.cli import output
 if TYPE_CHECKING:
     from patron.commands.outreach.audiences.find_lookalikes import Lookalikes
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 VERDICTS = {
     "apart": "Members are well set apart: the first of the list are worth a campaign.",
     "weakly_apart": "Members are slightly set apart: the first of the list are better than chance, but not by much.",
@@ -39,8 +39,8 @@ def show_lookalikes(lookalikes: "Lookalikes", path: Path | None, *, json: bool) 
         return
     rows = [
         (one.rank, one.user_id or "", one.customer_id, f"{one.likeness:.2f}", "yes" if one.may_be_contacted else "no")
-        for one in lookalikes.people[:MOST_SHOWN]
+        for one in lookalikes.people[:MAX_SHOWN]
     ]
     output.grid("", ("rank", "user id", "customer", "likeness", "may be contacted"), rows)
-    if len(lookalikes.people) > MOST_SHOWN:
-        output.say(f"... {len(lookalikes.people) - MOST_SHOWN:,} more; --out writes all of them, --json prints them.")
+    if len(lookalikes.people) > MAX_SHOWN:
+        output.say(f"... {len(lookalikes.people) - MAX_SHOWN:,} more; --out writes all of them, --json prints them.")

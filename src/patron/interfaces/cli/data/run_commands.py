@@ -13,7 +13,7 @@ from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 if TYPE_CHECKING:
     from patron.storage.shop import Shop
 
-EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
+MIN_YEAR, MAX_YEAR = 1970, 2100
 """Years that Patron accepts; others are mistakes."""
 
 
@@ -32,8 +32,8 @@ def parse_time(text: str, zone: str, *, now: datetime | None = None) -> datetime
         raise typer.BadParameter(
             f"{text!r} is not a date such as 2024-03-01 or a time such as 2024-03-01T14:30"
         ) from error
-    if not EARLIEST_YEAR <= time.year <= LATEST_YEAR:
-        raise typer.BadParameter(f"{text!r} is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
+    if not MIN_YEAR <= time.year <= MAX_YEAR:
+        raise typer.BadParameter(f"{text!r} is not between {MIN_YEAR} and {MAX_YEAR}")
     return time.replace(tzinfo=ZoneInfo(zone)) if time.tzinfo is None else time
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = "left_out"
 """Key of a model card: learners that could not be fitted, with the reason."""
-MOST_PREVIEWED = 20
+MAX_PREVIEWED = 20
 """Offers that a preview lists in a terminal; `--json` has a page of them."""
 HEAD = ("question", "champion", "metric", "value", "baseline", "baseline value")
 
@@ -82,7 +82,7 @@ def show_preview(copy: "Shop", finished: "FinishedRun", *, json: bool) -> None:
     for line in offer_sentences(summary, words("en"), formats):
         output.say(line)
     show_reasons(page)
-    offers = [row for row in page.rows if row.action != "none"][:MOST_PREVIEWED]
+    offers = [row for row in page.rows if row.action != "none"][:MAX_PREVIEWED]
     if offers:
         show_rows("The offers with the best expected net value", offers, summary.currency)
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from patron.answers.access.audit_trail import audit_trail, verify_audit_log
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.access.audit_routes import LONGEST_NAME, audit_query
+from patron.interfaces.http.access.audit_routes import MAX_NAME_LENGTH, audit_query
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
@@ -42,7 +42,7 @@ def _console(request: Request) -> Console:
 def _page(request: Request, check: LogCheck | None = None) -> Response:
     console, parameters = _console(request), request.query_params
     require_known(parameters, (*FILTERS, "before", *FRAME_PARAMETERS))
-    values = {name: parameters.get(name, "").strip()[:LONGEST_NAME] for name in FILTERS}
+    values = {name: parameters.get(name, "").strip()[:MAX_NAME_LENGTH] for name in FILTERS}
     shop, before = console.answers.shop, bounded_integer(parameters.get("before", ""), 1, MAX_COUNT)
     since, until = (_day(values[name]) for name in ("since", "until"))
     query = audit_query(shop.settings.shop.time_zone, values["action"], values["by"], since, until, before)

@@ -32,7 +32,7 @@ KEYS, NEW = "/settings/keys", "/settings/keys/new"
 KINDS = get_args(KeyKind)
 LIFETIMES = (30, 90, DEFAULT_DAYS, 730)
 """Days to choose from."""
-LONGEST_NUMBER = 999
+MAX_NUMBER = 999
 FIELDS = {"--source": "source", "--scope": "scope", "--segment": "segment"}
 """Field of the form that a refusal is about."""
 
@@ -64,7 +64,7 @@ def create_key_now(request: Request) -> Response:
     chosen = {str(one) for one in request.state.form.getlist("scope")}
     maker = actor_of(request)
     scopes = None if chosen == {str(right) for right in grantable_rights(maker, kind)} else sorted(chosen)
-    days = bounded_integer(form.get("days", ""), 1, LONGEST_NUMBER)
+    days = bounded_integer(form.get("days", ""), 1, MAX_NUMBER)
     shop, now = _console(request).answers.shop, datetime.now(UTC)
     options: dict[str, Any] = {"scopes": scopes, "days": days, "segment": form.get("segment", ""), "maker": maker}
     try:

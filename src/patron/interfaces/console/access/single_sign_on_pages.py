@@ -31,7 +31,7 @@ from patron.storage.shop import Shop
 router = APIRouter(route_class=GuardedRoute)
 CALLBACK = "/sign-in/sso/callback"
 LASTS = timedelta(minutes=10)
-LONGEST_PARAMETER = 4_000
+MAX_PARAMETER_LENGTH = 4_000
 
 
 @router.post("/sign-in/sso")
@@ -84,7 +84,7 @@ def complete(request: Request) -> Response:
     """Go on after the issuer: signed in, linked, joined or confirmed."""
     parameters = request.query_params
     state, code, error, issuer = (
-        parameters.get(name, "")[:LONGEST_PARAMETER] for name in ("state", "code", "error", "iss")
+        parameters.get(name, "")[:MAX_PARAMETER_LENGTH] for name in ("state", "code", "error", "iss")
     )
     callback = IssuerCallback(state, code, error, issuer, request.cookies.get(issuer_cookie(request), ""))
     session = request.state.session

@@ -13,7 +13,7 @@ from patron.answers.customers.customer_list import CustomerQuery, find_customers
 from patron.answers.customers.customer_marks import list_staff, list_tags
 from patron.commands.customers.create_task_batch import BY_REASON, create_task_batch
 from patron.commands.customers.customer_work import (
-    MOST_CUSTOMERS,
+    MAX_CUSTOMERS,
     SNOOZE_REASONS,
     TaskDraft,
     add_tag,
@@ -113,7 +113,7 @@ def _prepare(
         error=error,
         segment_name=fields.get("name", ""),
         **(_message_facts(request, fields, chosen or _everybody(access, filters)) if action == CAMPAIGN else {}),
-        count=min(listing.total_count, MOST_CUSTOMERS),
+        count=min(listing.total_count, MAX_CUSTOMERS),
         total=listing.total_count,
         listing=listing,
         first=first,
@@ -272,4 +272,4 @@ def _everybody(access: ListAccess, filters: CustomerFilters) -> list[str]:
     shop = access.answers.shop
     query = filters.query(shop.settings.shop.time_zone)
     matching = match_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
-    return list(matching.customer_ids(MOST_CUSTOMERS))
+    return list(matching.customer_ids(MAX_CUSTOMERS))

@@ -19,7 +19,7 @@ from patron.schema.access.access_rights import Action, Area
 from patron.service.customer_search import find_by_text
 
 router = APIRouter(route_class=GuardedRoute)
-MOST_MATCHES = 10
+MAX_MATCHES = 10
 
 
 @router.get("/customers/{customer_id}/identity")
@@ -44,7 +44,7 @@ def find(request: Request, customer_id: str) -> Response:
     require_visible(request, [customer_id])
     text = form_of(request).get("other", "").strip()
     visible = visible_of(request)
-    matches = find_by_text(request.app.state.answers.shop, text, visible=visible, limit=MOST_MATCHES)
+    matches = find_by_text(request.app.state.answers.shop, text, visible=visible, limit=MAX_MATCHES)
     others = [one for one in matches if one != customer_id]
     if len(others) == 1:
         return RedirectResponse(f"{_path(customer_id)}?merge={quote(others[0])}", 303)

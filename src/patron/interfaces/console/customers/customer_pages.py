@@ -24,7 +24,7 @@ from patron.schema.access.access_rights import Action, Area
 from patron.service.customer_search import find_by_text
 
 router = APIRouter(route_class=GuardedRoute)
-MOST_MATCHES = 25
+MAX_MATCHES = 25
 """Customers that a search shows."""
 SORT_OF_COLUMN = {column: column for column in COLUMNS if column in SORTS}
 NUMBER_COLUMNS = frozenset(
@@ -50,7 +50,7 @@ def lookup(request: Request) -> Response:
     """Open the customer whom a name, address, number or id names, or show those whom it may mean."""
     shop = request.app.state.answers.shop
     text = form_of(request).get("who", "").strip()
-    matches = find_by_text(shop, text, visible=visible_of(request), limit=MOST_MATCHES + 1)
+    matches = find_by_text(shop, text, visible=visible_of(request), limit=MAX_MATCHES + 1)
     if len(matches) == 1:
         return RedirectResponse(f"/customers/{quote(matches[0])}", 303)
     return _list(request, CustomerFilters(), matches=matches)
@@ -101,7 +101,7 @@ def _list(request: Request, filters: CustomerFilters, *, matches: tuple[str, ...
         "staff": {one.user_id: one.name for one in list_staff(shop)},
         "nobody": NOBODY,
         "matches": matches,
-        "new_matches": [one for one in matches or () if one not in set(ids)][:MOST_MATCHES],
+        "new_matches": [one for one in matches or () if one not in set(ids)][:MAX_MATCHES],
         "segment_link": segment_link(query, listing.as_of, shop.settings.shop.time_zone),
         "done": done_of(request),
         "currency": shop.settings.shop.currency,

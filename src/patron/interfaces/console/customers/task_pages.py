@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customers.customer_marks import find_task, list_staff
-from patron.answers.customers.task_list import MOST_EXPORTED, VIEWS, View
+from patron.answers.customers.task_list import MAX_EXPORTED, VIEWS, View
 from patron.commands.customers.customer_work import OUTCOMES, assign_tasks, close_task
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
@@ -55,7 +55,7 @@ def tasks(request: Request) -> Response:
     usual = "mine" if reader.user_id else "open"
     view = parameters.get("view", "") if parameters.get("view", "") in VIEWS else usual
     if parameters.get("format") == "csv":
-        every = task_page(request, cast("View", view), now=now, size=MOST_EXPORTED).tasks
+        every = task_page(request, cast("View", view), now=now, size=MAX_EXPORTED).tasks
         rows = [fields_of(one, "text") for one in every]
         return list_file(request, ExportedList.TASKS, rows, area=Area.CUSTOMERS, columns=FILE_COLUMNS)
     listing = task_page(request, cast("View", view), now=now)

@@ -48,7 +48,7 @@ COLUMN_PREFIX = "column."
 CHOICES = ("mapping", "encoding", "rows", "currency", "date_format", "decimal_comma", "shop_currency", "shop_time_zone")
 UPLOAD_PARAMETERS = (*CHOICES, *(f"{COLUMN_PREFIX}{one.name}" for one in FIELDS))
 UPLOAD = "/ingestion/upload"
-LONGEST_VALUE = 200
+MAX_VALUE_LENGTH = 200
 
 
 @router.get("/data-quality")
@@ -198,7 +198,7 @@ def _rows(choice: MappingChoice) -> list[_Row]:
 
 def _choice(sent_file: Upload, chosen: Mapping[str, str]) -> MappingChoice:
     """What the form chose; before it was sent, what is suggested."""
-    values = {name: chosen.get(name, "")[:LONGEST_VALUE] for name in UPLOAD_PARAMETERS}
+    values = {name: chosen.get(name, "")[:MAX_VALUE_LENGTH] for name in UPLOAD_PARAMETERS}
     columns = sent_file.suggestion
     if "rows" in chosen:
         named = {

@@ -41,7 +41,7 @@ CHOOSE_TIME = Sentence("choose_time", "Choose a day and a time.")
 
 router = APIRouter(route_class=GuardedRoute)
 RUNS_TO_COMPARE = 60
-MOST_EXPORTED = 10_000
+MAX_EXPORTED = 10_000
 """Runs that a file has at most: 27 years of nights."""
 FILE_COLUMNS = (
     "run_id",
@@ -55,7 +55,7 @@ FILE_COLUMNS = (
     "alarm_count",
 )
 CUTOFFS = ("now", "today")
-LARGEST_BUDGET = 1e12
+MAX_BUDGET = 1e12
 
 
 @router.get("/runs")
@@ -63,7 +63,7 @@ LARGEST_BUDGET = 1e12
 def runs(request: Request) -> Response:
     """Completed runs, what is under way, and the next one."""
     if request.query_params.get("format") == "csv":
-        rows = [fields_of(one) for one in run_history(request.app.state.answers.shop, limit=MOST_EXPORTED).rows]
+        rows = [fields_of(one) for one in run_history(request.app.state.answers.shop, limit=MAX_EXPORTED).rows]
         return list_file(request, ExportedList.RUNS, rows, area=Area.RUNS, columns=FILE_COLUMNS)
     return _runs(request)
 
@@ -177,7 +177,7 @@ def _budget(text: str) -> float:
         amount = float(text)
     except ValueError:
         amount = -1.0
-    if not 0 <= amount <= LARGEST_BUDGET:
+    if not 0 <= amount <= MAX_BUDGET:
         raise BadQuery(NOT_AN_AMOUNT(text=text[:40]), where="budget", todo=NUMBER_SUCH_AS)
     return amount
 

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.data.query_worker import HIDDEN, QuestionResult
 from patron.answers.insight.questions import (
-    MOST_EXPORTED_ROWS,
+    MAX_EXPORTED_ROWS,
     TILE_SECONDS,
     QuestionInfo,
     list_questions,
@@ -55,9 +55,9 @@ from patron.schema.errors import BadQuery, PatronError
 from patron.schema.insight.guided_question import (
     COMPARISONS,
     EMPTY,
-    MOST_FILTERS,
-    MOST_GROUPS,
-    MOST_MEASURES,
+    MAX_FILTERS,
+    MAX_GROUPS,
+    MAX_MEASURES,
     Group,
     GuidedQuestion,
     Measure,
@@ -82,7 +82,7 @@ MAIN_TABLES = (
 """Tables that are named first, in the reader's language."""
 ROWS_SHOWN = 50
 TILE_ROWS, TILE_COLUMNS = 5, 4
-MOST_VERSION = 1_000
+MAX_VERSION = 1_000
 YEAR_SECONDS = 31_536_000
 
 
@@ -215,7 +215,7 @@ def _builder(texts: Words, guided: GuidedQuestion | None) -> dict[str, object]:
     offered: dict[str, object] = {
         "tables": [(name, texts.code("data_table", name)) for name in MAIN_TABLES],
         "other_tables": [(name, texts.code("data_table", name)) for name in others],
-        "most": {"measures": MOST_MEASURES, "groups": MOST_GROUPS, "filters": MOST_FILTERS},
+        "most": {"measures": MAX_MEASURES, "groups": MAX_GROUPS, "filters": MAX_FILTERS},
         "comparisons": [(code, texts(f"explore.comparison_{code}")) for code in (*COMPARISONS, *EMPTY)],
         "measures": [],
         "groups": [],
@@ -261,7 +261,7 @@ def question(request: Request, question_id: str) -> Response:
     """One question and what it comes to."""
     console: Console = request.app.state.console
     require_known(request.query_params, ("version", *FRAME_PARAMETERS))
-    version = bounded_integer(request.query_params.get("version", ""), 1, MOST_VERSION) or 0
+    version = bounded_integer(request.query_params.get("version", ""), 1, MAX_VERSION) or 0
     detail = question_detail(console.answers.shop, question_id[:80], version)
     shown, texts, problem, result = detail.question, console.words(request), None, None
     try:
@@ -310,7 +310,7 @@ def export(request: Request, question_id: str) -> Response:
     """The rows of a question as a file; the audit log records who took it."""
     shop = request.app.state.console.answers.shop
     shown = question_detail(shop, question_id[:80]).question
-    result = run_question(shop, workers_of(request), shown.sql, most_rows=MOST_EXPORTED_ROWS, asker=asker_of(request))
+    result = run_question(shop, workers_of(request), shown.sql, most_rows=MAX_EXPORTED_ROWS, asker=asker_of(request))
     record_list_export(
         shop,
         ExportedList.QUESTION,
@@ -364,7 +364,7 @@ def _page(request: Request, template: str, **facts: Any) -> Response:
         request,
         template,
         here="explore",
-        most_exported=MOST_EXPORTED_ROWS,
+        most_exported=MAX_EXPORTED_ROWS,
         vega=f"/explore/vega.js?v={VERSION}",
         name_of=lambda one: question_name(one, texts),
         **facts,

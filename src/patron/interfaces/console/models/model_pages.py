@@ -40,7 +40,7 @@ NO_MODEL_ANSWERS = Sentence("no_model_answers", "no model answers this question"
 
 PATH = "/models"
 PAGE_LENGTH = 20
-LONGEST_NAME = 60
+MAX_NAME_LENGTH = 60
 LEDGER_COLUMNS = (
     "question",
     "scored_at",
@@ -169,7 +169,7 @@ def question(request: Request, question: str) -> Response:
     shown = next((one for one in facts.questions if one.question == question), None)
     if shown is None:
         todo = MODELS_ARE_OF(names=", ".join(one.question for one in facts.questions) or "nothing yet")
-        raise NotFound(NO_MODEL_ANSWERS, where=question[:LONGEST_NAME], todo=todo)
+        raise NotFound(NO_MODEL_ANSWERS, where=question[:MAX_NAME_LENGTH], todo=todo)
     texts, formats = _language(request)
     charts: Mapping[str, Chart | None] = answers.cached(
         ("model charts", question, texts.locale),

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.answers.offers.decision_ledger import MOST_EXPORTED, PAGE_SIZE, DecisionPage, decision_of
+from patron.answers.offers.decision_ledger import MAX_EXPORTED, PAGE_SIZE, DecisionPage, decision_of
 from patron.answers.offers.decision_ledger import decisions as decisions_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
@@ -13,7 +13,7 @@ from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
-from patron.interfaces.http.offers.decision_routes import LONGEST_NAME
+from patron.interfaces.http.offers.decision_routes import MAX_NAME_LENGTH
 from patron.interfaces.i18n.decision_texts import decision_sentences
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList
@@ -45,16 +45,16 @@ def decisions(request: Request) -> Response:
     is_file = parameters.get("format") == "csv"
     listing = decisions_of(
         console.answers.shop,
-        run_id=parameters.get("run", "")[:LONGEST_NAME],
-        reason=parameters.get("reason", "")[:LONGEST_NAME],
+        run_id=parameters.get("run", "")[:MAX_NAME_LENGTH],
+        reason=parameters.get("reason", "")[:MAX_NAME_LENGTH],
         page=bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1,
-        size=MOST_EXPORTED if is_file else PAGE_SIZE,
+        size=MAX_EXPORTED if is_file else PAGE_SIZE,
         only=rows_of(visible_of(request)),
     )
     if is_file:
         rows = [fields_of(row) for row in listing.rows]
         return list_file(request, ExportedList.DECISIONS, rows, area=Area.OFFERS, columns=FILE_COLUMNS)
-    page, run = listing.page, parameters.get("run", "")[:LONGEST_NAME]
+    page, run = listing.page, parameters.get("run", "")[:MAX_NAME_LENGTH]
     return console.page(
         request,
         "offers/decisions.html",
@@ -73,7 +73,7 @@ def decision(request: Request, decision_id: str) -> Response:
     """One decision with its alternatives."""
     console: Console = request.app.state.console
     texts = console.words(request)
-    run_id, only = request.query_params.get("run", "")[:LONGEST_NAME], rows_of(visible_of(request))
+    run_id, only = request.query_params.get("run", "")[:MAX_NAME_LENGTH], rows_of(visible_of(request))
     detail = decision_of(console.answers.shop, [decision_id], run_id=run_id, only=only)
     names = {offer.id: offer.name for offer in console.answers.shop.policy.offers if offer.name}
     return console.page(

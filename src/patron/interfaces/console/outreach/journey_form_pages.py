@@ -42,7 +42,7 @@ from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadJourney, PatronError
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
+from patron.storage.outreach.journey_file import JOURNEY, MAX_STEPS, Journey, ProductTrigger, Send
 
 NO_VERSION_OF_JOURNEY = Sentence("no_version_of_journey", "no version {version} of the journey {name!r}")
 NO_SUCH_STEP = Sentence("no_such_step", "no such step")
@@ -132,7 +132,7 @@ def draft_message(request: Request) -> Response:
     place, _, language = form_of(request).get("preview", "").partition(":")
     try:
         steps = steps_of(request, fields)
-        number = bounded_integer(place, 0, MOST_STEPS)
+        number = bounded_integer(place, 0, MAX_STEPS)
         if number is None or number >= len(steps):
             raise BadJourney(NO_SUCH_STEP, where="steps")
         step = Send.model_validate(steps[number])

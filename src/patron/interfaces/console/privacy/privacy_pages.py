@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.privacy.consent_trail import MOST_EXPORTED, consent_trail, verify_consents
+from patron.answers.privacy.consent_trail import MAX_EXPORTED, consent_trail, verify_consents
 from patron.answers.privacy.privacy_desk import (
     CLOSED,
     OPEN,
@@ -43,7 +43,7 @@ HERE = "privacy_desk"
 NOTICES = ("received", "searched", "withdrawn", "answered", "rejected", "erased", "files", "extended", "corrected")
 """What was done, as the address of the page after it says."""
 DONE_BY_EXPORT = ("access", "portability")
-LONGEST_ID = 64
+MAX_ID_LENGTH = 64
 CONSENT_COLUMNS = (
     "entry",
     "customer_id",
@@ -245,8 +245,8 @@ def confirm_files(request: Request, request_id: str) -> Response:
 def consents(request: Request) -> Response:
     """The ledger of consents."""
     if request.query_params.get("format") == "csv":
-        customer = request.query_params.get("customer", "")[:LONGEST_ID]
-        listed = consent_trail(_console(request).answers.shop, customer_id=customer, length=MOST_EXPORTED).entries
+        customer = request.query_params.get("customer", "")[:MAX_ID_LENGTH]
+        listed = consent_trail(_console(request).answers.shop, customer_id=customer, length=MAX_EXPORTED).entries
         rows = [fields_of(one, "wording") for one in listed]
         return list_file(request, ExportedList.CONSENTS, rows, area=Area.PRIVACY, columns=CONSENT_COLUMNS)
     return _consents(request)
@@ -370,7 +370,7 @@ def _erasure(request: Request, request_id: str, *, is_unconfirmed: bool = False)
 def _consents(request: Request, *, is_unknown: bool = False, check: Any = None) -> Response:
     console, parameters = _console(request), request.query_params
     require_known(parameters, ("customer", "before", "format", *FRAME_PARAMETERS))
-    customer = parameters.get("customer", "")[:LONGEST_ID]
+    customer = parameters.get("customer", "")[:MAX_ID_LENGTH]
     before = bounded_integer(parameters.get("before", ""), 1, MAX_COUNT)
     facts = consent_trail(console.answers.shop, customer_id=customer, before=before)
     named = {"customer": customer, "before": before}

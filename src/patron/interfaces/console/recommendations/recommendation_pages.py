@@ -14,7 +14,7 @@ from patron.schema.access.access_rights import Action, Area
 from patron.service.recommendation_preview import PreviewQuery, preview_recommendations
 
 PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")
-LONGEST_VALUE = 200
+MAX_VALUE_LENGTH = 200
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -26,7 +26,9 @@ def recommendations(request: Request) -> Response:
     console: Console = request.app.state.console
     parameters = request.query_params
     require_known(parameters, (*PREVIEW_PARAMETERS, *FRAME_PARAMETERS))
-    values = {name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:LONGEST_VALUE])}
+    values = {
+        name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:MAX_VALUE_LENGTH])
+    }
     lists, now = request.app.state.recommendations, datetime.now(UTC)
     facts = preview_recommendations(lists, PreviewQuery(**values), now=now, only=rows_of(visible_of(request)))
     twin = f"/api/recommendations/preview?{urlencode(values)}".rstrip("?")

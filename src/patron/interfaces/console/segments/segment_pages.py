@@ -50,7 +50,7 @@ START = {
     ]
 }
 """The rule that a shop without segments is offered to start from."""
-LONGEST_RULE = 100_000
+MAX_RULE_LENGTH = 100_000
 DONE = ("saved", "deleted")
 
 
@@ -112,7 +112,7 @@ def new_segment(request: Request) -> Response:
     """The builder, with the rule that the address names."""
     parameters = request.query_params
     require_known(parameters, ("rule", *FRAME_PARAMETERS))
-    rule = parameters.get("rule", "")[:LONGEST_RULE] or json.dumps(EVERYBODY)
+    rule = parameters.get("rule", "")[:MAX_RULE_LENGTH] or json.dumps(EVERYBODY)
     return _builder(request, {"rule": rule})
 
 
@@ -217,7 +217,7 @@ def parsed_rule(request: Request, text: str) -> Any:
     """The rule of a form. Raises BadSegment for what is not JSON."""
     texts = request.app.state.console.words(request)
     try:
-        return json.loads(text[:LONGEST_RULE])
+        return json.loads(text[:MAX_RULE_LENGTH])
     except ValueError as error:
         raise BadSegment(texts("segments.not_json", what=str(error)), where="rule") from error
 

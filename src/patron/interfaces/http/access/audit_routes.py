@@ -19,7 +19,7 @@ from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.log_check import LogCheck
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 
 router = APIRouter(
     prefix="/api/audit", tags=["audit"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
@@ -38,8 +38,8 @@ class AuditCursorPage(AuditPage):
 @needs(Action.READ, Area.AUDIT)
 def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     request: Request,
-    action: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
-    by: Annotated[str, Query(max_length=LONGEST_NAME, description="Part of the name of who did it.")] = "",
+    action: Annotated[str, Query(max_length=MAX_NAME_LENGTH)] = "",
+    by: Annotated[str, Query(max_length=MAX_NAME_LENGTH, description="Part of the name of who did it.")] = "",
     since: Annotated[date | None, Query(description="First day, by the shop's clock.")] = None,
     until: Annotated[date | None, Query(description="Last day, by the shop's clock.")] = None,
     before: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Entries before this number.")] = None,

@@ -17,7 +17,7 @@ IDEMPOTENCY_LENGTH = Sentence("idempotency_length", "is not 1 to {count} printab
 SEND_RANDOM_ID = Sentence("send_random_id", "Send a random id, such as a UUID.")
 
 HEADER, REPLAYED = "idempotency-key", "Idempotency-Replayed"
-LONGEST_KEY = 200
+MAX_KEY_LENGTH = 200
 ACTIONS = (Action.ACT, Action.APPROVE)
 """What has an effect; what only reads or exports may be sent again as it is, and is not kept."""
 ERROR = 400
@@ -33,8 +33,8 @@ def takes_key(right: Right | str | None, method: str) -> bool:
 async def answer_once(request: Request, shop: Shop, actor: Actor, handle: Handler) -> Response:
     """Answer a request, or give the answer to the same one before. Raises BadRequest."""
     key = request.headers[HEADER]
-    if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        what = IDEMPOTENCY_LENGTH(count=LONGEST_KEY)
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
+        what = IDEMPOTENCY_LENGTH(count=MAX_KEY_LENGTH)
         raise BadRequest(400, what, where="Idempotency-Key", todo=SEND_RANDOM_ID)
     line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     held = await run_in_threadpool(claim, shop, actor, key, line + await request.body())

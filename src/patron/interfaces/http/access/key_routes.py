@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from patron.commands.access.manage_keys import (
-    LONGEST_SOURCE,
     MAX_DAYS,
+    MAX_SOURCE_LENGTH,
     Key,
     NewKey,
     create_key,
@@ -29,7 +29,7 @@ CONFIRM_THEN_REPEAT = Sentence("confirm_then_repeat", "Enter it at /account/conf
 
 KeyId = Annotated[str, Path(max_length=40, description="Id of the key, as the list has it.")]
 KeyKind = Literal["write", "read", "secret"]
-MOST_SCOPES = max(len(rights) for rights in KEY_RIGHTS.values())
+MAX_SCOPES = max(len(rights) for rights in KEY_RIGHTS.values())
 MAX_OVERLAP_HOURS = 168
 
 
@@ -38,10 +38,10 @@ class KeyBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(min_length=1, max_length=LONGEST_SOURCE, description="Source of the events sent with it.")
+    source: str = Field(min_length=1, max_length=MAX_SOURCE_LENGTH, description="Source of the events sent with it.")
     kind: KeyKind = "write"
     scopes: list[str] | None = Field(
-        default=None, max_length=MOST_SCOPES, description="Rights, such as read:segments (default: all of the kind)."
+        default=None, max_length=MAX_SCOPES, description="Rights, such as read:segments (default: all of the kind)."
     )
     days: int | None = Field(
         default=None, ge=1, le=MAX_DAYS, description="Lifetime (default: 365 days; without end for write keys)."

@@ -18,7 +18,7 @@ FORM_OF_OTHER_PAGE = Sentence("form_of_other_page", "the form is not from a page
 OPEN_AND_TRY = Sentence("open_and_try", "Open the page and try again.")
 
 MAX_FIELDS = 20
-LONGEST_PATH = 2_000
+MAX_PATH_LENGTH = 2_000
 DAY_SECONDS, YEAR_SECONDS = 86_400, 365 * 86_400
 LANGUAGE_COOKIE, ISSUER_COOKIE = "lang", "patron_issuer"
 
@@ -53,7 +53,7 @@ def path_of_ours(text: str) -> str:
     """A path to go to after the sign-in, if it is one of this console; else the first page."""
     parts = urlsplit(text)
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
-    return text if is_ours and text.isprintable() and "\\" not in text and len(text) <= LONGEST_PATH else "/"
+    return text if is_ours and text.isprintable() and "\\" not in text and len(text) <= MAX_PATH_LENGTH else "/"
 
 
 def enter(request: Request, shop: Shop, signed_in: SignIn, path: str) -> RedirectResponse:

@@ -34,13 +34,13 @@ COLUMNS = (
 """Columns that a reader may choose."""
 USUAL_COLUMNS = ("stage", "persona", "value", "churn_probability", "paid", "orders", "last_order", "action")
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
-MOST_MONEY, MOST_ORDERS = 10**10, 10**9
+MAX_MONEY, MAX_ORDERS = 10**10, 10**9
 
 Text = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=200)]
-Money = Annotated[float | None, Field(ge=-MOST_MONEY, le=MOST_MONEY, description="In units of the shop's currency.")]
+Money = Annotated[float | None, Field(ge=-MAX_MONEY, le=MAX_MONEY, description="In units of the shop's currency.")]
 Percent = Annotated[float | None, Field(ge=0, le=100, description="Percent, 0 to 100.")]
-Orders = Annotated[int | None, Field(ge=0, le=MOST_ORDERS)]
+Orders = Annotated[int | None, Field(ge=0, le=MAX_ORDERS)]
 Day = Annotated[date | None, Field(ge=FIRST_DAY, le=LAST_DAY, description="Day in the shop's time zone, included.")]
 
 
@@ -151,7 +151,7 @@ def read_filters(parameters: Mapping[str, str], columns: Iterable[str] = ()) -> 
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else ""
-    return f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < MOST_ORDERS else str(value)
+    return f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < MAX_ORDERS else str(value)
 
 
 def _cents(amount: float | None) -> float | None:

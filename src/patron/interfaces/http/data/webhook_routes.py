@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from patron.answers.data.webhook_log import PAGE_SIZE, find_delivery, list_deliveries, list_webhooks
 from patron.commands.data.manage_webhooks import (
-    LONGEST_NOTE,
-    LONGEST_URL,
+    MAX_NOTE_LENGTH,
+    MAX_URL_LENGTH,
     NewWebhookSecret,
     add_webhook,
     change_webhook,
@@ -39,9 +39,9 @@ class WebhookBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(min_length=1, max_length=LONGEST_URL, description="https address; others if [webhooks] allows.")
+    url: str = Field(min_length=1, max_length=MAX_URL_LENGTH, description="https address; others if [webhooks] allows.")
     events: list[str] = Field(min_length=1, max_length=len(EVENT_NAMES), description=", ".join(EVENT_NAMES))
-    note: str = Field(default="", max_length=LONGEST_NOTE)
+    note: str = Field(default="", max_length=MAX_NOTE_LENGTH)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from patron.storage.shop import Shop
 
 LOG = logging.getLogger(__name__)
 ONE_CLICK, CONFIRM = "List-Unsubscribe", "confirm"
-MOST_FIELDS = 10
+MAX_FIELDS = 10
 router = APIRouter(prefix="/api", tags=["access"], route_class=GuardedRoute)
 link_router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 
@@ -121,7 +121,7 @@ def _form(body: bytes) -> dict[str, list[str]]:
     if ONE_CLICK.encode() in body:
         return {ONE_CLICK: [""]}
     try:
-        return parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+        return parse_qs(body.decode(errors="replace"), max_num_fields=MAX_FIELDS)
     except ValueError:
         return {}
 

@@ -30,9 +30,9 @@ QUESTION_TABLE = Sentence("question_table", "Choose a table, or write SQL.")
 Value = TypeVar("Value")
 GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
 ASK_PARAMETERS = (*GUIDED_PARAMETERS, "sql", "question")
-LONGEST_SQL = 6_000
-LONGEST_PART = 200
-MOST_RESULTS = 80
+MAX_SQL_LENGTH = 6_000
+MAX_PART_LENGTH = 200
+MAX_RESULTS = 80
 
 router = APIRouter(tags=["questions"], route_class=GuardedRoute)
 
@@ -113,7 +113,7 @@ class RecentResults:
         """Keep a value, and forget the oldest ones."""
         with self._lock:
             self._values[key] = value
-            while len(self._values) > MOST_RESULTS:
+            while len(self._values) > MAX_RESULTS:
                 self._values.popitem(last=False)
 
 
@@ -124,10 +124,10 @@ def _run_of(shop: Shop) -> object:
 
 def guided_of(parameters: QueryParams) -> GuidedQuestion | None:
     """The guided question of an address; None where it names no table."""
-    table = parameters.get("table", "")[:LONGEST_PART]
+    table = parameters.get("table", "")[:MAX_PART_LENGTH]
     if not table:
         return None
-    values = {name: [text[:LONGEST_PART] for text in parameters.getlist(name)] for name in GUIDED_PARAMETERS}
+    values = {name: [text[:MAX_PART_LENGTH] for text in parameters.getlist(name)] for name in GUIDED_PARAMETERS}
     measures = tuple(Measure(*text.split(":", 1)) for text in values["measure"] if text)
     groups = tuple(Group(*text.split(":", 1)) for text in values["group"] if text)
     if len({len(values[name]) for name in ("where", "is", "value")}) > 1:
@@ -150,8 +150,8 @@ def sql_of_address(request: Request) -> str:
     """SQL of an address: written, or made of its parts. Raises BadQuery."""
     parameters = request.query_params
     sql = parameters.get("sql", "")
-    if len(sql) > LONGEST_SQL:
-        raise BadQuery(TOO_LONG(count=LONGEST_SQL), where="sql", todo=SHORTEN)
+    if len(sql) > MAX_SQL_LENGTH:
+        raise BadQuery(TOO_LONG(count=MAX_SQL_LENGTH), where="sql", todo=SHORTEN)
     guided = guided_of(parameters)
     if sql or guided is None:
         return sql

@@ -11,19 +11,19 @@ from patron.answers.insight.retention import Measure, Retention
 from patron.commands.insight.enter_acquisition_costs import EnteredCosts, enter_acquisition_costs
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.api_routes import answers_of
-from patron.interfaces.http.insight.retention_view import LONGEST_GROUP, PaybackView, payback_of, retention_of
+from patron.interfaces.http.insight.retention_view import MAX_GROUP_LENGTH, PaybackView, payback_of, retention_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 
-LONGEST_TEXT = 500_000
-Group = Annotated[str | None, Query(max_length=LONGEST_GROUP, description="Cohorts of one group only, by month.")]
+MAX_TEXT_LENGTH = 500_000
+Group = Annotated[str | None, Query(max_length=MAX_GROUP_LENGTH, description="Cohorts of one group only, by month.")]
 Months = Annotated[Literal[12, 24, 36], Query(description="Cohorts of so many months until the run.")]
 
 
 class CostLines(BaseModel):
     """Lines of a CSV text: channel, month (YYYY-MM), cost in units of the shop's currency."""
 
-    costs: str = Field(max_length=LONGEST_TEXT, examples=["web,2026-03,1250.00"])
+    costs: str = Field(max_length=MAX_TEXT_LENGTH, examples=["web,2026-03,1250.00"])
 
 
 router = APIRouter(

@@ -13,7 +13,7 @@ from patron.storage.runs.last_run import last_run
 
 Choice = TypeVar("Choice", bound=str | int)
 PARAMETERS = ("measure", "by", "group", "months")
-LONGEST_GROUP = 200
+MAX_GROUP_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def retention_in(request: Request, answers: Answers) -> Retention:
     grouping: Grouping = _choice(GROUPINGS, parameters.get("by"))
     group = parameters.get("group") if grouping != "month" else None
     months = _choice(SPANS, parameters.get("months"))
-    return retention_of(answers, measure, grouping, None if group is None else group[:LONGEST_GROUP], months)
+    return retention_of(answers, measure, grouping, None if group is None else group[:MAX_GROUP_LENGTH], months)
 
 
 def _choice(choices: tuple[Choice, ...], text: str | None) -> Choice:

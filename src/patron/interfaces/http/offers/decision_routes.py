@@ -25,14 +25,14 @@ from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.service.customer_lookup import lookup_customer
 
-LONGEST_NAME = 40
-RunName = Annotated[str, Query(max_length=LONGEST_NAME, description="Run by its name (default: the last one).")]
+MAX_NAME_LENGTH = 40
+RunName = Annotated[str, Query(max_length=MAX_NAME_LENGTH, description="Run by its name (default: the last one).")]
 
 
 class DecisionLookUp(LookUp):
     """A customer by the shop's own id, in a body only, and a run."""
 
-    run: str = Field(default="", max_length=LONGEST_NAME)
+    run: str = Field(default="", max_length=MAX_NAME_LENGTH)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ router = APIRouter(
 def ledger(
     request: Request,
     run: RunName = "",
-    reason: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
+    reason: Annotated[str, Query(max_length=MAX_NAME_LENGTH)] = "",
     page: PageNumber = 1,
     cursor: CursorText = "",
     limit: Limit = None,

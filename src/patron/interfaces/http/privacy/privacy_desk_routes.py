@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from patron.answers.privacy.consent_trail import MOST_EXPORTED, ConsentPage, consent_trail, verify_consents
+from patron.answers.privacy.consent_trail import MAX_EXPORTED, ConsentPage, consent_trail, verify_consents
 from patron.answers.privacy.consent_trail import PAGE_LENGTH as ENTRIES_PER_PAGE
 from patron.answers.privacy.privacy_desk import (
     OPEN,
@@ -77,7 +77,7 @@ def requests(
         following = str(Cursor(name, _place_of(desk.requests[-1]))) if desk.has_more else None
         return PrivacyRequestPage(**vars(desk), next_cursor=following)
     actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
-    desk = privacy_desk(shop, state=state, length=MOST_EXPORTED, now=now)
+    desk = privacy_desk(shop, state=state, length=MAX_EXPORTED, now=now)
     rows, by = list(request_rows(desk)), step_actor_of(request)
     record_list_export(shop, ExportedList.PRIVACY_REQUESTS, row_count=len(rows) - 1, query=state, by=by, now=now)
     return csv_answer(rows, "privacy-requests.csv")

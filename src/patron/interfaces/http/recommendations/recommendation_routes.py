@@ -29,10 +29,10 @@ WRITE_KEY_PUBLIC = Sentence("write_key_public", "a write key is public, and list
 
 PATH = "/api/recommendations"
 DECIMALS = 6
-MOST_PRODUCTS, MOST_ONLY, MOST_PEOPLE, MOST_ASKED = 100, 10_000, 1_000, 100
+MAX_PRODUCTS, MAX_ONLY, MAX_PEOPLE, MAX_ASKED = 100, 10_000, 1_000, 100
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ScenarioName = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-Count = Annotated[int, Field(ge=1, le=MOST_ASKED)]
+Count = Annotated[int, Field(ge=1, le=MAX_ASKED)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -42,9 +42,9 @@ class ListBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scenario: ScenarioName = "home"
-    product_ids: list[Id] = Field(default=[], max_length=MOST_PRODUCTS)
+    product_ids: list[Id] = Field(default=[], max_length=MAX_PRODUCTS)
     """Products of the page or the cart."""
-    only: list[Id] | None = Field(default=None, max_length=MOST_ONLY)
+    only: list[Id] | None = Field(default=None, max_length=MAX_ONLY)
     """Only these products."""
     k: Count | None = None
     """Products; by default as many as policy.toml says."""
@@ -70,7 +70,7 @@ class ShopperBody(ListBody):
 class BatchBody(ListBody):
     """Many people, each with a list of the same scenario."""
 
-    user_ids: list[Id] = Field(max_length=MOST_PEOPLE)
+    user_ids: list[Id] = Field(max_length=MAX_PEOPLE)
     scenario: ScenarioName = "message"
 
 
@@ -150,8 +150,8 @@ def recommendations_of(request: Request) -> LiveRecommendations:
 def recommend(
     request: Request,
     scenario: Annotated[str, Query(max_length=40)] = "home",
-    k: Annotated[int | None, Query(ge=1, le=MOST_ASKED)] = None,
-    product_id: Annotated[list[str], Query(max_length=MOST_PRODUCTS)] = [],  # noqa: B006 - FastAPI copies it
+    k: Annotated[int | None, Query(ge=1, le=MAX_ASKED)] = None,
+    product_id: Annotated[list[str], Query(max_length=MAX_PRODUCTS)] = [],  # noqa: B006 - FastAPI copies it
     customer_id: Annotated[str | None, Query(max_length=64)] = None,
 ) -> RecommendationList:
     """A list for a customer by Patron's own id, or for nobody in particular."""

@@ -24,7 +24,7 @@ def asks_for(script: Path) -> list[str] | None:
     """Names of what a script's `main` cannot do without; None when it has no `main`."""
     tree = ast.parse(script.read_text(encoding="utf-8"))
     mains = [node.args for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
-    return [one.arg for one in mains[0].args[: len(mains[0].args) - len(mains[0].defaults)]] if mains else None
+    return [arg.arg for arg in mains[0].args[: len(mains[0].args) - len(mains[0].defaults)]] if mains else None
 
 
 def minutes_of(script: Path) -> float:
@@ -35,7 +35,7 @@ def minutes_of(script: Path) -> float:
         for node in tree.body
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Constant)
-        and [getattr(one, "id", "") for one in node.targets] == ["MINUTES"]
+        and [getattr(target, "id", "") for target in node.targets] == ["MINUTES"]
     ]
     return float(str(named[0])) if named else 0.0
 

@@ -44,7 +44,7 @@ def build_python(content: dict[str, Any], folder: Path, generator: Path) -> None
     shutil.copytree(HERE / "python", folder, dirs_exist_ok=True)
     package = folder / "patron_client"
     facts = f'"""Of the document that this client was made from."""\n\n__version__ = "{__version__}"\n'
-    listed = "".join(f"    {one!r},\n" for one in idempotent_operations(content))
+    listed = "".join(f"    {operation!r},\n" for operation in idempotent_operations(content))
     (package / "_document.py").write_text(f"{facts}IDEMPOTENT = (\n{listed})\n", "utf-8")
     (folder / "openapi.json").write_text(json.dumps(content), "utf-8")
     (folder / "generator.yaml").write_text(GENERATOR_CONFIG, "utf-8")

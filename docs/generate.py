@@ -122,7 +122,7 @@ def error_tree() -> str:
         " what to do: in the API, in `--json` and in logs. What stands in braces is a place for a value."
         " [Why](../decisions/0040-errors-carry-a-code.md).\n"
     )
-    codes = ((f"`{one.code}`", one.replace("<", "&lt;")) for one in declared_sentences())
+    codes = ((f"`{sentence.code}`", sentence.replace("<", "&lt;")) for sentence in declared_sentences())
     return "\n".join(
         ["# Errors\n", NOTE, grid(("error", "is a", "meaning"), rows), text, grid(("code", "sentence"), codes), ""]
     )

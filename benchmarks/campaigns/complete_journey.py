@@ -72,8 +72,8 @@ def main() -> None:
             " spend forecast | spent | order forecast | order |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
-        for one in windows:
-            print(row_of(shop, one), flush=True)
+        for window in windows:
+            print(row_of(shop, window), flush=True)
         shop.close()
 
 

@@ -118,9 +118,9 @@ def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
     with shop.store.begin() as connection:
         saved = CAMPAIGN.save(connection, Campaign.of(content, where="benchmark"), "Ann", now)
         rows = [
-            {**dict.fromkeys(ASSIGNMENTS.c.keys()), "campaign": NAME, "customer_id": one, "is_holdout": False}
+            {**dict.fromkeys(ASSIGNMENTS.c.keys()), "campaign": NAME, "customer_id": identifier, "is_holdout": False}
             | {"assigned_at": now, "version": 1, "is_planned": True, "offer": "", "expected_cost_cents": 0.0}
-            for one in ids
+            for identifier in ids
         ]
         connection.execute(sa.insert(ASSIGNMENTS), rows)
         for step, by in (("planned", "Ann"), ("approved", "Bo")):

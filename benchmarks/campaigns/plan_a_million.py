@@ -118,8 +118,10 @@ def made(name: str, columns: dict) -> pa.Table:
     size = len(next(iter(columns.values())))
     return pa.table(
         {
-            one.name: pa.array(columns[one.name]).cast(one.type) if one.name in columns else pa.nulls(size, one.type)
-            for one in BY_NAME[name].columns
+            column.name: pa.array(columns[column.name]).cast(column.type)
+            if column.name in columns
+            else pa.nulls(size, column.type)
+            for column in BY_NAME[name].columns
         }
     )
 

@@ -89,10 +89,10 @@ def run_facts(shop: Shop, as_of: datetime) -> None:
     people = view.query(STAGES)
     rows = people.append_column("run_id", pa.repeat(run.run_id, people.num_rows))
     rows = rows.append_column("as_of", pa.repeat(pa.scalar(run.as_of, TIME), people.num_rows))
-    missing = [one for one in SEGMENTS_TABLE.columns if one.name not in rows.column_names]
+    missing = [column for column in SEGMENTS_TABLE.columns if column.name not in rows.column_names]
     for one in missing:
         rows = rows.append_column(one.name, pa.nulls(rows.num_rows, one.type))
-    view.write("segments", rows.select([one.name for one in SEGMENTS_TABLE.columns]))
+    view.write("segments", rows.select([column.name for column in SEGMENTS_TABLE.columns]))
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     row = {
         "run_id": run.run_id,

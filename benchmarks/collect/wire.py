@@ -141,7 +141,9 @@ def fill(folder: Path) -> None:
         ids = rng.integers(0, 2**32, (1_000_000, 4), dtype=np.uint32)
         ids[:, 3] = ids[:, 0] ^ ids[:, 1] ^ ids[:, 2]
         con.execute("begin")
-        con.executemany("insert or ignore into inbox_event_ids values (?)", ((one.tobytes(),) for one in ids))
+        con.executemany(
+            "insert or ignore into inbox_event_ids values (?)", ((identifier.tobytes(),) for identifier in ids)
+        )
         con.execute("commit")
     con.close()
     shop.close()

@@ -84,7 +84,7 @@ def record_sequences() -> None:
         for end in (450, 900):
             arms, spend = rows["arm"][:end], rows["spend"][:end]
             parts = [spend[arms == name] for name in (ARMS[0], arm)]
-            sums = [SampleMeanStatistic(n=len(one), sum=one.sum(), sum_squares=(one**2).sum()) for one in parts]
+            sums = [SampleMeanStatistic(n=len(part), sum=part.sum(), sum_squares=(part**2).sum()) for part in parts]
             test = SequentialTwoSidedTTest(*sums, config).compute_result()
             print(f'("{arm}", {end}): ({test.expected:.15g}, {test.ci[0]:.15g}, {test.ci[1]:.15g}),')
 

@@ -60,7 +60,7 @@ class Clicks:
             p50, p95 = np.percentile(took, [50, 95])
             yield f"{name:26} {len(took):7,} {p50:7.0f} {p95:7.0f} {max(took):7.0f}"
         yield f"{len(self.problems)} errors"
-        yield from (f"  {one}" for one in self.problems[:5])
+        yield from (f"  {problem}" for problem in self.problems[:5])
 
 
 def sign_in(shop: Shop, users: int) -> list[str]:
@@ -187,18 +187,18 @@ def _measure(
         for cookie, walk in zip(cookies, everybody, strict=True)
     ]
     print(f"prepared: {resident_mb(process):,.0f} MB resident, {busy:.0f} s of processor time")
-    for one in people:
-        one.start()
+    for person in people:
+        person.start()
     for minute in range(1, int(options.minutes or MINUTES) + 1):
-        while time.monotonic() < start + 60 * minute and any(one.is_alive() for one in people):
+        while time.monotonic() < start + 60 * minute and any(person.is_alive() for person in people):
             time.sleep(1)
         count = sum(map(len, clicks.took.values()))
         memory, load = resident_mb(process), os.getloadavg()[0]
         print(f"minute {minute}: {count:,} clicks, {memory:,.0f} MB, load {load:.1f}", flush=True)
-        if not any(one.is_alive() for one in people):
+        if not any(person.is_alive() for person in people):
             break
-    for one in people:
-        one.join(TIMEOUT_SECONDS)
+    for person in people:
+        person.join(TIMEOUT_SECONDS)
     took, worked = time.monotonic() - start, processor_seconds(process) - busy
     print(*clicks.lines(), sep="\n")
     print(f"{took:.0f} s, {worked:.0f} s of processor time, {resident_mb(process):,.0f} MB resident at the end")

@@ -45,7 +45,7 @@ def main() -> None:
         workspace = str(Path(folder) / "shop")
         subprocess.run([*PATRON, "init", workspace], stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - ours
         for command in COMMANDS:
-            arguments = [one.replace("_", " ") for one in command.split()]
+            arguments = [part.replace("_", " ") for part in command.split()]
             arguments += [] if command in WITHOUT_WORKSPACE else ["--workspace", workspace]
             rounds = [measure(arguments) for _ in range(ROUNDS)]
             seconds, megabytes = (statistics.median(values) for values in zip(*rounds, strict=True))

@@ -135,7 +135,7 @@ def outcomes(of: Market, choice: OfferSelection, held: np.ndarray, month: int, s
 def learned(past: list[DecisionOutcomes]) -> dict[tuple[str, str], MeasuredEffect]:
     if not past:
         return {}
-    plain = [one.name for one in fields(DecisionOutcomes) if one.name != "propensities"]
+    plain = [field_.name for field_ in fields(DecisionOutcomes) if field_.name != "propensities"]
     columns = {name: np.concatenate([getattr(one, name) for one in past]) for name in plain}
     propensities = {a: np.concatenate([one.propensities[a] for one in past]) for a in past[0].propensities}
     everything = DecisionOutcomes(**columns, propensities=propensities)

@@ -131,7 +131,7 @@ def candidates(world: ShopSimulator, events: pa.Table, offered: np.ndarray) -> p
         connection.register("events", events.select(columns))
         connection.register("customers", known)
         rows = connection.sql(CANDIDATES, params={"now": now}).to_arrow_table()
-    person = np.array([int(one[1:]) for one in rows["customer_id"].to_pylist()])
+    person = np.array([int(customer_id[1:]) for customer_id in rows["customer_id"].to_pylist()])
     recent = offered[offered[:, 0] > world.day - 90, 1]
     times = np.bincount(recent, minlength=int(person.max()) + 1)[person]
     extra = {
@@ -161,7 +161,7 @@ def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Ta
         offered = np.vstack([offered, np.column_stack([np.full(len(reached), world.day), persons])])
         begin = world.now
         later = world.advance(
-            begin + timedelta(days=MONTH_DAYS), pa.table([pa.array(one) for one in offers], schema=OFFERS)
+            begin + timedelta(days=MONTH_DAYS), pa.table([pa.array(offer) for offer in offers], schema=OFFERS)
         )
         users_now = rows["customer_id"]
         margins = margin_of(margin_cents(later, SETTINGS), users_now), margin_of(goods_margin_cents(later), users_now)
@@ -209,8 +209,8 @@ def measured_in_strata(months: list[RandomisedMonth]) -> dict[tuple[str, str], M
             )
         )
     plain = [name for name in vars(parts[0]) if name != "propensities"]
-    columns = {name: np.concatenate([getattr(one, name) for one in parts]) for name in plain}
-    by_action = {name: np.concatenate([one.propensities[name] for one in parts]) for name in names}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in plain}
+    by_action = {name: np.concatenate([part.propensities[name] for part in parts]) for name in names}
     rows = [row for row in effect_rows(DecisionOutcomes(**columns, propensities=by_action)) if row["offer"] != "any"]
     return {
         (str(r["offer"]), str(r["stratum"])): MeasuredEffect(float(r["effect_cents"]), float(r["standard_error"]))

@@ -54,12 +54,12 @@ def forecast(view: StageView) -> Summary:
     """Answer the questions about customers, and write what offers depend on."""
     with threadpool_limits(limits=1, user_api="blas"):
         answers, unanswered = answer_questions(view)
-    scores = coherent_scores([one.scores for one in answers])
+    scores = coherent_scores([answer.scores for answer in answers])
     view.write("scores", pa.concat_tables(scores))
     for name in ANSWERED[1:]:
-        view.write(name, pa.concat_tables([getattr(one, name) for one in answers]))
-    view.write("trainings", training_rows(view.run.run_id, [one.summary.training for one in answers]))
-    return Summary(tuple(one.summary for one in answers), tuple(unanswered))
+        view.write(name, pa.concat_tables([getattr(answer, name) for answer in answers]))
+    view.write("trainings", training_rows(view.run.run_id, [answer.summary.training for answer in answers]))
+    return Summary(tuple(answer.summary for answer in answers), tuple(unanswered))
 
 
 def build_own_cutoff(view: StageView) -> None:
@@ -76,7 +76,9 @@ def needed_steps(every: tuple[run.Step, ...], *, is_training: bool) -> tuple[run
         functions = (forecast,) if step.name == "predict" else step.functions
         if step.name == "cutoffs" and not is_training:
             functions = (build_own_cutoff,)
-        steps.append(replace(step, functions=tuple(one for one in functions if one.__name__ not in LEFT_OUT)))
+        steps.append(
+            replace(step, functions=tuple(function for function in functions if function.__name__ not in LEFT_OUT))
+        )
     return tuple(steps)
 
 

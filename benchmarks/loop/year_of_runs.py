@@ -188,7 +188,7 @@ def any_effect(row: Row) -> tuple[float, float, float] | None:
 
     After what order lines do not show, such as waived shipping, but before sending, as the truth is.
     """
-    rows = [one for one in row["effects"] if one["offer"] == "any" and not one["is_placebo"]]
+    rows = [effect for effect in row["effects"] if effect["offer"] == "any" and not effect["is_placebo"]]
     if not rows:
         return None
     one = rows[0]

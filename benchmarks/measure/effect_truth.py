@@ -73,7 +73,7 @@ def month(shop: Shop, world: ShopSimulator) -> list[float]:
     events = world.advance(until, offers if offers.num_rows else None)
     ingest_events(shop, events, received_at=until)
     with_offers = window_margins(events, DEFAULT_SHOP, now, WINDOW_DAYS)
-    return [with_offers.get(one, 0.0) - without.get(one, 0.0) for one in offers["user_id"].to_pylist()]
+    return [with_offers.get(user_id, 0.0) - without.get(user_id, 0.0) for user_id in offers["user_id"].to_pylist()]
 
 
 def outcomes_of(shop: Shop, now: datetime) -> DecisionOutcomes:
@@ -95,7 +95,7 @@ def play(seed: int, folder: Path) -> Row:
     outcomes = outcomes_of(shop, world.now)
     shop.close()
     offered = int((outcomes.action != NONE).sum())
-    whole = next(one for one in offer_effects(outcomes) if (one.offer, one.stratum) == ("any", "all"))
+    whole = next(effect for effect in offer_effects(outcomes) if (effect.offer, effect.stratum) == ("any", "all"))
     true_cents = sum(effects) / offered
     previous = effect_against_holdout(outcomes)
     return Row(seed, offered, true_cents, whole, previous, outcomes, time.process_time() - started)
@@ -104,7 +104,9 @@ def play(seed: int, folder: Path) -> Row:
 def keep_needed_steps() -> None:
     """Leave out what a run does besides deciding and measuring offers."""
     run.STEPS = tuple(
-        run.Step(step.name, step.stage, tuple(one for one in step.functions if one.__name__ not in UNNEEDED))
+        run.Step(
+            step.name, step.stage, tuple(function for function in step.functions if function.__name__ not in UNNEEDED)
+        )
         for step in run.STEPS
         if step.name in NEEDED
     )
@@ -133,12 +135,12 @@ def main() -> None:
             f"| {seed} | {one.offers:,} | {one.true_cents / 100:+.2f} | {cells} | {one.seconds:.0f} |",
             flush=True,
         )
-    truth = np.array([one.true_cents for one in rows])
+    truth = np.array([row.true_cents for row in rows])
     for name, every in {
-        "adjusted": [one.estimate.adjusted for one in rows],
-        "raw": [one.estimate.raw for one in rows],
-        "at every look": [one.estimate.sequence for one in rows],
-        "previously": [one.previous for one in rows],
+        "adjusted": [row.estimate.adjusted for row in rows],
+        "raw": [row.estimate.raw for row in rows],
+        "at every look": [row.estimate.sequence for row in rows],
+        "previously": [row.previous for row in rows],
     }.items():
         error = np.array([one.value for one in every]) - truth
         held = sum(one.low <= cents <= one.high for one, cents in zip(every, truth, strict=True))

@@ -43,11 +43,11 @@ def redraw(outcomes: DecisionOutcomes, rng: np.random.Generator) -> DecisionOutc
 def intervals(outcomes: DecisionOutcomes) -> Iterator[tuple[str, Interval]]:
     """Every interval with the name of its kind."""
     yield "any offer, previously", effect_against_holdout(outcomes)
-    for one in offer_effects(outcomes):
-        whole = "any offer" if one.offer == ANY else "an offer"
-        name = whole if one.stratum == "all" else f"{whole} in a stratum"
-        yield f"{name}, raw", one.raw
-        yield f"{name}, adjusted", one.adjusted
+    for effect in offer_effects(outcomes):
+        whole = "any offer" if effect.offer == ANY else "an offer"
+        name = whole if effect.stratum == "all" else f"{whole} in a stratum"
+        yield f"{name}, raw", effect.raw
+        yield f"{name}, adjusted", effect.adjusted
 
 
 def report(outcomes: DecisionOutcomes) -> None:

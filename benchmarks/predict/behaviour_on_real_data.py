@@ -93,7 +93,7 @@ def at_origins(result: Backtest, rows: pa.Table, forecast: Callable[[pa.Table, p
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     days = result.question.horizon_days
     origins = [cutoffs[name] for name in result.origins]
-    return np.concatenate([forecast(known_at_origin(rows, one, days), at(rows, one)) for one in origins])
+    return np.concatenate([forecast(known_at_origin(rows, origin, days), at(rows, origin)) for origin in origins])
 
 
 def one_minus_alive(known: pa.Table, here: pa.Table) -> Numbers:
@@ -111,7 +111,7 @@ def show_next_order(view: StageView, results: Mapping[Question, Backtest], featu
 
     At the newest origin that all horizons share. Days are counted up to the horizon: later is as the horizon.
     """
-    origin = next(name for name in results[CHURN].origins if all(name in one.origins for one in results.values()))
+    origin = next(name for name in results[CHURN].origins if all(name in result.origins for result in results.values()))
     cutoff = next(one for one in set(features["as_of"].to_pylist()) if one.strftime("%Y-%m-%d") == origin)
     here = at(features, cutoff)
     order = [PURCHASE_7_DAYS, PURCHASE, CHURN]

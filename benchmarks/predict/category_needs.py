@@ -162,7 +162,7 @@ def came(purchases: Purchases, here: pa.Table, days: int) -> np.ndarray:
 def show(question: CategoryQuestion, result: Backtest) -> None:
     print(f"\n### {question.name}, origins {', '.join(result.origins)}\n{result.why}")
     for origin in (ALL, *result.origins):
-        parts = {one.name: result.evaluations[origin, one.name] for one in result.learners}
+        parts = {learner.name: result.evaluations[origin, learner.name] for learner in result.learners}
         some = next(iter(parts.values()))
         weights = bootstrap_weights(some.customers, rng=np.random.default_rng(SEED), resamples=RESAMPLES)
         print(f"\n{origin}: {len(some.actual)} pairs, mean {some.actual.mean():.3f}")

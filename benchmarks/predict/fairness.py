@@ -164,7 +164,7 @@ def audit(settings: SimulatorSettings, seed: int) -> Audit:
 def gap_of(rows: SelectedRows, groups: np.ndarray, mitigation: str) -> dict[str, tuple[float, float, float]]:
     """Gap of group b in the true positive rate, with its interval, by mitigation."""
     compared = compare_groups(rows, groups, fewest=20, rng=np.random.default_rng(0))
-    gaps = [one.gap for one in compared.metrics if (one.metric, one.group) == (TRUE_POSITIVE_RATE, "b")]
+    gaps = [metric.gap for metric in compared.metrics if (metric.metric, metric.group) == (TRUE_POSITIVE_RATE, "b")]
     return {mitigation: (gaps[0].value, gaps[0].low, gaps[0].high)} if gaps and gaps[0] else {}
 
 

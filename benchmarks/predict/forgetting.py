@@ -140,7 +140,7 @@ def trained_forecasts(question: Question, rows: pa.Table, origin: datetime) -> F
     cutoffs = training_cutoffs(pc.unique(rows["as_of"]).to_pylist(), origin, horizon)
     before = training_cutoffs(cutoffs, origin - SINCE, horizon)
     newest = pa.concat_tables([at(rows, cutoffs[-1]), at(known, origin)])
-    fresh = pa.concat_tables([at(rows, one) for one in cutoffs[len(before) :]])
+    fresh = pa.concat_tables([at(rows, cutoff) for cutoff in cutoffs[len(before) :]])
     models = {"earlier": earlier, "newest": learner.fit(newest), REPLAY: learner.fit(known)}
     forecasts = {name: float_column(one.predict(here), FORECAST) for name, one in models.items()}
     forecasts["warm"] = go_on(question, earlier, fresh).forecast(here)

@@ -48,7 +48,7 @@ class PastShop:
     def actual(self, question: Question, here: pa.Table) -> np.ndarray:
         """What came of each row's customer: net paid, cents, or 1 where no order did."""
         place = 0 if question is VALUE else 1
-        return np.array([self.coming[one][place] for one in here["customer_id"].to_pylist()])
+        return np.array([self.coming[customer_id][place] for customer_id in here["customer_id"].to_pylist()])
 
 
 def here(known: pa.Table) -> pa.Table:

@@ -77,8 +77,8 @@ def main(customers: int = 5_000) -> None:
     for cause in CAUSES:
         rows = [one for one in driven if one.cause == cause]
         show(cause, rows, common)
-        show(f"{cause}, likely to leave", [one for one in rows if one.is_likely], common)
-        print(f"    first reasons: {Counter(one.first_code for one in rows).most_common(5)}")
+        show(f"{cause}, likely to leave", [row for row in rows if row.is_likely], common)
+        print(f"    first reasons: {Counter(row.first_code for row in rows).most_common(5)}")
 
 
 def measure(customers: int, *, cutoffs: int = CUTOFFS, seed: int = 1) -> tuple[list[Driven], Counter[str]]:
@@ -148,8 +148,8 @@ def show(name: str, rows: list[Driven], common: Counter[str]) -> None:
         print(f"  {name}: nobody")
         return
     everywhere = common.most_common(1)[0][0]
-    baseline = np.array([everywhere in CODES[one.cause] for one in rows], dtype=np.float64)
-    share, of_baseline = (wilson(hits) for hits in (np.array([one.is_hit for one in rows], float), baseline))
+    baseline = np.array([everywhere in CODES[row.cause] for row in rows], dtype=np.float64)
+    share, of_baseline = (wilson(hits) for hits in (np.array([row.is_hit for row in rows], float), baseline))
     print(f"  {name}: {len(rows)} customers, planted cause first {text(share)}; '{everywhere}' {text(of_baseline)}")
 
 

@@ -78,7 +78,7 @@ def study(name: str, sessions: Sequence[Session]) -> None:
     rows = with_times(training_rows(sessions))
     made = time.perf_counter() - started
     result = backtest(SESSION_CONVERSION, LEARNERS, later_origins(rows, BEGINS, KNOWN), rng=np.random.default_rng(SEED))
-    buyers = sum(any(event.kind == ORDER for event in one.events) for one in sessions)
+    buyers = sum(any(event.kind == ORDER for event in session.events) for session in sessions)
     print(f"\n## {name}: {len(sessions)} visits, {buyers} with an order, {rows.num_rows} rows made in {made:.1f} s")
     print(f"origins {', '.join(result.origins)}; {time.perf_counter() - started:.0f} s; {result.why}\n")
     table(result, METRICS)
@@ -103,13 +103,15 @@ def table(result: Backtest, metrics: Sequence[Metric]) -> None:
 
 
 def by_events(result: Backtest, rows: pa.Table) -> None:
-    counts = np.concatenate([one.test_rows["event_count"].to_numpy() for one in later_origins(rows, BEGINS, KNOWN)])
+    counts = np.concatenate(
+        [origin.test_rows["event_count"].to_numpy() for origin in later_origins(rows, BEGINS, KNOWN)]
+    )
     champion = result.evaluations[ALL, result.champion]
     assert len(counts) == len(champion.actual)
     print(f"\nchampion {result.champion} by events so far, gain over the rule that is best there")
     for low, high in BANDS:
         inside = (counts >= low) & (counts <= high)
-        parts = {one.name: only(result.evaluations[ALL, one.name], inside) for one in result.learners}
+        parts = {learner.name: only(result.evaluations[ALL, learner.name], inside) for learner in result.learners}
         rules = {name: one.value(LOG_LOSS) for name, one in parts.items() if name in SESSION_CONVERSION.baselines}
         rule = min(rules, key=rules.__getitem__)
         one, best = parts[result.champion], parts[rule]
@@ -165,7 +167,7 @@ def text(between: Interval) -> str:
 def taobao_sessions(path: Path) -> list[Session]:
     """Visits of all people, cut by 30 minutes of pause; earlier orders are those of the nine days."""
     clicks = pq.read_table(path, filters=[("ts", ">=", FIRST_SECOND)]).to_pylist()
-    named = ((one["user_id"], one["ts"], KINDS[one["behavior"]], str(one["item_id"])) for one in clicks)
+    named = ((click["user_id"], click["ts"], KINDS[click["behavior"]], str(click["item_id"])) for click in clicks)
     rng, sessions = np.random.default_rng(SEED), []
     for user, group in groupby(sorted(named), key=itemgetter(0)):
         events = [SessionEvent(at, kind, item) for _, at, kind, item in group]
@@ -209,7 +211,9 @@ class RateBy:
         known = rows.filter(pc.is_valid(rows[LABEL]))
         base = pc.mean(known[LABEL]).as_py()
         counts = known.group_by(self.column).aggregate([(LABEL, "sum"), (LABEL, "count")]).to_pylist()
-        shares = {one[self.column]: (one["label_sum"] + 20 * base) / (one["label_count"] + 20) for one in counts}
+        shares = {
+            count[self.column]: (count["label_sum"] + 20 * base) / (count["label_count"] + 20) for count in counts
+        }
         return FittedRateBy(self.column, shares, base)
 
 

@@ -96,8 +96,8 @@ def order_lines(seed: int, peak: float, customers: int = 2500) -> pa.Table:
     return pa.table(
         {
             "customer_id": [f"c{one}" for one in customer],
-            "order_id": [f"o{one}" for one in range(len(customer))],
-            "product_id": [f"p{one}" for one in rng.integers(0, 40, len(customer))],
+            "order_id": [f"o{index}" for index in range(len(customer))],
+            "product_id": [f"p{integer}" for integer in rng.integers(0, 40, len(customer))],
             "local_time": pa.array(times),
             "quantity": np.ones(len(customer), np.int64),
             "paid_cents": cents,

@@ -61,7 +61,7 @@ def show(name: str, orders: pa.Table, until: date, end: date) -> None:
     hybrid = Hybrid().fit(orders, until=until)
     place = {customer: n for n, customer in enumerate(hybrid.customers.to_pylist())}
     rows_of_summary = np.array([place[customer] for customer in summary["customer_id"].to_pylist()])
-    order_forecasts = {one.name: one.fit(summary).expected_purchases(summary, weeks) for one in MODELS}
+    order_forecasts = {model.name: model.fit(summary).expected_purchases(summary, weeks) for model in MODELS}
     frequency = summary["frequency"].to_numpy()
     before = frequency * (weeks / float(summary["T"].to_numpy().max()))
     order_forecasts |= {"as before": before, "zero": np.zeros(len(came)), "mean": np.full(len(came), before.mean())}

@@ -43,26 +43,28 @@ def main(folder: Path) -> None:
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
         evaluations = [result.evaluations[origin, STACK] for origin in result.origins]
         trees = [
-            quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
-            for one in result.origins
+            quantiles(known_at_origin(rows, cutoffs[origin], VALUE.horizon_days), at(rows, cutoffs[origin]))
+            for origin in result.origins
         ]
         found: dict[str, list[Interval]] = {"outcomes by decile": [], "quantile trees": []}
         for place, here in enumerate(evaluations):
-            others = [one for one in range(len(evaluations)) if one != place]
+            others = [index for index in range(len(evaluations)) if index != place]
             actual, forecast = (
-                np.concatenate([getattr(evaluations[one], k) for one in others]) for k in ("actual", "forecast")
+                np.concatenate([getattr(evaluations[other], k) for other in others]) for k in ("actual", "forecast")
             )
             ends = Outcomes.of(actual, forecast).interval(here.forecast)
             assert ends is not None
             found["outcomes by decile"].append(ends)
-            margin = np.quantile(np.concatenate([missed(trees[one], evaluations[one].actual) for one in others]), LEVEL)
+            margin = np.quantile(
+                np.concatenate([missed(trees[other], evaluations[other].actual) for other in others]), LEVEL
+            )
             low, high = trees[place][0] - margin, trees[place][1] + margin
             found["quantile trees"].append(
                 (np.minimum(amount(low), here.forecast), np.maximum(amount(high), here.forecast))
             )
         print_coverage(
             name,
-            np.concatenate([one.actual for one in evaluations]),
+            np.concatenate([evaluation.actual for evaluation in evaluations]),
             result.evaluations[ALL, STACK].customers,
             found,
             evaluations,
@@ -107,14 +109,14 @@ def print_coverage(
     print(f"\n{name}")
     cap = np.quantile(actual, 0.99)
     weights = bootstrap_weights(customers, rng=np.random.default_rng(1))
-    deciles = np.concatenate([decile_of(one.forecast) for one in evaluations])
+    deciles = np.concatenate([decile_of(evaluation.forecast) for evaluation in evaluations])
     scores = {}
     for kind, parts in found.items():
         low, high = (np.concatenate([part[end] for part in parts]) for end in (0, 1))
         held = (actual >= low) & (actual <= high)
         scores[kind] = score(np.minimum(actual, cap), (np.minimum(low, cap), np.minimum(high, cap)))
         width = float((np.minimum(high, cap) - np.minimum(low, cap)).mean())
-        by_decile = " ".join(f"{held[deciles == one].mean():.2f}" for one in range(1, 11))
+        by_decile = " ".join(f"{held[deciles == index].mean():.2f}" for index in range(1, 11))
         print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_decile}")
     first, second = scores.values()
     draws = weights @ (first - second) / weights.sum(axis=1) / first.mean()

@@ -128,7 +128,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     for learner in (STACK, *OTHERS):
         each = [result.evaluations[origin, learner] for origin in result.origins]
         bias = [float(metrics.bias_share(one.actual, one.forecast)) for one in each]
-        shares = ", ".join(f"{one:+.3f}" for one in bias)
+        shares = ", ".join(f"{bia:+.3f}" for bia in bias)
         print(f"  bias of {learner:22} {shares}; mean of sizes {np.abs(bias).mean():.3f}")
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:

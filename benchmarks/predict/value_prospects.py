@@ -80,7 +80,7 @@ def forecasts_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
 def together(parts: list[Forecasts]) -> Forecasts:
     """Several shops' forecasts as one; customers of two shops are never the same."""
     keys = [one.customers * len(parts) + shop for shop, one in enumerate(parts)]
-    actual, forecast = (np.concatenate([getattr(one, name) for one in parts]) for name in ("actual", "forecast"))
+    actual, forecast = (np.concatenate([getattr(part, name) for part in parts]) for name in ("actual", "forecast"))
     return Forecasts(np.concatenate(keys), actual, forecast)
 
 

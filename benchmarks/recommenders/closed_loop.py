@@ -91,7 +91,7 @@ def show(rows: dict[str, list[dict[str, float]]]) -> None:
         print(f"\ngain over {baseline}, % [95 % interval over seeds]")
         for name in (name for name in columns if name != baseline):
             gains = (relative_gain(columns[name][key], columns[baseline][key]) for key in MEASURES)
-            cells = (f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]" for one in gains)
+            cells = (f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" for gain in gains)
             print(f"  {name:14}", "  ".join(f"{key} {cell}" for key, cell in zip(MEASURES, cells, strict=True)))
 
 

@@ -203,9 +203,9 @@ def new_customers(shop: Shop, start: float) -> None:
 
     rng = np.random.default_rng(SEED)
     first = after.where(is_first)
-    baskets = [rng.permutation(one) for one in items_of(first, np.unique(first.user)) if len(one) >= MIN_BASKET]
+    baskets = [rng.permutation(item) for item in items_of(first, np.unique(first.user)) if len(item) >= MIN_BASKET]
     print(f"new customers, half of the first basket to the other half: {len(baskets):,}, {len(catalogue):,} products")
-    halves = [(one[: len(one) // 2], one[len(one) // 2 :]) for one in baskets]
+    halves = [(basket[: len(basket) // 2], basket[len(basket) // 2 :]) for basket in baskets]
     measure(rankings, [one for one, _ in halves], [other for _, other in halves])
 
     users = np.unique(after.user[is_next])
@@ -263,7 +263,7 @@ def bought_together(before: Shop) -> pa.Table:
 
 def walked_links(graph: ProductGraph) -> pa.Table:
     """Pairs of a product and what walks from it meet."""
-    walks = [(one, graph.walk([one], LINKS)) for one in graph.items.to_pylist()]
+    walks = [(item, graph.walk([item], LINKS)) for item in graph.items.to_pylist()]
     columns = {
         "product_id": np.concatenate([np.full(walk.num_rows, one) for one, walk in walks]),
         "related_id": np.concatenate([walk["item_id"].to_numpy() for _, walk in walks]),

@@ -80,7 +80,7 @@ def measure(one: Window, learners: Mapping[str, Recommender]) -> Iterator[tuple[
 
 
 def main(arguments: list[str]) -> None:
-    names = [one for one in arguments if not one.startswith("--")] or list(LEARNERS)
+    names = [argument for argument in arguments if not argument.startswith("--")] or list(LEARNERS)
     learners = {name: LEARNERS[name]() for name in names}
     lines = order_lines()
     cuts = [CUT - timedelta(days=DAYS * step) for step in (3, 2, 1)] if "--earlier" in arguments else [CUT]

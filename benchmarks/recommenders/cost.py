@@ -66,9 +66,9 @@ def cost(name: str, rows: int, items: int, users: int | None) -> Cost:
 def main(arguments: list[str]) -> None:
     settings = dict(pairwise(arguments))
     rows = int(settings.get("--rows", "1000000"))
-    sizes = [int(one) for one in settings.get("--items", "1000,10000,100000,300000").split(",")]
+    sizes = [int(part) for part in settings.get("--items", "1000,10000,100000,300000").split(",")]
     users = int(settings["--users"]) if "--users" in settings else None
-    names = [one for one in arguments if one in LEARNERS] or list(NAMES)
+    names = [argument for argument in arguments if argument in LEARNERS] or list(NAMES)
     print(f"| {rows:,} rows | " + " | ".join(f"{size:,} items" for size in sizes) + " |")
     print("|---" * (len(sizes) + 1) + "|")
     for name in names:

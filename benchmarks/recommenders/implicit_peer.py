@@ -174,9 +174,12 @@ def cheapest(costs: Mapping[int, Cost], enough: float) -> tuple[int, Cost]:
 
 def main(arguments: list[str]) -> None:
     settings = dict(pairwise(arguments))
-    sizes = [int(one) for one in settings.get("--rows", "100000,1000000,3000000").split(",")]
+    sizes = [int(part) for part in settings.get("--rows", "100000,1000000,3000000").split(",")]
     threads = int(settings.get("--threads", "2"))
-    tried = {one: in_own_process(Job("implicit", "als", sizes[0], threads, 15, one)) for one in REGULARISATIONS}
+    tried = {
+        regularisation: in_own_process(Job("implicit", "als", sizes[0], threads, 15, regularisation))
+        for regularisation in REGULARISATIONS
+    }
     best = max(tried, key=lambda one: tried[one].ndcg)
     print(", ".join(f"regularisation {one:g}: {cost.ndcg:.4f}" for one, cost in tried.items()), flush=True)
     print("| rows | | setting | fit, s | recommend to all, s | peak, GB | NDCG |")
@@ -186,7 +189,7 @@ def main(arguments: list[str]) -> None:
             cost = in_own_process(Job(library, "item_knn", rows, threads))
             print(line(rows, f"item-KNN, {library}", "BM25", cost), flush=True)
         of_library = {
-            library: {one: in_own_process(Job(library, "als", rows, threads, one, best)) for one in ROUNDS}
+            library: {round_: in_own_process(Job(library, "als", rows, threads, round_, best)) for round_ in ROUNDS}
             for library in ("patron", "implicit")
         }
         enough = CLOSE * min(max(cost.ndcg for cost in costs.values()) for costs in of_library.values())

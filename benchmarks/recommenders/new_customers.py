@@ -79,7 +79,7 @@ def measure(name: str, lines: pd.DataFrame, day: str, levels: list[str], *, left
         "popularity": np.array([score([], items) for _, items in people]),
         "popularity by group": np.array([score(path, items) for path, items in people]),
     }
-    strengths = ", ".join(f"{one:,.0f}" for one in popularity.strengths)
+    strengths = ", ".join(f"{strength:,.0f}" for strength in popularity.strengths)
     print(f"{name}: {len(people):,} new customers, strength {strengths} of {len(before):,} lines")
     print_table(values, dict.fromkeys(values, 0.0))
 

@@ -65,7 +65,7 @@ def lists(index: RecommendationIndex) -> int:
     """How many products everybody's lists hold."""
     maker, rng = ListMaker(index), np.random.default_rng(2)
     requests = (ListRequest(MESSAGE, DAY, place) for place in range(len(index.customers.ids)))
-    return sum(len(maker.make(one, rng).products) for one in requests)
+    return sum(len(maker.make(request, rng).products) for request in requests)
 
 
 def main() -> None:

@@ -95,24 +95,24 @@ class ServicePolicy:
             count=request.k,
         )
         made = maker.make(live, self.rng)
-        items = [one.product for one in made.products]
+        items = [product.product for product in made.products]
         self.requests[request.request] = made.products
-        return ShownList(items, [one.propensity for one in made.products])
+        return ShownList(items, [product.propensity for product in made.products])
 
     def observe(self, events: Sequence[ShopEvent]) -> None:
         """Remember events, and learn from those of lists."""
         by_person: Mapping[str, list[SessionEvent]] = defaultdict(list)
-        for one in events:
-            by_person[f"v{one.visitor}"].append(SessionEvent(one.at, KINDS[one.kind], self.names[one.item]))
-            if one.kind == "bought":
-                self.bought.append((one.at, one.visitor, one.item))
-                clicked = self.clicked.get((one.visitor, one.item))
-                if clicked and one.at - clicked[0] <= 1:
-                    self.response.add_order(one.item, clicked[1])
-            elif one.kind in {"viewed", "clicked", "added"}:
-                self.looks.append((one.at, one.visitor, one.item))
-            if one.request >= 0 and one.kind in {"shown", "clicked"}:
-                self._learn(one)
+        for event in events:
+            by_person[f"v{event.visitor}"].append(SessionEvent(event.at, KINDS[event.kind], self.names[event.item]))
+            if event.kind == "bought":
+                self.bought.append((event.at, event.visitor, event.item))
+                clicked = self.clicked.get((event.visitor, event.item))
+                if clicked and event.at - clicked[0] <= 1:
+                    self.response.add_order(event.item, clicked[1])
+            elif event.kind in {"viewed", "clicked", "added"}:
+                self.looks.append((event.at, event.visitor, event.item))
+            if event.request >= 0 and event.kind in {"shown", "clicked"}:
+                self._learn(event)
         for person, of_person in by_person.items():
             self.memory.add(person, of_person)
 

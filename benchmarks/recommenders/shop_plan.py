@@ -102,7 +102,7 @@ def show(one: Window, plans: dict[int, Promotions]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    leads = [int(one) for one in arguments if one.isdecimal()] or list(LEADS)
+    leads = [int(argument) for argument in arguments if argument.isdecimal()] or list(LEADS)
     plans, lines = {lead: Promotions.of(promotions(lead)) for lead in leads}, order_lines()
     cuts = [CUT - timedelta(days=DAYS * step) for step in (3, 2, 1)] if "--earlier" in arguments else [CUT]
     for cut in cuts:

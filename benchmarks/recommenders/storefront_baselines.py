@@ -43,7 +43,7 @@ class RecentPopularity:
         return _best(self.popularity, request)
 
     def observe(self, events: Sequence[ShopEvent]) -> None:
-        self._bought += [(one.at, one.visitor, one.item) for one in events if one.kind == "bought"]
+        self._bought += [(event.at, event.visitor, event.item) for event in events if event.kind == "bought"]
 
     def refresh(self, day: int) -> None:
         recent = [item for at, _, item in self._bought if at >= day - RECENT_DAYS]

@@ -85,7 +85,7 @@ def report(shop: Shop, name: str, rule: Rule, times: int) -> None:
     counts = set()
     first = timed(lambda: counts.add(count(last_run(shop), rule)))
     runs = [timed(lambda: counts.add(count(last_run(shop), rule))) for _ in range(times)]
-    walls, processors = ([1000 * one[place] for one in runs] for place in (0, 1))
+    walls, processors = ([1000 * run[place] for run in runs] for place in (0, 1))
     [customers] = counts
     print(
         f"{name:22} {customers:>9,} customers: median {statistics.median(walls):.0f} ms"
@@ -172,8 +172,10 @@ def made(table: Table, columns: dict) -> pa.Table:
     """Rows with the declared columns, NULL where there are none; then any others."""
     size = len(next(iter(columns.values())))
     declared = {
-        one.name: pa.array(columns[one.name]).cast(one.type) if one.name in columns else pa.nulls(size, one.type)
-        for one in table.columns
+        column.name: pa.array(columns[column.name]).cast(column.type)
+        if column.name in columns
+        else pa.nulls(size, column.type)
+        for column in table.columns
     }
     return pa.table(declared | {name: values for name, values in columns.items() if name not in declared})
 

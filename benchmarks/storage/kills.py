@@ -94,8 +94,10 @@ class Study:
         os.environ[KEYS] = self.commands.variables[KEYS] = str(home.folder / "config")
 
     def require_healthy(self, folder: Path, when: str, *, but: str = "") -> None:
-        for one in doctor(folder):
-            self.require(one.level != "problem" or one.check == but, f"{when}: doctor: {one.check}: {one.what}")
+        for finding in doctor(folder):
+            self.require(
+                finding.level != "problem" or finding.check == but, f"{when}: doctor: {finding.check}: {finding.what}"
+            )
 
     def timed(self, *args: str) -> float:
         """Run a command to its end; return its seconds."""
@@ -285,7 +287,7 @@ def forget_and_kill(study: Study, twin: Home, killed: Home) -> None:
             token = Vault.open(shop).token("user_id", user_id)
             with shop.store.begin() as connection:
                 begun = connection.scalar(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token == token))
-        return bool(begun) and not any(one.check == ERASURES for one in doctor(killed.shop))
+        return bool(begun) and not any(finding.check == ERASURES for finding in doctor(killed.shop))
 
     check: Callable[[], None] = lambda: study.require_healthy(killed.shop, "after forget", but=ERASURES)  # noqa: E731
     study.kill(6, seconds, *line, str(killed.shop), check=check, is_over=is_forgotten)

@@ -38,12 +38,12 @@ class Client:
             {
                 "type": "track",
                 "event": "Product Viewed",
-                "userId": f"live user {one}",
-                "messageId": one,
+                "userId": f"live user {identifier}",
+                "messageId": identifier,
                 "timestamp": datetime.now(UTC).isoformat(),
                 "properties": {"product_id": "p1", "comment": "x" * 100},
             }
-            for one in ids
+            for identifier in ids
         ]
         login = base64.b64encode(f"{self.key}:".encode()).decode()
         request = urllib.request.Request(

@@ -58,8 +58,8 @@ def say(root: Path, word: str) -> None:
 
 def require_healthy(folder: Path, *, but: str = "") -> None:
     """Raise AssertionError when `doctor` finds a problem."""
-    problems = [one for one in doctor(folder) if one.level == "problem" and one.check != but]
-    assert not problems, "doctor: " + "; ".join(f"{one.check}: {one.what}" for one in problems)
+    problems = [finding for finding in doctor(folder) if finding.level == "problem" and finding.check != but]
+    assert not problems, "doctor: " + "; ".join(f"{problem.check}: {problem.what}" for problem in problems)
 
 
 def new_workspace(root: Path) -> None:

@@ -125,7 +125,7 @@ class _Reader:
         yield from self._written(process, parts[0], _bytes(parts[1])[:result])
 
     def _writev(self, process: int, parts: list[str], result: int) -> Iterator[Call]:
-        content = b"".join(_unescaped(one) for one in VECTOR.findall(",".join(parts[1:])))
+        content = b"".join(_unescaped(match) for match in VECTOR.findall(",".join(parts[1:])))
         yield from self._written(process, parts[0], content[:result])
 
     def _written(self, process: int, descriptor: str, content: bytes) -> Iterator[Call]:
@@ -144,7 +144,7 @@ class _Reader:
 
     def _pwritev(self, _: int, parts: list[str], result: int) -> Iterator[Call]:
         path = _descriptor(parts[0])[1]
-        content = b"".join(_unescaped(one) for one in VECTOR.findall(",".join(parts[1:])))
+        content = b"".join(_unescaped(match) for match in VECTOR.findall(",".join(parts[1:])))
         if path is not None:
             yield Call("write", path, int(parts[-1]), content[:result])
 

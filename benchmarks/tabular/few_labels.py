@@ -54,7 +54,7 @@ def people(events: pa.Table, cutoff: datetime, positive: str, kinds: Sequence[st
     for kind in kinds:
         rows = before.filter(pc.equal(before["event"], kind))
         last = np.full(len(place), np.nan)
-        of_row = np.array([place[one] for one in rows["customer"].to_pylist()], dtype=int)
+        of_row = np.array([place[customer] for customer in rows["customer"].to_pylist()], dtype=int)
         days = np.array([(cutoff - moment).total_seconds() / 86_400 for moment in rows["at"].to_pylist()])
         for window in (3, 30, 10_000):
             columns[f"{kind}, last {window} days"] = np.bincount(of_row[days < window], minlength=len(place))
@@ -62,7 +62,7 @@ def people(events: pa.Table, cutoff: datetime, positive: str, kinds: Sequence[st
         columns[f"days since {kind}"] = last
     after = events.filter(pc.and_(pc.greater_equal(events["at"], at), pc.equal(events["event"], positive)))
     buyers = set(after["customer"].to_pylist())
-    columns["happened"] = [int(one in buyers) for one in customers.to_pylist()]
+    columns["happened"] = [int(customer in buyers) for customer in customers.to_pylist()]
     return pa.table(columns)
 
 

@@ -38,8 +38,8 @@ def telco(table: pa.Table) -> None:
     beats: dict[tuple[str, str], int] = {}
     for seed in SEEDS:
         fold = np.random.default_rng(seed).permutation(table.num_rows) % FOLDS
-        for one in range(FOLDS):
-            training, judged = (table.filter(pa.array(which)) for which in (fold != one, fold == one))
+        for index in range(FOLDS):
+            training, judged = (table.filter(pa.array(which)) for which in (fold != index, fold == index))
             for learner in ("logistic", "lightgbm"):
                 evaluation = evaluate_hazards(fit_hazards(training, **COLUMNS, learner=learner), judged)
                 for score in evaluation.scores:

@@ -90,7 +90,7 @@ def play(seed: int, folder: Path) -> Row:
     truth = float(np.mean([with_calls.get(one, 0.0) - without.get(one, 0.0) for one in called]))
     rows = measured_after(shop, until)
     shop.close()
-    margin = next(one for one in rows if (one["playbook"], one["reason"], one["metric"]) == ("all", "all", "margin"))
+    margin = next(row for row in rows if (row["playbook"], row["reason"], row["metric"]) == ("all", "all", "margin"))
     spent = time.process_time() - started
     return Row(seed, margin["treated_count"], margin["holdout_count"], truth, margin, spent)
 
@@ -150,10 +150,10 @@ def main() -> None:
         cells = " | ".join(text(one.measured, names, one.truth) for names in METHODS.values())
         counts = f"{one.treated:,} / {one.control:,}"
         print(f"| {seed} | {counts} | {one.truth / 100:+.2f} | {cells} | {one.seconds:.0f} |", flush=True)
-    truth = np.array([one.truth for one in rows])
+    truth = np.array([row.truth for row in rows])
     for name, (value, low, high) in METHODS.items():
-        error = np.array([one.measured[value] for one in rows]) - truth
-        held = sum(one.measured[low] <= one.truth <= one.measured[high] for one in rows)
+        error = np.array([row.measured[value] for row in rows]) - truth
+        held = sum(row.measured[low] <= row.truth <= row.measured[high] for row in rows)
         bias, spread = error.mean() / 100, error.std() / 100
         print(f"{name}: {held} of {len(rows)} intervals hold the truth; error {bias:+.2f} +- {spread:.2f} a customer")
 

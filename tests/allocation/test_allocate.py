@@ -99,7 +99,7 @@ def test_every_constraint_holds_and_the_value_is_next_to_the_linear_programme(ki
     assert result.value <= result.bound + 1e-9
     assert result.bound - result.value <= 2 * max(net.max(), 1.0)
     slack = best.slack[len(net) :] > 1e-6
-    prices = np.concatenate([np.ravel(one) for one in result.prices.values()])
+    prices = np.concatenate([np.ravel(price) for price in result.prices.values()])
     limited = [np.ravel(result.prices[kind]) for kind in ("budget", "stock", "contacts", "floors") if kind in limits]
     assert (prices >= 0).all()
     assert (np.concatenate([*limited, []])[slack] <= 1e-4 * net.max()).all()
@@ -201,7 +201,7 @@ def test_many_customers_under_eight_constraints_come_within_a_thousandth_of_the_
     assert counts.sum() <= 25_000
     assert all(count <= most for count, most in zip(counts, stock, strict=True) if most is not None)
     assert [(result.choice[mask] >= 0).sum() >= least for mask, least in limits["floors"]] == [True, True]
-    prices = np.concatenate([np.ravel(one) for one in result.prices.values()])
+    prices = np.concatenate([np.ravel(price) for price in result.prices.values()])
     dual = np.maximum(
         (net - prices[0] * cost - prices[1:6] - prices[6] + (np.array(masks).T @ prices[7:])[:, None]).max(axis=1), 0
     )

@@ -240,7 +240,9 @@ def test_a_page_of_another_site_changes_nothing(world):
     async def ask():
         transport = httpx.ASGITransport(world.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            unsafe = [one for one in world.operations if one.method != "GET" and one.right is not None]
+            unsafe = [
+                operation for operation in world.operations if operation.method != "GET" and operation.right is not None
+            ]
             return [
                 (what, operation, (await answer_of(client, operation, NOBODY, sent)).status_code)
                 for operation in unsafe
@@ -254,7 +256,7 @@ def test_a_page_of_another_site_changes_nothing(world):
 
 
 def test_only_these_addresses_are_open(world):
-    free = {one.path for one in world.operations if one.right is None}
+    free = {operation.path for operation in world.operations if operation.right is None}
     assert {path for path in free if not OPEN.fullmatch(path.replace("{", "").replace("}", ""))} == {"/metrics"}
     entrances = ("/sign-in", "/set-up", "/join", "/reset")
     assert {path for path in free if not path.startswith(entrances)} == {"/health", "/metrics"}

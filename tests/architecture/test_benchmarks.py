@@ -16,7 +16,7 @@ def test_every_name_a_benchmark_imports_from_patron_exists(path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "patron":
             module = importlib.import_module(node.module or "")
-            names = vars(module).keys() | {one.name for one in _submodules(module)}
+            names = vars(module).keys() | {submodule.name for submodule in _submodules(module)}
             assert {alias.name for alias in node.names} <= names, (node.module, node.lineno)
 
 

@@ -103,7 +103,9 @@ def test_the_version_is_written_once():
 
 
 def test_ci_runs_every_python_that_the_classifiers_name():
-    named = {one.rsplit(" ", 1)[1] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
+    named = {
+        classifier.rsplit(" ", 1)[1] for classifier in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", classifier)
+    }
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     assert named == set(re.findall(r'"(3\.\d+)"', workflow))
 

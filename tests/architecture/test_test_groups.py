@@ -15,6 +15,6 @@ def test_workers_keep_tests_of_a_group_together(request):
 @pytest.mark.parametrize("number", range(4))
 def test_workers_keep_tests_of_a_file_together(request, number):
     RUN_HERE.append(number)
-    same = [one for one in request.session.items if getattr(one, "originalname", "") == request.node.originalname]
+    same = [item for item in request.session.items if getattr(item, "originalname", "") == request.node.originalname]
     numbers = [one.callspec.params["number"] for one in same]
     assert numbers[: len(RUN_HERE)] == RUN_HERE

@@ -111,7 +111,7 @@ def test_rows_are_the_features_of_prefixes_and_say_whether_an_order_came(parts, 
     lengths = [at for at in range(1, len(events) + 1) if not only_orders(events[:at])]
     wanted = set()
     for length in lengths:
-        comes = float(any(one.kind == ORDER for one in events[length:]))
+        comes = float(any(event.kind == ORDER for event in events[length:]))
         wanted.add((*features_after(events[:length], NOBODY), comes, events[length - 1].at_seconds))
     columns = (table[name].to_pylist() for name in (*FEATURES, "label", "as_of"))
     chosen = list(zip(*columns, strict=True))
@@ -134,7 +134,7 @@ def test_every_row_gets_one_probability(learner, rows, later):
 def test_one_row_alone_gets_the_forecast_it_gets_among_many(learner, rows):
     fitted = learner.fit(rows)
     sessions = clicks(60, seed=5)
-    prefixes = [features_after(one.events, one.history) for one in sessions]
+    prefixes = [features_after(session.events, session.history) for session in sessions]
     many = fitted.predict(rows_of(prefixes))[FORECAST].to_pylist()
     assert [fitted.probability(row) for row in prefixes] == many
 
@@ -173,7 +173,8 @@ def test_too_few_visits_are_refused(learner, rows):
 def test_models_are_better_than_every_rule_where_history_and_carts_both_matter(rows, later):
     actual, weight = float_column(later, "label"), float_column(later, "weight")
     reached = {
-        one.name: AUC.of(actual, float_column(one.fit(rows).predict(later), FORECAST), weight) for one in LEARNERS
+        learner.name: AUC.of(actual, float_column(learner.fit(rows).predict(later), FORECAST), weight)
+        for learner in LEARNERS
     }
     rules = max(value for name, value in reached.items() if name in SESSION_CONVERSION.baselines)
     assert min(reached["logistic"], reached["boosted_order"]) > rules + 0.02
@@ -187,9 +188,9 @@ def test_probabilities_are_right_on_average(rows, later):
 
 
 def test_baselines_are_those_of_the_question():
-    assert tuple(one.name for one in LEARNERS if one.is_baseline) == SESSION_CONVERSION.baselines
-    assert SESSION_CONVERSION.default in {one.name for one in LEARNERS}
-    assert all(replace(one) == one for one in LEARNERS)
+    assert tuple(learner.name for learner in LEARNERS if learner.is_baseline) == SESSION_CONVERSION.baselines
+    assert SESSION_CONVERSION.default in {learner.name for learner in LEARNERS}
+    assert all(replace(learner) == learner for learner in LEARNERS)
 
 
 def test_rows_of_a_long_visit_are_spread_over_it():

@@ -140,7 +140,7 @@ def assert_works(answer, made_shop):
         "select count(*) as n from segments s where run_id = (select max(run_id) from segments)"
     )
     assert (len(ids), len(set(ids)), is_same) == (count["n"][0].as_py(), len(ids), True), "every customer once"
-    assert runs == [one.run_id for one in run_history(made_shop).rows], "every run once, the newest first"
+    assert runs == [row.run_id for row in run_history(made_shop).rows], "every run once, the newest first"
     assert status == [404, "NotFound"]
     assert version == 1
     assert (event["type"], event["forged"]) == ("run.finished", "refused")

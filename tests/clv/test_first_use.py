@@ -41,9 +41,9 @@ def summary_of(count=2_000):
 
 SUMMARY = summary_of()
 MODELS = [
-    one
-    for one in vars(patron.clv).values()
-    if isinstance(one, type) and issubclass(one, CountModel | CountLearner) and one not in {CountModel, CountLearner}
+    var
+    for var in vars(patron.clv).values()
+    if isinstance(var, type) and issubclass(var, CountModel | CountLearner) and var not in {CountModel, CountLearner}
 ]
 
 
@@ -147,7 +147,7 @@ SHOPIFY = ["2024-03-01 10:15:00 +0100", "2024-03-31 23:30:00 -0500", "2024-03-05
 def test_dates_are_read_as_shopify_writes_them():
     orders = pa.table({"customer_id": list("abcd"), "ordered_at": SHOPIFY, "value": [1.0] * 4})
     found = rfm(orders, until="2024-04-30 00:00:00 +0100", unit="D", whole_days=False)
-    assert [str(one)[:19] for one in found["first_at"].to_pylist()] == [
+    assert [str(first_at)[:19] for first_at in found["first_at"].to_pylist()] == [
         "2024-03-01 09:15:00",
         "2024-04-01 04:30:00",
         "2024-03-05 08:00:00",

@@ -45,7 +45,7 @@ def steady():
 def came(orders, fitted):
     summary = rfm(orders, until=UNTIL, holdout_until=END)
     place = {customer: n for n, customer in enumerate(summary["customer_id"].to_pylist())}
-    return summary["frequency_holdout"].to_numpy()[[place[one] for one in fitted.customers.to_pylist()]]
+    return summary["frequency_holdout"].to_numpy()[[place[customer] for customer in fitted.customers.to_pylist()]]
 
 
 def test_where_the_models_are_right_it_expects_too_much_and_its_intervals_still_cover(steady):
@@ -77,7 +77,7 @@ def test_nothing_after_the_end_changes_a_forecast(steady):
     known = orders.filter(pa.array(orders["ordered_at"].to_numpy() <= np.datetime64(UNTIL)))
     again = Hybrid().fit(known, until=UNTIL)
     place = {customer: n for n, customer in enumerate(again.customers.to_pylist())}
-    order = [place[one] for one in fitted.customers.to_pylist()]
+    order = [place[customer] for customer in fitted.customers.to_pylist()]
     assert np.array_equal(again.expected_purchases(WEEKS)[order], fitted.expected_purchases(WEEKS))
 
 
@@ -113,7 +113,7 @@ def test_who_has_only_refunds_is_answered_too_and_changes_nobody_else(steady):
     value = dict(zip(with_refunds.customers.to_pylist(), with_refunds.expected_value(WEEKS), strict=True))
     assert 0 < expected["early"] < expected["late"]
     assert 0 < value["early"] < value["late"]
-    known = [expected[one] for one in fitted.customers.to_pylist()]
+    known = [expected[customer] for customer in fitted.customers.to_pylist()]
     assert known == pytest.approx(fitted.expected_purchases(WEEKS), rel=2e-3)
 
 

@@ -97,7 +97,7 @@ def test_whatever_speaks_arrow_is_summarised():
     texts = frame.assign(ordered_at=frame["ordered_at"].astype(str))
     shopify = frame.assign(ordered_at=frame["ordered_at"].astype(str) + " 01:00:00 +0100")
     inputs = (frame, duckdb.sql("select * from frame"), texts, shopify)
-    assert all(pa.table(rfm(one, **options)).cast(first.schema).equals(first) for one in inputs)
+    assert all(pa.table(rfm(input_, **options)).cast(first.schema).equals(first) for input_ in inputs)
     assert first.to_pydict() == {
         "customer_id": ["a", "b"],
         "frequency": [2.0, 0.0],
@@ -123,7 +123,7 @@ def test_customers_are_kept_apart_whatever_their_ids_are(kind):
     )
     table = pa.table({"customer_id": ids, "ordered_at": [DAY + timedelta(days=day) for day in range(6)]})
     found = rfm(table, until=UNTIL, value=None)
-    assert [str(one) for one in found["customer_id"].to_pylist()] == ["3", "1", "2"]
+    assert [str(customer_id) for customer_id in found["customer_id"].to_pylist()] == ["3", "1", "2"]
     assert found["frequency"].to_pylist() == [2, 1, 0]
 
 

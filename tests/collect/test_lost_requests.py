@@ -35,7 +35,7 @@ def put(shop, *numbers):
 
 
 def problems(folder):
-    return {one.check: one.what for one in doctor(folder) if one.level == "problem"}
+    return {finding.check: finding.what for finding in doctor(folder) if finding.level == "problem"}
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_an_offer_is_closed_to_everybody_with_the_rule_that_closes_it(candidates
 def test_rules_about_customers_forbid_the_offer_to_all_others(candidates, select):
     rows = candidates(200)
     reasons = np.array(["", "returns", "overdue"])[np.arange(200) % 3]
-    rows = with_column(rows, "reason_2", [one or None for one in reasons])
+    rows = with_column(rows, "reason_2", [reason or None for reason in reasons])
     offers = [
         TEN | {"id": "stage", "lifecycle_stages": ["lapsed"]},
         TEN | {"id": "orders", "least_orders": 5},

@@ -39,7 +39,7 @@ def test_a_coupon_is_used_once_at_most_and_only_for_orders_that_are_large_enough
     draws = np.random.default_rng(1)
     orders = draws.poisson(30 * 200.0 / 6_000, 40_000)
     sizes = [draws.lognormal(np.log(6_000) - 0.18, 0.6, count) for count in orders]
-    used = np.mean([(one >= 8_000).any() for one in sizes])
+    used = np.mean([(size >= 8_000).any() for size in sizes])
     assert large.discounts[2] == pytest.approx(500 * used, rel=0.05)
 
 

@@ -161,7 +161,7 @@ def test_everybody_but_who_objects_to_profiling_has_a_full_list(shop, lists):
 
 
 def test_nobody_is_sent_what_is_blocked_or_sold_out_or_could_be_somebodys(shop, lists):
-    listed = {one for rows in lists.values() for one in products_of(rows)}
+    listed = {product for rows in lists.values() for product in products_of(rows)}
     assert not {SOLD_OUT, BLOCKED, ALONE} & listed
     assert SHARED in products_of(lists[owner(shop, 25)])
     assert {"p9", "p11", "p19", "p21"} <= listed

@@ -74,7 +74,7 @@ def test_more_regret_teaches_more_and_it_goes_where_the_sign_is_unsure(chosen):
     by_value = {"fairness": {"price_from_value": True}}
     plain = chosen(4, regret_cents=0, **by_value)[2]
     choices = [chosen(4, regret_cents=cents, **by_value)[2] for cents in (500, 5_000)]
-    randomised = [(one.propensities_by_action.max(axis=1) < 1).sum() for one in choices]
+    randomised = [(choice.propensities_by_action.max(axis=1) < 1).sum() for choice in choices]
     assert 0 < randomised[0] < randomised[1]
     ratio = np.abs(plain.expected.net) / plain.expected.standard_error
     few = choices[0].propensities_by_action.max(axis=1) < 1

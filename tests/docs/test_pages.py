@@ -28,7 +28,7 @@ def commands_of(page: str) -> list[list[str]]:
     """Words of each line of a page's shell blocks that calls `patron`, without comments."""
     lines = "".join(SHELL.findall(text_of(page))).replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if "patron " in line]
-    return [one[1:] for one in words if one and one[0].rsplit("/", maxsplit=1)[-1] == "patron"]
+    return [word[1:] for word in words if word and word[0].rsplit("/", maxsplit=1)[-1] == "patron"]
 
 
 @pytest.mark.parametrize("page", PAGES)

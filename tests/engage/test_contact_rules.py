@@ -28,7 +28,7 @@ def free(hours):
 
 @given(MOMENTS, st.sampled_from(ZONES), st.lists(HOURS, max_size=3).map(tuple).filter(free))
 def test_the_next_allowed_moment_is_not_quiet_and_nothing_before_it_is_free(at, zone, hours):
-    quiet, local = [QuietHours.of(one) for one in hours], ZoneInfo(zone)
+    quiet, local = [QuietHours.of(hour) for hour in hours], ZoneInfo(zone)
     allowed = next_allowed(at, local, quiet)
     assert not any(one.holds(allowed.astimezone(local).time()) for one in quiet)
     assert at <= allowed < at + timedelta(days=4)

@@ -76,7 +76,7 @@ def ids(known_shop):
 
 def by_user(shop, ids, users=tuple(PEOPLE)):
     rows = [one for batch in recipients(shop, [ids[user] for user in users]) for one in batch]
-    assert [one.customer_id for one in rows] == [ids[user] for user in users]
+    assert [row.customer_id for row in rows] == [ids[user] for user in users]
     return dict(zip(users, rows, strict=True))
 
 
@@ -122,7 +122,7 @@ def test_addresses_of_every_kind_are_the_latest_and_stay_in_the_vault(known_shop
         "name": ["Identify"] * 3,
         "user_id": ["new"] * 3,
         "occurred_at": pa.array([AT + timedelta(days=number) for number in range(3)], TIME),
-        "personal": [json.dumps(one) for one in contents],
+        "personal": [json.dumps(content) for content in contents],
     }
     load_events(known_shop, pa.table(table), source="web", known="received", received_at=AT)
     vault = Vault.open(known_shop)
@@ -182,4 +182,4 @@ def test_a_campaign_is_previewed_for_a_real_customer_and_nothing_is_sent(known_s
         preview_message(known_shop, "spring", ids["cai"], now=AT, by="Lee")
     with pytest.raises(NotFound):
         preview_message(known_shop, "autumn", ids["ann"], now=AT, by="Lee")
-    assert [one.action for one in audit_log.entries(known_shop.store)].count("message previewed") == 2
+    assert [entry.action for entry in audit_log.entries(known_shop.store)].count("message previewed") == 2

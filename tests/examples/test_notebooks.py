@@ -34,11 +34,11 @@ def read(name):
 
 def texts(cell):
     """What a cell printed and what its last expression was, as text."""
-    return ["".join(one.get("text") or one["data"]["text/plain"]) for one in cell["outputs"]]
+    return ["".join(output.get("text") or output["data"]["text/plain"]) for output in cell["outputs"]]
 
 
 def numbers(text):
-    return [float(one.replace(",", "")) for one in NUMBER.findall(text)]
+    return [float(match.replace(",", "")) for match in NUMBER.findall(text)]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -58,9 +58,9 @@ def test_a_notebook_needs_no_data_and_shows_what_it_is_kept_with(name, monkeypat
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_is_kept_with_its_charts_and_names_no_machine(name):
     cells = code_cells(read(name))
-    data = [one["data"] for cell in cells for one in cell["outputs"] if "data" in one]
+    data = [output["data"] for cell in cells for output in cell["outputs"] if "data" in output]
     charts = [one for one in data if "image/svg+xml" in one]
     assert len(charts) == CHARTS[name]
-    assert all("<svg" in "".join(one["image/svg+xml"]) for one in charts)
+    assert all("<svg" in "".join(chart["image/svg+xml"]) for chart in charts)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert not re.search(r"/home|/root|/tmp|Error\b", json.dumps(read(name)))

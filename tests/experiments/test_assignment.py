@@ -45,9 +45,9 @@ def test_shares_are_the_weights_and_an_arm_without_weight_gets_nobody():
 def test_texts_and_numbers_of_all_kinds_are_the_same_customers():
     numbers = list(range(50))
     expected = assign("e", numbers, weights=HALVES).tolist()
-    for ids in (np.arange(50), pa.array(numbers, pa.int8()), [str(one) for one in numbers], pa.array(numbers)):
+    for ids in (np.arange(50), pa.array(numbers, pa.int8()), [str(number) for number in numbers], pa.array(numbers)):
         assert assign("e", ids, weights=HALVES).tolist() == expected
-    text = pa.array([str(one) for one in numbers]).dictionary_encode()
+    text = pa.array([str(number) for number in numbers]).dictionary_encode()
     assert assign("e", text, weights=HALVES).tolist() == expected
     assert assign("e", [], weights=HALVES).tolist() == []
 

@@ -74,8 +74,8 @@ def coverage(rows, *, is_rare=False, has_context=True):
         judged = off_policy(
             *draw(rng, shop, is_rare=is_rare), shop.target, context=shop.context if has_context else None, seed=seed
         )
-        is_covered.append({one.estimator: one.low <= truth <= one.high for one in judged.rows})
-        errors.append({one.estimator: (one.value - truth) ** 2 for one in judged.rows})
+        is_covered.append({row.estimator: row.low <= truth <= row.high for row in judged.rows})
+        errors.append({row.estimator: (row.value - truth) ** 2 for row in judged.rows})
     return tuple({name: np.mean([one[name] for one in each]) for name in each[0]} for each in (is_covered, errors))
 
 
@@ -198,8 +198,8 @@ def test_weights_that_are_too_large_are_a_finding():
     action = (propensity < 0.5).astype(int)
     target = np.tile([0.02, 0.98], (2_000, 1))
     findings = off_policy(rng.standard_normal(2_000), action, propensity, target).findings
-    assert any(one.startswith("For this policy the 2,000 rows are worth") for one in findings)
-    assert any("of all weight" in one for one in findings)
+    assert any(finding.startswith("For this policy the 2,000 rows are worth") for finding in findings)
+    assert any("of all weight" in finding for finding in findings)
 
 
 def test_expected_rewards_that_the_log_contradicts_are_a_finding():

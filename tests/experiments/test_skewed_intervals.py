@@ -22,7 +22,7 @@ def test_ends_hold_the_mean_of_skewed_draws_on_both_sides():
     means = rng.gamma(0.5, 1.0, (20_000, 12)).mean(axis=1)
     error, skewness = np.sqrt(0.5 / 12), 2 / np.sqrt(0.5 * 12)
     ends = [standardised_ends(mean, error, skewness, reach=1.96) for mean in means]
-    below, above = np.mean([one.high < 0.5 for one in ends]), np.mean([one.low > 0.5 for one in ends])
+    below, above = np.mean([end.high < 0.5 for end in ends]), np.mean([end.low > 0.5 for end in ends])
     plain_above = np.mean(means - 1.96 * error > 0.5)
     assert max(below, above) < 0.032
     assert plain_above > 0.035

@@ -92,8 +92,8 @@ def test_stages_go_by_rhythm_and_say_overdue_not_at_risk(young):
     found = overview(young.shop)
     assert set(last_run(young.shop).read("segments")["stage_basis"].to_pylist()) == {"rhythm"}
     sentences = summary_sentences(found, None, words("en"), Formats("en", "EUR", "UTC"))
-    assert [one for one in sentences if "overdue: silent" in one]
-    assert [one for one in sentences if "at risk" in one] == []
+    assert [sentence for sentence in sentences if "overdue: silent" in sentence]
+    assert [sentence for sentence in sentences if "at risk" in sentence] == []
     assert found.watch_list == ()
 
 
@@ -109,7 +109,9 @@ def test_pages_say_what_a_forecast_of_responses_needs(young, locale):
 def test_pages_say_what_a_forecast_of_renewals_needs(young, locale):
     cards = [customer_card(young.shop, row.customer_id) for row in find_customers(young.shop, CustomerQuery()).rows]
     [card] = [one for one in cards if one.contracts]
-    assert [(one.contract_id, one.ends_soon, one.probability) for one in card.contracts] == [("CLUB", True, None)]
+    assert [(contract.contract_id, contract.ends_soon, contract.probability) for contract in card.contracts] == [
+        ("CLUB", True, None)
+    ]
     text = words(locale)("contracts.missing", ended="100", lost="20")
     for path in (f"/customers/{card.customer_id}?view=forecasts", "/models?"):
         assert text in young.client.get(f"{path}&lang={locale}").text
@@ -119,7 +121,7 @@ def test_no_answer_gives_a_value(young):
     found, shop = overview(young.shop), young.shop
     assert found.missing_forecasts == young.finished.missing_forecasts
     assert (found.value.bins, found.value.total_cents) == ((), None)
-    assert {one.expected_cents for one in found.lifecycle_stages} == {None}
+    assert {stage.expected_cents for stage in found.lifecycle_stages} == {None}
     figure = next(one for one in found.key_figures if one.code == "expected_value")
     assert (figure.value, figure.previous, figure.trend) == (None, None, ())
     listing = find_customers(shop, CustomerQuery())

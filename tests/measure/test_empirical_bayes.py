@@ -5,7 +5,7 @@ from patron.measure.offer_effects import ANY, offer_effects
 
 
 def parts(outcomes):
-    return [one for one in offer_effects(outcomes) if one.offer != ANY and one.stratum != "all"]
+    return [effect for effect in offer_effects(outcomes) if effect.offer != ANY and effect.stratum != "all"]
 
 
 def truth(stratum):
@@ -16,16 +16,16 @@ def test_shrunken_effects_are_nearer_to_the_truth_than_plain_ones(world):
     plain, shrunk = [], []
     for seed in range(6):
         estimates = parts(world(1_500, seed))
-        keys = [(one.offer, one.stratum) for one in estimates]
-        plain += [one.adjusted.value - truth(one.stratum) for one in estimates]
-        shrunk += [one.effect - truth(one.stratum) for one in shrunk_effects(estimates, keys)]
+        keys = [(estimate.offer, estimate.stratum) for estimate in estimates]
+        plain += [estimate.adjusted.value - truth(estimate.stratum) for estimate in estimates]
+        shrunk += [effect.effect - truth(effect.stratum) for effect in shrunk_effects(estimates, keys)]
     assert np.mean(np.square(shrunk)) < 0.7 * np.mean(np.square(plain))
 
 
 def test_a_stratum_never_measured_gets_the_effect_of_its_parts(world):
     drawn = world(6_000)
     missing = "lapsed/deals_high/value_low"
-    estimates = [one for one in parts(drawn) if one.stratum != missing]
+    estimates = [part for part in parts(drawn) if part.stratum != missing]
     found = shrunk_effects(estimates, [("ten", missing)])[0]
     assert abs(found.effect - 300.0) < 3 * found.standard_error
     assert found.effect > 100.0

@@ -11,7 +11,7 @@ quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCh
 
 
 def estimate(outcomes, offer="any", stratum="all"):
-    return next(one for one in offer_effects(outcomes) if (one.offer, one.stratum) == (offer, stratum))
+    return next(effect for effect in offer_effects(outcomes) if (effect.offer, effect.stratum) == (offer, stratum))
 
 
 def two_offers(drawn, seed):
@@ -40,10 +40,10 @@ def test_a_whole_is_the_mean_of_its_parts_and_lies_between_them(world, count, ru
         parts = [by_key[name] for name in names if name in by_key]
         if whole not in by_key or not parts:
             continue
-        assert sum(one.treated_count for one in parts) == by_key[whole].treated_count
+        assert sum(part.treated_count for part in parts) == by_key[whole].treated_count
         for kind in ("raw", "adjusted"):
-            values = [getattr(one, kind).value for one in parts]
-            mean = np.average(values, weights=[one.treated_count for one in parts])
+            values = [getattr(part, kind).value for part in parts]
+            mean = np.average(values, weights=[part.treated_count for part in parts])
             assert getattr(by_key[whole], kind).value == pytest.approx(mean, abs=1e-6)
             assert min(values) - 1e-6 <= getattr(by_key[whole], kind).value <= max(values) + 1e-6
 

@@ -109,7 +109,7 @@ def test_a_task_by_hand_for_who_was_held_out_is_counted_and_changes_no_arm(shop,
 def test_a_merge_of_identities_does_not_flip_an_arm(shop, tasks):
     """A held-out customer becomes another one, who buys; they count once, and in the holdout."""
     held = next(one for one in tasks if one["is_holdout"])
-    sold = [replace_customer(one, held["customer_id"], "merged") for one in lines(tasks)]
+    sold = [replace_customer(line, held["customer_id"], "merged") for line in lines(tasks)]
     known = {"is_user": True, "known_at": START}
     identities = [{"token": "t1", "customer_id": "merged", **known}]
     change = {"run_id": AFTER.run_id, "token": "t1", "customer_id": "merged", "known_at": START}

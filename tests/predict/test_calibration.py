@@ -19,7 +19,7 @@ def shop(customers=800, cutoffs=3, seed=4):
     as_of = [NEWEST - timedelta(days=30 * back) for back in range(cutoffs) for _ in range(customers)]
     return pa.table(
         {
-            "customer_id": [f"c{one:04}" for one in range(customers)] * cutoffs,
+            "customer_id": [f"c{index:04}" for index in range(customers)] * cutoffs,
             "as_of": pa.array(as_of, pa.timestamp("us", tz="UTC")),
             "feature": np.tile(feature, cutoffs),
             "sample_key": np.tile(rng.integers(0, 2**52, customers), cutoffs),

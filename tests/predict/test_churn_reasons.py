@@ -97,7 +97,7 @@ def test_who_has_too_little_history_is_compared_with_the_shop(reasons_of):
 
 
 def test_a_contribution_alone_is_no_reason_where_nothing_sets_the_customer_apart(reasons_of):
-    everything = {one.code: 1.0 for one in REASON_CODES}
+    everything = {code.code: 1.0 for code in REASON_CODES}
     assert reasons_of(({}, everything)) == [[]]
 
 

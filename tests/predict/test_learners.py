@@ -146,20 +146,20 @@ def test_names_are_unique_and_each_question_has_a_baseline():
 
 
 def test_contributions_of_the_logistic_model_add_up_to_its_log_odds(fit):
-    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    fitted, rows = fit(CHURN, next(learner for learner in churn.LEARNERS if learner.name == "logistic"))
     _, moved = fitted.contributions(rows)
     assert np.allclose(moved.sum(axis=1) / fitted.calibration.slope + fitted.intercept, fitted.log_odds(rows))
 
 
 def test_contributions_of_the_trees_add_up_to_their_log_odds(fit):
-    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "boosted_chance"))
+    fitted, rows = fit(CHURN, next(learner for learner in churn.LEARNERS if learner.name == "boosted_chance"))
     _, moved = fitted.contributions(rows)
     gap = fitted.log_odds(rows) - moved.sum(axis=1) / fitted.calibration.slope
     assert np.ptp(gap) < 1e-6
 
 
 def test_contributions_of_buying_history_add_up_and_silence_speaks_for_leaving(fit):
-    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "pareto_chance"))
+    fitted, rows = fit(CHURN, next(learner for learner in churn.LEARNERS if learner.name == "pareto_chance"))
     names, moved = fitted.contributions(rows)
     probability = float_column(fitted.predict(rows), FORECAST)
     assert np.ptp(np.log(probability / (1 - probability)) - moved.sum(axis=1)) < 1e-6
@@ -172,7 +172,7 @@ def test_contributions_of_buying_history_add_up_and_silence_speaks_for_leaving(f
 
 def test_buying_history_kept_before_it_gave_reasons_goes_on_forecasting_without_any(fit, tmp_path):
     """Models of earlier nights have the medians of other columns."""
-    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "pareto_chance"))
+    fitted, rows = fit(CHURN, next(learner for learner in churn.LEARNERS if learner.name == "pareto_chance"))
     fitted.save(tmp_path)
     [file] = tmp_path.iterdir()
     content = json.loads(file.read_text("utf-8")) | {"median": median_of(rows)}
@@ -186,7 +186,7 @@ def test_buying_history_kept_before_it_gave_reasons_goes_on_forecasting_without_
 
 
 def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
-    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    fitted, rows = fit(CHURN, next(learner for learner in churn.LEARNERS if learner.name == "logistic"))
     forecast = float_column(fitted.predict(rows), FORECAST)
     actual = float_column(rows, "label")
     error = np.sqrt(actual.var() / len(actual))
@@ -195,7 +195,7 @@ def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
 
 
 def test_a_customer_with_one_order_gets_a_forecast_above_zero(fit):
-    fitted, rows = fit(VALUE, next(one for one in value.CANDIDATES if one.name == "pareto_spend"))
+    fitted, rows = fit(VALUE, next(candidate for candidate in value.CANDIDATES if candidate.name == "pareto_spend"))
     once = rows.filter(pc.equal(rows["order_day_count_lifetime"], 1))
     assert once.num_rows > 10
     assert float_column(fitted.predict(once), FORECAST).min() > 0

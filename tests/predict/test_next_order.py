@@ -64,4 +64,4 @@ def test_the_longer_horizon_stands_and_the_shorter_is_lowered_to_it():
     assert values[2] == pytest.approx({"b": 0.1, "a": 0.5, "c": 1.0})
     assert values[3] == pytest.approx({"a": 0.5, "b": 0.05, "c": 0.2, "d": 0.7}), "d is known to no longer horizon"
     assert found[4].num_rows == 0
-    assert [one.schema for one in found] == [one.schema for one in tables]
+    assert [one.schema for one in found] == [table.schema for table in tables]

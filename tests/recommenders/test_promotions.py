@@ -124,7 +124,7 @@ def test_facts_are_those_that_are_counted_by_hand(planned, bought):
     ]
     schema = {"item_id": pl.String, "starts": pl.Int64, "ends": pl.Int64, "known_at": pl.Int64, "kind": pl.String}
     facts = PromotionFacts.of(Promotions.of(pl.DataFrame(rows, schema, orient="row")), known, ahead)
-    in_time = [one for one in rows if one[3] <= end * DAY]
+    in_time = [row for row in rows if row[3] <= end * DAY]
 
     def count(code: int, day: float, kinds: str = "ab") -> int:
         name, second = known.items[code].as_py(), day * DAY
@@ -139,7 +139,7 @@ def test_facts_are_those_that_are_counted_by_hand(planned, bought):
         assert np.isnan(cut)
     for user in range(len(known.users)):
         pairs = zip(known.item[known.user == user], known.day[known.user == user], strict=True)
-        assert facts.user_facts[user] == pytest.approx(np.mean([count(*one) > 0 for one in pairs]))
+        assert facts.user_facts[user] == pytest.approx(np.mean([count(*pair) > 0 for pair in pairs]))
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,14 @@ def addresses(client, shop):
     ids = view.query("select customer_id from segments order by lifecycle_stage, customer_id limit 3")
     decided = view.query("select decision_id from decisions order by decision_id limit 1")["decision_id"].to_pylist()
     lists = [r.path for r in client.routes if "GET" in r.methods and r.path.startswith("/api/") and "{" not in r.path]
-    details = [f"/api/customers/{one}{part}" for one in ids["customer_id"].to_pylist() for part in ("", "/timeline")]
+    details = [
+        f"/api/customers/{customer_id}{part}"
+        for customer_id in ids["customer_id"].to_pylist()
+        for part in ("", "/timeline")
+    ]
     details += [f"/api/decisions/{one}" for one in decided] + [f"/api/runs/{view.run.run_id}"]
     details += ["/api/customers?stage=at_risk", "/api/retention?by=channel&measure=net"]
-    return [one for one in lists if one not in OF_TODAY] + details
+    return [list_ for list_ in lists if list_ not in OF_TODAY] + details
 
 
 def different(before, now, run_id):

@@ -150,23 +150,25 @@ def test_past_forecasts_are_those_of_the_backtest_and_give_stages_a_worth(shop):
     past = view.read("past_forecasts").to_pylist()
     assert {row["question"] for row in past} == {"churn"}
     assert max(row["as_of"] for row in past) + timedelta(days=90) <= view.run.as_of
-    values = {one.lifecycle_stage: one for one in overview_of(view).stage_values}
+    values = {value.lifecycle_stage: value for value in overview_of(view).stage_values}
     assert values["active"].low <= values["active"].paid_cents_90_days <= values["active"].high
     assert values["active"].paid_cents_90_days > values["at_risk"].paid_cents_90_days
-    for one in values.values():
-        assert one.staying_share + sum(move.share for move in one.moves) == pytest.approx(1)
+    for value in values.values():
+        assert value.staying_share + sum(move.share for move in value.moves) == pytest.approx(1)
 
 
 def test_every_page_counts_the_same_customers(shop, stages):
     everybody = of(stages, "at_risk")
     view = last_run(shop)
     overview = overview_of(view)
-    assert next(one.value for one in overview.key_figures if one.code == "at_risk") == len(everybody)
-    counts = {one.lifecycle_stage: one.customer_count for one in overview.lifecycle_stages}
+    assert next(figure.value for figure in overview.key_figures if figure.code == "at_risk") == len(everybody)
+    counts = {stage.lifecycle_stage: stage.customer_count for stage in overview.lifecycle_stages}
     assert counts == {name: len(of(stages, name)) for name in counts}
     assert find_customers(shop, CustomerQuery(lifecycle_stage="at_risk")).total_count == len(everybody)
     sentences = summary_sentences(overview, None, words("en"), Formats("en", "EUR", "UTC"))
-    assert [one for one in sentences if one.startswith(f"{len(everybody)} customers are at risk of leaving")]
+    assert [
+        sentence for sentence in sentences if sentence.startswith(f"{len(everybody)} customers are at risk of leaving")
+    ]
 
 
 def test_the_watch_list_holds_those_at_risk_by_their_own_forecast(shop, stages, churn):

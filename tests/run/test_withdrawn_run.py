@@ -66,7 +66,9 @@ def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
     assert not [one for one in card.timeline if one.kind == "offer"]
     assert (summary.withdrawal.withdrawn_by, summary.withdrawal.reason) == ("Ann", "wrong month")
     assert audit_log.entries(shop.store)[-1].action == "offers withdrawn"
-    assert [one for one in doctor(shop.folder) if one.check == "outbox" and one.level == "problem"] == []
+    assert [
+        finding for finding in doctor(shop.folder) if finding.check == "outbox" and finding.level == "problem"
+    ] == []
     listed = run_patron("decisions", "list", "--json", "-w", shop.folder)
     assert json.loads(listed.out)["withdrawal"]["withdrawn_by"] == "Ann"
     with pytest.raises(WorkspaceError, match="were withdrawn by Ann"):
@@ -131,8 +133,10 @@ def test_a_customer_is_shown_by_the_shops_own_id_with_every_offer_considered(ope
     shown = json.loads(run_patron("decisions", "show", user, "--json", "-w", shop.folder).out)
     assert shown == json.loads(run_patron("decisions", "show", decision, "--json", "-w", shop.folder).out)
     assert shown["decision_id"] == decision in {row["decision_id"] for row in listed["rows"]}
-    assert {one["action"] for one in shown["alternatives"]} == {offer.id for offer in shop.policy.offers}
-    chosen = next(one for one in shown["alternatives"] if one["action"] == shown["action"])
+    assert {alternative["action"] for alternative in shown["alternatives"]} == {
+        offer.id for offer in shop.policy.offers
+    }
+    chosen = next(alternative for alternative in shown["alternatives"] if alternative["action"] == shown["action"])
     assert chosen["cost_cents"] == pytest.approx(shown["cost_cents"])
     assert shown["budget_price"] >= 0
     assert "Offers that were considered" in run_patron("decisions", "show", user, "-w", shop.folder).out

@@ -31,23 +31,23 @@ def test_every_event_keeps_all_its_properties(event):
     row = track(event.event, **sample(event))
     assert row["name"] == event.event
     everything = msgspec.json.encode({k: v for k, v in row.items() if k != "occurred_at"}).decode()
-    for one in properties_of(event):
-        if one.column and one.kind == "amount":
-            assert row[one.column] == 1990
-        elif one.column == "quantity":
+    for property_ in properties_of(event):
+        if property_.column and property_.kind == "amount":
+            assert row[property_.column] == 1990
+        elif property_.column == "quantity":
             assert row["quantity"] == 2
-        elif one.vault:
-            assert one.name in (row[one.vault] or "")
-        elif not one.column:
-            assert f"{one.name}" in everything
+        elif property_.vault:
+            assert property_.name in (row[property_.vault] or "")
+        elif not property_.column:
+            assert f"{property_.name}" in everything
     assert set(row) <= set(RAW_EVENTS.names)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
 def test_every_event_and_property_has_a_meaning(event):
     assert (event.__doc__ or "").strip().endswith(".")
-    assert all(one.meaning for one in properties_of(event))
-    assert all(one.column in RAW_EVENTS.names for one in properties_of(event) if one.column)
+    assert all(property_.meaning for property_ in properties_of(event))
+    assert all(property_.column in RAW_EVENTS.names for property_ in properties_of(event) if property_.column)
 
 
 def test_names_of_the_first_version_mean_the_same_events():

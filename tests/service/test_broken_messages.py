@@ -39,13 +39,13 @@ def test_what_reads_dead_letters_reads_broken_messages(shop, is_sensors):
     messages = b"[" + b", ".join([GOOD, *BROKEN]) + b"]"
     body = messages if is_sensors else b'{"batch": ' + messages + b"}"
     request = (validate_sensors if is_sensors else validate_batch)(body, "web", NOW, OPEN)
-    assert sum(one.is_rejected for one in request.messages) >= len(BROKEN)
+    assert sum(message.is_rejected for message in request.messages) >= len(BROKEN)
     good = validate_batch(b'{"batch": [' + GOOD + b"]}", "web", NOW, OPEN)
     inbox = open_inbox(shop)
     inbox.append([good, request])
     inbox.close()
     drain_inbox(shop)
-    count = sum(one.count for one in dead_letters(shop))
+    count = sum(letter.count for letter in dead_letters(shop))
     assert count >= len(BROKEN)
     assert replay(shop, "live", mapping=None, progress=silent, now=NOW).rejected == count
     assert trace(shop, "g1").steps

@@ -42,7 +42,9 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 def messages(*ids, **changes):
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
-    message_rows = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
+    message_rows = [
+        base | {"messageId": identifier, "properties": {"product_id": "p1"}} | changes for identifier in ids
+    ]
     return validate_batch(json.dumps({"batch": message_rows}).encode(), "web", NOW, OPEN)
 
 
@@ -399,7 +401,7 @@ def test_a_key_longer_than_any_is_not_looked_up(shop, monkeypatch):
 def test_a_flood_of_unknown_keys_reads_the_store_now_and_then_and_a_new_key_works_at_once(shop, monkeypatch):
     reads, collector = [], Collector(shop)
     monkeypatch.setattr("patron.service.collector.keys_by_hash", lambda of: reads.append(1) or keys_by_hash(of))
-    assert [one for one in range(500) if collector.find_key(f"pk_write_{one}", now=NOW)] == []
+    assert [index for index in range(500) if collector.find_key(f"pk_write_{index}", now=NOW)] == []
     assert len(reads) < 50
     time.sleep(0.02)
     key = create_key(shop, "web", now=datetime.now(UTC)).key

@@ -50,7 +50,7 @@ def test_its_process_ends_well_and_settles_who_may_read_nothing_any_more(shop):
         while states != ["skipped"] and time.monotonic() < until:
             time.sleep(0.1)
             with shop.store.begin() as connection:
-                states = [one.state for one in digest_deliveries(connection, ann)]
+                states = [delivery.state for delivery in digest_deliveries(connection, ann)]
         sender.stop()
         assert (states, sender.trouble) == (["skipped"], "")
         shop.close()

@@ -42,14 +42,16 @@ def message(event_id):
 
 
 def messages(*ids, rules=OPEN):
-    return validate_batch(json.dumps({"batch": [message(one) for one in ids]}).encode(), "segment", NOW, rules)
+    return validate_batch(
+        json.dumps({"batch": [message(identifier) for identifier in ids]}).encode(), "segment", NOW, rules
+    )
 
 
 def put(shop, *arrivals):
     inbox = open_inbox(shop)
     verdicts = inbox.append(arrivals)
     inbox.close()
-    return [(one.stored, one.duplicate, one.rejected) for one in verdicts]
+    return [(verdict.stored, verdict.duplicate, verdict.rejected) for verdict in verdicts]
 
 
 def stored(shop):
@@ -74,7 +76,7 @@ def remove_inbox(shop):
 
 def file_of(tmp_path, *ids):
     file = tmp_path / "events.jsonl"
-    file.write_text("\n".join(json.dumps(message(one)) for one in ids), encoding="utf-8")
+    file.write_text("\n".join(json.dumps(message(identifier)) for identifier in ids), encoding="utf-8")
     return str(file)
 
 
@@ -352,13 +354,13 @@ def test_a_worker_that_prints_something_odd_or_cannot_be_started_is_started_agai
     worker = CompactionProcess(shop.folder, reports.append)
     worker.start()
     until = time.monotonic() + 10
-    while not any("cannot be started" in str(one) for one in reports) and time.monotonic() < until:
+    while not any("cannot be started" in str(report) for report in reports) and time.monotonic() < until:
         time.sleep(0.01)
     odd.chmod(0o700)
-    while not any("reported b'hello" in str(one) for one in reports) and time.monotonic() < until:
+    while not any("reported b'hello" in str(report) for report in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.process.kill()
-    while not any("ended (-9)" in str(one) for one in reports) and time.monotonic() < until:
+    while not any("ended (-9)" in str(report) for report in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.stop()
     report_counts = [

@@ -52,7 +52,7 @@ def test_a_job_whose_process_died_has_failed_and_makes_room_for_another(shop):
 
 def test_a_schedule_is_due_once_a_day_by_the_shops_clock(shop):
     schedule_runs(shop, "02:30", by="Ada", now=NOW)
-    assert "runs scheduled" in [one.action for one in audit_log.entries(shop.store)]
+    assert "runs scheduled" in [entry.action for entry in audit_log.entries(shop.store)]
     timer = RunTimer(shop, lambda: NOW)
     assert timer.due_at(NOW + timedelta(hours=1)) is None
     due = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)

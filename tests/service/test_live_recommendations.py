@@ -50,7 +50,7 @@ def viewed(product_id, **person):
 
 
 def ids(made):
-    return [one.product_id for one in made.products]
+    return [product.product_id for product in made.products]
 
 
 def test_a_known_customer_gets_what_they_buy_again_with_its_rhythm(live):
@@ -62,7 +62,7 @@ def test_a_known_customer_gets_what_they_buy_again_with_its_rhythm(live):
     assert first.reason.code == "buy_again"
     assert first.reason.days_since >= 0.3
     assert first.product_name == f"Product {first.product_id[1:]}"
-    assert [one.position for one in made.products] == list(range(1, 11))
+    assert [product.position for product in made.products] == list(range(1, 11))
 
 
 def test_a_stranger_gets_a_full_list_that_is_in_stock(live):
@@ -70,7 +70,7 @@ def test_a_stranger_gets_a_full_list_that_is_in_stock(live):
     assert not made.is_personal
     assert len(set(ids(made))) == 10
     assert not {f"p{n}" for n in range(0, PRODUCT_COUNT, 7)} & set(ids(made))
-    assert {one.reason.code for one in made.products} <= {"popular", "new"}
+    assert {product.reason.code for product in made.products} <= {"popular", "new"}
 
 
 def test_an_accepted_event_changes_the_next_list(live):
@@ -79,7 +79,7 @@ def test_an_accepted_event_changes_the_next_list(live):
     after = ask(live, anonymous_id="v1")
     assert ids(before) != ids(after)
     assert after.products[0].product_id in {"p17", "p18", "p19", "p20", "p22", "p23"}
-    reasons = {one.reason.code for one in after.products}
+    reasons = {product.reason.code for product in after.products}
     assert "goes_with_visit" in reasons or "viewed" in reasons
     assert ids(ask(live, anonymous_id="v2")) == ids(before)
 
@@ -108,7 +108,7 @@ def test_the_next_page_goes_on_where_the_list_ended(live):
     first = ask(live, user_id="u8", k=6)
     second = ask(live, next=first.next, k=6)
     assert len(set(ids(first)) | set(ids(second))) == 12
-    assert [one.position for one in second.products] == list(range(7, 13))
+    assert [product.position for product in second.products] == list(range(7, 13))
     with pytest.raises(NotFound, match="not kept"):
         ask(live, next="unknown")
 
@@ -124,7 +124,7 @@ def test_filters_hold_and_say_what_is_missing(live):
 def test_relevance_has_a_floor(live):
     made = ask(live, user_id="u8", min_relevance=0.05)
     assert 0 < len(made.products) < 10
-    assert min(one.click_probability for one in made.products) >= 0.05
+    assert min(product.click_probability for product in made.products) >= 0.05
     assert made.why_short["low_relevance"] > 0
 
 
@@ -149,7 +149,8 @@ def test_feedback_about_our_lists_teaches_and_any_other_does_not(live):
 def test_a_shown_product_that_is_not_clicked_makes_room(live):
     made = ask(live, anonymous_id="v7")
     shown = [
-        {"event": "Recommendation Shown", "anonymousId": "v7", "properties": dict(one.event)} for one in made.products
+        {"event": "Recommendation Shown", "anonymousId": "v7", "properties": dict(product.event)}
+        for product in made.products
     ]
     live.observe([request(*shown)])
     rotated = ask(live, anonymous_id="v7")
@@ -173,7 +174,7 @@ def test_a_preview_tries_nothing_and_is_not_kept(live):
     usual = [ids(ask(live, user_id="u8", is_preview=True, seed=seed)) for seed in range(40)]
     assert all(made == usual[0] for made in usual)
     made = ask(live, user_id="u8", is_preview=True)
-    assert {one.propensity for one in made.products} == {1.0}
+    assert {product.propensity for product in made.products} == {1.0}
     assert made.next is None
     assert not live._lists
     assert live._maker.budget.expected == 0
@@ -184,7 +185,7 @@ def test_a_preview_says_why_a_product_is_not_in_the_list(live):
         return live.why_not(RecommendationQuery(**query), product_id, now=NOW)
 
     made = ask(live, user_id="u8", is_preview=True)
-    assert {why_not(one, user_id="u8") for one in ids(made)} == {None}
+    assert {why_not(identifier, user_id="u8") for identifier in ids(made)} == {None}
     assert why_not("p7", user_id="u8") == "out_of_stock"
     assert why_not("p8", user_id="u8", only=["p9"]) == "no_candidate"
     assert why_not("p7", user_id="u8", only=["p9"]) == "out_of_stock", "a rule is the better answer than no candidate"
@@ -210,13 +211,13 @@ def test_with_a_public_key_a_device_does_not_give_its_owner_away(family):
     assert ask(family, anonymous_id="dev8").is_personal
     made = ask(family, anonymous_id="dev8", is_public=True)
     assert not made.is_personal
-    assert not {"buy_again", "goes_with_history"} & {one.reason.code for one in made.products}
+    assert not {"buy_again", "goes_with_history"} & {product.reason.code for product in made.products}
 
 
 def test_what_one_user_of_a_device_does_is_not_in_the_list_of_another(live):
     live.observe([request(viewed("p20", userId="u1", anonymousId="family"))])
     other = ask(live, user_id="u30", anonymous_id="family")
-    assert not {"viewed", "goes_with_visit"} & {one.reason.code for one in other.products}
+    assert not {"viewed", "goes_with_visit"} & {product.reason.code for product in other.products}
     assert ask(live, user_id="u1").products[0].product_id in {
         "p17",
         "p18",
@@ -239,7 +240,7 @@ def test_an_objection_to_profiling_under_any_id_leaves_the_page_alone(family, mo
     monkeypatch.setattr(live_recommendations, "latest_answer", lambda entries: False if entries else None)
     made = ask(family, **asked)
     assert not made.is_personal
-    assert "buy_again" not in {one.reason.code for one in made.products}
+    assert "buy_again" not in {product.reason.code for product in made.products}
 
 
 def test_feedback_that_is_sent_again_counts_once_and_so_does_an_order(live):
@@ -272,7 +273,7 @@ def test_what_was_bought_since_the_run_is_due_no_more(live):
     order = {"event": "Order Completed", "userId": "u8"}
     order["properties"] = {"order_id": "y", "total": 1, "products": [{"product_id": wanted.product_id}]}
     live.observe([request(order)])
-    after = {one.product_id: one.reason.code for one in ask(live, user_id="u8").products}
+    after = {product.product_id: product.reason.code for product in ask(live, user_id="u8").products}
     assert after.get(wanted.product_id) != "buy_again"
 
 

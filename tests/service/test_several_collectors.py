@@ -43,8 +43,8 @@ def places(tmp_path, monkeypatch, postgres_url):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shops = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
     yield shops
-    for one in shops:
-        one.close()
+    for shop in shops:
+        shop.close()
 
 
 def run_once(shop):
@@ -56,8 +56,8 @@ def run_once(shop):
 def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once(places):
     main, _ = places
     collectors = [Collector(one) for one in places]
-    for one in collectors:
-        one.start()
+    for collector in collectors:
+        collector.start()
     arrivals = [(n % 2, f"m{n % 40}") for n in range(120)]
     threads = [
         threading.Thread(
@@ -65,16 +65,16 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
         )
         for of in (0, 1)
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
     [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (40, 80)
     run_once(main)
-    for one in collectors:
-        one.stop()
+    for collector in collectors:
+        collector.stop()
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == sorted(f"m{n}" for n in range(40))
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
     with open_inbox(main) as inbox:

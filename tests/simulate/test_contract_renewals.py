@@ -67,7 +67,11 @@ def test_a_term_begins_where_the_one_before_ended_and_was_renewed(events, known)
 
 
 def test_a_cancellation_comes_ten_days_before_the_end_of_a_term_that_is_not_renewed(events, known):
-    sent = {(one["contract_id"], one["occurred_at"].date()) for one in of_contracts(events) if "ends_at" not in one}
+    sent = {
+        (contract["contract_id"], contract["occurred_at"].date())
+        for contract in of_contracts(events)
+        if "ends_at" not in contract
+    }
     rows = [row for row in known.to_pylist() if row["is_cancelled"]]
     assert not any(row["is_renewed"] for row in rows)
     assert sent == {(row["contract_id"], row["ends_at"].date() - timedelta(days=10)) for row in rows} != set()

@@ -65,7 +65,7 @@ def as_table(simulated_year):
 
 def lines_of(events: Batch, at: int) -> list[list[int]]:
     part = slice(events.first_line[at], events.first_line[at] + events.line_count[at])
-    return [getattr(events.lines, one.name)[part].tolist() for one in fields(Lines)]
+    return [getattr(events.lines, field_.name)[part].tolist() for field_ in fields(Lines)]
 
 
 def test_picked_events_keep_their_columns_and_their_lines(orders):
@@ -91,7 +91,7 @@ def test_joined_batches_are_one_after_the_other_each_with_its_own_lines(orders, 
 def test_missing_columns_hold_minus_one():
     plain = make_batch("Identify", np.arange(3), np.arange(3), np.arange(3))
     filled = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
-    assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in filled)
+    assert all((getattr(plain, field_.name) == -1).all() for field_ in fields(Batch) if field_.name not in filled)
     assert plain.lines is NO_LINES
     assert (plain.name == CODE["Identify"]).all()
 

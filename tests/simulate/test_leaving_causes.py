@@ -38,14 +38,14 @@ def driven(world, events):
 
 
 def days_of(events, name, user):
-    return [one["occurred_at"].date() for one in events if one["name"] == name and one["user_id"] == user]
+    return [event["occurred_at"].date() for event in events if event["name"] == name and event["user_id"] == user]
 
 
 def test_every_cause_drives_some_away_and_nobody_comes_back(events, driven):
     last = {}
-    for one in events:
-        if one["name"] in ("Order Completed", "Product Viewed"):
-            last[one["user_id"]] = max(last.get(one["user_id"], one["occurred_at"]), one["occurred_at"])
+    for event in events:
+        if event["name"] in ("Order Completed", "Product Viewed"):
+            last[event["user_id"]] = max(last.get(event["user_id"], event["occurred_at"]), event["occurred_at"])
     for rows in driven.values():
         assert len(rows) > 20
         assert all(row["caused_on"] < row["dropped_out_on"] for row in rows)
@@ -65,9 +65,10 @@ def test_a_bad_review_has_one_star(events, driven):
     for row in driven["bad_review"]:
         at = row["caused_on"] + timedelta(days=REVIEW_DAYS)
         stars = [
-            one["rating"]
-            for one in events
-            if (one["name"], one["user_id"]) == ("Product Reviewed", row["user_id"]) and one["occurred_at"].date() == at
+            event["rating"]
+            for event in events
+            if (event["name"], event["user_id"]) == ("Product Reviewed", row["user_id"])
+            and event["occurred_at"].date() == at
         ]
         assert 1.0 in stars
 

@@ -98,7 +98,7 @@ def test_customers_meet_the_season_in_what_they_look_at(year):
     """Garden goods are viewed more in spring than in autumn, as a share of all views."""
     views = year.filter(pc.equal(year["name"], "Product Viewed"))
     month = np.array([at.month for at in views["occurred_at"].to_pylist()])
-    is_garden = np.array([one == "Garden" for one in views["department"].to_pylist()])
+    is_garden = np.array([department == "Garden" for department in views["department"].to_pylist()])
     spring, autumn = is_garden[np.isin(month, (4, 5, 6))], is_garden[np.isin(month, (10, 11, 12))]
     error = np.sqrt(spring.var() / len(spring) + autumn.var() / len(autumn))
     assert spring.mean() - autumn.mean() > 3 * error

@@ -65,7 +65,7 @@ def test_changes_name_each_value_and_whole_offers():
     edited = set_values(DEFAULT, {("caps", "within_days"): 7, ("offers", 0, "id"): "other"})
     changes = policy_changes(Policy.parse(DEFAULT), Policy.parse(edited))
     assert changes[0] == PolicyChange("caps", "", "within_days", 28, 7)
-    assert [(one.offer, one.old is None, one.new is None) for one in changes[1:]] == [
+    assert [(change.offer, change.old is None, change.new is None) for change in changes[1:]] == [
         ("ten_percent", False, True),
         ("other", True, False),
     ]

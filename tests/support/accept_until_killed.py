@@ -16,7 +16,7 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 def messages(*ids: str, user: str = "u1") -> Request:
     """A request with one event of each id."""
-    base = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
+    base = [{"type": "track", "event": "Product Viewed", "messageId": identifier, "userId": user} for identifier in ids]
     rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in base]
     return validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
 

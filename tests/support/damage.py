@@ -179,9 +179,9 @@ def cli(*args: object) -> Answer:
 
 def ask_doctor(folder: Path) -> Answer:
     """Findings that are not fine."""
-    findings = [one for one in doctor(folder) if one.level != "ok"]
-    texts = sorted(RUN_ROOT.sub("HOME", f"{one.check}: {one.what}. {one.todo}") for one in findings)
-    return Answer(int(any(one.level == "problem" for one in findings)), "\n".join(texts), tuple(texts))
+    findings = [finding for finding in doctor(folder) if finding.level != "ok"]
+    texts = sorted(RUN_ROOT.sub("HOME", f"{finding.check}: {finding.what}. {finding.todo}") for finding in findings)
+    return Answer(int(any(finding.level == "problem" for finding in findings)), "\n".join(texts), tuple(texts))
 
 
 def ask_run(folder: Path) -> Answer:
@@ -232,7 +232,7 @@ async def _serve(shop: Shop, key: str) -> Answer:
     finally:
         collector.stop()
     trouble = f"{worker.trouble}\n" if worker.trouble else ""
-    bad = [one for one in answers if one.status_code >= 400]
+    bad = [answer for answer in answers if answer.status_code >= 400]
     health = answers[0].json().get("trouble") or ""
     text = trouble + health + "\n".join(f"{one.status_code} {one.text[:2000]}" for one in bad)
     code = 1 if bad or trouble or health else 0
@@ -284,7 +284,7 @@ def _tables(folder: Path) -> object:
     try:
         snapshot = shop.snapshot()
         assert snapshot
-        tables = {one.name: _rows_digest(snapshot.read(one.name)) for one in TABLES if one.name != "events"}
+        tables = {table.name: _rows_digest(snapshot.read(table.name)) for table in TABLES if table.name != "events"}
         outbox = {
             str(path.relative_to(folder)): _digest(path.read_bytes())
             for path in sorted((folder / "outbox" / snapshot.run.run_id).rglob("*"))

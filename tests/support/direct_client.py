@@ -21,7 +21,7 @@ class DirectClient:
     @property
     def routes(self) -> list[APIRoute]:
         """Every endpoint of the application."""
-        routers = [one.original_router for one in self.app.routes if hasattr(one, "original_router")]
+        routers = [route.original_router for route in self.app.routes if hasattr(route, "original_router")]
         routes = (route for router in (self.app, *routers) for route in router.routes)
         return [route for route in routes if isinstance(route, APIRoute)]
 

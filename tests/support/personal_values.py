@@ -198,7 +198,7 @@ dedication inscription label tag custom data payload raw meta extra other detail
 floor neighbour pickup_person receiver gift_from gift_to cardholder beneficiary store shelf colour size_note
 bundle_note crm_ref legacy_ref external_ref erp_id loyalty_no member_no ticket_no booking_ref
 """
-DECLARED = {one.name for of in (BY_NAME["Product Viewed"], Item) for one in properties_of(of)}
+DECLARED = {property_.name for of in (BY_NAME["Product Viewed"], Item) for property_ in properties_of(of)}
 NUMBERED = [f"{stem}{n}" for n in range(1, 40) for stem in ("attribute_", "customField")]
 KEYS = tuple(dict.fromkeys(word for word in (*WORDS.split(), *NUMBERED) if word not in DECLARED))[:200]
 
@@ -267,13 +267,17 @@ def put_into(event: str, declared: Property, *, is_item: bool = False) -> Callab
 def declared_places() -> Iterator[Place]:
     """Every text that our event classes declare, and what a message holds besides its properties."""
     for event in EVENTS:
-        for one in properties_of(event):
-            if one.kind in {"text", "any"}:
-                yield Place(f"{event.event}: {one.name}", put_into(event.event, one), is_declared=not one.vault)
-    for one in properties_of(Item):
-        if one.kind == "text":
-            put = put_into("Order Completed", one, is_item=True)
-            yield Place(f"a product's {one.name}", put, is_declared=not one.vault)
+        for property_ in properties_of(event):
+            if property_.kind in {"text", "any"}:
+                yield Place(
+                    f"{event.event}: {property_.name}",
+                    put_into(event.event, property_),
+                    is_declared=not property_.vault,
+                )
+    for property_ in properties_of(Item):
+        if property_.kind == "text":
+            put = put_into("Order Completed", property_, is_item=True)
+            yield Place(f"a product's {property_.name}", put, is_declared=not property_.vault)
     yield Place("the event's name", lambda sent, _key, value: sent.update(event=value), is_declared=True)
     yield Place("the event's id", lambda sent, _key, value: sent.update(messageId=value), is_declared=True)
     yield Place("a key", within("properties", "extra", wrap=lambda _key, value: {value: 1}), is_declared=True)

@@ -31,34 +31,39 @@ BATCH_MESSAGES = 500
 def segment_python(messages: Messages) -> Messages:
     """As Segment's library for Python sends them."""
     return [
-        one | {"integrations": one.get("integrations", {}), "context": one["context"] | library("analytics-python")}
-        for one in messages
+        message
+        | {"integrations": message.get("integrations", {}), "context": message["context"] | library("analytics-python")}
+        for message in messages
     ]
 
 
 def segment_node(messages: Messages) -> Messages:
     """As Segment's library for Node sends them."""
     return [
-        one | {"_metadata": {"nodeVersion": "22"}, "context": one["context"] | library("@segment/analytics-node")}
-        for one in messages
+        message
+        | {"_metadata": {"nodeVersion": "22"}, "context": message["context"] | library("@segment/analytics-node")}
+        for message in messages
     ]
 
 
 def rudder_python(messages: Messages) -> Messages:
     """As RudderStack's library for Python sends them."""
-    return [one | {"channel": "server", "context": one["context"] | library("analytics-python")} for one in messages]
+    return [
+        message | {"channel": "server", "context": message["context"] | library("analytics-python")}
+        for message in messages
+    ]
 
 
 def rudder_node(messages: Messages) -> Messages:
     """As RudderStack's library for Node sends them."""
     return [
-        one
+        message
         | {
-            "originalTimestamp": one["timestamp"],
+            "originalTimestamp": message["timestamp"],
             "channel": "server",
-            "context": one["context"] | library("analytics-node"),
+            "context": message["context"] | library("analytics-node"),
         }
-        for one in messages
+        for message in messages
     ]
 
 
@@ -80,7 +85,7 @@ def send_sensors(shop: Shop, messages: Messages, secret: str) -> None:
     """Hand over forms as Sensors Data's clients send them."""
     collector = Collector(shop)
     collector.start()
-    listed = [sensors_message(one) for one in messages]
+    listed = [sensors_message(message) for message in messages]
     for start in range(0, len(listed), BATCH_MESSAGES):
         packed = gzip.compress(json.dumps(listed[start : start + BATCH_MESSAGES]).encode())
         body = sensors_json(urlencode({"data_list": b64encode(packed).decode(), "gzip": "1"}).encode())
@@ -154,7 +159,7 @@ def import_rows(shop: Shop, folder: Path, rng: random.Random, kind: str, keys: S
 def import_messages(shop: Shop, folder: Path, messages: Messages) -> None:
     """Import messages from a file of JSON lines."""
     file = folder / "messages.jsonl"
-    file.write_text("".join(json.dumps(one) + "\n" for one in messages), encoding="utf-8")
+    file.write_text("".join(json.dumps(message) + "\n" for message in messages), encoding="utf-8")
     import_files(shop, [str(file)], mapping="segment", received_at=NOW)
 
 

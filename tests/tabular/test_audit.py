@@ -29,7 +29,7 @@ def findings(table, learners=FAST, **options):
 
 def aucs(finding):
     """Every AUC that a finding prints."""
-    return [float(one) for one in re.findall(r"(?<![\d,.])[01]\.\d{3}", finding)]
+    return [float(match) for match in re.findall(r"(?<![\d,.])[01]\.\d{3}", finding)]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -208,7 +208,7 @@ def test_fifty_customers_are_enough_for_a_model_with_wide_intervals():
 )
 def test_time_is_cut_between_whole_values_and_the_latest_are_tested(months):
     table = monthly_table()
-    place = [int(one[-2:]) - 1 for one in table["month"].to_pylist()]
+    place = [int(month[-2:]) - 1 for month in table["month"].to_pylist()]
     order = np.random.default_rng(1).permutation(len(place))
     frame = table.to_pandas().assign(month=[months(at) for at in place]).iloc[order]
     comparison = compare(frame, label="churned", time="month", learners=["logistic"])

@@ -27,10 +27,10 @@ def rhythm_events(seed=0, customers=CUSTOMERS):
 def cases(seed=0, customers=CUSTOMERS, unlabelled=40):
     """The kind of each customer as the label, some of them missing, next to a column that is noise."""
     rng = np.random.default_rng(seed)
-    label = [int(one % 2 == 0) if one >= unlabelled else None for one in range(customers)]
+    label = [int(index % 2 == 0) if index >= unlabelled else None for index in range(customers)]
     return pa.table(
         {
-            "customer": [f"c{one:03}" for one in range(customers)],
+            "customer": [f"c{index:03}" for index in range(customers)],
             "noise": rng.normal(size=customers),
             "label": pa.array(label, pa.int64()),
         }
@@ -54,7 +54,7 @@ def test_customers_with_like_events_lie_near_each_other(events):
     assert np.linalg.norm(place, axis=1) == pytest.approx(np.ones(CUSTOMERS))
     likeness = place @ place.T
     np.fill_diagonal(likeness, -2)
-    is_even = np.array([int(one[1:]) % 2 == 0 for one in points["customer"].to_pylist()])
+    is_even = np.array([int(customer[1:]) % 2 == 0 for customer in points["customer"].to_pylist()])
     assert (is_even[likeness.argmax(axis=1)] == is_even).mean() > 0.9
 
 

@@ -55,8 +55,8 @@ def test_the_model_beats_the_life_table_on_a_planted_effect(evaluation):
         share, forecast = (evaluation.score("logistic", name, period) for name in ("share_left", "mean_forecast"))
         assert share.low < forecast.value < share.high
         assert evaluation.score("logistic", "calibration_error", period).value < 0.04
-    for one in evaluation.scores:
-        assert one.low - 1e-6 <= one.value <= one.high + 1e-6, one
+    for score in evaluation.scores:
+        assert score.low - 1e-6 <= score.value <= score.high + 1e-6, score
 
 
 def test_censoring_does_not_move_the_scores():
@@ -88,7 +88,7 @@ def test_the_chance_to_be_observed_is_kaplan_meier_of_the_censoring():
 
 def test_the_baseline_is_evaluated_alone(others):
     evaluation = evaluate_hazards(fit_hazards(others, **COLUMNS, learner="baseline"), others)
-    assert {one.model for one in evaluation.scores} == {"life table"}
+    assert {score.model for score in evaluation.scores} == {"life table"}
     assert evaluation.gains == ()
 
 

@@ -99,11 +99,11 @@ def test_personas_are_named_by_what_was_planted(found):
 
 def test_no_persona_is_average_and_no_two_share_a_name(found):
     *_, descriptions = found
-    names = [one.name_code for one in descriptions]
+    names = [description.name_code for description in descriptions]
     assert len(set(names)) == len(names)
     assert all(names)
     assert "average" not in names
-    assert all(one.facts for one in descriptions)
+    assert all(description.facts for description in descriptions)
 
 
 def test_the_most_valuable_persona_is_the_first(found):
@@ -129,7 +129,7 @@ def test_personas_do_not_depend_on_the_order_of_customers(found):
     order = np.random.default_rng(9).permutation(features.num_rows)
     again = find_personas(features.take(order), seed=1)
     assert again.ids.tolist() == personas.ids[order].tolist()
-    assert [one.name_code for one in describe(again)] == [one.name_code for one in descriptions]
+    assert [one.name_code for one in describe(again)] == [description.name_code for description in descriptions]
 
 
 def test_another_seed_finds_the_same_groups(found):

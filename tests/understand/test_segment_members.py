@@ -47,7 +47,7 @@ def recomputed(history) -> set[tuple]:
     stays, lasting = set(), {}
     for as_of, members in history:
         now = {(name, who) for name, customers in members.items() for who in customers}
-        stays |= {(*one, lasting.pop(one), as_of) for one in lasting.keys() - now}
+        stays |= {(*key, lasting.pop(key), as_of) for key in lasting.keys() - now}
         lasting |= dict.fromkeys(now - lasting.keys(), as_of)
     return stays | {(*one, entered_at, None) for one, entered_at in lasting.items()}
 

@@ -185,7 +185,7 @@ def test_who_has_a_contract_that_is_not_cancelled_is_neither_lapsed_nor_at_risk(
         for day in (1, 4, 7)
     ]
     with closing(Shop.create(tmp_path / "w")) as shop:
-        events = [*orders, *(one for rows in contracts.values() for one in rows)]
+        events = [*orders, *(row for rows in contracts.values() for row in rows)]
         shop.lake.append(EVENTS, pipeline.events_table(events))
         view = shop.view(understand.READS, understand.WRITES, run=Run.at(pipeline.day(60)))
         build_facts(view)

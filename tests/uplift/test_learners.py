@@ -122,8 +122,8 @@ def test_intervals_of_the_default_cover_the_true_effects_of_chosen_arms(kind):
 def test_segments_of_a_tree_are_rules_with_honest_effects():
     fitted = UpliftTree(depth=2).fit(shop_trial(6_000, 5)[0], **TRIAL)
     assert len(fitted.segments) >= 2
-    assert sum(one.share for one in fitted.segments) == pytest.approx(1)
-    assert all("first" in one.rule and one.rule[1:] in one.sentence for one in fitted.segments)
+    assert sum(segment.share for segment in fitted.segments) == pytest.approx(1)
+    assert all("first" in segment.rule and segment.rule[1:] in segment.sentence for segment in fitted.segments)
     assert fitted.segments[0].effects["coupon"][0] < fitted.segments[-1].effects["coupon"][0]
     assert DEFAULT.fit(shop_trial(300, 5)[0], **TRIAL).segments == ()
 

@@ -31,7 +31,7 @@ def test_an_uplift_policy_that_beats_the_simpler_ones_is_used(fitted, others):
     table, effects = others
     policy = choose_policy(fitted, table, **TRIAL, cost=COST)
     assert (policy.kind, policy.refused, policy.arm) == ("uplift", False, None)
-    assert all(one.low > 0 for one in policy.gains.values())
+    assert all(gain.low > 0 for gain in policy.gains.values())
     decision = policy.decide(table)
     assert set(decision) <= {"none", "call", "coupon"}
     net = np.where(decision == "call", effects[:, 0] - 0.2, np.where(decision == "coupon", effects[:, 1] - 0.4, 0.0))

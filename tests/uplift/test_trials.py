@@ -100,7 +100,7 @@ def test_a_column_that_the_arm_changed_is_pointed_at():
     rng = np.random.default_rng(6)
     later = ARM + rng.normal(size=400)
     fitted = fit(trial(clicks=later), propensity={0: 0.5, 1: 0.5})
-    assert any("clicks differs" in one for one in fitted.findings)
+    assert any("clicks differs" in finding for finding in fitted.findings)
     assert fit(trial(), propensity={0: 0.5, 1: 0.5}).findings == ()
 
 
@@ -109,7 +109,7 @@ def test_customers_who_had_hardly_a_choice_are_pointed_at():
     x = rng.normal(size=2_000)
     arm = (rng.random(2_000) < 1 / (1 + np.exp(-3 * x))).astype(int)
     fitted = fit({"x": x, "arm": arm, "y": x + rng.normal(size=2_000)})
-    assert any("below 1% of one of the arms" in one for one in fitted.findings)
+    assert any("below 1% of one of the arms" in finding for finding in fitted.findings)
 
 
 class Mean:
@@ -138,4 +138,4 @@ def test_trees_are_saved_as_text(tmp_path):
     fitted = DRLearner("lightgbm").fit(trial(), treatment="arm", outcome="y", features=["x"])
     fitted.save(tmp_path)
     assert FittedUplift.load(tmp_path).effects(trial()).equals(fitted.effects(trial()))
-    assert {one.suffix for one in tmp_path.iterdir()} == {".json"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json"}

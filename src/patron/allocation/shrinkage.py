@@ -45,7 +45,7 @@ def shrink_effects(effect: Any, standard_error: Any) -> ShrunkEffects:
     columns = estimate if estimate.ndim == 2 else estimate[:, None]
     noise = (error if error.ndim == 2 else error[:, None]) ** 2
     priors = [_prior(columns[:, at].copy(), noise[:, at].copy()) for at in range(columns.shape[1])]
-    mean, variance = (np.array([one[part] for one in priors]) for part in (0, 1))
+    mean, variance = (np.array([prior[part] for prior in priors]) for part in (0, 1))
     weight = variance / (variance + noise)
     shrunk, spread = mean + weight * (columns - mean), np.sqrt(weight * noise)
     return ShrunkEffects(shrunk.reshape(estimate.shape), spread.reshape(estimate.shape), mean, np.sqrt(variance))

@@ -27,7 +27,9 @@ class Design:
         """Choose the sequences from training rows, the most frequent first; ties by their names."""
         fewest = max(1.0, SHARE_OF_ROWS * rows.num_rows)
         counts = [
-            (one["counts"], name, one["values"]) for name in GRAMS for one in rows[name].value_counts().to_pylist()
+            (count["counts"], name, count["values"])
+            for name in GRAMS
+            for count in rows[name].value_counts().to_pylist()
         ]
         frequent = sorted((-count, name, sequence) for count, name, sequence in counts if count >= fewest)
         return cls(tuple(sorted((name, sequence) for _, name, sequence in frequent[:MAX_SEQUENCES])))

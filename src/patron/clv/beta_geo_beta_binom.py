@@ -83,7 +83,7 @@ class _Likelihood:
             leaves + scipy.special.digamma(gamma + left) - scipy.special.digamma(gamma),
             leaves + scipy.special.digamma(delta + periods) - scipy.special.digamma(delta),
         )
-        return float(self.share @ value), np.array([weight @ one for one in slopes]) * params
+        return float(self.share @ value), np.array([weight @ slope for slope in slopes]) * params
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class _Parts:
         r, alpha, s, beta = law
         same, history = np.ones(len(rows.T)), (rows.frequency, rows.recency, rows.T)
         terms = [likelihoods(r, s, alpha * more * same, beta * longer * same, history) for more, longer in PARTS]
-        values = np.array([one[0] for one in terms])
+        values = np.array([term[0] for term in terms])
         top = values.max(axis=0)
         heights = np.exp(values - top)
         weights = (np.array([1.0, 0.0, 0.0, 0.0]) + k * SIGNS)[:, None] * heights
@@ -175,7 +175,7 @@ class _Likelihood:
         k, d_k = strength(r, s, float(at[4]))
         parts = _Parts.of((r, alpha, s, beta), k, self.rows)
         gammas, d_gammas = log_gammas(r, self.x)
-        slopes = np.array([parts.shares * np.array([one[1 + letter] for one in parts.terms]) for letter in range(4)])
+        slopes = np.array([parts.shares * np.array([term[1 + letter] for term in parts.terms]) for letter in range(4)])
         slopes[1] *= alpha * np.array([more for more, _ in PARTS])[:, None]
         slopes[3] *= beta * np.array([longer for _, longer in PARTS])[:, None]
         d_r, d_alpha, d_s, d_beta = slopes.sum(axis=1) @ self.share

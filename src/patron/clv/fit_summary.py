@@ -79,7 +79,7 @@ class FitSummary:
             for line in lines
         ]
         facts = [f"{name}: {value}" for name, value in self.facts.items()]
-        return "\n".join([self.title, *("  ".join(one) for one in cells), *facts])
+        return "\n".join([self.title, *("  ".join(cell) for cell in cells), *facts])
 
     __repr__ = __str__
 

@@ -59,7 +59,7 @@ class Design:
         """Of the extras of rows."""
         count = len(rows.T)
         columns = [[rows.extras[name] for name in names] for names in (transaction, dropout)]
-        return cls(*(np.column_stack(one) if one else np.zeros((count, 0)) for one in columns))
+        return cls(*(np.column_stack(column) if column else np.zeros((count, 0)) for column in columns))
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class Posterior(Generic[Model]):
             answers = np.array([answer(model, part) for model in models])
             spans[0, first : first + BLOCK] = answers.mean(axis=0)
             spans[1:, first : first + BLOCK] = np.quantile(answers, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return Span(*(rows.per_customer(one) for one in spans))
+        return Span(*(rows.per_customer(span) for span in spans))
 
 
 def posterior(

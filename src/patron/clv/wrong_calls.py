@@ -99,7 +99,7 @@ def with_methods(doc: str | None, owner: type, names: Sequence[str], first: str 
     lines = [first] if first else []
     for name in names:
         method = getattr(owner, name)
-        arguments = [one for one in inspect.signature(method).parameters if one != "self"]
+        arguments = [parameter for parameter in inspect.signature(method).parameters if parameter != "self"]
         sentence = (inspect.getdoc(method) or "").partition("\n")[0].partition(". Raises")[0].rstrip(".")
         lines.append(f"- {name}({', '.join(arguments)}): {sentence}")
     return f"{inspect.cleandoc(doc or '')}\n\nHow to use it\n" + "\n".join(lines) + "\n"

@@ -95,7 +95,7 @@ def consents_of(vault: Vault, source: str, rows: pa.Table, known_at: pa.Array | 
     is_chosen = pc.is_in(rows["name"], value_set=pa.array(CONSENT_EVENTS))
     columns = ["name", "event_id", "user_id", "anonymous_id", "occurred_at", "channel", "properties", "texts"]
     chosen = rows.append_column("_known", known_at).filter(is_chosen).select([*columns, "_known"])
-    return [one for row in chosen.to_pylist() for one in _consents_of(vault, source, row)]
+    return [consent for row in chosen.to_pylist() for consent in _consents_of(vault, source, row)]
 
 
 def _consents_of(vault: Vault, source: str, row: dict[str, Any]) -> Iterable[Consent]:
@@ -173,7 +173,7 @@ class ConsentCheck:
         for is_undecided, (_, _, _, user, device, at, known) in zip(undecided, events, strict=True):
             who = (one for one in (("user_id", user), ("anonymous_id", device)) if is_undecided and one[1])
             answers = (latest_answer(ledger.get(tokens[one], ()), at, known) for one in who)
-            is_granted = next((one for one in answers if one is not None), None)
+            is_granted = next((answer for answer in answers if answer is not None), None)
             lacking.append(is_undecided and not self.consent_policy.allows(is_granted=is_granted))
         return lacking
 

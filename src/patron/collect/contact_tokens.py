@@ -30,9 +30,11 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     """Tokens of the customers' e-mail addresses and phone numbers, by column of `events`; the vault stores nothing."""
     speaks = pc.is_in(rows["name"], value_set=pa.array(CUSTOMER_EVENTS))
     chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
-    contacts = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
+    contacts = [contacts_of(row) for row in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts])
+        f"{kind}_token": scatter(
+            chosen, [vault.token(kind, contact[kind]) if kind in contact else None for contact in contacts]
+        )
         for kind in KEYS
     }
 

@@ -187,7 +187,7 @@ class EventLoader:
         """Token of the previous id of an Alias, taken as a user id; if it is one, the vault has stored it before."""
         is_alias = pc.and_(pc.equal(rows["name"], "Alias"), pc.is_valid(rows["anonymous_id"]))
         previous_ids = rows["anonymous_id"].filter(is_alias).to_pylist()
-        return scatter(is_alias, [self.vault.token("user_id", one) for one in previous_ids])
+        return scatter(is_alias, [self.vault.token("user_id", previous_id) for previous_id in previous_ids])
 
     def _store_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])

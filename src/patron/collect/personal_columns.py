@@ -39,7 +39,7 @@ Columns = dict[str, pa.Array]
 
 def identifier_tokens(vault: Vault, values: Sequence[str]) -> dict[str, str]:
     """Tokens of the identifiers that a detector recognises; the others stay as they are."""
-    likely = [one for one in values if not is_harmless(one)]
+    likely = [value for value in values if not is_harmless(value)]
     if sum(map(len, likely)) > FEW_CHARACTERS:
         with suppress(UnicodeEncodeError):  # why: a text may hold half a character; then all are looked at
             texts = pa.array(likely, pa.string())

@@ -51,7 +51,7 @@ def _split(row: dict[str, Any], plain: PlainProperties) -> dict[str, str | None]
 
 
 def _split_properties(name: str, properties: dict[str, Any], kept: dict[str, Any], split: ExtrasSplit) -> None:
-    declared = {one.name: one for one in properties_of(BY_NAME[name])} if name in BY_NAME else {}
+    declared = {property_.name: property_ for property_ in properties_of(BY_NAME[name])} if name in BY_NAME else {}
     extras = dict(properties)
     for key, one in declared.items():
         value = extras.get(key)
@@ -100,7 +100,7 @@ def _split_item(number: str, item: Any, kept: dict[str, Any], split: ExtrasSplit
         kept[number] = clear
 
 
-PLAIN_OF_ITEM = frozenset(one.name for one in properties_of(Item) if not one.vault)
+PLAIN_OF_ITEM = frozenset(property_.name for property_ in properties_of(Item) if not property_.vault)
 
 
 def _is_plain_of_context(name: str, value: Any) -> bool:

@@ -76,7 +76,7 @@ def is_placeholder_id(value: str) -> bool:
 
 @cache
 def _properties(name: str) -> dict[str, Property]:
-    return {one.name: one for one in properties_of(BY_NAME[name])} if name in BY_NAME else {}
+    return {property_.name: property_ for property_ in properties_of(BY_NAME[name])} if name in BY_NAME else {}
 
 
 def _name(message: RawEvent) -> str:

@@ -16,7 +16,9 @@ def with_campaign_offers(store: Store | DeclaredStore, rows: pa.Table, *, since:
     offers = offers_by_customer(store, since, until)
     if not offers:
         return rows
-    by_campaigns = np.array([offers.get(one, 0) for one in rows["customer_id"].to_pylist()], dtype=np.int64)
+    by_campaigns = np.array(
+        [offers.get(customer_id, 0) for customer_id in rows["customer_id"].to_pylist()], dtype=np.int64
+    )
     counts = float_column(rows, "offer_count", 0.0).astype(np.int64) + by_campaigns
     place = rows.column_names.index("offer_count")
     return rows.set_column(place, "offer_count", pa.array(counts, rows.schema.field(place).type))

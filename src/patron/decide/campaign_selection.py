@@ -91,7 +91,7 @@ class CampaignSelection:
 
     def rows(self, which: npt.NDArray[np.intp]) -> "CampaignSelection":
         """Some of the customers."""
-        arrays = (one.name for one in fields(self) if one.name != "offers")
+        arrays = (field_.name for field_ in fields(self) if field_.name != "offers")
         return replace(self, **{name: getattr(self, name)[which] for name in arrays})
 
 
@@ -145,7 +145,7 @@ def select_campaign_offers(
     choice = _within_budget(valued, is_allowed, is_charged, stock, left)
     action = np.where(personal, choice, action)
     reason = np.where(action != NOTHING, "", _reasons(reason, is_allowed, forbidden, worth))
-    contact = np.array([*(float(one.contact_cost_cents) for one in policy.offers[:-1]), terms.message_cents])
+    contact = np.array([*(float(offer.contact_cost_cents) for offer in policy.offers[:-1]), terms.message_cents])
     return _selection(policy, rows, action, reason, plain, contact, added)
 
 
@@ -184,7 +184,7 @@ def _other_prices(
     valued: ExpectedValue, stratum: npt.NDArray[np.str_], is_allowed: Flags, policy: Policy, budget_cents: float
 ) -> Flags:
     """Offers that change the price where another one is the price of the stage and taste."""
-    is_price = np.array([one.is_price and not policy.fairness.price_from_value for one in policy.offers])
+    is_price = np.array([offer.is_price and not policy.fairness.price_from_value for offer in policy.offers])
     if is_price.sum() < 2 or not is_allowed.any():
         return np.zeros_like(is_allowed)
     free = allocate(valued.net, valued.cost, max(budget_cents, 0.0), eligible=is_allowed)
@@ -244,7 +244,7 @@ def _selection(  # noqa: PLR0913, PLR0917 - the parts of a selection
         return np.where(is_one, values[at, chosen], 0.0)
 
     return CampaignSelection(
-        offers=tuple(one.id for one in policy.offers),
+        offers=tuple(offer.id for offer in policy.offers),
         action=action,
         reason=reason,
         gain=of_action(plain.effect),
@@ -252,7 +252,7 @@ def _selection(  # noqa: PLR0913, PLR0917 - the parts of a selection
         sending=np.where(is_one, contact[chosen], 0.0),
         standard_error=of_action(plain.standard_error),
         added_orders=of_action(added),
-        valid_days=np.array([float(one.valid_days) for one in policy.offers])[chosen],
+        valid_days=np.array([float(offer.valid_days) for offer in policy.offers])[chosen],
         spend_per_day=spend_per_day(rows),
         order_cents=order_cents(rows),
     )

@@ -31,7 +31,7 @@ def decision_rows(
     return pa.table(
         {
             "run_id": pa.array([run.run_id] * count, pa.string()),
-            "decision_id": pa.array([decision_id(run.run_id, one) for one in customers], pa.string()),
+            "decision_id": pa.array([decision_id(run.run_id, customer) for customer in customers], pa.string()),
             "customer_id": pa.array(customers, pa.string()),
             "as_of": pa.array([run.as_of] * count, DECISIONS.schema().field("as_of").type),
             "action": pa.array(names[choice.action], pa.string()),

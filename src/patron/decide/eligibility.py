@@ -64,7 +64,7 @@ class Supply:
 def may_contact(rows: pa.Table, policy: Policy) -> Flags:
     """Whether each candidate may be contacted: their latest consent, or what the policy assumes without one."""
     return np.array(
-        [policy.consent.allows(is_granted=one) for one in rows["is_consent_granted"].to_pylist()], dtype=bool
+        [policy.consent.allows(is_granted=granted) for granted in rows["is_consent_granted"].to_pylist()], dtype=bool
     )
 
 

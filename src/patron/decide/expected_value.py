@@ -63,7 +63,7 @@ class ExpectedValue:
 
     def rows(self, which: npt.NDArray[np.intp]) -> "ExpectedValue":
         """Some of the customers."""
-        return ExpectedValue(*(getattr(self, one.name)[which] for one in fields(self)))
+        return ExpectedValue(*(getattr(self, field_.name)[which] for field_ in fields(self)))
 
 
 def spend_per_day(rows: pa.Table) -> Numbers:
@@ -129,7 +129,7 @@ def rule_factors(reasons: npt.NDArray[np.str_], offer: Offer, rules: OfferRules)
     if not rules.factors:
         return np.ones(len(reasons))
     combinations, position = np.unique(reasons, axis=0, return_inverse=True)
-    factors = np.array([rules.factor(one.tolist(), offer) for one in combinations], dtype=np.float64)
+    factors = np.array([rules.factor(combination.tolist(), offer) for combination in combinations], dtype=np.float64)
     return factors[position.reshape(-1)]
 
 

@@ -51,21 +51,21 @@ def comparison_rows(
     comparison: GroupComparison, *, decision: str, mitigation: str, trait: str, fairness: Fairness
 ) -> Iterator[FairnessRow]:
     """Rows of one trait: every metric of every group, and how many customers are in none or in one that is left out."""
-    for one in comparison.metrics:
-        gap = one.gap
+    for metric in comparison.metrics:
+        gap = metric.gap
         yield FairnessRow(
             decision,
             mitigation,
             trait,
-            one.group,
-            one.metric,
-            one.customer_count,
-            one.value.value,
-            one.value.low,
-            one.value.high,
-            one.others_value,
+            metric.group,
+            metric.metric,
+            metric.customer_count,
+            metric.value.value,
+            metric.value.low,
+            metric.value.high,
+            metric.others_value,
             *((None, None, None) if gap is None else (gap.value, gap.low, gap.high)),
-            verdict=verdict_of(one, decision, fairness),
+            verdict=verdict_of(metric, decision, fairness),
         )
     if mitigation == NO_MITIGATION:
         if comparison.left_out_count:

@@ -26,7 +26,7 @@ def is_in_holdout(store: DeclaredStore, holdout: Holdout, customers: Sequence[st
     """Whether each customer is in the holdout, or would be once they are assigned; stores nothing."""
     with store.begin() as connection:
         arms = _stored_arms(connection, holdout)
-    each = (arms.get(one) or arm_of(holdout.experiment, one, holdout.share) for one in customers)
+    each = (arms.get(customer) or arm_of(holdout.experiment, customer, holdout.share) for customer in customers)
     return np.array([arm == HOLDOUT for arm in each], dtype=np.bool_)
 
 
@@ -37,7 +37,11 @@ def assign_holdout(
     table = EXPERIMENT_ARMS
     with store.begin() as connection:
         arms = _stored_arms(connection, holdout)
-        new = {one: arm_of(holdout.experiment, one, holdout.share) for one in customers if one not in arms}
+        new = {
+            customer: arm_of(holdout.experiment, customer, holdout.share)
+            for customer in customers
+            if customer not in arms
+        }
         if new:
             rows = [
                 {"experiment": holdout.experiment, "customer_id": one, "arm": arm, "assigned_at": at}
@@ -45,7 +49,7 @@ def assign_holdout(
             ]
             connection.execute(sa.insert(table), rows)
     arms |= new
-    return np.array([arms[one] == HOLDOUT for one in customers], dtype=np.bool_)
+    return np.array([arms[customer] == HOLDOUT for customer in customers], dtype=np.bool_)
 
 
 def _stored_arms(connection: DeclaredConnection, holdout: Holdout) -> dict[str, str]:

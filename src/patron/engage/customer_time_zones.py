@@ -73,5 +73,5 @@ def zone_of_country(value: str | None) -> str:
     named = get_global("territory_zones").get((value or "").strip().upper(), ())
     zones = [one for one in named if zone_of_name(one)]
     days = tuple(datetime(2024, month, 1, tzinfo=UTC) for month in (1, 7))
-    offsets = {tuple(day.astimezone(ZoneInfo(one)).utcoffset() for day in days) for one in zones}
+    offsets = {tuple(day.astimezone(ZoneInfo(zone)).utcoffset() for day in days) for zone in zones}
     return zones[0] if len(offsets) == 1 else ""

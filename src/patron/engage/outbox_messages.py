@@ -162,7 +162,9 @@ def update_messages(connection: sa.Connection, changes: Sequence[Mapping[str, An
         .where(MESSAGES.c.message_id == sa.bindparam("of_message"), is_open)
         .values({name: sa.bindparam(f"new_{name}") for name in names})
     )
-    values = [{"of_message": one["message_id"], **{f"new_{name}": one[name] for name in names}} for one in changes]
+    values = [
+        {"of_message": change["message_id"], **{f"new_{name}": change[name] for name in names}} for change in changes
+    ]
     connection.execute(statement, values)
 
 

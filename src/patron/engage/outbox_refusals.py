@@ -51,13 +51,13 @@ def outbox_refusals(view: StageView, customer_ids: Iterable[str]) -> OutboxRefus
     answers = _Answers.read(view, customers, (consent.marketing, consent.personal_offers, *_topic_purposes(view)))
     blocked = _suppressed_customers(view, customers)
     refused = {
-        one
-        for one in customers
-        if one in blocked
-        or not consent.allows(is_granted=answers.latest(one, consent.marketing))
-        or any(answers.latest(one, purpose) is False for purpose in _topic_purposes(view))
+        customer
+        for customer in customers
+        if customer in blocked
+        or not consent.allows(is_granted=answers.latest(customer, consent.marketing))
+        or any(answers.latest(customer, purpose) is False for purpose in _topic_purposes(view))
     }
-    personal = {one for one in customers if answers.latest(one, consent.personal_offers) is False}
+    personal = {customer for customer in customers if answers.latest(customer, consent.personal_offers) is False}
     return OutboxRefusals(frozenset(refused), frozenset(personal))
 
 

@@ -190,7 +190,7 @@ def _open(shop: Shop, vault: Vault, customer_ids: Sequence[str], facts: _Facts) 
 
 def _with_user_ids(vault: Vault, people: Sequence[Recipient]) -> list[Recipient]:
     """People whose address is the shop's own id, of their first user token."""
-    values = vault.reveal([one.token for one in people])
+    values = vault.reveal([person.token for person in people])
     return [
         replace(one, address=value, contact=one.token) if value else one
         for one, value in zip(people, values, strict=True)

@@ -208,7 +208,7 @@ def _folder_of(field: Field[Any], folder: Path) -> Path:
 
 def _without_none(hint: Any) -> Any:
     """The type of an optional one; several others are as they are."""
-    others = [one for one in get_args(hint) if one is not type(None)]
+    others = [arg for arg in get_args(hint) if arg is not type(None)]
     is_union = get_origin(hint) in {Union, UnionType}
     return others[0] if is_union and len(others) == 1 else Any if is_union else hint
 

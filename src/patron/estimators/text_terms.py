@@ -54,7 +54,7 @@ def _terms(text: str) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Lower case, wide characters narrow, and letters without accents; syllables of Korean stay whole."""
     parts = unicodedata.normalize("NFKD", text.lower())
-    letters = "".join(one for one in parts if not "\u0300" <= one <= "\u036f")
+    letters = "".join(part for part in parts if not "\u0300" <= part <= "\u036f")
     return unicodedata.normalize("NFC", letters)
 
 

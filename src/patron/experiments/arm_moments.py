@@ -31,7 +31,7 @@ class Moments:
         """
         count = np.bincount(code, minlength=groups)
         rows = np.maximum(count, 1)
-        start = np.array([one[0] for one in columns])
+        start = np.array([column[0] for column in columns])
         shifted = [one - first for one, first in zip(columns, start, strict=True)]
         mean = np.stack([np.bincount(code, weights=one, minlength=groups) / rows for one in shifted], axis=1)
         deviations = [one - mean[code, place] for place, one in enumerate(shifted)]

@@ -114,7 +114,7 @@ def _texts(ids: Any) -> list[str]:
 def _shares(weights: Mapping[str, float], where: str) -> Numbers:
     if not weights:
         raise BadExperiment("there are none", where=where, todo="Give each arm a share.")
-    shares = np.array([float(one) for one in weights.values()])
+    shares = np.array([float(weight) for weight in weights.values()])
     wrong = [name for name, one in zip(weights, shares, strict=True) if not (np.isfinite(one) and one >= 0)]
     if wrong:
         raise BadExperiment(

@@ -94,7 +94,7 @@ def _mean_effect(control: Numbers, treated: Numbers, resamples: int, rng: np.ran
     for start in range(0, resamples, chunk):
         size = (min(chunk, resamples - start), len(different))
         weights = [rng.poisson(counts * share, size=size) for share in shares]
-        of_control, of_treated = (one @ different / np.maximum(one.sum(axis=1), 1) for one in weights)
+        of_control, of_treated = (weight @ different / np.maximum(weight.sum(axis=1), 1) for weight in weights)
         errors.append(of_treated - of_control)
     effect = means[1] - means[0]
     return effect, effect - np.concatenate(errors)

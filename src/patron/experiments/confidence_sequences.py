@@ -111,8 +111,8 @@ def _sums_until(ends: Codes, arms: Arms, values: Numbers) -> Numbers:
     block = np.searchsorted(ends, np.arange(last), side="right") * count + arms.code[:last]
     deviation = values[:last] - np.median(values)
     columns = (None, deviation, deviation**2, (deviation != 0).astype(np.float64))
-    totals = [np.bincount(block, weights=one, minlength=len(ends) * count) for one in columns]
-    by_look = np.stack([one.reshape(len(ends), count).astype(np.float64) for one in totals], axis=2)
+    totals = [np.bincount(block, weights=column, minlength=len(ends) * count) for column in columns]
+    by_look = np.stack([total.reshape(len(ends), count).astype(np.float64) for total in totals], axis=2)
     return by_look.cumsum(axis=0)
 
 

@@ -61,7 +61,7 @@ def read_arms(table: pa.Table, group: str, control: Any) -> Arms:
         what = f"all rows are of {names}"
         raise BadExperiment(what, where=group, todo="An effect needs rows of the control and of another arm.")
     place = levels.index(control)
-    order = [place, *(one for one in range(len(levels)) if one != place)]
+    order = [place, *(index for index in range(len(levels)) if index != place)]
     arms = Arms(tuple(levels[one] for one in order), np.argsort(order)[code])
     for name, count in zip(arms.names, arms.counts, strict=True):
         if count < MIN_ROWS:

@@ -58,7 +58,7 @@ class OffPolicyValue:
 
     def to_table(self) -> pa.Table:
         """One row per estimator."""
-        names = [one.name for one in fields(EstimatorRow)]
+        names = [field_.name for field_ in fields(EstimatorRow)]
         return pa.table({name: [getattr(row, name) for row in self.rows] for name in names})
 
     def row(self, estimator: str) -> EstimatorRow:
@@ -101,7 +101,7 @@ def off_policy(  # noqa: PLR0913, PLR0917 - one argument for each part of a log
         model = expected_rewards(log, as_numbers(context, "context", 2, count), seed)
     else:
         model = None
-    every = {one.estimator: one for one in estimates(log, model)}
+    every = {estimate.estimator: estimate for estimate in estimates(log, model)}
     default = every[SELF_NORMALISED_IPS if model is None else SELF_NORMALISED_DOUBLY_ROBUST]
     rows = {name: _row(one, log) for name, one in every.items()}
     logged = skewed_interval(float(log.reward.mean()), log.reward)

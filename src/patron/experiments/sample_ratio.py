@@ -30,7 +30,7 @@ class SampleRatio:
 
 def sample_ratio_mismatch(*, counts: Mapping[Any, int], weights: Mapping[Any, float]) -> SampleRatio:
     """Test the customers of each arm against the weights of the assignment. Raises BadExperiment, NotEnoughData."""
-    unknown = sorted(str(one) for one in counts.keys() ^ weights.keys())
+    unknown = sorted(str(key) for key in counts.keys() ^ weights.keys())
     if unknown:
         what = f"{', '.join(unknown)} is only in one of counts and weights"
         raise BadExperiment(what, where="weights", todo="Give each arm a count and a weight; 0 is one.")

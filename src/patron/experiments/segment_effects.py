@@ -72,7 +72,7 @@ def heterogeneous(
     effects: list[tuple[Any, Any, int, WelchTest]] = []
     for place, name in enumerate(segments):
         is_inside = code == place
-        moments = Moments.of(arms.code[is_inside], len(arms.names), tuple(one[is_inside] for one in columns))
+        moments = Moments.of(arms.code[is_inside], len(arms.names), tuple(column[is_inside] for column in columns))
         if moments.count.min() < MIN_ROWS:
             fewest = int(moments.count.argmin())
             what = f"segment {name} has {moments.count[fewest]} rows of {arms.names[fewest]}, and needs {MIN_ROWS}"
@@ -100,7 +100,7 @@ def holm(p_values: Numbers) -> Numbers:
 
 def _homogeneity(effects: list[WelchTest]) -> float:
     """P-value of Cochran's Q; segments in which nothing varies say nothing."""
-    known = [one for one in effects if one.standard_error > 0]
+    known = [effect for effect in effects if effect.standard_error > 0]
     if len(known) < 2:
         return 1.0
     weights = np.array([one.standard_error**-2 for one in known])

@@ -95,7 +95,9 @@ class FittedSurrogateIndex(SavedFile):
         """
         rows = read_table(table)
         arms = read_arms(rows, group, control)
-        moments = Moments.of(arms.code, len(arms.names), tuple(read_numbers(rows, one) for one in self.surrogates))
+        moments = Moments.of(
+            arms.code, len(arms.names), tuple(read_numbers(rows, surrogate) for surrogate in self.surrogates)
+        )
         results = []
         for place, arm in enumerate(arms.names[1:], 1):
             distance = moments.mean[place] - moments.mean[0]

@@ -64,14 +64,14 @@ class Thompson(SavedFile):
         """The bandit after more rewards: a frame with a row per decision. Raises BadExperiment, NotEnoughData."""
         rows = read_table(table)
         levels, code = read_levels(rows, arm)
-        unknown = [str(one) for one in levels if one not in self.arms]
+        unknown = [str(level) for level in levels if level not in self.arms]
         if unknown:
             what = f"{', '.join(unknown)} is not among the arms"
             raise BadExperiment(what, where=arm, todo=f"They are {', '.join(self.arms)}.")
         values = read_numbers(rows, reward)
         if self.is_binary and not np.isin(values, (0, 1)).all():
             raise BadExperiment("not all are 0 or 1", where=reward, todo="Make a bandit with is_binary=False.")
-        place: Codes = np.array([self.arms.index(one) for one in levels])[code]
+        place: Codes = np.array([self.arms.index(level) for level in levels])[code]
         sums = [np.bincount(place, weights=one, minlength=len(self.arms)) for one in (None, values, values**2)]
         before = (self.count, self.total, self.squares)
         after = (tuple((np.array(old) + new).tolist()) for old, new in zip(before, sums, strict=True))

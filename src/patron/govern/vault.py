@@ -137,10 +137,10 @@ class Vault:
         self._insert(
             CONTACTS,
             [
-                one
+                contact
                 for _, field, token, text in rows_to_keep
                 if field == "personal"
-                for one in self._contacts(token, text)
+                for contact in self._contacts(token, text)
             ],
         )
         return len(rows)

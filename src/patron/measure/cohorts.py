@@ -35,9 +35,9 @@ def _days(view: StageView) -> pa.Table:
     dates = [EPOCH + timedelta(days=day) for day in range(first_day, last_day + 1)]
     return pa.table(
         {
-            "day": pa.array([(one - EPOCH).days for one in dates], pa.int64()),
-            "month": pa.array([one.year * 12 + one.month for one in dates], pa.int64()),
-            "month_text": pa.array([f"{one:%Y-%m}" for one in dates], pa.string()),
+            "day": pa.array([(date_ - EPOCH).days for date_ in dates], pa.int64()),
+            "month": pa.array([date_.year * 12 + date_.month for date_ in dates], pa.int64()),
+            "month_text": pa.array([f"{date_:%Y-%m}" for date_ in dates], pa.string()),
         }
     )
 

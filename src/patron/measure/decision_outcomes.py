@@ -42,7 +42,9 @@ class DecisionOutcomes:
 
     def rows(self, which: npt.NDArray) -> "DecisionOutcomes":
         """Some of the decisions."""
-        plain = {one.name: getattr(self, one.name)[which] for one in fields(self) if one.name != "propensities"}
+        plain = {
+            field_.name: getattr(self, field_.name)[which] for field_ in fields(self) if field_.name != "propensities"
+        }
         propensities = {name: propensity[which] for name, propensity in self.propensities.items()}
         return DecisionOutcomes(**plain, propensities=propensities)
 

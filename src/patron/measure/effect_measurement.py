@@ -39,7 +39,9 @@ def measure_effects(view: StageView) -> pa.Table:
     rows, checks = EFFECTS.empty(), ASSIGNMENT_CHECKS.empty()
     if measured is not None:
         outcomes, run_id = measured.outcomes, {"run_id": view.run.run_id}
-        same = {one.name: getattr(measured, one.name) for one in fields(measured) if one.name != "outcomes"} | run_id
+        same = {
+            field_.name: getattr(measured, field_.name) for field_ in fields(measured) if field_.name != "outcomes"
+        } | run_id
         rows = pa.Table.from_pylist([row | same for row in effect_rows(outcomes)], schema=EFFECTS.schema())
         check_rows = [row | run_id for row in assignment_rows(outcomes, holdout_share=view.policy.holdout.share)]
         checks = pa.Table.from_pylist(check_rows, schema=ASSIGNMENT_CHECKS.schema())
@@ -62,8 +64,12 @@ def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     if not cutoffs:
         return None
     order_costs = {
-        one.id: (float(one.contact_cost_cents), float(one.cost_per_order_cents), one.points_share * one.redeemed_share)
-        for one in view.policy.offers
+        offer.id: (
+            float(offer.contact_cost_cents),
+            float(offer.cost_per_order_cents),
+            offer.points_share * offer.redeemed_share,
+        )
+        for offer in view.policy.offers
     }
     rows = view.query(outcomes_query(view.settings.shop.margin_share), windows=run_windows)
     propensities = view.query(PROPENSITIES_QUERY, windows=run_windows)
@@ -77,12 +83,15 @@ def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]
 
     `effect_cents`, which decides, is shrunk for an offer in a stratum; cells that were never measured have a row too.
     """
-    estimates = {(one.offer, one.stratum): one for one in offer_effects(outcomes)}
-    parts = [one for one in estimates.values() if one.offer != ANY and one.stratum != ALL]
+    estimates = {(effect.offer, effect.stratum): effect for effect in offer_effects(outcomes)}
+    parts = [estimate for estimate in estimates.values() if estimate.offer != ANY and estimate.stratum != ALL]
     offers = [offer for offer, stratum in estimates if offer != ANY and stratum == ALL]
     cells = [(offer, stratum) for offer in offers for stratum in sorted(set(outcomes.stratum.tolist()))]
-    shrunk = [_row(one.offer, one.stratum, one.effect, one.standard_error) for one in shrunk_effects(parts, cells)]
-    whole = [one for one in estimates.values() if one.offer == ANY or one.stratum == ALL]
+    shrunk = [
+        _row(effect.offer, effect.stratum, effect.effect, effect.standard_error)
+        for effect in shrunk_effects(parts, cells)
+    ]
+    whole = [estimate for estimate in estimates.values() if estimate.offer == ANY or estimate.stratum == ALL]
     rows = [_plain_row(one) for one in whole] + shrunk
     return [row | _measured(estimates.get((str(row["offer"]), str(row["stratum"])))) for row in rows]
 

@@ -30,11 +30,11 @@ def shrunk_effects(estimates: Sequence[OfferEffect], cells: Sequence[tuple[str, 
     """Effects of the cells (offer, stratum) from the estimates; a cell never measured has the effect of its terms."""
     if not estimates:
         return []
-    keys = list(dict.fromkeys([*((one.offer, one.stratum) for one in estimates), *cells]))
+    keys = list(dict.fromkeys([*((estimate.offer, estimate.stratum) for estimate in estimates), *cells]))
     terms, kind = _design(keys)
     measured_terms = terms[: len(estimates)]
-    y = np.array([one.adjusted.value for one in estimates])
-    noise = np.maximum(np.array([one.standard_error for one in estimates]), 1e-9) ** 2
+    y = np.array([estimate.adjusted.value for estimate in estimates])
+    noise = np.maximum(np.array([estimate.standard_error for estimate in estimates]), 1e-9) ** 2
     mean, spread = _posterior(measured_terms, kind, y, noise)
     effect = terms @ mean
     error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", terms, spread, terms), 0.0))

@@ -82,7 +82,7 @@ def group_changes(changes: Sequence[FeatureChange]) -> list[tuple[str, list[Feat
 
 def score_alarms(view: StageView) -> list[Row]:
     """Questions whose scores are distributed otherwise than in the run before, by more than between earlier runs."""
-    scored = {one.name: _scores_by_run(view, one) for one in QUESTIONS if not one.is_ranking}
+    scored = {question.name: _scores_by_run(view, question) for question in QUESTIONS if not question.is_ranking}
     features = []
     for name, runs in scored.items():
         if len(runs) >= 2:

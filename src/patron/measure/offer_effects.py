@@ -50,7 +50,7 @@ def offer_effects(outcomes: DecisionOutcomes) -> list[OfferEffect]:
             rows = within & (probability > 0)
             if (rows & is_offered).any():
                 estimates.append(_estimate(trial, (offer, stratum), rows, is_offered, probability))
-    return [one for one in estimates if one.standard_error > 0]
+    return [estimate for estimate in estimates if estimate.standard_error > 0]
 
 
 def _estimate(

@@ -61,10 +61,10 @@ def task_entries(view: StageView) -> pa.Table:
         by_customer.setdefault(today.get(row.customer_id, row.customer_id), []).append(row)
     oldest, as_of = view.run.as_of - timedelta(days=view.policy.measure.history_days), view.run.as_of
     drawn = (
-        one
+        draw
         for customer in sorted(by_customer)
-        for one in _draws(customer, by_customer[customer])
-        if one["start_at"] >= oldest and one["until_at"] <= as_of and one["holdout_share"] > 0
+        for draw in _draws(customer, by_customer[customer])
+        if draw["start_at"] >= oldest and draw["until_at"] <= as_of and draw["holdout_share"] > 0
     )
     entries = pa.Table.from_pylist([{**one, "entry": number} for number, one in enumerate(drawn)], schema=ENTRIES)
     outcomes = view.query(task_outcomes_query(view.settings.shop.margin_share), entries=entries)
@@ -104,7 +104,7 @@ def _draws(customer: str, rows: Iterable[_TaskRow]) -> Iterable[Mapping[str, Any
     """Draws of one customer in their order, with the tasks that were done in each, and those created by hand."""
     rows = list(rows)
     first = sorted(
-        (one for one in rows if one.assigned_at is not None),
+        (row for row in rows if row.assigned_at is not None),
         key=lambda one: (one.assigned_at, not one.is_holdout, one.created_at),
     )
     until = None

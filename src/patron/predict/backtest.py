@@ -189,7 +189,7 @@ def _metric_rows(
         drawn = _resamples(result, origin, learner, metric, weights)
         return float(evaluation.value(metric)), None if drawn is None else evaluation.value(metric, drawn)
 
-    names = [one.name for one in result.learners if (origin, one.name) in result.evaluations]
+    names = [learner.name for learner in result.learners if (origin, learner.name) in result.evaluations]
     return [
         {"origin": origin, "learner": name, "metric": metric.name}
         | _comparison(metric, *measure(name, metric), *measure(result.baseline, metric))

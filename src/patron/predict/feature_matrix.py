@@ -65,7 +65,9 @@ def _varies(values: pa.ChunkedArray) -> bool:
 
 def _levels(values: pa.ChunkedArray) -> list[str]:
     counts = [
-        (one["counts"], one["values"]) for one in pc.value_counts(values).to_pylist() if one["values"] is not None
+        (count["counts"], count["values"])
+        for count in pc.value_counts(values).to_pylist()
+        if count["values"] is not None
     ]
     common = sorted((-count, level) for count, level in counts if count >= 0.01 * len(values))
     return sorted(level for _, level in common[:MAX_LEVELS])

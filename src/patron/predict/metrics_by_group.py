@@ -106,7 +106,7 @@ def _half_years(rows: pa.Table) -> np.ndarray:
 def _largest(values: pa.ChunkedArray) -> np.ndarray:
     """Text of each row; of the rarest, and those with few customers, OTHER."""
     texts = pc.fill_null(values, UNKNOWN)
-    counts = sorted((-one["counts"], one["values"]) for one in pc.value_counts(texts).to_pylist())
+    counts = sorted((-count["counts"], count["values"]) for count in pc.value_counts(texts).to_pylist())
     kept = [text for count, text in counts[: MAX_GROUPS - 1] if -count >= MIN_CUSTOMERS]
     return np.array([text if text in kept else OTHER for text in texts.to_pylist()])
 

@@ -73,7 +73,7 @@ def run(view: StageView) -> Summary:
         rankings, responses, contracts, visits, categories, _ = (result.result() for result in results)
         needs = build_category_needs(view, scores, categories)
     of_parts = (needs, responses, contracts, visits)
-    evaluated = [*(one.backtests for one in answers), rankings.backtests, *(one.backtests for one in of_parts)]
+    evaluated = [*(one.backtests for one in answers), rankings.backtests, *(part.backtests for part in of_parts)]
     tables = {
         "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
@@ -88,13 +88,15 @@ def run(view: StageView) -> Summary:
         view.write(name, pa.concat_tables(parts))
     trainings = [one.summary.training for one in answers] + ([rankings.training] if rankings.training else [])
     view.write("trainings", training_rows(view.run.run_id, trainings))
-    reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
+    reasons = (*unanswered, *missing, *(reason for part in of_parts for reason in part.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
 
 
 def training_rows(run_id: str, trainings: Sequence[Training]) -> pa.Table:
     """Rows of `trainings`."""
-    return pa.Table.from_pylist([{"run_id": run_id} | vars(one) for one in trainings], schema=TRAININGS.schema())
+    return pa.Table.from_pylist(
+        [{"run_id": run_id} | vars(training) for training in trainings], schema=TRAININGS.schema()
+    )
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

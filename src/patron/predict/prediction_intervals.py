@@ -57,13 +57,13 @@ class Outcomes:
         decile = decile_of(forecast)
         ratio = actual / np.maximum(forecast, 1.0)
         off = np.exp(spread * LEVELS) if spread else np.ones(1)
-        groups = [np.sort(np.outer(ratio[decile == one], off).ravel()) for one in range(1, decile.max() + 1)]
-        edges = [float(forecast[decile == one].min()) for one in range(2, decile.max() + 1)]
+        groups = [np.sort(np.outer(ratio[decile == index], off).ravel()) for index in range(1, decile.max() + 1)]
+        edges = [float(forecast[decile == index].min()) for index in range(2, decile.max() + 1)]
         return cls(tuple(edges), tuple(groups))
 
     def interval_ends(self) -> IntervalEnds:
         """The middle 80 % of what happened in each decile."""
-        low, high = (tuple(float(np.quantile(one, end)) for one in self.ratios) for end in ENDS)
+        low, high = (tuple(float(np.quantile(ratio, end)) for ratio in self.ratios) for end in ENDS)
         return IntervalEnds(self.edges, low, high)
 
     def interval(self, forecast: Numbers) -> tuple[Numbers, Numbers] | None:

@@ -53,7 +53,7 @@ def plan_training(
         if manifest.feature_version != feature_version:
             return _of_this_run(view, question, OTHER_FEATURES), None
         candidates = LEARNERS[question.name] if learners is None else learners
-        learner = next((one for one in candidates if one.name == manifest.learner), None)
+        learner = next((candidate for candidate in candidates if candidate.name == manifest.learner), None)
         if learner is None or json.loads(json.dumps(settings_of(learner))) != dict(manifest.settings):
             return _of_this_run(view, question, UNUSABLE), None
         fitted = load_model(view.models_folder, view.declared_store, before.model_version)

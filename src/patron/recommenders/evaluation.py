@@ -181,12 +181,13 @@ def _errors(fitted: FittedRecommender, truth: Truth) -> tuple[Numbers, Numbers, 
 
 def _totals(metrics: list[UserMetrics], is_judged: Flags, seed: int) -> list[Numbers]:
     """For each learner (all users, then each resample) x (MEANS, squared and absolute errors a rating)."""
-    columns = np.column_stack([is_judged, *(one.sums for one in metrics)]).astype(np.float64)
+    columns = np.column_stack([is_judged, *(metric.sums for metric in metrics)]).astype(np.float64)
     totals = np.concatenate([columns.sum(axis=0)[None], *(drawn @ columns for drawn in _resamples(len(columns), seed))])
     judged, width = np.maximum(totals[:, :1], 1), metrics[0].sums.shape[1]
     parts = (totals[:, at : at + width] for at in range(1, totals.shape[1], width))
     return [
-        np.column_stack([one[:, : len(MEANS)] / judged, one[:, -3:-1] / np.maximum(one[:, -1:], 1)]) for one in parts
+        np.column_stack([part[:, : len(MEANS)] / judged, part[:, -3:-1] / np.maximum(part[:, -1:], 1)])
+        for part in parts
     ]
 
 

@@ -30,7 +30,7 @@ def hold_out(known: Interactions, most: int) -> list[Holdout]:
     rows are cut at the same time for everybody: windows of four weeks, or of a tenth of the time.
     """
     holdouts = [] if is_sequence(known) else [_window(known, number) for number in range(1, most + 1)]
-    kept = [one for one in holdouts if len(np.unique(one.after.user)) >= MIN_USERS]
+    kept = [holdout for holdout in holdouts if len(np.unique(holdout.after.user)) >= MIN_USERS]
     if kept:
         return kept
     is_last = last_baskets(known.user, known.day)

@@ -63,7 +63,7 @@ def without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_dictionary(column.type):
         return column
     kind = pa.string() if is_text(column.type.value_type) else column.type.value_type
-    return pa.chunked_array([one.dictionary.cast(kind).take(one.indices) for one in column.chunks], kind)
+    return pa.chunked_array([chunk.dictionary.cast(kind).take(chunk.indices) for chunk in column.chunks], kind)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -74,7 +74,7 @@ class Promotions:
             _shares(table, "reach", 1.0),
             kind,
         ]
-        return cls(items, *[one[order] for one in columns], kinds=kinds)
+        return cls(items, *[column[order] for column in columns], kinds=kinds)
 
     def __len__(self) -> int:
         """How many promotions."""
@@ -93,7 +93,7 @@ class Promotions:
 
     def of_kinds(self, kinds: tuple[str, ...]) -> Self:
         """The same promotions; those of other kinds count as of none."""
-        places = [kinds.index(one) if one in kinds else NO_KIND for one in self.kinds]
+        places = [kinds.index(kind) if kind in kinds else NO_KIND for kind in self.kinds]
         return replace(self, kind=np.array([*places, NO_KIND], dtype=np.int64)[self.kind], kinds=kinds)
 
     def of_items(self, items: pa.Array) -> Self:
@@ -153,7 +153,7 @@ def _kinds(table: pa.Table) -> tuple[Codes, tuple[str, ...]]:
         kinds = without_dictionary(table["kind"]).cast(pa.string())
     except pa.ArrowException as error:
         raise _bad(f"kind is not text: {table['kind'].type}", "Pass names such as leaflet.") from error
-    counts = sorted((-one["counts"].as_py(), one["values"].as_py()) for one in kinds.drop_null().value_counts())
+    counts = sorted((-count["counts"].as_py(), count["values"].as_py()) for count in kinds.drop_null().value_counts())
     names = tuple(sorted(name for _, name in counts[:MAX_KINDS]))
     return codes_of_ids(kinds, pa.array(names, pa.string())), names
 

@@ -36,7 +36,9 @@ def _without_views(table: pa.Table) -> pa.Table:
         column = table.column(place)
         if pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type):
             texts = pa.large_string()
-            parts = [pa.DictionaryArray.from_arrays(one.indices, one.dictionary.cast(texts)) for one in column.chunks]
+            parts = [
+                pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(texts)) for chunk in column.chunks
+            ]
             table = table.set_column(
                 place, field.name, pa.chunked_array(parts, pa.dictionary(field.type.index_type, texts))
             )

@@ -51,7 +51,7 @@ def suggest_customers(
     """
     customer_ids = find_by_text(shop, text, visible=visible, limit=limit)
     contacts = read_contacts(shop, customer_ids)
-    return tuple(masked(contacts.get(one) or CustomerContacts(one)) for one in customer_ids)
+    return tuple(masked(contacts.get(customer_id) or CustomerContacts(customer_id)) for customer_id in customer_ids)
 
 
 def _matches(shop: Shop, text: str, limit: int) -> Iterator[Iterable[str]]:

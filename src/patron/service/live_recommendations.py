@@ -148,7 +148,7 @@ class LiveRecommendations:
             day_of(now),
             customer,
             self._session(tokens, now) if is_profiled else (),
-            [code for one in query.product_ids if (code := source.index.code(one)) != UNKNOWN],
+            [code for product_id in query.product_ids if (code := source.index.code(product_id)) != UNKNOWN],
             count=query.k,
             allowed=_allowed_codes(query.only, source),
         )
@@ -161,7 +161,7 @@ class LiveRecommendations:
         """Lists of users by their id, and how many have none as they may not be written to: of the scenario message."""
         rng = np.random.default_rng(secrets.randbits(64))
         _, source = self._ready(now)
-        allowed = [one for one in queries if one.scenario != MESSAGE or self._may_contact(one, source)]
+        allowed = [query for query in queries if query.scenario != MESSAGE or self._may_contact(query, source)]
         lists = [(one.user_id or "", self.recommend(one, now=now, rng=rng)) for one in allowed]
         return lists, len(queries) - len(allowed)
 
@@ -171,12 +171,12 @@ class LiveRecommendations:
         if maker is None or source is None:
             return
         for request in requests:
-            for one in events_of_request(request):
+            for event in events_of_request(request):
                 # why one: what a user does is theirs, whoever else uses the device
-                token = next(iter(self._tokens(one)), None)
+                token = next(iter(self._tokens(event)), None)
                 if token is not None and token not in self.vault.forgotten:
-                    self.memory.add(token, one.events)
-                    self.learning.learn(one, token, maker)
+                    self.memory.add(token, event.events)
+                    self.learning.learn(event, token, maker)
 
     def refresh(self, *, now: datetime) -> None:
         """Load the index again where a run, an erasure or the policy has changed; the old one answers meanwhile.
@@ -296,8 +296,8 @@ class LiveRecommendations:
     def _answer(self, shown: _ShownList, made: ProductList, *, next_page: str) -> Recommendation:
         """The list with ids and names; kept under the token of its next page, unless that is empty."""
         index, source = shown.source.index, shown.source
-        products = tuple(one.product for one in made.products)
-        names = self.vault.reveal_identifiers([index.product_id(one) for one in products])
+        products = tuple(product.product for product in made.products)
+        names = self.vault.reveal_identifiers([index.product_id(product) for product in products])
         first = len(shown.products) + 1
         answered = tuple(
             self._product(shown, one, name, position)

@@ -190,7 +190,7 @@ where distance is not null order by distance, length(product_name), product_id l
 
 
 def _products(view: Snapshot, recommendation: Recommendation) -> tuple[PreviewedProduct, ...]:
-    listed = pa.array([one.product_id for one in recommendation.products], pa.string())
+    listed = pa.array([product.product_id for product in recommendation.products], pa.string())
     rows = view.query(
         "select p.product_id, p.category from products p join listed l on l.product_id = p.product_id",
         listed=pa.table({"product_id": listed}),
@@ -198,13 +198,13 @@ def _products(view: Snapshot, recommendation: Recommendation) -> tuple[Previewed
     categories = dict(zip(rows["product_id"].to_pylist(), rows["category"].to_pylist(), strict=True))
     return tuple(
         PreviewedProduct(
-            one.position,
-            one.product_id,
-            one.product_name,
-            categories.get(one.product_id),
-            one.price_cents,
-            one.click_probability,
-            one.reason,
+            product.position,
+            product.product_id,
+            product.product_name,
+            categories.get(product.product_id),
+            product.price_cents,
+            product.click_probability,
+            product.reason,
         )
-        for one in recommendation.products
+        for product in recommendation.products
     )

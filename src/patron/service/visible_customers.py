@@ -45,7 +45,7 @@ class VisibleCustomers:
 
     def select(self, customer_ids: Iterable[str]) -> tuple[str, ...]:
         """Those of some customers whom the actor sees, in their order."""
-        return tuple(one for one in customer_ids if one in self)
+        return tuple(customer_id for customer_id in customer_ids if customer_id in self)
 
     def restrict(self, rows: pa.Table) -> pa.Table:
         """Those rows of a table with customer_id that are about customers whom the actor sees."""

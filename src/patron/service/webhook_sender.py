@@ -22,7 +22,7 @@ class WebhookSender(DueProcess):
     def is_due(self, now: datetime) -> bool:
         """Whether something happened since the last look, or a delivery is due."""
         store = self.shop.store
-        if not any(one.is_enabled for one in webhook_endpoints(store)):
+        if not any(endpoint.is_enabled for endpoint in webhook_endpoints(store)):
             return False
         marks = fact_marks(store)
         is_changed, self._marks = marks != self._marks, marks

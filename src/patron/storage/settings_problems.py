@@ -54,7 +54,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
     errors = error.errors(include_url=False)
     within = {one["loc"][:-1] for one in errors}
     causes = [one for one in errors if one["type"] != "too_short" or one["loc"] not in within]
-    return joined(_problem(one, model) for one in causes)
+    return joined(_problem(cause, model) for cause in causes)
 
 
 def unknown_key(name: str, known: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _place(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, lis
 
 
 def _fields(models: Iterable[type[BaseModel]]) -> Mapping[str, Any]:
-    return {WRITTEN_AS.get(name, name): info for one in models for name, info in one.model_fields.items()}
+    return {WRITTEN_AS.get(name, name): info for model in models for name, info in model.model_fields.items()}
 
 
 def _is_tag(model: type[BaseModel], part: int | str) -> bool:

@@ -52,7 +52,7 @@ class AveragedModel:
 
     def predict(self, columns: Columns) -> Numbers:
         """Probability of a positive, calibrated."""
-        return self.calibration.probability(_mean_log_odds([one.predict(columns) for one in self.members]))
+        return self.calibration.probability(_mean_log_odds([member.predict(columns) for member in self.members]))
 
 
 @dataclass(frozen=True, eq=False)

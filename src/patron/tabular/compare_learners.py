@@ -104,8 +104,8 @@ def read_learners(chosen: Sequence[str | Classifier] | str | None) -> list[Class
         what = f"there is no learner {', '.join(unknown)}"
         raise BadComparison(what, todo=f"There are {', '.join(LEARNERS)}.")
     learners = [LEARNERS[one]() if isinstance(one, str) else one for one in chosen]
-    names = [one.name for one in learners]
-    if len(set(names)) < len(names) or {AVERAGE, *(one.name for one in BASELINES)} & set(names):
+    names = [learner.name for learner in learners]
+    if len(set(names)) < len(names) or {AVERAGE, *(baseline.name for baseline in BASELINES)} & set(names):
         what = f"each learner needs a name of its own, not {', '.join(names)}"
         raise BadComparison(what, todo="Baselines and the average are added anyway: leave them out.")
     return learners
@@ -131,22 +131,24 @@ def _conclude(
     """Score the candidates on every part, prefer one, and audit the table with it."""
     judged = _judged_parts(compared, split, parts)
     forecasts: dict[Part, dict[str, Numbers]] = {
-        "train": {one.name: one.train for one in candidates},
-        "validation": {one.name: one.validation for one in candidates},
-        "test": {one.name: one.test for one in candidates},
+        "train": {candidate.name: candidate.train for candidate in candidates},
+        "validation": {candidate.name: candidate.validation for candidate in candidates},
+        "test": {candidate.name: candidate.test for candidate in candidates},
     }
     labels = [compared.label[part.judged] for part in parts]
     preference = prefer(
-        {one.name: FoldedAUC.of(labels, one.by_fold) for one in candidates},
-        {one.name: one.complexity for one in candidates},
+        {candidate.name: FoldedAUC.of(labels, candidate.by_fold) for candidate in candidates},
+        {candidate.name: candidate.complexity for candidate in candidates},
         judged["validation"].units,
         within_one_error=[BestColumn.name],
     )
     is_ordered = compared.layout.time is not None
     recent = range(first_recent(len(parts), is_ordered=is_ordered), len(parts))
-    thresholds = {one.name: _threshold(one, labels, recent, payoff) for one in candidates}
-    on_folds = {one.name: _decide_folds(one, labels, payoff, is_ordered=is_ordered) for one in candidates}
-    preferred = next(one for one in candidates if one.name == preference.preferred)
+    thresholds = {candidate.name: _threshold(candidate, labels, recent, payoff) for candidate in candidates}
+    on_folds = {
+        candidate.name: _decide_folds(candidate, labels, payoff, is_ordered=is_ordered) for candidate in candidates
+    }
+    preferred = next(candidate for candidate in candidates if candidate.name == preference.preferred)
     report = audit(Audited(compared, split, parts, candidates, preferred, judged, payoff))
     test_gap = None
     if "test" in judged:

@@ -139,8 +139,10 @@ class _Sequences:
         place_of_kind = {one: at for at, one in enumerate(kinds)}
         place_of_pair = {one: len(kinds) + at for at, one in enumerate(pairs)}
         first_pause = len(kinds) + len(pairs)
-        of_kind = np.array([place_of_kind.get(one, -1) for one in self.kinds], dtype=np.int64)
-        of_pair = np.array([-1 if one is None else place_of_pair.get(one, -1) for one in self._pairs()], dtype=np.int64)
+        of_kind = np.array([place_of_kind.get(kind, -1) for kind in self.kinds], dtype=np.int64)
+        of_pair = np.array(
+            [-1 if pair is None else place_of_pair.get(pair, -1) for pair in self._pairs()], dtype=np.int64
+        )
         of_pause = np.where(self.pauses < 0, -1, first_pause + self.pauses)
         places = np.stack([of_kind, of_pair, of_pause])
         which, rows = np.nonzero(places >= 0)

@@ -87,9 +87,9 @@ class Encoding:
         part = (rng.permutation(int(places.max()) + 1) % PARTS)[places]
         for at, name in enumerate(self.level_means, start=len(self.numeric) + len(self.levels)):
             text = columns.texts[name]
-            for one in range(PARTS):
-                others = LevelMeans.of(TextColumn(text.codes[part != one], text.levels), label[part != one])
-                filled[part == one, at] = others.of_rows(TextColumn(text.codes[part == one], text.levels))
+            for index in range(PARTS):
+                others = LevelMeans.of(TextColumn(text.codes[part != index], text.levels), label[part != index])
+                filled[part == index, at] = others.of_rows(TextColumn(text.codes[part == index], text.levels))
         return filled
 
 

@@ -24,8 +24,8 @@ class FoldedAUC:
     @classmethod
     def of(cls, labels: Sequence[Numbers], forecasts: Sequence[Numbers]) -> "FoldedAUC":
         """Measure forecasts fold by fold: models of different folds are not on one scale."""
-        total = sum(len(one) for one in labels)
-        shares = [len(one) / total for one in labels]
+        total = sum(len(label) for label in labels)
+        shares = [len(label) / total for label in labels]
         each = [_auc_with_influences(label, forecast) for label, forecast in zip(labels, forecasts, strict=True)]
         value = sum(share * auc for share, (auc, _) in zip(shares, each, strict=True))
         influences = [share * influence for share, (_, influence) in zip(shares, each, strict=True)]

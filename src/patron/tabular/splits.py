@@ -78,7 +78,7 @@ class Layout:
             training, judged = next(splitter.split(rows, self.label[rows]))
             return Split(np.sort(rows[training]), np.sort(rows[judged]))
         folds = self._random_folds(rows, max(2, round(1 / share)))
-        return next((one for one in folds if self._has_both(one.training) and self._has_both(one.judged)), folds[0])
+        return next((fold for fold in folds if self._has_both(fold.training) and self._has_both(fold.judged)), folds[0])
 
     def folds(self, rows: Index, count: int) -> list[Split]:
         """Parts of the training rows that are judged in turn; with time, always by what came before them."""
@@ -89,7 +89,7 @@ class Layout:
             for first, end in _blocks(places, count):
                 within = rows[places < end]
                 splits.append(self._without_both_sides(within, self.time.places[within] >= first))
-        kept = [one for one in splits if self._has_both(one.training) and self._has_both(one.judged)]
+        kept = [split for split in splits if self._has_both(split.training) and self._has_both(split.judged)]
         if len(kept) >= min(2, len(splits)) > 0:
             return kept
         if self.time is not None and len(np.unique(self.time.places[rows])) < 2:

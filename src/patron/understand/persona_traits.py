@@ -136,7 +136,8 @@ def _favourites(features: pa.Table, taste: str) -> Iterator[TraitColumn]:
     favourites, shares = features[taste], float_column(features, f"{taste}_share", np.nan)
     is_strong = shares >= MIN_FAVOURITE_SHARE
     counts = {
-        one["values"]: one["counts"] for one in pc.value_counts(favourites.filter(pa.array(is_strong))).to_pylist()
+        count["values"]: count["counts"]
+        for count in pc.value_counts(favourites.filter(pa.array(is_strong))).to_pylist()
     }
     common = [
         (-count, level)

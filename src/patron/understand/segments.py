@@ -102,7 +102,7 @@ def persona_rows(run_id: str, features: pa.Table, personas: Personas, descriptio
         {
             "run_id": pa.array([run_id] * len(members), pa.string()),
             "persona_id": pa.array(range(len(members)), INT),
-            "name_code": pa.array([one.name_code for one in descriptions], pa.string()),
+            "name_code": pa.array([description.name_code for description in descriptions], pa.string()),
             "customer_count": pa.array([int(np.sum(group)) for group in members], INT),
             **{name: pa.array(values, pa.float64()) for name, values in means.items()},
             "stability": pa.array(personas.stabilities, pa.float64()),

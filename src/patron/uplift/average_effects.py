@@ -59,7 +59,7 @@ class AverageEffects:
 
     def to_table(self) -> pa.Table:
         """One row per offer."""
-        names = [one.name for one in fields(AverageEffect)]
+        names = [field_.name for field_ in fields(AverageEffect)]
         return pa.table({name: [getattr(row, name) for row in self.rows] for name in names})
 
 

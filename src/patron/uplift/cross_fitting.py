@@ -33,8 +33,8 @@ class Folds:
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
         """Rows to learn from and rows to predict, as masks, fold by fold."""
-        for one in range(FOLDS):
-            is_predicted = self.fold == one
+        for index in range(FOLDS):
+            is_predicted = self.fold == index
             yield ~is_predicted, is_predicted
 
     def predict(

@@ -36,7 +36,7 @@ class EffectCalibration:
 
     def to_table(self) -> pa.Table:
         """One row per bin, smallest estimates first."""
-        names = [one.name for one in fields(CalibrationRow)]
+        names = [field_.name for field_ in fields(CalibrationRow)]
         return pa.table({name: [getattr(row, name) for row in self.rows] for name in names})
 
 

@@ -46,17 +46,17 @@ class EffectModel:
 
     def effects(self, matrix: Numbers) -> Numbers:
         """Rows x offers, in the outcome's unit."""
-        return np.column_stack([one.predict(matrix) for one in self.models]) @ self.weights.T
+        return np.column_stack([model.predict(matrix) for model in self.models]) @ self.weights.T
 
     def standard_errors(self, matrix: Numbers) -> Numbers:
         """Rows x offers, of models that know their own errors and share no rows."""
-        errors = np.column_stack([one.standard_error(matrix) for one in self.models])  # pyright: ignore[reportAttributeAccessIssue]
+        errors = np.column_stack([model.standard_error(matrix) for model in self.models])  # pyright: ignore[reportAttributeAccessIssue]
         return np.sqrt(errors**2 @ self.weights.T**2)
 
     @property
     def knows_errors(self) -> bool:
         """Whether every model has a standard error."""
-        return all(hasattr(one, "standard_error") for one in self.models)
+        return all(hasattr(model, "standard_error") for model in self.models)
 
 
 SAVED_KINDS: Mapping[str, type[Any]] = {**FITTED_BASES, "ArmMean": ArmMean, "LeafEffects": LeafEffects}

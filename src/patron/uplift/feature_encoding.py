@@ -60,27 +60,27 @@ class FeatureEncoding:
                 texts.append(TextColumn(name, _frequent_levels(_texts(column))))
             else:
                 numbers.append(_number_column(name, as_floats(column, name)))
-        return cls(tuple(one for one in numbers if one.sd > 0 or one.is_marked), tuple(texts))
+        return cls(tuple(number for number in numbers if number.sd > 0 or number.is_marked), tuple(texts))
 
     @property
     def names(self) -> tuple[str, ...]:
         """What each column of the matrix holds, in words."""
         words: list[str] = []
-        for one in self.numbers:
-            words += [one.name, f"{one.name} is missing"] if one.is_marked else [one.name]
-        return (*words, *(f"{one.name} is {level}" for one in self.texts for level in one.levels))
+        for number in self.numbers:
+            words += [number.name, f"{number.name} is missing"] if number.is_marked else [number.name]
+        return (*words, *(f"{text.name} is {level}" for text in self.texts for level in text.levels))
 
     def condition(self, column: int, threshold: float, *, is_above: bool) -> str:
         """In words, that a column of the matrix is above a threshold or not."""
         at = 0
-        for one in self.numbers:
-            if at == column and one.is_flag:
-                return f"{one.name} is {1 if is_above else 0}"
+        for number in self.numbers:
+            if at == column and number.is_flag:
+                return f"{number.name} is {1 if is_above else 0}"
             if at == column:
-                return f"{one.name} {'above' if is_above else 'at most'} {threshold * one.sd + one.mean:.4g}"
-            at += 2 if one.is_marked else 1
-            if one.is_marked and at - 1 == column:
-                return f"{one.name} is {'missing' if is_above else 'known'}"
+                return f"{number.name} {'above' if is_above else 'at most'} {threshold * number.sd + number.mean:.4g}"
+            at += 2 if number.is_marked else 1
+            if number.is_marked and at - 1 == column:
+                return f"{number.name} is {'missing' if is_above else 'known'}"
         name = self.names[column]
         return name if is_above else name.replace(" is ", " is not ", 1)
 
@@ -88,18 +88,18 @@ class FeatureEncoding:
         """One row per row, all finite. Raises BadTrial for a column that is missing or of another kind."""
         filled = np.empty((table.num_rows, len(self.names)), dtype=np.float64, order="F")
         at = 0
-        for one in self.numbers:
-            values = as_floats(_column(table, one.name), one.name)
+        for number in self.numbers:
+            values = as_floats(_column(table, number.name), number.name)
             is_missing = np.isnan(values)
-            scaled = (np.clip(values, one.low, one.high) - one.mean) / (one.sd or 1.0)
+            scaled = (np.clip(values, number.low, number.high) - number.mean) / (number.sd or 1.0)
             filled[:, at] = np.where(is_missing, 0.0, scaled)
             at += 1
-            if one.is_marked:
+            if number.is_marked:
                 filled[:, at] = is_missing
                 at += 1
-        for one in self.texts:
-            codes, levels = _codes(_texts(_column(table, one.name)))
-            for level in one.levels:
+        for text in self.texts:
+            codes, levels = _codes(_texts(_column(table, text.name)))
+            for level in text.levels:
                 filled[:, at] = codes == levels.index(level) if level in levels else 0.0
                 at += 1
         return filled

@@ -85,7 +85,7 @@ class FittedUplift(Saved, file="uplift.json"):
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Segments of an `UpliftTree`, in words; of other learners none."""
-        trees = [one for one in self.model.models if isinstance(one, LeafEffects)]
+        trees = [model for model in self.model.models if isinstance(model, LeafEffects)]
         rules = trees[0].rules if trees else ()
         return tuple(
             segment_of(written_rule(rule, self.encoding), at, dict(zip(self.offers, trees, strict=True)))

@@ -97,7 +97,9 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
     parts = _net_values(scored.gains - scored.costs, best, response >= threshold, chosen)
     kind, offer = _simplest_unbeaten(parts), fitted.offers[best]
     values: dict[PolicyKind, Interval] = {one: _mean(part) for one, part in parts.items()}
-    gains: dict[PolicyKind, Interval] = {one: _mean(parts["uplift"] - parts[one]) for one in parts if one != "uplift"}
+    gains: dict[PolicyKind, Interval] = {
+        part: _mean(parts["uplift"] - parts[part]) for part in parts if part != "uplift"
+    }
     return Policy(
         kind=kind,
         arm={"none": fitted.control, "single_arm": offer}.get(kind),
@@ -176,7 +178,7 @@ def _reason(
             f"{_written(values['uplift'])} a customer more than no offers, and {_written(gains[weakest])} more than "
             f"{other}, the closest simpler policy."
         )
-    unbeaten: list[PolicyKind] = [one for one in gains if gains[one].low <= 0]
+    unbeaten: list[PolicyKind] = [gain for gain in gains if gains[gain].low <= 0]
     rival: PolicyKind = kind if kind in unbeaten else max(unbeaten, key=lambda simpler: values[simpler].value)
     other = NAMES[rival].format(offer=offer)
     if not (chosen > 0).any():

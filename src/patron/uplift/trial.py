@@ -47,11 +47,11 @@ class Trial:
         known = tuple(arms) if arms is not None else _arms(names, arm_name(control))
         places = {name: at for at, name in enumerate(known)}
         levels, inverse = np.unique(names, return_inverse=True)
-        unknown = [str(one) for one in levels if one not in places]
+        unknown = [str(level) for level in levels if level not in places]
         if unknown:
             what = f"{', '.join(unknown)} is not an arm of the fit, which had {', '.join(known)}"
             raise BadTrial(what, where="treatment", todo="Leave these rows out, or fit again with them.")
-        return cls(known, np.array([places[one] for one in levels], dtype=np.int64)[inverse], values)
+        return cls(known, np.array([places[level] for level in levels], dtype=np.int64)[inverse], values)
 
     @classmethod
     def of_table(
@@ -142,7 +142,9 @@ def arm_names(values: Any) -> npt.NDArray[np.str_]:
         names = {one: arm_name(one) for one in set(array.tolist())}
         return np.array([names[one] for one in array.tolist()], dtype=np.str_)
     levels, inverse = np.unique(array, return_inverse=True)
-    return np.array([arm_name(one) for one in levels], dtype=np.str_)[inverse] if len(array) else np.array([], np.str_)
+    return (
+        np.array([arm_name(level) for level in levels], dtype=np.str_)[inverse] if len(array) else np.array([], np.str_)
+    )
 
 
 def numbers_of(values: Any, where: str) -> Numbers:
@@ -187,4 +189,4 @@ def _arms(names: npt.NDArray[np.str_], control: str) -> tuple[str, ...]:
         raise BadTrial(what, where="control", todo="Name the arm without an offer; an effect is a difference from it.")
     if len(levels) == 1:
         raise BadTrial(f"every row is in arm {control}", where="treatment", todo="Give rows with an offer as well.")
-    return (control, *(one for one in levels if one != control))
+    return (control, *(level for level in levels if level != control))

@@ -48,7 +48,7 @@ def test_ten_categories_at_most_are_listed(snapshot_of, this_run, cents):
 
 
 def test_the_models_page_counts_who_has_a_forecast_by_category(made_shop, rows_of_last):
-    by_name = {one.question: one for one in models(made_shop).questions}
+    by_name = {question.question: question for question in models(made_shop).questions}
     customers = {row["customer_id"] for row in rows_of_last("category_needs")}
     for name in ("category_purchase", "category_spend"):
         assert by_name[name].scored_count == len(customers)

@@ -16,7 +16,7 @@ def test_contracts_are_those_that_run_the_next_to_end_first(made_shop, rows_of_l
     assert [one.ends_at - view.run.as_of for one in (soon, later)] == [timedelta(days=12), timedelta(days=300)]
     cancelled = {row["customer_id"] for row in view.read("contracts").to_pylist() if row["cancelled_at"]}
     for somebody in (who, min(cancelled)):
-        is_cancelled = [one.is_cancelled for one in customer_contracts(view, somebody)]
+        is_cancelled = [contract.is_cancelled for contract in customer_contracts(view, somebody)]
         assert is_cancelled == [somebody in cancelled, False]
     assert customer_contracts(view, "nobody") == ()
 

@@ -180,14 +180,14 @@ def test_who_bought_of_a_category_is_who_has_such_an_order_line(made_shop, rows_
 
 def test_a_category_that_the_index_does_not_keep_is_looked_up(last):
     index = customer_index(last)
-    assert [one.value for one in index.categories] == sorted(
+    assert [category.value for category in index.categories] == sorted(
         index.buyers, key=lambda name: (-find_buyers(last, index, "category", name).sum(), name)
     )
     rare = replace(index, buyers={})
-    for one in index.categories:
-        kept, looked_up = (find_buyers(last, some, "category", one.value) for some in (index, rare))
+    for category in index.categories:
+        kept, looked_up = (find_buyers(last, some, "category", category.value) for some in (index, rare))
         assert (kept == looked_up).all()
-        assert kept.sum() == one.customer_count
+        assert kept.sum() == category.customer_count
 
 
 def test_a_file_has_everybody_of_the_list_in_its_order_with_the_same_values(made_shop):

@@ -72,17 +72,19 @@ def test_forecasts_are_in_the_order_of_the_questions_with_their_unit(card, rows_
 def test_recommendations_come_best_first_with_their_products(card, rows_of, rows_of_last):
     expected = sorted(rows_of("recommendations"), key=lambda row: row["rank"])
     products = {row["product_id"]: row for row in rows_of_last("products")}
-    assert [one.product_id for one in card.recommendations] == [row["product_id"] for row in expected]
-    for one in card.recommendations:
-        assert (one.product_name, one.price_cents) == (
-            products[one.product_id]["product_name"],
-            products[one.product_id]["price_cents"],
+    assert [recommendation.product_id for recommendation in card.recommendations] == [
+        row["product_id"] for row in expected
+    ]
+    for recommendation in card.recommendations:
+        assert (recommendation.product_name, recommendation.price_cents) == (
+            products[recommendation.product_id]["product_name"],
+            products[recommendation.product_id]["price_cents"],
         )
 
 
 def test_decisions_are_those_of_this_run_and_earlier_ones_the_latest_first(card, last, who):
     expected = [row for row in last.read("decisions").to_pylist() if row["customer_id"] == who]
-    assert [one.run_id for one in card.decisions] == sorted((row["run_id"] for row in expected), reverse=True)
+    assert [decision.run_id for decision in card.decisions] == sorted((row["run_id"] for row in expected), reverse=True)
     assert card.decisions[0].run_id == last.run.run_id
 
 

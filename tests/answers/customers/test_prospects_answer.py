@@ -42,9 +42,9 @@ def known(shop, world):
     build_run_prospects(view)
     predicted = shop.view(predict.READS, predict.WRITES, run=run)
     answers, missing = answer_prospects(predicted)
-    predicted.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
-    predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers)]))
-    summary = Summary(tuple(one.summary for one in answers), tuple(missing))
+    predicted.write("scores", pa.concat_tables([SCORES.empty(), *(answer.scores for answer in answers)]))
+    predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(answer.backtests for answer in answers)]))
+    summary = Summary(tuple(answer.summary for answer in answers), tuple(missing))
     done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, summary, OutboxSummary(0, 0, 0, 0, ()), facts)
     _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)}, finished_at=run.as_of)
     return shop.view(BY_NAME, [], run=run)
@@ -71,10 +71,10 @@ def test_their_ranking_beats_the_mean_by_a_stated_gini(growing_shop):
 def test_the_prospects_to_win_first_come_with_reasons(growing_shop):
     found = prospects(growing_shop[0], most=5)
     assert len(found.people) == 5 < found.people_count
-    expected = [one.expected_cents for one in found.people]
+    expected = [person.expected_cents for person in found.people]
     assert expected == sorted(expected, reverse=True)
     assert sum(expected) < found.expected_cents
-    assert all(one.reasons and 0 < one.days_since_known <= 90 for one in found.people)
+    assert all(person.reasons and 0 < person.days_since_known <= 90 for person in found.people)
     assert asdict(found) == asdict(prospects(growing_shop[0], most=5))
 
 

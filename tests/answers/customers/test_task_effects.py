@@ -38,28 +38,28 @@ def test_the_answer_has_the_whole_its_parts_and_what_still_runs(shop):
     answer = task_effects(shop)
     assert answer.whole is not None
     assert answer.whole.of("revenue").is_gain
-    assert {one.playbook for one in answer.playbooks} == {"call", "write"}
-    assert {one.reason for one in answer.reasons} == {"overdue", "unknown"}
+    assert {playbook.playbook for playbook in answer.playbooks} == {"call", "write"}
+    assert {reason.reason for reason in answer.reasons} == {"overdue", "unknown"}
     assert answer.running.treated_count + answer.running.control_count == 10
-    calls = next(one for one in answer.playbooks if one.playbook == "call").of("revenue")
+    calls = next(playbook for playbook in answer.playbooks if playbook.playbook == "call").of("revenue")
     assert calls.low < calls.once_low < calls.once_high < calls.high
     assert calls.detectable == pytest.approx(2.8015852 * calls.standard_error)
 
 
 def test_results_count_what_was_done_without_who_was_held_out(shop):
     by_person = task_results(shop, "person", now=NOW)
-    ada = next(one for one in by_person.rows if one.key == "ada")
+    ada = next(row for row in by_person.rows if row.key == "ada")
     assert (ada.done_count, ada.outcomes, ada.median_days) == (ada.task_count, {"reached": ada.task_count}, 3.0)
-    assert sum(one.task_count for one in by_person.rows) == by_person.total.task_count < 811
+    assert sum(row.task_count for row in by_person.rows) == by_person.total.task_count < 811
     months = task_results(shop, "month", now=NOW)
-    assert [one.key for one in months.rows] == ["2024-06", "2024-08"]
+    assert [row.key for row in months.rows] == ["2024-06", "2024-08"]
     assert task_results(shop, "playbook", now=NOW, among=frozenset({"c0001"})).total.task_count <= 2
     with pytest.raises(BadQuery, match="person"):
         task_results(shop, "colour", now=NOW)  # pyright: ignore[reportArgumentType] - what nobody may ask
 
 
 def test_tasks_are_an_experiment_among_the_others(shop):
-    line = next(one for one in list_experiments(shop).rows if one.kind == "tasks")
+    line = next(row for row in list_experiments(shop).rows if row.kind == "tasks")
     assert line.verdict == "won"
     assert line.gain.customer_low > 0
     assert show_experiment(shop, "tasks", "tasks").line == line
@@ -70,12 +70,14 @@ def test_tasks_are_an_experiment_among_the_others(shop):
 def test_a_known_effect_suggests_a_smaller_holdout_and_the_task_that_pays(shop):
     answer = task_effects(shop)
     letters = TaskPolicy(holdout_share=0.2, usual_playbook="write")
-    by_code = {one.code: one for one in task_suggestions(answer, letters)}
+    by_code = {suggestion.code: suggestion for suggestion in task_suggestions(answer, letters)}
     assert (by_code["smaller_holdout"].old, by_code["smaller_holdout"].new) == (0.2, 0.05)
     assert by_code["smaller_holdout"].new_detectable_cents > by_code["smaller_holdout"].detectable_cents
     assert by_code["usual_playbook"].new == "call"
     assert by_code["playbooks"].new == {"overdue": "call"}
-    assert "playbooks" not in {one.code for one in task_suggestions(answer, TaskPolicy(playbooks={"overdue": "call"}))}
+    assert "playbooks" not in {
+        suggestion.code for suggestion in task_suggestions(answer, TaskPolicy(playbooks={"overdue": "call"}))
+    }
 
 
 def test_a_suggestion_becomes_policy_only_when_somebody_else_approves(shop):

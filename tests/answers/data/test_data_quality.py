@@ -61,10 +61,10 @@ def test_rejected_rows_are_counted_by_reason_the_most_frequent_first(quality):
 
 def test_checks_and_drift_are_those_of_the_last_run(made_shop, rows_of_last):
     found = data_quality(made_shop)
-    counts = [one.row_count for one in found.checks]
+    counts = [check.row_count for check in found.checks]
     assert counts == sorted((row["row_count"] for row in rows_of_last("cleaning")), reverse=True)
-    assert {one.check_code for one in found.checks} == {row["check_code"] for row in rows_of_last("cleaning")}
-    assert all(one.row_count <= one.checked_count for one in found.checks)
+    assert {check.check_code for check in found.checks} == {row["check_code"] for row in rows_of_last("cleaning")}
+    assert all(check.row_count <= check.checked_count for check in found.checks)
     assert {one.feature for one in found.drift} == {row["feature"] for row in rows_of_last("drift")}
     (made,) = found.imports
     assert made.read_count == made.stored_count + made.duplicate_count + made.rejected_count

@@ -49,8 +49,8 @@ def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(sh
     put(shop, message("d"), message("e", "Own Event"), source="app")
     run_once(shop)
     found = {
-        (one.source, one.name): (one.event_count, one.warning_counts)
-        for one in ingestion_status(shop, collector_state(shop), now=NOW).events
+        (event.source, event.name): (event.event_count, event.warning_counts)
+        for event in ingestion_status(shop, collector_state(shop), now=NOW).events
     }
     assert found == {
         ("web", "Product Viewed"): (3, {"no_time": 1, "bot": 1}),
@@ -65,7 +65,9 @@ def test_dead_letters_are_counted_by_reason_and_leave_when_they_were_fixed(shop)
         shop, message("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), message("b") | {"userId": None}
     )
     run_once(shop)
-    by_reason = {one.reason: one for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters}
+    by_reason = {
+        letter.reason: letter for letter in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters
+    }
     assert {reason: (one.source, one.count) for reason, one in by_reason.items()} == {
         "unknown_currency": ("web", 1),
         "bad_event": ("web", 1),
@@ -76,7 +78,7 @@ def test_dead_letters_are_counted_by_reason_and_leave_when_they_were_fixed(shop)
     settings.write_text(text, encoding="utf-8")
     fixed = Shop.open(shop.folder)
     assert replay(fixed, "live", mapping=None, progress=silent, now=datetime.now(UTC)).stored == 1
-    assert [one.reason for one in ingestion_status(fixed, collector_state(fixed), now=NOW).dead_letters] == [
+    assert [letter.reason for letter in ingestion_status(fixed, collector_state(fixed), now=NOW).dead_letters] == [
         "bad_event"
     ]
     fixed.close()
@@ -120,7 +122,7 @@ def test_changed_settings_hold_for_later_messages_and_bad_ones_are_reported(shop
     worker.run_once()
     assert worker.trouble is None
     assert shop.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
-    assert [one.count for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters] == [1]
+    assert [letter.count for letter in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters] == [1]
 
 
 def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
@@ -131,5 +133,7 @@ def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
         message("c", "product viewed", product_id="p"),
     )
     run_once(shop)
-    found = {one.name: one.warning_counts for one in ingestion_status(shop, collector_state(shop), now=NOW).events}
+    found = {
+        event.name: event.warning_counts for event in ingestion_status(shop, collector_state(shop), now=NOW).events
+    }
     assert found == {"Order Completed": {"bare_order": 1}, "product viewed": {"near_name": 1}}

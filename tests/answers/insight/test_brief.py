@@ -94,7 +94,7 @@ def view_of(snapshot_of, this_run):
 
 
 def codes(view, measured=()):
-    return {one.code: one for one in changes(view, decision_summary(view), measured)}
+    return {change.code: change for change in changes(view, decision_summary(view), measured)}
 
 
 def test_the_brief_of_a_shop_has_at_most_three_points_a_part(made_shop):
@@ -103,7 +103,7 @@ def test_the_brief_of_a_shop_has_at_most_three_points_a_part(made_shop):
     assert whole.checked_count == 2
     for part in (whole.changes, whole.open_questions, whole.wrong_forecasts):
         assert len(part) <= MAX_LINES
-    assert [one.net_cents for one in whole.open_questions] == [None] * len(whole.open_questions)
+    assert [question.net_cents for question in whole.open_questions] == [None] * len(whole.open_questions)
 
 
 def test_a_run_without_anything_has_a_brief(snapshot_of):
@@ -197,7 +197,7 @@ def test_alarms_come_first_and_what_has_no_value_last(view_of):
     one = codes(view)["send_offers"]
     kinds = [("watch_list", None), ("send_offers", 5.0), ("raise_budget", 9.0), ("data_alarm", None)]
     every = [replace(one, code=code, value_cents=value) for code, value in kinds]
-    assert [one.code for one in changes_by_value(iter(every))] == [
+    assert [change.code for change in changes_by_value(iter(every))] == [
         "data_alarm",
         "raise_budget",
         "send_offers",
@@ -210,7 +210,7 @@ def test_an_offer_is_an_open_question_while_its_interval_holds_its_cost(snapshot
     view = snapshot_of()
 
     def of_ten(*measured):
-        return next((one for one in open_questions(view, measured) if one.offer == OFFER), None)
+        return next((question for question in open_questions(view, measured) if question.offer == OFFER), None)
 
     assert of_ten().net_cents is None
     assert of_ten(effect(now, 50.0, is_placebo=True)).net_cents is None

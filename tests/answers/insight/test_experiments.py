@@ -42,6 +42,6 @@ def test_offers_are_one_experiment_that_never_ends(made_shop, rows_of_last):
     assert {one.stratum for one in detail.offers.strata} == {
         one["stratum"] for one in rows_of_last("effects") if one["stratum"] != "all"
     }
-    assert [one.run_id for one in detail.offers.runs] == [listing.run_id]
+    assert [run.run_id for run in detail.offers.runs] == [listing.run_id]
     with pytest.raises(NotFound, match="no experiment"):
         show_experiment(made_shop, "offers", "pricing")

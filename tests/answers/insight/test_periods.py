@@ -54,7 +54,7 @@ def test_a_period_that_is_none_is_refused(query):
 def test_known_and_new_customers_make_up_the_revenue_of_the_period(made_shop):
     view = last_run(made_shop)
     shown = period_figures(view, PeriodQuery("90"))
-    by_code = {one.code: one for one in shown.figures}
+    by_code = {figure.code: figure for figure in shown.figures}
     assert by_code["revenue"].value == by_code["revenue_known"].value + by_code["revenue_new"].value
     assert by_code["revenue"].previous == windows_between(view, [shown.compared.ends_at, shown.compared.starts_at])[0].paid_cents  # fmt: skip  # noqa: E501
     assert by_code["expected_value"].basis == "same_customers"
@@ -65,10 +65,10 @@ def test_known_and_new_customers_make_up_the_revenue_of_the_period(made_shop):
 
 def test_what_cannot_be_compared_says_why(made_shop):
     shown = period_figures(last_run(made_shop), PeriodQuery("90", compare="year"))
-    reasons = {one.code: one.not_compared for one in shown.figures}
+    reasons = {figure.code: figure.not_compared for figure in shown.figures}
     assert reasons["revenue"] == "before_first_order"
     assert reasons["at_risk"] == "no_run"
     assert reasons["prospects_value"] == "no_forecast"
     alone = period_figures(last_run(made_shop), PeriodQuery("90", compare="none"))
-    assert {one.not_compared for one in alone.figures} <= {None, "no_forecast"}
-    assert {one.previous for one in alone.figures} == {None}
+    assert {figure.not_compared for figure in alone.figures} <= {None, "no_forecast"}
+    assert {figure.previous for figure in alone.figures} == {None}

@@ -21,8 +21,8 @@ def workers(made_shop):
 
 
 def test_every_ready_made_question_has_an_answer(made_shop, workers):
-    sql = {one.code: one.sql for one in list_questions(made_shop) if one.code}
-    assert set(sql) == {one.code for one in READY_QUESTIONS}
+    sql = {question.code: question.sql for question in list_questions(made_shop) if question.code}
+    assert set(sql) == {question.code for question in READY_QUESTIONS}
     results = {code: run_question(made_shop, workers, text) for code, text in sql.items()}
     [total] = run_question(made_shop, workers, "select sum(paid_cents) from order_lines").rows
     assert sum(row[1] for row in results["revenue_by_month"].rows) == total[0]

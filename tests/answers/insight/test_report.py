@@ -106,7 +106,7 @@ def test_an_empty_shop_covers_nothing(snapshot_of):
 )
 def test_gaps_of_the_data_are_reported_and_nothing_else(last, changed, code):
     found = coverage(last)
-    full = {one.name: True for one in fields(Coverage) if one.name.startswith("has_")}
+    full = {field_.name: True for field_ in fields(Coverage) if field_.name.startswith("has_")}
     whole = replace(found, **full, visit_count=1, message_count=1)
     whole = replace(whole, first_order_at=found.last_order_at - timedelta(days=700))
     assert whole.missing == ()

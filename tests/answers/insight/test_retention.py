@@ -49,19 +49,19 @@ def shown(view, grouping="month", *, measure="share", group=None, months=12):
 
 def test_shares_are_those_of_the_report(last):
     facts = shown(last)
-    rows = [(one.code, one.customer_count, tuple(cell.value for cell in one.cells)) for one in facts.rows]
-    assert rows == [(one.month, one.customer_count, one.shares) for one in cohorts(last)]
+    rows = [(row.code, row.customer_count, tuple(cell.value for cell in row.cells)) for row in facts.rows]
+    assert rows == [(cohort.month, cohort.customer_count, cohort.shares) for cohort in cohorts(last)]
     assert len(rows) > 3
-    assert all(cell.low <= cell.value <= cell.high for one in facts.rows for cell in one.cells)
+    assert all(cell.low <= cell.value <= cell.high for row in facts.rows for cell in row.cells)
 
 
 def test_a_month_that_is_not_over_is_marked_and_counts_in_no_mean(view):
     facts = shown(view)
-    assert [(one.code, [cell.value for cell in one.cells]) for one in facts.rows] == [
+    assert [(row.code, [cell.value for cell in row.cells]) for row in facts.rows] == [
         ("2024-03", [1.0, 0.0, 0.5, 0.0]),
         ("2024-04", [1.0, 0.0, 1.0]),
     ]
-    assert [[cell.is_complete for cell in one.cells] for one in facts.rows] == [
+    assert [[cell.is_complete for cell in row.cells] for row in facts.rows] == [
         [True] * 3 + [False],
         [True] * 2 + [False],
     ]
@@ -81,9 +81,9 @@ def test_money_adds_up_by_hand(view):
 
 def test_groups_split_the_same_customers(view):
     assert known_groupings(view) == ("month", "channel", "category", "country")
-    assert [(one.code, one.customer_count) for one in shown(view, "channel").rows] == [("ad", 2), ("web", 1)]
-    assert [(one.code, one.customer_count) for one in shown(view, "category").rows] == [("Bread", 2), ("Tea", 1)]
-    assert [(one.code, one.customer_count) for one in shown(view, "country").rows] == [("BE", 1), ("", 2)]
+    assert [(row.code, row.customer_count) for row in shown(view, "channel").rows] == [("ad", 2), ("web", 1)]
+    assert [(row.code, row.customer_count) for row in shown(view, "category").rows] == [("Bread", 2), ("Tea", 1)]
+    assert [(row.code, row.customer_count) for row in shown(view, "country").rows] == [("BE", 1), ("", 2)]
     of_ads = shown(view, "channel", group="ad", measure="revenue")
     assert of_ads.rows == shown(view, measure="revenue").rows[:1]
     assert shown(view, "channel", group="radio").rows == ()
@@ -97,10 +97,10 @@ def test_forecasts_stand_next_to_what_was_paid(last, rows_of_last):
     relative = [(one.expected_high - one.expected_low) / one.expected_cents for one in (facts.mean, facts.rows[-1])]
     assert relative[0] < relative[1], "three customers are less sure than three hundred"
     by_category = shown(last, "category", measure="revenue")
-    assert sum(one.customer_count for one in by_category.rows) == facts.mean.customer_count
+    assert sum(row.customer_count for row in by_category.rows) == facts.mean.customer_count
     assert by_category.mean.so_far_cents == pytest.approx(facts.mean.so_far_cents)
     assert len(by_category.rows) <= MAX_GROUPS + 2
-    assert OTHER not in {one.code for one in by_category.rows}
+    assert OTHER not in {row.code for row in by_category.rows}
 
 
 def test_payback_is_the_month_in_which_margin_covers_the_cost(view):
@@ -111,7 +111,7 @@ def test_payback_is_the_month_in_which_margin_covers_the_cost(view):
     assert (ad.cost_per_customer_cents, ad.paid_back, ad.latest) == (2_500, 2, None)
     assert ad.earliest == 0
     assert (ad.first_month, ad.last_month) == ("2024-03", "2024-03")
-    assert [one.margin_cents for one in ad.months] == pytest.approx([2_100, 2_100, 2_700])
+    assert [month.margin_cents for month in ad.months] == pytest.approx([2_100, 2_100, 2_700])
     assert (web.customer_count, web.months, web.paid_back) == (1, (), None), "of one customer no interval is known"
     assert (together.cost_cents, together.customer_count) == (14_000, 3)
     assert unused_costs(sums, costs) == (("tv", "2024-03"), ("web", "2024-06"))
@@ -133,7 +133,7 @@ def test_months_begin_at_midnight_of_the_shops_clock(snapshot_of, order_of, with
     rows = order_of(("ann", late, 1_000), ("ann", datetime(2024, 5, 31, 20, tzinfo=UTC), 2_000))
     facts = snapshot_of(Run.at(datetime(2024, 5, 31, 21, tzinfo=UTC)), **rows)
     view = with_cohorts(facts)
-    assert [(one.month, dict(one.ages)[2].paid_cents) for one in cohort_sums(view, "month").cohorts] == [
+    assert [(cohort.month, dict(cohort.ages)[2].paid_cents) for cohort in cohort_sums(view, "month").cohorts] == [
         (month_number("2024-03"), 2_000)
     ]
     zoned = view.settings.model_copy(
@@ -142,5 +142,7 @@ def test_months_begin_at_midnight_of_the_shops_clock(snapshot_of, order_of, with
     monkeypatch.setattr(view.shop, "settings", zoned)
     view = with_cohorts(facts)
     sums = cohort_sums(view, "month")
-    assert [(one.month, dict(one.ages)[2].paid_cents) for one in sums.cohorts] == [(month_number("2024-04"), 2_000)]
-    assert (sums.run_month, [one.month for one in cohorts(view)]) == (month_number("2024-06"), ["2024-04"])
+    assert [(cohort.month, dict(cohort.ages)[2].paid_cents) for cohort in sums.cohorts] == [
+        (month_number("2024-04"), 2_000)
+    ]
+    assert (sums.run_month, [cohort.month for cohort in cohorts(view)]) == (month_number("2024-06"), ["2024-04"])

@@ -23,7 +23,7 @@ def test_windows_are_of_equal_length_and_end_at_the_run(last):
     assert len(weeks) == 20
     assert weeks[-1].ends_at == last.run.as_of
     assert all(one.ends_at == following.starts_at for one, following in pairwise(weeks))
-    assert {one.ends_at - one.starts_at for one in weeks} == {timedelta(days=7)}
+    assert {week.ends_at - week.starts_at for week in weeks} == {timedelta(days=7)}
 
 
 def test_windows_begin_at_midnight_by_the_shops_clock_also_across_a_change_of_the_clocks(tmp_path):
@@ -43,8 +43,8 @@ def test_windows_add_up_to_what_was_paid_and_ordered(last, rows_of_last):
     since = weeks[0].starts_at
     paid = sum(row["paid_cents"] for row in rows_of_last("order_lines") if row["ordered_at"] >= since)
     orders = [row for row in rows_of_last("orders") if row["occurred_at"] >= since]
-    assert sum(one.paid_cents for one in weeks) == paid
-    assert sum(one.order_count for one in weeks) == len(orders)
+    assert sum(week.paid_cents for week in weeks) == paid
+    assert sum(week.order_count for week in weeks) == len(orders)
 
 
 def test_each_window_counts_its_own_customers_and_those_who_had_ordered_before(last, rows_of_last):
@@ -65,13 +65,13 @@ def test_an_order_counts_from_the_first_instant_of_a_window_to_the_last(snapshot
         ("d", this_run.as_of - INSTANT, 1_000),
     )
     weeks = windows(snapshot_of(**tables), days=7, count=2)
-    assert [(one.paid_cents, one.order_count) for one in weeks] == [(11, 2), (1_100, 2)]
+    assert [(week.paid_cents, week.order_count) for week in weeks] == [(11, 2), (1_100, 2)]
 
 
 def test_a_refund_counts_where_its_order_does(snapshot_of, order_of, this_run):
     tables = order_of(("a", at_days_ago(this_run, 13), 900), ("b", at_days_ago(this_run, 1), 500), refunds=[(0, 300)])
     weeks = windows(snapshot_of(**tables), days=7, count=2)
-    assert [(one.paid_cents, one.order_count) for one in weeks] == [(600, 1), (500, 1)]
+    assert [(week.paid_cents, week.order_count) for week in weeks] == [(600, 1), (500, 1)]
 
 
 def test_orders_without_a_customer_are_paid_but_are_nobody(snapshot_of, order_of, this_run):
@@ -85,9 +85,9 @@ def test_orders_without_a_customer_are_paid_but_are_nobody(snapshot_of, order_of
 def test_a_window_that_begins_before_the_shop_is_left_out_and_an_empty_one_is_shown(snapshot_of, order_of, this_run):
     tables = order_of(("a", at_days_ago(this_run, 27), 900), ("a", at_days_ago(this_run, 1), 100))
     weeks = windows(snapshot_of(**tables), days=7, count=10)
-    assert [one.paid_cents for one in weeks] == [900, 0, 0, 100]
+    assert [week.paid_cents for week in weeks] == [900, 0, 0, 100]
     later = order_of(("a", at_days_ago(this_run, 25), 900), ("a", at_days_ago(this_run, 1), 100))
-    assert [one.paid_cents for one in windows(snapshot_of(**later), days=7, count=10)] == [0, 0, 100]
+    assert [window.paid_cents for window in windows(snapshot_of(**later), days=7, count=10)] == [0, 0, 100]
 
 
 def test_a_shop_without_orders_has_no_windows_and_no_figures(snapshot_of):
@@ -235,8 +235,8 @@ def test_cohorts_span_years_and_leave_out_the_month_that_is_not_over(snapshot_of
         anonymous=["device"],
     )
     view = with_cohorts(snapshot_of(run, **tables))
-    assert [(one.month, one.customer_count, one.shares) for one in cohorts(view)] == [
+    assert [(cohort.month, cohort.customer_count, cohort.shares) for cohort in cohorts(view)] == [
         ("2023-11", 2, (1.0, 0.0, 0.5)),
         ("2024-01", 1, (1.0,)),
     ]
-    assert [one.month for one in cohorts(view, months=1)] == ["2024-01"]
+    assert [cohort.month for cohort in cohorts(view, months=1)] == ["2024-01"]

@@ -47,7 +47,7 @@ def test_a_reader_sees_what_is_theirs_to_decide_and_urgent_lines_first(shop):
         request_erasure(connection)
 
     def kinds(actor):
-        return [one.kind for one in today(shop, actor, None, now=NOW).items]
+        return [item.kind for item in today(shop, actor, None, now=NOW).items]
 
     both = user(Role.APPROVER, Role.PRIVACY_OFFICER)
     assert kinds(both) == ["requests_due", "policy_approval"]
@@ -88,10 +88,14 @@ def test_two_runs_are_compared(made_shop):
     first = run_history(made_shop, limit=1)
     assert run_history(made_shop, before=first.next_before).rows == rows[1:]
     compared = compare_runs(made_shop, "2017-07-01", "2017-10-01")
-    customers = next(one for one in compared.differences if (one.group, one.code) == ("total", "customers"))
+    customers = next(
+        difference
+        for difference in compared.differences
+        if (difference.group, difference.code) == ("total", "customers")
+    )
     assert customers.change == customers.now - customers.before == 3
-    stages = [one for one in compared.differences if one.group == "stage"]
-    assert sum(one.now for one in stages) == customers.now
+    stages = [difference for difference in compared.differences if difference.group == "stage"]
+    assert sum(stage.now for stage in stages) == customers.now
 
 
 def test_a_message_of_unknown_outcome_is_a_line_until_it_is_settled(shop):
@@ -114,10 +118,12 @@ def test_a_message_of_unknown_outcome_is_a_line_until_it_is_settled(shop):
     }
     with shop.store.begin() as connection:
         connection.execute(sa.insert(MESSAGES).values(row))
-    (line,) = (one for one in today(shop, user(Role.MARKETER), None, now=NOW).items if one.kind == "messages_unknown")
+    (line,) = (
+        item for item in today(shop, user(Role.MARKETER), None, now=NOW).items if item.kind == "messages_unknown"
+    )
     assert (line.count, line.link) == (1, f"/campaigns/{NAME}/messages#unknown")
     settle_message(shop, NAME, "m", is_sent=True, by="Ada", now=NOW)
-    assert "messages_unknown" not in {one.kind for one in today(shop, user(Role.MARKETER), None, now=NOW).items}
+    assert "messages_unknown" not in {item.kind for item in today(shop, user(Role.MARKETER), None, now=NOW).items}
 
 
 def test_who_sees_some_customers_gets_the_tasks_of_those_and_no_line_about_all(made_shop, shop):
@@ -140,7 +146,7 @@ def test_who_sees_some_customers_gets_the_tasks_of_those_and_no_line_about_all(m
 
     def due(actor, **among):
         items = today(shop, actor, None, now=NOW, **among).items
-        return [(one.count, one.value_cents) for one in items if one.kind == "tasks_due"]
+        return [(item.count, item.value_cents) for item in items if item.kind == "tasks_due"]
 
     agent = user(Role.SERVICE_AGENT)
     member = replace(agent, segment="west")

@@ -14,14 +14,14 @@ def ledger(made_shop):
 
 def test_every_scored_forecast_has_one_entry_in_the_order_of_the_questions(ledger, rows_of_last):
     everybody = [row for row in rows_of_last("forecast_checks") if row["decile"] == 0]
-    assert sorted((one.question, one.scored_at) for one in ledger.entries) == sorted(
+    assert sorted((entry.question, entry.scored_at) for entry in ledger.entries) == sorted(
         (row["question"], row["scored_at"]) for row in everybody
     )
-    assert [one.question for one in ledger.entries] == [name for name in HORIZONS if name in {"value", "churn"}]
+    assert [entry.question for entry in ledger.entries] == [name for name in HORIZONS if name in {"value", "churn"}]
 
 
 def test_an_entry_was_due_a_horizon_after_its_forecast(ledger):
-    assert all(one.due_at - one.scored_at == timedelta(days=HORIZONS[one.question]) for one in ledger.entries)
+    assert all(entry.due_at - entry.scored_at == timedelta(days=HORIZONS[entry.question]) for entry in ledger.entries)
 
 
 def test_the_worst_decile_is_the_one_whose_total_was_furthest_off(ledger, rows_of_last):
@@ -34,7 +34,7 @@ def test_the_worst_decile_is_the_one_whose_total_was_furthest_off(ledger, rows_o
 
 
 def test_a_bias_within_its_interval_is_not_a_bias(ledger):
-    assert [one.is_biased for one in ledger.entries] == [False, False]
+    assert [entry.is_biased for entry in ledger.entries] == [False, False]
 
 
 def test_forecasts_of_runs_that_are_not_due_wait(ledger, rows_of_last):

@@ -11,7 +11,7 @@ from patron.schema.tables import RECENT
 
 @pytest.fixture(scope="module")
 def questions(made_shop):
-    return {one.question: one for one in models(made_shop).questions}
+    return {question.question: question for question in models(made_shop).questions}
 
 
 def test_every_question_that_was_scored_or_tested_is_there_in_one_order(made_shop, questions, rows_of_last):
@@ -56,8 +56,8 @@ def test_a_lorenz_curve_rises_from_nothing_to_all_and_lies_below_equality(questi
 def test_checks_are_those_of_the_question(questions, rows_of_last, last):
     checks = forecast_checks(last)
     assert len(checks) == len(rows_of_last("forecast_checks"))
-    assert sum(len(one.checks) for one in questions.values()) == len(checks)
-    assert [one.decile for one in questions["value"].checks] == list(range(11))
+    assert sum(len(question.checks) for question in questions.values()) == len(checks)
+    assert [check.decile for check in questions["value"].checks] == list(range(11))
 
 
 def test_features_that_moved_most_come_first(last, rows_of_last):

@@ -11,7 +11,7 @@ def test_the_pages_of_a_run_hold_each_decision_once_offers_first(made_shop, last
     pages = [decisions(made_shop, page=number + 1) for number in range(first.page_count)]
     rows = [row for page in pages for row in page.rows]
     assert {row.decision_id for row in rows} == {row["decision_id"] for row in rows_of_last("decisions")}
-    assert len(rows) == first.total_count == sum(one.customer_count for one in first.reasons)
+    assert len(rows) == first.total_count == sum(reason.customer_count for reason in first.reasons)
     assert {len(page.rows) for page in pages[:-1]} <= {PAGE_SIZE}
     is_offer = [row.action != "none" for row in rows]
     assert is_offer == sorted(is_offer, reverse=True)
@@ -38,11 +38,11 @@ def test_a_decision_is_that_of_its_id_or_the_newest_of_a_customer_with_its_alter
     assert detail == decision_of(made_shop, ["nobody", row.customer_id])
     assert detail.run_id == row.run_id
     assert detail.budget_price == 1.4
-    assert [(one.action, one.forbidden_by) for one in detail.alternatives] == [
+    assert [(alternative.action, alternative.forbidden_by) for alternative in detail.alternatives] == [
         ("ten_percent", None),
         ("twenty_percent", None),
     ]
     offered = [one for one in rows_of_last("alternatives") if one["decision_id"] == row.decision_id]
-    assert [one.cost_cents for one in detail.alternatives] == [one["cost_cents"] for one in offered]
+    assert [alternative.cost_cents for alternative in detail.alternatives] == [one["cost_cents"] for one in offered]
     with pytest.raises(NotFound, match="no decision of this id"):
         decision_of(made_shop, ["x' or '1' = '1"])

@@ -42,8 +42,8 @@ def summary(last):
 
 def test_every_decision_of_the_run_counts_once_by_action_and_once_by_reason(summary, decisions):
     assert summary.customer_count == len(decisions) > 50
-    assert sum(one.customer_count for one in summary.actions) == len(decisions)
-    assert sum(one.customer_count for one in summary.reasons) == len(decisions)
+    assert sum(action.customer_count for action in summary.actions) == len(decisions)
+    assert sum(reason.customer_count for reason in summary.reasons) == len(decisions)
     assert summary.holdout_count == sum(row["is_holdout"] for row in decisions) > 0
 
 
@@ -56,15 +56,17 @@ def test_only_offers_cost_and_bring(summary, decisions):
 
 
 def test_each_action_and_reason_has_its_own_decisions(summary, decisions):
-    for one in summary.actions:
-        same = [row for row in decisions if row["action"] == one.action]
-        assert (one.customer_count, one.cost_cents) == (
+    for action in summary.actions:
+        same = [row for row in decisions if row["action"] == action.action]
+        assert (action.customer_count, action.cost_cents) == (
             len(same),
             pytest.approx(sum(row["cost_cents"] for row in same)),
         )
-    for one in summary.reasons:
-        same = [row for row in decisions if (row["reason"], row["action"] != "none") == (one.reason, one.is_offer)]
-        assert (one.customer_count, one.cost_cents) == (
+    for reason in summary.reasons:
+        same = [
+            row for row in decisions if (row["reason"], row["action"] != "none") == (reason.reason, reason.is_offer)
+        ]
+        assert (reason.customer_count, reason.cost_cents) == (
             len(same),
             pytest.approx(sum(row["cost_cents"] for row in same)),
         )
@@ -141,7 +143,7 @@ def test_effects_are_those_of_the_run_with_everybody_first(last, rows_of_last, s
         measured[0] | {"offer": offer, "stratum": stratum}
         for offer, stratum in (("ten", "lapsed"), ("ten", "all"), ("any", "lapsed"), ("any", "all"), ("five", "all"))
     ]
-    order = [(one.offer, one.stratum) for one in effects(snapshot_of(last.run, effects=mixed))]
+    order = [(effect.offer, effect.stratum) for effect in effects(snapshot_of(last.run, effects=mixed))]
     assert order == [("any", "all"), ("any", "lapsed"), ("five", "all"), ("ten", "all"), ("ten", "lapsed")]
 
 

@@ -30,14 +30,14 @@ def test_every_customer_is_in_one_stage(last, rows_of_last):
 
 def test_stages_together_expect_what_is_expected_of_everybody(last, rows_of_last):
     total = sum(row["value"] for row in rows_of_last("scores") if row["question"] == "value")
-    assert sum(one.expected_cents for one in lifecycle_stages(last)) == pytest.approx(total, abs=0.01)
+    assert sum(stage.expected_cents for stage in lifecycle_stages(last)) == pytest.approx(total, abs=0.01)
     assert value_spread(last).total_cents == pytest.approx(total, abs=0.01)
 
 
 def test_stages_are_compared_with_a_run_90_days_before(last):
     before = [row for row in last.read("segments").to_pylist() if row["run_id"] < last.run.run_id]
     counts = {stage: sum(row["lifecycle_stage"] == stage for row in before) for stage in LIFECYCLE_STAGES}
-    assert {one.lifecycle_stage: one.previous_count for one in lifecycle_stages(last)} == counts
+    assert {stage.lifecycle_stage: stage.previous_count for stage in lifecycle_stages(last)} == counts
     assert sum(counts.values()) > 0
 
 
@@ -51,7 +51,9 @@ def test_stages_are_compared_with_the_run_90_days_before_and_with_no_other(snaps
     assert previous() == previous(0.005, 1, 30, 89, 98) == {}
     assert previous(96, 91) == {"new": 1, "lapsed": 1}, "the nearer one"
     assert previous(1, 90) == {"new": 1, "lapsed": 1}
-    later = {one.lifecycle_stage: one for one in lifecycle_stages(snapshot_of(segments=segments(this_run, "active")))}
+    later = {
+        stage.lifecycle_stage: stage for stage in lifecycle_stages(snapshot_of(segments=segments(this_run, "active")))
+    }
     assert (later["lapsed"].customer_count, later["lapsed"].expected_cents, later["lapsed"].previous_count) == (
         0,
         None,
@@ -85,17 +87,17 @@ def test_bins_of_value_join_without_gaps_from_nothing_to_no_end(last):
 def test_every_forecast_is_in_the_bin_it_belongs_to(last, rows_of_last):
     values = [row["value"] for row in rows_of_last("scores") if row["question"] == "value"]
     spread = value_spread(last)
-    for one in spread.bins:
-        until = float("inf") if one.until_cents is None else one.until_cents
-        here = [value for value in values if one.from_cents <= value < until]
-        assert one.customer_count == len(here)
-        assert one.expected_cents == pytest.approx(sum(here), abs=0.01)
-    assert sum(one.customer_count for one in spread.bins) == len(values)
+    for bin_ in spread.bins:
+        until = float("inf") if bin_.until_cents is None else bin_.until_cents
+        here = [value for value in values if bin_.from_cents <= value < until]
+        assert bin_.customer_count == len(here)
+        assert bin_.expected_cents == pytest.approx(sum(here), abs=0.01)
+    assert sum(bin_.customer_count for bin_ in spread.bins) == len(values)
 
 
 def test_a_value_on_an_edge_is_in_the_bin_above(snapshot_of, this_run):
     bins = value_spread(snapshot_of(scores=forecasts(this_run, 99.999, 100, 199, 200, 499))).bins
-    assert [(one.from_cents, one.until_cents, one.customer_count) for one in bins] == [
+    assert [(bin_.from_cents, bin_.until_cents, bin_.customer_count) for bin_ in bins] == [
         (0, 100, 1),
         (100, 200, 2),
         (200, None, 2),
@@ -122,7 +124,7 @@ def test_a_shop_without_value_has_no_share_of_it(snapshot_of, this_run):
     nothing = value_spread(snapshot_of())
     assert (nothing.bins, nothing.total_cents, nothing.top_tenth_share) == ((), None, None)
     zero = value_spread(snapshot_of(scores=forecasts(this_run, *[0.0] * 20)))
-    assert (zero.total_cents, zero.top_tenth_share, sum(one.customer_count for one in zero.bins)) == (0.0, None, 20)
+    assert (zero.total_cents, zero.top_tenth_share, sum(bin_.customer_count for bin_ in zero.bins)) == (0.0, None, 20)
 
 
 def test_the_interval_of_the_total_is_that_of_the_run(last, snapshot_of, this_run, rows_of_last):

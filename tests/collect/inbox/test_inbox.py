@@ -19,7 +19,7 @@ KEY = bytes(range(32))
 
 
 def arrival(*ids, source="web", rejected=0, at=NOW):
-    good = [Message(one, {"event_id": one, "name": "Page", "occurred_at": at}) for one in ids]
+    good = [Message(identifier, {"event_id": identifier, "name": "Page", "occurred_at": at}) for identifier in ids]
     bad = [Message(None, {"problem": "bad_event:x", "payload": str(n)}) for n in range(rejected)]
     return Request(source, at, good + bad)
 
@@ -38,7 +38,12 @@ def inbox(place):
 
 
 def stored_ids(inbox):
-    return [(one.source, row["event_id"]) for one in inbox.pending_requests() for row in one.rows if "event_id" in row]
+    return [
+        (request.source, row["event_id"])
+        for request in inbox.pending_requests()
+        for row in request.rows
+        if "event_id" in row
+    ]
 
 
 def test_a_message_is_stored_once_per_source_and_counted(inbox):
@@ -81,7 +86,7 @@ def follow(place, monkeypatch, steps, generation):
     monkeypatch.setattr("patron.collect.inbox.event_ids.GENERATION", generation)
     inbox, other, submitted, known = Inbox(place, KEY), Inbox(place, KEY), [], set()
     for what, group in steps:
-        ids = [one for event_ids in group for one in event_ids]
+        ids = [event_id for event_ids in group for event_id in event_ids]
         if what == "a file brings it":
             new = {*ids} - {*submitted}
             inbox.remember("web", [(one, None) for one in new])
@@ -125,8 +130,8 @@ def order(event_id, number, source="web"):
 def test_an_order_sent_again_under_another_id_is_stored_and_flagged(inbox):
     verdicts = inbox.append([order("a", "o1"), order("b", "o1"), order("c", "o1", "app"), order("d", "o2")])
     verdicts += inbox.append([order("e", "o2"), order("d", "o2")])
-    assert [one.stored for one in verdicts] == [1, 1, 1, 1, 1, 0]
-    flags = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
+    assert [verdict.stored for verdict in verdicts] == [1, 1, 1, 1, 1, 0]
+    flags = {row["event_id"]: row["flags"] for request in inbox.pending_requests() for row in request.rows}
     assert flags == {"a": None, "b": ["repeated_order"], "c": None, "d": None, "e": ["repeated_order"]}
 
 
@@ -146,7 +151,7 @@ def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
                 stored.add(event_id)
                 expected[event_id] = ["repeated_order"] if number in numbers else None
                 numbers |= {number} - {None}
-    found = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
+    found = {row["event_id"]: row["flags"] for request in inbox.pending_requests() for row in request.rows}
     inbox.close()
     assert found == expected
 
@@ -155,7 +160,7 @@ def test_test_traffic_takes_no_order_number_from_anybody(inbox):
     tested = order("a", "o1")
     tested.messages[0].row["flags"] = ["no_time", "test"]
     inbox.append([tested, order("b", "o1")])
-    flags = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
+    flags = {row["event_id"]: row["flags"] for request in inbox.pending_requests() for row in request.rows}
     assert flags == {"a": ["no_time", "test"], "b": None}
 
 
@@ -339,6 +344,6 @@ def test_on_a_server_nobody_reads_past_a_request_that_is_being_written(postgres_
         assert (done, read.pending_requests()) == ([], [])
     thread.join(10)
     put(first, "a")
-    assert [(one.seq, one.rows[0]["event_id"]) for one in read.pending_requests()] == [(1, "b"), (2, "a")]
+    assert [(request.seq, request.rows[0]["event_id"]) for request in read.pending_requests()] == [(1, "b"), (2, "a")]
     for one in (first, second, read):
         one.close()

@@ -99,7 +99,7 @@ def test_each_link_works_once_also_for_two_at_the_same_time(desk):
     link = desk.invite()
     with ThreadPoolExecutor(2) as pool:
         outcomes = [one.exception() for one in [pool.submit(desk.join, link) for _ in range(2)]]
-    assert [type(one) for one in outcomes if one] == [AccessProblem]
+    assert [type(outcome) for outcome in outcomes if outcome] == [AccessProblem]
     first, second = desk.reset_link("ben@example.com"), desk.reset_link("ben@example.com")
     assert problem_of(sign_in.reset_password, desk.shop, first, PASSWORD, now=NOW).problem == "link_spent"
     late = NOW + timedelta(minutes=61)
@@ -282,7 +282,7 @@ def test_letters_hold_the_link_in_the_language_of_the_reader(desk):
         for name in ("ben@example.com", "nobody@example.com"):
             compose = reset_mail(desk.shop, ADDRESS)
             manage_users.request_reset(desk.shop, name, compose=compose, now=NOW)
-        invitation, reset = (email.message_from_bytes(one, policy=default) for one in server.messages)
+        invitation, reset = (email.message_from_bytes(message, policy=default) for message in server.messages)
     assert ADDRESS + link.path in invitation.get_content()
     assert (invitation["To"], invitation["List-Unsubscribe"]) == ("ben <ben@example.com>", None)
     assert "重置" in reset["Subject"]

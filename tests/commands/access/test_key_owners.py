@@ -34,7 +34,7 @@ def add_team(shop, name, segment):
 
 
 def rights(shop, key):
-    return {str(one) for one in identify_key(shop, key.key, now=NOW).rights}
+    return {str(right) for right in identify_key(shop, key.key, now=NOW).rights}
 
 
 def is_refused(shop, key):
@@ -57,7 +57,7 @@ def test_a_key_may_no_more_than_its_maker_at_any_time(shop):
     assert rights(shop, key) & EXPORTS == EXPORTS, "with a right of the owner the key has it too"
     join(shop, "ben")
     manage_users.set_access(shop, ada.user_id, manage_users.Access((Role.VIEWER,)), by="test", now=NOW)
-    assert {one for one in rights(shop, key) if not one.startswith("read:")} == {"act:storefront"}
+    assert {right for right in rights(shop, key) if not right.startswith("read:")} == {"act:storefront"}
 
 
 def test_who_rotates_a_key_gets_no_more_than_they_may(shop):
@@ -74,7 +74,7 @@ def test_keys_stop_with_their_owner_and_go_on_with_them(shop):
     assert identify_key(shop, secret.key, now=NOW).name.endswith(f" of user {ada.user_id}")
     manage_users.disable(shop, ada.user_id, by="test", now=NOW)
     assert is_refused(shop, secret)
-    assert [one.kind for one in keys_by_hash(shop).values()] == ["write"], "events of shoppers go on"
+    assert [key.kind for key in keys_by_hash(shop).values()] == ["write"], "events of shoppers go on"
     assert rights(shop, public) == {"act:storefront"}
     manage_users.enable(shop, ada.user_id, by="test", now=NOW)
     assert rights(shop, secret)

@@ -59,7 +59,7 @@ def identities(shop, session):
 
 
 def actions(shop):
-    return [one.action for one in audit_log.entries(shop.store)]
+    return [entry.action for entry in audit_log.entries(shop.store)]
 
 
 def test_a_passkey_signs_its_owner_in_with_both_factors_and_says_when(shop):
@@ -70,8 +70,13 @@ def test_a_passkey_signs_its_owner_in_with_both_factors_and_says_when(shop):
     signed_in = enter(shop, device, now=later)
     found = find_session(shop, signed_in.secret, now=later)
     assert (found.actor.user_id, found.has_second_factor) == (session.actor.user_id, True)
-    assert [(one.name, one.used_at) for one in identities(shop, session)] == [("Laptop", later), ("Phone", None)]
-    added = [json.loads(one.details)["by"] for one in audit_log.entries(shop.store) if one.action == "passkey added"]
+    assert [(identity.name, identity.used_at) for identity in identities(shop, session)] == [
+        ("Laptop", later),
+        ("Phone", None),
+    ]
+    added = [
+        json.loads(entry.details)["by"] for entry in audit_log.entries(shop.store) if entry.action == "passkey added"
+    ]
     assert added == [session.actor.name] * 2
     assert enter(shop, phone, now=later).secret != signed_in.secret
 

@@ -68,7 +68,7 @@ def test_the_stated_share_gets_no_task_and_everybody_is_counted_once(made_shop, 
 def test_who_is_in_the_control_group_of_the_shop_gets_no_task_and_is_not_drawn(made_shop, ids, hold_out):
     hold_out(0.0)
     holdout = made_shop.policy.holdout
-    in_control = {one for one in ids if arm_of(holdout.experiment, one, holdout.share) == HOLDOUT}
+    in_control = {identifier for identifier in ids if arm_of(holdout.experiment, identifier, holdout.share) == HOLDOUT}
     batch = create_task_batch(made_shop, ids, CALL, **BY)
     assert 0 < batch.control_count == len(in_control)
     assert {row.customer_id for row in rows_of(made_shop, batch)} == set(ids) - in_control

@@ -53,7 +53,7 @@ def actions(shop):
 def test_a_tag_is_added_once_finds_its_customers_and_goes(made_shop, ids):
     assert add_tag(made_shop, ids[:3], "  work   gold ", **BY) == 3
     assert add_tag(made_shop, ids[:4], "work gold", **BY) == 1
-    assert ("work gold", 4) in [(one.tag, one.customer_count) for one in list_tags(made_shop)]
+    assert ("work gold", 4) in [(tag.tag, tag.customer_count) for tag in list_tags(made_shop)]
     tagged = match_customers(made_shop, CustomerQuery(tag="work gold")).customer_ids(10)
     assert sorted(tagged) == sorted(ids[:4])
     assert remove_tag(made_shop, ids, "work gold", **BY) == 4
@@ -115,20 +115,20 @@ def test_a_task_is_assigned_done_once_and_counted(made_shop, ids):
     draft = TaskDraft("call", "Ask about the late parcel", due_at=NOW - timedelta(days=1))
     late, other = create_tasks(made_shop, ids[:2], draft, values_at_risk={ids[0]: 1234.4}, **BY)
     before = list_tasks(made_shop, "overdue", reader=OTHER, now=NOW)
-    assert {one.task_id for one in before.tasks} == {late, other}
-    assert {one.due_at for one in before.tasks} == {NOW - timedelta(days=1)}
-    assert [one.text for one in before.tasks] == [None, None]
+    assert {task.task_id for task in before.tasks} == {late, other}
+    assert {task.due_at for task in before.tasks} == {NOW - timedelta(days=1)}
+    assert [task.text for task in before.tasks] == [None, None]
     assert find_task(made_shop, late, reader=ADA).value_at_risk_cents == 1234
     assert assign_tasks(made_shop, [late], "0a1b", **BY) == 1
     mine = list_tasks(made_shop, "mine", reader=Reader("x", "0a1b"), now=NOW)
-    assert [(one.task_id, one.text) for one in mine.tasks] == [(late, "Ask about the late parcel")]
+    assert [(task.task_id, task.text) for task in mine.tasks] == [(late, "Ask about the late parcel")]
     close_task(made_shop, late, "reached", "Sends it again", **BY)
     for outcome in ("reached", ""):
         with pytest.raises(BadRequest, match="closed already"):
             close_task(made_shop, late, outcome, **BY)
     close_task(made_shop, other, "", **BY)
     closed = list_tasks(made_shop, "closed", reader=ADA, now=NOW)
-    assert {(one.task_id, one.state, one.outcome) for one in closed.tasks} == {
+    assert {(task.task_id, task.state, task.outcome) for task in closed.tasks} == {
         (late, "done", "reached"), (other, "dropped", "")
     }  # fmt: skip
     assert closed.outcomes == {"reached": 1}

@@ -41,14 +41,14 @@ def become_one(shop, of, into):
     """Let a run find that customers are one with another."""
     ids = {customer_of(shop, one) for one in of}
     rows = shop.lake.read(IDENTITIES).to_pylist()
-    rows = [one | ({"customer_id": customer_of(shop, into)} if one["customer_id"] in ids else {}) for one in rows]
+    rows = [row | ({"customer_id": customer_of(shop, into)} if row["customer_id"] in ids else {}) for row in rows]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, schema=IDENTITIES.schema()))
 
 
 def people_of_arms(shop, share=0.5):
     """Somebody who is held out of a journey, and somebody who is not."""
     people = sorted((Person(f"p{n}") for n in range(20)), key=lambda one: customer_of(shop, one))
-    held = [arm_of(CART, customer_of(shop, one), share) == "holdout" for one in people]
+    held = [arm_of(CART, customer_of(shop, person), share) == "holdout" for person in people]
     chosen = people[max(n for n, is_held in enumerate(held) if is_held)], people[held.index(False)]
     add_people(shop, chosen)
     return chosen

@@ -93,7 +93,9 @@ def test_doctor_asks_a_restored_workspace_for_no_file_of_the_outbox(w, tmp_path)
     with closing(Shop.open(w)) as shop:
         backup(shop, tmp_path / "b.tar.gz")
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
-    assert [one for one in doctor(tmp_path / "again") if one.check == "outbox" and one.level == "problem"] == []
+    assert [
+        finding for finding in doctor(tmp_path / "again") if finding.check == "outbox" and finding.level == "problem"
+    ] == []
 
 
 def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_private(shop, tmp_path):
@@ -109,7 +111,7 @@ def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_privat
         assert audit_log.entries(again.store)[-1].action == "restored"
         assert (again.workspace_id, audit_log.log_problem(again)) == (shop.workspace_id, "")
     assert audit_log.log_problem(shop) == ""
-    assert not [one for one in doctor(tmp_path / "again") if one.level == "problem"]
+    assert not [finding for finding in doctor(tmp_path / "again") if finding.level == "problem"]
 
 
 def test_a_restore_without_the_master_key_or_with_a_file_that_is_not_listed_leaves_nothing(shop, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_a_file_of_unknown_columns_is_mapped_tried_and_imported_once(shop):
     shown = look_into_upload(shop, upload_id)
     assert shown.built_in == ""
     assert dict(shown.suggestion.columns) == dict(german().columns.columns)
-    assert [one.samples for one in shown.columns if one.is_personal] == [("k•••",)]
+    assert [column.samples for column in shown.columns if column.is_personal] == [("k•••",)]
     trial = try_upload(shop, upload_id, german(), now=NOW)
     assert (trial.preview.counts.stored, trial.preview.counts.rejected) == (100, 0)
     assert not shop.lake.exists(EVENTS)

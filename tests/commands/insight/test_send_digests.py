@@ -70,7 +70,7 @@ class Desk:
 
     def states(self, user_id):
         with self.shop.store.begin() as connection:
-            return [one.state for one in digest_deliveries(connection, user_id)]
+            return [delivery.state for delivery in digest_deliveries(connection, user_id)]
 
     def last(self, user_id):
         with self.shop.store.begin() as connection:
@@ -78,11 +78,11 @@ class Desk:
 
     def bodies(self):
         """Receiver and text of every digest that the server took."""
-        mails = [message_from_bytes(one) for one in self.server.messages]
+        mails = [message_from_bytes(message) for message in self.server.messages]
         return [
-            (one["To"].partition("<")[2].rstrip(">"), one.get_payload(0).get_payload().strip())
-            for one in mails
-            if one.is_multipart()
+            (mail["To"].partition("<")[2].rstrip(">"), mail.get_payload(0).get_payload().strip())
+            for mail in mails
+            if mail.is_multipart()
         ]
 
 
@@ -109,9 +109,9 @@ def test_each_run_sends_one_digest_to_a_person_however_often_the_process_starts(
     token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
     assert find_digest_link(desk.shop, token).user.user_id == ann
     assert mail["Message-ID"] != message_from_bytes(desk.server.messages[-2])["Message-ID"]
-    actions = [one.action for one in audit_log.entries(desk.shop.store) if one.action.startswith("digest")]
+    actions = [entry.action for entry in audit_log.entries(desk.shop.store) if entry.action.startswith("digest")]
     assert actions == ["digest subscribed", "digest confirmed", "digest sent", "digest sent"]
-    [subscribed] = [one for one in audit_log.entries(desk.shop.store) if one.action == "digest subscribed"]
+    [subscribed] = [entry for entry in audit_log.entries(desk.shop.store) if entry.action == "digest subscribed"]
     assert json.loads(subscribed.details)["by"].endswith(f"(user {ann})")
 
 
@@ -160,7 +160,7 @@ def test_what_the_server_did_not_take_is_tried_again_until_it_failed_and_that_is
     lines = {}
     for user_id in (ann, ada):
         items = today(desk.shop, actor_of(desk.shop, user_id), None, now=desk.clock()).items
-        lines[user_id] = [(one.kind, one.link) for one in items if "digest" in one.kind]
+        lines[user_id] = [(item.kind, item.link) for item in items if "digest" in item.kind]
     assert lines == {ann: [("digest_failed", "/account/digest")], ada: [("digests_failed", "/settings/channels")]}
     desk.server.answers.clear()
     desk.run(hours=1)
@@ -169,16 +169,16 @@ def test_what_the_server_did_not_take_is_tried_again_until_it_failed_and_that_is
 
 def test_a_server_that_is_down_is_asked_once_a_round_and_a_newer_run_replaces_what_waits(desk, shop):
     people = [join(desk.shop, name) for name in ("ann", "ben")]
-    for one in people:
-        subscribe(desk.shop, one, "today")
+    for person in people:
+        subscribe(desk.shop, person, "today")
     finish_run(desk.shop, desk.clock.wait(hours=1))
     down = with_mail_server_at(shop, 1)
     send_digests(down, compose=letter, clock=desk.clock)
-    assert {desk.last(one).state for one in people} == {"waiting"}
-    assert all("nothing listens there" in desk.last(one).answer for one in people)
+    assert {desk.last(person).state for person in people} == {"waiting"}
+    assert all("nothing listens there" in desk.last(person).answer for person in people)
     desk.run(minutes=1)
     assert len(desk.bodies()) == 2
-    assert {tuple(desk.states(one)) for one in people} == {("sent", "failed")}
+    assert {tuple(desk.states(person)) for person in people} == {("sent", "failed")}
     down.close()
 
 
@@ -228,7 +228,7 @@ def test_a_restored_workspace_sends_nobody_what_they_may_have_been_sent_since(de
     with closing(Shop.open(tmp_path / "again")) as again:
         send_digests(again, compose=letter, clock=desk.clock)
         with again.store.begin() as connection:
-            assert [one.state for one in digest_deliveries(connection, ann)] == ["unknown"]
+            assert [delivery.state for delivery in digest_deliveries(connection, ann)] == ["unknown"]
     assert desk.bodies() == []
 
 

@@ -42,7 +42,7 @@ def finish_run(shop, as_of, values, *, has_interval=True):
     fives = dict.fromkeys(("recency_score", "frequency_score", "monetary_score"), 5) | {"persona_id": -1}
     stages = {"ann": "active", "ben": "new", "cai": "at_risk", "dee": "lapsed"}
     people = [
-        of_run | fives | {"customer_id": customer_of(shop, one), "lifecycle_stage": stages[one]} for one in values
+        of_run | fives | {"customer_id": customer_of(shop, value), "lifecycle_stage": stages[value]} for value in values
     ]
     write(shop, "segments", people, run)
     scores = [

@@ -39,13 +39,15 @@ def test_another_person_puts_it_in_force_and_it_can_be_undone(shop):
     assert shop.policy.budget.amount == 2000
     assert proposal_texts(shop, number).previous_content == before
     shown = policy_proposal(shop, number)
-    assert [(one.section, one.key, one.old, one.new) for one in shown.changes] == [("budget", "amount", 1000, 2000)]
+    assert [(change.section, change.key, change.old, change.new) for change in shown.changes] == [
+        ("budget", "amount", 1000, 2000)
+    ]
     assert (shown.state, shown.decided_by) == ("approved", BO)
     again = propose_restore(shop, number, is_before=True, by=ADA, now=NOW)
     approve_proposal(shop, again, by=BO, now=NOW)
     assert policy_text(shop) == before
     log = audit_trail(shop, AuditQuery(by="Bo"))
-    assert [one.action for one in log.entries] == ["policy approved", "policy approved"]
+    assert [entry.action for entry in log.entries] == ["policy approved", "policy approved"]
 
 
 def test_a_policy_that_was_edited_by_hand_meanwhile_is_not_overwritten(shop):

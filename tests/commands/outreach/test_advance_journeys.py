@@ -77,8 +77,8 @@ def test_who_comes_back_to_the_cart_enters_again_only_where_the_journey_says_so(
         happen(shop, ("ann", "Product Added", at_hour(hour)))
         advance(shop, at_hour(hour, 1), channel)
     advance(shop, at_hour(60), channel)
-    assert [one["entered_at"].hour for one in entries(shop)] == [at_hour(1).hour]
-    assert [one["entered_at"].hour for one in entries(shop, "again")] == [at_hour(1).hour, at_hour(26).hour]
+    assert [entry["entered_at"].hour for entry in entries(shop)] == [at_hour(1).hour]
+    assert [entry["entered_at"].hour for entry in entries(shop, "again")] == [at_hour(1).hour, at_hour(26).hour]
     assert channel.addresses == [ANN.address] * 3
 
 
@@ -139,7 +139,7 @@ def test_customers_on_their_way_keep_the_steps_of_the_version_they_entered_by(op
     advance(shop, at_hour(1, 3), channel)
     happen(shop, ("ben", "Product Added", at_hour(1, 4)))
     assert advance(shop, at_hour(2), channel) == at_hour(10, 4)
-    assert (channel.addresses, [one["version"] for one in entries(shop)]) == ([ANN.address], [1, 2])
+    assert (channel.addresses, [entry["version"] for entry in entries(shop)]) == ([ANN.address], [1, 2])
 
 
 def test_a_withdrawn_journey_and_one_whose_end_came_let_everybody_go(open_shop):
@@ -182,7 +182,7 @@ def test_two_ids_of_one_person_are_one_customer_once_a_run_says_so(open_shop):
     happen(shop, ("ann", "Product Added", at_hour(1)))
     advance(shop, at_hour(1, 1), channel)
     rows = shop.lake.read(IDENTITIES).to_pylist()
-    merged = [one | {"customer_id": customer_of(shop, BEN)} for one in rows]
+    merged = [row | {"customer_id": customer_of(shop, BEN)} for row in rows]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(merged, schema=IDENTITIES.schema()))
     happen(shop, ("ben", "Product Added", at_hour(1, 30)), ("ben", "Order Completed", at_hour(1, 40)))
     advance(shop, at_hour(2), channel)
@@ -223,7 +223,9 @@ def test_a_first_order_counts_and_no_later_one(open_shop):
         ("ben", "Order Completed", at_hour(1), {"order_id": "9"}),
     )
     advance(shop, at_hour(3))
-    assert [(one["customer_id"], one["entered_at"].hour) for one in entries(shop)] == [(customer_of(shop, ANN), 13)]
+    assert [(entry["customer_id"], entry["entered_at"].hour) for entry in entries(shop)] == [
+        (customer_of(shop, ANN), 13)
+    ]
 
 
 def test_members_of_a_segment_enter_by_the_run_that_finds_them_and_branches_ask_it(open_shop):
@@ -263,7 +265,7 @@ def test_a_cheaper_product_and_one_that_is_back_bring_in_those_who_were_interest
     assert entries(shop) == entries(shop, "back") == []
     happen(shop, update(2, 900, 5))
     advance(shop, at_hour(2, 1))
-    assert [(one["customer_id"], one["product_id"]) for one in entries(shop)] == [(customer_of(shop, ANN), "tea")]
+    assert [(entry["customer_id"], entry["product_id"]) for entry in entries(shop)] == [(customer_of(shop, ANN), "tea")]
     assert len(entries(shop, "back")) == 2
 
 
@@ -288,14 +290,14 @@ def test_the_holdout_takes_every_step_and_is_sent_nothing(open_shop):
     start(shop, journey(holdout_share=0.9))
     people = [Person(f"p{n}") for n in range(30)]
     add_people(shop, people)
-    happen(shop, *[(one.name, "Product Added", at_hour(1)) for one in people])
+    happen(shop, *[(person.name, "Product Added", at_hour(1)) for person in people])
     advance(shop, at_hour(1), channel)
     advance(shop, at_hour(2), channel)
-    held = {one["customer_id"] for one in entries(shop) if one["is_holdout"]}
+    held = {entry["customer_id"] for entry in entries(shop) if entry["is_holdout"]}
     expected = {one for one in (customer_of(shop, p) for p in people) if arm_of(CART, one, 0.9) == "holdout"}
     assert held == expected
     assert len(channel.taken) == 30 - len(held)
-    assert {one["state"] for one in entries(shop)} == {"finished"}
+    assert {entry["state"] for entry in entries(shop)} == {"finished"}
     with shop.store.begin() as connection:
         table = ASSIGNMENTS.c
         assigned = sa.select(table.customer_id).where(table.campaign == CART, table.is_holdout)
@@ -329,7 +331,7 @@ def test_a_process_that_ends_between_any_two_commits_sends_nothing_twice_and_los
     people = [Person(f"p{n:02d}") for n in range(25)]
     add_people(shop, people)
     start(shop, journey())
-    happen(shop, *[(one.name, "Product Added", at_hour(1)) for one in people])
+    happen(shop, *[(person.name, "Product Added", at_hour(1)) for person in people])
     world = Commits()
     for name in ("begin", "commit"):
         sa.event.listen(shop.store.engine, name, world.count)
@@ -351,7 +353,7 @@ def test_a_process_that_ends_between_any_two_commits_sends_nothing_twice_and_los
     assert len(states) == len(people)
     assert set(states) <= {"sent", "unknown"}
     assert states.count("sent") <= len(channel.taken) <= len(people)
-    assert {one["state"] for one in entries(shop)} == {"finished"}
+    assert {entry["state"] for entry in entries(shop)} == {"finished"}
 
 
 class Killed(BaseException):
@@ -401,7 +403,10 @@ def test_a_channel_that_is_gone_loses_nobody(open_shop):
     happen(shop, ("ann", "Product Added", at_hour(1)))
     advance(shop, at_hour(1))
     due_at, troubles = advance_journeys(shop, clock=lambda: at_hour(2), channel=lambda _: Gone())
-    assert ([str(one) for one in troubles], due_at) == (["the provider is gone"], at_hour(2) + timedelta(seconds=30))
+    assert ([str(trouble) for trouble in troubles], due_at) == (
+        ["the provider is gone"],
+        at_hour(2) + timedelta(seconds=30),
+    )
     advance(shop, at_hour(2, 1), channel)
     assert (channel.addresses, message_states(shop)) == ([ANN.address], [("sent", "")])
 
@@ -412,9 +417,9 @@ def test_forgetting_a_person_deletes_their_entries_and_an_export_shows_them(open
     happen(shop, ("ann", "Product Added", at_hour(1)), ("ben", "Product Added", at_hour(1)))
     advance(shop, at_hour(1))
     exported = export_customer(shop, now=at_hour(1), user_id="ann")
-    assert [one["journey"] for one in exported["tables"]["journey_entries"]] == [CART]
+    assert [entry["journey"] for entry in exported["tables"]["journey_entries"]] == [CART]
     forget(shop, now=at_hour(1), user_id="ann")
-    assert [one["customer_id"] for one in entries(shop)] == [customer_of(shop, BEN)]
+    assert [entry["customer_id"] for entry in entries(shop)] == [customer_of(shop, BEN)]
     channel = ScriptedChannel()
     advance(shop, at_hour(2), channel)
     assert channel.addresses == [BEN.address]

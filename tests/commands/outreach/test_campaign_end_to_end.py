@@ -126,9 +126,9 @@ def test_a_campaign_is_planned_approved_sent_delivered_bounced_left_and_measured
             "treated": len(sent),
             "holdout": plan.holdout_count,
         }
-        assert all(one.low_cents < one.effect_cents < one.high_cents for one in result.effects)
+        assert all(effect.low_cents < effect.effect_cents < effect.high_cents for effect in result.effects)
         assert result.learned
-        steps = [one.step for one in CAMPAIGN.saved_in(shop.store, "spring").steps]
+        steps = [step.step for step in CAMPAIGN.saved_in(shop.store, "spring").steps]
         assert steps == ["saved", "planned", "approved", "started", "ended", "measured"]
 
         plan_and_send(shop, "summer", until, offers=())

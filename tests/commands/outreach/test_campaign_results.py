@@ -10,7 +10,9 @@ AMOUNTS += ("discount_cents", "refund_count", "refund_cents")
 
 def people(**customers):
     names = [name for name, count in customers.items() for _ in range(count)]
-    return pa.table({"arm": pa.array(names, pa.string())} | {one: pa.array([0.0] * len(names)) for one in AMOUNTS})
+    return pa.table(
+        {"arm": pa.array(names, pa.string())} | {amount: pa.array([0.0] * len(names)) for amount in AMOUNTS}
+    )
 
 
 def test_an_audience_of_nobody_or_of_one_arm_has_no_effect():

@@ -218,7 +218,9 @@ def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop
     assert take_step(shop, CAMPAIGN, name, "paused", by="Ann", now=NOW, reason="typo").state == "paused"
     assert take_step(shop, CAMPAIGN, name, "resumed", by="Ann", now=NOW).state == "approved"
     assert take_step(shop, CAMPAIGN, name, "withdrawn", by="Ann", now=NOW).state == "withdrawn"
-    actions = [one.action for one in audit_log.entries(shop.store) if json.loads(one.details).get("campaign") == name]
+    actions = [
+        entry.action for entry in audit_log.entries(shop.store) if json.loads(entry.details).get("campaign") == name
+    ]
     steps = ("saved", "planned", "approved", "paused", "resumed", "withdrawn")
     assert actions == [f"campaign {step}" for step in steps]
     with pytest.raises(BadCampaign, match="is withdrawn and cannot be saved"):
@@ -233,7 +235,7 @@ def test_nobody_is_planned_for_quiet_hours(shop, saved):
     clocks = [utc(row["send_at"]).time() for row in rows_of(shop, name) if row["is_planned"]]
     assert len(clocks) == plan.message_count
     assert time(6, 30) in clocks  # why: these customers order at midnight
-    assert all(time(6, 30) <= one < time(22, 30) for one in clocks)
+    assert all(time(6, 30) <= clock < time(22, 30) for clock in clocks)
 
 
 def test_what_other_campaigns_gave_counts_once_for_budget_stock_and_caps(shop, saved):
@@ -308,25 +310,25 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
     assert (result.state, result.is_final) == ("measured", True)
     counts = {arm: one.customers for arm, one in result.arms.items()}
     assert counts == {"treated": plan.message_count, "holdout": plan.holdout_count}
-    assert {one.method for one in result.effects} == {"raw", "cuped"}
+    assert {effect.method for effect in result.effects} == {"raw", "cuped"}
     since, until = (f"timestamptz '2024-05-{day}+00'" for day in ("01 09:00:00", "25 00:00:00"))
     sql = f"select cast(sum(paid_cents) as bigint) as c from order_lines where ordered_at >= {since}"
     paid = last_run(shop).query(f"{sql} and ordered_at < {until}")["c"][0].as_py()
     assert plan.assigned_count == plan.member_count
-    assert sum(one.paid_cents for one in result.arms.values()) == paid
+    assert sum(arm.paid_cents for arm in result.arms.values()) == paid
     assert CAMPAIGN.saved_in(shop.store, name).last("measured").details["learned"] == result.learned
-    assert [one.step for one in CAMPAIGN.saved_in(shop.store, name).steps][-2:] == ["ended", "measured"]
-    line = next(one for one in list_campaigns(shop) if one.name == name)
+    assert [step.step for step in CAMPAIGN.saved_in(shop.store, name).steps][-2:] == ["ended", "measured"]
+    line = next(campaign for campaign in list_campaigns(shop) if campaign.name == name)
     assert line.effect_cents == pytest.approx(result.effects[-1].total_cents)
     assert show_campaign(shop, name).result["gain_factor"] == result.gain_factor
-    experiment = next(one for one in list_experiments(shop).rows if one.name == name)
+    experiment = next(row for row in list_experiments(shop).rows if row.name == name)
     assert (experiment.gain.total_cents, experiment.is_final) == (pytest.approx(result.effects[-1].total_cents), True)
     assert experiment.detectable_cents == pytest.approx(2.8 * result.effects[-1].standard_error, rel=0.001)
     assert experiment.verdict in {"won", "lost", "inconclusive"}
     each = {arm: one.margin_cents / one.customers for arm, one in result.arms.items()}
     days = effect_by_day(shop, "campaign", name)
     assert days[-1].effect_cents == pytest.approx(each["treated"] - each["holdout"])
-    assert all(one.low <= one.effect_cents <= one.high for one in days)
+    assert all(day.low <= day.effect_cents <= day.high for day in days)
     whole = show_experiment(shop, "campaign", name)
     assert sum(one.treated_count + one.control_count for one in whole.composition) == plan.assigned_count
     following = saved(name=f"{name[:80]} again", offers=["other"], goal="orders")
@@ -347,7 +349,7 @@ def test_before_the_end_the_result_is_one_so_far(shop, saved):
     assert result.learned.startswith("So far")
     assert result.gain_factor is None
     assert campaign_result(shop, name, now=AS_OF) == result
-    assert any("No message" in one for one in result.findings)
+    assert any("No message" in finding for finding in result.findings)
     best = result.effects[-1]
     assert best.sequence_low_cents < best.low_cents < best.high_cents < best.sequence_high_cents
 

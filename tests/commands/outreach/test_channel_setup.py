@@ -59,8 +59,8 @@ def test_every_example_is_a_section_that_loads(shop):
 def test_what_is_missing_is_listed_with_what_to_do(shop):
     states = {one["name"]: one for one in run(shop, "list", "--json").json}
     assert set(states) == set(CONFIGURABLE)
-    assert not any(one["is_configured"] or one["is_reachable"] for one in states.values())
-    assert all("--example" in one["problems"][0] for one in states.values())
+    assert not any(state["is_configured"] or state["is_reachable"] for state in states.values())
+    assert all("--example" in state["problems"][0] for state in states.values())
     shop = configure(configure(shop, example("webhook")), example("web_push"))
     text = run(shop, "list").out
     assert "patron channels webhook-secret" in text
@@ -102,15 +102,17 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
     keys = keys_of((shop.folder / "webhook.secret").read_text())
     first, *others = server.requests
     assert json.loads(first.body)["data"]["user_id"] == "1042"
-    assert {json.loads(one.body)["data"]["user_id"] for one in others} == {"ann", "ben"}
-    for one in others:
-        at = datetime.fromtimestamp(int(one.headers["webhook-timestamp"]), UTC)
-        assert is_signed(keys, one.headers, one.body, now=at)
-        data = json.loads(one.body)["data"]
+    assert {json.loads(other.body)["data"]["user_id"] for other in others} == {"ann", "ben"}
+    for other in others:
+        at = datetime.fromtimestamp(int(other.headers["webhook-timestamp"]), UTC)
+        assert is_signed(keys, other.headers, other.body, now=at)
+        data = json.loads(other.body)["data"]
         assert data["unsubscribe_url"] in data["html"]
     assert send_campaign(shop, "win back", now=AT).sent_count == 2
     assert len(server.requests) == 3
-    data = next(one for one in map(json.loads, (one.body for one in others)) if one["data"]["user_id"] == "ann")["data"]
+    data = next(one for one in map(json.loads, (other.body for other in others)) if one["data"]["user_id"] == "ann")[
+        "data"
+    ]
     unsubscribe(shop, find_subscription(shop, data["unsubscribe_url"].rpartition("/")[2]), now=AT)
     approve(shop, [ANN, BEN], channel="webhook", name="again")
     send_campaign(shop, "again", now=AT)
@@ -136,7 +138,7 @@ def test_a_browser_that_is_gone_is_notified_no_more(shop, server):
     run(shop, "push-key")
     key, people = generate_private_key(SECP256R1()), [ANN, BEN, CAI]
     add_people(shop, people)
-    texts = {one.name: subscription(server.url, key, one.name) for one in people}
+    texts = {person.name: subscription(server.url, key, person.name) for person in people}
     subscribed = [
         {
             "event_id": f"push-{name}",
@@ -151,7 +153,7 @@ def test_a_browser_that_is_gone_is_notified_no_more(shop, server):
     for name in ("first", "second"):
         approve(shop, people, channel="web_push", name=name)
         send_campaign(shop, name, now=AT)
-    assert [messages(shop, "first")[customer_of(shop, one)] for one in people] == [
+    assert [messages(shop, "first")[customer_of(shop, person)] for person in people] == [
         ("sent", ""),
         ("failed", "rejected"),
         ("skipped", "no_consent"),

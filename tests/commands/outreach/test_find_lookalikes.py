@@ -140,12 +140,12 @@ def test_lookalikes_are_outside_the_segment_likest_first_with_the_shops_own_ids(
     found = find_lookalikes(shop, Segment(persona_id=0), most=50, now=NOW, by="Lee")
     assert (found.member_count, found.candidate_count) == (is_kind.sum(), SIZE - is_kind.sum())
     outside = {one for one, is_member in zip(user_ids, is_kind, strict=True) if not is_member}
-    assert {one.user_id for one in found.people} <= outside
-    assert len({one.user_id for one in found.people}) == 50
-    likeness = [one.likeness for one in found.people]
+    assert {person.user_id for person in found.people} <= outside
+    assert len({person.user_id for person in found.people}) == 50
+    likeness = [person.likeness for person in found.people]
     assert likeness == sorted(likeness, reverse=True)
     assert 0 <= likeness[-1] <= likeness[0] <= 1
-    assert [one.rank for one in found.people] == list(range(1, 51))
+    assert [person.rank for person in found.people] == list(range(1, 51))
     assert 0.5 < found.auc_low <= found.auc <= found.auc_high
     assert found.verdict == "apart"
     assert find_lookalikes(shop, Segment(persona_id=0), most=50, now=NOW, by="Lee") == found
@@ -160,8 +160,8 @@ def test_a_list_of_ids_is_a_segment_and_unknown_ids_are_counted(segmented_shop, 
     assert (found.member_count, found.unknown_count) == (30, 1)
     hidden = set(user_ids) - set(given)
     kinds = dict(zip(user_ids, is_kind, strict=True))
-    share = np.mean([kinds[one.user_id] for one in found.people])
-    assert {one.user_id for one in found.people} <= hidden
+    share = np.mean([kinds[person.user_id] for person in found.people])
+    assert {person.user_id for person in found.people} <= hidden
     assert share > 2 * np.mean([kinds[one] for one in hidden])
 
 
@@ -178,19 +178,19 @@ def test_those_who_object_to_profiling_are_in_no_list(segmented_shop):
     first = find_lookalikes(shop, Segment(persona_id=0), most=5, now=NOW, by="Lee").people[0].user_id
     answer(shop, first, "profiling", is_granted=False)
     found = find_lookalikes(shop, Segment(persona_id=0), most=SIZE, now=NOW, by="Lee")
-    assert first not in {one.user_id for one in found.people}
+    assert first not in {person.user_id for person in found.people}
     assert found.objecting_count == 1
 
 
 def test_who_may_be_contacted_is_shown_and_nobody_is_dropped_for_it(segmented_shop):
     shop, *_ = segmented_shop
     first, second = (
-        one.user_id for one in find_lookalikes(shop, Segment(persona_id=0), most=2, now=NOW, by="Lee").people
+        person.user_id for person in find_lookalikes(shop, Segment(persona_id=0), most=2, now=NOW, by="Lee").people
     )
     answer(shop, first, "marketing", is_granted=True)
     answer(shop, second, "marketing", is_granted=False)
     people = find_lookalikes(shop, Segment(persona_id=0), most=2, now=NOW, by="Lee").people
-    assert [one.may_be_contacted for one in people] == [True, False]
+    assert [person.may_be_contacted for person in people] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -233,4 +233,4 @@ def test_the_audit_log_records_the_list_without_names(segmented_shop):
     people = find_lookalikes(shop, Segment(persona_id=0), most=3, now=NOW, by="Lee").people
     entry = str(audit_log.entries(shop.store)[-1])
     assert "lookalikes listed" in entry
-    assert not any(str(one.user_id) in entry or one.customer_id in entry for one in people)
+    assert not any(str(person.user_id) in entry or person.customer_id in entry for person in people)

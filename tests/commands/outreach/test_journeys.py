@@ -174,10 +174,10 @@ def test_a_plan_replays_who_would_have_entered_and_left(shop, saved):
 def test_a_plan_says_what_cannot_be_known_what_is_too_dear_and_who_may_not_be_contacted(shop, saved):
     policy, steps = shop.policy, [DAY, SEND | {"offer": "ten"}]
     small = plan_journey(shop, saved(monthly_budget=1.0, steps=steps).name, by="Ann", now=NOW)
-    assert any("The budget ends after" in one for one in small.findings)
-    assert any("can" in one and "detected" in one for one in small.findings)
+    assert any("The budget ends after" in finding for finding in small.findings)
+    assert any("can" in finding and "detected" in finding for finding in small.findings)
     without = plan_journey(shop, saved(holdout_share=0.0).name, by="Ann", now=NOW)
-    assert any("without a holdout" in one for one in without.findings)
+    assert any("without a holdout" in finding for finding in without.findings)
     shop.policy = Policy.model_validate({"consent": {"unknown": "refuse"}, "offers": [OFFER]})
     nobody = plan_journey(shop, saved().name, by="Ann", now=NOW)
     shop.policy = policy
@@ -199,7 +199,7 @@ def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
     approve(shop, JOURNEY, name, by="Bo", now=NOW)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
     advance_journeys(shop, clock=lambda: NOW)
-    enter(shop, name, [(one, NOW) for one in customers], state="active", is_sent=False)
+    enter(shop, name, [(customer, NOW) for customer in customers], state="active", is_sent=False)
     assert advance_journeys(shop, clock=lambda: NOW) == (None, [])
     table = MESSAGES.c
     with shop.store.begin() as connection:
@@ -225,7 +225,9 @@ def test_another_person_than_the_author_approves_and_each_step_is_on_record(shop
     assert take_step(shop, JOURNEY, name, "withdrawn", by="Bo", now=NOW).state == "withdrawn"
     with pytest.raises(BadJourney, match="is withdrawn and cannot be saved"):
         saved(monthly_budget=1.0)
-    actions = [one.action for one in audit_log.entries(shop.store) if json.loads(one.details).get("journey") == name]
+    actions = [
+        entry.action for entry in audit_log.entries(shop.store) if json.loads(entry.details).get("journey") == name
+    ]
     assert actions == [f"journey {one}" for one in ("saved", "planned", "approved", "paused", "resumed", "withdrawn")]
 
 
@@ -271,7 +273,9 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     customers = customers[::2] + customers[1::2]
     early, late = datetime(2024, 5, 3, tzinfo=UTC), datetime(2024, 5, 28, tzinfo=UTC)
     days = {customer: early + timedelta(days=n) for n, customer in enumerate(customers[:14])}
-    sent = enter(shop, name, days.items()) + enter(shop, name, [(one, late) for one in customers[14:]], state="active")
+    sent = enter(shop, name, days.items()) + enter(
+        shop, name, [(customer, late) for customer in customers[14:]], state="active"
+    )
     with shop.store.begin() as connection:
         JOURNEY.take_step(connection, name, "started", 1, "patron", NOW)
     so_far = measure_journey(shop, name, by="Ann", now=AS_OF)
@@ -280,11 +284,11 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     assert so_far.waiting_counts == {"version 1, step 2": 6}
     assert so_far.message_counts == so_far.steps[0].message_counts == {"sent": sent}
     assert so_far.learned.startswith("So far")
-    assert {one.method for one in so_far.effects} >= {"raw"}
+    assert {effect.method for effect in so_far.effects} >= {"raw"}
     arms = {arm: one.customers for arm, one in so_far.arms.items()}
     assert arms == {
-        "holdout": sum(arm_of(name, one, 0.4) == HOLDOUT for one in days),
-        "treated": sum(arm_of(name, one, 0.4) != HOLDOUT for one in days),
+        "holdout": sum(arm_of(name, day, 0.4) == HOLDOUT for day in days),
+        "treated": sum(arm_of(name, day, 0.4) != HOLDOUT for day in days),
     }
     assert so_far.spend.sending_cents == 50 * arms["treated"]
     lines = last_run(shop).query("select customer_id, ordered_at, paid_cents from order_lines").to_pylist()
@@ -294,8 +298,8 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
         if one["customer_id"] in days
         and days[one["customer_id"]] <= one["ordered_at"] < days[one["customer_id"]] + timedelta(days=7)
     )
-    assert sum(one.paid_cents for one in so_far.arms.values()) == paid > 0
-    detail, line = show_journey(shop, name), next(one for one in list_journeys(shop) if one.name == name)
+    assert sum(arm.paid_cents for arm in so_far.arms.values()) == paid > 0
+    detail, line = show_journey(shop, name), next(journey for journey in list_journeys(shop) if journey.name == name)
     assert (detail.assigned_count, detail.entries.total, line.entry_count, line.active_count) == (20, 20, 20, 6)
     assert (line.sent_messages, line.trigger) == (sent, "Order Completed")
     with shop.store.begin() as connection:

@@ -68,7 +68,7 @@ class WatchingChannel:
 
     def __init__(self, world):
         self.world = world
-        self.people = {one.address: one for one in PEOPLE}
+        self.people = {person.address: person for person in PEOPLE}
 
     async def hand_over(self, handed):
         for message in handed:
@@ -88,7 +88,9 @@ class WatchingChannel:
         assert world.shop.policy.consent.allows(is_granted=world.answers.get(person)), "without consent"
         assert arm_of(world.name, customer_of(world.shop, person), SHARE) != HOLDOUT
         clock = world.now.astimezone(ZoneInfo(person.zone or "UTC")).time()
-        assert not any(QuietHours.of(one).holds(clock) for one in world.shop.policy.messages.quiet_hours), "quiet hours"
+        assert not any(QuietHours.of(hour).holds(clock) for hour in world.shop.policy.messages.quiet_hours), (
+            "quiet hours"
+        )
         for cap in world.shop.policy.messages.caps:
             since = world.now - timedelta(cap.within_days)
             assert sum(who == person.name and at > since for who, _, at in world.reached) < cap.most, "capped"
@@ -150,15 +152,15 @@ POLICIES = st.fixed_dictionaries(
 def test_whoever_must_not_be_sent_a_message_never_is_and_every_entry_ends(world, rules, steps, rounds, outcomes, again):
     begin(world, rules, steps, outcomes, again)
     entered = set()
-    for one in rounds:
-        world.now += timedelta(minutes=one["minutes"])
-        for place, is_granted in one["answers"]:
+    for round_ in rounds:
+        world.now += timedelta(minutes=round_["minutes"])
+        for place, is_granted in round_["answers"]:
             world.answer(PEOPLE[place], is_granted=is_granted)
-        events = [(PEOPLE[place].name, name, world.now - timedelta(seconds=30)) for place, name in one["events"]]
+        events = [(PEOPLE[place].name, name, world.now - timedelta(seconds=30)) for place, name in round_["events"]]
         if events:
             happen(world.shop, *events, received_at=world.now)
             entered |= {who for who, name, _ in events if name == "Product Added"}
-        advance(world, one["left"])
+        advance(world, round_["left"])
     world.outcomes = [Outcome.SENT]
     for _ in range(8):
         world.now += timedelta(hours=41)

@@ -55,7 +55,7 @@ def test_a_sender_that_is_killed_three_times_sends_nothing_twice_and_loses_nothi
     commands.close()
     summary, taken = summary_of(shop, NAME), server.recipients()
     states = messages(shop)
-    sent = {one.address for one in people if states[customer_of(shop, one)][0] == "sent"}
+    sent = {person.address for person in people if states[customer_of(shop, person)][0] == "sent"}
     assert len(taken) == len(set(taken))
     assert sent <= set(taken)
     assert summary.sent_count + summary.unknown_count == len(people)

@@ -85,7 +85,7 @@ class WatchingChannel:
 
     def __init__(self, world, campaign, people, outcomes):
         self.world, self.campaign, self.outcomes = world, campaign, outcomes
-        self.people = {one.address: one for one in people}
+        self.people = {person.address: person for person in people}
         self.count = 0
 
     async def hand_over(self, handed):
@@ -115,7 +115,7 @@ class WatchingChannel:
         assert not person.is_holdout
         assert person.is_planned
         clock = now.astimezone(ZoneInfo(person.zone or "UTC")).time()
-        assert not any(QuietHours.of(one).holds(clock) for one in policy.messages.quiet_hours), "quiet hours"
+        assert not any(QuietHours.of(hour).holds(clock) for hour in policy.messages.quiet_hours), "quiet hours"
         for cap in policy.messages.caps:
             lately = [
                 at for who, _, at in world.reached if who == person.name and now - at < timedelta(cap.within_days)
@@ -235,9 +235,9 @@ def nobody_is_lost(world, campaign, people):
     states = messages(world.shop, campaign)
     reached = {who for who, what, _ in world.reached if what == campaign}
     by_state = defaultdict(set)
-    for one in people:
-        state, reason = states[customer_of(world.shop, one)]
-        by_state[state].add(one.name)
+    for person in people:
+        state, reason = states[customer_of(world.shop, person)]
+        by_state[state].add(person.name)
         assert state in FINAL
         assert (reason != "") == (state != "sent")
     assert by_state["sent"] <= reached <= by_state["sent"] | by_state["unknown"]

@@ -134,7 +134,9 @@ def test_soft_bounces_suppress_once_there_are_more_than_allowed(sent_shop):
     for message_id, day, expected in zip(IDS, days, ({}, {}, {}, {}, {}), strict=False):
         receive_receipts(sent_shop, [Receipt(message_id, "bounced", AT + timedelta(days=day))], now=NOW)
         assert reasons(sent_shop) == expected
-    receive_receipts(sent_shop, [Receipt(one, "bounced", AT + timedelta(days=18)) for one in IDS[5:]], now=NOW)
+    receive_receipts(
+        sent_shop, [Receipt(identifier, "bounced", AT + timedelta(days=18)) for identifier in IDS[5:]], now=NOW
+    )
     assert reasons(sent_shop) == {"": "soft_bounces"}
 
 

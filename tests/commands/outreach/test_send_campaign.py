@@ -68,7 +68,7 @@ def states(shop, campaign=NAME):
 
 def events(shop, name):
     rows = shop.lake.read(EVENTS)
-    return [one for one in rows.to_pylist() if one["name"] == name]
+    return [row for row in rows.to_pylist() if row["name"] == name]
 
 
 def many(count, **facts):
@@ -105,7 +105,7 @@ def test_of_customers_with_one_address_one_gets_the_message_at_once_or_later(ope
     assert preview_send(open_shop, NAME, now=AT).by_reason == {"due": 2, "same_address": 1}
     for hours in range(3):
         send_campaign(open_shop, NAME, now=AT + timedelta(hours=hours), channel=channel)
-    assert sorted(one.lower() for one in channel.addresses) == [ANN.address, "home@people.example"]
+    assert sorted(address.lower() for address in channel.addresses) == [ANN.address, "home@people.example"]
     assert states(open_shop) == [("sent", "")] * 2 + [("skipped", "same_address")] * 3
     approve(open_shop, people, name="another")
     assert send_campaign(open_shop, "another", now=AT + timedelta(hours=1), channel=channel).sent_count == 1
@@ -249,7 +249,7 @@ def test_a_provider_that_is_gone_leaves_the_rest_to_be_sent(open_shop):
     assert states(open_shop).count(("sent", "")) == 3
     summary = send_campaign(open_shop, NAME, now=AT, channel=good)
     assert (summary.sent_count, summary.unknown_count) == (30, 0)
-    assert sorted(broken.addresses + good.addresses) == sorted(one.address for one in people)
+    assert sorted(broken.addresses + good.addresses) == sorted(person.address for person in people)
 
 
 def test_a_full_disk_leaves_everything_resumable(open_shop):
@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_everything_resumable(open_shop):
     summary = send_campaign(open_shop, NAME, now=AT, channel=again)
     assert 0 < len(channel.taken) < 60
     assert summary.sent_count + summary.unknown_count == 60
-    assert sorted(channel.addresses + again.addresses) == sorted(one.address for one in people)
+    assert sorted(channel.addresses + again.addresses) == sorted(person.address for person in people)
 
 
 def test_a_dry_run_counts_and_writes_nothing(open_shop):
@@ -297,8 +297,8 @@ def test_what_was_sent_is_kept_sealed_exported_and_shredded(open_shop):
     assert (kept["recipient"], kept["subject"]) == (ANN.address, "Hello")
     assert kept["html"] == next(one.html for one in channel.taken if one.recipient == ANN.address)
     exported = export_customer(open_shop, now=AT, user_id="ann")
-    texts = [json.loads(one["text"]) for one in exported["texts"] if one["source"] == "message"]
-    assert [one["text"] for one in texts] == [kept["text"]]
+    texts = [json.loads(text["text"]) for text in exported["texts"] if text["source"] == "message"]
+    assert [text["text"] for text in texts] == [kept["text"]]
     assert [one["campaign"] for one in exported["tables"]["messages"]] == [NAME]
     with open_shop.store.begin() as connection:
         size = connection.scalar(
@@ -315,9 +315,9 @@ def test_files_of_the_file_channel_lose_who_is_forgotten(open_shop):
     ready(open_shop, ANN, BEN)
     assert send_campaign(open_shop, NAME, now=AT).sent_count == 2
     (path,) = message_files(open_shop.folder / "outbox")
-    assert sorted(json.loads(one)["recipient"] for one in path.read_text().splitlines()) == [ANN.address, BEN.address]
+    assert sorted(json.loads(line)["recipient"] for line in path.read_text().splitlines()) == [ANN.address, BEN.address]
     certificate = forget(open_shop, now=AT, user_id="ann")
-    assert [json.loads(one)["recipient"] for one in path.read_text().splitlines()] == [BEN.address]
+    assert [json.loads(line)["recipient"] for line in path.read_text().splitlines()] == [BEN.address]
     assert certificate.files_left == ()
 
 
@@ -356,7 +356,7 @@ def test_files_and_email_reach_one_mailbox_so_that_who_left_one_left_both(open_s
     send_campaign(open_shop, "second", now=AT, channel=by_email)
     assert by_email.addresses == []
     email = replace(link, channel="email")
-    assert not any(one.is_on for one in preferences(open_shop, email).choices if one.topic == "offers")
+    assert not any(choice.is_on for choice in preferences(open_shop, email).choices if choice.topic == "offers")
     choose(open_shop, email, {("offers", "email")}, now=AT + timedelta(hours=1))
     approve(open_shop, [ANN, BEN], name="third")
     send_campaign(open_shop, "third", now=AT + timedelta(hours=2), channel=again)

@@ -105,19 +105,19 @@ def test_two_campaigns_at_once_keep_to_the_cap_together(shop):
     channel = InterruptedChannel(send_other)
     send_campaign(shop, NAME, now=AT, channel=channel)
     written_to = [*channel.addresses, *others.addresses]
-    assert sorted(written_to) == sorted(one.address for one in PEOPLE)
+    assert sorted(written_to) == sorted(person.address for person in PEOPLE)
 
 
 def test_the_budget_counts_what_was_sent_and_not_what_was_checked_twice(open_shop):
-    people = [replace(one, cost_cents=100.0) for one in PEOPLE]
+    people = [replace(person, cost_cents=100.0) for person in PEOPLE]
     add_people(open_shop, people)
     approve(open_shop, people, budget=30.0)
-    deferred = {one.address for one in people[:10]}
+    deferred = {person.address for person in people[:10]}
     channel = ScriptedChannel(lambda address, n: Outcome.DEFERRED if address in deferred and n == 1 else Outcome.SENT)
     clock = iter(AT + timedelta(seconds=20 * n) for n in range(10_000))  # why: a slow one, so that checks become old
     send_campaign(open_shop, NAME, now=AT, clock=lambda: next(clock), channel=channel)
     send_campaign(open_shop, NAME, now=AT + timedelta(hours=2), channel=channel)
-    assert sorted(channel.addresses) == sorted(one.address for one in people)
+    assert sorted(channel.addresses) == sorted(person.address for person in people)
     assert set(messages(open_shop).values()) == {("sent", "")}
 
 

@@ -50,7 +50,7 @@ def test_it_is_sent_as_a_shop_sends_it_and_what_was_sent_reaches_the_simulated_c
     hours = {utc(row["sent_at"]).hour for row in sent}
     assert len(hours) > 1
     assert not hours & {9, 10}
-    steps = [one.step for one in CAMPAIGN.saved_in(shop.store, "spring").steps]
+    steps = [step.step for step in CAMPAIGN.saved_in(shop.store, "spring").steps]
     assert steps == ["saved", "planned", "approved", "started", "ended", "measured"]
     stored = [one for one in shop.lake.read(EVENTS).to_pylist() if one["source"] == "patron"]
     assert sum(one["name"] == "Message Sent" for one in stored) == len(sent)

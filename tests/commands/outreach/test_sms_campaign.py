@@ -60,9 +60,9 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     gone = json.dumps({"code": "unknown_number"}).encode()
     server.answer = lambda one: Answer(400, gone) if b"333444" in one.body else Answer(202, b'{"id": "m-1"}')
     send_campaign(shop, "win back", now=AT)
-    sent = {content["to"]: content for content in (json.loads(one.body) for one in server.requests)}
+    sent = {content["to"]: content for content in (json.loads(request.body) for request in server.requests)}
     assert sent.keys() == {"+4930111222", "+4930333444", "+4930555666"}
-    assert {one.headers["authorization"] for one in server.requests} == {"Bearer s3cr3t"}
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer s3cr3t"}
     states = messages(shop)
     assert states[customer_of(shop, ANN)] == ("sent", "")
     assert states[customer_of(shop, BEN)] == ("failed", "rejected")
@@ -75,7 +75,7 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     assert (subscription.channel, subscription.contact) == ("sms", vault.token("phone", NUMBERS["ann"]))
     unsubscribe(shop, subscription, now=AT)
     assert reasons_of(shop.store, subscription.contact, "sms") == {"offers": "unsubscribed"}
-    choices = {(one.topic, one.channel): one.is_on for one in preferences(shop, subscription).choices}
+    choices = {(choice.topic, choice.channel): choice.is_on for choice in preferences(shop, subscription).choices}
     assert choices["offers", "sms"] is False
 
     reference = sent["+4930555666"]["reference"]
@@ -103,7 +103,7 @@ def test_a_number_in_another_spelling_is_the_same_number(sms):
     server.answer = lambda _: Answer(202, b'{"id": "m-1"}')
     add_numbers(shop)
     send_campaign(shop, "win back", now=AT)
-    link = next(json.loads(one.body)["text"] for one in server.requests if b"+4930111222" in one.body)
+    link = next(json.loads(request.body)["text"] for request in server.requests if b"+4930111222" in request.body)
     unsubscribe(shop, find_subscription(shop, link.partition("/u/")[2]), now=AT)
     at = AT + timedelta(hours=1)
     phone = {"occurred_at": AT, "name": "Identify", "user_id": "dan", "personal": json.dumps({"phone": "030 111222"})}
@@ -114,7 +114,7 @@ def test_a_number_in_another_spelling_is_the_same_number(sms):
     send_campaign(shop, "again", now=at)
     states = messages(shop, "again")
     assert states[customer_of(shop, DAN)] == ("skipped", "suppressed")
-    assert [json.loads(one.body)["to"] for one in server.requests] == ["+4930333444"]
+    assert [json.loads(request.body)["to"] for request in server.requests] == ["+4930333444"]
     assert sorted(states[customer_of(shop, one)][0] for one in (BEN, CAI)) == ["sent", "skipped"]
 
 

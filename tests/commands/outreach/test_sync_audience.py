@@ -146,7 +146,9 @@ def test_only_who_agreed_and_has_an_address_is_added_as_hashes(shop):
     assert {state for _, state in stored(shop)} == {"added"}
     again = sync(shop)
     assert (again.added_count, again.removed_count, again.files) == (0, 0, ())
-    entries = [json.loads(one.details) for one in audit_log.entries(shop.store) if one.action == "audience synced"]
+    entries = [
+        json.loads(entry.details) for entry in audit_log.entries(shop.store) if entry.action == "audience synced"
+    ]
     assert entries == [{"audience": "ads", "version": 1, "added": 15, "removed": 0, "by": "Ann"}]
 
 
@@ -163,7 +165,7 @@ def test_who_leaves_the_segment_or_withdraws_is_removed_and_may_come_back(shop):
     assert {one["email"] for one in stored(shop).values()} == hashes(MEMBERS - gone), "what was removed is deleted"
     numbers = {one["phone"] for one in stored(shop).values() if "phone" in one}
     text = "".join(path.read_text() for path in (shop.folder / "outbox" / "audiences").rglob("removed-*.csv"))
-    assert not any(one in text for one in numbers), "a number that somebody else has stays"
+    assert not any(number in text for number in numbers), "a number that somebody else has stays"
     segment(shop, EVERYBODY)
     sync(shop, at=NOW + timedelta(hours=2))
     assert set(listed(shop, "added")) == hashes(MEMBERS - {"u0"})
@@ -229,7 +231,7 @@ def test_who_is_forgotten_while_others_are_added_is_not_added(shop):
         server.answer = forget_one
         assert sync(shop).added_count == 14
     assert victims
-    assert not any(one in request.body.decode() for one in victims for request in server.requests)
+    assert not any(victim in request.body.decode() for victim in victims for request in server.requests)
 
 
 def test_of_an_audience_that_is_withdrawn_in_the_middle_of_a_sync_nobody_is_added(shop):
@@ -307,11 +309,11 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_id_until_it_is_
         line = show_audience(shop, "ads")
         assert (line.added_count, line.adding_count) == (10, 5)
         assert sync(shop, at=NOW + timedelta(hours=1)).added_count == 5
-        ids = [one.headers["webhook-id"] for one in server.requests]
+        ids = [request.headers["webhook-id"] for request in server.requests]
         assert (len(set(ids)), ids[1] == ids[2]) == (2, True)
-        for one in server.requests[:2]:
-            assert is_signed(keys_of(secret), one.headers, one.body, now=NOW)
-        bodies = [json.loads(one.body)["data"] for one in server.requests]
+        for request in server.requests[:2]:
+            assert is_signed(keys_of(secret), request.headers, request.body, now=NOW)
+        bodies = [json.loads(request.body)["data"] for request in server.requests]
         assert {one["email"] for body in bodies for one in body["add"]} == hashes(MEMBERS)
         server.answer = lambda _: Answer(status=500)
         take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
@@ -320,8 +322,8 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_id_until_it_is_
         assert show_audience(shop, "ads").removing_count == 15
         server.answer = lambda _: Answer()
         assert sync(shop).removed_count == 15
-        removed = [json.loads(one.body)["data"]["remove"] for one in server.requests[-2:]]
-        assert {one["email"] for people in removed for one in people} == hashes(MEMBERS)
+        removed = [json.loads(request.body)["data"]["remove"] for request in server.requests[-2:]]
+        assert {person["email"] for people in removed for person in people} == hashes(MEMBERS)
 
 
 def test_members_that_are_just_being_added_hold_back_another_destination(shop):

@@ -97,7 +97,7 @@ def test_behaviour_is_judged_by_the_last_consent_at_its_time(needs_analytics, in
     assert flags(shop) == {**kept, "before": ["no_consent"], "after": ["no_consent"], "other": ["no_consent"]}
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     entries = history(shop.store, [token(shop)])
-    assert [(one["event"], one["is_granted"], one["purpose"]) for one in entries] == [
+    assert [(entry["event"], entry["is_granted"], entry["purpose"]) for entry in entries] == [
         (event_hash("web", "yes"), True, "analytics"),
         (event_hash("web", "no"), False, "analytics"),
     ]
@@ -138,13 +138,13 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
     with shop.store.begin() as connection:
         dead_letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
     vault = Vault.open(shop)
-    assert [one["reason"] for one in dead_letters] == ["no_consent"] * 3
-    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in dead_letters} == {b""}
+    assert [letter["reason"] for letter in dead_letters] == ["no_consent"] * 3
+    assert {vault.unseal(letter["payload"], letter["dead_letter_id"]) for letter in dead_letters} == {b""}
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
     assert (counted.stored, counted.rejected) == (4, 3)
     assert replay(shop, "live", mapping=None, progress=silent, now=datetime.now(UTC)).read == 0
-    assert all(one.level == "ok" for one in doctor(shop.folder) if one.check == "dead letters")
+    assert all(finding.level == "ok" for finding in doctor(shop.folder) if finding.check == "dead letters")
     shop.close()
 
 
@@ -303,14 +303,14 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     run_loop(shop, NOW + timedelta(minutes=1))
     tables = export_customer(shop, user_id="u1", now=datetime.now(UTC))["tables"]
     assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
-    assert [one["purpose"] for one in tables["consents"]] == ["marketing"]
+    assert [consent["purpose"] for consent in tables["consents"]] == ["marketing"]
     known = token(shop)
     forget(shop, user_id="u1", now=datetime.now(UTC))
     assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
     with pytest.raises(NotFound):
         export_customer(shop, user_id="u1", now=datetime.now(UTC))
     assert shop.lake.read(CONSENTS).num_rows == 0
-    assert all(one.level == "ok" for one in doctor(shop.folder) if "consents" in one.check)
+    assert all(finding.level == "ok" for finding in doctor(shop.folder) if "consents" in finding.check)
 
 
 def test_a_trace_says_that_nothing_was_kept_and_why(needs_analytics):
@@ -330,9 +330,9 @@ def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
 
 
 def test_doctor_knows_that_consent_is_sent(shop):
-    assert [one.level for one in doctor(shop.folder) if one.check == "policy"] == ["warning"]
+    assert [finding.level for finding in doctor(shop.folder) if finding.check == "policy"] == ["warning"]
     put(shop, says("yes", "Given", purpose="marketing"))
     run_once(shop)
-    found = {one.check: one for one in doctor(shop.folder)}
+    found = {finding.check: finding for finding in doctor(shop.folder)}
     assert found["policy"].level == "ok"
     assert found["ledger of consents"].what == "1 entries, none damaged"

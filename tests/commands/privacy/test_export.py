@@ -85,7 +85,7 @@ def test_tables_of_tokens_are_exported_as_they_are_erased(shop):
         for row in known["tables"]["token_pairs"]
     }
     assert pairs == {("shop 7", None), ("shop 7", "visitor 7")}
-    assert {name for name, table in BY_NAME.items() if any(one.personal == "token" for one in table.columns)} == {
+    assert {name for name, table in BY_NAME.items() if any(column.personal == "token" for column in table.columns)} == {
         *("events", "token_pairs", "identities", "identity_changes")
     }
 

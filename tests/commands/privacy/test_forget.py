@@ -422,7 +422,9 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
         dead_letters = connection.execute(sa.select(DEAD_LETTERS)).all()
     vault = Vault.open(shop)
     assert all(
-        vault.unseal(one.payload, one.dead_letter_id) == b"" for one in dead_letters if one.reason == "forgotten"
+        vault.unseal(letter.payload, letter.dead_letter_id) == b""
+        for letter in dead_letters
+        if letter.reason == "forgotten"
     )
     shop.store.scrub()
     assert traces(shop.folder, *NAMES) == []
@@ -521,7 +523,7 @@ def require_forgotten(shop: Shop, forgotten: dict[str, list]) -> None:
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
-    assert [one for one in doctor(shop.folder) if one.level == "problem"] == []
+    assert [finding for finding in doctor(shop.folder) if finding.level == "problem"] == []
 
 
 @pytest.mark.parametrize("count", [1, 12])
@@ -549,7 +551,7 @@ def test_a_run_that_was_cut_off_is_not_what_people_read_afterwards(shop):
     shop.lake.replace(BY_NAME["orders"], BY_NAME["orders"].empty())
     forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py() == before - 2
-    assert [one for one in doctor(shop.folder) if one.level == "problem"] == []
+    assert [finding for finding in doctor(shop.folder) if finding.level == "problem"] == []
 
 
 def test_the_list_of_the_forgotten_gives_nobody_away(shop):
@@ -609,7 +611,7 @@ def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
     assert audit_log.log_problem(shop) == ""
     with shop.store.begin() as connection:
         connection.execute(sa.update(AUDIT).where(AUDIT.c.entry == 2).values(details='{"customer_id": "x"}'))
-    assert [one.level for one in doctor(shop.folder) if one.check == "audit log"] == ["problem"]
+    assert [finding.level for finding in doctor(shop.folder) if finding.check == "audit log"] == ["problem"]
     with shop.store.begin() as connection:
         connection.execute(sa.delete(AUDIT).where(AUDIT.c.entry == 2))
     assert "entry 2 was changed" in audit_log.log_problem(shop)

@@ -108,7 +108,7 @@ def test_an_objection_is_an_entry_of_the_ledger_at_once(zoe):
     request_id = enter(zoe, "objection")
     desk.withdraw_consents(zoe, request_id, ["profiling", "marketing"], by=OFFICER, now=NOW)
     entries = consent_trail(zoe).entries
-    assert [(one.purpose, one.is_granted) for one in entries] == [
+    assert [(entry.purpose, entry.is_granted) for entry in entries] == [
         ("profiling", False),
         ("marketing", False),
         ("marketing", True),
@@ -132,15 +132,15 @@ def test_requests_are_due_in_a_month_and_overdue_ones_stand_first(shop):
     for received_at in (NOW, NOW - timedelta(days=40)):
         desk.open_request(shop, "access", "x", received_at=received_at, by=OFFICER, now=NOW)
     listed = privacy_desk(shop, now=NOW)
-    assert [one.is_overdue for one in listed.requests] == [True, False]
+    assert [request.is_overdue for request in listed.requests] == [True, False]
     assert (listed.open_count, listed.overdue_count) == (2, 1)
     desk.reject_request(shop, listed.requests[0].request_id, "unfounded", by=OFFICER, now=NOW)
-    assert [one.result for one in privacy_desk(shop, state="closed", now=NOW).requests] == ["unfounded"]
+    assert [request.result for request in privacy_desk(shop, state="closed", now=NOW).requests] == ["unfounded"]
 
 
 def test_the_register_names_every_table_with_data_of_people(shop):
     assert {table for tables in TABLES_OF.values() for table in tables} >= personal_tables()
-    assert all(one.classes for one in processing_register(shop).activities)
+    assert all(activity.classes for activity in processing_register(shop).activities)
 
 
 def test_a_deadline_is_extended_once_in_the_first_month_with_a_reason(zoe):
@@ -177,7 +177,7 @@ def test_a_correction_is_what_counts_from_then_on_and_no_log_holds_its_value(zoe
     assert vault.token("email", "zoe.new@example.org") in {row["email_token"] for row in rows}
     assert request_content(zoe, request_id).corrections == ("email: passport seen", "country: passport seen")
     entries = find_entries(zoe, AuditQuery(action="personal data corrected"), 5)
-    assert [one.details for one in entries] == [
+    assert [entry.details for entry in entries] == [
         {"request_id": request_id, "field": one} for one in ("country", "email")
     ]
     assert b"zoe.new" not in (zoe.folder / "store.db").read_bytes()

@@ -72,7 +72,9 @@ def test_counts_lists_and_members_agree_and_members_carry_the_shops_ids(shop, tm
         rows += listed
     assert {row["user_id"] for row in rows} == {f"u{n}" for n in range(20)}
     assert [row["user_id"] for row in rows if row["may_be_contacted"] == "true"] == ["u3"]
-    logged = [json.loads(one.details) for one in audit_log.entries(shop.store) if one.action == "segment exported"]
+    logged = [
+        json.loads(entry.details) for entry in audit_log.entries(shop.store) if entry.action == "segment exported"
+    ]
     assert {one["segment"]: one["customer_count"] for one in logged} == counts
 
 
@@ -99,7 +101,7 @@ def test_a_run_writes_who_entered_and_an_edit_counts_at_once(shop):
     restore_segment(shop, "recent", 1, saved_by="B", now=NOW)
     after = show_segment(shop, "recent", since=datetime(2024, 6, 3, tzinfo=UTC))
     assert (after.entered_count, after.totals) == (0, before.totals)
-    assert [one.version for one in after.versions] == [3, 2, 1]
+    assert [version.version for version in after.versions] == [3, 2, 1]
 
 
 def test_a_comparison_splits_two_segments_without_rest(shop):
@@ -108,7 +110,7 @@ def test_a_comparison_splits_two_segments_without_rest(shop):
     assert totals["both"] == totals["first"]
     assert totals["only_first"].customer_count == 0
     assert totals["only_second"].customer_count == count_segment(shop, "others").count
-    assert [one.name for one in show_segment(shop, "recent").overlaps] == ["everybody"]
+    assert [overlap.name for overlap in show_segment(shop, "recent").overlaps] == ["everybody"]
 
 
 def test_problems_of_a_file_are_named_together(shop):
@@ -135,7 +137,7 @@ def test_a_live_count_holds_what_was_stored_since_the_run(shop):
 
 def test_rules_name_features_of_the_run_and_a_deleted_segment_is_gone(shop):
     names = segment_names(shop)
-    assert {"value_decile", "churn_probability", "order_count_90_days"} <= {one.name for one in names.fields}
+    assert {"value_decile", "churn_probability", "order_count_90_days"} <= {field_.name for field_ in names.fields}
     save(shop, RECENT)
     delete_segment(shop, "recent", deleted_by="A", now=NOW)
     assert list_segments(shop) == ()

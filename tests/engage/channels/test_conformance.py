@@ -78,7 +78,7 @@ def email(_folder: Path) -> Iterator[Trial]:
 
         def received() -> list[tuple[str, str]]:
             mails = [message_from_bytes(one) for one in server.messages]
-            return [(one["Message-ID"].strip("<").partition("@")[0], one["List-Unsubscribe"]) for one in mails]
+            return [(mail["Message-ID"].strip("<").partition("@")[0], mail["List-Unsubscribe"]) for mail in mails]
 
         yield Trial(channel(server.port), "a{}@x.example".format, received, channel(NOBODY))
 
@@ -89,7 +89,7 @@ def file(folder: Path) -> Iterator[Trial]:
     (folder / "a file").write_text("no folder")
 
     def received() -> list[tuple[str, str]]:
-        lines = [line for one in folder.glob("*.jsonl") for line in one.read_text("utf-8").splitlines()]
+        lines = [line for path in folder.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
         return [(json.loads(line)["message_id"], line) for line in lines]
 
     nobody = FileChannel(folder / "a file" / "messages")
@@ -108,7 +108,7 @@ def webhook(_folder: Path) -> Iterator[Trial]:
     with http_server() as server:
 
         def received() -> list[tuple[str, str]]:
-            return [(one.headers["webhook-id"], one.body.decode()) for one in server.requests]
+            return [(request.headers["webhook-id"], request.body.decode()) for request in server.requests]
 
         yield Trial(channel(server.url), "u{}".format, received, channel(f"http://127.0.0.1:{NOBODY}"))
 
@@ -123,8 +123,8 @@ def web_push(_folder: Path) -> Iterator[Trial]:
         server.answer = lambda _: Answer(201)
 
         def received() -> list[tuple[str, str]]:
-            texts = [http_ece.decrypt(one.body, private_key=KEY, auth_secret=AUTH) for one in server.requests]
-            return [(json.loads(one)["message_id"], one.decode()) for one in texts]
+            texts = [http_ece.decrypt(request.body, private_key=KEY, auth_secret=AUTH) for request in server.requests]
+            return [(json.loads(text)["message_id"], text.decode()) for text in texts]
 
         def subscription(number: int) -> str:
             keys = {"p256dh": public_push_key(KEY), "auth": urlsafe_b64encode(AUTH).decode()}
@@ -148,7 +148,7 @@ def provider(name: str) -> Callable[[Path], AbstractContextManager[Trial]]:
         with http_server() as server:
 
             def received() -> list[tuple[str, str]]:
-                return [(json.loads(one.body)["id"], one.body.decode()) for one in server.requests]
+                return [(json.loads(request.body)["id"], request.body.decode()) for request in server.requests]
 
             recipient = "+49301{:07}" if CHANNELS[name].address_kind == PHONE_NUMBER else "1234{:07}"
             yield Trial(channel(server.url), recipient.format, received, channel(f"http://127.0.0.1:{NOBODY}"))
@@ -205,8 +205,8 @@ async def answers_of(channel: Channel, messages) -> list:
 def test_each_message_has_one_answer_and_arrives_once(trial):
     answers = asyncio.run(answers_of(trial.channel, [message(trial, n) for n in range(40)]))
     ids = [f"{n:032x}" for n in range(40)]
-    assert sorted(one.message_id for one in answers) == ids
-    assert {one.outcome for one in answers} == {Outcome.SENT}
+    assert sorted(answer.message_id for answer in answers) == ids
+    assert {answer.outcome for answer in answers} == {Outcome.SENT}
     received = dict(trial.received())
     assert sorted(one for one, _ in trial.received()) == ids
     assert all(f"TOKEN{n}" in received[f"{n:032x}"] for n in range(40))
@@ -252,7 +252,7 @@ def test_who_stops_listening_leaves_nothing_running(trial):
         async for _ in handing_over:
             break
         await handing_over.aclose()
-        return [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
     assert asyncio.run(stop_early()) == []
     assert len(taken) < 1_000

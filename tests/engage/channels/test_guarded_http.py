@@ -132,7 +132,7 @@ def test_a_local_host_must_be_named_exactly(server):
 def test_a_redirect_is_an_answer_and_leads_nowhere(server):
     server.answer = lambda _: Answer(302, headers={"Location": f"{server.url}/second"})
     assert post(f"{server.url}/first", local_hosts=LOCAL).status_code == 302
-    assert [one.path for one in server.requests] == ["/first"]
+    assert [request.path for request in server.requests] == ["/first"]
 
 
 def test_answers_are_bounded_in_size_and_time(server):
@@ -160,7 +160,7 @@ def test_the_environment_changes_nothing(server, monkeypatch):
             return await client.post(server.url)
 
     assert asyncio.run(exchange()).status_code == 200
-    assert [one.headers.get("cookie") for one in server.requests] == [None, None]
+    assert [request.headers.get("cookie") for request in server.requests] == [None, None]
 
 
 def test_the_certificate_must_be_of_the_name_and_not_of_the_address(tmp_path):
@@ -175,7 +175,7 @@ def test_the_certificate_must_be_of_the_name_and_not_of_the_address(tmp_path):
         for host, options in (("other.example", {"tls": trusting}), ("shop.example", {}), ("127.0.0.1", {})):
             with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
                 reach(host, **options)
-        assert [one.headers["host"] for one in server.requests] == [f"shop.example:{server.port}"]
+        assert [request.headers["host"] for request in server.requests] == [f"shop.example:{server.port}"]
 
 
 def tls_of(name: str, folder) -> tuple[ssl.SSLContext, ssl.SSLContext]:

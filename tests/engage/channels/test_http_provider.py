@@ -211,7 +211,7 @@ def test_numbers_become_international_or_are_rejected_before_anything_is_sent(se
     one = channel("sms", server.url, PLAIN | {"country_code": "49"})
     numbers = ["030 123456", "0043 1 234567", "+1 (212) 555-0100", "110", "+0123456789"]
     answers = hand_over(one, *(message(n, recipient=number) for n, number in enumerate(numbers)))
-    assert sorted(json.loads(one.body)["to"] for one in server.requests) == [
+    assert sorted(json.loads(request.body)["to"] for request in server.requests) == [
         "+12125550100",
         "+431234567",
         "+4930123456",
@@ -279,7 +279,7 @@ def test_a_token_is_fetched_once_renewed_before_it_ends_and_after_it_was_ended(w
     wechat_server.valid = "of somebody else"
     assert [a.outcome for a in hand_over(one, open_id(1), open_id(2))] == ["sent"] * 2
     assert len(wechat_server.tokens) == 3
-    sent = [json.loads(one.body) for one in wechat_server.requests if one.path.startswith("/send")]
+    sent = [json.loads(request.body) for request in wechat_server.requests if request.path.startswith("/send")]
     link = "https://shop.example/u/TOKEN"
     assert sent[-1]["data"] == {"title": {"value": "Hello 李雷"}}
     assert {content["url"] for content in sent} == {link}

@@ -97,7 +97,7 @@ def require_vapid(header: str) -> dict:
     """The claims of the header, signed by the key that it names. Raises InvalidSignature."""
     kind, _, values = header.partition(" ")
     assert kind == "vapid"
-    parts = dict(one.strip().split("=", 1) for one in values.split(","))
+    parts = dict(part.strip().split("=", 1) for part in values.split(","))
     signed, _, signature = parts["t"].rpartition(".")
     numbers = decoded(signature)
     point = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), decoded(parts["k"]))
@@ -167,7 +167,7 @@ def test_each_answer_says_what_becomes_of_the_message(server):
 def test_one_endpoint_that_is_not_there_defers_its_own_message_only(server):
     there, away = Browser(f"{server.url}/a"), Browser("http://127.0.0.1:1/b")
     answers = hand_over(channel(), [message(away.subscription), message(there.subscription)])
-    assert {one.message_id: one.outcome.value for one in answers} == {
+    assert {answer.message_id: answer.outcome.value for answer in answers} == {
         message(away.subscription).message_id: "deferred",
         message(there.subscription).message_id: "sent",
     }

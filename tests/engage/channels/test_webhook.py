@@ -63,7 +63,7 @@ def test_a_message_arrives_signed_by_every_secret(server):
     assert request.headers["webhook-id"] == f"{7:032x}"
     assert request.headers["webhook-timestamp"] == str(int(AT.timestamp()))
     assert request.headers["webhook-signature"].split(" ") == [
-        signature(one, request.headers, request.body) for one in SECRETS
+        signature(secret, request.headers, request.body) for secret in SECRETS
     ]
     assert json.loads(request.body) == {
         "type": "message.ready",
@@ -184,7 +184,7 @@ def test_a_server_that_asks_to_wait_is_given_a_pause(server):
     async def timed():
         start = asyncio.get_running_loop().time()
         answers = [one async for one in channel(server.url, connections=1).hand_over([message(1), message(2)])]
-        return [one.outcome.value for one in answers], asyncio.get_running_loop().time() - start
+        return [answer.outcome.value for answer in answers], asyncio.get_running_loop().time() - start
 
     outcomes, seconds = asyncio.run(timed())
     assert outcomes == ["deferred", "sent"]

@@ -111,7 +111,7 @@ def test_every_entry_ends_and_a_customer_is_in_a_journey_once_at_a_time(of, thin
 @settings(max_examples=60, deadline=None)
 @given(journeys(), THINGS, ROUNDS)
 def test_where_nothing_is_sent_it_does_not_matter_when_it_is_looked_at(of, things, rounds):
-    if any(isinstance(one, Send) for one in of.steps):
+    if any(isinstance(step, Send) for step in of.steps):
         return
     at_once = play(of, things, [])
     step_by_step = play(of, things, rounds)

@@ -117,11 +117,11 @@ def test_however_it_is_written_and_whatever_touches_it(value):
 def test_each_form_of_personal_data_is_recognised(kind):
     rng = random.Random(7)  # noqa: S311 - no secret
     values = [kind.make(rng) for _ in range(20)]
-    assert [one for one in values if personal_kind(one) is None] == []
+    assert [value for value in values if personal_kind(value) is None] == []
     assert pc.all(pc.match_substring_regex(pa.array(values), SUSPECT)).as_py()
 
 
-SPACES = [chr(one) for one in range(0x3100) if chr(one).isspace()]
+SPACES = [chr(index) for index in range(0x3100) if chr(index).isspace()]
 
 
 def test_an_identifier_has_one_token_whether_it_arrives_with_few_others_or_with_many(shop):

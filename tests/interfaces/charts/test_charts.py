@@ -54,7 +54,7 @@ def test_every_chart_is_one_labelled_image_whose_texts_stay_texts(charts):
 
 def test_marks_of_every_chart_stand_for_every_row_and_cell_of_its_table(charts):
     for chart in charts:
-        marks = {tuple(map(int, one.split("."))) for one in re.findall(r'data-row="([\d.]+)"', chart.svg())}
+        marks = {tuple(map(int, match.split("."))) for match in re.findall(r'data-row="([\d.]+)"', chart.svg())}
         texts = re.findall(r'data-value="([^"]+)"', chart.svg())
         if chart.columns:
             assert marks == {
@@ -117,9 +117,9 @@ def test_every_chart_is_drawn_for_a_phone_too(charts):
 
 def test_limits_of_drift_stand_at_each_bar_and_cross_no_name(charts):
     titles = {words(locale)("chart.drift.title") for locale in LOCALES}
-    [drift] = [one for one in charts if one is not None and one.title in titles]
+    [drift] = [chart for chart in charts if chart is not None and chart.title in titles]
     layers = drift.spec["layer"]
-    [limits] = [json.loads(one["data"]["values"]) for one in layers if one["mark"]["type"] == "tick"]
-    assert {one["x"] for one in limits} == {evaluation_charts.PSI_MOVED, evaluation_charts.PSI_DIFFERENT}
-    assert [one["name"] for one in limits] == [row[0] for row in drift.rows for _ in range(2)]
-    assert "rule" not in {one["mark"]["type"] for one in layers}
+    [limits] = [json.loads(layer["data"]["values"]) for layer in layers if layer["mark"]["type"] == "tick"]
+    assert {limit["x"] for limit in limits} == {evaluation_charts.PSI_MOVED, evaluation_charts.PSI_DIFFERENT}
+    assert [limit["name"] for limit in limits] == [row[0] for row in drift.rows for _ in range(2)]
+    assert "rule" not in {layer["mark"]["type"] for layer in layers}

@@ -45,7 +45,9 @@ def test_the_form_says_what_is_wrong_next_to_the_field_and_keeps_what_was_typed(
         assert "Approve and put in force" not in page
         assert client.post("/offers/proposals/1/approval").status_code == 403
         twin = client.get("/api/policy/proposals/1").json()
-        assert [(one["section"], one["key"], one["new"]) for one in twin["changes"]] == [("holdout", "share", 0.12)]
+        assert [(change["section"], change["key"], change["new"]) for change in twin["changes"]] == [
+            ("holdout", "share", 0.12)
+        ]
 
 
 def test_who_lacks_the_right_sees_nothing_and_who_only_reads_sees_nobody(shop):

@@ -154,7 +154,7 @@ def test_a_number_is_the_same_on_the_list_the_watch_list_the_page_and_their_twin
     [watched, *_] = client.get("/api/watch-list").json()["rows"]
     who = watched["customer"]["customer_id"]
     row = client.get("/api/customers", params={"search": who}).json()["rows"][0]
-    scores = {one["question"]: one for one in client.get(f"/api/customers/{who}").json()["scores"]}
+    scores = {score["question"]: score for score in client.get(f"/api/customers/{who}").json()["scores"]}
     assert row["value_at_risk_cents"] == watched["customer"]["value_at_risk_cents"]
     assert row["churn_probability"] == watched["customer"]["churn_probability"] == scores["churn"]["value"]
     assert (row["value_cents"], row["value_low_cents"]) == (scores["value"]["value"], scores["value"]["low"])
@@ -199,7 +199,7 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
 )
 def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_uplift(client, somebody, locale, texts):
     card = client.get(f"/api/customers/{somebody}").json()
-    assert [one["probability"] for one in card["responses"]] == [0.271, 0.052]
+    assert [response["probability"] for response in card["responses"]] == [0.271, 0.052]
     page = client.get(f"/customers/{somebody}?view=forecasts&lang={locale}").text
     assert [text for text in texts if text not in page] == []
 
@@ -213,7 +213,10 @@ def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_up
 )
 def test_the_customer_page_says_when_contracts_end_and_how_likely_they_are_not_renewed(client, somebody, locale, texts):
     card = client.get(f"/api/customers/{somebody}").json()
-    assert [(one["contract_id"], one["probability"]) for one in card["contracts"]] == [("COFFEE", 0.23), ("CLUB", None)]
+    assert [(contract["contract_id"], contract["probability"]) for contract in card["contracts"]] == [
+        ("COFFEE", 0.23),
+        ("CLUB", None),
+    ]
     page = client.get(f"/customers/{somebody}?view=forecasts&lang={locale}").text
     assert [text for text in texts if text not in page] == []
 
@@ -496,7 +499,7 @@ def test_every_refusal_has_a_status():
 def endpoints() -> set[str]:
     """Paths of every router that a module of the API holds."""
     names = [found.name for found in pkgutil.iter_modules(http.__path__, f"{http.__name__}.")]
-    held = [one for name in names for one in vars(importlib.import_module(name)).values()]
+    held = [var for name in names for var in vars(importlib.import_module(name)).values()]
     return {route.path for one in held if isinstance(one, APIRouter) for route in one.routes}
 
 
@@ -564,7 +567,7 @@ def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
-    spread = {one["question"]: one["spread"] for one in client.get("/api/models").json()["questions"]}
+    spread = {question["question"]: question["spread"] for question in client.get("/api/models").json()["questions"]}
     assert {question for question, curve in spread.items() if curve} == {"value"}
     assert 0 < spread["value"]["gini"] < 1
     assert spread["value"]["shares_held"] == sorted(spread["value"]["shares_held"])
@@ -595,7 +598,7 @@ def test_the_page_of_a_decision_shows_what_else_was_possible_and_the_price_of_th
     assert f"/decisions/{row['decision_id']}" in client.get("/decisions", params={"reason": "holdout"}).text
     of_customer = client.get(f"/api/decisions/{row['customer_id']}").json()
     assert of_customer["decision_id"] == row["decision_id"]
-    assert [one["forbidden_by"] for one in of_customer["alternatives"]] == ["holdout", "holdout"]
+    assert [alternative["forbidden_by"] for alternative in of_customer["alternatives"]] == ["holdout", "holdout"]
     assert f"/decisions/{row['decision_id']}" in client.get(f"/customers/{row['customer_id']}?view=forecasts").text
 
 

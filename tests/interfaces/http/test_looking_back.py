@@ -23,11 +23,11 @@ def test_a_page_says_of_which_run_it_is_and_leads_on_to_it(client):
     page = client.get(f"/overview?as_of={BEFORE.run_id}").text
     assert "You see the shop as known on 1 Jul 2017" in page
     links = re.findall(r'<a\b[^>]*href="(/[^"]*)"', page)
-    ours = [one for one in links if not one.startswith("/account")]
+    ours = [link for link in links if not link.startswith("/account")]
     back = re.findall(r'<a data-present href="([^"]*)"', page)
     assert back
     assert set(back) == {"/overview"}
-    assert all(f"as_of={BEFORE.run_id}" in one for one in ours if one not in back)
+    assert all(f"as_of={BEFORE.run_id}" in our for our in ours if our not in back)
     assert f'href="/api/overview/period?as_of={BEFORE.run_id}"' in page or f"as_of={BEFORE.run_id}" in page
 
 
@@ -117,8 +117,8 @@ def test_sql_reads_the_past_too(client):
 
 def test_the_document_has_the_parameter(client):
     operations = client.get("/openapi.json").json()["paths"]
-    parameters = [one["name"] for one in operations["/api/customers"]["get"]["parameters"]]
+    parameters = [parameter["name"] for parameter in operations["/api/customers"]["get"]["parameters"]]
     assert parameters.count("as_of") == 1
-    scores = [one["name"] for one in operations["/api/scores"]["get"]["parameters"]]
+    scores = [parameter["name"] for parameter in operations["/api/scores"]["get"]["parameters"]]
     assert scores.count("as_of") == 1
     assert "as_of" not in [one["name"] for one in operations["/api/keys"]["post"].get("parameters", [])]

@@ -140,10 +140,10 @@ def test_a_team_learns_nothing_of_other_customers(team, admin, people):
     echoed = {path for path, some in ids.items() if some and answers[path].status_code == 200}
     assert {path for path in echoed if people.hidden.customer_id not in path} == set()
     assert answers[f"/customers/{people.visible.customer_id}"].status_code == 200
-    unknown = [(one.status_code, one.text) for one in lookups(team, "nobody has this")]
+    unknown = [(lookup.status_code, lookup.text) for lookup in lookups(team, "nobody has this")]
     assert [status for status, _ in unknown] == [404, 404, 404, 200]
     for text in (people.hidden.user_id, people.hidden.email, people.hidden.phone, people.hidden.name):
-        assert [(one.status_code, one.text) for one in lookups(team, text)] == unknown
+        assert [(lookup.status_code, lookup.text) for lookup in lookups(team, text)] == unknown
     assert people.visible.customer_id in lookups(team, people.visible.name.upper())[-1].text
 
 
@@ -160,7 +160,7 @@ def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, 
     shown, of_all = team.get(path).json(), team.get(f"/api/segments/{quote(everybody)}").json()
     assert (shown["totals"]["customer_count"], shown["totals"]["expected_cents"], shown["overlaps"]) == (0, None, [])
     assert (of_all["share"], of_all["totals"]["customer_count"]) == (1.0, members)
-    assert all(one["customer_count"] <= members for one in of_all["overlaps"])
+    assert all(overlap["customer_count"] <= members for overlap in of_all["overlaps"])
     compared = team.get(f"{path}/comparison/{quote(everybody)}").json()["totals"]
     assert {group: one["customer_count"] for group, one in compared.items()} == {
         "first": 0, "second": members, "both": 0, "only_first": 0, "only_second": members
@@ -207,7 +207,7 @@ def test_who_saves_a_segment_in_the_form_of_a_campaign_learns_whom_it_reaches_on
     form = {"name": "reach", "channel": "email", "rule": '{"not": {"segment": "' + TEAM + '"}}'}
     answers = [one.post("/campaigns/draft/segment", data={**form, "segment_name": one_name})
                for one, one_name in ((admin, "reach of an admin"), (team, "reach of a team"))]  # fmt: skip
-    assert [one.status_code for one in answers] == [200, 403]
+    assert [answer.status_code for answer in answers] == [200, 403]
     analyst = DirectClient(people.shop, Actor("An", rights_of_user([Role.ANALYST]), user_id="0d"))
     refused = analyst.post("/campaigns/draft/segment", data={**form, "segment_name": "reach of an analyst"})
     assert refused.status_code == 403
@@ -228,7 +228,7 @@ def test_entries_and_exits_are_those_of_customers_whom_a_team_sees(team, admin, 
 
 @pytest.mark.parametrize("right", sorted(WHOLE_SHOP, key=str), ids=str)
 def test_rights_that_are_about_all_customers_open_nothing_to_a_team(team, right):
-    routes = [one for one in team.routes if getattr(one, "right", None) == right]
+    routes = [route for route in team.routes if getattr(route, "right", None) == right]
     for method, path in [(method, route.path) for route in routes for method in route.methods]:
         answer = team.request(method, re.sub(r"\{[^}]*\}", "1", path.replace("{customer_id}", NOBODY)))
         assert answer.status_code == 403, (method, path)
@@ -244,7 +244,7 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
     assert 'href="/brief"' in admin.get("/").text
     assert all('href="/brief"' not in team.get(path).text for path in ("/", "/overview"))
     of_all = {"at_risk", "risk_rose", "offers"}
-    kinds = [{one["kind"] for one in client.get("/api/today").json()["items"]} for client in (admin, team)]
+    kinds = [{item["kind"] for item in client.get("/api/today").json()["items"]} for client in (admin, team)]
     assert kinds[0] & of_all
     assert kinds[1] & of_all == set()
     assert ['id="history"' in client.get("/watch-list").text for client in (admin, team)] == [True, False]
@@ -252,8 +252,8 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
 
 def test_the_watch_list_counts_tasks_of_customers_whom_its_reader_sees(team, admin, people):
     ids = [people.hidden.customer_id, people.hidden.customer_id, people.visible.customer_id]
-    for one in ids:
-        create_tasks(people.shop, [one], TaskDraft("call"), by="Ada", now=AT)
+    for identifier in ids:
+        create_tasks(people.shop, [identifier], TaskDraft("call"), by="Ada", now=AT)
     counted = [client.get("/api/watch-list").json()["outcomes"] for client in (admin, team)]
     assert counted == [{"": 3}, {"": 1}]
 

@@ -21,7 +21,7 @@ def test_every_way_to_sign_in_has_a_name(locale):
     first = ("password", "single sign-on")
     ways = {*first, *(f"{one} and second factor" for one in first), "passkey", "second factor"}
     ways |= {"unknown passkey", "passkey of a user who may not sign in"}
-    assert sorted(one for one in ways if f"sign_in_step.{one}" not in words(locale).texts) == []
+    assert sorted(way for way in ways if f"sign_in_step.{way}" not in words(locale).texts) == []
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -19,8 +19,8 @@ def models(made_shop):
 
 def with_learner(models, name):
     questions = tuple(
-        replace(one, card={**one.card, "learner": name}) if one.question == CHURN.name else one
-        for one in models.questions
+        replace(question, card={**question.card, "learner": name}) if question.question == CHURN.name else question
+        for question in models.questions
     )
     return replace(models, questions=questions)
 

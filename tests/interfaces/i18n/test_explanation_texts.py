@@ -35,7 +35,7 @@ def test_an_offer_that_was_not_sent_is_chosen_and_not_received():
     assert sentences(CHOSEN)[0] == 'The shop chose the offer "Ten percent" for you.'
     assert sentences(replace(CHOSEN, is_sent=True))[0] == 'The shop sent you the offer "Ten percent".'
     assert sentences(replace(CHOSEN, is_withdrawn=True))[0].endswith("and withdrew it before it was sent.")
-    assert not [one for one in sentences(CHOSEN) if "received" in one]
+    assert not [sentence for sentence in sentences(CHOSEN) if "received" in sentence]
 
 
 def test_who_was_not_considered_reads_nothing_about_others_or_about_leaving():
@@ -52,13 +52,13 @@ def test_what_is_maximised_is_the_shops_value_and_the_limit_may_be_more_than_one
 
 
 def test_all_inputs_of_the_forecast_are_named_with_the_traits_that_are_none():
-    [traits] = [one for one in sentences(CHOSEN) if "Age, Gender" in one]
+    [traits] = [sentence for sentence in sentences(CHOSEN) if "Age, Gender" in sentence]
     assert not [
         word
         for word in ("bought", "visits", "messages", "coupons", "reviews", "referred", "other details")
         if word not in traits
     ]
-    assert not [one for one in sentences(replace(CHOSEN, sensitive_traits=())) if "none of these" in one]
+    assert not [sentence for sentence in sentences(replace(CHOSEN, sensitive_traits=())) if "none of these" in sentence]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

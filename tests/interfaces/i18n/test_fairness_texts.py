@@ -122,7 +122,7 @@ def test_groups_of_whom_too_few_left_are_named_and_no_training_is_waited_for():
 
 
 def test_only_what_refused_is_advised_on():
-    assert not [one for one in sentences(CHURN_ONLY) if "refuse_ratio" in one]
+    assert not [sentence for sentence in sentences(CHURN_ONLY) if "refuse_ratio" in sentence]
     offers = replace(REFUSED, results=RESULTS[4:])
     assert sentences(offers)[-1].startswith("The difference in offers")
     assert len(sentences(offers)) == 2

@@ -44,12 +44,12 @@ def places(text):
 
 def test_every_sentence_is_translated_with_the_same_places(sentences):
     assert len(sentences) > 800
-    assert [one.code for one in sentences if not isinstance(CHINESE.texts.get(one.key), str)] == []
-    assert [one.code for one in sentences if places(CHINESE.texts[one.key]) != places(one)] == []
+    assert [sentence.code for sentence in sentences if not isinstance(CHINESE.texts.get(sentence.key), str)] == []
+    assert [sentence.code for sentence in sentences if places(CHINESE.texts[sentence.key]) != places(sentence)] == []
 
 
 def test_no_translation_is_of_a_sentence_that_nobody_says(sentences):
-    keys = {one.key for one in sentences}
+    keys = {sentence.key for sentence in sentences}
     families = ("refusal.", "finding.", "rejection.", "doctor.")
     for locale in LOCALES:
         listed = {key for key in words(locale).texts if key.startswith(families)}

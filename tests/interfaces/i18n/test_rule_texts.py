@@ -60,7 +60,7 @@ def writer(locale: str) -> RuleTexts:
 
 
 def test_conditions_read_as_sentences():
-    english = [writer("en").sentence(one) for one in CONDITIONS]
+    english = [writer("en").sentence(condition) for condition in CONDITIONS]
     assert english[:3] == [
         "Expected revenue, 90 days is between $100.00 and $500.00",
         "Churn probability, 90 days is at least 40%",
@@ -91,9 +91,9 @@ def test_a_rule_has_changes_if_and_only_if_it_reads_differently(before, after):
 @pytest.mark.parametrize("locale", LOCALES)
 def test_codes_of_campaigns_and_journeys_have_names(locale):
     texts = words(locale).texts
-    keys = [*(f"segment_field.{one}" for one in FIELDS), *(f"state.{one}" for one in STATES)]
-    keys += [*(f"step.{one}" for one in STEPS), *(f"left_out.{one}" for one in REASONS_LEFT_OUT)]
-    keys += [f"{family}.{one}" for one in EXAMPLES for family in ("journey_example", "journey_about")]
+    keys = [*(f"segment_field.{field_}" for field_ in FIELDS), *(f"state.{state}" for state in STATES)]
+    keys += [*(f"step.{step}" for step in STEPS), *(f"left_out.{one}" for one in REASONS_LEFT_OUT)]
+    keys += [f"{family}.{example}" for example in EXAMPLES for family in ("journey_example", "journey_about")]
     assert [key for key in keys if key not in texts] == []
 
 

@@ -66,9 +66,9 @@ CODES = {
     "recommendation_shopper": list(RECOMMENDATION_REASONS),
     "stability": [code for _, code in STABILITY_LEVELS],
     "effect_source": ["assumed", "measured"],
-    "churn_reason": [one.code for one in REASON_CODES],
-    "churn_driver": [*(one.code for one in REASON_CODES), "none"],
-    "churn_help": sorted({one.help for one in REASON_CODES}),
+    "churn_reason": [code.code for code in REASON_CODES],
+    "churn_driver": [*(code.code for code in REASON_CODES), "none"],
+    "churn_help": sorted({code.help for code in REASON_CODES}),
 }
 
 

@@ -65,7 +65,7 @@ def test_a_digest_holds_what_the_console_shows_and_says_of_nobody_who_they_are(p
     both = letter.text + letter.html
     assert subject in letter.subject
     for person in (known.visible, known.hidden):
-        assert [one for one in person.secrets if one in both] == []
+        assert [secret for secret in person.secrets if secret in both] == []
     for link in ("/brief", "/explore", "/watch-list", "/offers/proposals/1", "/account/digest"):
         assert f"{ADDRESS}{link}" in letter.text
         assert f'href="{ADDRESS}{link}"' in letter.html
@@ -99,8 +99,10 @@ def test_a_team_of_a_segment_reads_nothing_that_counts_or_names_others(people, w
     known, shop = people
     free, member = join(shop, "vic", Role.ANALYST), join(shop, "tim", Role.ANALYST, team="West")
     texts = {one: write(one).text + write(one).html for one in (free, member)}
-    assert [one for one in known.hidden_ids if one in texts[free]], "a pinned question lists customers"
-    assert [one for one in known.hidden_ids if one in texts[member]] == []
+    assert [hidden_id for hidden_id in known.hidden_ids if hidden_id in texts[free]], (
+        "a pinned question lists customers"
+    )
+    assert [hidden_id for hidden_id in known.hidden_ids if hidden_id in texts[member]] == []
     for part in ("/brief", "/explore", "/watch-list", HOSTILE):
         assert part in texts[free]
         assert part not in texts[member]
@@ -136,7 +138,7 @@ def test_a_process_that_is_killed_while_it_sends_leaves_no_second_digest(people)
         until = time.monotonic() + PATIENCE_SECONDS
         digests = []
         while not digests and time.monotonic() < until and process.poll() is None:
-            digests = [one for one in server.messages if message_from_bytes(one).is_multipart()]
+            digests = [message for message in server.messages if message_from_bytes(message).is_multipart()]
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE_SECONDS)
@@ -146,6 +148,6 @@ def test_a_process_that_is_killed_while_it_sends_leaves_no_second_digest(people)
             for _ in range(2):
                 send_digests(opened, compose=digest_composer(facts), clock=lambda: datetime.now(UTC))
         with opened.store.begin() as connection:
-            assert [one.state for one in digest_deliveries(connection, reader)] == ["unknown"]
-        assert len([one for one in server.messages if message_from_bytes(one).is_multipart()]) == 1
+            assert [delivery.state for delivery in digest_deliveries(connection, reader)] == ["unknown"]
+        assert len([message for message in server.messages if message_from_bytes(message).is_multipart()]) == 1
         opened.close()

@@ -53,10 +53,10 @@ def facts_of(rows, **changes):
     names = [f"o{number}" for number in range(count)]
     times = pa.array([AS_OF - timedelta(days=DAYS - day) for _, _, day, _ in rows], pa.timestamp("us", tz="UTC"))
     paid = pa.array([cents for *_, cents in rows], pa.int64())
-    same = {"customer_id": [one[0] for one in rows], "is_identified": [True] * count, "order_id": names}
+    same = {"customer_id": [row[0] for row in rows], "is_identified": [True] * count, "order_id": names}
     same |= {"occurred_at": times, "known_at": times, "gross_cents": paid, "discount_cents": [0] * count}
     same |= {"paid_cents": paid, "has_coupon": [False] * count}
-    lines = {"line_id": names, "category": [one[1] for one in rows], "category_known_at": times, "ordered_at": times}
+    lines = {"line_id": names, "category": [row[1] for row in rows], "category_known_at": times, "ordered_at": times}
     lines |= {"quantity": [1] * count, "has_price": [True] * count, "is_refund": [False] * count}
     numbers = ("line_count", "product_count", "unit_count", "local_hour", "local_weekday", "local_day")
     return pa.table({**same, **lines, **changes}), pa.table({**same, **dict.fromkeys(numbers, [1] * count)})
@@ -185,12 +185,12 @@ def test_what_the_cutoff_could_not_know_changes_no_feature(tmp_path, view, rows)
     until = DAYS - days
     late = [(customer, category, day, cents) for customer, category, day, cents in rows[::9] if day < until]
     known = pa.array([AS_OF - timedelta(days=days - 5)] * len(late), pa.timestamp("us", tz="UTC"))
-    lines, orders = facts_of([one for one in rows if one[2] < until])
+    lines, orders = facts_of([row for row in rows if row[2] < until])
     more_lines, more_orders = facts_of([(*one[:2], one[2] - 0.5, 99_999) for one in late])
     names = pa.array([f"late{number}" for number in range(len(late))])
     more_lines = replaced(replaced(replaced(more_lines, "known_at", known), "line_id", names), "order_id", names)
     more_orders = replaced(replaced(more_orders, "known_at", known), "order_id", names)
-    later, later_orders = facts_of([one for one in rows if one[2] >= until])
+    later, later_orders = facts_of([row for row in rows if row[2] >= until])
     later, later_orders = (replaced(one, "order_id", renamed(one["order_id"])) for one in (later, later_orders))
     later = replaced(later, "line_id", later["order_id"])
     past = shop_with(tmp_path / "past", lines, orders)
@@ -208,7 +208,7 @@ def test_what_the_cutoff_could_not_know_changes_no_feature(tmp_path, view, rows)
 def features_at(view, days):
     """Features of all pairs at a past cutoff, in order of customer and category; no outcome, no sample key."""
     table = pair_table(Market.at(read_purchases(view), days), AS_OF).drop_columns(["sample_key"])
-    table = table.drop_columns([one.name for one in QUESTIONS])
+    table = table.drop_columns([question.name for question in QUESTIONS])
     table = table.set_column(table.column_names.index("category"), "category", table["category"].cast(pa.string()))
     return table.sort_by([("customer_id", "ascending"), ("category", "ascending")])
 
@@ -227,7 +227,7 @@ def replaced(table, name, values):
 
 
 def renamed(ids):
-    return pa.array([f"later-{one}" for one in ids.to_pylist()])
+    return pa.array([f"later-{identifier}" for identifier in ids.to_pylist()])
 
 
 def test_outcomes_are_those_of_the_horizon(view, rows):
@@ -250,7 +250,7 @@ def test_outcomes_are_those_of_the_horizon(view, rows):
 
 def test_neither_the_order_of_rows_nor_ids_change_a_forecast(tmp_path, built, rows):
     shuffled = [rows[at] for at in np.random.default_rng(1).permutation(len(rows))]
-    secret = {name: f"x{(number * 97) % 1009:04d}" for number, name in enumerate(sorted({one[0] for one in rows}))}
+    secret = {name: f"x{(number * 97) % 1009:04d}" for number, name in enumerate(sorted({row[0] for row in rows}))}
     other = shop_with(tmp_path / "w", *facts_of([(secret[one[0]], *one[1:]) for one in shuffled]))
     result = build_category_needs(other, limits_of(other))
     assert result.backtests.equals(built[0].backtests)
@@ -311,7 +311,7 @@ def test_a_shop_without_categories_or_history_says_why_and_has_no_row(tmp_path, 
     lines, orders = facts_of(rows)
     nothing = pa.nulls(lines.num_rows, pa.string())
     untold = shop_with(tmp_path / "none", replaced(lines, "category", nothing), orders)
-    young = shop_with(tmp_path / "young", *facts_of([one for one in rows if one[2] > DAYS - 40]))
+    young = shop_with(tmp_path / "young", *facts_of([row for row in rows if row[2] > DAYS - 40]))
     for shop, why in ((untold, "no order line names a category"), (young, "No past cutoff could be evaluated")):
         result = build_category_needs(shop, limits_of(shop))
         assert why in result.unanswered[0]

@@ -129,8 +129,8 @@ def test_who_is_silent_is_likely_not_to_renew_and_who_cancelled_surely(built, ta
 
 def test_the_champion_is_better_than_every_rule_and_is_kept(view, built):
     evaluated = [row for row in built[0].backtests.to_pylist() if row["origin"] == "all"]
-    assert {row["learner"] for row in evaluated} == {one.name for one in LEARNERS}
-    assert {row["metric"] for row in evaluated} == {one.name for one in CONTRACT_CHURN.all_metrics}
+    assert {row["learner"] for row in evaluated} == {learner.name for learner in LEARNERS}
+    assert {row["metric"] for row in evaluated} == {metric.name for metric in CONTRACT_CHURN.all_metrics}
     champion = evaluated[0]["champion"]
     primary = next(row for row in evaluated if (row["learner"], row["metric"]) == (champion, "log_loss"))
     assert champion == CONTRACT_CHURN.default
@@ -148,7 +148,7 @@ def test_where_nothing_tells_who_renews_a_model_is_used_that_is_hardly_further_o
     assert len(result.origins) == 3
     assert result.champion not in CONTRACT_CHURN.baselines
     assert result.primary_metric[result.champion] < result.primary_metric[result.baseline] + 0.03
-    assert {one.name for one in LEARNERS if one.is_baseline} == set(CONTRACT_CHURN.baselines)
+    assert {learner.name for learner in LEARNERS if learner.is_baseline} == set(CONTRACT_CHURN.baselines)
 
 
 def test_an_origin_learns_from_contracts_whose_grace_was_over_and_judges_each_end_once(table):

@@ -158,8 +158,8 @@ def test_the_table_counts_messages_and_responses_of_a_type_so_far(built, rows):
 
 def test_every_learner_is_judged_and_the_champion_is_better_than_every_baseline(view, built):
     evaluated = [row for row in built[0].backtests.to_pylist() if row["origin"] == "all"]
-    assert {row["learner"] for row in evaluated} == {one.name for one in LEARNERS}
-    assert {row["metric"] for row in evaluated} == {one.name for one in MESSAGE_RESPONSE.all_metrics}
+    assert {row["learner"] for row in evaluated} == {learner.name for learner in LEARNERS}
+    assert {row["metric"] for row in evaluated} == {metric.name for metric in MESSAGE_RESPONSE.all_metrics}
     champion = evaluated[0]["champion"]
     primary = next(row for row in evaluated if (row["learner"], row["metric"]) == (champion, "log_loss"))
     assert primary["gain_low"] > 0
@@ -323,8 +323,8 @@ def test_auc_within_campaigns_is_the_mean_of_those_with_both_outcomes():
 
 
 def test_baselines_are_those_that_the_question_names():
-    assert {one.name for one in LEARNERS if one.is_baseline} == set(MESSAGE_RESPONSE.baselines)
-    assert MESSAGE_RESPONSE.default in {one.name for one in LEARNERS}
+    assert {learner.name for learner in LEARNERS if learner.is_baseline} == set(MESSAGE_RESPONSE.baselines)
+    assert MESSAGE_RESPONSE.default in {learner.name for learner in LEARNERS}
 
 
 def test_a_shop_without_messages_needs_no_reason_and_one_with_few_says_what_is_missing(tmp_path, rows):

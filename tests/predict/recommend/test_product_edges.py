@@ -48,7 +48,7 @@ def listed(shop: Shop, scenario: str, *product_ids: str) -> dict[str, str]:
     """Reason of each product of a list."""
     query = RecommendationQuery(scenario, product_ids=product_ids, k=20)
     made = LiveRecommendations(shop).recommend(query, now=AS_OF + timedelta(days=1, hours=9))
-    return {one.product_id: f"{one.reason.code} {one.reason.product_id}" for one in made.products}
+    return {product.product_id: f"{product.reason.code} {product.reason.product_id}" for product in made.products}
 
 
 def test_complements_count_one_way_substitutes_both_ways_and_never_is_no_link(shop):

@@ -21,7 +21,9 @@ def planned(*rows: tuple[str, float, float, float, float | None]) -> pa.Table:
     columns = ("product_id", "starts_at", "ends_at", "known_at", "superseded_at")
     values = [(product, *(None if one is None else day(one) for one in days)) for product, *days in rows]
     more = {"promotion_id": "x", "name": None, "kind": "leaflet", "discount_share": 0.2}
-    return pa.Table.from_pylist([dict(zip(columns, one, strict=True)) | more for one in values], PROMOTIONS.schema())
+    return pa.Table.from_pylist(
+        [dict(zip(columns, value, strict=True)) | more for value in values], PROMOTIONS.schema()
+    )
 
 
 def test_a_cutoff_knows_the_version_of_a_plan_that_was_known_then():

@@ -64,7 +64,7 @@ def test_every_learner_is_judged_next_to_the_rules_with_intervals(models):
     rows = models[0].backtests
     assert models[0].unanswered == ()
     whole = rows.filter(pc.equal(rows["origin"], "all"))
-    expected = {(one.name, metric.name) for one in LEARNERS for metric in SESSION_CONVERSION.all_metrics}
+    expected = {(learner.name, metric.name) for learner in LEARNERS for metric in SESSION_CONVERSION.all_metrics}
     assert set(zip(whole["learner"].to_pylist(), whole["metric"].to_pylist(), strict=True)) == expected
     decisive = [row for row in whole.to_pylist() if row["metric"] == "log_loss"]
     assert all(row["low"] < row["value"] < row["high"] for row in decisive)
@@ -113,10 +113,10 @@ def test_visits_are_those_of_the_sessions_table_and_over_before_the_run(two_shop
     }
     until = view.run.as_of.timestamp() - 1_800
     assert len(sessions) > 500
-    for one in sessions:
-        span = one.events[0].at_seconds, one.events[-1].at_seconds
+    for session in sessions:
+        span = session.events[0].at_seconds, session.events[-1].at_seconds
         assert span[1] < until
-        assert known[span] == (len(one.events), sum(event.kind == ORDER for event in one.events))
+        assert known[span] == (len(session.events), sum(event.kind == ORDER for event in session.events))
 
 
 def test_models_learn_from_visits_that_were_over_and_are_judged_on_later_ones(two_shops):

@@ -113,7 +113,7 @@ def test_hazards_of_a_shop_that_forgot_a_customer_name_nobody_and_cannot_be_veri
 
 
 def test_hazards_are_not_fitted_again_to_orders_of_which_some_are_gone(tmp_path, shop, churn):
-    orders = [one for one in order_times() if one[0] != FORGOTTEN]
+    orders = [time for time in order_times() if time[0] != FORGOTTEN]
     other = write_shop(tmp_path / "w", orders, churn=churn)
     with pytest.raises(WorkspaceError, match="erased since"):
         refit(other, manifest(shop.folder / "models", shop.store, VERSION))

@@ -106,7 +106,7 @@ def test_the_ids_of_customers_and_the_order_of_rows_change_nothing(view, curves,
 
     other = write_shop(tmp_path / "w", order_times()[::-1], churn=churn, name_of=renamed)
     build_survival_curves(other)
-    names = [one for one in other.read("survival_backtests").column_names if one != "run_id"]
+    names = [name for name in other.read("survival_backtests").column_names if name != "run_id"]
     assert other.read("survival_backtests").select(names).equals(view.read("survival_backtests").select(names))
     chances = {(row["customer_id"], row["horizon_days"]): row for row in other.read("survival_curves").to_pylist()}
     for customer, rows in curves.items():

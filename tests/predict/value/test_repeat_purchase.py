@@ -59,7 +59,7 @@ def with_orders(folder, all_days, run):
 def backtest_shop(tmp_path_factory):
     all_days = order_days(np.random.default_rng(3), 1500, 490)
     run = Run.at(START.replace(hour=0) + timedelta(days=400))
-    known = [one for one in all_days if one[1] < 400]
+    known = [day for day in all_days if day[1] < 400]
     view = with_orders(tmp_path_factory.mktemp("back") / "w", known, run)
     return view, all_days, known
 
@@ -97,7 +97,7 @@ def test_the_total_forecast_comes_true(backtest_shop):
     view, all_days, known = backtest_shop
     row = view.read("repeat_purchase_models").to_pylist()[0]
     customers = {who for who, _ in known}
-    later = {one for one in all_days if one[1] >= 400 and one[0] in customers}
+    later = {day for day in all_days if day[1] >= 400 and day[0] in customers}
     assert row["customer_count"] == len(customers)
     assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
     assert row["dropout_check"] == "confirmed"

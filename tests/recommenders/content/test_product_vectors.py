@@ -87,7 +87,7 @@ def test_a_new_product_is_near_its_category():
         for at in range(30)
     }
     vectors = ProductVectors.of(catalogue(names | {"new": ("shirt green", "shirt", "b99", 990)}))
-    assert all(one.startswith("shirt") for one in vectors.similar(["new"], 10)["similar_id"].to_pylist())
+    assert all(similar_id.startswith("shirt") for similar_id in vectors.similar(["new"], 10)["similar_id"].to_pylist())
     assert vectors.nearest(["soap1", "soap2"], 3, among=["new", "lamp5", "soap7"])["similar_id"][0].as_py() == "soap7"
 
 

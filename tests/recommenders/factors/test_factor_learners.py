@@ -37,7 +37,7 @@ def squared_errors(learner, train, test) -> np.ndarray:
     """Of each rating of the test, all of whose users and items are known."""
     model = learner.fit(train)
     codes = (pa.compute.index_in(test[f"{kind}_id"], getattr(model.catalogue, f"{kind}s")) for kind in ("user", "item"))
-    forecast = model.ratings(*(one.to_numpy() for one in codes))
+    forecast = model.ratings(*(code.to_numpy() for code in codes))
     return (forecast - test["weight"].to_numpy()) ** 2
 
 

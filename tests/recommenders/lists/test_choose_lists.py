@@ -289,7 +289,7 @@ def test_a_list_is_the_same_alone_among_others_and_in_any_order_of_candidates(ca
     np.testing.assert_array_equal(replace(case, pairs=shuffled).lists().items, together.items)
     for row in range(case.rows):
         pairs = [(0, *pair[1:]) for pair in case.pairs if pair[0] == row]
-        past = {name: [(0, *one[1:]) for one in events if one[0] == row] for name, events in case.past.items()}
+        past = {name: [(0, *event[1:]) for event in events if event[0] == row] for name, events in case.past.items()}
         alone = replace(case, pairs=pairs, past=past, rows=1).lists()
         np.testing.assert_array_equal(alone.items[0], together.items[row])
         np.testing.assert_array_equal(alone.counts[0], together.counts[row])

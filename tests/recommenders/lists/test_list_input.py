@@ -209,7 +209,7 @@ def test_new_stock_holds_in_the_next_list():
 
 def test_other_rules_hold_in_the_next_list_of_the_same_facts():
     rules = [ListRules(blocked=("a",)), ListRules(blocked=("b",)), ListRules()]
-    lists = [choose_lists(candidates([0, 1]), FACTS, one, 2).items[0].tolist() for one in rules]
+    lists = [choose_lists(candidates([0, 1]), FACTS, rule, 2).items[0].tolist() for rule in rules]
     assert lists == [[1, -1], [0, -1], [0, 1]]
 
 

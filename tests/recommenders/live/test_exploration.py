@@ -51,7 +51,7 @@ def test_products_are_drawn_as_often_as_their_propensities_say(seed):
 
 
 def test_lists_weighted_by_what_was_logged_are_those_without_exploring():
-    greedy = [one.product for one in maker_of(0.0).make(REQUEST, np.random.default_rng(0)).products]
+    greedy = [product.product for product in maker_of(0.0).make(REQUEST, np.random.default_rng(0)).products]
     at, maker, rng = EXPLORED_PLACE - 1, maker_of(1.0), np.random.default_rng(5)
     weights = np.zeros((1_500, 12))
     for row in weights:
@@ -86,7 +86,7 @@ def test_what_is_explored_keeps_to_styles_and_categories():
     maker, rng, explored = maker_of(1.0), np.random.default_rng(8), set()
     request = replace(REQUEST, scenario=Scenario.of("home", (), {"most_per_category": 2}))
     for _ in range(200):
-        listed = [one.product for one in maker.make(request, rng).products]
+        listed = [product.product for product in maker.make(request, rng).products]
         assert len({product % 8 for product in listed}) == len(listed) == 5
         assert np.bincount(np.array(listed) % 3).max() <= 2
         explored.add(listed[EXPLORED_PLACE - 1])

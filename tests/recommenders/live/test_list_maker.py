@@ -77,7 +77,11 @@ class Case:
 
     def visit(self) -> list[tuple[int, str, float]]:
         events = self.request.session
-        return [(int(one.product[1:]), one.kind, self.request.day - one.day) for one in events if one.product != "x"]
+        return [
+            (int(event.product[1:]), event.kind, self.request.day - event.day)
+            for event in events
+            if event.product != "x"
+        ]
 
     def not_with(self, of_page: list[int]) -> list[int]:
         """Products that must not stand next to some others."""
@@ -175,7 +179,7 @@ def cases(draw) -> Case:
 @given(cases(), st.integers(0, 9))
 def test_no_list_breaks_a_rule_or_leaves_a_place_free_that_a_product_could_have(case, seed):
     made = case.maker().make(case.request, np.random.default_rng(seed))
-    listed = [one.product for one in made.products]
+    listed = [product.product for product in made.products]
     assert len(set(listed)) == len(listed) <= (case.request.count or 0)
     assert not case.excluded() & set(listed)
     if case.settings["one_per_style"]:
@@ -187,20 +191,20 @@ def test_no_list_breaks_a_rule_or_leaves_a_place_free_that_a_product_could_have(
     check_numbers(case, made)
     check_length(case, made, listed, categories)
     again = case.maker().make(case.request, np.random.default_rng(seed))
-    assert [(one.product, one.propensity) for one in again.products] == [
-        (one.product, one.propensity) for one in made.products
+    assert [(product.product, product.propensity) for product in again.products] == [
+        (product.product, product.propensity) for product in made.products
     ]
 
 
 def check_numbers(case: Case, made: ProductList) -> None:
     """Probabilities are probabilities, and one place at most was drawn."""
-    propensities = [one.propensity for one in made.products]
-    assert all(0 < one <= 1 for one in propensities)
-    assert sum(one < 1 for one in propensities) <= (case.share > 0)
-    for one in made.products:
-        assert 0 <= one.buy_probability <= one.click_probability <= 1
-        assert one.click_probability >= case.settings["least_click_probability"]
-        assert all(0 <= interest <= 1 for interest in one.interests)
+    propensities = [product.propensity for product in made.products]
+    assert all(0 < propensity <= 1 for propensity in propensities)
+    assert sum(propensity < 1 for propensity in propensities) <= (case.share > 0)
+    for product in made.products:
+        assert 0 <= product.buy_probability <= product.click_probability <= 1
+        assert product.click_probability >= case.settings["least_click_probability"]
+        assert all(0 <= interest <= 1 for interest in product.interests)
 
 
 def check_length(case: Case, made: ProductList, listed: list[int], categories: Counter) -> None:
@@ -228,7 +232,7 @@ def make(maker: ListMaker, **changes) -> ProductList:
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_shop_without_products_or_with_one_has_a_list_that_says_what_is_missing(count):
     made = make(maker_of(count), session=[SessionEvent(AT_DAY, "view", "gone")], context=[-1])
-    assert [one.product for one in made.products] == list(range(count))
+    assert [product.product for product in made.products] == list(range(count))
     assert made.why_short == {"no_candidate": 10 - count}
     assert make(maker_of(count), allowed=np.empty(0, np.int64)).products == ()
 
@@ -240,7 +244,7 @@ def test_ten_thousand_events_of_a_visit_count_by_its_newest():
     newest = SessionEvent(AT_DAY + 0.2, "view", "p00100")
     first = make(maker, session=[*long, newest], day=AT_DAY + 0.2).products[0]
     assert (first.product, first.reason.code, first.reason.product) == (200, "goes_with_visit", 100)
-    assert 200 not in {one.product for one in make(maker, session=[newest, *long], day=AT_DAY + 0.2).products}
+    assert 200 not in {product.product for product in make(maker, session=[newest, *long], day=AT_DAY + 0.2).products}
 
 
 def test_who_bought_ten_thousand_products_gets_the_others():
@@ -251,6 +255,6 @@ def test_who_bought_ten_thousand_products_gets_the_others():
     ]
     maker = maker_of(10_020, purchases=bought)
     made = make(maker, customer=maker.index.customers.code("c"))
-    assert {one.product % 500 for one in made.products} <= {3}
+    assert {product.product % 500 for product in made.products} <= {3}
     assert len(made.products) == 10 or made.why_short["bought_recently"] > 1_000
     assert len(make(maker, customer=maker.index.customers.code("nobody")).products) == 10

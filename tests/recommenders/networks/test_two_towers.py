@@ -24,9 +24,9 @@ def products(items: int = 72) -> pa.Table:
     """Items 60 to 71 are new; the group of an item is its category."""
     return pa.table(
         {
-            "product_id": [f"i{one:03d}" for one in range(items)],
-            "category": [GROUPS[one % 3] for one in range(items)],
-            "price_cents": [100 + one for one in range(items)],
+            "product_id": [f"i{index:03d}" for index in range(items)],
+            "category": [GROUPS[index % 3] for index in range(items)],
+            "price_cents": [100 + index for index in range(items)],
         }
     )
 
@@ -79,7 +79,7 @@ def towers_at_random(rows: pa.Table, users: pa.Table) -> FittedTwoTowers:
 
 def test_users_and_their_facts_leave_with_a_fold(tmp_path):
     rows = tastes(users=6)
-    channels = pa.table({"user_id": [f"u{one}" for one in range(6)], "channel": ["mail", "app"] * 3})
+    channels = pa.table({"user_id": [f"u{index}" for index in range(6)], "channel": ["mail", "app"] * 3})
     fitted = towers_at_random(rows, channels)
     only = rows.filter(pc.equal(rows["user_id"], "u1"))
     kept = fitted.fold_in(only)
@@ -97,7 +97,7 @@ def test_new_items_are_ranked_by_content_and_kept_without_torch(import_extra, mo
     import_extra("torch", "deep")
     rows, catalogue = tastes(), products()
     fitted = SMALL.fit(rows, products=catalogue)
-    new = [f"i{one:03d}" for one in range(60, 72)]
+    new = [f"i{index:03d}" for index in range(60, 72)]
     lists = fitted.recommend(USERS, 4, filter=new)
     assert share_of_taste(lists) > 0.6
     assert share_of_taste(fitted.recommend(USERS, 4)) > 0.6
@@ -107,7 +107,7 @@ def test_new_items_are_ranked_by_content_and_kept_without_torch(import_extra, mo
     again = load(tmp_path)
     assert again.recommend(USERS, 4, filter=new).equals(lists)
     assert again.fold_in(rows).recommend(USERS, 4, filter=new)["item_id"].equals(lists["item_id"])
-    assert {int(one[1:]) % 3 for one in again.similar(["i070"], 3)["similar_id"].to_pylist()} == {1}
+    assert {int(similar_id[1:]) % 3 for similar_id in again.similar(["i070"], 3)["similar_id"].to_pylist()} == {1}
 
 
 @pytest.mark.extra
@@ -118,7 +118,9 @@ def test_facts_of_users_speak_where_histories_do_not(import_extra):
     user = np.arange(400).repeat(2)
     item = np.column_stack([rng.integers(0, 30, 400), 3 * rng.integers(0, 10, 400) + np.arange(400) % 3]).ravel()
     rows = table_of(user, item, np.arange(800))
-    users = pa.table({"user_id": [f"u{one}" for one in range(400)], "channel": [str(one % 3) for one in range(400)]})
+    users = pa.table(
+        {"user_id": [f"u{index}" for index in range(400)], "channel": [str(index % 3) for index in range(400)]}
+    )
     fitted = SMALL.fit(rows, users=users)
     first = fitted.fold_in(rows.filter(pa.array(np.arange(800) % 2 == 0)))
     assert share_of_taste(first.recommend(users["user_id"], 3)) > 0.8

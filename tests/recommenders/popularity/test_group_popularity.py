@@ -17,7 +17,7 @@ def purchases(seed: int, difference: float) -> tuple[np.ndarray, np.ndarray, np.
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     channel = rng.integers(0, 2, CUSTOMERS)
     baskets = [np.unique(rng.choice(ITEMS, 6, p=shares[one])) for one in channel]
-    customer = np.repeat(np.arange(CUSTOMERS), [len(one) for one in baskets])
+    customer = np.repeat(np.arange(CUSTOMERS), [len(basket) for basket in baskets])
     return customer, np.concatenate(baskets), channel[customer], shares
 
 

@@ -48,7 +48,7 @@ def test_no_table_offers_a_column_with_personal_data_to_show():
         assert not personal & columns_of(table.name).keys()
         assert not personal & {group.column for group in groups_of(table.name)}
         assert not hidden & {measure.column for measure in measures_of(table.name)}
-        assert {one.kind for one in measures_of(table.name) if one.column in personal} <= {"distinct"}
+        assert {measure.kind for measure in measures_of(table.name) if measure.column in personal} <= {"distinct"}
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,9 @@ def test_clicks_fall_with_the_position():
 
 def test_what_is_not_available_is_not_bought_and_every_list_is_of_launched_products():
     result, policy = run(settings=replace(SMALL, outage_share=0.4, launched_share=0.5), days=90)
-    available = {(int(one.at), item): one.is_available[item] for one in policy.requests for item in range(150)}
+    available = {
+        (int(request.at), item): request.is_available[item] for request in policy.requests for item in range(150)
+    }
     bought = [available[day, item] for day, item in zip(result.purchases.day, result.purchases.item, strict=True)]
     assert all(bought)
     assert len(bought) > 50
@@ -114,7 +116,7 @@ def test_new_products_appear_through_the_year_and_come_to_be_bought():
     middle = policy.requests[len(policy.requests) // 2].is_available.sum()
     assert first < middle < last == 150
     launch = Storefront(replace(SMALL, launched_share=0.5, year_days=120), days=1, seed=3).products.launch_day
-    assert {one.item for one in policy.events if one.kind == "bought"} & set(np.flatnonzero(launch > 30))
+    assert {event.item for event in policy.events if event.kind == "bought"} & set(np.flatnonzero(launch > 30))
 
 
 def test_consumables_are_bought_again_with_their_rhythm_and_durable_products_hardly_ever():
@@ -138,12 +140,15 @@ def test_equal_policies_get_equal_results_and_other_lists_other_purchases_on_mos
 
 def test_events_come_in_order_of_time_and_agree_with_the_logs():
     result, policy = run()
-    times = [one.at for one in policy.events]
+    times = [event.at for event in policy.events]
     assert times == sorted(times)
-    counts = {kind: sum(one.kind == kind for one in policy.events) for kind in ("shown", "clicked", "bought")}
+    counts = {kind: sum(event.kind == kind for event in policy.events) for kind in ("shown", "clicked", "bought")}
     assert counts["shown"] == len(result.impressions.item)
     assert counts["clicked"] == result.impressions.is_clicked.sum()
     assert counts["bought"] == len(result.purchases.item) == result.per_day()["purchases"].sum()
     assert policy.nights == list(range(60))
-    assert any(one.context_item is not None and one.context_item in one.session_items for one in policy.requests)
-    assert any(one.shopper is None for one in policy.requests)
+    assert any(
+        request.context_item is not None and request.context_item in request.session_items
+        for request in policy.requests
+    )
+    assert any(request.shopper is None for request in policy.requests)

@@ -148,7 +148,7 @@ def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
         1 as frequency_score, 1 as monetary_score, 0 as persona_id, 'new' as lifecycle_stage from ({ids}) c"""
     lake.replace_by_query(SEGMENTS, DuckEngine(), sql, {}, part="a")
     file = pq.ParquetFile(lake.files(SEGMENTS)[0])
-    groups = [file.metadata.row_group(one).column(0).statistics for one in range(file.num_row_groups)]
+    groups = [file.metadata.row_group(index).column(0).statistics for index in range(file.num_row_groups)]
     assert file.metadata.row_group(0).column(0).path_in_schema == "customer_id"
     assert len(groups) > 4
     assert all(one.max < other.min for one, other in itertools.pairwise(groups))

@@ -51,7 +51,7 @@ class SyncLog:
                 real(old, new, **options)
                 path = Path(new).absolute()
                 files = [one for one in (path, *path.rglob("*")) if one.is_file()]
-                self.too_early += [one for one in files if one.stat().st_ino not in self.synced]
+                self.too_early += [file for file in files if file.stat().st_ino not in self.synced]
                 self.moved.append(path.name)
                 self.unsafe = {one for one in self.unsafe if one != Path(old).absolute()} | {path}
 

@@ -51,7 +51,7 @@ def test_each_step_is_kept_with_who_when_and_what_it_found(store):
     take(store, "kept", "planned", by="Bo", audience=7)
     saved = CAMPAIGN.saved_in(store, "kept")
     assert (saved.state, saved.version, saved.saved_by, saved.saved_at) == ("planned", 1, "Ann", AT)
-    assert [(one.entry, one.step, one.taken_by, one.taken_at) for one in saved.steps] == [
+    assert [(step.entry, step.step, step.taken_by, step.taken_at) for step in saved.steps] == [
         (1, "saved", "Ann", AT),
         (2, "planned", "Bo", AT),
     ]

@@ -94,7 +94,7 @@ def test_unknown_values_are_in_neither_comparison():
 def test_events_count_until_the_time_that_is_named(view):
     rule = EventRule("Product Viewed", within_days=1)
     assert count(view, rule, at=WORLD.as_of) == sum(
-        holds(rule, one, WORLD.as_of, {}) for one in WORLD.customers.values()
+        holds(rule, customer, WORLD.as_of, {}) for customer in WORLD.customers.values()
     )
     assert count(view, EventRule("Product Viewed"), at=FIRST_CUTOFF.replace(year=2020)) == 0
 
@@ -104,7 +104,9 @@ def test_tags_are_those_of_now(tmp_path):
     finish_run(shop, write_world(shop, WORLD))
     snapshot, rule = last_run(shop), AllOf((TagRule(("VIP",)), Not(TagRule(("press",)))))
     before = count(snapshot, rule)
-    assert before == sum(one["tags"] == {"VIP"} or one["tags"] == {"VIP", TAGS[2]} for one in WORLD.customers.values())
+    assert before == sum(
+        customer["tags"] == {"VIP"} or customer["tags"] == {"VIP", TAGS[2]} for customer in WORLD.customers.values()
+    )
     untagged = next(who for who, one in WORLD.customers.items() if not one["tags"])
     row = {"customer_id": untagged, "tag": "VIP", "added_at": WORLD.as_of, "added_by": "t"}
     with shop.store.begin() as connection:

@@ -160,7 +160,7 @@ def test_the_entries_of_the_audit_log_of_layout_1_stay_and_are_sealed(published)
     shop = Shop.open(folder)
     assert audit_log.log_problem(shop) == ""
     create_key(shop, "web", now=datetime.now(UTC))
-    assert [one.entry for one in audit_log.entries(shop.store)] == [1, 2, 3]
+    assert [entry.entry for entry in audit_log.entries(shop.store)] == [1, 2, 3]
     assert audit_log.log_problem(shop) == ""
     with shop.store.begin() as connection:
         connection.execute(sa.update(AUDIT).where(AUDIT.c.entry == 1).values(action="nothing"))

@@ -25,7 +25,7 @@ PARTS = ("workspace.json", "patron.toml", "policy.toml", "store.db", "store.comm
 
 
 def problems(folder):
-    return {one.check: one.what for one in doctor(folder) if one.level == "problem"}
+    return {finding.check: finding.what for finding in doctor(folder) if finding.level == "problem"}
 
 
 def copy_of_files(folder):
@@ -274,5 +274,5 @@ def test_an_entry_is_written_also_where_its_head_cannot_be(shop, monkeypatch):
 
     monkeypatch.setattr(shop.audit_head, "move_to", fail)
     create_key(shop, "app", now=NOW)
-    assert [one.action for one in audit_log.entries(shop.store)][-1] == "key created"
+    assert [entry.action for entry in audit_log.entries(shop.store)][-1] == "key created"
     assert audit_log.log_problem(shop) == ""

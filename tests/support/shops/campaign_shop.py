@@ -74,7 +74,7 @@ def add_people(shop, people, *, at=AT - timedelta(days=30)):
                 events.append(base | answer_event(one, purpose, is_granted=answer, at=at))
     load(shop, events)
     vault = Vault.open(shop)
-    tokens = [vault.token("user_id", one.name) for one in people]
+    tokens = [vault.token("user_id", person.name) for person in people]
     rows = [
         {"token": token, "customer_id": initial_customer_id(token), "is_user": True, "known_at": at} for token in tokens
     ]
@@ -102,10 +102,11 @@ def answer_event(person, purpose, *, is_granted, at):
 
 
 def load(shop, events):
-    names = sorted({name for one in events for name in one})
+    names = sorted({name for event in events for name in event})
     columns = {
         name: pa.array(
-            [one.get(name) for one in events], pa.timestamp("us", tz="UTC") if name == "occurred_at" else pa.string()
+            [event.get(name) for event in events],
+            pa.timestamp("us", tz="UTC") if name == "occurred_at" else pa.string(),
         )
         for name in names
     }
@@ -130,7 +131,7 @@ def approve(shop, people, *, name=NAME, start="2024-03-01T00:00:00", end="2024-0
         saved = CAMPAIGN.save(connection, campaign, "Ann", AT)
         connection.execute(sa.delete(ASSIGNMENTS).where(ASSIGNMENTS.c.campaign == name))
         if people:
-            connection.execute(sa.insert(ASSIGNMENTS), [assignment(shop, one, name) for one in people])
+            connection.execute(sa.insert(ASSIGNMENTS), [assignment(shop, person, name) for person in people])
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
             CAMPAIGN.take_step(connection, name, step, saved.version, by, AT)
     return campaign

@@ -96,7 +96,7 @@ def entries(shop, name=CART):
 
 
 def standing(shop, name=CART):
-    return [(one["state"], one["reason"], one["step"]) for one in entries(shop, name)]
+    return [(entry["state"], entry["reason"], entry["step"]) for entry in entries(shop, name)]
 
 
 def message_states(shop, name=CART):
@@ -121,10 +121,14 @@ def utc(text):
 def finish_run(shop, as_of, people, members=(), stage="active"):
     """A finished run that knows these people, with `members` those who are in the segment "leaving" from then on."""
     run_id = f"run-{as_of:%Y%m%d%H%M}"
-    ids = [customer_of(shop, one) for one in people]
-    fields = [{"run_id": run_id, "customer_id": one, "as_of": as_of, "lifecycle_stage": stage} for one in ids]
+    ids = [customer_of(shop, person) for person in people]
+    fields = [
+        {"run_id": run_id, "customer_id": identifier, "as_of": as_of, "lifecycle_stage": stage} for identifier in ids
+    ]
     shop.lake.append(SEGMENT_FIELDS, pa.Table.from_pylist(fields, schema=SEGMENT_FIELDS.schema()))
-    stays = [{"segment": "leaving", "customer_id": customer_of(shop, one), "entered_at": as_of} for one in members]
+    stays = [
+        {"segment": "leaving", "customer_id": customer_of(shop, member), "entered_at": as_of} for member in members
+    ]
     shop.lake.append(SEGMENT_MEMBERS, pa.Table.from_pylist(stays, schema=SEGMENT_MEMBERS.schema()))
     versions = {name: shop.lake.version(BY_NAME[name]) for name in BY_NAME if name != "events"}
     row = {"run_id": run_id, "as_of": as_of, "finished_at": as_of, "seconds": 1.0, "seed": 0, "policy_version": "x"}

@@ -77,7 +77,7 @@ def add_known_people(made_shop: Shop, folder: Path) -> KnownPeople:
     )["customer_id"].to_pylist()
     everybody = set(view.query("select customer_id from customers")["customer_id"].to_pylist())
     decided = view.query(f"select customer_id from decisions where run_id = '{view.run.run_id}' order by 1")
-    seen = next(one for one in decided["customer_id"].to_pylist() if one in members)
+    seen = next(customer_id for customer_id in decided["customer_id"].to_pylist() if customer_id in members)
     visible = KnownPerson(
         seen, "own-id-7719", "Xanthippe Quixley", "xanti@quixley.example", "+49 170 7719771", "Happy birthday Bartleby"
     )
@@ -112,8 +112,13 @@ def _identify(shop: Shop, people: tuple[KnownPerson, ...]) -> None:
     vault, table = Vault.open(shop), BY_NAME["identities"]
     rows = last_run(shop).read("identities").to_pylist()
     rows += [
-        {"token": vault.token("user_id", one.user_id), "customer_id": one.customer_id, "is_user": True, "known_at": AT}
-        for one in people
+        {
+            "token": vault.token("user_id", person.user_id),
+            "customer_id": person.customer_id,
+            "is_user": True,
+            "known_at": AT,
+        }
+        for person in people
     ]
     shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
     with shop.store.begin() as connection:

@@ -280,7 +280,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         **survival_of(run, segments),
         **contract_forecasts_of(run, segments),
         "decisions": (decided := decisions_of(run, segments, rng)),
-        "alternatives": [one for row in decided for one in alternatives_of(row)],
+        "alternatives": [alternative for row in decided for alternative in alternatives_of(row)],
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
@@ -327,9 +327,9 @@ def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     ]  # fmt: skip
     forecasts = [
         {"run_id": run.run_id, "category": name,
-         "expected_customers": sum(one["probability"] for one in needs if one["category"] == name),
-         "due_customer_count": sum(one["probability"] > 0.5 for one in needs if one["category"] == name),
-         "expected_cents": sum(one["expected_cents"] for one in needs if one["category"] == name)}
+         "expected_customers": sum(need["probability"] for need in needs if need["category"] == name),
+         "due_customer_count": sum(need["probability"] > 0.5 for need in needs if need["category"] == name),
+         "expected_cents": sum(need["expected_cents"] for need in needs if need["category"] == name)}
         for name in DEPARTMENTS
     ]  # fmt: skip
     return {"category_needs": needs, "category_forecasts": forecasts}
@@ -353,10 +353,10 @@ def survival_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     """Curves of every other customer, hazards that beat the life table, and warnings that beat a simple rule."""
     base = {"run_id": run.run_id}
     curves = [
-        base | {"customer_id": one["customer_id"], "horizon_days": days, "probability_active": share,
+        base | {"customer_id": segment["customer_id"], "horizon_days": days, "probability_active": share,
                 "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None,
                 "model_version": f"survival/{run.run_id}"}
-        for one in segments[::2]
+        for segment in segments[::2]
         for days, share in ((90, 0.9), (180, 0.7))
     ]  # fmt: skip
     backtests = [

@@ -31,7 +31,7 @@ def run_facts(shop, as_of):
     known = {"run_id": run.run_id, "as_of": run.as_of, "lifecycle_stage": "active"}
     known |= {"recency_score": 3, "frequency_score": 3, "monetary_score": 3, "persona_id": -1}
     ids = view.query("select distinct customer_id from orders where is_identified order by 1").to_pylist()
-    view.write("segments", pa.Table.from_pylist([one | known for one in ids], schema=SEGMENTS.schema()))
+    view.write("segments", pa.Table.from_pylist([identifier | known for identifier in ids], schema=SEGMENTS.schema()))
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     row = {"run_id": run.run_id, "as_of": run.as_of, "finished_at": run.as_of, "seconds": 1.0, "seed": run.seed}
     row |= {"policy_version": shop.policy.version, "table_versions": versions, "summary": {}}

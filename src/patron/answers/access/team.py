@@ -98,8 +98,8 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
         )
         for row in rows
     )
-    passkeys = tuple(one for one in identities if one.issuer == PASSKEY)
-    accounts = tuple(one for one in identities if one.issuer != PASSKEY)
+    passkeys = tuple(identity for identity in identities if identity.issuer == PASSKEY)
+    accounts = tuple(identity for identity in identities if identity.issuer != PASSKEY)
     return Account(user, codes, tuple(sessions), passkeys, accounts, digest)
 
 

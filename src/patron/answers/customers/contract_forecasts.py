@@ -29,7 +29,7 @@ def customer_contracts(view: Snapshot, customer_id: str) -> tuple[CustomerContra
     """The customer's running contracts, the next to end first."""
     soon = view.run.as_of + timedelta(days=CONTRACT_CHURN.ends_within_days)
     terms = records(view.customer_rows("contracts", customer_id).sort_by("term"))
-    latest = {one["contract_id"]: one for one in terms}.values()
+    latest = {term["contract_id"]: term for term in terms}.values()
     running = [one for one in latest if one["ends_at"] is not None and one["ends_at"] >= view.run.as_of]
     if not running:
         return ()

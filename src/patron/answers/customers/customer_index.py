@@ -90,7 +90,7 @@ class CustomerIndex:
 
     def positions(self, customer_ids: Iterable[str]) -> np.ndarray:
         """Ascending positions of those of these customers that the run has."""
-        wanted = np.unique(np.array([one.encode() for one in customer_ids], dtype=np.bytes_))
+        wanted = np.unique(np.array([customer_id.encode() for customer_id in customer_ids], dtype=np.bytes_))
         if not len(self) or not len(wanted):
             return np.empty(0, np.int64)
         places = np.minimum(np.searchsorted(self.customer_ids, wanted), len(self) - 1)
@@ -183,7 +183,7 @@ def customer_index(view: Snapshot) -> CustomerIndex:
         f"select cast(persona_id as varchar) as persona_id, name_code from personas where run_id = '{view.run.run_id}'"
     )
     persona_codes = {row["persona_id"]: row["name_code"] for row in records(view.query(sql))}
-    ids = np.array([one.encode() for one in rows["customer_id"].to_pylist()], dtype=np.bytes_)
+    ids = np.array([customer_id.encode() for customer_id in rows["customer_id"].to_pylist()], dtype=np.bytes_)
     buyers = _buyers(view, rows["customer_id"])
     options = {name: _options(codes[name], persona_codes if name == "persona_id" else None) for name in CODES}
     categories = (FilterOption(name, name, int(np.bitwise_count(bits).sum())) for name, bits in buyers.items())

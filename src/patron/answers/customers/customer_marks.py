@@ -177,8 +177,8 @@ def marks_of(shop: Shop, customer_ids: Iterable[str]) -> dict[str, Marks]:
             rows = connection.execute(open_tasks.group_by(TASKS.c.customer_id))
             tasks |= {row.customer_id: row.n for row in rows}
     return {
-        one: Marks(tuple(tags.get(one, ())), owners.get(one, ""), tasks.get(one, 0))
-        for one in tags.keys() | owners.keys() | tasks.keys()
+        key: Marks(tuple(tags.get(key, ())), owners.get(key, ""), tasks.get(key, 0))
+        for key in tags.keys() | owners.keys() | tasks.keys()
     }
 
 

@@ -286,7 +286,7 @@ def _traits(view: Snapshot, customer_id: str) -> tuple[Trait, ...]:
 
 def _consents(view: Snapshot, customer_id: str) -> tuple[CustomerConsent, ...]:
     rows = view.customer_rows("consents", customer_id).sort_by("purpose")
-    facts = [one.name for one in fields(CustomerConsent)]
+    facts = [field_.name for field_ in fields(CustomerConsent)]
     return tuple(CustomerConsent(**row) for row in records(rows.select([*facts, "is_latest"])) if row.pop("is_latest"))
 
 
@@ -330,7 +330,7 @@ def _next_order(view: Snapshot, customer_id: str) -> NextOrder | None:
 
 
 def _decisions(view: Snapshot, customer_id: str) -> tuple[Decision, ...]:
-    facts = [one.name for one in fields(Decision) if one.name != "is_withdrawn"]
+    facts = [field_.name for field_ in fields(Decision) if field_.name != "is_withdrawn"]
     rows = records(view.customer_rows("decisions", customer_id).sort_by([("run_id", "descending")]).select(facts))
     until = [row for row in rows if row["run_id"] <= view.run.run_id]
     return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in until[:MAX_DECISIONS])

@@ -90,7 +90,9 @@ def timeline_page(
     start = (min(max(page, 1), page_count) - 1) * size if start is None else max(start, 0)
     entries = chosen[start : start + size]
     lines = _lines(view, customer_id) if any(entry.order_id for entry in entries) else {}
-    with_lines = (replace(one, lines=tuple(lines.get((one.order_id, one.kind), ())[:MAX_LINES])) for one in entries)
+    with_lines = (
+        replace(entry, lines=tuple(lines.get((entry.order_id, entry.kind), ())[:MAX_LINES])) for entry in entries
+    )
     page = start // size + 1
     return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
 

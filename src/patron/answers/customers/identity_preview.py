@@ -77,7 +77,7 @@ from identities i join customer c on c.customer_id = i.customer_id order by i.is
 def preview_unlink(shop: Shop, customer_id: str, token: str, *, index: CustomerIndex) -> IdentityPreview:
     """What taking an id out of a customer would make of both. Raises NoRunYet, NotFound, BadQuery for the only id."""
     view = last_run(shop)
-    tokens = [one.token for one in linked_identities(shop, customer_id)]
+    tokens = [identity.token for identity in linked_identities(shop, customer_id)]
     if token not in tokens:
         raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
     if len(tokens) == 1:

@@ -26,7 +26,7 @@ class ResponseForecast:
 
 def customer_responses(view: Snapshot, customer_id: str) -> tuple[ResponseForecast, ...]:
     """The customer's forecasts, the likeliest first; none where the run had too few messages or responses."""
-    facts = [one.name for one in fields(ResponseForecast)]
+    facts = [field_.name for field_ in fields(ResponseForecast)]
     order = [("probability", "descending"), ("channel", "ascending"), ("message_type", "ascending")]
     rows = view.customer_rows("response_forecasts", customer_id, is_of_run=True).sort_by(order)
     return tuple(ResponseForecast(**row) for row in records(rows.select(facts)))

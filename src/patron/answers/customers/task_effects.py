@@ -128,10 +128,10 @@ def task_effects(shop: Shop) -> TaskEffects:
         holdout_share=tasks.holdout_share,
         window_days=tasks.window_days,
         task_cost_cents=tasks.task_cost_cents,
-        whole=next((one for one in parts if (one.playbook, one.reason) == (ALL, ALL)), None),
-        playbooks=tuple(one for one in parts if one.playbook != ALL and one.reason == ALL),
-        reasons=tuple(one for one in parts if one.playbook == ALL and one.reason != ALL),
-        playbooks_of_reasons=tuple(one for one in parts if ALL not in (one.playbook, one.reason)),
+        whole=next((part for part in parts if (part.playbook, part.reason) == (ALL, ALL)), None),
+        playbooks=tuple(part for part in parts if part.playbook != ALL and part.reason == ALL),
+        reasons=tuple(part for part in parts if part.playbook == ALL and part.reason != ALL),
+        playbooks_of_reasons=tuple(part for part in parts if ALL not in (part.playbook, part.reason)),
         sample_ratio_p_value=facts.get("sample_ratio_p_value"),
         assigned_from=facts.get("assigned_from"),
         assigned_until=facts.get("assigned_until"),
@@ -189,5 +189,5 @@ def _running(shop: Shop, as_of: datetime) -> RunningDraws:
     chosen = sa.select(column.customer_id, column.assigned_at, column.is_holdout, column.measured_until).where(*of)
     with shop.store.begin() as connection:
         draws = [in_utc(row) for row in connection.execute(chosen.distinct()).mappings()]
-    held = sum(bool(one["is_holdout"]) for one in draws)
-    return RunningDraws(len(draws) - held, held, min((one["measured_until"] for one in draws), default=None))
+    held = sum(bool(draw["is_holdout"]) for draw in draws)
+    return RunningDraws(len(draws) - held, held, min((draw["measured_until"] for draw in draws), default=None))

@@ -56,7 +56,7 @@ def task_results(shop: Shop, by: By = "person", *, now: datetime, among: frozens
     chosen = sa.select(*(TASKS.c[name] for name in names)).where(~TASKS.c.is_holdout)
     with shop.store.begin() as connection:
         tasks = [in_utc(row) for row in connection.execute(chosen).mappings()]
-    tasks = [one for one in tasks if among is None or one["customer_id"] in among]
+    tasks = [task for task in tasks if among is None or task["customer_id"] in among]
     zone = ZoneInfo(shop.settings.shop.time_zone)
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in tasks:
@@ -87,10 +87,10 @@ def _key(task: dict[str, Any], by: By, zone: ZoneInfo) -> str:
 
 def _result(key: str, tasks: Iterable[dict[str, Any]], now: datetime) -> TaskResult:
     tasks = list(tasks)
-    states = Counter(one["state"] for one in tasks)
-    done = [one for one in tasks if one["state"] == "done"]
+    states = Counter(task["state"] for task in tasks)
+    done = [task for task in tasks if task["state"] == "done"]
     days = [(one["closed_at"] - one["created_at"]).total_seconds() / SECONDS_OF_DAY for one in done]
-    overdue = sum(one["state"] == "open" and one["due_at"] is not None and one["due_at"] < now for one in tasks)
+    overdue = sum(task["state"] == "open" and task["due_at"] is not None and task["due_at"] < now for task in tasks)
     outcomes = Counter(one["outcome"] for one in done)
     return TaskResult(
         key,

@@ -60,15 +60,15 @@ def task_suggestions(effects: TaskEffects, policy: TaskPolicy) -> tuple[TaskSugg
     if effects.whole is None or (effects.sample_ratio_p_value or 0.0) < ALARM_LEVEL:
         return ()
     suggestions = (_share(effects.whole, policy), _usual(effects, policy), _by_reason(effects, policy))
-    return tuple(one for one in suggestions if one is not None)
+    return tuple(suggestion for suggestion in suggestions if suggestion is not None)
 
 
 def find_suggestion(shop: Shop, code: str) -> TaskSuggestion:
     """What the effect suggests under a code. Raises NoRunYet, NotFound."""
     suggestions = task_advice(shop).suggestions
-    chosen = next((one for one in suggestions if one.code == code), None)
+    chosen = next((suggestion for suggestion in suggestions if suggestion.code == code), None)
     if chosen is None:
-        known = ", ".join(one.code for one in suggestions) or "nothing"
+        known = ", ".join(suggestion.code for suggestion in suggestions) or "nothing"
         raise NotFound(NO_TASK_SUGGESTION(name=code[:40]), where="code", todo=IT_SUGGESTS(names=known))
     return chosen
 
@@ -90,7 +90,7 @@ def _share(whole: TaskPart, policy: TaskPolicy) -> TaskSuggestion | None:
 
 def _usual(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | None:
     """Another usual task where today's is not shown to pay, and another one is."""
-    by_playbook = {one.playbook: one for one in effects.playbooks}
+    by_playbook = {playbook.playbook: playbook for playbook in effects.playbooks}
     usual = by_playbook.get(policy.usual_playbook)
     best = _best(list(effects.playbooks))
     if best is None or best.playbook == policy.usual_playbook or (usual is not None and usual.of(MARGIN).is_gain):
@@ -120,5 +120,5 @@ def _by_reason(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | Non
 
 def _best(parts: list[TaskPart]) -> TaskPart | None:
     """The part with the largest effect among those that are above 0 beyond chance."""
-    gains = [one for one in parts if one.of(MARGIN).is_gain]
+    gains = [part for part in parts if part.of(MARGIN).is_gain]
     return max(gains, key=lambda one: one.of(MARGIN).effect or 0.0, default=None)

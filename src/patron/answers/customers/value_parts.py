@@ -34,6 +34,6 @@ def value_parts(view: Snapshot, customer_id: str) -> ValueParts | None:
     """Parts of one customer's value; None without a forecast of it."""
     if any(one.question == VALUE.name for one in missing_forecasts(view)):
         return None
-    parts = [one.name for one in fields(ValueParts)]
+    parts = [field_.name for field_ in fields(ValueParts)]
     rows = records(view.customer_rows("value_parts", customer_id, is_of_run=True).select(parts))
     return ValueParts(**rows[0]) if rows else None

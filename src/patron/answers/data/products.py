@@ -20,7 +20,7 @@ class Product:
 
 def products_by_id(view: Snapshot, ids: Iterable[str | None]) -> dict[str, Product]:
     """Products of the catalog among these; one that it lacks is left out."""
-    wanted = sorted({one for one in ids if one is not None})
+    wanted = sorted({identifier for identifier in ids if identifier is not None})
     if not wanted:
         return {}
     sql = f"select product_id, product_name, category, price_cents from products where product_id in {sql_list(wanted)}"

@@ -207,7 +207,7 @@ def compare_runs(shop: Shop, before_id: str, now_id: str) -> RunComparison:
 
 def comparison(before: RunFacts, now: RunFacts, settings: tuple[ChangedSetting, ...] = ()) -> RunComparison:
     """What changed from what one run left to what another did."""
-    learners = [{one.question: one.learner for one in facts.champions} for facts in (before, now)]
+    learners = [{champion.question: champion.learner for champion in facts.champions} for facts in (before, now)]
     changed = tuple(
         ChangedChampion(question, learners[0].get(question), learners[1].get(question))
         for question in sorted(learners[0].keys() | learners[1].keys())
@@ -222,15 +222,17 @@ def _differences(before: RunFacts, now: RunFacts) -> Iterator[Difference]:
     for group in ("stages", "segments", "actions"):
         olds, news = getattr(before, group), getattr(now, group)
         names = (
-            [one for one in LIFECYCLE_STAGES if one in {*olds, *news}] if group == "stages" else sorted({*olds, *news})
+            [stage for stage in LIFECYCLE_STAGES if stage in {*olds, *news}]
+            if group == "stages"
+            else sorted({*olds, *news})
         )
         for name in names:
             yield Difference(group.removesuffix("s"), name, "count", olds.get(name), news.get(name))
-    old, new = ({one.question: one for one in facts.champions} for facts in (before, now))
+    old, new = ({champion.question: champion for champion in facts.champions} for facts in (before, now))
     for question in sorted(old.keys() | new.keys()):
         sides = [of.get(question) for of in (old, new)]
-        metric = next(one.metric for one in sides if one)
-        yield Difference("metric", question, metric, *(one.value if one else None for one in sides))
+        metric = next(side.metric for side in sides if side)
+        yield Difference("metric", question, metric, *(side.value if side else None for side in sides))
 
 
 def run_facts(view: Snapshot) -> RunFacts:

@@ -94,8 +94,10 @@ def setup_steps(shop: Shop, actor: Actor) -> tuple[SetupStep, ...]:
         rows = connection.execute(sa.select(SETUP_STEPS.c.step, SETUP_STEPS.c.user_id)).all()
     dismissed = {step for step, user_id in rows if user_id in {"", actor.user_id}}
     steps = tuple(
-        SetupStep(one.code, one.link, one.is_done(shop, actor))
-        for one in STEPS
-        if one.code not in dismissed and actor.may(one.action, one.area) and (one.code not in OF_USER or actor.user_id)
+        SetupStep(step.code, step.link, step.is_done(shop, actor))
+        for step in STEPS
+        if step.code not in dismissed
+        and actor.may(step.action, step.area)
+        and (step.code not in OF_USER or actor.user_id)
     )
     return () if all(step.is_done for step in steps) else steps

@@ -74,7 +74,7 @@ def gains(result: Mapping[str, Any]) -> tuple[Gain | None, Gain | None]:
 
     Both are NULL without a control group.
     """
-    by_method = {one["method"]: one for one in result["effects"]}
+    by_method = {effect["method"]: effect for effect in result["effects"]}
     raw, adjusted = by_method.get("raw"), by_method.get("cuped") or by_method.get("raw")
     treated, is_final = result["arms"]["treated"]["customers"], result["is_final"]
     return (
@@ -113,15 +113,15 @@ def guard_rails(result: Mapping[str, Any], usual_unsubscribed: float | None) -> 
     baselines = {"orders": holdout["orders"] / count, "refunds": holdout["refund_cents"] / count}
     rails = [
         GuardRail(
-            one["metric"],
-            one["verdict"],
-            "count" if one["metric"] == "orders" else "money",
-            one["effect"],
-            one.get("low"),
-            one.get("high"),
-            baselines[one["metric"]],
+            rail["metric"],
+            rail["verdict"],
+            "count" if rail["metric"] == "orders" else "money",
+            rail["effect"],
+            rail.get("low"),
+            rail.get("high"),
+            baselines[rail["metric"]],
         )
-        for one in result["guard_rails"]
+        for rail in result["guard_rails"]
     ]
     sent = sum(result["message_counts"].get(state, 0) for state in HANDED_OVER)
     if not sent:

@@ -113,7 +113,7 @@ def list_experiments(shop: Shop, *, year: int | None = None) -> ExperimentList:
     if offers is not None:
         rows.append(_offer_line(offers, shop.policy.holdout.experiment))
     rows += task_lines(task_effects(shop))
-    measured = [one for one in rows if one.gain is not None and one.until is not None]
+    measured = [row for row in rows if row.gain is not None and row.until is not None]
     years = sorted({one.until.astimezone(zone).year for one in measured if one.until}, reverse=True)
     chosen = year or view.run.as_of.astimezone(zone).year
     of_year = [one for one in measured if one.until and one.until.astimezone(zone).year == chosen]

@@ -58,7 +58,9 @@ def acquisition_costs(store: Store) -> dict[tuple[str, int], int]:
 
 def paybacks(sums: CohortSums, costs: Costs) -> tuple[Payback, ...]:
     """Payback of all channels with a cost together, then of each; `sums` are those by channel."""
-    counted = [one for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month]
+    counted = [
+        cohort for cohort in sums.cohorts if (cohort.group, cohort.month) in costs and cohort.month < sums.run_month
+    ]
     channels = sorted({one.group for one in counted})
     # why: what was spent in a month in which nobody came was spent on those who came in others
     spent = {key: cents for key, cents in costs.items() if key[0] in channels and key[1] < sums.run_month}
@@ -68,19 +70,23 @@ def paybacks(sums: CohortSums, costs: Costs) -> tuple[Payback, ...]:
 
 def unused_costs(sums: CohortSums, costs: Costs) -> tuple[tuple[str, str], ...]:
     """Channels and months with a cost that count in no payback: nobody came by them, or the month is not over."""
-    channels = {one.group for one in sums.cohorts if (one.group, one.month) in costs and one.month < sums.run_month}
+    channels = {
+        cohort.group
+        for cohort in sums.cohorts
+        if (cohort.group, cohort.month) in costs and cohort.month < sums.run_month
+    }
     unused = [key for key in costs if key[0] not in channels or key[1] >= sums.run_month]
     return tuple((channel, month_text(month)) for channel, month in sorted(unused))
 
 
 def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], spent: Costs) -> Payback:
     months = []
-    for age in range(sums.run_month - min(one.month for one in cohorts)):
-        cell = margin_cell(sums, [one for one in cohorts if one.month + age < sums.run_month], age)
+    for age in range(sums.run_month - min(cohort.month for cohort in cohorts)):
+        cell = margin_cell(sums, [cohort for cohort in cohorts if cohort.month + age < sums.run_month], age)
         if cell.low is not None and cell.high is not None:
             months.append(PaybackMonth(age, cell.customer_count, cell.value, cell.low, cell.high))
     of_channel = {key: cents for key, cents in spent.items() if channel in {"", key[0]}}
-    customers, cost = sum(one.customer_count for one in cohorts), sum(of_channel.values())
+    customers, cost = sum(cohort.customer_count for cohort in cohorts), sum(of_channel.values())
     each = cost / customers
     return Payback(
         channel,
@@ -90,9 +96,9 @@ def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], spent
         cost,
         each,
         tuple(months),
-        paid_back=_first(months, [one.margin_cents for one in months], each),
-        earliest=_first(months, [one.high for one in months], each),
-        latest=_first(months, [one.low for one in months], each),
+        paid_back=_first(months, [month.margin_cents for month in months], each),
+        earliest=_first(months, [month.high for month in months], each),
+        latest=_first(months, [month.low for month in months], each),
     )
 
 

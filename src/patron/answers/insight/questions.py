@@ -60,8 +60,8 @@ class QuestionDetail:
 def list_questions(shop: Shop) -> tuple[QuestionInfo, ...]:
     """Every question: saved ones by folder and name, then ready-made ones."""
     pins, zone = pin_choices(shop.store), shop.settings.shop.time_zone
-    saved = (_saved_question_info(one, pins, zone) for one in saved_questions(shop.store))
-    return (*saved, *(_of_ready(one.code, pins, zone) for one in READY_QUESTIONS))
+    saved = (_saved_question_info(question, pins, zone) for question in saved_questions(shop.store))
+    return (*saved, *(_of_ready(question.code, pins, zone) for question in READY_QUESTIONS))
 
 
 def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionDetail:

@@ -191,4 +191,4 @@ group by 1
 order by 2 desc""",
     ),
 )
-READY_BY_CODE = {one.code: one for one in READY_QUESTIONS}
+READY_BY_CODE = {question.code: question for question in READY_QUESTIONS}

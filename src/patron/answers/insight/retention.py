@@ -85,7 +85,9 @@ def retention(  # noqa: PLR0913 - what a reader chooses
 ) -> Retention:
     """Rows of cohorts: by month, or by another trait over the months; `sums` are those of the grouping."""
     chosen = tuple(
-        one for one in sums.cohorts if one.month > sums.run_month - months - 1 and group in {None, one.group}
+        cohort
+        for cohort in sums.cohorts
+        if cohort.month > sums.run_month - months - 1 and group in {None, cohort.group}
     )
     table = _Table(sums, measure, _margin_ratio(sums))
     if grouping == "month" or group is not None:
@@ -102,9 +104,9 @@ def retention(  # noqa: PLR0913 - what a reader chooses
 def _groups(cohorts: Sequence[CohortSum]) -> dict[str, list[CohortSum]]:
     """Cohorts by group, the largest group first; small ones together, and those of whom it is not known, at the end."""
     groups: dict[str, list[CohortSum]] = {}
-    for one in cohorts:
-        groups.setdefault(one.group, []).append(one)
-    sizes = {code: sum(one.customer_count for one in members) for code, members in groups.items()}
+    for cohort in cohorts:
+        groups.setdefault(cohort.group, []).append(cohort)
+    sizes = {code: sum(member.customer_count for member in members) for code, members in groups.items()}
     ranked = sorted(groups.keys() - {""}, key=lambda code: (-sizes[code], code))
     result = {code: groups[code] for code in ranked[:MAX_GROUPS]}
     if rest := [one for code in ranked[MAX_GROUPS:] for one in groups[code]]:
@@ -114,8 +116,8 @@ def _groups(cohorts: Sequence[CohortSum]) -> dict[str, list[CohortSum]]:
 
 def _margin_ratio(sums: CohortSums) -> float:
     """Margin for each cent paid, of all customers so far: forecasts are of what is paid."""
-    paid = sum(age.paid_cents for one in sums.cohorts for age in one.ages.values())
-    margin = sum(age.margin_cents for one in sums.cohorts for age in one.ages.values())
+    paid = sum(age.paid_cents for cohort in sums.cohorts for age in cohort.ages.values())
+    margin = sum(age.margin_cents for cohort in sums.cohorts for age in cohort.ages.values())
     return margin / paid if paid else 0.0
 
 
@@ -126,26 +128,26 @@ class _Table:
     margin_ratio: float
 
     def row(self, code: str, cohorts: Sequence[CohortSum]) -> CohortRow:
-        count = sum(one.customer_count for one in cohorts)
+        count = sum(cohort.customer_count for cohort in cohorts)
         so_far = expected = low = high = None
         if self.measure != "share":
             is_margin = self.measure == "margin"
-            ages = [age for one in cohorts for age in one.ages.values()]
+            ages = [age for cohort in cohorts for age in cohort.ages.values()]
             so_far = sum(age.margin_cents if is_margin else age.paid_cents for age in ages) / count
             expected, low, high = self._expected(cohorts)
         return CohortRow(code, count, tuple(self._cells(cohorts)), so_far, expected, low, high)
 
     def _cells(self, cohorts: Sequence[CohortSum]) -> list[CohortCell]:
-        first = min(one.month for one in cohorts)
+        first = min(cohort.month for cohort in cohorts)
         cells = [self.cell(cohorts, age) for age in range(self.sums.run_month - first)]
         # why: of several months together, one that is not over would count some of them only in part
-        if self.sums.is_run_month_begun and len({one.month for one in cohorts}) == 1:
+        if self.sums.is_run_month_begun and len({cohort.month for cohort in cohorts}) == 1:
             cells.append(self.cell(cohorts, self.sums.run_month - first, is_complete=False))
         return cells
 
     def cell(self, cohorts: Sequence[CohortSum], age: int, *, is_complete: bool = True) -> CohortCell:
         """What the customers did whose month of that age is over, or is that of the run."""
-        old_enough = [one for one in cohorts if one.month + age < self.sums.run_month + (not is_complete)]
+        old_enough = [cohort for cohort in cohorts if cohort.month + age < self.sums.run_month + (not is_complete)]
         count = sum(one.customer_count for one in old_enough)
         if self.measure == "share":
             active = sum(one.ages.get(age, NO_SUM).active_count for one in old_enough)
@@ -164,12 +166,12 @@ class _Table:
 
     def _expected(self, cohorts: Sequence[CohortSum]) -> tuple[float | None, float | None, float | None]:
         """What each is expected to bring; wrong as the whole shop's forecast may be, and as customers differ."""
-        scored = sum(one.forecast.scored_count for one in cohorts)
+        scored = sum(cohort.forecast.scored_count for cohort in cohorts)
         if not scored or self.sums.forecast_error is None:
             return None, None, None
         factor = self.margin_ratio if self.measure == "margin" else 1.0
-        total = sum(one.forecast.value_cents for one in cohorts)
-        variance = sum(one.forecast.variance for one in cohorts)
+        total = sum(cohort.forecast.value_cents for cohort in cohorts)
+        variance = sum(cohort.forecast.variance for cohort in cohorts)
         reach = REACH_80 * sqrt(variance + (self.sums.forecast_error * total) ** 2)
         ends = (total, max(total - reach, 0.0), total + reach)
         expected, low, high = (end / scored * factor for end in ends)

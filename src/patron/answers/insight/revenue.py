@@ -209,13 +209,13 @@ def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:
     last = sums.run_month - 1  # why: the month of the run is not over
     return tuple(
         Cohort(
-            month_text(one.month),
-            one.customer_count,
+            month_text(cohort.month),
+            cohort.customer_count,
             tuple(
-                one.ages[age].active_count / one.customer_count if age in one.ages else 0.0
-                for age in range(last - one.month + 1)
+                cohort.ages[age].active_count / cohort.customer_count if age in cohort.ages else 0.0
+                for age in range(last - cohort.month + 1)
             ),
         )
-        for one in sums.cohorts
-        if one.month <= last
+        for cohort in sums.cohorts
+        if cohort.month <= last
     )[-months:]

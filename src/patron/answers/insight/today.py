@@ -124,10 +124,16 @@ def _run_before(view: Snapshot) -> Snapshot | None:
 
 
 def _offers(view: Snapshot) -> Iterator[TodayItem]:
-    for one in changes(view, decision_summary(view), effects(view)):
-        if one.code in FROM_THE_BRIEF:
+    for change in changes(view, decision_summary(view), effects(view)):
+        if change.code in FROM_THE_BRIEF:
             yield TodayItem(
-                "offers", one.link, one.value_cents, view.run.as_of, name=one.offer, count=one.count, change=one
+                "offers",
+                change.link,
+                change.value_cents,
+                view.run.as_of,
+                name=change.offer,
+                count=change.count,
+                change=change,
             )
 
 
@@ -152,14 +158,14 @@ def today(
         *(_of_run(of_run, actor) if of_run else ()),
     ]
     items.sort(key=lambda one: (not one.is_first, -(one.value_cents or 0.0), one.kind, one.name))
-    total = sum(one.value_cents or 0.0 for one in items)
+    total = sum(item.value_cents or 0.0 for item in items)
     return Today(last.run.as_of if last else None, tuple(items), total, setup_steps(shop, actor))
 
 
 def _of_run(items: RunItems, actor: Actor) -> Iterator[TodayItem]:
     """Lines of a run that the reader may see; who sees some customers gets none that counts all or their money."""
     if actor.may(Action.READ, Area.MODELS):
-        yield from (replace(one, value_cents=None) if actor.segment else one for one in items.of_models)
+        yield from (replace(model, value_cents=None) if actor.segment else model for model in items.of_models)
     if actor.segment:
         return
     yield from items.of_customers if actor.may(Action.READ, Area.CUSTOMERS) else ()
@@ -270,11 +276,11 @@ def _webhooks(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
     """Webhooks that failed so long that they get nothing any more."""
     if not actor.may(Action.ADMINISTER, Area.SETTINGS):
         return
-    for one in webhook_endpoints(shop.store):
-        if one.disabled_at and one.disabled_why != PERSON:
-            host = urlsplit(one.url).hostname or one.url
-            link = f"/settings/webhooks/{one.endpoint_id}"
-            yield TodayItem("webhook_disabled", link, since=one.disabled_at, name=host, is_first=True)
+    for endpoint in webhook_endpoints(shop.store):
+        if endpoint.disabled_at and endpoint.disabled_why != PERSON:
+            host = urlsplit(endpoint.url).hostname or endpoint.url
+            link = f"/settings/webhooks/{endpoint.endpoint_id}"
+            yield TodayItem("webhook_disabled", link, since=endpoint.disabled_at, name=host, is_first=True)
 
 
 def _digests(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
@@ -285,7 +291,7 @@ def _digests(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
         yield TodayItem("digest_failed", "/account/digest", since=mine.attempted_at)
     others = [one for one in failed if one.user_id != actor.user_id]
     if others and actor.may(Action.ADMINISTER, Area.SETTINGS):
-        since = min((one.attempted_at for one in others if one.attempted_at), default=None)
+        since = min((other.attempted_at for other in others if other.attempted_at), default=None)
         yield TodayItem("digests_failed", "/settings/channels", since=since, count=len(others))
 
 

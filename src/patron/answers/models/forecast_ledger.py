@@ -79,7 +79,7 @@ def newest_forecasts(
     if question not in {"", *HORIZONS}:
         listed = IT_IS_ONE_OF(choices=", ".join(HORIZONS))
         raise BadQuery(NOT_A_VALUE(value=question), where="question", todo=listed)
-    chosen = sorted((one for one in entries if question in {"", one.question}), key=_place)
+    chosen = sorted((entry for entry in entries if question in {"", entry.question}), key=_place)
     last = None if before is None else (-before[0].timestamp(), before[1])
     return tuple(one for one in chosen if last is None or _place(one) > last)
 

@@ -66,7 +66,7 @@ def model_versions(shop: Shop, *, most: int = MAX_LISTED) -> tuple[ModelVersion,
     """The newest `most` models of each question, older ones in use or decided about. Raises NoRunYet."""
     models = kept_models(shop.store)
     places = Counter[str]()
-    in_use, decided = _in_use(last_run(shop)), {one.model_version for one in model_decisions(shop.store)}
+    in_use, decided = _in_use(last_run(shop)), {decision.model_version for decision in model_decisions(shop.store)}
     chosen = []
     for kept in models:
         places[kept.question] += 1
@@ -80,7 +80,7 @@ def _describe(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
     view = last_run(shop)
     in_use, measured = _in_use(view), _primary_rows(view)
     pinned = {pin.model_version for pin in active_pins(shop.store).values()}
-    approved = {one.model_version for one in approvals(shop.store)}
+    approved = {approval.model_version for approval in approvals(shop.store)}
     return [
         ModelVersion(
             model_version=kept.model_version,
@@ -105,8 +105,10 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
         model,
         model_registry.card(models, shop.store, model.model_version),
         vars(model_registry.manifest(models, shop.store, model.model_version)),
-        tuple(one for one in model_decisions(shop.store) if one.model_version == model.model_version),
-        tuple(one for one in metrics_by_group(last_run(shop), model.version) if one.question == model.question),
+        tuple(decision for decision in model_decisions(shop.store) if decision.model_version == model.model_version),
+        tuple(
+            metric for metric in metrics_by_group(last_run(shop), model.version) if metric.question == model.question
+        ),
     )
 
 

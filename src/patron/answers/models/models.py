@@ -202,7 +202,7 @@ def models_of(view: Snapshot) -> Models:
 def with_decisions(of_run: Models, store: Store) -> Models:
     """The models of a run with the pins and approvals as they are now."""
     used = {question.model_version for question in of_run.questions}
-    approved = tuple(one for one in approvals(store) if one.model_version in used)
+    approved = tuple(approval for approval in approvals(store) if approval.model_version in used)
     return replace(of_run, pins=tuple(active_pins(store).values()), approvals=approved)
 
 

@@ -126,7 +126,7 @@ def customer_repeat_purchase(view: Snapshot, customer_id: str) -> CustomerRepeat
     """
     if _confirmed_row(view) is None:
         return None
-    facts = [one.name for one in fields(CustomerRepeatPurchase)]
+    facts = [field_.name for field_ in fields(CustomerRepeatPurchase)]
     rows = records(view.customer_rows("repeat_purchase", customer_id, is_of_run=True).select(facts))
     return CustomerRepeatPurchase(**rows[0]) if rows else None
 

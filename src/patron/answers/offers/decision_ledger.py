@@ -191,7 +191,7 @@ where true{in_run} order by d.as_of desc, d.decision_id limit 1"""
 select action, expected_net_value_cents, effect_cents, cost_cents, propensity, forbidden_by from alternatives
 where run_id = {literal(row["run_id"])} and decision_id = {literal(row["decision_id"])}
 order by expected_net_value_cents desc, action"""
-    considered = tuple(Alternative(**one) for one in records(view.query(alternatives)))
+    considered = tuple(Alternative(**record) for record in records(view.query(alternatives)))
     withdrawal = withdrawal_of(shop.store, row["run_id"], before=shop.cutoff)
     return DecisionDetail(**row, alternatives=considered, withdrawal=withdrawal)
 

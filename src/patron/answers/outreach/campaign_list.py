@@ -130,7 +130,7 @@ def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
     return {
         "content": saved.content.model_dump(mode="json"),
         "versions": versions_of(shop, saved.name),
-        "steps": tuple(taken_step(one) for one in saved.steps),
+        "steps": tuple(taken_step(step) for step in saved.steps),
         "assigned_count": sum(assigned.values()),
         "holdout_count": assigned.get(True, 0),
         "messages": row_counts(shop, MESSAGES.c.state, of_it),
@@ -148,7 +148,7 @@ def sent_of(facts: Mapping[str, Any]) -> int:
 
 def _newest_trial(shop: Shop, name: str) -> Job | None:
     trials = newest_jobs(shop.store, TRIAL, limit=MAX_JOBS)
-    return next((one for one in trials if one.options.get("campaign") == name), None)
+    return next((trial for trial in trials if trial.options.get("campaign") == name), None)
 
 
 def _line(saved: SavedVersion[Campaign], sent: int) -> CampaignLine:

@@ -145,9 +145,19 @@ def erasure_certificate(shop: Shop, request_id: str) -> Certificate:
 def request_rows(desk: PrivacyDesk) -> Iterator[tuple[str, ...]]:
     """The requests as rows of a CSV file, the header first; nobody is named in it."""
     yield HEADER
-    for one in desk.requests:
-        times = tuple(time.isoformat() if time else "" for time in (one.received_at, one.due_at, one.closed_at))
-        cells = (one.request_id, one.kind, one.state, one.result, one.source, *times, one.closed_by)
+    for request in desk.requests:
+        times = tuple(
+            time.isoformat() if time else "" for time in (request.received_at, request.due_at, request.closed_at)
+        )
+        cells = (
+            request.request_id,
+            request.kind,
+            request.state,
+            request.result,
+            request.source,
+            *times,
+            request.closed_by,
+        )
         yield tuple(safe_cell(cell) for cell in cells)
 
 

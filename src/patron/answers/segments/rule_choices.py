@@ -26,7 +26,7 @@ def rule_choices(shop: Shop) -> RuleChoices:
     view = last_run(shop)
     known = known_names(view, shop.store).fields.values()
     texts = [one for one in known if one.kind == "text"]
-    fields = {one.name: one.choices or _values(view, one.name) for one in texts}
+    fields = {text.name: text.choices or _values(view, text.name) for text in texts}
     return RuleChoices(fields, _bought(view, "category"), _bought(view, "brand"))
 
 

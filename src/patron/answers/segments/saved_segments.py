@@ -264,7 +264,7 @@ def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
     """What a rule may name, as the last run left the shop; `only` names tags of these customers."""
     known = known_names(shop.snapshot(), shop.store, with_other_events=True)
     names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
-    tags = tuple(one.tag for one in list_tags(shop, only=only))
+    tags = tuple(tag.tag for tag in list_tags(shop, only=only))
     return SegmentNames(tuple(known.fields.values()), *names, tags=tags)
 
 
@@ -310,7 +310,7 @@ def _sizes(
 def _overlaps(view: Snapshot, scope: SegmentScope, rule: Rule, only: pa.Table | None) -> tuple[Overlap, ...]:
     others = [one for one in scope.rules if SegmentRule(one) != rule]
     problems = _problems(scope, others)
-    others = [one for one in others if one not in problems]
+    others = [other for other in others if other not in problems]
     query = memberships_query([rule, *map(SegmentRule, others)], scope, ["customer_id"])
     sums = ", ".join(f"count(case when m0 and m{place} then 1 end) as n{place}" for place in range(len(others) + 1))
     [row] = records(_query_visible(view, query, sums, only))

@@ -49,4 +49,4 @@ def stage_values(view: Snapshot) -> tuple[StageValue, ...]:
 
 def _moves(stage: str, share_of: dict[tuple[str, str], float]) -> tuple[StageMove, ...]:
     others = [StageMove(other, share_of[stage, other]) for other in LIFECYCLE_STAGES if (stage, other) in share_of]
-    return tuple(sorted((one for one in others if one.lifecycle_stage != stage), key=lambda one: -one.share))
+    return tuple(sorted((other for other in others if other.lifecycle_stage != stage), key=lambda one: -one.share))

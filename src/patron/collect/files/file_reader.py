@@ -302,8 +302,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def line_chunks(path: Path, size: int = 50_000) -> Iterator[list[tuple[int, bytes]]]:
     """Read numbered lines in lists; blank lines are skipped."""
     chunk: list[tuple[int, bytes]] = []
-    for one in _json_lines(path):
-        chunk.append(one)
+    for json_line in _json_lines(path):
+        chunk.append(json_line)
         if len(chunk) == size:
             yield chunk
             chunk = []

@@ -68,11 +68,11 @@ class FileRows:
 
     def add(self, *events: pa.Table) -> None:
         """Count the rows that validated events came from; a row's events come in one call."""
-        numbers = pa.chunked_array([chunk for one in events for chunk in one["row_number"].chunks], pa.int64())
+        numbers = pa.chunked_array([chunk for event in events for chunk in event["row_number"].chunks], pa.int64())
         self.count += pc.count_distinct(numbers).as_py()
         faulty: set[int] = set()
-        for one in events:
-            bad = one.select(["row_number", "problem"]).filter(pc.is_valid(one["problem"]))
+        for event in events:
+            bad = event.select(["row_number", "problem"]).filter(pc.is_valid(event["problem"]))
             faulty |= {row["row_number"] for row in bad.to_pylist() if problem_message(row["problem"])[0] in FAULTS}
         self.faulty_count += len(faulty)
 

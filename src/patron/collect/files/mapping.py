@@ -192,7 +192,7 @@ def _mapping(content: dict[str, Any], where: str) -> Mapping:
 
 
 def _lookup(content: dict[str, Any], where: str) -> Lookup:
-    check_keys("key of a [[lookup]]", content, {one.name for one in fields(Lookup)}, where)
+    check_keys("key of a [[lookup]]", content, {field_.name for field_ in fields(Lookup)}, where)
     _require_keys(f"lookup {content.get('name')}", content, ("name", "files", "sql"), where)
     return Lookup(**{**content, "columns": tuple(content.get("columns", ()))})
 
@@ -205,7 +205,7 @@ def _require_keys(what: str, content: dict[str, Any], needed: tuple[str, ...], w
 
 def _part(content: dict[str, Any], where: str) -> Part:
     name = str(content.get("name"))
-    check_keys("key of a [[part]]", content, {one.name for one in fields(Part)}, where)
+    check_keys("key of a [[part]]", content, {field_.name for field_ in fields(Part)}, where)
     _require_keys(f"part {name}", content, ("name", "event", "columns"), where)
     check_events(name, content["event"], where)
     check_keys(f"column of part {name}", content["columns"], COLUMNS, where)

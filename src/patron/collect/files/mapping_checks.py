@@ -41,4 +41,4 @@ def event_names(event: Any) -> list[str]:
         return []  # why: the expression itself is refused later, with its fault
     results = [case.args.get("default") for case in tree.find_all(exp.Case)]
     results += [branch.args.get("true") for branch in tree.find_all(exp.If)]
-    return [one.name for one in results if isinstance(one, exp.Literal) and one.is_string]
+    return [result.name for result in results if isinstance(result, exp.Literal) and result.is_string]

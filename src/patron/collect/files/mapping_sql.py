@@ -153,7 +153,9 @@ def _place_of(part: Part, name: str, spec: Any, plain: PlainProperties) -> str:
     if isinstance(spec, dict) and ("value" in spec or spec.get("plain")):
         return "properties"
     events = event_names(part.event)
-    declared = [{one.name: one for one in properties_of(BY_NAME[event])}.get(name) for event in events]
+    declared = [
+        {property_.name: property_ for property_ in properties_of(BY_NAME[event])}.get(name) for event in events
+    ]
     vaults = {one.vault for one in declared if one}
     if any(vaults):
         return max(vaults)

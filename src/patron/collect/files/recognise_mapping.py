@@ -27,7 +27,9 @@ def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: 
     """
     if not paths:
         raise BadFile("no files were named", where="--mapping auto", todo="Name the files to import.")
-    sources = [inspect_file(one, delimiter=delimiter, encoding=encoding or "utf-8") for one in find_files(list(paths))]
+    sources = [
+        inspect_file(file, delimiter=delimiter, encoding=encoding or "utf-8") for file in find_files(list(paths))
+    ]
     needed = {name: [_needed_of(load_mapping(name), source) for source in sources] for name in BUILT_IN}
     missing = {
         name: set().union(*(set(columns) - set(source.columns) for columns, source in zip(of, sources, strict=True)))

@@ -127,14 +127,14 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
 def _read(inbox: Inbox, after: int) -> list[SourceRequests]:
     """The next requests, by source."""
     by_source: dict[str, list[PendingRequest]] = {}
-    for one in inbox.pending_requests(after=after):
-        by_source.setdefault(one.source, []).append(one)
+    for request in inbox.pending_requests(after=after):
+        by_source.setdefault(request.source, []).append(request)
     return [SourceRequests(of_source, raw_events_of(of_source)) for _, of_source in sorted(by_source.items())]
 
 
 def raw_events_of(requests: Sequence[PendingRequest]) -> pa.Table:
     """Raw events of requests."""
-    return raw_events_table([row for one in requests for row in one.rows])
+    return raw_events_table([row for request in requests for row in request.rows])
 
 
 def prepare_events(
@@ -150,7 +150,7 @@ def prepare_events(
     rejected: Counter[str] = Counter()
     duplicate: Counter[str] = Counter()
     loaders = [
-        EventLoader(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts
+        EventLoader(shop, vault, con, part.requests[0].source, "received", part.received_at, LIVE) for part in parts
     ]
     # why: a consent may come from another source than the behaviour; all are written before any event is checked
     batches = [
@@ -179,7 +179,7 @@ def pending_event_rows(
     """Rows of `events` that pending requests will become, with the columns that profiles need; nothing is stored."""
     loader = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
     rows = reject_forgotten(vault, validated_rows(loader, requests, raw_events_of(requests)))
-    sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
+    sources = pa.array([request.source for request in requests for _ in request.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
     consent_check = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
@@ -202,11 +202,13 @@ def validated_rows(loader: EventLoader, requests: Sequence[PendingRequest], raw_
     rows = validate_raw_events(
         loader, raw_events.set_column(number, "row_number", pa.array(np.arange(raw_events.num_rows)))
     )
-    counts = [len(one.rows) for one in requests]
-    received = pa.array([one.received_at for one in requests], TIME).take(np.repeat(np.arange(len(counts)), counts))
-    is_history = pa.array([row.get(KNOWN) == "occurred" for one in requests for row in one.rows], pa.bool_())
+    counts = [len(request.rows) for request in requests]
+    received = pa.array([request.received_at for request in requests], TIME).take(
+        np.repeat(np.arange(len(counts)), counts)
+    )
+    is_history = pa.array([row.get(KNOWN) == "occurred" for request in requests for row in request.rows], pa.bool_())
     extra = {
-        "_seq": pa.array(np.repeat([one.seq for one in requests], counts), pa.int64()),
+        "_seq": pa.array(np.repeat([request.seq for request in requests], counts), pa.int64()),
         "_was_rejected": was_rejected,
         "received_at": received,
         "known_at": pc.if_else(is_history, rows["occurred_at"], received),

@@ -45,7 +45,9 @@ class EventIds:
     def unknown(self, ids: Sequence[bytes]) -> set[bytes]:
         """The ids among these that never arrived."""
         self._catch_up()
-        candidates = sorted({one for one in ids if one not in self._fresh and one not in self._settling})
+        candidates = sorted(
+            {identifier for identifier in ids if identifier not in self._fresh and identifier not in self._settling}
+        )
         return set(candidates) - self._backend.known_event_ids(candidates)
 
     def append(self, seq: int, ids: set[bytes]) -> None:
@@ -64,7 +66,7 @@ class EventIds:
 
     def insert(self, ids: Sequence[bytes]) -> None:
         """Put ids into the table at once; cheap when they are many and in order."""
-        self._backend.executemany(self._backend.sql.insert_event_ids, [(one,) for one in ids])
+        self._backend.executemany(self._backend.sql.insert_event_ids, [(identifier,) for identifier in ids])
 
     def are_intact(self) -> bool:
         """Whether every id is as it was written."""
@@ -111,7 +113,10 @@ def with_checksum(digest: bytes) -> bytes:
 
 def _are_intact(ids: list[bytes], *, each: bool = True) -> bool:
     """Whether the last word of each id is the exclusive or of the others."""
-    if any(not isinstance(one, bytes) or (len(one) != ID_BYTES if each else len(one) % ID_BYTES) for one in ids):
+    if any(
+        not isinstance(identifier, bytes) or (len(identifier) != ID_BYTES if each else len(identifier) % ID_BYTES)
+        for identifier in ids
+    ):
         return False
     words = np.frombuffer(b"".join(ids), dtype="<u4").reshape(-1, ID_BYTES // 4)
     return not np.bitwise_xor.reduce(words, axis=1).any()

@@ -122,13 +122,13 @@ class Inbox:
         seqs = (requests[0].seq, requests[-1].seq)
         with self.backend.translated_errors():
             marks = dict(self.backend.execute(self.backend.sql.select_customer_marks, seqs).fetchall())
-        for one in requests:
-            expected = self._marks(one.rows)
-            written = bytes(marks.get(one.seq, b""))
+        for request in requests:
+            expected = self._marks(request.rows)
+            written = bytes(marks.get(request.seq, b""))
             is_changed = len(written) != sum(map(len, expected)) or not all(mark in written for mark in expected)
             # why: another process may have released the request, with its marks
-            if is_changed and self._row(self.backend.sql.select_request, one.seq):
-                what = f"request {one.seq} has changed marks of its customers"
+            if is_changed and self._row(self.backend.sql.select_request, request.seq):
+                what = f"request {request.seq} has changed marks of its customers"
                 raise InboxDamaged(what, where=self.backend.name, todo=FIX)
 
     def id_of(self, source: str, event_id: str) -> bytes:
@@ -141,11 +141,13 @@ class Inbox:
 
         Raises NoSpace or InboxDamaged; then nothing of them is stored.
         """
-        messages = [one for request in requests for one in request.messages]
-        names = [one.event_id for one in messages if one.event_id]
-        names += [one.row["order_id"] for one in messages if one.row.get("order_id")]
+        messages = [message for request in requests for message in request.messages]
+        names = [message.event_id for message in messages if message.event_id]
+        names += [message.row["order_id"] for message in messages if message.row.get("order_id")]
         tokens = self._identifier_tokens(names)
-        ids = [[self._message_ids(request.source, one, tokens) for one in request.messages] for request in requests]
+        ids = [
+            [self._message_ids(request.source, message, tokens) for message in request.messages] for request in requests
+        ]
         with self._transaction():
             unknown = self._ids.unknown([one for of_request in ids for of_message in of_request for one in of_message])
             remaining, stored, counts = set(unknown), [], []
@@ -277,7 +279,7 @@ class Inbox:
     def remember(self, source: str, events: Iterable[tuple[str, str | None]]) -> None:
         """Remember events, and the orders they completed, that reached the lake by another way, such as an import."""
         keys = (one for event, order in events for one in (event, f"\0{order}" if order else None) if one)
-        ids = sorted(self.id_of(source, one) for one in keys)
+        ids = sorted(self.id_of(source, key) for key in keys)
         for start in range(0, len(ids), IDS_PER_COMMIT):  # why: requests are written in between
             with self._transaction():
                 self._ids.insert(ids[start : start + IDS_PER_COMMIT])

@@ -31,4 +31,4 @@ def list_pending(store: Store) -> list[str]:
 def remove_pending(store: Store, sources: Iterable[str]) -> None:
     """Unmark sources: the inbox knows their events, and what it accepted before that is in the lake."""
     with store.begin() as connection:
-        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key.in_([PREFIX + one for one in sources])))
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key.in_([PREFIX + source for source in sources])))

@@ -20,7 +20,7 @@ def export_audit_log(shop: Shop, query: AuditQuery, *, by: str, now: datetime) -
     with shop.store.begin() as connection:
         audit_log.append(shop, connection, AuditAction.AUDIT_LOG_EXPORTED, {"entries": len(entries)}, at=now, by=by)
     yield HEADER
-    for one in entries:
-        details = json.dumps(one.details, sort_keys=True, ensure_ascii=False)
-        cells = (str(one.entry), one.at.isoformat(), one.action, one.by, details, one.hash)
+    for entry in entries:
+        details = json.dumps(entry.details, sort_keys=True, ensure_ascii=False)
+        cells = (str(entry.entry), entry.at.isoformat(), entry.action, entry.by, details, entry.hash)
         yield tuple(safe_cell(cell) for cell in cells)

@@ -173,9 +173,9 @@ def unlink_accounts(shop: Shop, name: str, *, by: str, now: datetime) -> User:
     """Take a user's accounts at issuers away: password and passkeys count again; all sessions end. Raises NotFound."""
     with shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
-        for one in list_identities(connection, user.user_id):
-            if one.issuer != PASSKEY:
-                remove_identity(connection, user.user_id, one.issuer, one.subject)
+        for identity in list_identities(connection, user.user_id):
+            if identity.issuer != PASSKEY:
+                remove_identity(connection, user.user_id, identity.issuer, identity.subject)
         end_sessions(connection, user.user_id, at=now)
         _log(shop, connection, AuditAction.ACCOUNTS_UNLINKED, user.user_id, by, now)
         return users.find_user(connection, user.user_id)

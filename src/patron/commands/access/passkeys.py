@@ -117,7 +117,7 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
     require_passkey_used(shop, session)
     with shop.store.begin() as connection:
         user = users.find_user(connection, session.actor.user_id)
-        passkeys = [one for one in list_identities(connection, user.user_id) if one.issuer == PASSKEY]
+        passkeys = [identity for identity in list_identities(connection, user.user_id) if identity.issuer == PASSKEY]
         _require_room(passkeys)
         challenge = generate_challenge()
         create_challenge(shop, connection, ChallengeKind.NEW_PASSKEY, challenge, user_id=user.user_id, at=now)
@@ -132,7 +132,9 @@ def new_passkey_options(shop: Shop, session: Session, place: PasskeyPlace, *, no
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=NEEDS_USER
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(base64url_to_bytes(one.subject)) for one in passkeys],
+        exclude_credentials=[
+            PublicKeyCredentialDescriptor(base64url_to_bytes(passkey.subject)) for passkey in passkeys
+        ],
     )
     return json.loads(options_to_json(options))
 
@@ -179,7 +181,7 @@ def remove_passkey(shop: Shop, session: Session, passkey_id: str, *, now: dateti
 
 def require_sign_in_method(connection: sa.Connection, user: User, *, without: str) -> None:
     """Refuse to take the last way away by which somebody signs in. Raises AccessProblem."""
-    others = [one for one in list_identities(connection, user.user_id) if one.subject != without]
+    others = [identity for identity in list_identities(connection, user.user_id) if identity.subject != without]
     if not user.has_password and not others:
         raise AccessProblem("last_way_in", LAST_SIGN_IN_WAY, status=409, todo=ADD_ANOTHER_FIRST)
 
@@ -222,7 +224,7 @@ def confirmation_options(shop: Shop, session: Session, place: PasskeyPlace, *, n
     """What a browser needs to ask somebody who signed in for a passkey again."""
     challenge, user_id = generate_challenge(), session.actor.user_id
     with shop.store.begin() as connection:
-        passkeys = [one.subject for one in list_identities(connection, user_id) if one.issuer == PASSKEY]
+        passkeys = [identity.subject for identity in list_identities(connection, user_id) if identity.issuer == PASSKEY]
         create_challenge(shop, connection, ChallengeKind.CONFIRM, challenge, user_id=user_id, at=now)
     return _request_options(place, challenge, passkeys)
 
@@ -242,7 +244,7 @@ def confirm_with_passkey(
 
 
 def _request_options(place: PasskeyPlace, challenge: bytes, passkey_ids: list[str] | None = None) -> dict[str, Any]:
-    allowed = [PublicKeyCredentialDescriptor(base64url_to_bytes(one)) for one in passkey_ids or ()]
+    allowed = [PublicKeyCredentialDescriptor(base64url_to_bytes(passkey_id)) for passkey_id in passkey_ids or ()]
     options = generate_authentication_options(
         rp_id=place.name,
         challenge=challenge,

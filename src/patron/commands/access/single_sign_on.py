@@ -328,7 +328,7 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
     """Roles of somebody's groups; none where the settings name no claim. Raises AccessProblem for nobody's."""
     if not settings.role_claim:
         return ()
-    roles = {settings.roles[one] for one in person.values if one in settings.roles}
+    roles = {settings.roles[value] for value in person.values if value in settings.roles}
     if not roles:
         raise AccessProblem("sso_no_role", NO_GROUP_ROLE, status=403, todo=ASK_ADMINISTRATOR)
     return tuple(roles)

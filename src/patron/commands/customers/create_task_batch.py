@@ -82,7 +82,7 @@ def create_task_batch(
     with shop.store.begin() as connection:
         _lock_tasks(connection)
         in_control = _control_group(connection, shop, ids)
-        reachable = [one for one in ids if one not in in_control]
+        reachable = [identifier for identifier in ids if identifier not in in_control]
         earlier = _running_draws(
             connection, {*reachable, *(old for one in reachable for old in before.get(one, ()))}, now
         )
@@ -121,7 +121,7 @@ def _kept_draw(customer: str, earlier: Mapping[str, _Draw], before: Sequence[str
     if customer in earlier:
         return earlier[customer]
     draws = [earlier[one] for one in before if one in earlier]
-    return next((one for one in draws if one.is_holdout), draws[0] if draws else None)
+    return next((draw for draw in draws if draw.is_holdout), draws[0] if draws else None)
 
 
 def _running_draws(connection: sa.Connection, ids: set[str], now: datetime) -> dict[str, _Draw]:
@@ -144,7 +144,10 @@ def _control_group(connection: sa.Connection, shop: Shop, ids: Sequence[str]) ->
     for start in range(0, len(ids), BATCH):
         of = (arm.experiment == holdout.experiment, arm.customer_id.in_(ids[start : start + BATCH]))
         arms |= {row.customer_id: row.arm for row in connection.execute(sa.select(arm.customer_id, arm.arm).where(*of))}
-    each = ((one, arms.get(one) or arm_of(holdout.experiment, one, holdout.share)) for one in ids)
+    each = (
+        (identifier, arms.get(identifier) or arm_of(holdout.experiment, identifier, holdout.share))
+        for identifier in ids
+    )
     return {one for one, name in each if name == HOLDOUT}
 
 

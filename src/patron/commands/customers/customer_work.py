@@ -81,7 +81,7 @@ def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: 
     ids = require_customers(shop, customer_ids)
     with shop.store.begin() as connection:
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
-        fresh = [one for one in ids if one not in tagged]
+        fresh = [identifier for identifier in ids if identifier not in tagged]
         if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MAX_TAGS:
             raise _wrong("tag", TAG_COUNT(count=MAX_TAGS), REMOVE_ONE)
         rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
@@ -117,7 +117,7 @@ def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str
         for part in _parts(ids):
             connection.execute(sa.delete(CUSTOMER_OWNERS).where(CUSTOMER_OWNERS.c.customer_id.in_(part)))
         if owner:
-            connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": one, **row} for one in ids])
+            connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": identifier, **row} for identifier in ids])
         details = {**about_customers(ids), "owner": owner, "by": by}
         audit_log.append(shop, connection, AuditAction.OWNER_ASSIGNED, details, at=now)
     return len(ids)
@@ -173,7 +173,10 @@ def create_tasks(
     ids = require_customers(shop, customer_ids)
     require_staff(shop.store, draft.owner)
     values = values_at_risk or {}
-    rows = [task_row(shop, one, draft, value_at_risk_cents=values.get(one), by=by, now=now) for one in ids]
+    rows = [
+        task_row(shop, identifier, draft, value_at_risk_cents=values.get(identifier), by=by, now=now)
+        for identifier in ids
+    ]
     with shop.store.begin() as connection:
         connection.execute(sa.insert(TASKS), rows)
         details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
@@ -251,7 +254,7 @@ def snooze(shop: Shop, customer_ids: Sequence[str], *, until: datetime, reason: 
     row = {"until": until, "reason": reason, "snoozed_at": now, "snoozed_by": by}
     with shop.store.begin() as connection:
         _delete_snoozes(connection, ids)
-        connection.execute(sa.insert(SNOOZES), [{"customer_id": one, **row} for one in ids])
+        connection.execute(sa.insert(SNOOZES), [{"customer_id": identifier, **row} for identifier in ids])
         details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": by}
         audit_log.append(shop, connection, AuditAction.WATCH_LIST_SNOOZED, details, at=now)
     return len(ids)
@@ -317,7 +320,7 @@ def require_customers(shop: Shop, customer_ids: Sequence[str]) -> list[str]:
     chosen = pa.table({"customer_id": pa.array(ids, TEXT)})
     sql = "select c.customer_id from chosen c join customers k on k.customer_id = c.customer_id"
     known = set(last_run(shop).query(sql, chosen=chosen)["customer_id"].to_pylist())
-    unknown = [one for one in ids if one not in known]
+    unknown = [identifier for identifier in ids if identifier not in known]
     if unknown:
         raise NotFound(NO_CUSTOMER, where=unknown[0][:64], todo=RELOAD_LIST)
     return ids

@@ -37,7 +37,9 @@ def reindex_contacts(shop: Shop) -> ReindexedContacts:
         vault, view = Vault.open(shop), shop.newest_snapshot()
         names = ", ".join(map(literal, CUSTOMER_EVENTS))
         sql = f"select distinct user_token as token from events where user_token is not null and name in ({names})"
-        tokens = [one for one in view.query(f"{sql} order by 1")["token"].to_pylist() if one not in vault.forgotten]
+        tokens = [
+            token for token in view.query(f"{sql} order by 1")["token"].to_pylist() if token not in vault.forgotten
+        ]
         count = 0
         for start in range(0, len(tokens), BATCH):
             count += _write_cards(shop, vault, view, tokens[start : start + BATCH], names)

@@ -145,21 +145,23 @@ def suggest_mapping(headers: Iterable[str]) -> ColumnMapping:
     """The fields whose column is named as such columns often are."""
     by_name = {normalised(header): header for header in reversed(list(headers))}
     columns = {
-        one.name: by_name[name]
-        for one in FIELDS
-        if (name := next((name for name in (one.name, *one.headers) if name in by_name), ""))
+        field_.name: by_name[name]
+        for field_ in FIELDS
+        if (name := next((name for name in (field_.name, *field_.headers) if name in by_name), ""))
     }
     rows = LINES if "price" in columns and ({"product_id", "product_name"} & columns.keys()) else ORDERS
     return ColumnMapping(rows, {name: column for name, column in columns.items() if rows in _field(name).rows})
 
 
 def _field(name: str) -> Field:
-    return next(one for one in FIELDS if one.name == name)
+    return next(field_ for field_ in FIELDS if field_.name == name)
 
 
 def missing_fields(mapping: ColumnMapping) -> tuple[str, ...]:
     """Fields that rows of the kind need and that no column fills."""
-    return tuple(one.name for one in FIELDS if mapping.rows in one.required and not mapping.columns.get(one.name))
+    return tuple(
+        field_.name for field_ in FIELDS if mapping.rows in field_.required and not mapping.columns.get(field_.name)
+    )
 
 
 def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
@@ -171,7 +173,9 @@ def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
     missing, known = missing_fields(mapping), set(headers)
     if missing:
         raise BadMapping(NO_COLUMN_FOR(names=", ".join(missing)), where="columns", todo=CHOOSE_EACH)
-    fields = {one.name: one for one in FIELDS if mapping.rows in one.rows and mapping.columns.get(one.name)}
+    fields = {
+        field_.name: field_ for field_ in FIELDS if mapping.rows in field_.rows and mapping.columns.get(field_.name)
+    }
     for name in fields:
         if mapping.columns[name] not in known:
             raise BadMapping(NOT_A_COLUMN, where=mapping.columns[name], todo=CHOOSE_THAT_IS)

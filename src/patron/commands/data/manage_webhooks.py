@@ -154,7 +154,7 @@ def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dic
         raise BadWebhook(NO_EVENT_KIND, where="events", todo=CHOOSE_ONE_LEAST)
     if len(note) > MAX_NOTE_LENGTH or not note.isprintable():
         raise BadWebhook(ONE_LINE_MOST(count=MAX_NOTE_LENGTH), where="note", todo=SHORTEN)
-    return {"url": url, "events": [one for one in EVENT_NAMES if one in chosen], "note": note.strip()}
+    return {"url": url, "events": [name for name in EVENT_NAMES if name in chosen], "note": note.strip()}
 
 
 def _entry(values: Mapping[str, object]) -> dict[str, object]:

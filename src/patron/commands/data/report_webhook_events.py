@@ -56,10 +56,10 @@ class Fact:
 
 def report_webhook_events(shop: Shop, *, now: datetime) -> int:
     """Write what happened for the endpoints that are enabled; returns how many messages are new."""
-    endpoints = [one for one in webhook_endpoints(shop.store) if one.is_enabled]
+    endpoints = [endpoint for endpoint in webhook_endpoints(shop.store) if endpoint.is_enabled]
     if not endpoints:
         return 0
-    since = max(now - LOOKED_BACK, min(one.enabled_at for one in endpoints))
+    since = max(now - LOOKED_BACK, min(endpoint.enabled_at for endpoint in endpoints))
     new = _unknown(shop, _facts_of_store(shop, since, now))
     if any(one.event == "run.finished" for one in new):
         new += _unknown(shop, _facts_of_run(shop, since))
@@ -73,7 +73,7 @@ def report_webhook_events(shop: Shop, *, now: datetime) -> int:
 
 
 def _unknown(shop: Shop, facts: Iterable[Fact]) -> list[Fact]:
-    by_id = {one.message_id: one for one in facts}
+    by_id = {fact.message_id: fact for fact in facts}
     known = known_messages(shop.store, by_id)
     return [one for message_id, one in by_id.items() if message_id not in known]
 

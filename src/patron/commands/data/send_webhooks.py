@@ -113,9 +113,9 @@ def _send_now(shop: Shop, endpoint_id: str, message_id: str, clock: Clock) -> We
 async def _attempt_all(shop: Shop, deliveries: tuple[WebhookDelivery, ...], clock: Clock) -> list[Attempt]:
     """One attempt of each delivery; endpoints at the same time, so that a slow one holds up no other."""
     by_endpoint: dict[str, list[WebhookDelivery]] = {}
-    for one in deliveries:
-        by_endpoint.setdefault(one.endpoint_id, []).append(one)
-    endpoints = {one.endpoint_id: one for one in webhook_endpoints(shop.store)}
+    for delivery in deliveries:
+        by_endpoint.setdefault(delivery.endpoint_id, []).append(delivery)
+    endpoints = {endpoint.endpoint_id: endpoint for endpoint in webhook_endpoints(shop.store)}
     listed = [(endpoints[name], of_endpoint) for name, of_endpoint in by_endpoint.items()]
     results = await asyncio.gather(*(_attempt_endpoint(shop, *one, clock) for one in listed))
     return [attempt for attempts in results for attempt in attempts]
@@ -127,8 +127,8 @@ async def _attempt_endpoint(
     """Attempts at one endpoint, one after the other; after a failure the others wait for the next round."""
     settings, attempts = shop.settings.webhooks, list[Attempt]()
     async with GuardedClient(local_hosts=settings.local_hosts, timeout_seconds=settings.timeout_seconds) as client:
-        for one in deliveries:
-            attempts.append(await _attempt(shop, client, endpoint, one, clock()))
+        for delivery in deliveries:
+            attempts.append(await _attempt(shop, client, endpoint, delivery, clock()))
             if not attempts[-1].is_success:
                 break
     return attempts
@@ -151,18 +151,18 @@ def _write(shop: Shop, attempts: list[Attempt], *, is_by_hand: bool = False) -> 
     """Write what came of attempts, and disable endpoints that are gone or have failed for days."""
     disabled: dict[str, tuple[str, datetime]] = {}
     with shop.store.begin() as connection:
-        for one in attempts:
-            _write_attempt(connection, one, is_by_hand=is_by_hand)
+        for attempt in attempts:
+            _write_attempt(connection, attempt, is_by_hand=is_by_hand)
     endpoints = {one.endpoint_id: one for one in webhook_endpoints(shop.store)}
     longest = timedelta(days=shop.settings.webhooks.disable_after_days)
-    for one in attempts:
-        endpoint = endpoints.get(one.delivery.endpoint_id)
+    for attempt in attempts:
+        endpoint = endpoints.get(attempt.delivery.endpoint_id)
         if endpoint is None or is_by_hand:
             continue
-        if one.answer == f"HTTP {httpx.codes.GONE.value}":
-            disabled[endpoint.endpoint_id] = (GONE, one.at)
-        elif endpoint.failing_since and one.at - endpoint.failing_since >= longest:
-            disabled[endpoint.endpoint_id] = (FAILURES, one.at)
+        if attempt.answer == f"HTTP {httpx.codes.GONE.value}":
+            disabled[endpoint.endpoint_id] = (GONE, attempt.at)
+        elif endpoint.failing_since and attempt.at - endpoint.failing_since >= longest:
+            disabled[endpoint.endpoint_id] = (FAILURES, attempt.at)
     for endpoint_id, (why, at) in disabled.items():
         disable_webhook(shop, endpoint_id, why=why, by=BY_ITSELF, now=at)
 

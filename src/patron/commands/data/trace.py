@@ -111,7 +111,7 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
     if not has_inbox(shop):
         return []
     with open_inbox(shop) as inbox:
-        known = [one for one in sources if inbox.is_known(one, event_id)]
+        known = [source for source in sources if inbox.is_known(source, event_id)]
         steps = [Step("seen", one, "was received; if sent again, it counts as a duplicate") for one in known]
         after = inbox.moved_seq()
         while some := inbox.pending_requests(after=after):

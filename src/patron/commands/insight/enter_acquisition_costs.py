@@ -110,4 +110,4 @@ def _line(cells: list[str], where: str, channels: frozenset[str]) -> tuple[str, 
 def _channels(shop: Shop) -> frozenset[str]:
     """Channels by which customers came, at the last run."""
     rows = last_run(shop).query("select distinct acquisition_channel as channel from customers where is_identified")
-    return frozenset(one for one in rows["channel"].to_pylist() if one)
+    return frozenset(channel for channel in rows["channel"].to_pylist() if channel)

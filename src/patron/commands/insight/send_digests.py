@@ -138,9 +138,9 @@ def _write_due(shop: Shop, now: datetime) -> None:
         row = {"run_id": run.run_id, "run_finished_at": run.finished_at, "state": WAITING, "attempt_count": 0}
         row |= {"attempted_at": None, "next_attempt_at": now, "answer": ""}
         getters = [
-            one.user_id
-            for one in active_subscriptions(connection)
-            if is_due(one, digest_deliveries(connection, one.user_id), run, zone)
+            subscription.user_id
+            for subscription in active_subscriptions(connection)
+            if is_due(subscription, digest_deliveries(connection, subscription.user_id), run, zone)
         ]
         upsert(connection, table, [{"user_id": user_id, **row} for user_id in getters])
 
@@ -153,7 +153,7 @@ def is_due(
         return False
     if subscription.rhythm is DigestRhythm.EVERY_RUN:
         return True
-    sent = (one.run_finished_at for one in deliveries if one.state in {SENT, UNKNOWN})
+    sent = (delivery.run_finished_at for delivery in deliveries if delivery.state in {SENT, UNKNOWN})
     return _week(run.finished_at, zone) not in {_week(at, zone) for at in sent}
 
 
@@ -221,7 +221,7 @@ def _has_needed_factor(shop: Shop, connection: sa.Connection, user: User) -> boo
     if not shop.settings.access.needs_second_factor or user.has_second_factor:
         return True
     is_at_issuer = shop.settings.oidc.is_second_factor
-    return any(one.issuer == PASSKEY or is_at_issuer for one in list_identities(connection, user.user_id))
+    return any(identity.issuer == PASSKEY or is_at_issuer for identity in list_identities(connection, user.user_id))
 
 
 def _claim(shop: Shop, delivery: DigestDelivery, now: datetime) -> bool:

@@ -104,8 +104,8 @@ def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime, b
     profiling = latest_answers(shop.store, consent.names_of(PROFILING), customer_by_token)
     marketing = latest_answers(shop.store, consent.names_of(consent.marketing), customer_by_token)
     ids = customers["customer_id"].to_pylist()
-    is_kept = [profiling.get(one) is not False for one in ids]
-    may_contact = [consent.allows(is_granted=marketing.get(one)) for one in ids]
+    is_kept = [profiling.get(identifier) is not False for identifier in ids]
+    may_contact = [consent.allows(is_granted=marketing.get(identifier)) for identifier in ids]
     rows = _with_units(shop, view, customers.append_column("may_be_contacted", pa.array(may_contact, FLAG)))
     rows = rows.filter(pa.array(is_kept, FLAG))
     with shop.store.begin() as connection:

@@ -59,7 +59,7 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
         target = f"{question}/{version}" if version else _before(shop, current.model_version)
         pinned = find_model(shop.store, target).model_version
         last = shop.last_completed()
-        newest = last.run.as_of if last else max(one.as_of for one in kept_models(shop.store))
+        newest = last.run.as_of if last else max(model.as_of for model in kept_models(shop.store))
         require_usable_models(shop, [pinned], newest)
         _record(shop, ModelDecision(pinned, PINNED, now, note))
     return Rollback(question, pinned, current.model_version, note, newest)
@@ -105,7 +105,7 @@ def _record(shop: Shop, decision: ModelDecision) -> None:
 def _before(shop: Shop, model_version: str) -> str:
     """The newest model of the same question that is older than this one. Raises NotFound."""
     question = model_version.partition("/")[0]
-    newest_first = [one.model_version for one in kept_models(shop.store) if one.question == question]
+    newest_first = [model.model_version for model in kept_models(shop.store) if model.question == question]
     older = newest_first[newest_first.index(model_version) + 1 :]
     if not older:
         raise NotFound(

@@ -36,7 +36,9 @@ BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.nam
 BY_TOKEN = tuple(
     table.name
     for table in TABLES
-    if table is not EVENTS and table.name not in BY_CUSTOMER and any(one.personal == "token" for one in table.columns)
+    if table is not EVENTS
+    and table.name not in BY_CUSTOMER
+    and any(column.personal == "token" for column in table.columns)
 )
 
 

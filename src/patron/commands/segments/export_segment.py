@@ -99,7 +99,10 @@ def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, boo
     consent = shop.policy.consent
     customer_by_token = dict(zip(tokens["token"], tokens["customer_id"], strict=True))
     answers = latest_answers(shop.store, consent.names_of(consent.marketing), customer_by_token)
-    return {one: consent.allows(is_granted=answers.get(one)) for one in members["customer_id"].to_pylist()}
+    return {
+        customer_id: consent.allows(is_granted=answers.get(customer_id))
+        for customer_id in members["customer_id"].to_pylist()
+    }
 
 
 def _csv_texts(lines: Iterable[tuple[str, str, bool]]) -> Iterator[str]:

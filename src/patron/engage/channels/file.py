@@ -46,11 +46,11 @@ class FileChannel:
                 yield Handover(one.message_id, Outcome.SENT)
 
     def _write(self, messages: list[OutgoingMessage]) -> None:
-        lines = (json.dumps(asdict(one), ensure_ascii=False) for one in messages)
+        lines = (json.dumps(asdict(message), ensure_ascii=False) for message in messages)
         path = self.folder / f"{messages[0].message_id}{SUFFIX}"
         try:
             make_private_folder(self.folder)
-            write_durably(path, "".join(f"{one}\n" for one in lines).encode())
+            write_durably(path, "".join(f"{line}\n" for line in lines).encode())
         except (NoSpace, OSError) as error:
             what = CANNOT_BE_WRITTEN(cause=getattr(error, "what", None) or error)
             todo = MAKE_WRITABLE

@@ -70,7 +70,7 @@ class GuardedClient(httpx.AsyncClient):
     ) -> None:
         """`local_hosts` may have any address and need no TLS; `tls` says whom to trust; None: the usual ones."""
         self._timeout_seconds = timeout_seconds
-        self._backend = _CheckedConnections(frozenset(one.lower() for one in local_hosts), resolve)
+        self._backend = _CheckedConnections(frozenset(host.lower() for host in local_hosts), resolve)
         pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or httpx.create_ssl_context(trust_env=False),
             max_connections=connections,
@@ -187,7 +187,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise httpx_error(error, request) from error
         # why: compressed answers were not asked for, and are not unpacked: a few bytes could be any number
-        headers = [one for one in response.headers if one[0].lower() != b"content-encoding"]
+        headers = [header for header in response.headers if header[0].lower() != b"content-encoding"]
         return httpx.Response(response.status, headers=headers, stream=_BoundedAnswer(response, request))
 
     async def aclose(self) -> None:

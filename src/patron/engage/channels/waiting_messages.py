@@ -54,7 +54,7 @@ async def answers_of(
     Raises what a worker raised; ChannelUnavailable only where a message is left that has no answer.
     """
     answers: asyncio.Queue[Handover | None] = asyncio.Queue()
-    tasks = [asyncio.ensure_future(one(answers)) for one in workers]
+    tasks = [asyncio.ensure_future(worker(answers)) for worker in workers]
     for task in tasks:
         task.add_done_callback(lambda _: answers.put_nowait(None))
     running, answer_count = len(tasks), 0
@@ -72,8 +72,8 @@ async def answers_of(
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-    errors = [one for one in results if isinstance(one, Exception)]
-    faults = [one for one in errors if not isinstance(one, ChannelUnavailable)]
+    errors = [result for result in results if isinstance(result, Exception)]
+    faults = [error for error in errors if not isinstance(error, ChannelUnavailable)]
     if faults or (errors and not is_whole):
         raise (faults or errors)[0]
 

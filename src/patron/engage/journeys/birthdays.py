@@ -56,14 +56,14 @@ def birthday_matches(
     matches: list[TriggerMatch] = []
     for customer_id, day in sorted(days.items()):
         zone = ZoneInfo(zones.get(customer_id) or shop.settings.shop.time_zone)
-        for one in journeys:
-            trigger = one.journey.trigger
+        for journey in journeys:
+            trigger = journey.journey.trigger
             if isinstance(trigger, DateTrigger):
-                parts = (one.name, one.version, customer_id, token_of[customer_id])
+                parts = (journey.name, journey.version, customer_id, token_of[customer_id])
                 matches += [
                     TriggerMatch(*parts, moment, f"birthday {moment.astimezone(zone):%Y}")
                     for moment in moments(day, trigger, zone, since, until)
-                    if one.is_open_at(moment)
+                    if journey.is_open_at(moment)
                 ]
     return BirthdayBatch(matches, max(token_of)[:PREFIX] if len(token_of) == BATCH else None)
 

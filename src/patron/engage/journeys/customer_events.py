@@ -104,7 +104,7 @@ def earlier_ids(snapshot: Snapshot, customer_ids: Collection[str]) -> Mapping[st
         wanted=_customer_table(customer_ids),
     )
     of_earlier = dict(zip(rows["earlier_id"].to_pylist(), rows["customer_id"].to_pylist(), strict=True))
-    return of_earlier | {one: one for one in customer_ids}
+    return of_earlier | {customer_id: customer_id for customer_id in customer_ids}
 
 
 def user_tokens(snapshot: Snapshot, customer_ids: Collection[str]) -> Mapping[str, str]:

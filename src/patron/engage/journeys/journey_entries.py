@@ -94,10 +94,10 @@ def customers_of_entries(snapshot: Snapshot, entries: Sequence[Entry]) -> dict[s
     """The customer, as a run knows them, of each id that entries have: they may be one with another by now."""
     rows = snapshot.query(
         "select i.token, i.customer_id from identities i join wanted w on w.token = i.token where i.is_user",
-        wanted=pa.table({"token": pa.array(sorted({one.token for one in entries if one.token}), TEXT)}),
+        wanted=pa.table({"token": pa.array(sorted({entry.token for entry in entries if entry.token}), TEXT)}),
     )
     of_token = dict(zip(rows["token"].to_pylist(), rows["customer_id"].to_pylist(), strict=True))
-    return {one.customer_id: of_token.get(one.token or "", one.customer_id) for one in entries}
+    return {entry.customer_id: of_token.get(entry.token or "", entry.customer_id) for entry in entries}
 
 
 def first_entered_at(connection: sa.Connection) -> datetime | None:
@@ -111,15 +111,15 @@ def write_entries(connection: sa.Connection, entries: Sequence[Entry]) -> None:
 
     Who was forgotten meanwhile does not come back, and who is out stays out.
     """
-    tokens = {one.token for one in entries if one.token}
+    tokens = {entry.token for entry in entries if entry.token}
     forgotten: set[str] = set()
     for some in _parts(sorted(tokens)):
         forgotten |= set(connection.scalars(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token.in_(some))))
-    known = _known_ids(connection, [one.entry_id for one in entries])
-    new = [one for one in entries if one.entry_id not in known and one.token not in forgotten]
+    known = _known_ids(connection, [entry.entry_id for entry in entries])
+    new = [entry for entry in entries if entry.entry_id not in known and entry.token not in forgotten]
     upsert(connection, JOURNEY_ENTRIES, [_row(one) for one in new])
     upsert(connection, ASSIGNMENTS, [_assignment(one) for one in new])
-    changed = [one for one in entries if one.entry_id in known]
+    changed = [entry for entry in entries if entry.entry_id in known]
     if changed:
         statement = (
             sa.update(JOURNEY_ENTRIES)
@@ -134,7 +134,7 @@ def write_entries(connection: sa.Connection, entries: Sequence[Entry]) -> None:
 def rename_customers(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     """Write entries whose customers were found to be one with others, and assign these as the entries are."""
     write_entries(connection, entries)
-    upsert(connection, ASSIGNMENTS, [_assignment(one) for one in entries])
+    upsert(connection, ASSIGNMENTS, [_assignment(entry) for entry in entries])
 
 
 def _known_ids(connection: sa.Connection, entry_ids: Sequence[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from patron.engage.journeys.journey_steps import (
     Entry,
@@ -57,11 +58,11 @@ def apply_events(  # noqa: PLR0913 - what of a customer, and what of journeys
     Of things at one time, what moves on or ends comes before what makes enter, so that an order may end one journey
     and begin the next one.
     """
-    by_id = {one.entry_id: one for one in entries}
+    by_id = {entry.entry_id: entry for entry in entries}
     before = dict(by_id)
     things: list[tuple[datetime, bool, str, Occurrence | TriggerMatch]] = [
-        *((one.at, False, one.name, one) for one in occurrences),
-        *((one.at, True, one.cause, one) for one in matches),
+        *((occurrence.at, False, occurrence.name, occurrence) for occurrence in occurrences),
+        *((match.at, True, match.cause, match) for match in matches),
     ]
     for at, _, _, thing in sorted(things, key=lambda one: one[:3]):
         if isinstance(thing, TriggerMatch):
@@ -87,7 +88,9 @@ def _enter(
     for one in theirs:
         if one.is_active:
             by_id[one.entry_id] = advance_clock(one, versions(one.journey, one.version), min(match.at, now), holds)
-    latest = max((by_id[one.entry_id] for one in theirs), key=lambda one: (one.is_active, one.entered_at), default=None)
+    latest = max(
+        (by_id[their.entry_id] for their in theirs), key=lambda one: (one.is_active, one.entered_at), default=None
+    )
     journey = versions(match.journey, match.version)
     if may_enter(latest, journey, match.at):
         entry = Entry(
@@ -103,18 +106,18 @@ def by_customer(
 ) -> Mapping[str, tuple[list[Occurrence], list[TriggerMatch]]]:
     """Occurrences and matches of each customer."""
     grouped: dict[str, tuple[list[Occurrence], list[TriggerMatch]]] = {}
-    for one in things:
-        of_customer = grouped.setdefault(one.customer_id, ([], []))
-        (of_customer[1] if isinstance(one, TriggerMatch) else of_customer[0]).append(one)  # type: ignore[arg-type]
+    for thing in things:
+        of_customer = grouped.setdefault(thing.customer_id, ([], []))
+        (of_customer[1] if isinstance(thing, TriggerMatch) else of_customer[0]).append(thing)  # type: ignore[arg-type]
     return grouped
 
 
 def surplus_entries(entries: Iterable[Entry], journey: Journey) -> set[str]:
     """Ids of entries of one customer in one journey that they may not have: those of customers who became one."""
     latest, surplus = None, set[str]()
-    for one in sorted(entries, key=lambda one: (one.entered_at, one.entry_id)):
-        if may_enter(latest, journey, one.entered_at):
-            latest = one
+    for entry in sorted(entries, key=attrgetter("entered_at", "entry_id")):
+        if may_enter(latest, journey, entry.entered_at):
+            latest = entry
         else:
-            surplus.add(one.entry_id)
+            surplus.add(entry.entry_id)
     return surplus

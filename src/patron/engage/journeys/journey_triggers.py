@@ -47,8 +47,10 @@ class OpenJourney:
 
 def trigger_events(journeys: Iterable[OpenJourney]) -> frozenset[str]:
     """Names, as they are stored, of the events of customers that make them enter."""
-    triggers = [one.journey.trigger for one in journeys]
-    return frozenset(name for one in triggers if isinstance(one, EventTrigger) for name in event_names(one.event))
+    triggers = [journey.journey.trigger for journey in journeys]
+    return frozenset(
+        name for trigger in triggers if isinstance(trigger, EventTrigger) for name in event_names(trigger.event)
+    )
 
 
 def event_matches(shop: Shop, one: OpenJourney, rows: Sequence[Mapping[str, Any]]) -> list[TriggerMatch]:

@@ -106,7 +106,7 @@ def _status(message: Message) -> str:
 
 def _action(message: Message) -> str:
     actions = (str(fields.get("Action", "")).strip().lower() for fields in _delivery_status(message))
-    return next((one for one in actions if one), "")
+    return next((action for action in actions if action), "")
 
 
 def _feedback_type(message: Message) -> str | None:

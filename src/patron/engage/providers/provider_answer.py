@@ -81,7 +81,7 @@ def receipts_in(described: ReceiptsDescription, content: Any, zone: ZoneInfo) ->
         if kind is None or not MESSAGE_ID.fullmatch(message_id):
             continue
         codes = {state, _text_at(row, described.code_field) if described.code_field else ""}
-        is_gone = kind == BOUNCED and any(_is_in(one, described.no_such_address) for one in codes)
+        is_gone = kind == BOUNCED and any(_is_in(code, described.no_such_address) for code in codes)
         yield Receipt(message_id, kind, _time(at_path(row, described.time_field), zone), is_gone)
 
 

@@ -139,7 +139,11 @@ class TokenDescription(RequestDescription):
 
     @model_validator(mode="after")
     def _needs_nobody(self) -> Self:
-        wrong = [one for one in self.placeholders if not one.startswith("secret.") and one not in OF_REQUEST[1:3]]
+        wrong = [
+            placeholder
+            for placeholder in self.placeholders
+            if not placeholder.startswith("secret.") and placeholder not in OF_REQUEST[1:3]
+        ]
         if wrong:
             raise ValueError(f"has {{{wrong[0]}}}, which a request for a token does not know")
         return self
@@ -249,7 +253,11 @@ class ProviderDescription(_Section):
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters that every message needs."""
-        names = (one.removeprefix("parameters.") for one in self.request.placeholders if one.startswith("parameters."))
+        names = (
+            placeholder.removeprefix("parameters.")
+            for placeholder in self.request.placeholders
+            if placeholder.startswith("parameters.")
+        )
         return tuple(sorted(names))
 
     @classmethod

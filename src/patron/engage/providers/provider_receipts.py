@@ -79,7 +79,7 @@ def receipts_of(provider: str, content: Content) -> list[Receipt]:
         raise BadRequest(422, what, where="body", todo=SEE_SEND_EMAIL) from error
     if len(rows) > MAX_RECEIPTS:
         raise BadRequest(413, RECEIPT_COUNT(count=MAX_RECEIPTS), where="body", todo=SEND_FEWER)
-    return [one for one in rows if one is not None]
+    return [row for row in rows if row is not None]
 
 
 def _patron(content: Content) -> Iterator[Receipt | None]:

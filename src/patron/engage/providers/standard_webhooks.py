@@ -27,9 +27,9 @@ def new_secret() -> str:
 def keys_of(text: str) -> tuple[bytes, ...]:
     """The keys of secrets between spaces or line ends. Raises ValueError, which repeats none of them."""
     keys = []
-    for one in text.split():
+    for part in text.split():
         try:
-            key = b64decode(one.removeprefix(PREFIX), validate=True)
+            key = b64decode(part.removeprefix(PREFIX), validate=True)
         except ValueError as error:
             raise ValueError(f"a secret is not {PREFIX} and base64") from error
         if len(key) not in SIZES:
@@ -53,9 +53,9 @@ def is_signed(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, *,
     is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len("9999999999")
     if not message_id or not is_number or abs(now.timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
         return False
-    signatures = [one.removeprefix("v1,") for one in headers.get(SIGNATURE, "").split() if one.startswith("v1,")]
+    signatures = [part.removeprefix("v1,") for part in headers.get(SIGNATURE, "").split() if part.startswith("v1,")]
     right = [_signature(key, message_id, timestamp, body) for key in keys]
-    return any(hmac.compare_digest(one.encode(), two.encode()) for one in signatures for two in right)
+    return any(hmac.compare_digest(signature.encode(), two.encode()) for signature in signatures for two in right)
 
 
 def _signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:

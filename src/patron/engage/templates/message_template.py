@@ -186,4 +186,4 @@ def _parsed(environment: Any, source: str, where: str) -> BoundTemplate:
 
 def _variables(template: BoundTemplate) -> frozenset[str]:
     used = template.analyze().globals.values()
-    return frozenset(".".join(map(str, one.segments)) for places in used for one in places)
+    return frozenset(".".join(map(str, place.segments)) for places in used for place in places)

@@ -35,7 +35,7 @@ select w.product_id, p.product_name as name, p.category, p.brand, coalesce(l.pri
 from wanted w left join products p on p.product_id = w.product_id left join later l on l.product_id = w.product_id""",
         wanted=wanted,
     )
-    known: dict[str, Mapping[str, Any]] = {one: {"id": one} for one in product_ids}
+    known: dict[str, Mapping[str, Any]] = {product_id: {"id": product_id} for product_id in product_ids}
     for row in rows.to_pylist():
         price = {} if row["price_cents"] is None else {"price": row["price_cents"] / 100}
         texts = {name: row[name] for name in COLUMNS if row[name]}

@@ -214,7 +214,7 @@ def _owner(connection: sa.Connection, user_id: str) -> Owner | None:
     row = connection.execute(chosen).mappings().first()
     if row is None or (row["team"] and row["segment"] is None):  # why: a team that is gone restricts nobody
         return None
-    rights = rights_of_user([Role(one) for one in row["roles"]], [Grant(one) for one in row["grants"]])
+    rights = rights_of_user([Role(role) for role in row["roles"]], [Grant(grant) for grant in row["grants"]])
     return Owner(user_name(row["name"], user_id), rights, row["segment"] or "")
 
 
@@ -281,4 +281,4 @@ def _key_of(row: Mapping[Any, Any]) -> Key:
     return Key(**{**row, **times, "scopes": None if row["scopes"] is None else tuple(row["scopes"])})
 
 
-_SHOWN = sa.select(*(API_KEYS.c[one.name] for one in fields(Key)))
+_SHOWN = sa.select(*(API_KEYS.c[field_.name] for field_ in fields(Key)))

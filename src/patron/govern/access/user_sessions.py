@@ -116,7 +116,7 @@ def _lost_team(row: sa.RowMapping) -> bool:
 
 
 def _actor_of(row: sa.RowMapping) -> Actor:
-    rights = rights_of_user([Role(one) for one in row["roles"]], [Grant(one) for one in row["grants"]])
+    rights = rights_of_user([Role(role) for role in row["roles"]], [Grant(grant) for grant in row["grants"]])
     return Actor(
         user_name(row["name"], row["user_id"]),
         rights,

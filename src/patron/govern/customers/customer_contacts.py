@@ -29,7 +29,7 @@ def read_contacts(shop: Shop, customer_ids: Iterable[str]) -> dict[str, Customer
 def user_tokens(shop: Shop, customer_ids: Sequence[str]) -> dict[str, list[str]]:
     """User tokens of customers: as the last run has them, and of those since from the live profiles."""
     tokens = known_user_tokens(shop).of_customers(customer_ids)
-    since = [one for one in customer_ids if one not in tokens]
+    since = [customer_id for customer_id in customer_ids if customer_id not in tokens]
     profile = PROFILES.c
     if since:
         chosen = sa.select(profile.token).where(profile.own_id.in_(since), profile.token.startswith(USER))

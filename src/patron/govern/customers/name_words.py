@@ -51,7 +51,7 @@ def search_terms(key: bytes, text: str) -> list[Term]:
             pairs = list(_pairs(word))
             terms += [Term(pair, (_code(key, "pair", pair),), len(pairs) == 1) for pair in pairs]
             continue
-        length = max((one for one in STARTS if one <= len(word)), default=0)
+        length = max((start for start in STARTS if start <= len(word)), default=0)
         codes = [_code(key, "word", word), *([_code(key, "start", word[:length])] if length else [])]
         terms.append(Term(word, tuple(codes), length in {0, len(word)}))
     return terms

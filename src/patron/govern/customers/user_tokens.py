@@ -31,21 +31,21 @@ class UserTokens:
     def of_customers(self, customer_ids: Iterable[str]) -> dict[str, list[str]]:
         """User tokens of customers, the first known first; unknown customers are left out."""
         tokens: dict[str, list[str]] = {}
-        for one in customer_ids:
-            wanted = np.bytes_(one.encode())
+        for customer_id in customer_ids:
+            wanted = np.bytes_(customer_id.encode())
             start, end = (int(np.searchsorted(self.customer_ids, wanted, side)) for side in ("left", "right"))
             if start < end:
-                tokens[one] = [token.decode() for token in self.tokens[start : min(end, start + MAX_TOKENS)]]
+                tokens[customer_id] = [token.decode() for token in self.tokens[start : min(end, start + MAX_TOKENS)]]
         return tokens
 
     def customers(self, tokens: Iterable[str]) -> dict[str, str]:
         """Customer of each user token; unknown tokens are left out."""
         customers: dict[str, str] = {}
-        for one in tokens:
-            wanted = np.bytes_(one.encode())
+        for token in tokens:
+            wanted = np.bytes_(token.encode())
             place = int(np.searchsorted(self.tokens, wanted, sorter=self.by_token))
             if place < len(self.tokens) and self.tokens[self.by_token[place]] == wanted:
-                customers[one] = self.customer_ids[self.by_token[place]].decode()
+                customers[token] = self.customer_ids[self.by_token[place]].decode()
         return customers
 
 

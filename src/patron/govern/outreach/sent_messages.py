@@ -50,17 +50,17 @@ def readable_messages(vault: Vault, texts: Iterable[Mapping[str, str]]) -> list[
     """Texts of the vault with the messages among them as they were sent; all others stay as they are."""
     dictionaries: dict[str, bytes] = {}
     return [
-        {**one, "text": json.dumps(_content(vault, one["text"], dictionaries), ensure_ascii=False)}
-        if (one["source"], one["field"]) == (SOURCE, CONTENT)
-        else dict(one)
-        for one in texts
+        {**text, "text": json.dumps(_content(vault, text["text"], dictionaries), ensure_ascii=False)}
+        if (text["source"], text["field"]) == (SOURCE, CONTENT)
+        else dict(text)
+        for text in texts
     ]
 
 
 def sent_message(vault: Vault, token: str, message_id: str) -> dict[str, Any] | None:
     """What was sent to a token's person; None where nothing is kept, or they were forgotten."""
     texts = [
-        one for one in vault.texts([token], [CONTENT]) if one["event_id"] == message_id and one["source"] == SOURCE
+        text for text in vault.texts([token], [CONTENT]) if text["event_id"] == message_id and text["source"] == SOURCE
     ]
     return _content(vault, texts[0]["text"], {}) if texts else None
 

@@ -48,7 +48,7 @@ def subscription_of(keys: Keys, token: str) -> Subscription | None:
         parts = msgspec.msgpack.decode(AESSIV(keys.unsubscribe).decrypt(sealed, [VERSION]))
     except (InvalidTag, ValueError, msgspec.DecodeError):
         return None
-    return Subscription(*(_long(one) for one in parts))
+    return Subscription(*(_long(part) for part in parts))
 
 
 def _short(text: str) -> list[object] | str:

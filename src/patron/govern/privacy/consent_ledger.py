@@ -46,7 +46,7 @@ class Consent:
     """The exact words, sealed; not part of the entry, so that they can be erased."""
 
 
-CONTENT = tuple(one.name for one in fields(Consent) if one.name != "sealed_words")
+CONTENT = tuple(field_.name for field_ in fields(Consent) if field_.name != "sealed_words")
 """What an entry consists of, and its hash is made from."""
 
 
@@ -71,14 +71,14 @@ def write_consents(store: Store, consents: Sequence[Consent]) -> int:
         known, words = _known(connection, consents), {}
         number, previous = _head(connection)
         rows = []
-        for one in consents:
-            if (one.event, one.purpose) in known:
+        for consent in consents:
+            if (consent.event, consent.purpose) in known:
                 continue
-            known.add((one.event, one.purpose))
+            known.add((consent.event, consent.purpose))
             number += 1
-            content = {name: getattr(one, name) for name in CONTENT}
-            if one.wording is not None and one.sealed_words is not None:
-                words[one.wording] = one.sealed_words
+            content = {name: getattr(consent, name) for name in CONTENT}
+            if consent.wording is not None and consent.sealed_words is not None:
+                words[consent.wording] = consent.sealed_words
             rows.append({"entry": number, **content, "previous": previous, "hash": _hash(number, content, previous)})
             previous = rows[-1]["hash"]
         if rows:
@@ -107,7 +107,7 @@ def _head(connection: sa.Connection) -> tuple[int, str]:
 
 def _known(connection: sa.Connection, consents: Sequence[Consent]) -> set[tuple[str, str]]:
     known: set[tuple[str, str]] = set()
-    for some in _parts(sorted({one.event for one in consents})):
+    for some in _parts(sorted({consent.event for consent in consents})):
         chosen = sa.select(CONSENT_LEDGER.c.event, CONSENT_LEDGER.c.purpose).where(CONSENT_LEDGER.c.event.in_(some))
         known |= {(row[0], row[1]) for row in connection.execute(chosen)}
     return known
@@ -157,9 +157,9 @@ def latest_answer(
     """
     until, known = (None if one is None else iso_time(one) for one in (at, known_by))
     latest = latest_entry(
-        one
-        for one in entries
-        if (until is None or one["occurred_at"] <= until) and (known is None or one["known_at"] <= known)
+        entry
+        for entry in entries
+        if (until is None or entry["occurred_at"] <= until) and (known is None or entry["known_at"] <= known)
     )
     return None if latest is None else bool(latest["is_granted"])
 

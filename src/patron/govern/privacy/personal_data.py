@@ -131,6 +131,6 @@ class ExtrasSplit:
     def _clear_within(self, value: Any, key: str, path: str, name: str, depth: int) -> Any:
         if isinstance(value, list):
             items = (self._clear(one, key, f"{path}.{n}", name, depth + 1) for n, one in enumerate(value))
-            return [one for one in items if one is not None] or None
+            return [item for item in items if item is not None] or None
         inside = ((k, self._clear(one, k, f"{path}.{k}", f"{name}.{k}", depth + 1)) for k, one in value.items())
         return {k: one for k, one in inside if one is not None} or None

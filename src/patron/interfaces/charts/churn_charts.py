@@ -21,14 +21,14 @@ def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) 
     """Customers likely to leave by their first reason, as bars."""
     rows = [
         {
-            "name": words.code("churn_driver", one.code),
-            "n": one.customer_count,
-            "colour": GREY if one.code == "none" else BLUE,
-            "label": f"{formats.count(one.customer_count)} · {formats.share(one.share)}",
+            "name": words.code("churn_driver", driver.code),
+            "n": driver.customer_count,
+            "colour": GREY if driver.code == "none" else BLUE,
+            "label": f"{formats.count(driver.customer_count)} · {formats.share(driver.share)}",
         }
-        for one in all_drivers
+        for driver in all_drivers
     ]
-    likely = sum(one.customer_count for one in all_drivers)
+    likely = sum(driver.customer_count for driver in all_drivers)
     return Chart(
         title=words("chart.drivers.title"),
         description=words("chart.drivers.description", n=likely, count=formats.count(likely)),
@@ -42,13 +42,13 @@ def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) 
         ),
         rows=tuple(
             (
-                words.code("churn_driver", one.code),
-                formats.count(one.customer_count),
-                formats.share(one.share),
-                formats.share(one.mean_churn_probability, 0),
-                words(f"churn_help.{one.help}") if one.help else "",
+                words.code("churn_driver", driver.code),
+                formats.count(driver.customer_count),
+                formats.share(driver.share),
+                formats.share(driver.mean_churn_probability, 0),
+                words(f"churn_help.{driver.help}") if driver.help else "",
             )
-            for one in all_drivers
+            for driver in all_drivers
         ),
     )
 

@@ -17,7 +17,7 @@ MAX_POINTS = 400
 
 def effect_by_day(days: Sequence[DayEffect], words: Words, formats: Formats, *, is_journey: bool) -> Chart | None:
     """Effect per customer until the end of each day, with the interval that holds at all of them; None for one day."""
-    points = [(str(one.day), one.day, one.effect_cents, one.low, one.high) for one in days[:MAX_POINTS]]
+    points = [(str(day.day), day.day, day.effect_cents, day.low, day.high) for day in days[:MAX_POINTS]]
     axis = words("experiments.day_since_entry" if is_journey else "experiments.day")
     return _grown(points, axis, words("experiments.by_day"), words("experiments.by_day_note"), words, formats)
 

@@ -132,7 +132,9 @@ class Console:
     def _data_shown(self, request: Request, texts: Words, here: str) -> DataShown | None:
         """Of which run the page is, and which there are; None before any run."""
         shop, formats = self.answers.shop, self.formats(texts)
-        runs = {one.run_id: _cutoff_text(formats, one.as_of) for one in run_choices(shop, limit=RUNS_TO_CHOOSE)}
+        runs = {
+            choice.run_id: _cutoff_text(formats, choice.as_of) for choice in run_choices(shop, limit=RUNS_TO_CHOOSE)
+        }
         if not runs:
             return None
         is_past = isinstance(shop, PastShop)

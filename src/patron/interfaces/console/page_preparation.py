@@ -64,13 +64,13 @@ def _version(console: Console) -> object:
 
 def _drawings(*values: object) -> Iterator[Callable[[], str]]:
     """What draws all charts among these, wide and narrow: a drawing is kept."""
-    for one in values:
-        if isinstance(one, Chart):
-            yield from (one.svg, one.narrow_svg)
-        elif isinstance(one, Mapping):
-            yield from _drawings(*one.values())
-        elif isinstance(one, tuple):
-            yield from _drawings(*one)
+    for value in values:
+        if isinstance(value, Chart):
+            yield from (value.svg, value.narrow_svg)
+        elif isinstance(value, Mapping):
+            yield from _drawings(*value.values())
+        elif isinstance(value, tuple):
+            yield from _drawings(*value)
 
 
 def _steps(console: Console) -> Iterator[Callable[[], object]]:

@@ -62,7 +62,7 @@ class CampaignTexts:
         """Names of offers; without any the message goes out alone."""
         if not offers:
             return self.texts("campaign.no_offer")
-        return self.listed([self.texts.offer(one, self.offer_names) for one in offers])
+        return self.listed([self.texts.offer(offer, self.offer_names) for offer in offers])
 
     def topic(self, code: str) -> str:
         """Name of a topic as customers read it."""

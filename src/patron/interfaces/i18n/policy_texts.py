@@ -59,7 +59,7 @@ def change_rows(
     changes: Iterable[PolicyChange], names: dict[str, str], texts: Words, formats: Formats
 ) -> list[tuple[str, str | None, str | None]]:
     """What changes: label, old and new value, as the component `diff` takes them."""
-    return [_change_row(one, names, texts, formats) for one in changes]
+    return [_change_row(change, names, texts, formats) for change in changes]
 
 
 def _change_row(

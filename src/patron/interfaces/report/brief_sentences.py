@@ -89,8 +89,8 @@ def _earnings_sentence(earnings: OfferEarnings, words: Words, formats: Formats) 
 def _changes(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
     if not brief.changes:
         yield BriefLine(words("brief.no_change"))
-    for one in brief.changes:
-        yield BriefLine(change_sentence(one, names, words, formats), one.link)
+    for change in brief.changes:
+        yield BriefLine(change_sentence(change, names, words, formats), change.link)
 
 
 def change_sentence(one: Change, names: dict[str, str], words: Words, formats: Formats) -> str:
@@ -109,10 +109,12 @@ def change_sentence(one: Change, names: dict[str, str], words: Words, formats: F
 def _open_questions(brief: Brief, names: dict[str, str], words: Words, formats: Formats) -> Iterator[BriefLine]:
     if not brief.open_questions:
         yield BriefLine(words("brief.nothing_open"))
-    never = [words.offer(one.offer, names) for one in brief.open_questions if one.net_cents is None]
+    never = [words.offer(question.offer, names) for question in brief.open_questions if question.net_cents is None]
     if never:
         yield BriefLine(words("brief.never_measured", n=len(never), offers=words("list.joint").join(never)))
-    for one in [one for one in brief.open_questions if one.net_cents is not None][: MAX_LINES - bool(never)]:
+    for one in [question for question in brief.open_questions if question.net_cents is not None][
+        : MAX_LINES - bool(never)
+    ]:
         yield BriefLine(_question_sentence(one, names, words, formats), f"{DECISIONS_PAGE}#effects")
 
 

@@ -94,8 +94,8 @@ def _today(facts: DigestFacts, actor: Actor, words: Words, formats: Formats, now
         items = today(facts.shop, actor, facts.run_items(), now=now).items
     else:
         items = today(facts.shop, actor, None, now=now, among=visible).items
-        items = tuple(one for one in items if one.kind in OWN_WORK)
-    lines = [DigestLine(_sentence(one, names, words, formats), one.link) for one in items[:TODAY_LINES]]
+        items = tuple(item for item in items if item.kind in OWN_WORK)
+    lines = [DigestLine(_sentence(item, names, words, formats), item.link) for item in items[:TODAY_LINES]]
     if more := len(items) - len(lines):
         lines.append(DigestLine(words("digest.more", n=more, count=formats.count(more)), "/"))
     nothing = (DigestLine(words("today.nothing"), "/"),)
@@ -112,7 +112,7 @@ def _sentence(item: TodayItem, names: dict[str, str], words: Words, formats: For
 
 
 def _questions(facts: DigestFacts, words: Words, formats: Formats) -> DigestSection:
-    pinned = (one for one in list_questions(facts.shop) if one.is_pinned)
+    pinned = (question for question in list_questions(facts.shop) if question.is_pinned)
     tables = tuple(_table(facts, one, words, formats) for one in pinned)
     lines = () if tables else (DigestLine(words("digest.no_questions"), "/explore/questions"),)
     return DigestSection(DigestPart.QUESTIONS, words("digest.questions"), "/explore", lines, tables)
@@ -135,7 +135,7 @@ def _table(facts: DigestFacts, question: QuestionInfo, words: Words, formats: Fo
     )
     numbers = tuple(n > 0 and column.kind == "number" for n, column in enumerate(columns))
     notes = (_more_rows(result, words, formats), _more_columns(result, words))
-    return DigestTable(name, link, head, tuple(rows), numbers, " ".join(one for one in notes if one))
+    return DigestTable(name, link, head, tuple(rows), numbers, " ".join(note for note in notes if note))
 
 
 def _more_columns(result: QuestionResult, words: Words) -> str:

@@ -99,9 +99,9 @@ class Facts:
 
     def _is_apart(self) -> Flags:
         """Whether the fact is on the leaving side of the usual by a margin that a person would notice."""
-        sign = np.array([1.0 if one.leaves == "above" else -1.0 for one in self.codes])
-        ratio = np.array([one.ratio for one in self.codes])
-        difference = np.array([one.difference for one in self.codes])
+        sign = np.array([1.0 if code.leaves == "above" else -1.0 for code in self.codes])
+        ratio = np.array([code.ratio for code in self.codes])
+        difference = np.array([code.difference for code in self.codes])
         beyond = sign * (self.fact - ratio * self.usual) >= 0
         return beyond & (sign * (self.fact - self.usual) >= difference)  # a comparison with NaN is false
 

@@ -81,7 +81,7 @@ def messages_query(view: StageView) -> str:
     """
     now = view.run.as_of
     times = {"since": timestamp(now - timedelta(days=HISTORY_DAYS)), "now": timestamp(now)}
-    days = {one.id: min(one.valid_days, MAX_DAYS) for one in view.policy.offers}
+    days = {offer.id: min(offer.valid_days, MAX_DAYS) for offer in view.policy.offers}
     offers = " ".join(f"when {literal(offer)} then {valid * SECONDS_A_DAY}" for offer, valid in days.items())
     validity = f"case action {offers} end" if offers else "cast(null as bigint)"
     seconds = {"window": MESSAGE_RESPONSE.horizon_days * SECONDS_A_DAY, "day": SECONDS_A_DAY}

@@ -62,7 +62,9 @@ def rank_products(view: StageView) -> AnsweredRanking:
         view.write("affinities", AFFINITIES.empty())
         view.write("related_products", RELATED_PRODUCTS.empty())
         return AnsweredRanking(BACKTESTS.empty(), None)
-    learners = tuple(one for one in LEARNERS if not isinstance(one, LearnedLists) or _uses_learned_ranking(view))
+    learners = tuple(
+        learner for learner in LEARNERS if not isinstance(learner, LearnedLists) or _uses_learned_ranking(view)
+    )
     training, kept = plan_training(view, RECOMMEND, FEATURE_VERSION, learners)
     evaluated = BACKTESTS.empty()
     if kept:
@@ -187,7 +189,9 @@ def _with_causes(lists: pa.Table, history: pa.Table, related: pa.Table) -> pa.Ta
 def _private_products(history: pa.Table) -> pa.Array:
     """Products whose id looks personal and that one customer alone has ordered: nobody is shown them."""
     ids = pc.unique(history["product_id"].cast(pa.string())).to_pylist()
-    tokens = pa.array([one for one in ids if one and IDENTIFIER.fullmatch(one)], pa.string())
+    tokens = pa.array(
+        [identifier for identifier in ids if identifier and IDENTIFIER.fullmatch(identifier)], pa.string()
+    )
     if not len(tokens):
         return tokens
     orders = pa.table({name: history[name].cast(pa.string()) for name in ("product_id", "customer_id")})

@@ -36,7 +36,7 @@ where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by custom
     people = pa.concat_arrays([customers.dictionary, prospects["customer_id"].combine_chunks()])
     levels = _first_touches(view, people, run.as_of)
     customer, item = (np.asarray(column.indices, dtype=np.int64) for column in (customers, products))
-    popularity = GroupPopularity.fit(customer, item, [one[customer] for one in levels], len(products.dictionary))
+    popularity = GroupPopularity.fit(customer, item, [level[customer] for level in levels], len(products.dictionary))
     pairs_per_customer = popularity.everybody.sum() / max(len(customers.dictionary), 1)
     paths, path_of = np.unique(np.column_stack(levels)[len(customers.dictionary) :], axis=0, return_inverse=True)
     best = [_best(popularity.shares(_known_part(path))) for path in paths.tolist()]
@@ -59,7 +59,7 @@ group by c.customer_id, c.acquisition_channel order by c.customer_id""",
     )
     place = numbers_of(people, touches["customer_id"].combine_chunks())
     columns = (encoded(touches[name]).indices.fill_null(-1) for name in ("channel", "campaign"))
-    return [np.append(np.asarray(one, dtype=np.int64), -1)[place] for one in columns]
+    return [np.append(np.asarray(column, dtype=np.int64), -1)[place] for column in columns]
 
 
 def _declared_channels(view: StageView) -> pa.Table:
@@ -73,7 +73,7 @@ where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and {DECLARED} 
         if DECLARED in view.query(f"select * from {name} limit 0").column_names
     ]
     nobody = pa.schema([("customer_id", pa.string()), ("channel", pa.string())]).empty_table()
-    return pa.concat_tables([nobody, *(one.cast(nobody.schema) for one in parts)])
+    return pa.concat_tables([nobody, *(part.cast(nobody.schema) for part in parts)])
 
 
 def _known_part(path: list[int]) -> list[int]:
@@ -95,7 +95,9 @@ def _rows(people: pa.ChunkedArray, products: pa.Array, lists: list[tuple[Codes, 
     return pa.table(
         {
             "customer_id": people.take(pa.array(np.repeat(np.arange(len(lists)), lengths))),
-            "rank": pa.array(np.concatenate([np.empty(0, np.int64), *(np.arange(1, one + 1) for one in lengths)])),
+            "rank": pa.array(
+                np.concatenate([np.empty(0, np.int64), *(np.arange(1, length + 1) for length in lengths)])
+            ),
             "product_id": products.take(pa.array(np.concatenate([np.empty(0, np.int64), *(one for one, _ in lists)]))),
             "score": pa.array(shares),
             "probability": pa.array(np.minimum(pairs * shares, 1.0)),

@@ -77,7 +77,7 @@ def backtest_hazards(landmarks: Landmarks, horizons_days: Sequence[int], *, seed
             where="survival_backtests",
             todo="Import a longer history, or more customers.",
         )
-    checked = [one // PERIOD_DAYS - PAUSE_PERIODS for one in HORIZONS_DAYS[1:] if one <= days]
+    checked = [day // PERIOD_DAYS - PAUSE_PERIODS for day in HORIZONS_DAYS[1:] if day <= days]
     evaluations = {
         name: evaluate_hazards(fit_learner(name, known, seed=seed), later, periods=checked, seed=seed)
         for name in LEARNERS

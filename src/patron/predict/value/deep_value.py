@@ -130,7 +130,7 @@ class DeepZeroInflatedLogNormal(Learner):
                 loss = _loss(torch, _forward(torch, X[some], weights), y[some])
                 loss.backward()
                 steps.step()
-        arrays = [one.detach().numpy().astype(np.float64) for one in weights]
+        arrays = [weight.detach().numpy().astype(np.float64) for weight in weights]
         return tuple(zip(arrays[::2], arrays[1::2], strict=True))
 
 

@@ -51,7 +51,7 @@ class Excess:
 
     def put_back(self, members: Mapping[str, Numbers]) -> Numbers:
         """The mean of the members' forecasts, each up to the cap, and the excess."""
-        mean = np.mean([np.minimum(one, self.cap_cents) for one in members.values()], axis=0)
+        mean = np.mean([np.minimum(member, self.cap_cents) for member in members.values()], axis=0)
         return mean + np.maximum(members[LARGE] - self.from_cents, 0.0)
 
 
@@ -75,7 +75,7 @@ class FittedStack(Saved, file="stacked.json"):
     @classmethod
     def part_kind(cls, name: str, content: Mapping[str, Any]) -> Any:  # noqa: ARG003 - as of all that are saved
         """Class of a member."""
-        return next(one.fitted for one in MEMBERS if one.name == name)
+        return next(member.fitted for member in MEMBERS if member.name == name)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class FittedBlend(FittedRecommender):
 
     def similarities(self, items: Codes) -> Scores:
         """Those of item-KNN, where it is a member; else the cosine of their users."""
-        of_items = next((one for one in self.members if isinstance(one.learner, ItemKNN)), None)
+        of_items = next((member for member in self.members if isinstance(member.learner, ItemKNN)), None)
         return of_items.similarities(items) if of_items else super().similarities(items)
 
     def ratings(self, users: Codes, items: Codes) -> Numbers | None:
@@ -88,7 +88,7 @@ class FittedBlend(FittedRecommender):
 
     def fold_rows(self, known: Interactions) -> Self:
         """The same members and weights, with other users."""
-        members = tuple(one.fold_rows(known) for one in self.members)
+        members = tuple(member.fold_rows(known) for member in self.members)
         rater = self.rater.fold_rows(known) if self.rater else None
         return replace(self, catalogue=self.catalogue.fold_rows(known), members=members, rater=rater)
 

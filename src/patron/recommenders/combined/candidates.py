@@ -39,9 +39,9 @@ def candidates_of(
     """The best allowed items of each recommender for each user, old and new ones apart."""
     scores = [one.scores(users) for one in fitted]
     before, count = history[users], history.shape[1]  # type: ignore[index] - of every sparse array
-    pairs = np.unique(np.concatenate([_best_pairs(one, before, allowed, max(k, MAX_CANDIDATES)) for one in scores]))
+    pairs = np.unique(np.concatenate([_best_pairs(score, before, allowed, max(k, MAX_CANDIDATES)) for score in scores]))
     row, item = pairs // count, pairs % count
-    shares = np.column_stack([_values(one, row, item) / _best_scores(one)[row] for one in scores])
+    shares = np.column_stack([_values(score, row, item) / _best_scores(score)[row] for score in scores])
     return Candidates(row, item, _values(before, row, item) > 0, np.clip(shares, 0.0, 1.0))
 
 

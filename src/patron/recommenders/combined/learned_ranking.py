@@ -145,13 +145,13 @@ class LearnedRanking(Recommender):
 
         Trees must be better than weights: else there are no facts. The plan must be of use: else the facts have none.
         """
-        is_first = [rng.random(len(one.users)) < 1 / 2 for one in pairs]
+        is_first = [rng.random(len(pair.users)) < 1 / 2 for pair in pairs]
         known = [one.of_users(first) for one, first in zip(pairs, is_first, strict=True)]
         judged = pairs[0].of_users(~is_first[0])
         of_blend = blend_scores(judged.pairs, weights_on(known[0]))
         # why a copy: whether there is a plan must not change which pairs trees learn from
         is_useful = self._is_plan_useful(pairs, facts, is_first, deepcopy(rng))
-        useful = facts if is_useful else [one.without_promotions() for one in facts]
+        useful = facts if is_useful else [fact.without_promotions() for fact in facts]
         trees = self._fit_trees(TrainingRows.of(known, useful, rng))
         of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
         return useful if is_above_noise(of_trees - judged.ndcg_by_user(of_blend)) else []
@@ -165,7 +165,7 @@ class LearnedRanking(Recommender):
         """
         if facts[0].promotions is None:
             return False
-        past, gains = [one.without_promotions() for one in facts], []
+        past, gains = [fact.without_promotions() for fact in facts], []
         for chosen in (is_first, [~one for one in is_first]):
             known = [one.of_users(flags) for one, flags in zip(pairs, chosen, strict=True)]
             rows, weights = TrainingRows.of(known, facts, rng), weights_on(known[0])
@@ -203,7 +203,7 @@ def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:
 
 
 def _count_hits(pairs: list[HeldOutPairs]) -> int:
-    return sum(int(one.is_hit.sum()) for one in pairs)
+    return sum(int(pair.is_hit.sum()) for pair in pairs)
 
 
 def _with_promotions(interactions: Any, promotions: Any) -> Interactions:

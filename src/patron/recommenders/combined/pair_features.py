@@ -95,7 +95,7 @@ def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_a
     starts = np.searchsorted(pair, np.arange(shape[0] + 1) * shape[1])
     ages = known.end_day - known.day[first]  # why the first place: rows are in order of time
     values = count.astype(np.float64), ages + LITTLE, known.end_day - last + LITTLE
-    return tuple(sp.csr_array((one, pair % shape[1], starts), shape=shape) for one in values)  # type: ignore[return-value]
+    return tuple(sp.csr_array((value, pair % shape[1], starts), shape=shape) for value in values)  # type: ignore[return-value]
 
 
 def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:

@@ -72,7 +72,7 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
     margin = np.where(np.isfinite(cost), price - cost, price * margin_share)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(price > 0, margin / price, np.nan)
-    facts = products.select([one for one in FACTS if one in products.column_names])
+    facts = products.select([fact for fact in FACTS if fact in products.column_names])
     price_column = pa.array(price, pa.float64(), from_pandas=True)
     facts = facts.set_column(facts.column_names.index("price_cents"), "price_cents", price_column)
     facts = facts.append_column("is_tail", pa.array(_is_tail(popularity)))
@@ -105,7 +105,9 @@ def learned_model(tables: IndexTables, products: pa.Array) -> tuple[ClickWeights
     weights, response = ClickWeights(), ProductResponse.unknown(len(products))
     sources = {row["source"]: row for row in tables.sources.to_pylist()}
     if sources.keys() == set(SOURCES):
-        columns = {name: np.array([sources[one][name] for one in SOURCES]) for name in ("weight", "clicks", "orders")}
+        columns = {
+            name: np.array([sources[source][name] for source in SOURCES]) for name in ("weight", "clicks", "orders")
+        }
         weights = replace(weights, weights=columns["weight"])
         response.source_clicks, response.source_orders = columns["clicks"], columns["orders"]
     codes = codes_of_ids(tables.responses["product_id"], products)
@@ -149,7 +151,7 @@ def _related(related: pa.Table, ids: pa.Array, kind: str) -> ProductRows:
 
 def _customers(tables: IndexTables, ids: pa.Array) -> Customers:
     parts = (tables.wanted, tables.purchases, tables.hidden)
-    columns = [one["customer_id"].combine_chunks().cast(pa.string()) for one in parts]
+    columns = [part["customer_id"].combine_chunks().cast(pa.string()) for part in parts]
     customers = pa.concat_arrays(columns).unique().drop_null().sort()
     wanted = tables.wanted
     values = {name: float_column(wanted, name, missing=np.nan) for name in (PROBABILITY, "days_since", "usual_days")}

@@ -38,6 +38,6 @@ class Scenario:
         values = dict(settings)
         values["min_relevance"] = MIN_RELEVANCE if values.get("least_click_probability") else 0.0
         values["most_per_category"] = values.get("most_per_category") or None
-        of_rules = {one.name for one in fields(ListRules)}
+        of_rules = {field_.name for field_ in fields(ListRules)}
         rules = ListRules(blocked=tuple(blocked), **{key: value for key, value in values.items() if key in of_rules})
         return cls(name, rules, **{key: value for key, value in values.items() if key not in of_rules})

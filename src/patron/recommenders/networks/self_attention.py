@@ -94,8 +94,8 @@ class Network:
         self.weights = {
             name: torch.ones(shape) if len(shape) == 1 else 0.02 * torch.randn(shape) for name, shape in shapes.items()
         }
-        for one in self.weights.values():
-            one.requires_grad_()
+        for weight in self.weights.values():
+            weight.requires_grad_()
 
     def states(self, sequences: Any, dropout: float) -> Any:
         """Vector of what comes after each place of each sequence."""

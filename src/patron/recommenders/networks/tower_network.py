@@ -49,8 +49,8 @@ class TowerNetwork:
         shapes |= {f"{side}_narrow": (2 * width, width) for side in ("item", "user")}
         self.weights = {name: shape[-1] ** -0.5 * torch.randn(shape) for name, shape in shapes.items()}
         self.weights["scale"] = torch.tensor(SCALE)
-        for one in self.weights.values():
-            one.requires_grad_()
+        for weight in self.weights.values():
+            weight.requires_grad_()
 
     def weights_in_numpy(self) -> dict[str, Factors]:
         """Weights by name."""

@@ -147,7 +147,7 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
         raise BadQuery(GUIDED_MEASURE(count=MAX_FILTERS), todo=CHOOSE_AGAIN)
     groups = [f"{_group_sql(group, time_zone)} as {group.alias}" for group in question.groups]
     measures = [f"{_measure_sql(measure)} as {measure.alias}" for measure in question.measures]
-    where = [_filter_sql(table, one) for one in question.filters]
+    where = [_filter_sql(table, filter_) for filter_ in question.filters]
     if RUN_COLUMN in columns_of(table) and all(
         one.column != RUN_COLUMN for one in (*question.filters, *question.groups)
     ):

@@ -45,7 +45,7 @@ class RequestContent:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "RequestContent":
         """Read a content as it is stored."""
-        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
+        known = {field_.name: content[field_.name] for field_ in fields(cls) if field_.name in content}
         lists = {name: tuple(known.get(name, ())) for name in ("files_left", "corrections")}
         return cls(**{**known, **lists})
 

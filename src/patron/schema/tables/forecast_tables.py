@@ -147,7 +147,7 @@ REASONS = Table(
         CUSTOMER,
         of("question", TEXT, "question of the forecast; only churn has reasons so far"),
         of("rank", INT, "position in the customer's list, from 1 to 3"),
-        Column("code", TEXT, "reason code", choices=tuple(one.code for one in REASON_CODES)),
+        Column("code", TEXT, "reason code", choices=tuple(code.code for code in REASON_CODES)),
         of(
             "contribution",
             NUMBER,
@@ -174,7 +174,7 @@ CHURN_DRIVERS = Table(
             "code",
             TEXT,
             "reason code, or none where nothing sets the customers apart",
-            choices=(*(one.code for one in REASON_CODES), "none"),
+            choices=(*(code.code for code in REASON_CODES), "none"),
         ),
         of("customer_count", INT, "customers for whom it is the first reason"),
         of("share", NUMBER, "their share of the customers with such a churn probability", "0 to 1"),

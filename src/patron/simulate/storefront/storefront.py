@@ -227,13 +227,13 @@ class Storefront:
     def _result(self) -> StorefrontResult:
         """Logs as arrays."""
         lists = self._list_log
-        size = np.array([len(one[4]) for one in lists], dtype=np.int64)
+        size = np.array([len(list_[4]) for list_ in lists], dtype=np.int64)
         visits = np.array(self._visit_log, dtype=np.int64).reshape(-1, 3)
         bought = np.array(self._buy_log, dtype=np.int64).reshape(-1, 5)
-        per_list = np.array([one[:4] for one in lists], dtype=np.int64).reshape(-1, 4)
+        per_list = np.array([list_[:4] for list_ in lists], dtype=np.int64).reshape(-1, 4)
         day, request, shopper, scenario = np.repeat(per_list, size, axis=0).T
         item, propensity, chance, clicked = (
-            np.concatenate([one[column] for one in lists]) if lists else np.empty(0) for column in range(4, 8)
+            np.concatenate([list_[column] for list_ in lists]) if lists else np.empty(0) for column in range(4, 8)
         )
         return StorefrontResult(
             days=self.days,

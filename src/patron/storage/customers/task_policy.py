@@ -33,7 +33,7 @@ class TaskPolicy(BaseModel):
     @field_validator("playbooks")
     @classmethod
     def _are_reasons(cls, playbooks: dict[str, Playbook]) -> dict[str, Playbook]:
-        known = {one.code for one in REASON_CODES}
+        known = {code.code for code in REASON_CODES}
         if unknown := sorted(playbooks.keys() - known):
             raise ValueError(PLAYBOOK_REASONS(names=", ".join(sorted(known)), values=", ".join(unknown)))
         return playbooks

@@ -196,19 +196,19 @@ def write_messages(
 ) -> None:
     """Write messages, and a delivery of each to every endpoint that chose its kind; what is written stays."""
     endpoints = tuple(endpoints)
-    for one in messages:
+    for message in messages:
         row = {
-            "message_id": one.message_id,
-            "event": one.event,
-            "happened_at": one.happened_at,
-            "data": dict(one.data),
+            "message_id": message.message_id,
+            "event": message.event,
+            "happened_at": message.happened_at,
+            "data": dict(message.data),
         }
         upsert(connection, WEBHOOK_MESSAGES, [row])
-        people = [{"message_id": one.message_id, "customer_id": customer} for customer in one.customer_ids]
+        people = [{"message_id": message.message_id, "customer_id": customer} for customer in message.customer_ids]
         upsert(connection, WEBHOOK_CUSTOMERS, people)
-        waiting = {"message_id": one.message_id, "state": WAITING, "attempt_count": 0, "answer": ""}
+        waiting = {"message_id": message.message_id, "state": WAITING, "attempt_count": 0, "answer": ""}
         waiting |= {"next_attempt_at": now, "attempted_at": None}
-        getters = [e for e in endpoints if one.event in e.events and e.enabled_at <= one.happened_at]
+        getters = [e for e in endpoints if message.event in e.events and e.enabled_at <= message.happened_at]
         upsert(connection, WEBHOOK_DELIVERIES, [{"endpoint_id": e.endpoint_id, **waiting} for e in getters])
 
 

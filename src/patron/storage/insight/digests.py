@@ -132,7 +132,11 @@ def settle_digests(connection: sa.Connection, run: FinishedRun | None) -> None:
     if run is not None:
         row = {"run_id": run.run_id, "run_finished_at": run.finished_at, "state": UNKNOWN, "attempt_count": 0}
         row |= {"attempted_at": None, "next_attempt_at": None, "answer": RESTORED}
-        upsert(connection, table, [{"user_id": one.user_id, **row} for one in active_subscriptions(connection)])
+        upsert(
+            connection,
+            table,
+            [{"user_id": subscription.user_id, **row} for subscription in active_subscriptions(connection)],
+        )
 
 
 def undelivered_digests(connection: sa.Connection, now: datetime) -> tuple[DigestDelivery, ...]:
@@ -158,7 +162,7 @@ def newest_run(store: Store) -> FinishedRun | None:
 
 
 def _subscription(row: sa.RowMapping) -> DigestSubscription:
-    parts = tuple(DigestPart(one) for one in row["parts"])
+    parts = tuple(DigestPart(part) for part in row["parts"])
     return DigestSubscription(**{**in_utc(row), "parts": parts, "rhythm": DigestRhythm(row["rhythm"])})
 
 

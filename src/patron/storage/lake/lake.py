@@ -126,7 +126,7 @@ class Lake:
         """
         if len(self._files_on_disk(table)) <= MANY_FILES:
             return 0
-        many = [one for one in self._small_files(table, smaller_than).items() if len(one[1]) > MANY_FILES]
+        many = [item for item in self._small_files(table, smaller_than).items() if len(item[1]) > MANY_FILES]
         for part, files in many:
             self._join(table, engine, part, files)
         return sum(len(files) for _, files in many)

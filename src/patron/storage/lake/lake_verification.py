@@ -158,7 +158,7 @@ class LakeVerifier:
         foreign = {name for name in names if name not in entries}
         problems = {name: FOREIGN if (folder / name).exists() else GONE for name in foreign}
         # why: mostly all are verified already, and threads to hash the others take longer to start than to ask that
-        known = [one for one in entries.values() if not self._is_verified(folder / one.path, one.byte_count)]
+        known = [entry for entry in entries.values() if not self._is_verified(folder / entry.path, entry.byte_count)]
         checked = _map(lambda one: self._problem(folder / one.path, one.sha256, one.byte_count), known)
         return problems | {one.path: what for one, what in zip(known, checked, strict=True) if what}
 
@@ -189,7 +189,7 @@ class LakeVerifier:
         if commits and commits[0].checkpoint_sha256:
             files = [(self._checkpoint(table, commits[0].version), commits[0].checkpoint_sha256)]
             commits = commits[1:]
-        files += [(self._log(table, one.version), one.log_sha256) for one in commits]
+        files += [(self._log(table, commit.version), commit.log_sha256) for commit in commits]
         for path, sha256 in files:
             problem = self._problem(path, sha256)
             if problem and version != newest and not path.exists():

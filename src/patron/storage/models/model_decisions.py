@@ -49,7 +49,7 @@ def model_decisions(store: Store) -> tuple[ModelDecision, ...]:
 
 def active_pins(store: Store) -> Mapping[str, ModelDecision]:
     """The pin of each question that is pinned."""
-    last = {one.question: one for one in model_decisions(store) if one.decision != APPROVED}
+    last = {decision.question: decision for decision in model_decisions(store) if decision.decision != APPROVED}
     return {question: one for question, one in last.items() if one.decision == PINNED}
 
 

@@ -55,9 +55,9 @@ def kept_models(store: Store) -> tuple[KeptModel, ...]:
 def approvals(store: Store) -> tuple[ModelDecision, ...]:
     """Approvals of models that are as they were when they were approved, the oldest first."""
     return tuple(
-        one
-        for one in model_decisions(store)
-        if one.decision == APPROVED and one.manifest_sha256 in manifest_hashes(store, one.model_version)
+        decision
+        for decision in model_decisions(store)
+        if decision.decision == APPROVED and decision.manifest_sha256 in manifest_hashes(store, decision.model_version)
     )
 
 
@@ -68,9 +68,9 @@ def find_model(store: Store, name: str) -> KeptModel:
     """
     question, _, version = name.partition("/")
     models = kept_models(store)
-    of_question = [one for one in models if one.question == question]
+    of_question = [model for model in models if model.question == question]
     if not of_question:
-        known = ", ".join(dict.fromkeys(one.question for one in models)) or "none yet; run `patron run` first"
+        known = ", ".join(dict.fromkeys(model.question for model in models)) or "none yet; run `patron run` first"
         raise NotFound(NO_MODEL_OF(name=question), where=name, todo=QUESTIONS_WITH_MODELS(names=known))
     pin = active_pins(store).get(question)
     wanted = version or (pin.model_version.partition("/")[2] if pin else of_question[0].version)

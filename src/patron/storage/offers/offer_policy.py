@@ -36,7 +36,7 @@ def _require_channel(name: str) -> str:
 
 
 ChannelName = Annotated[str, AfterValidator(_require_channel)]
-REASON_NAMES = tuple(one.code for one in REASON_CODES)
+REASON_NAMES = tuple(code.code for code in REASON_CODES)
 KEYS_OF_KINDS: Mapping[str, tuple[str, ...]] = {
     "discount": ("discount_share",),
     "coupon": ("amount_off", "least_order"),

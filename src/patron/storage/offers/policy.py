@@ -363,7 +363,10 @@ def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any
     if probability < 1 and "at_risk_from" not in today:
         stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
         if isinstance(stages, list):
-            today["lifecycle_stages"] = [*stages, *(one for one in AtRisk().lifecycle_stages if one not in stages)]
+            today["lifecycle_stages"] = [
+                *stages,
+                *(stage for stage in AtRisk().lifecycle_stages if stage not in stages),
+            ]
         today |= {"at_risk_from": probability}
         today.setdefault("lapsed_from", max(AtRisk().lapsed_from, probability))
     written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in today.items() if section.get(key) != value)

@@ -30,7 +30,7 @@ def policy_changes(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
 
 def _section(section: str, was: Any, becomes: Any) -> Iterator[PolicyChange]:
     if section == "offers":
-        yield from _offers({one["id"]: one for one in was}, {one["id"]: one for one in becomes})
+        yield from _offers({one["id"]: one for one in was}, {become["id"]: become for become in becomes})
         return
     for key in dict.fromkeys((*was, *becomes)):
         if was.get(key) != becomes.get(key):

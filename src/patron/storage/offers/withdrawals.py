@@ -40,4 +40,6 @@ def withdrawal_of(store: Store, run_id: str, *, before: datetime | None = None) 
 
 def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str, ...]:
     """Runs that were withdrawn, by now or before a time."""
-    return tuple(one.run_id for one in withdrawals(store) if before is None or one.withdrawn_at < before)
+    return tuple(
+        withdrawal.run_id for withdrawal in withdrawals(store) if before is None or withdrawal.withdrawn_at < before
+    )

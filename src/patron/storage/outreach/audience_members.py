@@ -93,7 +93,7 @@ def delete_members(connection: sa.Connection, audience: str, customer_ids: Seque
 def hashes_of(connection: sa.Connection, customer_ids: Sequence[str]) -> frozenset[str]:
     """Every hashed identifier that a platform has of some customers."""
     chosen = sa.select(AUDIENCE_MEMBERS.c.identifiers).where(AUDIENCE_MEMBERS.c.customer_id.in_(customer_ids))
-    return frozenset(one for text in connection.scalars(chosen) for one in json.loads(text).values())
+    return frozenset(load for text in connection.scalars(chosen) for load in json.loads(text).values())
 
 
 def forget_members(connection: sa.Connection, customer_ids: Sequence[str]) -> int:

@@ -186,7 +186,7 @@ def read_file(path: Path, problem: type[PatronError], todo: Text, lists: Iterabl
     bodies = _Bodies(path, problem, todo)
     for name in lists:
         if isinstance(sections := content.get(name), list):
-            content |= {name: [bodies.read(one) if isinstance(one, dict) else one for one in sections]}
+            content |= {name: [bodies.read(section) if isinstance(section, dict) else section for section in sections]}
     return bodies.read(content)
 
 

@@ -87,7 +87,7 @@ class HttpChannelSettings(ChannelSection):
     @classmethod
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(one.lower() for one in value)
-        if wrong := next((one for one in hosts if not LOCAL_HOST.fullmatch(one)), None):
+        if wrong := next((host for host in hosts if not LOCAL_HOST.fullmatch(host)), None):
             raise ValueError(PLAIN_HOSTS(value=wrong))
         return hosts
 

@@ -246,7 +246,7 @@ class Journey(DraftFile):
         ids = [self.step_id(place) for place in range(len(self.steps))]
         if END in ids:
             raise ValueError(STEP_END(name=END))
-        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        if twice := sorted({identifier for identifier in ids if ids.count(identifier) > 1}):
             raise ValueError(STEP_TWICE(name=twice[0]))
         for place, step in enumerate(self.steps):
             targets = (step.then, step.otherwise) if isinstance(step, WaitFor | Branch) else ()
@@ -272,13 +272,13 @@ class Journey(DraftFile):
     def segments(self) -> frozenset[str]:
         """Segments that its trigger and the rules of its branches name. Raises BadSegment for a rule that is none."""
         trigger = {getattr(self.trigger, key, "") for key in ("segment", "enters")}
-        rules = [parse_rule(one.rule, where=f"journey {self.name}") for one in self.steps if isinstance(one, Branch)]
+        rules = [parse_rule(step.rule, where=f"journey {self.name}") for step in self.steps if isinstance(step, Branch)]
         return frozenset(trigger - {""}).union(*map(segments_of, rules))
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Channels by which it sends, by name."""
-        return tuple(sorted({one.channel or self.channel for one in self.steps if isinstance(one, Send)}))
+        return tuple(sorted({step.channel or self.channel for step in self.steps if isinstance(step, Send)}))
 
     @property
     def budget(self) -> float:

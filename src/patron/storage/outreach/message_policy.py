@@ -73,7 +73,7 @@ class MessagePolicy(_Section):
     def _leave_a_part_of_the_day(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         hours = [QuietHours.of(text) for text in values]
         clocks = (time(minute // 60, minute % 60) for minute in range(MINUTES_OF_DAY))
-        if all(any(one.holds(clock) for one in hours) for clock in clocks):
+        if all(any(hour.holds(clock) for hour in hours) for clock in clocks):
             raise ValueError(QUIET_PART)
         return values
 

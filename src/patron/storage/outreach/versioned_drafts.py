@@ -312,8 +312,8 @@ def person(text: str) -> str:
 def state_after(steps: tuple[TakenStep, ...]) -> str:
     """The state that these steps lead to."""
     state, before = DRAFT, DRAFT
-    for one in steps:
-        after = STEPS[one.step].leads_to
+    for step in steps:
+        after = STEPS[step.step].leads_to
         if after == PAUSED:
             before = state
         state = before if after == BEFORE else after
@@ -339,12 +339,12 @@ def _steps(connection: sa.Connection, name: str) -> tuple[TakenStep, ...]:
     chosen = sa.select(CAMPAIGN_STEPS).where(CAMPAIGN_STEPS.c.campaign == name).order_by(CAMPAIGN_STEPS.c.entry)
     return tuple(
         TakenStep(
-            one["entry"],
-            one["step"],
-            one["version"],
-            utc(one["taken_at"]),
-            one["taken_by"],
-            json.loads(one["details"]),
+            row["entry"],
+            row["step"],
+            row["version"],
+            utc(row["taken_at"]),
+            row["taken_by"],
+            json.loads(row["details"]),
         )
-        for one in connection.execute(chosen).mappings()
+        for row in connection.execute(chosen).mappings()
     )

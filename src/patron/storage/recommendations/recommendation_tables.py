@@ -58,8 +58,8 @@ def _purchases(run: Run, policy: Policy) -> str:
     """Purchases and returns, as far back as any rule of the policy looks."""
     rules = policy.recommendations
     lists = [rules.of_scenario(name) for name in rules.scenario_names]
-    bought = max(POPULAR_DAYS, *(one.bought_within_days for one in lists))
-    returned = max(one.returned_within_days for one in lists)
+    bought = max(POPULAR_DAYS, *(list_.bought_within_days for list_ in lists))
+    returned = max(list_.returned_within_days for list_ in lists)
     now = timestamp(run.as_of)
 
     def since(days: float) -> str:

@@ -75,7 +75,7 @@ class PinnedTables:
         """SQL of the rows of some files of a table, or of their copy in memory."""
 
         def read_files() -> str:
-            columns = {one.name for one in self.lake.fields(table, version)} - {table.partition_by}
+            columns = {field_.name for field_ in self.lake.fields(table, version)} - {table.partition_by}
             is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
             return self.lake.relation(table, version, only=files, is_complete=is_complete)
 

@@ -96,10 +96,12 @@ class Audited:
     @cached_property
     def judge(self) -> Candidate:
         """The single learner that honest variants are fitted with: the best of them on the validation rows."""
-        real = [one for one in self.candidates if one.learner is not None and not one.is_baseline]
+        real = [
+            candidate for candidate in self.candidates if candidate.learner is not None and not candidate.is_baseline
+        ]
         labels = [self.label[fold.judged] for fold in self.folds]
         aucs = {one.name: FoldedAUC.of(labels, one.by_fold).value for one in real}
-        single = [one for one in self.candidates if one.learner is not None]
+        single = [candidate for candidate in self.candidates if candidate.learner is not None]
         return max(real, key=lambda one: aucs[one.name]) if real else single[-1]
 
     def forecast_of(self, candidate: Candidate) -> Numbers:

@@ -58,7 +58,7 @@ def _periods(audited: Audited) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
         return
     places = time.places[audited.split.judged]
     values = np.unique(places)
-    spans = [[one] for one in values] if len(values) <= MAX_PERIODS else np.array_split(values, 4)
+    spans = [[value] for value in values] if len(values) <= MAX_PERIODS else np.array_split(values, 4)
     for span in spans:
         rows = np.flatnonzero((places >= span[0]) & (places <= span[-1]))
         first, last = (time.text_of(int(place)) for place in (span[0], span[-1]))
@@ -118,7 +118,7 @@ def _text_stability(text: TextColumn, before: Index, after: Index) -> tuple[floa
     """The index over levels with at least 1 % of the rows, and how many of them there are."""
     count = len(text.levels) + 1
     shares = [np.bincount(text.codes[rows] % count, minlength=count) + 0.5 for rows in (before, after)]
-    p, q = (one / one.sum() for one in shares)
+    p, q = (share / share.sum() for share in shares)
     is_frequent = np.maximum(p, q) >= 0.01
     return float(np.sum(((p - q) * np.log(p / q))[is_frequent])), int(is_frequent.sum())
 

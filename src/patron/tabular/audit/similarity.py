@@ -24,7 +24,7 @@ def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur
     for name in columns.names:
         agrees = _agreements(columns, name, first, second, rows, blur)
         conditions = [one for one in before if one.sum() >= MIN_PAIRS]
-        share = max([float(agrees.mean()), *(float(agrees[one].mean()) for one in conditions)])
+        share = max([float(agrees.mean()), *(float(agrees[condition].mean()) for condition in conditions)])
         worth[name] = -np.log(max(share, 1 / PAIRS))
         before.append(agrees)
     return worth

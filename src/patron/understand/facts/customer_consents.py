@@ -22,9 +22,9 @@ def ledger_table(entries: Iterable[Mapping[str, Any]], consent_policy: ConsentPo
     """Entries of the ledger as a table, with purposes by the names that the policy has for them now."""
     times = {"occurred_at", "known_at"}
     rows = [
-        {f.name: datetime.fromisoformat(one[f.name]) if f.name in times else one[f.name] for f in LEDGER}
-        | {"purpose": consent_policy.purpose(one["purpose"])}
-        for one in entries
+        {f.name: datetime.fromisoformat(entry[f.name]) if f.name in times else entry[f.name] for f in LEDGER}
+        | {"purpose": consent_policy.purpose(entry["purpose"])}
+        for entry in entries
     ]
     return pa.Table.from_pylist(rows, schema=LEDGER)
 

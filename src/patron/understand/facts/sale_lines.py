@@ -14,7 +14,9 @@ LINE_COLUMNS = """source, event_id, position, user_token, anonymous_token, order
 def in_shop_currency(relation: str, scope: Scope, *amounts: str) -> str:
     """Rows of a relation with these amounts in the shop's currency, whole cents; no rate, no row. Below 0 is 0."""
     cents = "greatest(cast(round(c.{0} * r.rate) as bigint), 0)"
-    worth = "".join(f", case when c.{one} is not null then {cents.format(one)} end as {one}_here" for one in amounts)
+    worth = "".join(
+        f", case when c.{amount} is not null then {cents.format(amount)} end as {amount}_here" for amount in amounts
+    )
     return f"""
         select c.*, r.rate{worth}
         from ({relation}) c join rates r on r.currency = coalesce(c.currency, '{scope.currency}')"""

@@ -74,7 +74,8 @@ def without_traits(families: Sequence[Family], sensitive: Collection[str]) -> tu
     """The families with nothing but NULL for features that say what a sensitive trait says, `declared_<trait>`."""
     names = {f"declared_{trait}" for trait in sensitive}
     return tuple(
-        replace(family, withheld=frozenset(one.__name__ for one in family.features) & names) for family in families
+        replace(family, withheld=frozenset(feature.__name__ for feature in family.features) & names)
+        for family in families
     )
 
 
@@ -85,7 +86,7 @@ def feature_version(zone: str, families: Sequence[Family] = FAMILIES) -> str:
 
 def wide_sql(families: Sequence[Family] = FAMILIES) -> str:
     """Join the families' results, each given as the relation `family_<name>`, to one row per cutoff."""
-    columns = ", ".join(f"f_{family.name}.{one.__name__}" for family in families for one in family.features)
+    columns = ", ".join(f"f_{family.name}.{feature.__name__}" for family in families for feature in family.features)
     joins = " ".join(
         f"left join family_{family.name} f_{family.name}"
         f" on f_{family.name}.customer_id = m.customer_id and f_{family.name}.as_of = m.as_of"

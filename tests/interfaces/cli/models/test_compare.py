@@ -81,7 +81,7 @@ def test_json_lines_and_other_delimiters_are_read(patron, tmp_path):
     ],
 )
 def test_a_refusal_is_one_sentence_with_what_to_do(patron, csv, arguments, words):
-    ran = patron("compare", *(one.format(csv=csv) for one in arguments))
+    ran = patron("compare", *(argument.format(csv=csv) for argument in arguments))
     assert ran.code == 1
     assert words in ran.err
     assert "Traceback" not in ran.err

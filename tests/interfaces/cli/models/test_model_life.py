@@ -57,7 +57,7 @@ def shop(tmp_path_factory):
 
 def runs(shop):
     """Names of the two runs, the older first."""
-    return sorted({one.version for one in model_versions(shop)})
+    return sorted({version.version for version in model_versions(shop)})
 
 
 def test_the_pinned_model_scores_everybody_and_the_new_champion_is_judged_and_kept(shop):
@@ -67,7 +67,9 @@ def test_the_pinned_model_scores_everybody_and_the_new_champion_is_judged_and_ke
         question: {r["model_version"] for r in rows if r["question"] == question} for question in ("value", "churn")
     }
     assert used == {"value": {f"value/{old}"}, "churn": {f"churn/{new}"}}
-    in_use = {one.model_version: one.is_in_use for one in model_versions(shop) if one.question == "value"}
+    in_use = {
+        version.model_version: version.is_in_use for version in model_versions(shop) if version.question == "value"
+    }
     assert in_use == {f"value/{old}": True, f"value/{new}": False}
     judged = [row for row in shop.lake.read(BACKTESTS).to_pylist() if row["run_id"] == new]
     assert any(row["question"] == "value" and row["origin"] == "all" for row in judged)
@@ -87,9 +89,9 @@ def test_everybody_sees_since_when_and_why_a_model_is_pinned(shop, patron):
 
 def test_a_list_has_each_model_with_its_backtest_next_to_the_best_baseline(shop):
     old, new = runs(shop)
-    listed = [one for one in model_versions(shop) if one.question in {"purchase", "purchase_7_days"}]
+    listed = [version for version in model_versions(shop) if version.question in {"purchase", "purchase_7_days"}]
     assert [one.version for one in listed] == [new, old] * 2
-    newest = {one.model_version for one in model_versions(shop, most=1)}
+    newest = {version.model_version for version in model_versions(shop, most=1)}
     assert {f"value/{old}", f"value/{new}", f"purchase/{new}"} <= newest  # the first is pinned
     assert f"purchase/{old}" not in newest
     for one in listed:
@@ -134,7 +136,9 @@ def test_an_approval_is_shown_with_who_and_why(shop, patron):
     _, new = runs(shop)
     at = model_decisions(shop.store)[-1].decided_at
     approve(shop, f"churn/{new}", name="A. Lee", note="checked on old cohorts", now=at)
-    assert [(one.name, one.note) for one in models(shop).approvals] == [("A. Lee", "checked on old cohorts")]
+    assert [(approval.name, approval.note) for approval in models(shop).approvals] == [
+        ("A. Lee", "checked on old cohorts")
+    ]
     assert "approved by A. Lee" in patron("models", "show", f"churn/{new}", "--workspace", shop.folder).out
 
 
@@ -181,7 +185,7 @@ def test_a_model_that_knows_a_trait_which_is_declared_sensitive_since_is_not_use
 
 def test_a_run_of_an_earlier_day_is_not_scored_with_a_model_that_knows_what_came_later(shop):
     old, _ = runs(shop)
-    (pinned,) = [one for one in model_versions(shop) if one.model_version == f"value/{old}"]
+    (pinned,) = [version for version in model_versions(shop) if version.model_version == f"value/{old}"]
     with pytest.raises(WorkspaceError, match="knows what happened after"):
         run_loop(shop, pinned.as_of - timedelta(days=1))
 
@@ -196,7 +200,7 @@ def test_an_approval_ends_when_the_model_is_another(shop):
 
 
 def approved_versions(shop):
-    return {one.model_version for one in model_versions(shop) if one.is_approved}
+    return {version.model_version for version in model_versions(shop) if version.is_approved}
 
 
 def test_old_cohorts_are_judged_next_to_the_model_that_was_used_then(shop, patron):

@@ -43,7 +43,7 @@ def test_a_ready_made_journey_is_saved_planned_and_approved_by_another_person(ru
     assert "Ann wrote version 1" in refused.err
     assert "is approved" in run("approve", "after first order", "--as", "Bo", "--version", "1").out
     lines = json.loads(run("list", "--json").out)
-    assert ("after first order", "approved") in [(one["name"], one["state"]) for one in lines]
+    assert ("after first order", "approved") in [(line["name"], line["state"]) for line in lines]
     assert "first Order Completed" in run("list").out
     shown = run("show", "after first order", "--texts").out
     for part in ("approved", "Bo", "at most 14 days", "{{ unsubscribe_url }}"):

@@ -64,10 +64,10 @@ def walk(page, shop, at, locale):
     page.get_by_role("button", name=sign_in).click()
     page.locator(".callout.danger").wait_for()
     assert page.url == f"{at}/sign-in/passkey", "what was removed here, the device still offers"
-    assert [one for one in problems if "401" not in one] == []
+    assert [problem for problem in problems if "401" not in problem] == []
 
 
 def violations(page) -> list[str]:
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
 
-    return [one["id"] for one in Axe().run(page).response["violations"]]
+    return [violation["id"] for violation in Axe().run(page).response["violations"]]

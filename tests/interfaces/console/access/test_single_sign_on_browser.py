@@ -52,5 +52,5 @@ def walk(page, shop, issuer, at, locale):
     page.get_by_role("button", name=texts.button).click()
     page.wait_for_url(f"{at}/account")
     page.get_by_text(texts.linked, exact=True).wait_for()
-    assert [one for one in problems if "403" not in one] == [], "the policy of content lets nobody down"
-    assert {one["name"] for one in page.context.cookies()} == {"patron_session", "lang"}
+    assert [problem for problem in problems if "403" not in problem] == [], "the policy of content lets nobody down"
+    assert {cooky["name"] for cooky in page.context.cookies()} == {"patron_session", "lang"}

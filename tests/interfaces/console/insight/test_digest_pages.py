@@ -73,7 +73,7 @@ def test_somebody_subscribes_confirms_in_the_mailbox_and_ends_it_with_one_click(
     answer = ann.post("/account/digest", **FORM)
     assert answer.headers["location"] == "/account/digest?note=mailed"
     assert "A link is on its way" in ann.get(answer.headers["location"]).text
-    (mail,) = (message_from_bytes(one) for one in server.messages)
+    (mail,) = (message_from_bytes(message) for message in server.messages)
     text = quopri.decodestring(mail.get_payload()).decode()
     path = re.search(r"https://crm.example.com(/digest/\S+)", text)[1]
     with httpx.Client(base_url=ann.client.base_url, timeout=60) as stranger:
@@ -171,7 +171,7 @@ def test_a_link_that_cannot_be_looked_up_now_changes_nothing_and_says_so_without
     with httpx.Client(base_url=ann.client.base_url, timeout=60, headers={"accept-language": "zh"}) as stranger:
         answers = [stranger.get(path), stranger.post(path, data={"List-Unsubscribe": "One-Click"})]
     away.rename(key)
-    assert [one.status_code for one in answers] == [500, 500]
-    assert all("操作未成功" in one.text and str(key) not in one.text for one in answers)
+    assert [answer.status_code for answer in answers] == [500, 500]
+    assert all("操作未成功" in answer.text and str(key) not in answer.text for answer in answers)
     assert "the link of a digest failed" in caplog.text
     assert subscription(shop, ann.user_id).confirmed_at

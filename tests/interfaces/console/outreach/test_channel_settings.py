@@ -34,7 +34,7 @@ def test_channels_are_shown_and_checked_without_their_secrets(with_email):
         page, twin = client.get("/settings/channels"), client.get("/api/settings").json()
         checked = client.post("/settings/channels/check").text
         chinese = client.get("/settings/channels?lang=zh_CN").text
-    email, sms = (one for one in twin["channels"] if one["name"] in {"email", "sms"})
+    email, sms = (channel for channel in twin["channels"] if channel["name"] in {"email", "sms"})
     assert email["values"]["from_address"] == "shop@shop.example"
     assert (email["secrets"]["password_file"], email["secrets"]["dkim_key_file"]) == (True, False)
     assert (sms["is_configured"], sms["secrets"]) == (False, {})
@@ -49,7 +49,7 @@ def test_channels_are_shown_and_checked_without_their_secrets(with_email):
 def test_only_administrators_see_the_settings(empty_shop):
     with served(empty_shop, Actor("Vi", rights_of_user([Role.VIEWER]))) as url:
         answers = [httpx.get(url + path, timeout=60) for path in ("/settings/channels", "/api/settings")]
-    assert [one.status_code for one in answers] == [401, 401], "who looks on is asked to sign in"
+    assert [answer.status_code for answer in answers] == [401, 401], "who looks on is asked to sign in"
 
 
 def test_settings_open_in_the_language_that_was_asked_for(empty_shop):

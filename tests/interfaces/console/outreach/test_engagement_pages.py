@@ -197,7 +197,7 @@ def test_whoever_looks_at_a_message_to_a_customer_is_in_the_audit_log(client, ma
     client.post("/campaigns", data=campaign_form(name="looked at", subject_en="Hi"))
     [customer_id] = match_customers(made_shop, CustomerQuery()).customer_ids(1)
     assert client.get(f"/campaigns/looked at/message-to/{customer_id}?as=text").status_code == 200
-    [*_, looked] = [one for one in audit_log.entries(made_shop.store) if one.action == "message previewed"]
+    [*_, looked] = [entry for entry in audit_log.entries(made_shop.store) if entry.action == "message previewed"]
     assert json.loads(looked.details) == {"by": "Cy", "campaign": "looked at", "customer_id": customer_id}
 
 

@@ -48,7 +48,7 @@ def test_a_customers_list_has_sentences_for_staff_and_its_twin_the_same_products
     made = twin(client, customer=customer_id)
     shown = page(client, customer=customer_id)
     names = re.findall(r'<span class="rank">\d+</span> (.+?) <code', shown)
-    assert names == [one["product_name"] for one in made["products"]]
+    assert names == [product["product_name"] for product in made["products"]]
     assert len(names) == 10
     assert made["is_personal"]
     assert "Buys it about every" in shown
@@ -70,7 +70,7 @@ def test_the_beginning_of_an_id_is_enough_and_an_unknown_one_is_a_sentence(clien
 def test_the_page_has_a_product_by_id_or_name_or_says_that_there_is_none(client):
     for text in ("p30", "product 30"):
         made = twin(client, scenario="product", product=text)
-        assert [one["product_id"] for one in made["page_product"]["products"]] == ["p30"]
+        assert [product["product_id"] for product in made["page_product"]["products"]] == ["p30"]
         assert made["products"][0]["reason"]["product_name"] == "Product 30"
     assert "Goes with Product 30" in page(client, scenario="product", product="p30")
     assert "No product has the id or name “teapot”" in page(client, product="teapot")

@@ -38,7 +38,7 @@ def status_with(client, key, path="/api/segments"):
 
 
 def listed(shop, key_id):
-    return next(one for one in list_keys(shop) if one.key_id == key_id)
+    return next(key for key in list_keys(shop) if key.key_id == key_id)
 
 
 def test_a_key_has_the_scopes_and_the_lifetime_that_it_was_made_with(client, shop):

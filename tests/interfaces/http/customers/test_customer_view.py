@@ -28,7 +28,7 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 def send(shop, *event_ids, user="u1"):
     """Send page views of one user, which the service takes in at once."""
     base = {"type": "track", "event": "Product Viewed", "userId": user, "timestamp": AN_HOUR_AGO.isoformat()}
-    batch = [base | {"messageId": one, "properties": {"product_id": "p1"}} for one in event_ids]
+    batch = [base | {"messageId": event_id, "properties": {"product_id": "p1"}} for event_id in event_ids]
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": batch}).encode(), "web", NOW, OPEN)])
     worker = CompactionWorker(shop)
@@ -40,7 +40,7 @@ def finish_run(shop, *customer_ids):
     """A run that knows these customers."""
     times = dict.fromkeys(("first_event_at", "first_order_at", "last_order_at"), AN_HOUR_AGO)
     counts = {"is_identified": True, "order_count": 2, "paid_cents": 700, "refunded_cents": 0}
-    rows = [{"customer_id": one, **times, **counts} for one in customer_ids]
+    rows = [{"customer_id": customer_id, **times, **counts} for customer_id in customer_ids]
     shop.lake.replace(CUSTOMERS, pa.Table.from_pylist(rows, CUSTOMERS.schema()))
     shop.lake.replace(IDENTITIES, IDENTITIES.empty())
     run = Run.at(NOW)

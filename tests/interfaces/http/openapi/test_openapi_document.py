@@ -27,9 +27,9 @@ def test_the_document_is_valid(document):
 
 
 def test_every_operation_has_a_name_of_its_own_that_a_method_can_have(operations):
-    names = [one["operationId"] for one in operations.values()]
-    assert len(set(names)) == len(names), sorted(one for one in names if names.count(one) > 1)
-    assert [one for one in names if not one.isidentifier() or keyword.iskeyword(one) or one.count("_") > 5] == []
+    names = [operation["operationId"] for operation in operations.values()]
+    assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
+    assert [name for name in names if not name.isidentifier() or keyword.iskeyword(name) or name.count("_") > 5] == []
     assert NAMES.keys() <= operations.keys(), "a name of an operation that is gone"
 
 

@@ -41,7 +41,7 @@ def test_a_campaign_is_saved_and_read(client, secret, made_shop):
     assert saved == {"name": "by http", "version": 1, "state": "draft"}
     assert client.post("/api/campaigns", json=body, headers=secret).json() == saved
     lines = client.get("/api/campaigns").json()
-    assert "by http" in [one["name"] for one in lines]
+    assert "by http" in [line["name"] for line in lines]
     detail = client.get("/api/campaigns/by http").json()
     assert [step["step"] for step in detail["steps"]] == ["saved"]
     [key] = [one for one in list_keys(made_shop) if one.source == "crm of campaigns"]

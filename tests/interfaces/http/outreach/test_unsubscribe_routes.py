@@ -108,7 +108,7 @@ def test_the_header_of_a_received_message_ends_its_topic_at_once(known_shop, sub
     assert is_suppressed(known_shop, subscription)
     assert not is_suppressed(known_shop, subscription, "news")
     entries = history(known_shop.store, [subscription.token], ["offers/email"])
-    assert [(one["is_granted"], one["channel"]) for one in entries] == [(False, "email")]
+    assert [(entry["is_granted"], entry["channel"]) for entry in entries] == [(False, "email")]
     assert receipts(known_shop) == [(MESSAGE_ID, "unsubscribed")]
 
 
@@ -192,9 +192,12 @@ def test_a_complaint_about_one_channel_leaves_the_others_on(known_shop, subscrip
     path.write_text(path.read_text("utf-8") + section, "utf-8")
     known_shop.reload_settings()
     chosen = preferences(known_shop, Subscription(subscription.token, contact, "sms", "offers"))
-    assert (chosen.is_undeliverable, any(one.is_on for one in chosen.choices)) == (True, False)
+    assert (chosen.is_undeliverable, any(choice.is_on for choice in chosen.choices)) == (True, False)
     chosen = preferences(known_shop, subscription)
-    assert {(one.topic, one.channel) for one in chosen.choices if one.is_on} >= {("offers", "email"), ("offers", "sms")}
+    assert {(choice.topic, choice.channel) for choice in chosen.choices if choice.is_on} >= {
+        ("offers", "email"),
+        ("offers", "sms"),
+    }
 
 
 def test_who_comes_back_is_not_sent_to_after_a_complaint(known_shop, subscription, token, client):

@@ -65,7 +65,7 @@ def ask(client, keys):
 
 def ids(answer):
     assert answer.status_code == 200, answer.text
-    return [one["product_id"] for one in answer.json()["products"]]
+    return [product["product_id"] for product in answer.json()["products"]]
 
 
 def best(answer):
@@ -187,7 +187,7 @@ def test_the_next_page_goes_on_and_an_unknown_list_is_not_found(ask):
     first = ask("write", anonymous_id="v", k=6)
     second = ask("write", next=first.json()["next"], k=6)
     assert len({*ids(first), *ids(second)}) == 12
-    assert [one["position"] for one in second.json()["products"]] == list(range(7, 13))
+    assert [product["position"] for product in second.json()["products"]] == list(range(7, 13))
     assert second.json()["list_id"] == first.json()["list_id"]
     gone = ask(next="never was")
     assert gone.status_code == 404
@@ -222,14 +222,14 @@ def test_lists_for_messages_are_only_of_those_who_may_be_written_to(ask, shop):
     before = policy.read_text()
     try:
         made = ask(path=f"{PATH}/batch", user_ids=people).json()
-        assert [one["user_id"] for one in made["lists"]] == ["u1"]
+        assert [list_["user_id"] for list_ in made["lists"]] == ["u1"]
         assert made["refused_count"] == 3
         assert made["lists"][0]["recommendation"]["scenario"] == "message"
         assert len(made["lists"][0]["recommendation"]["products"]) == 10
         policy.write_text(before.replace('unknown = "refuse"', 'unknown = "allow"'))
         shop.reload_settings()
         made = ask(path=f"{PATH}/batch", user_ids=people).json()
-        assert [one["user_id"] for one in made["lists"]] == ["u1", "u3", "nobody"]
+        assert [list_["user_id"] for list_ in made["lists"]] == ["u1", "u3", "nobody"]
         assert made["refused_count"] == 1
         on_page = ask(path=f"{PATH}/batch", user_ids=people, scenario="home").json()
         assert len(on_page["lists"]) == 4, "only messages need consent"
@@ -241,7 +241,7 @@ def test_lists_for_messages_are_only_of_those_who_may_be_written_to(ask, shop):
 def test_a_batch_of_everybody_is_one_answer(ask):
     made = ask(path=f"{PATH}/batch", user_ids=[f"u{n}" for n in range(CUSTOMERS)], scenario="home", k=3).json()
     assert len(made["lists"]) == CUSTOMERS
-    assert all(len(one["recommendation"]["products"]) == 3 for one in made["lists"])
+    assert all(len(list_["recommendation"]["products"]) == 3 for list_ in made["lists"])
 
 
 def test_an_event_changes_the_next_answer(client, ask, keys):
@@ -250,7 +250,7 @@ def test_an_event_changes_the_next_answer(client, ask, keys):
     sent = client.post("/v1/track", json=view, headers=keys["write"])
     assert sent.json()["success"]
     after = ask("write", anonymous_id="v9")
-    reasons = {one["reason"]["texts"]["en"] for one in after.json()["products"]}
+    reasons = {product["reason"]["texts"]["en"] for product in after.json()["products"]}
     assert "Goes with Product 20, which you looked at" in reasons
     assert best(after) != before
     assert best(ask("write", anonymous_id="v10")) == before

@@ -254,7 +254,7 @@ def test_a_broken_message_costs_no_other_one_of_its_batch(server, shared_key, wh
 
 
 def counters_of(server, source):
-    counters = {one["source"]: one for one in server.reader.get("/api/collector").json()["counters"]}
+    counters = {counter["source"]: counter for counter in server.reader.get("/api/collector").json()["counters"]}
     return counters.get(source, {"stored": 0, "rejected": 0})
 
 
@@ -438,7 +438,9 @@ def test_a_browser_may_send_a_preflight_and_gets_its_settings(server, key):
 def test_the_counters_add_up_and_can_be_scraped(server, key, request):
     source = request.node.name[:60]
     server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
-    (counted,) = [one for one in server.reader.get("/api/collector").json()["counters"] if one["source"] == source]
+    (counted,) = [
+        counter for counter in server.reader.get("/api/collector").json()["counters"] if counter["source"] == source
+    ]
     assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["rejected"] == 3
     text = server.client.get("/metrics").text
     assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
@@ -634,12 +636,12 @@ def stored_by(folder, source):
     """Events of a source, in the lake and still in the inbox."""
     shop = Shop.open(folder)
     inbox = open_inbox(shop)
-    requests = [one for one in inbox.pending_requests(max_bytes=10**9) if one.source == source]
+    requests = [request for request in inbox.pending_requests(max_bytes=10**9) if request.source == source]
     inbox.close()
     rows = shop.lake.read(EVENTS)
     shop.close()
     moved = rows.filter(pc.equal(rows["source"], source))["event_id"].to_pylist()
-    return moved + [row["event_id"] for one in requests for row in one.rows]
+    return moved + [row["event_id"] for request in requests for row in request.rows]
 
 
 @pytest.mark.parametrize("client", PYTHON)
@@ -659,7 +661,7 @@ def test_a_node_client_delivers_every_event_unchanged(server, client):
 
 
 def assert_delivered(server, source):
-    counters = {one["source"]: one for one in server.reader.get("/api/collector").json()["counters"]}
+    counters = {counter["source"]: counter for counter in server.reader.get("/api/collector").json()["counters"]}
     assert counters[source]["stored"] == EACH
     assert counters[source]["rejected"] == 0
     for _ in range(100):

@@ -383,7 +383,7 @@ class Client:
 
 def connected(table, peer, count):
     clients = [Client(table, peer) for _ in range(count)]
-    return clients, [table.admit(one, peer) for one in clients]
+    return clients, [table.admit(client, peer) for client in clients]
 
 
 def test_connections_give_way_among_the_peer_that_has_too_many():

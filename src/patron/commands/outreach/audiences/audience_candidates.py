@@ -46,7 +46,7 @@ def audience_candidates(shop: Shop, audience: Audience) -> AudienceCandidates:
         members = members.filter(pc.invert(pc.is_in(members["customer_id"], value_set=others)))
     customers = members["customer_id"].to_pylist()
     agreed = _consenting_customers(shop, view, members)
-    chosen = [one for one in customers if one in agreed]
+    chosen = [customer for customer in customers if customer in agreed]
     left_out = Counter({NO_CONSENT: len(customers) - len(chosen)})
     identifiers: dict[str, Mapping[str, str]] = {}
     for people in _with_addresses(shop, audience, chosen):
@@ -97,7 +97,7 @@ def _consenting_customers(shop: Shop, view: Snapshot, members: pa.Table) -> set[
         for purpose in (consent.advertising, consent.marketing)
     )
     return {
-        one
-        for one in members["customer_id"].to_pylist()
-        if consent.allows(is_granted=answers.get(one)) and marketing.get(one) is not False
+        customer_id
+        for customer_id in members["customer_id"].to_pylist()
+        if consent.allows(is_granted=answers.get(customer_id)) and marketing.get(customer_id) is not False
     }

@@ -124,8 +124,8 @@ def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datet
     members, unknown_count = _members(shop, view, segment, customer_by_token, frozenset(ids))
     consent = shop.policy.consent
     profiling = latest_answers(shop.store, consent.names_of(PROFILING), customer_by_token)
-    is_kept = np.array([profiling.get(one) is not False for one in ids], dtype=bool)
-    is_member = np.array([one in members for one in ids], dtype=bool)
+    is_kept = np.array([profiling.get(identifier) is not False for identifier in ids], dtype=bool)
+    is_member = np.array([identifier in members for identifier in ids], dtype=bool)
     kept = features.filter(pa.array(is_kept))
     _require_enough(int(is_member[is_kept].sum()), int((~is_member[is_kept]).sum()))
     scores = cross_fitted_scores(kept, is_member[is_kept], rng=np.random.default_rng(view.run.child_seed("lookalikes")))
@@ -206,7 +206,7 @@ def read_user_ids(path: Path) -> tuple[str, ...]:
         todo = NAME_ID_FILE
         raise BadFile(FILE_UNREADABLE, where=str(path), todo=todo) from error
     ids = (line.split(",", 1)[0].strip().strip('"') for line in lines)
-    return tuple(dict.fromkeys(one for one in ids if one and one not in HEADINGS))
+    return tuple(dict.fromkeys(identifier for identifier in ids if identifier and identifier not in HEADINGS))
 
 
 def write_lookalikes(lookalikes: Lookalikes, path: Path) -> Path:
@@ -214,8 +214,14 @@ def write_lookalikes(lookalikes: Lookalikes, path: Path) -> Path:
     if not path.parent.is_dir():
         raise BadFile(NO_SUCH_FOLDER, where=str(path.parent), todo=CREATE_OR_CHOOSE)
     rows = (
-        (str(one.rank), one.customer_id, one.user_id or "", f"{one.likeness:.4f}", str(one.may_be_contacted).lower())
-        for one in lookalikes.people
+        (
+            str(person.rank),
+            person.customer_id,
+            person.user_id or "",
+            f"{person.likeness:.4f}",
+            str(person.may_be_contacted).lower(),
+        )
+        for person in lookalikes.people
     )
     write_csv(path, COLUMNS, rows)
     return path
@@ -232,8 +238,10 @@ def _members(
     """Customers of the segment, and how many given ids are nobody's."""
     if segment.user_ids is not None:
         vault = Vault.open(shop)
-        customer_ids = [customer_by_token.get(vault.token("user_id", one), "") for one in segment.user_ids]
-        return frozenset(customer_ids) & frozenset(customers), sum(one not in customers for one in customer_ids)
+        customer_ids = [customer_by_token.get(vault.token("user_id", user_id), "") for user_id in segment.user_ids]
+        return frozenset(customer_ids) & frozenset(customers), sum(
+            customer_id not in customers for customer_id in customer_ids
+        )
     column, value = ("persona_id", segment.persona_id) if segment.stage is None else ("lifecycle_stage", segment.stage)
     rows = view.query(f"select customer_id, {column} as part from segments where run_id = '{view.run.run_id}'")
     parts = sorted(set(rows["part"].to_pylist()) - {-1})

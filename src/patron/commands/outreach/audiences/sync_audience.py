@@ -90,12 +90,12 @@ class _Changes:
     def between(cls, before: Sequence[AudienceMember], wanted: Mapping[str, Mapping[str, str]]) -> "_Changes":
         """Compare what the platform has with what it should have."""
         stays = [one for one in before if one.state != REMOVING and wanted.get(one.customer_id) == one.identifiers]
-        ids = {one.customer_id for one in stays}
+        ids = {stay.customer_id for stay in stays}
         return cls(
             add={one: hashes for one, hashes in wanted.items() if one not in ids},
-            pending=[one for one in stays if one.state == ADDING],
+            pending=[stay for stay in stays if stay.state == ADDING],
             remove=[one for one in before if one.customer_id not in ids],
-            kept=frozenset(one for member in stays for one in member.identifiers.values()),
+            kept=frozenset(identifier for member in stays for identifier in member.identifiers.values()),
         )
 
 
@@ -145,8 +145,8 @@ class _Sync:
         """Members who were not forgotten since the sync began."""
         with self.shop.store.begin() as connection:
             self._require_unchanged(connection)
-            ids = customers_in_state(connection, self.name, [one.customer_id for one in members], ADDING)
-        return [one for one in members if one.customer_id in ids]
+            ids = customers_in_state(connection, self.name, [member.customer_id for member in members], ADDING)
+        return [member for member in members if member.customer_id in ids]
 
     def _require_unchanged(self, connection: sa.Connection) -> None:
         """Raise BadAudience where the audience was saved or withdrawn since the sync began."""
@@ -159,7 +159,7 @@ class _Sync:
         self, operation: Operation, members: Sequence[AudienceMember], people: Sequence[Mapping[str, str]]
     ) -> None:
         if people:
-            since = max(one.changed_at for one in members)
+            since = max(member.changed_at for member in members)
             self.destination.deliver(AudienceBatch(self.name, operation, people, since), self.now)
 
     def _batches(self, members: Sequence[AudienceMember]) -> Iterator[Sequence[AudienceMember]]:

@@ -61,7 +61,7 @@ def holdout_shares(store: Store, campaign: str) -> set[float]:
     share = CAMPAIGNS.c.content
     with store.begin() as connection:
         contents = connection.scalars(sa.select(share).where(CAMPAIGNS.c.name == campaign))
-        return {float(msgspec.json.decode(one)["holdout_share"]) for one in contents}
+        return {float(msgspec.json.decode(content)["holdout_share"]) for content in contents}
 
 
 def _today(snapshot: Snapshot, customers: list[str]) -> Mapping[str, str]:

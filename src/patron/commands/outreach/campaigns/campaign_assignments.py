@@ -110,7 +110,7 @@ def draw_holdout(
         earlier = [stored[one] for one in before.get(customer, ()) if one in stored]
         return any(earlier) if earlier else arm_of(campaign, customer, share) == HOLDOUT
 
-    return np.fromiter((is_in(one) for one in customers), dtype=np.bool_)
+    return np.fromiter((is_in(customer) for customer in customers), dtype=np.bool_)
 
 
 def write_assignments(

@@ -54,13 +54,13 @@ def measured_factors(
 ) -> tuple[MeasuredFactor, ...]:
     """Factors of other measured campaigns with the same offers or, for messages alone, the same topic."""
     factors = []
-    for one in others:
-        step = one.last("measured")
-        if one.name == campaign.name or one.state != MEASURED or step is None or not _are_alike(campaign, one):
+    for other in others:
+        step = other.last("measured")
+        if other.name == campaign.name or other.state != MEASURED or step is None or not _are_alike(campaign, other):
             continue
         factor, error = step.details.get("gain_factor"), step.details.get("gain_factor_error")
         if factor is not None and error is not None:
-            factors.append(MeasuredFactor(one.name, float(factor), float(error)))
+            factors.append(MeasuredFactor(other.name, float(factor), float(error)))
     return tuple(factors)
 
 

@@ -250,7 +250,7 @@ def _margin_effect(
 
 def guard_rails(people: pa.Table) -> tuple[GuardRailResult, ...]:
     """Orders must not fall, and refunds not rise, by more than a tenth of the holdout's mean."""
-    is_holdout = np.array([one == HOLDOUT for one in people["arm"].to_pylist()], dtype=np.bool_)
+    is_holdout = np.array([arm == HOLDOUT for arm in people["arm"].to_pylist()], dtype=np.bool_)
     results = []
     for metric, values in _guarded(people).items():
         mean = abs(float(values[is_holdout].mean())) if is_holdout.any() else 0.0
@@ -275,7 +275,7 @@ def sample_ratio(people: pa.Table, shares: set[float]) -> float | None:
     share = next(iter(shares))
     if len(shares) > 1 or not share or not people.num_rows:
         return None
-    holdout = sum(one == HOLDOUT for one in people["arm"].to_pylist())
+    holdout = sum(arm == HOLDOUT for arm in people["arm"].to_pylist())
     counts = {TREATED: people.num_rows - holdout, HOLDOUT: holdout}
     return sample_ratio_mismatch(counts=counts, weights={TREATED: 1 - share, HOLDOUT: share}).p_value
 

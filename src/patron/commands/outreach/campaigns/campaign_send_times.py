@@ -66,7 +66,7 @@ def send_times(
     ids = customers["customer_id"].combine_chunks()
     hour = habit_hours(ids, habits)
     zone_of = time_zones(snapshot, ids)
-    zones = np.array([zone_of.get(one, "") for one in ids.to_pylist()], dtype=np.str_)
+    zones = np.array([zone_of.get(identifier, "") for identifier in ids.to_pylist()], dtype=np.str_)
     return planned_times(hour, zones, window, now=now, quiet=quiet)
 
 

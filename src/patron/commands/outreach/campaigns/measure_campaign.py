@@ -114,7 +114,7 @@ def _result(  # noqa: PLR0913 - what it depends on
     best = facts["effects"][-1] if facts["effects"] else None
     srm = sample_ratio(people, holdout_shares(shop.store, saved.name))
     comparison, is_sent = _against(forecast, best), any(people["is_sent"].to_pylist())
-    treated = sum(one == TREATED for one in people["arm"].to_pylist())
+    treated = sum(arm == TREATED for arm in people["arm"].to_pylist())
     # why: a campaign of which nothing was sent teaches nothing about what messages bring
     factor, error = _gain_factor(forecast, best if is_sent else None, treated)
     found = findings(people, srm, arms.merged_count)

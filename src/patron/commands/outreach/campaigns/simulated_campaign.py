@@ -69,8 +69,8 @@ class SimulatedChannel:
 
     async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Take messages; raises nothing."""
-        for one in messages:
-            yield Handover(one.message_id, Outcome.SENT)
+        for message in messages:
+            yield Handover(message.message_id, Outcome.SENT)
 
 
 def simulated_policy(policy: Policy) -> Policy:

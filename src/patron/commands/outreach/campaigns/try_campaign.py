@@ -154,8 +154,10 @@ def _play(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress
             progress("simulating a history", 0, None)
             ingest_events(trial, world.history(HISTORY_DAYS), received_at=world.now)
             with trial.store.begin() as connection:
-                for one in definitions(shop.store).values():
-                    save_definition(connection, one.name, one.rule, saved_by=one.saved_by, at=world.now)
+                for definition in definitions(shop.store).values():
+                    save_definition(
+                        connection, definition.name, definition.rule, saved_by=definition.saved_by, at=world.now
+                    )
             run_loop(trial, world.now, progress=progress)
             return play_campaign(trial, world, campaign, progress=progress)
         finally:

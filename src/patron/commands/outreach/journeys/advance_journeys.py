@@ -97,7 +97,7 @@ def _is_due(shop: Shop, live: LiveJourneys, now: datetime) -> bool:
     """Whether any step can be taken now: what a paused journey sends waits."""
     running, names = {one.name for one in live.running()}, set(live.names)
     with shop.store.begin() as connection:
-        groups = [one for one in due_groups(connection, now) if one[0] in names]
+        groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in names]
     return any(
         name in running or not isinstance(live.version(name, version).steps[place], Send)
         for name, version, place in groups
@@ -108,7 +108,7 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
     """Take every step that is due and sends nothing."""
     names, snapshot = set(live.names), shop.snapshot() or shop.newest_snapshot()
     with shop.store.begin() as connection:
-        groups = [one for one in due_groups(connection, now) if one[0] in names]
+        groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in names]
     for name, version, place in groups:
         journey = live.version(name, version)
         for _ in range(0 if isinstance(journey.steps[place], Send) else BATCHES):
@@ -118,7 +118,7 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
                 break
             customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
             branches = JourneyBranches(shop, live.version, customer_of)
-            moved = [advance_clock(one, journey, now + INSTANT, branches.holds) for one in entries]
+            moved = [advance_clock(entry, journey, now + INSTANT, branches.holds) for entry in entries]
             with shop.store.begin() as connection:
                 write_entries(connection, [one for one, before in zip(moved, entries, strict=True) if one != before])
             troubles += branches.troubles
@@ -134,7 +134,7 @@ def _send(
     """Send what is due of every journey that runs."""
     running = {one.name: one.journey for one in live.running()}
     with shop.store.begin() as connection:
-        groups = [one for one in due_groups(connection, now) if one[0] in running]
+        groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in running]
     heard_at, clock = means[1](), means[1]
     for name, version, place in groups:
         journey = live.version(name, version)

@@ -79,7 +79,7 @@ class JourneyEventProcessor:
                 write_position(connection, replace(after, at=self.now.isoformat()))
         triggers = {one.name: one.journey.trigger for one in self.live.running()}
         is_looking = after.birthdays_after is not None and any(
-            isinstance(one, DateTrigger) for one in triggers.values()
+            isinstance(trigger, DateTrigger) for trigger in triggers.values()
         )
         return is_looking or not triggers.keys().isdisjoint(after.members_after)
 
@@ -121,7 +121,11 @@ class JourneyEventProcessor:
 
     def _with_later_events(self, things: list[Occurrence | TriggerMatch]) -> list[Occurrence | TriggerMatch]:
         """These, and what customers did after what is heard of late: it may have been folded before they entered."""
-        late = {one.customer_id: one for one in things if isinstance(one, TriggerMatch) and one.at < self.now - PROMPT}
+        late = {
+            thing.customer_id: thing
+            for thing in things
+            if isinstance(thing, TriggerMatch) and thing.at < self.now - PROMPT
+        }
         names = {name for one in late.values() for name in listened_events(self.live.version(one.journey, one.version))}
         if not names:
             return things
@@ -191,7 +195,7 @@ class JourneyEventProcessor:
         journeys = [one for one in self.live.running() if isinstance(one.journey.trigger, DateTrigger)]
         if not journeys:
             return [], position
-        names = sorted(f"{one.name}/{one.version}" for one in journeys)
+        names = sorted(f"{journey.name}/{journey.version}" for journey in journeys)
         if names != list(position.birthdays_of):
             # why: whose birthday is today or tomorrow was looked up before this journey was under way, or as it is now
             position = replace(position, birthdays_of=names, birthdays_until="", birthdays_after=None)

@@ -84,4 +84,4 @@ class JourneyMailing(Mailing):
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose entry is still at the step."""
         entries = entries_at_step(connection, [one.entry_id for one in due], self.place)
-        return {one.customer_id for one in entries}
+        return {entry.customer_id for entry in entries}

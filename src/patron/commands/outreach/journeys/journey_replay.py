@@ -114,7 +114,7 @@ def _starts(shop: Shop, snapshot: Snapshot, journey: Journey, since: datetime, u
         of_days = f"month >= {literal(since.strftime('%Y-%m'))} and occurred_at >= {timestamp(since)}"
         changes = product_changes(shop, f"select * from ({shop.lake.relation(EVENTS)}) where {of_days}")
         matches = product_matches(shop, open_journey, changes)
-        return sorted(((one.customer_id, one.at) for one in matches), key=lambda one: (one[1], one[0]))
+        return sorted(((match.customer_id, match.at) for match in matches), key=lambda one: (one[1], one[0]))
     return None
 
 
@@ -130,7 +130,7 @@ def _event_starts(
     if not trigger.segment:
         return starts
     members = set(member_ids(snapshot, trigger.segment)["customer_id"].to_pylist())
-    return [one for one in starts if one[0] in members]
+    return [start for start in starts if start[0] in members]
 
 
 def _segment_starts(snapshot: Snapshot, trigger: SegmentTrigger, since: datetime, until: datetime) -> list[Start]:
@@ -145,7 +145,7 @@ def _segment_starts(snapshot: Snapshot, trigger: SegmentTrigger, since: datetime
         starts = _pairs(snapshot.query(sql))
     if trigger.includes_members:
         members = member_ids(snapshot, trigger.enters)["customer_id"].to_pylist()
-        starts = [(one, since) for one in members] + starts
+        starts = [(member, since) for member in members] + starts
     return starts
 
 

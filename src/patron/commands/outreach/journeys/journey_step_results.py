@@ -50,7 +50,7 @@ def step_results(store: Store, name: str) -> tuple[StepResult, ...]:
                 if isinstance(step, Send):
                     key, channel = (version, journey.step_id(place)), step.channel or journey.channel
                     ways[key] = (channel, step.offer)
-                    keys |= {journey_message_id(name, one, key[1], channel): key for one in entry_ids}
+                    keys |= {journey_message_id(name, entry_id, key[1], channel): key for entry_id in entry_ids}
         by_state, by_kind = (_counted(keys, connection.execute(rows)) for rows in (states, kinds))
     return tuple(StepResult(*key, *way, by_state.get(key, {}), by_kind.get(key, {})) for key, way in ways.items())
 

@@ -91,13 +91,13 @@ def _exit_entries(shop: Shop, name: str, reason: str, at: datetime) -> None:
     while True:
         with shop.store.begin() as connection:
             entries = active_entries(connection, name, TOGETHER)
-            write_entries(connection, [leave(one, reason, at) for one in entries])
+            write_entries(connection, [leave(entry, reason, at) for entry in entries])
         if len(entries) < TOGETHER:
             return
 
 
 def _open_since(saved: SavedVersion[Journey], zone: ZoneInfo) -> datetime:
-    opened = [one.taken_at for one in saved.steps if one.step in {"started", "resumed"}]
+    opened = [step.taken_at for step in saved.steps if step.step in {"started", "resumed"}]
     start = saved.content.start_at(zone)
     return max([opened[-1], start] if start else opened[-1:])
 

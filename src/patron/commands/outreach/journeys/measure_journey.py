@@ -134,7 +134,7 @@ def _people(arms: CampaignArms, entered_at: Mapping[str, datetime], days: int, u
         if (at := first.get(row["customer_id"])) is not None and at < until
     ]
     times = [(name, TIME) for name in ("before_at", "start_at", "until_at")]
-    schema = pa.schema([*arms.people.schema, *(pa.field(*one) for one in times), pa.field("is_over", pa.bool_())])
+    schema = pa.schema([*arms.people.schema, *(pa.field(*time_) for time_ in times), pa.field("is_over", pa.bool_())])
     return pa.Table.from_pylist(rows, schema=schema)
 
 
@@ -212,7 +212,9 @@ def _sending_cents(shop: Shop, journey: str, arms: CampaignArms, people: pa.Tabl
         for customer, offer, count in connection.execute(counted.group_by(table.customer_id, table.offer)):
             person = arms.today.get(customer, customer)
             spent[person] = spent.get(person, 0.0) + count * message_cents(shop, offer)
-    return np.array([spent.get(one, 0.0) for one in people["customer_id"].to_pylist()], dtype=np.float64)
+    return np.array(
+        [spent.get(customer_id, 0.0) for customer_id in people["customer_id"].to_pylist()], dtype=np.float64
+    )
 
 
 def _first_entries(store: Store, journey: str) -> dict[str, datetime]:

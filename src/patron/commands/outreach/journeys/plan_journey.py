@@ -206,16 +206,16 @@ def _findings(
 
 def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, paths: list[SimulatedPath]) -> JourneyReplay:
     until, days = snapshot.run.as_of, REPLAYED_DAYS
-    audience = pa.table({"customer_id": pa.array(sorted({one.customer_id for one in paths}), pa.string())})
+    audience = pa.table({"customer_id": pa.array(sorted({path.customer_id for path in paths}), pa.string())})
     customers = audience["customer_id"].to_pylist()
     people = _People(shop, snapshot, journey, audience)
     reached = set(np.array(customers)[people.is_reached].tolist())
     sent_to = defaultdict[int, list[str]](list)
-    for one in paths:
-        for place, _ in one.sends if one.customer_id in reached else ():
-            sent_to[place].append(one.customer_id)
-    sent = Counter(one.customer_id for one in paths if one.customer_id in reached for _ in one.sends)
-    messages = np.array([sent.get(one, 0) for one in customers], dtype=np.float64)
+    for path in paths:
+        for place, _ in path.sends if path.customer_id in reached else ():
+            sent_to[place].append(path.customer_id)
+    sent = Counter(path.customer_id for path in paths if path.customer_id in reached for _ in path.sends)
+    messages = np.array([sent.get(customer, 0) for customer in customers], dtype=np.float64)
     about = people.assumptions(messages)
     deviation, saving = margin_deviation(about, people.history)
     sends = tuple(_sends(shop, journey, sent_to))
@@ -232,15 +232,15 @@ def _replayed(shop: Shop, snapshot: Snapshot, journey: Journey, paths: list[Simu
         until=until,
         customer_count=len(customers),
         entry_count=len(paths),
-        left_count=sum(one.has_left and not one.sends for one in paths),
+        left_count=sum(path.has_left and not path.sends for path in paths),
         not_contactable_count=int((~people.may_contact).sum()),
         holdout_count=arms["holdout"],
-        message_count=sum(one.message_count for one in sends),
-        later_count=sum(at >= until for one in paths if one.customer_id in reached for _, at in one.sends),
+        message_count=sum(send.message_count for send in sends),
+        later_count=sum(at >= until for path in paths if path.customer_id in reached for _, at in path.sends),
         sends=sends,
-        monthly_messages=sum(one.message_count for one in sends) * month,
+        monthly_messages=sum(send.message_count for send in sends) * month,
         monthly_cost_cents=float(about.cost[about.is_treated].sum()) * month,
-        monthly_budget_use_cents=sum(one.cost_cents for one in sends) * month,
+        monthly_budget_use_cents=sum(send.cost_cents for send in sends) * month,
         forecast=expected,
         detectable=known,
         needed_days=None if needed is None or is_at_once else needed * days / max(len(customers), 1),
@@ -299,10 +299,10 @@ class _People:
         days, rows = self._journey.window_days, self._rows
         best = np.argmax(self._expected.effect, axis=1)
         at, is_written = np.arange(rows.num_rows), messages > 0
-        valid = np.array([float(one.valid_days) for one in self._offers])[best]
+        valid = np.array([float(offer.valid_days) for offer in self._offers])[best]
         share = np.minimum(days / np.maximum(valid, 1.0), 1.0)
-        contact = np.array([message_cents(self._shop, one.id) for one in self._offers])[best]
-        own = np.array([float(one.contact_cost_cents) for one in self._offers])[best]
+        contact = np.array([message_cents(self._shop, offer.id) for offer in self._offers])[best]
+        own = np.array([float(offer.contact_cost_cents) for offer in self._offers])[best]
         of_offer = np.maximum(self._expected.cost[at, best] - own, 0.0)
         sending = contact * messages
         size = order_cents(rows)

@@ -132,5 +132,7 @@ def period_allowance(shop: Shop, at: datetime, left_cents: float) -> Allowance:
     )
     for row in rows.to_pylist():
         issued[row["action"]] = issued.get(row["action"], 0) + row["offer_count"]
-    stock = {one.id: float(one.stock - issued.get(one.id, 0)) for one in policy.offers if one.stock is not None}
+    stock = {
+        offer.id: float(offer.stock - issued.get(offer.id, 0)) for offer in policy.offers if offer.stock is not None
+    }
     return Allowance(min(left_cents, of_period), stock)

@@ -119,20 +119,20 @@ class MessageChecker:
         day = at.astimezone(ZoneInfo(self.shop.settings.shop.time_zone)).date()
         known, channel = {offer.id: offer for offer in self.shop.policy.offers}, self.mailing.channel
         return {
-            one: "offer_unavailable"
-            for one in offers
-            if one
+            offer: "offer_unavailable"
+            for offer in offers
+            if offer
             and not (
-                one in known
-                and known[one].is_available(day)
-                and (not known[one].channels or channel in known[one].channels)
+                offer in known
+                and known[offer].is_available(day)
+                and (not known[offer].channels or channel in known[offer].channels)
             )
         }
 
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
         mailing, policy, people = self.mailing, self.shop.policy, [person for _, person in pairs]
-        contacts = {one.contact for one in people if one.contact}
-        ids_of = {one.customer_id: ids_until_now(one) for one in people}
+        contacts = {person.contact for person in people if person.contact}
+        ids_of = {person.customer_id: ids_until_now(person) for person in people}
         all_ids = sorted(set[str]().union(*ids_of.values()))
         with self.shop.store.begin() as connection:
             self.consents_until = ledger_head(connection)
@@ -142,7 +142,7 @@ class MessageChecker:
         # why: who was held out under any of the ids that became one stays without a message
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
         answers = answers_of_customers(self.shop, people, mailing.channel, mailing.topic)
-        listed = {contact for one in people for contact in one.contacts}
+        listed = {contact for person in people for contact in person.contacts}
         blocked = suppressed(self.shop.store, listed, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times(all_ids, at, days) if days else {}
@@ -262,7 +262,7 @@ def answers_of_customers(
     consent = shop.policy.consent
     marketing = consent.names_of(consent.marketing)
     purposes = (topic, *(f"{topic}/{one}" for one in channels_alike(channel)))
-    topics = [consent.names_of(one) for one in purposes]
+    topics = [consent.names_of(purpose) for purpose in purposes]
     owner = {token: person.customer_id for person in people for token in person.tokens}
     entries: dict[str, list[Entry]] = {}
     for entry in history(shop.store, owner, {name for names in (marketing, *topics) for name in names}):
@@ -275,10 +275,11 @@ def answers_of_customers(
         return entry is not None and not entry["is_granted"]
 
     return {
-        one.customer_id: CustomerAnswers(
-            _answer(latest(one.customer_id, marketing)), any(is_no(latest(one.customer_id, names)) for names in topics)
+        person.customer_id: CustomerAnswers(
+            _answer(latest(person.customer_id, marketing)),
+            any(is_no(latest(person.customer_id, names)) for names in topics),
         )
-        for one in people
+        for person in people
     }
 
 

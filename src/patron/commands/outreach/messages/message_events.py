@@ -109,9 +109,9 @@ def _properties(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _load(shop: Shop, events: list[dict[str, Any]], now: datetime) -> int:
     """Store events of people who are still known; returns how many are new."""
-    tokens = sorted({one["token"] for one in events if one["token"]})
+    tokens = sorted({event["token"] for event in events if event["token"]})
     user_ids = dict(zip(tokens, Vault.open(shop).reveal(tokens), strict=True))
-    rows = [one | {"user_id": user_ids[one["token"]]} for one in events if user_ids.get(one["token"])]
+    rows = [event | {"user_id": user_ids[event["token"]]} for event in events if user_ids.get(event["token"])]
     if not rows:
         return 0
     for one in rows:

@@ -63,13 +63,13 @@ class MessageHandover:
 
         Raises ChannelUnavailable, NoSpace, WorkspaceBusy; what was not handed over then stays to be sent.
         """
-        held_back = [one for one in messages if one.outgoing is None]
+        held_back = [message for message in messages if message.outgoing is None]
         if held_back:
             with self.checker.shop.store.begin() as connection:
                 allowed = self._pending(connection, held_back)
                 put_off(connection, [one.waiting_or_skipped(self.clock()) for one in allowed])
             self._written_count += len(allowed)
-        ready = [one for one in messages if one.outgoing is not None]
+        ready = [message for message in messages if message.outgoing is not None]
         if ready:
             try:
                 asyncio.run(self._hand_over(ready))
@@ -126,58 +126,65 @@ class MessageHandover:
             allowed = self._unchanged(connection, self._pending(connection, allowed), at)
             claimed = claim(connection, [one.on_its_way(at) for one in allowed])
             ours = [one for one in allowed if one.row["message_id"] in claimed]
-            contents = [(one.row["message_id"], one.row["token"], one.content) for one in ours]
+            contents = [(our.row["message_id"], our.row["token"], our.content) for our in ours]
             rows = sealed_messages(self.checker.vault, contents, self.dictionary)
             names = [column.name for column in VAULT_TEXTS.columns]
             texts = [dict(zip(names, row, strict=True)) for row in rows]
             upsert(connection, VAULT_TEXTS, texts, update=("token", "ciphertext"))
-        self._spent |= {one.row["message_id"] for one in ours}
-        self._on_its_way |= {one.row["message_id"]: one for one in ours}
+        self._spent |= {our.row["message_id"] for our in ours}
+        self._on_its_way |= {our.row["message_id"]: our for our in ours}
         self._written_count += len(ours)
-        return [one.outgoing for one in ours if one.outgoing is not None]
+        return [our.outgoing for our in ours if our.outgoing is not None]
 
     def _pending(self, connection: sa.Connection, messages: Sequence[CheckedMessage]) -> list[CheckedMessage]:
         """Messages whose customer is still assigned, or in the journey, and was not forgotten since the checks."""
-        tokens = [one.row["token"] for one in messages if one.row["token"]]
-        known = self.checker.mailing.pending_customers(connection, [one.due for one in messages])
+        tokens = [message.row["token"] for message in messages if message.row["token"]]
+        known = self.checker.mailing.pending_customers(connection, [message.due for message in messages])
         forgotten = set(connection.scalars(sa.select(FORGOTTEN.c.token).where(FORGOTTEN.c.token.in_(tokens))))
-        return [one for one in messages if one.row["customer_id"] in known and one.row["token"] not in forgotten]
+        return [
+            message
+            for message in messages
+            if message.row["customer_id"] in known and message.row["token"] not in forgotten
+        ]
 
     def _unchanged(
         self, connection: sa.Connection, messages: Sequence[CheckedMessage], at: datetime
     ) -> list[CheckedMessage]:
         """Messages whose address was not suppressed, and whose customer had no other message, since the checks."""
         mailing = self.checker.mailing
-        contacts = {one.row["contact"] for one in messages if one.row["contact"]}
+        contacts = {message.row["contact"] for message in messages if message.row["contact"]}
         blocked = suppressed_contacts(connection, contacts, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in self.checker.shop.policy.messages.caps), default=0)
-        ids = [one.row["customer_id"] for one in messages]
+        ids = [message.row["customer_id"] for message in messages]
         times = sent_times(connection, ids, at - timedelta(days=days)) if days else {}
         return [
-            one
-            for one in messages
-            if one.row["contact"] not in blocked
-            and set(times.get(one.row["customer_id"], ())) <= set(one.facts.sent_times)
+            message
+            for message in messages
+            if message.row["contact"] not in blocked
+            and set(times.get(message.row["customer_id"], ())) <= set(message.facts.sent_times)
         ]
 
     def _record(self, connection: sa.Connection) -> None:
         """Record the answers that came; they are dropped from memory once the transaction is on disk."""
-        answers, at = [one for one in self._answers if one.message_id in self._on_its_way], self.clock().astimezone(UTC)
-        update_messages(connection, [self._change(one, at) for one in answers])
-        refusals = [one for one in answers if one.outcome in {Outcome.DEFERRED, Outcome.REJECTED}]
-        upsert(connection, RECEIPTS, [_receipt(one, at) for one in refusals])
-        self._spent -= {one.message_id for one in refusals}
-        for one in refusals:
-            contact = self._on_its_way[one.message_id].row["contact"]
-            is_gone = one.is_gone or NO_SUCH_ADDRESS.search(one.detail)
-            if one.outcome is Outcome.REJECTED and is_gone and contact:
+        answers, at = (
+            [answer for answer in self._answers if answer.message_id in self._on_its_way],
+            self.clock().astimezone(UTC),
+        )
+        update_messages(connection, [self._change(answer, at) for answer in answers])
+        refusals = [answer for answer in answers if answer.outcome in {Outcome.DEFERRED, Outcome.REJECTED}]
+        upsert(connection, RECEIPTS, [_receipt(refusal, at) for refusal in refusals])
+        self._spent -= {refusal.message_id for refusal in refusals}
+        for refusal in refusals:
+            contact = self._on_its_way[refusal.message_id].row["contact"]
+            is_gone = refusal.is_gone or NO_SUCH_ADDRESS.search(refusal.detail)
+            if refusal.outcome is Outcome.REJECTED and is_gone and contact:
                 suppress(connection, contact, self.channel.name, ALL_TOPICS, HARD_BOUNCE, at)
         after_commit(connection, lambda: self._drop(answers))
 
     def _drop(self, answers: Sequence[Handover]) -> None:
-        for one in answers:
-            self._answers.remove(one)
-            self._on_its_way.pop(one.message_id, None)
+        for answer in answers:
+            self._answers.remove(answer)
+            self._on_its_way.pop(answer.message_id, None)
 
     def _change(self, answer: Handover, now: datetime) -> dict[str, Any]:
         change: dict[str, Any] = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None}
@@ -199,7 +206,7 @@ class MessageHandover:
         """Let messages wait that the channel did not take, as nobody was there to take them."""
         now = self.clock().astimezone(UTC)
         waits = {"state": MessageState.WAITING, "reason": "not_taken", "next_attempt_at": now, "sent_at": None}
-        answered = {one.message_id for one in self._answers}
+        answered = {answer.message_id for answer in self._answers}
         self._spent -= self._on_its_way.keys() - answered
         update_messages(connection, [{"message_id": one, **waits} for one in self._on_its_way if one not in answered])
 

@@ -99,21 +99,21 @@ def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str
     """The first obstacle of each; empty where there is none."""
     policy = shop.policy
     answers = answers_of_customers(shop, people, channel, topic)
-    blocked = suppressed(shop.store, {contact for one in people for contact in one.contacts}, channel, topic)
-    ids_of = {one.customer_id: ids_until_now(one) for one in people}
+    blocked = suppressed(shop.store, {contact for person in people for contact in person.contacts}, channel, topic)
+    ids_of = {person.customer_id: ids_until_now(person) for person in people}
     days = max((cap.within_days for cap in policy.messages.caps), default=0)
     since = now - timedelta(days=days)
     with shop.store.begin() as connection:
         times = sent_times(connection, sorted(set[str]().union(*ids_of.values())), since) if days else {}
     codes = []
-    for one in people:
-        sent = tuple(at for some in sorted(ids_of[one.customer_id]) for at in times.get(some, ()))
-        code = _consent_obstacle(shop, answers[one.customer_id])
-        if not code and not (one.token and one.contact):
+    for person in people:
+        sent = tuple(at for some in sorted(ids_of[person.customer_id]) for at in times.get(some, ()))
+        code = _consent_obstacle(shop, answers[person.customer_id])
+        if not code and not (person.token and person.contact):
             code = NO_ADDRESS
-        if not code and not blocked.isdisjoint(one.contacts):
+        if not code and not blocked.isdisjoint(person.contacts):
             code = SUPPRESSED
-        if not code and answers[one.customer_id].is_topic_withdrawn:
+        if not code and answers[person.customer_id].is_topic_withdrawn:
             code = TOPIC_WITHDRAWN
         if not code and capped_until(sent, now, policy.messages.caps):
             code = CAP_REACHED

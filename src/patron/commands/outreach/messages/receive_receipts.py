@@ -63,7 +63,9 @@ def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) 
 
     A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one.
     """
-    rows = list(dict.fromkeys(replace(one, occurred_at=one.occurred_at.astimezone(UTC)) for one in receipts))
+    rows = list(
+        dict.fromkeys(replace(receipt, occurred_at=receipt.occurred_at.astimezone(UTC)) for receipt in receipts)
+    )
     counts = [0, 0, 0, 0]
     for start in range(0, len(rows), TOGETHER):
         part = rows[start : start + TOGETHER]
@@ -114,7 +116,7 @@ def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], bod
 
 
 def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[int, int, int, int]:
-    ids = sorted({one.message_id for one in receipts})
+    ids = sorted({receipt.message_id for receipt in receipts})
     leaving: list[tuple[Receipt, sa.RowMapping]] = []
     with shop.store.begin() as connection:
         chosen = sa.select(MESSAGES).where(MESSAGES.c.message_id.in_(ids))
@@ -124,8 +126,8 @@ def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[in
             (row.message_id, row.kind, utc(row.occurred_at))
             for row in connection.execute(sa.select(RECEIPTS).where(of.message_id.in_(ids)))
         }
-        ours = [one for one in receipts if one.message_id in messages]
-        new = [one for one in ours if (one.message_id, one.kind, one.occurred_at) not in known]
+        ours = [receipt for receipt in receipts if receipt.message_id in messages]
+        new = [our for our in ours if (our.message_id, our.kind, our.occurred_at) not in known]
         upsert(connection, RECEIPTS, [vars(one) for one in new])
         suppressed = set()
         for one in new:

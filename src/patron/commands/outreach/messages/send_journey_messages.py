@@ -86,7 +86,7 @@ class JourneySend:
     def _with_current_customers(self, entries: Sequence[Entry]) -> list[Entry]:
         """Entries with the customers as the last run knows them."""
         customer_of = customers_of_entries(self.shop.snapshot() or self.shop.newest_snapshot(), entries)
-        renamed = [replace(one, customer_id=customer_of[one.customer_id]) for one in entries]
+        renamed = [replace(entry, customer_id=customer_of[entry.customer_id]) for entry in entries]
         changed = [one for one, before in zip(renamed, entries, strict=True) if one != before]
         if changed:
             with self.shop.store.begin() as connection:
@@ -96,16 +96,16 @@ class JourneySend:
     def _without_surplus(self, entries: Sequence[Entry]) -> list[Entry]:
         """Entries but those that a customer has too many since they became one with another; these leave."""
         customer_of = earlier_ids(
-            self.shop.snapshot() or self.shop.newest_snapshot(), {one.customer_id for one in entries}
+            self.shop.snapshot() or self.shop.newest_snapshot(), {entry.customer_id for entry in entries}
         )
         theirs = defaultdict[str, list[Entry]](list)
         with self.shop.store.begin() as connection:
-            for one in entries_of_customers(connection, [self.mailing.name], customer_of):
-                theirs[customer_of[one.customer_id]].append(one)
+            for entry in entries_of_customers(connection, [self.mailing.name], customer_of):
+                theirs[customer_of[entry.customer_id]].append(entry)
             surplus = set[str]().union(*(surplus_entries(some, self.journey) for some in theirs.values()))
-            left = [leave(one, MERGED, self.clock()) for one in entries if one.entry_id in surplus]
+            left = [leave(entry, MERGED, self.clock()) for entry in entries if entry.entry_id in surplus]
             write_entries(connection, left)
-        return [one for one in entries if one.entry_id not in surplus]
+        return [entry for entry in entries if entry.entry_id not in surplus]
 
     def _move_on(self, entries: Sequence[Entry]) -> list[Entry]:
         """Let entries go on whose message is settled or too late, and wait where it waits; returns those to send."""
@@ -140,9 +140,9 @@ class JourneySend:
     def _messages(self, connection: sa.Connection, entries: Sequence[Entry]) -> Mapping[str, Mapping[str, Any] | None]:
         """The row of each entry's message; None without one."""
         table = MESSAGES.c
-        entry_of = {self.mailing.message_id_of(one.entry_id): one.entry_id for one in entries}
+        entry_of = {self.mailing.message_id_of(entry.entry_id): entry.entry_id for entry in entries}
         columns = (table.message_id, table.state, table.attempt_count, table.next_attempt_at)
-        rows: dict[str, Mapping[str, Any] | None] = {one.entry_id: None for one in entries}
+        rows: dict[str, Mapping[str, Any] | None] = {entry.entry_id: None for entry in entries}
         ids = sorted(entry_of)
         for start in range(0, len(ids), IN_ONE_QUERY):
             chosen = sa.select(*columns, table.written_at, table.sent_at)
@@ -157,7 +157,7 @@ class JourneySend:
         dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         with self.shop.store.begin() as connection:
             rows = self._messages(connection, entries)
-        costs = expected_message_cents(self.shop, self.mailing.offer, [one.customer_id for one in entries])
+        costs = expected_message_cents(self.shop, self.mailing.offer, [entry.customer_id for entry in entries])
         due = [
             self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"], cost)
             for one, cost in zip(entries, costs.tolist(), strict=True)

@@ -98,7 +98,7 @@ def choose(shop: Shop, subscription: Subscription, topics_on: Collection[tuple[s
     Who comes back is sent to again after an unsubscription, never after a bounce or complaint.
     """
     before = preferences(shop, subscription)
-    is_on = {(one.topic, one.channel): (one.topic, one.channel) in topics_on for one in before.choices}
+    is_on = {(choice.topic, choice.channel): (choice.topic, choice.channel) in topics_on for choice in before.choices}
     marketing, user_id = shop.policy.consent.marketing, _user_id(shop, subscription)
     purposes = _purposes([topic for topic, _ in is_on], [channel for _, channel in is_on])
     answers = _answers(shop, subscription, [marketing, *purposes])
@@ -163,7 +163,9 @@ def _channels(shop: Shop, subscription: Subscription) -> list[str]:
 
 def _purposes(topics: Iterable[str], channels: Collection[str]) -> list[str]:
     names = [
-        name for topic in topics for name in (topic, *(two for one in channels for two in _purposes_of(topic, one)))
+        name
+        for topic in topics
+        for name in (topic, *(two for channel in channels for two in _purposes_of(topic, channel)))
     ]
     return list(dict.fromkeys(names))
 
@@ -178,7 +180,8 @@ def _answers(shop: Shop, subscription: Subscription, purposes: Iterable[str]) ->
     names_of = {purpose: shop.policy.consent.names_of(purpose) for purpose in purposes}
     entries = history(shop.store, _users(shop, subscription), {name for names in names_of.values() for name in names})
     return {
-        purpose: latest_answer(one for one in entries if one["purpose"] in names) for purpose, names in names_of.items()
+        purpose: latest_answer(entry for entry in entries if entry["purpose"] in names)
+        for purpose, names in names_of.items()
     }
 
 

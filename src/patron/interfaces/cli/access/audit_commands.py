@@ -42,8 +42,8 @@ def list_(
         output.as_json(listed.entries)
         return
     rows = [
-        (f"{one.entry}", f"{one.at:%Y-%m-%d %H:%M}", one.action, one.by, _details(one.details))
-        for one in listed.entries
+        (f"{entry.entry}", f"{entry.at:%Y-%m-%d %H:%M}", entry.action, entry.by, _details(entry.details))
+        for entry in listed.entries
     ]
     output.grid("", ("entry", "time (UTC)", "action", "by", "details"), rows)
 

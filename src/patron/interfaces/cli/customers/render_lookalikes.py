@@ -32,14 +32,20 @@ def show_lookalikes(lookalikes: "Lookalikes", path: Path | None, *, json: bool) 
     output.say(VERDICTS[lookalikes.verdict], style="" if lookalikes.verdict == "apart" else "yellow")
     if lookalikes.objecting_count:
         output.say(f"Left out: {lookalikes.objecting_count:,} who object to profiling.")
-    contactable = sum(one.may_be_contacted for one in lookalikes.people)
+    contactable = sum(person.may_be_contacted for person in lookalikes.people)
     output.say(f"Of the {len(lookalikes.people):,} listed, {contactable:,} may be contacted.")
     if path is not None:
         output.say(f"Wrote {path}.")
         return
     rows = [
-        (one.rank, one.user_id or "", one.customer_id, f"{one.likeness:.2f}", "yes" if one.may_be_contacted else "no")
-        for one in lookalikes.people[:MAX_SHOWN]
+        (
+            person.rank,
+            person.user_id or "",
+            person.customer_id,
+            f"{person.likeness:.2f}",
+            "yes" if person.may_be_contacted else "no",
+        )
+        for person in lookalikes.people[:MAX_SHOWN]
     ]
     output.grid("", ("rank", "user id", "customer", "likeness", "may be contacted"), rows)
     if len(lookalikes.people) > MAX_SHOWN:

@@ -28,15 +28,15 @@ def show_results(shop: "Shop", results: "TaskResults", *, json: bool) -> None:
     staff = {one.user_id: one.name for one in list_staff(shop)} if results.by == "person" else {}
     rows = [
         (
-            staff.get(one.key, one.key) or "-",
-            f"{one.task_count:,}",
-            f"{one.open_count:,}",
-            f"{one.done_count:,}",
-            f"{one.dropped_count:,}",
-            ", ".join(f"{name} {count:,}" for name, count in one.outcomes.items()),
-            "-" if one.median_days is None else f"{one.median_days:.1f}",
+            staff.get(row.key, row.key) or "-",
+            f"{row.task_count:,}",
+            f"{row.open_count:,}",
+            f"{row.done_count:,}",
+            f"{row.dropped_count:,}",
+            ", ".join(f"{name} {count:,}" for name, count in row.outcomes.items()),
+            "-" if row.median_days is None else f"{row.median_days:.1f}",
         )
-        for one in results.rows
+        for row in results.rows
     ]
     output.grid("", (results.by, *RESULTS), rows)
 
@@ -57,11 +57,11 @@ def show_effects(shop: "Shop", advice: "TaskAdvice", locale: str | None, *, json
         return
     head = tuple(texts(f"task_effect.{name}") for name in ("title", "arms", *METRICS))
     parts = (effects.whole, *effects.playbooks, *effects.reasons)
-    output.grid(texts("task_effect.difference"), head, [_row(one, texts, formats) for one in parts])
+    output.grid(texts("task_effect.difference"), head, [_row(part, texts, formats) for part in parts])
     if detectable := effects.whole.of("margin").detectable:
         output.say(texts("task_effect.cannot_show", effect=formats.money(detectable)))
-    for one in advice.suggestions:
-        output.say(f"{one.code}: {' '.join(suggestion_sentences(one, texts, formats))}")
+    for suggestion in advice.suggestions:
+        output.say(f"{suggestion.code}: {' '.join(suggestion_sentences(suggestion, texts, formats))}")
 
 
 def suggested_change(shop: "Shop", code: str, locale: str | None) -> "tuple[dict[Place, Any], str]":
@@ -72,7 +72,7 @@ def suggested_change(shop: "Shop", code: str, locale: str | None) -> "tuple[dict
 
 def _row(part: "TaskPart", texts: Words, formats: Formats) -> tuple[str, ...]:
     counts = f"{part.treated_count:,} / {part.control_count:,}"
-    return part_name(part, texts), counts, *(_metric(one, texts, formats) for one in part.metrics)
+    return part_name(part, texts), counts, *(_metric(metric, texts, formats) for metric in part.metrics)
 
 
 def _metric(one: "MetricEffect", texts: Words, formats: Formats) -> str:

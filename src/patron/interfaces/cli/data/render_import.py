@@ -95,14 +95,14 @@ def show_mappings(mappings: "Iterable[MappingDescription]", *, json: bool) -> No
         return
     rows = [
         (
-            one.name,
-            one.description.replace("\n", " ").partition(". ")[0].rstrip(".") + ".",
+            mapping.name,
+            mapping.description.replace("\n", " ").partition(". ")[0].rstrip(".") + ".",
             "; ".join(
                 f"{files}: {', '.join(columns)}" if files != "*" else ", ".join(columns)
-                for files, columns in one.columns_by_file.items()
+                for files, columns in mapping.columns_by_file.items()
             ),
         )
-        for one in mappings
+        for mapping in mappings
     ]
     output.grid("Built-in mappings", ("name", "for", "columns needed"), rows)
     output.say("Use one: patron import --mapping NAME FILE; or let Patron choose by the columns: --mapping auto.")

@@ -27,15 +27,15 @@ def show_versions(versions: "tuple[ModelVersion, ...]", currency: str, *, json: 
         return
     rows = [
         (
-            one.model_version,
-            one.learner or "damaged",
-            ", ".join(states_of(one)),
-            one.metric or "",
-            interval(one.value, one.low, one.high, per=cents_in(one.question, one.metric or "")),
-            one.baseline or "",
-            number(one.baseline_value, per=cents_in(one.question, one.metric or "")),
+            version.model_version,
+            version.learner or "damaged",
+            ", ".join(states_of(version)),
+            version.metric or "",
+            interval(version.value, version.low, version.high, per=cents_in(version.question, version.metric or "")),
+            version.baseline or "",
+            number(version.baseline_value, per=cents_in(version.question, version.metric or "")),
         )
-        for one in versions
+        for version in versions
     ]
     output.grid(f"Models (backtests with 95 % intervals; amounts in {currency})", HEAD, rows)
 
@@ -82,13 +82,13 @@ def _show_groups(groups: "tuple[GroupRow, ...]", formats: Formats) -> None:
     per = cents_in(first.question, first.metric)
     rows = [
         (
-            f"{one.grouping.replace('_', ' ')} {one.group_name}",
-            f"{one.customer_count:,}",
-            interval(one.value, one.low, one.high, per=per),
-            interval(one.gain, one.gain_low, one.gain_high, per=per),
-            interval(one.earlier_gain, one.earlier_gain_low, one.earlier_gain_high, per=per),
+            f"{group.grouping.replace('_', ' ')} {group.group_name}",
+            f"{group.customer_count:,}",
+            interval(group.value, group.low, group.high, per=per),
+            interval(group.gain, group.gain_low, group.gain_high, per=per),
+            interval(group.earlier_gain, group.earlier_gain_low, group.earlier_gain_high, per=per),
         )
-        for one in groups
+        for group in groups
     ]
     against = first.earlier_version or "an earlier model (none is old enough)"
     head = ("group", "customers", first.metric, f"gain over {first.baseline}", f"gain over {against}")

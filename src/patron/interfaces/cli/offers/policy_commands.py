@@ -131,8 +131,15 @@ def history(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         output.as_json(proposals)
         return
     rows = [
-        (f"{one.proposal_id}", one.state, one.proposed_by, f"{one.proposed_at:%Y-%m-%d}", one.decided_by, one.note)
-        for one in proposals
+        (
+            f"{proposal.proposal_id}",
+            proposal.state,
+            proposal.proposed_by,
+            f"{proposal.proposed_at:%Y-%m-%d}",
+            proposal.decided_by,
+            proposal.note,
+        )
+        for proposal in proposals
     ]
     output.grid("", ("number", "state", "proposed by", "on", "decided by", "note"), rows)
 

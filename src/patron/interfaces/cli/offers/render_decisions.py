@@ -29,7 +29,9 @@ def show_decisions(page: "DecisionPage", currency: str, *, json: bool) -> None:
 
 def show_reasons(page: "DecisionPage") -> None:
     """How many customers each reason applies to."""
-    counted = [(one.reason, "offer" if one.is_offer else "none", f"{one.customer_count:,}") for one in page.reasons]
+    counted = [
+        (reason.reason, "offer" if reason.is_offer else "none", f"{reason.customer_count:,}") for reason in page.reasons
+    ]
     output.grid(f"Decisions of the run {page.run_id}", ("reason", "action", "customers"), counted)
 
 
@@ -64,12 +66,15 @@ def show_decision(decision: "DecisionDetail", shop: "ShopSettings", names: Mappi
         output.say(sentence)
     rows = [
         (
-            texts.offer(one.action, names),
-            *(formats.money(cents) for cents in (one.expected_net_value_cents, one.effect_cents, one.cost_cents)),
-            formats.share(one.propensity),
-            texts.code("decision", one.forbidden_by) if one.forbidden_by else "",
+            texts.offer(alternative.action, names),
+            *(
+                formats.money(cents)
+                for cents in (alternative.expected_net_value_cents, alternative.effect_cents, alternative.cost_cents)
+            ),
+            formats.share(alternative.propensity),
+            texts.code("decision", alternative.forbidden_by) if alternative.forbidden_by else "",
         )
-        for one in decision.alternatives
+        for alternative in decision.alternatives
     ]
     output.grid("Offers that were considered", ALTERNATIVES, rows)
     output.say(

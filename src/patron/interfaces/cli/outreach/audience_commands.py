@@ -141,14 +141,14 @@ def _show(lines: "Sequence[AudienceLine]", *, json: bool) -> None:
         return
     rows = [
         (
-            one.name,
-            "withdrawn" if one.is_withdrawn else str(one.version),
-            one.segment,
-            one.destination,
-            f"{one.added_count:,}",
-            f"{one.adding_count + one.removing_count:,}",
+            line.name,
+            "withdrawn" if line.is_withdrawn else str(line.version),
+            line.segment,
+            line.destination,
+            f"{line.added_count:,}",
+            f"{line.adding_count + line.removing_count:,}",
         )
-        for one in lines
+        for line in lines
     ]
     output.grid("Audiences", ("audience", "version", "segment", "destination", "members", "open"), rows, numbers=2)
 

@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
         due_at, troubles = send_due_campaigns(shop, clock=lambda: datetime.now(UTC), should_stop=stop.is_set)
     finally:
         shop.close()
-    report = {"due_at": due_at.isoformat() if due_at else None, "troubles": [str(one) for one in troubles]}
+    report = {"due_at": due_at.isoformat() if due_at else None, "troubles": [str(trouble) for trouble in troubles]}
     sys.stdout.write(json.dumps(report))
 
 

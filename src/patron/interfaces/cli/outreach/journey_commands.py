@@ -222,7 +222,7 @@ def advance(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     while due_at and due_at <= datetime.now(UTC) and not troubles:  # why: a round sends some seconds long
         due_at, troubles = advance_journeys(shop, clock=lambda: datetime.now(UTC))
     if json:
-        output.as_json({"next_due_at": due_at, "troubles": [str(one) for one in troubles]})
+        output.as_json({"next_due_at": due_at, "troubles": [str(trouble) for trouble in troubles]})
     else:
         output.say(f"Next step: {due_at:%Y-%m-%d %H:%M} UTC." if due_at else "Nobody is on the way.")
     if troubles:

@@ -27,18 +27,18 @@ def show_campaigns(lines: "Sequence[CampaignLine]", currency: str, *, json: bool
     formats = Formats("en", currency, "UTC")
     rows = [
         (
-            one.name,
-            str(one.version),
-            one.state,
-            f"{one.start:%Y-%m-%d} to {one.end:%Y-%m-%d}",
-            one.segment,
-            formats.count(one.planned_messages),
-            formats.count(one.sent_messages),
-            formats.whole_money(one.budget_cents),
-            formats.whole_money(one.forecast_cents),
-            formats.whole_money(one.effect_cents),
+            line.name,
+            str(line.version),
+            line.state,
+            f"{line.start:%Y-%m-%d} to {line.end:%Y-%m-%d}",
+            line.segment,
+            formats.count(line.planned_messages),
+            formats.count(line.sent_messages),
+            formats.whole_money(line.budget_cents),
+            formats.whole_money(line.forecast_cents),
+            formats.whole_money(line.effect_cents),
         )
-        for one in lines
+        for line in lines
     ]
     head = ("campaign", "version", "state", "window", "segment", "planned", "sent", "budget", "forecast", "effect")
     output.grid("Campaigns (forecast and measured effect: incremental margin, net)", head, rows, numbers=5)
@@ -68,7 +68,7 @@ def show_history(detail: "DraftDetail", formats: Formats) -> None:
         output.say(f"  {count:,} not sent: {MESSAGE_REASONS.get(reason, reason)}")
     if detail.result:
         output.say(str(detail.result["learned"]))
-    rows = [(one.step, one.version, formats.time(one.taken_at), one.taken_by) for one in detail.steps]
+    rows = [(step.step, step.version, formats.time(step.taken_at), step.taken_by) for step in detail.steps]
     output.grid("History", ("step", "version", "when", "who"), rows)
 
 
@@ -91,12 +91,12 @@ def show_plan(plan: "CampaignPlan", shop: "ShopSettings", *, json: bool) -> None
         output.say(f"  {plan.kept_count:,} of earlier plans are not written to, and analysed all the same")
     rows = [
         (
-            one.offer or "message alone",
-            f"{one.message_count:,}",
-            formats.money(one.cost_cents),
-            formats.money(one.net_cents),
+            offer.offer or "message alone",
+            f"{offer.message_count:,}",
+            formats.money(offer.cost_cents),
+            formats.money(offer.net_cents),
         )
-        for one in plan.offers
+        for offer in plan.offers
     ]
     output.grid("Offers, while they are valid", ("offer", "messages", "expected cost", "expected net"), rows, numbers=3)
     if plan.first_send_at and plan.last_send_at:
@@ -159,8 +159,8 @@ def show_outcome(result: "SendResult", title: str, formats: Formats, *, budget_p
 
 def show_guard_rails(result: "SendResult") -> None:
     """Print whether metrics became worse than they may."""
-    for one in result.guard_rails:
-        output.say(f"guard-rail {one.metric}: {one.verdict}")
+    for rail in result.guard_rails:
+        output.say(f"guard-rail {rail.metric}: {rail.verdict}")
 
 
 def show_messages(messages: Mapping[str, int], receipts: Mapping[str, int]) -> None:
@@ -175,13 +175,13 @@ def show_messages(messages: Mapping[str, int], receipts: Mapping[str, int]) -> N
 def _show_effects(effects: "Iterable[MarginEffect]", formats: Formats, *, is_final: bool) -> None:
     """Print effects; before the end with the interval for those who look more than once."""
     rows = []
-    for one in effects:
-        low, high = (one.low_cents, one.high_cents)
+    for effect in effects:
+        low, high = (effect.low_cents, effect.high_cents)
         if not is_final:
-            low, high = (one.sequence_low_cents, one.sequence_high_cents)
+            low, high = (effect.sequence_low_cents, effect.sequence_high_cents)
         each = f"{formats.money(low)} to {formats.money(high)}"
-        total = f"{formats.money(one.total_low_cents)} to {formats.money(one.total_high_cents)}"
-        rows.append((one.method, formats.money(one.effect_cents), each, formats.money(one.total_cents), total))
+        total = f"{formats.money(effect.total_low_cents)} to {formats.money(effect.total_high_cents)}"
+        rows.append((effect.method, formats.money(effect.effect_cents), each, formats.money(effect.total_cents), total))
     if rows:
         head = ("method", "per customer", "95 %", "in total", "95 % of one look")
         output.grid("Effect on net margin, everybody assigned", head, rows, numbers=4)

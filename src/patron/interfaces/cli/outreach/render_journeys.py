@@ -35,15 +35,15 @@ def show_journeys(lines: "Sequence[JourneyLine]", currency: str, *, json: bool) 
     formats = Formats("en", currency, "UTC")
     rows = [
         (
-            one.name,
-            one.state,
-            one.trigger,
-            formats.count(one.entry_count),
-            formats.count(one.active_count),
-            formats.count(one.sent_messages),
-            formats.whole_money(one.monthly_budget_cents),
+            line.name,
+            line.state,
+            line.trigger,
+            formats.count(line.entry_count),
+            formats.count(line.active_count),
+            formats.count(line.sent_messages),
+            formats.whole_money(line.monthly_budget_cents),
         )
-        for one in lines
+        for line in lines
     ]
     head = ("journey", "state", "trigger", "entered", "on their way", "messages", "budget a month")
     output.grid("Journeys", head, rows, numbers=4)
@@ -98,8 +98,14 @@ def _show_replay(plan: "JourneyPlan", replay: "JourneyReplay", formats: Formats)
     output.say(f"  {replay.not_contactable_count:,} of them may not be contacted")
     output.say(f"  {replay.holdout_count:,} would be held out, so that the effect can be measured")
     rows = [
-        (one.step, one.channel, one.offer or "message alone", f"{one.message_count:,}", formats.money(one.cost_cents))
-        for one in replay.sends
+        (
+            send.step,
+            send.channel,
+            send.offer or "message alone",
+            f"{send.message_count:,}",
+            formats.money(send.cost_cents),
+        )
+        for send in replay.sends
     ]
     output.grid("Messages", ("step", "channel", "offer", "messages", "expected cost"), rows, numbers=2)
     if replay.later_count:
@@ -139,14 +145,14 @@ def show_result(result: "JourneyResult", shop: "ShopSettings", *, json: bool) ->
 def _show_steps(result: "JourneyResult") -> None:
     rows = [
         (
-            str(one.version),
-            one.step,
-            one.channel,
-            one.offer or "message alone",
-            ", ".join(f"{count:,} {state}" for state, count in one.message_counts.items()),
-            ", ".join(f"{count:,} {kind}" for kind, count in one.receipt_counts.items()),
+            str(step.version),
+            step.step,
+            step.channel,
+            step.offer or "message alone",
+            ", ".join(f"{count:,} {state}" for state, count in step.message_counts.items()),
+            ", ".join(f"{count:,} {kind}" for kind, count in step.receipt_counts.items()),
         )
-        for one in result.steps
+        for step in result.steps
     ]
     if rows:
         output.grid("Messages by step", ("version", "step", "channel", "offer", "messages", "receipts"), rows)

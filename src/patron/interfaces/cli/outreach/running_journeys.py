@@ -58,7 +58,7 @@ def _round(shop: Shop, stop: threading.Event) -> float:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
         troubles = [PatronError(JOURNEYS_STUCK(cause=error), todo=TRIED_BY_ITSELF)]
     with suppress(BrokenPipeError):
-        os.write(sys.stdout.fileno(), json.dumps([str(one) for one in troubles]).encode() + b"\n")
+        os.write(sys.stdout.fileno(), json.dumps([str(trouble) for trouble in troubles]).encode() + b"\n")
     left = (due_at - datetime.now(UTC)).total_seconds() if due_at and not troubles else ROUND_SECONDS
     return min(max(left, MIN_SECONDS), ROUND_SECONDS)
 

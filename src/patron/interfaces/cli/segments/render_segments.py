@@ -38,14 +38,14 @@ def show_segments(lines: "Sequence[SegmentLine]", *, json: bool) -> None:
         return
     rows = [
         (
-            one.name,
-            one.folder,
-            f"{one.saved_at:%Y-%m-%d} by {one.saved_by}",
-            one.problem,
-            one.version,
-            "-" if one.customer_count is None else f"{one.customer_count:,}",
+            line.name,
+            line.folder,
+            f"{line.saved_at:%Y-%m-%d} by {line.saved_by}",
+            line.problem,
+            line.version,
+            "-" if line.customer_count is None else f"{line.customer_count:,}",
         )
-        for one in lines
+        for line in lines
     ]
     output.grid("Segments", ("segment", "folder", "saved", "problem", "version", "customers"), rows, numbers=2)
 
@@ -63,7 +63,7 @@ def show_detail(detail: "SegmentDetail", shop: "ShopSettings", *, json: bool) ->
     output.say(f"since {detail.since:%Y-%m-%d}: {detail.entered_count:,} entered, {detail.left_count:,} left")
     output.say(f"rule: {_rule(detail.versions[0])}")
     if detail.overlaps:
-        rows = [(one.name, f"{one.customer_count:,}", f"{one.share:.1%}") for one in detail.overlaps]
+        rows = [(overlap.name, f"{overlap.customer_count:,}", f"{overlap.share:.1%}") for overlap in detail.overlaps]
         output.grid("Also in", ("segment", "customers", "share"), rows, numbers=2)
     show_history(detail.versions, json=False)
 
@@ -74,8 +74,15 @@ def show_history(versions: "Sequence[SegmentVersion]", *, json: bool) -> None:
         output.as_json(versions)
         return
     rows = [
-        (one.version, f"{one.saved_at:%Y-%m-%d %H:%M}", one.saved_by, one.note, one.folder, _rule(one))
-        for one in versions
+        (
+            version.version,
+            f"{version.saved_at:%Y-%m-%d %H:%M}",
+            version.saved_by,
+            version.note,
+            version.folder,
+            _rule(version),
+        )
+        for version in versions
     ]
     output.grid("Versions", ("version", "saved (UTC)", "by", "note", "folder", "rule"), rows)
 
@@ -103,7 +110,10 @@ def show_names(names: "SegmentNames", *, json: bool) -> None:
     if json:
         output.as_json(names)
         return
-    rows = [(one.name, one.kind, one.unit, one.meaning or "feature", ", ".join(one.choices)) for one in names.fields]
+    rows = [
+        (field_.name, field_.kind, field_.unit, field_.meaning or "feature", ", ".join(field_.choices))
+        for field_ in names.fields
+    ]
     output.grid("{ field = ..., op = ..., value = ... }", ("field", "kind", "unit", "meaning", "values"), rows)
     for title, listed in (
         ("trait", names.traits),

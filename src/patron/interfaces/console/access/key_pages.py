@@ -114,7 +114,7 @@ def _password_question(request: Request) -> Response | None:
 def _keys(request: Request, *, is_unknown: bool = False, status: int = 200) -> Response:
     now = datetime.now(UTC)
     listed = sorted(list_keys(_console(request).answers.shop), key=lambda key: not key.is_valid(now))
-    owners = {one.user_id: one for one in people(_console(request).answers.shop)}
+    owners = {person.user_id: person for person in people(_console(request).answers.shop)}
     values: dict[str, Any] = {"keys": listed, "owners": owners, "now": now, "is_unknown": is_unknown, "tab": "keys"}
     return _console(request).page(request, "access/keys.html", here=HERE, twin="/api/keys", status=status, **values)
 
@@ -133,7 +133,7 @@ def _form(request: Request, kind: str, problem: str = "") -> Response:
     values: dict[str, Any] = {"kind": kind, "kinds": KINDS, "actions": actions, "cells": cells, "chosen": chosen}
     values |= {"lifetimes": LIFETIMES, "days": form.get("days", "" if kind == "write" else str(DEFAULT_DAYS))}
     segments = () if maker.segment or kind == "write" else segment_choices(_console(request).answers.shop)
-    values |= {"segments": [(one, one) for one in segments], "segment": form.get("segment", "")}
+    values |= {"segments": [(segment, segment) for segment in segments], "segment": form.get("segment", "")}
     values |= {"source": form.get("source", ""), "problem": problem}
     return _console(request).page(request, "access/key_new.html", here=HERE, status=422 if problem else 200, **values)
 

@@ -255,7 +255,7 @@ def _change(request: Request, user_id: str, change: Change, note: str) -> Respon
 
 
 def _choices(request: Request, access: Access) -> dict[str, Any]:
-    listed = [(one.team, one.team) for one in teams(_console(request).answers.shop)]
+    listed = [(team.team, team.team) for team in teams(_console(request).answers.shop)]
     return {"access": access, "roles": tuple(Role), "grants": tuple(Grant), "teams": listed}
 
 

@@ -255,7 +255,7 @@ def values_at_risk(access: ListAccess, ids: Sequence[str]) -> dict[str, float | 
 
 def with_done(path: str, code: str, *counts: int) -> str:
     """Address of the page that says what was done."""
-    return f"{path}{'&' if '?' in path else '?'}done={code}-{'.'.join(str(one) for one in counts)}"
+    return f"{path}{'&' if '?' in path else '?'}done={code}-{'.'.join(str(count) for count in counts)}"
 
 
 def _back(path: str) -> str:

@@ -49,7 +49,7 @@ def _written(code: str, table: pa.Table) -> pa.ChunkedArray:
 
 def _marks(shop: Shop, ids: list[str], shown: tuple[str, ...]) -> dict[str, pa.Array]:
     marks, names = marks_of(shop, ids), {one.user_id: one.name for one in list_staff(shop)}
-    each = [marks.get(one, Marks()) for one in ids]
+    each = [marks.get(identifier, Marks()) for identifier in ids]
     columns = {
         "tags": pa.array([" | ".join(one.tags) for one in each], pa.string()),
         "owner": pa.array([names.get(one.owner, "") for one in each], pa.string()),

@@ -45,7 +45,7 @@ def find(request: Request, customer_id: str) -> Response:
     text = form_of(request).get("other", "").strip()
     visible = visible_of(request)
     matches = find_by_text(request.app.state.answers.shop, text, visible=visible, limit=MAX_MATCHES)
-    others = [one for one in matches if one != customer_id]
+    others = [match for match in matches if match != customer_id]
     if len(others) == 1:
         return RedirectResponse(f"{_path(customer_id)}?merge={quote(others[0])}", 303)
     return _page(request, customer_id, matches=others)

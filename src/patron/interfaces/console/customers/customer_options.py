@@ -14,32 +14,32 @@ Option = tuple[str, str, int | None]
 
 def stage_options(listing: CustomerPage, t: Words) -> list[Option]:
     """Lifecycle stages."""
-    return [(one.value, t.code("stage", one.value), one.customer_count) for one in listing.lifecycle_stages]
+    return [(stage.value, t.code("stage", stage.value), stage.customer_count) for stage in listing.lifecycle_stages]
 
 
 def persona_options(listing: CustomerPage, t: Words) -> list[Option]:
     """Personas."""
-    return [(one.value, t.persona(one.name_code), one.customer_count) for one in listing.personas]
+    return [(persona.value, t.persona(persona.name_code), persona.customer_count) for persona in listing.personas]
 
 
 def category_options(listing: CustomerPage) -> list[Option]:
     """Categories that were bought."""
-    return [(one.value, one.value, one.customer_count) for one in listing.categories]
+    return [(category.value, category.value, category.customer_count) for category in listing.categories]
 
 
 def channel_options(listing: CustomerPage, t: Words) -> list[Option]:
     """Acquisition channels."""
-    return [(one.value, t.code("channel", one.value), one.customer_count) for one in listing.channels]
+    return [(channel.value, t.code("channel", channel.value), channel.customer_count) for channel in listing.channels]
 
 
 def country_options(listing: CustomerPage) -> list[Option]:
     """Countries."""
-    return [(one.value, one.value, one.customer_count) for one in listing.countries]
+    return [(country.value, country.value, country.customer_count) for country in listing.countries]
 
 
 def consent_options(t: Words) -> list[Option]:
     """Answers about marketing."""
-    return [(one, t(f"consent_answer.{one}"), None) for one in ANSWERS]
+    return [(answer, t(f"consent_answer.{answer}"), None) for answer in ANSWERS]
 
 
 def column_options(t: Words) -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def column_options(t: Words) -> list[tuple[str, str]]:
 
 def table_columns(columns: Iterable[Mapping[str, Any]], t: Words) -> list[dict[str, Any]]:
     """Heads of the table: the customer, then the columns shown."""
-    heads = [{**one, "text": t(f"list_column.{one['code']}")} for one in columns]
+    heads = [{**column, "text": t(f"list_column.{column['code']}")} for column in columns]
     return [{"text": t("column.customer")}, *heads]
 
 

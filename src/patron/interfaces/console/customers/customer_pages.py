@@ -67,7 +67,9 @@ def done_of(request: Request, *more: str) -> tuple[str, int, int, int] | None:
     """What the action before this page did, to how many; of tasks also who was held out, or is no candidate."""
     code, _, numbers = request.query_params.get("done", "").partition("-")
     counts = [*numbers.split("."), "0", "0"][:3]
-    if code not in {*DONE, *more} or not all(one.isascii() and one.isdigit() and len(one) < 8 for one in counts):
+    if code not in {*DONE, *more} or not all(
+        count.isascii() and count.isdigit() and len(count) < 8 for count in counts
+    ):
         return None
     return code, int(counts[0]), int(counts[1]), int(counts[2])
 
@@ -101,7 +103,7 @@ def _list(request: Request, filters: CustomerFilters, *, matches: tuple[str, ...
         "staff": {one.user_id: one.name for one in list_staff(shop)},
         "nobody": NOBODY,
         "matches": matches,
-        "new_matches": [one for one in matches or () if one not in set(ids)][:MAX_MATCHES],
+        "new_matches": [match for match in matches or () if match not in set(ids)][:MAX_MATCHES],
         "segment_link": segment_link(query, listing.as_of, shop.settings.shop.time_zone),
         "done": done_of(request),
         "currency": shop.settings.shop.currency,

@@ -14,7 +14,7 @@ FEW = 3
 
 def driver_sentence(models: Models, words: Words) -> str:
     """Why a run has no reasons for churn, or reasons about orders only; empty where they may be about anything."""
-    churn = next((one for one in models.questions if one.question == CHURN.name and one.card), None)
+    churn = next((question for question in models.questions if question.question == CHURN.name and question.card), None)
     if churn is None or any(one.question == CHURN.name for one in models.missing_forecasts):
         return ""
     learner = churn.card["learner"]

@@ -79,7 +79,9 @@ def effect(request: Request) -> Response:
         effects=advice.effects,
         line=lines[0] if lines else None,
         policy_version=advice.policy_version,
-        suggestions=[(one, list(suggestion_sentences(one, texts, formats))) for one in advice.suggestions],
+        suggestions=[
+            (suggestion, list(suggestion_sentences(suggestion, texts, formats))) for suggestion in advice.suggestions
+        ],
         part_name=part_name,
         views=_views(request),
         csv=f"{EFFECT}?format=csv",
@@ -112,14 +114,14 @@ def _month_start(key: str) -> datetime:
 
 def _views(request: Request) -> list[str]:
     """Views of the list of tasks: whoever is nobody's colleague has none of their own."""
-    return [one for one in VIEWS if one != "mine" or actor_of(request).user_id]
+    return [view for view in VIEWS if view != "mine" or actor_of(request).user_id]
 
 
 def _results_file(request: Request, listing: TaskResults, staff: dict[str, str]) -> Response:
     """One line a person, playbook, reason or month. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
     name = ExportedList.TASK_RESULTS
-    rows = [_result_row(one, listing.by, staff) for one in listing.rows]
+    rows = [_result_row(row, listing.by, staff) for row in listing.rows]
     return _file(request, name, rows, listing.by)
 
 
@@ -146,12 +148,14 @@ def _effect_file(request: Request, effects: TaskEffects) -> Response:
 
 def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
     rows = []
-    for one in part.metrics:
-        unit = 100 if one.metric in {"revenue", "margin"} else 1
+    for metric in part.metrics:
+        unit = 100 if metric.metric in {"revenue", "margin"} else 1
         numbers = ("treated_mean", "control_mean", "effect", "low", "high", "raw_effect", "detectable")
-        amounts = {name: None if (value := getattr(one, name)) is None else round(value / unit, 4) for name in numbers}
+        amounts = {
+            name: None if (value := getattr(metric, name)) is None else round(value / unit, 4) for name in numbers
+        }
         counts = {"treated": part.treated_count, "control": part.control_count, "done": part.done_count}
-        rows.append({"playbook": part.playbook, "reason": part.reason, "metric": one.metric, **counts, **amounts})
+        rows.append({"playbook": part.playbook, "reason": part.reason, "metric": metric.metric, **counts, **amounts})
     return rows
 
 

@@ -66,7 +66,7 @@ def tasks(request: Request) -> Response:
         twin=f"/api/tasks?{urlencode({'view': view, 'page': listing.page})}",
         listing=listing,
         views=[one for one in VIEWS if one != "mine" or reader.user_id],
-        contacts=names_of(request, list({one.customer_id for one in listing.tasks})),
+        contacts=names_of(request, list({task.customer_id for task in listing.tasks})),
         staff={one.user_id: one.name for one in list_staff(shop)},
         outcomes=OUTCOMES,
         done=done_of(request, *DONE),

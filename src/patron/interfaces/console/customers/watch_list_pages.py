@@ -77,17 +77,17 @@ def _file(request: Request) -> Response:
     names = {one.user_id: one.name for one in list_staff(shop)}
     rows: list[dict[str, Any]] = [
         {
-            "customer_id": one.customer.customer_id,
-            "value_at_risk": round(one.customer.value_at_risk_cents) / 100,
-            "churn_probability": one.customer.churn_probability,
-            "usual_spend": round(one.customer.usual_cents) / 100,
-            "last_order": one.customer.last_order_at,
-            "reasons": " | ".join(reason.code for reason in one.customer.churn_reasons or ()),
-            "owner": names.get(one.marks.owner, ""),
-            "open_tasks": one.marks.open_task_count,
-            "snoozed_until": one.snoozed_until,
+            "customer_id": row.customer.customer_id,
+            "value_at_risk": round(row.customer.value_at_risk_cents) / 100,
+            "churn_probability": row.customer.churn_probability,
+            "usual_spend": round(row.customer.usual_cents) / 100,
+            "last_order": row.customer.last_order_at,
+            "reasons": " | ".join(reason.code for reason in row.customer.churn_reasons or ()),
+            "owner": names.get(row.marks.owner, ""),
+            "open_tasks": row.marks.open_task_count,
+            "snoozed_until": row.snoozed_until,
         }
-        for one in page.rows
+        for row in page.rows
     ]
     table = pa.Table.from_pylist(rows) if rows else pa.table({"customer_id": pa.array([], pa.string())})
     return csv_response(table, "watch-list")

@@ -46,7 +46,7 @@ router = APIRouter(route_class=GuardedRoute)
 REPLAYED = ("read", "stored", "duplicate", "rejected")
 COLUMN_PREFIX = "column."
 CHOICES = ("mapping", "encoding", "rows", "currency", "date_format", "decimal_comma", "shop_currency", "shop_time_zone")
-UPLOAD_PARAMETERS = (*CHOICES, *(f"{COLUMN_PREFIX}{one.name}" for one in FIELDS))
+UPLOAD_PARAMETERS = (*CHOICES, *(f"{COLUMN_PREFIX}{field_.name}" for field_ in FIELDS))
 UPLOAD = "/ingestion/upload"
 MAX_VALUE_LENGTH = 200
 
@@ -97,9 +97,9 @@ def _ingestion(request: Request, *, status: int = 200, **more: object) -> Respon
     console, now = request.app.state.console, datetime.now(UTC)
     facts = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
     again: dict[str, int] = {}
-    for one in facts.dead_letters:
-        if one.can_replay:
-            again[one.import_id] = again.get(one.import_id, 0) + one.count
+    for letter in facts.dead_letters:
+        if letter.can_replay:
+            again[letter.import_id] = again.get(letter.import_id, 0) + letter.count
     values = {"ingestion": facts, "now": now, "again": again, "replayed": None, "busy": "", **more}
     return console.page(
         request, "data/ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **values
@@ -192,7 +192,9 @@ def _columns(
 def _rows(choice: MappingChoice) -> list[_Row]:
     of = choice.columns
     return [
-        _Row(one.name, of.columns.get(one.name, ""), of.rows in one.required) for one in FIELDS if of.rows in one.rows
+        _Row(field_.name, of.columns.get(field_.name, ""), of.rows in field_.required)
+        for field_ in FIELDS
+        if of.rows in field_.rows
     ]
 
 

@@ -63,7 +63,7 @@ MAX_BUDGET = 1e12
 def runs(request: Request) -> Response:
     """Completed runs, what is under way, and the next one."""
     if request.query_params.get("format") == "csv":
-        rows = [fields_of(one) for one in run_history(request.app.state.answers.shop, limit=MAX_EXPORTED).rows]
+        rows = [fields_of(row) for row in run_history(request.app.state.answers.shop, limit=MAX_EXPORTED).rows]
         return list_file(request, ExportedList.RUNS, rows, area=Area.RUNS, columns=FILE_COLUMNS)
     return _runs(request)
 

@@ -41,7 +41,7 @@ def experiments(request: Request) -> Response:
     if parameters.get("format") == "csv":
         return _file(request, listing)
     values = {"year": str(year or ""), "kind": kind, "verdict": verdict}
-    ends = [abs(end) for one in listing.rows if one.gain for end in (one.gain.total_low, one.gain.total_high)]
+    ends = [abs(end) for row in listing.rows if row.gain for end in (row.gain.total_low, row.gain.total_high)]
     return console.page(
         request,
         "insight/experiments.html",
@@ -71,7 +71,11 @@ def experiment(request: Request, kind: str, name: str) -> Response:
     detail, formats = facts.detail, console.formats(texts)
     if detail.offers is not None:
         chart = effect_by_run(detail.offers.runs, texts, formats)
-        shown = [detail.line.gain, detail.line.raw, *(one.gain for one in detail.offers.offers + detail.offers.strata)]
+        shown = [
+            detail.line.gain,
+            detail.line.raw,
+            *(offer.gain for offer in detail.offers.offers + detail.offers.strata),
+        ]
     else:
         chart = effect_by_day(facts.days, texts, formats, is_journey=kind == "journey")
         shown = [detail.line.gain, detail.line.raw]
@@ -113,7 +117,7 @@ def _address(path: str, values: dict[str, str]) -> str:
 def _file(request: Request, listing: ExperimentList) -> Response:
     """One line an experiment. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.EXPERIMENTS))
-    rows = [_row(one) for one in listing.rows]
+    rows = [_row(row) for row in listing.rows]
     shop, by = request.app.state.answers.shop, step_actor_of(request)
     record_list_export(
         shop, ExportedList.EXPERIMENTS, row_count=len(rows), query=request.url.query, by=by, now=datetime.now(UTC)

@@ -224,8 +224,8 @@ def _builder(texts: Words, guided: GuidedQuestion | None) -> dict[str, object]:
     if guided is None:
         return offered
     table = guided.table
-    offered["measures"] = [(str(one), measure_name(one, texts)) for one in measures_of(table)]
-    offered["groups"] = [(str(one), group_name(one, texts)) for one in groups_of(table)]
+    offered["measures"] = [(str(measure), measure_name(measure, texts)) for measure in measures_of(table)]
+    offered["groups"] = [(str(group), group_name(group, texts)) for group in groups_of(table)]
     offered["columns"] = [(name, column_name(name, texts)) for name in columns_of(table)]
     return offered
 

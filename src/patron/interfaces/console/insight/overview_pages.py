@@ -54,7 +54,9 @@ def overview(request: Request) -> Response:
         view=view,
         overview=facts,
         figures=figures,
-        groups=[(code, [(one, _people(one)) for one in figures.figures if one.group == code]) for code in GROUPS],
+        groups=[
+            (code, [(figure, _people(figure)) for figure in figures.figures if figure.group == code]) for code in GROUPS
+        ],
         charts=_charts(console, texts),
         period_chart=_period_chart(console, query, texts),
         sentences=summary_sentences(facts, answers.models(), texts, formats),
@@ -94,7 +96,8 @@ def _links(query: PeriodQuery, view: str) -> dict[str, object]:
     more = {"view": "" if view == VIEWS[0] else view}
     by_days = {days: PeriodQuery(days, compare=query.compare) for days in LAST_DAYS}
     compared = {
-        one: PeriodQuery(query.period, query.month, query.first_day, query.last_day, one) for one in COMPARISONS
+        comparison: PeriodQuery(query.period, query.month, query.first_day, query.last_day, comparison)
+        for comparison in COMPARISONS
     }
     return {
         "periods": {days: period_address(one, "/overview", **more) for days, one in by_days.items()},

@@ -52,7 +52,7 @@ def cohorts(request: Request) -> Response:
         chart=chart,
         name_of=CohortNames(facts, texts, formats),
         group_name=lambda code: group_name(facts.grouping, code, texts),
-        measures=[(address(values, measure=one), one) for one in MEASURES],
+        measures=[(address(values, measure=measure), measure) for measure in MEASURES],
         spans=SPANS,
         link=lambda **changes: address(values, **changes),
         csv=address(values, format="csv"),

@@ -46,10 +46,10 @@ def mitigation_sentences(compared: FairnessResults, words: Words, formats: Forma
     thresholds = (
         words(
             "fairness.threshold",
-            group=group_name(mitigation.trait, one.group_name, words),
-            value=formats.share(one.probability, 0),
+            group=group_name(mitigation.trait, threshold.group_name, words),
+            value=formats.share(threshold.probability, 0),
         )
-        for one in mitigation.thresholds
+        for threshold in mitigation.thresholds
     )
     yield words("fairness.thresholds", list=words("list.joint").join(thresholds))
     if not compared.is_mitigation_measured:

@@ -80,7 +80,7 @@ def ledger(request: Request) -> Response:
     question = question if question in HORIZONS else ""
     entries = newest_forecasts(facts.entries if facts else (), question)
     if parameters.get("format") == "csv":
-        rows = [fields_of(one) for one in entries]
+        rows = [fields_of(entry) for entry in entries]
         return list_file(request, ExportedList.FORECASTS, rows, area=Area.MODELS, columns=LEDGER_COLUMNS)
     return _page(
         request,
@@ -182,7 +182,7 @@ def question(request: Request, question: str) -> Response:
         "",
         question=shown,
         charts=charts,
-        entries=[one for one in entries if one.question == question][:4],
+        entries=[entry for entry in entries if entry.question == question][:4],
         ledger_link=f"{PATH}/ledger?question={quote(question)}",
     )
 

@@ -27,11 +27,11 @@ def training_sentence(models: Models, question: str, words: Words, formats: Form
 def training_summary(models: Models, words: Words, formats: Formats) -> Iterator[str]:
     """A sentence for each reason why models were trained again, and for each training whose models were used again."""
     groups: dict[tuple[str, str], list[Training]] = {}
-    for one in models.trainings:
-        if one.reason not in (FIRST, UNPROVEN):  # why: there was no model worth using again
-            groups.setdefault((one.reason, one.trained_run_id), []).append(one)
+    for training in models.trainings:
+        if training.reason not in (FIRST, UNPROVEN):  # why: there was no model worth using again
+            groups.setdefault((training.reason, training.trained_run_id), []).append(training)
     for (reason, _), trainings in groups.items():
-        names = words("list.joint").join(words.code("question", one.question) for one in trainings)
+        names = words("list.joint").join(words.code("question", training.question) for training in trainings)
         is_all = len(trainings) == len(models.trainings)
         name = words("training.all_models") if is_all else words("training.models_of", questions=names)
         yield words(f"summary.training_{reason}", models=name, **_dates(models, trainings[0], formats))
@@ -44,7 +44,7 @@ def _dates(models: Models, training: Training, formats: Formats) -> dict[str, st
 
 def measured_sentence(models: Models, words: Words, formats: Formats) -> str:
     """Of which day measurements are, where this run did not train every model; empty where it did."""
-    dates = sorted({one.trained_at for one in models.trainings if one.reason == RECENT})
+    dates = sorted({training.trained_at for training in models.trainings if training.reason == RECENT})
     return words("training.measured", date=words("list.joint").join(map(formats.date, dates))) if dates else ""
 
 

@@ -293,7 +293,9 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
         error=error,
         fragments={"reach": "outreach/campaign_reach.html"},
         form=extra | fields,
-        templates={one: fields["templates"].get(one) for one in dict.fromkeys((*fields["templates"], *LOCALES))},
+        templates={
+            fromkey: fields["templates"].get(fromkey) for fromkey in dict.fromkeys((*fields["templates"], *LOCALES))
+        },
         empty_template={"subject": "", "format": "mjml", "body": ""},
         segments=list_segments(shop, only=rows_of(visible_of(request))),
         goals=GOALS,

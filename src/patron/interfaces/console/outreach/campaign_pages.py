@@ -94,7 +94,9 @@ def calendar(request: Request) -> Response:
     first = _month(request.query_params.get("month", ""), today)
     last = (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
     lines = [
-        one for one in list_campaigns(console.answers.shop) if one.start.date() <= last and one.end.date() >= first
+        campaign
+        for campaign in list_campaigns(console.answers.shop)
+        if campaign.start.date() <= last and campaign.end.date() >= first
     ]
     return console.page(
         request,
@@ -125,7 +127,7 @@ def _weeks(first: date, last: date, lines: list[CampaignLine], zone: ZoneInfo) -
     days = []
     for number in range(((last - start).days // DAYS_OF_WEEK + 1) * DAYS_OF_WEEK):
         day = start + timedelta(days=number)
-        of_day = [one for one in lines if one.start.date() <= day <= one.end.date()]
+        of_day = [line for line in lines if line.start.date() <= day <= line.end.date()]
         moment = datetime(day.year, day.month, day.day, 12, tzinfo=zone)
         days.append({"day": day, "moment": moment, "is_inside": first <= day <= last, "lines": of_day})
     return [days[at : at + DAYS_OF_WEEK] for at in range(0, len(days), DAYS_OF_WEEK)]

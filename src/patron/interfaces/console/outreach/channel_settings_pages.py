@@ -36,7 +36,9 @@ def channels_page(request: Request) -> Response:
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def check(request: Request) -> Response:
     """Connect to every channel that is set up, and show what is missing."""
-    states = {one.name: one for one in check_channels(_console(request).answers.shop, clock_at=datetime.now(UTC))}
+    states = {
+        channel.name: channel for channel in check_channels(_console(request).answers.shop, clock_at=datetime.now(UTC))
+    }
     return _page(request, states=states)
 
 
@@ -72,7 +74,9 @@ def _page(request: Request, *, status: int = 200, **facts: Any) -> Response:
         status=status,
         tab="channels",
         settings=settings,
-        examples={one.name: example_section(one.name) for one in settings.channels if not one.is_configured},
+        examples={
+            channel.name: example_section(channel.name) for channel in settings.channels if not channel.is_configured
+        },
         address=_address_of_reader(request, shop),
         **{"states": {}, "tried": None, "is_taken": False, "error": None, **facts},
     )

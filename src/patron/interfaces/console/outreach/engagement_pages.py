@@ -310,8 +310,8 @@ def version_steps(versions: Sequence[VersionContent], changes: Any) -> Iterator[
 
 def since_approval(versions: Sequence[VersionContent], steps: Sequence[Any], changes: Any) -> VersionStep:
     """The newest version, and what it changed of the one that was approved last."""
-    approved = next((one.version for one in reversed(steps) if one.step == "approved"), 0)
-    before = next((one for one in versions if one.version == approved), None)
+    approved = next((step.version for step in reversed(steps) if step.step == "approved"), 0)
+    before = next((version for version in versions if version.version == approved), None)
     return VersionStep(versions[0], before, changes(before.content, versions[0].content) if before else ())
 
 

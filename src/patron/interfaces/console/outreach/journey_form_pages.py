@@ -232,12 +232,15 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
     needed = example_of(example).segment[0] if example else ""
     editor = {
         "texts": {code: texts.texts[f"editor.{code}"] for code in EDITOR_TEXTS},
-        "languages": [[one, texts.code("language", one)] for one in dict.fromkeys((locale, *LOCALES))],
-        "formats": [[one, texts.code("campaign.format", one)] for one in FORMATS],
-        "channels": [["", texts("editor.same_channel")], *([one, texts.code("channel", one)] for one in CHANNELS)],
+        "languages": [[fromkey, texts.code("language", fromkey)] for fromkey in dict.fromkeys((locale, *LOCALES))],
+        "formats": [[format_, texts.code("campaign.format", format_)] for format_ in FORMATS],
+        "channels": [
+            ["", texts("editor.same_channel")],
+            *([channel, texts.code("channel", channel)] for channel in CHANNELS),
+        ],
         "offers": [
             ["", texts("editor.no_offer")],
-            *([one.id, texts.offer(one.id, policy.offer_names)] for one in policy.offers),
+            *([offer.id, texts.offer(offer.id, policy.offer_names)] for offer in policy.offers),
         ],
         "starter": starting_template(locale),
         "locale": locale,

@@ -68,7 +68,7 @@ def step_lines(detail: JourneyDetail, results: tuple[StepResult, ...], write: Jo
     """Steps of the newest version with their numbers."""
     journey, version = Journey.of(dict(detail.content), where=detail.line.name), detail.line.version
     waiting = {one.place: one.count for one in detail.waiting if one.version == version}
-    sent = {one.step: one for one in results if one.version == version}
+    sent = {result.step: result for result in results if result.version == version}
     for place, step in enumerate(journey.steps):
         step_id = journey.step_id(place)
         languages = {code: one.format for code, one in step.template.items()} if isinstance(step, Send) else {}

@@ -32,7 +32,9 @@ BUILDER_TEXTS = (
 
 def rule_texts(console: Console, texts: Words, names: SegmentNames) -> RuleTexts:
     """Writes rules in the reader's language."""
-    return RuleTexts(texts, console.formats(texts), {one.name: one.unit for one in names.fields if one.unit})
+    return RuleTexts(
+        texts, console.formats(texts), {field_.name: field_.unit for field_ in names.fields if field_.unit}
+    )
 
 
 def group_of(name: str) -> str:
@@ -59,7 +61,7 @@ def builder_options(console: Console, texts: Words, *, only: pa.Table | None = N
         "events": names.events,
         "segments": names.segments,
         "purposes": [[one, texts.code("purpose", one)] for one in (*PURPOSES, *shop.policy.topics)],
-        "answers": [[one, texts(f"rule.consent.{one}")] for one in ANSWERS],
+        "answers": [[answer, texts(f"rule.consent.{answer}")] for answer in ANSWERS],
         "values": {"category": choices.categories, "brand": choices.brands, "product": (), "tag": names.tags},
         "operators": _operators(texts),
         "flags": [[True, texts("rule.yes")], [False, texts("rule.no")]],
@@ -74,8 +76,8 @@ def builder_options(console: Console, texts: Words, *, only: pa.Table | None = N
 def _groups(names: SegmentNames, choices: RuleChoices, writer: RuleTexts) -> Iterator[dict[str, Any]]:
     texts = writer.texts
     listed: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
-    for one in names.fields:
-        listed[group_of(one.name)].append(_field(one, choices.fields, writer))
+    for field_ in names.fields:
+        listed[group_of(field_.name)].append(_field(field_, choices.fields, writer))
     history = [
         {"id": kind, "label": texts(f"builder.subject.{kind}")} for kind in ("bought", "event", "consent", "tag")
     ]

@@ -93,7 +93,7 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     rows = [{name: getattr(line, name) for name in names} for line in lines]
     shop, by, now = _shop(request), step_actor_of(request), datetime.now(UTC)
     record_list_export(shop, ExportedList.SEGMENTS, row_count=len(rows), query="", by=by, now=now)
-    money = [None if one.expected_cents is None else round(one.expected_cents) / 100 for one in lines]
+    money = [None if line.expected_cents is None else round(line.expected_cents) / 100 for line in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
 
 

@@ -70,7 +70,9 @@ def require_visible_customers(request: Request) -> None:
 def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
     """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
     visible = visible_of(request)
-    hidden = next((one for one in customer_ids if visible is not None and one not in visible), None)
+    hidden = next(
+        (customer_id for customer_id in customer_ids if visible is not None and customer_id not in visible), None
+    )
     if hidden is not None:
         raise unknown_customer(hidden)
 

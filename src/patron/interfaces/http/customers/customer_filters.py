@@ -114,7 +114,7 @@ class CustomerFilters(BaseModel):
     def shown_columns(self) -> tuple[str, ...]:
         """Columns of the page in their order."""
         chosen = set(self.columns.split(",")) & set(COLUMNS)
-        return tuple(one for one in COLUMNS if one in chosen) if chosen else USUAL_COLUMNS
+        return tuple(column for column in COLUMNS if column in chosen) if chosen else USUAL_COLUMNS
 
     def values(self, **changes: Any) -> dict[str, str]:
         """Parameters of an address with these changes; what is empty or usual is not named."""

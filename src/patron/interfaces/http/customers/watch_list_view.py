@@ -79,7 +79,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         if len(ids) > PAGE_SIZE
         else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(last_run(shop), ids))
     )
-    customers = {one.customer_id: one for one in rows}
+    customers = {row.customer_id: row for row in rows}
     nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)
     return WatchListPage(
         view.run.run_id,
@@ -93,9 +93,14 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         int((matching.mask & is_snoozed).sum()),
         task_outcomes(shop, among=visible_of(request)),
         tuple(
-            WatchedRow(customers[one], marks.get(one, Marks()), *snoozed.get(one, nothing), held_out.get(one))
-            for one in ids
-            if one in customers
+            WatchedRow(
+                customers[identifier],
+                marks.get(identifier, Marks()),
+                *snoozed.get(identifier, nothing),
+                held_out.get(identifier),
+            )
+            for identifier in ids
+            if identifier in customers
         ),
         str(Cursor(index.run_id, (ids[-1],))) if start + page_size < count else None,
     )

@@ -39,7 +39,7 @@ class ExperimentView:
 def experiments_of(answers: Answers, *, year: int | None, kind: str = "", verdict: str = "") -> ExperimentList:
     """Experiments of the shop, of one kind or verdict; the summary counts all of the year. Raises NoRunYet."""
     listing = list_experiments(answers.shop, year=year)
-    rows = tuple(one for one in listing.rows if kind in {"", one.kind} and verdict in {"", one.verdict})
+    rows = tuple(row for row in listing.rows if kind in {"", row.kind} and verdict in {"", row.verdict})
     return replace(listing, rows=rows)
 
 

@@ -139,10 +139,10 @@ def guided_of(parameters: QueryParams) -> GuidedQuestion | None:
 
 def guided_parameters(question: GuidedQuestion) -> list[tuple[str, str]]:
     """A guided question as parameters of an address."""
-    pairs = [("table", question.table), *(("measure", str(one)) for one in question.measures)]
-    pairs += [("group", str(one)) for one in question.groups]
-    for one in question.filters:
-        pairs += [("where", one.column), ("is", one.comparison), ("value", one.value)]
+    pairs = [("table", question.table), *(("measure", str(measure)) for measure in question.measures)]
+    pairs += [("group", str(group)) for group in question.groups]
+    for filter_ in question.filters:
+        pairs += [("where", filter_.column), ("is", filter_.comparison), ("value", filter_.value)]
     return pairs
 
 

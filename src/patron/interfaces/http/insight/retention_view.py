@@ -55,8 +55,8 @@ def payback_of(answers: Answers) -> PaybackView:
     sums, costs = _sums(answers, "channel"), acquisition_costs(answers.shop.store)
     return PaybackView(
         paybacks(sums, costs),
-        tuple(UnusedCost(*one) for one in unused_costs(sums, costs)),
-        tuple(sorted({one.group for one in sums.cohorts if one.group})),
+        tuple(UnusedCost(*cost) for cost in unused_costs(sums, costs)),
+        tuple(sorted({cohort.group for cohort in sums.cohorts if cohort.group})),
         len(costs),
     )
 
@@ -72,7 +72,7 @@ def retention_in(request: Request, answers: Answers) -> Retention:
 
 
 def _choice(choices: tuple[Choice, ...], text: str | None) -> Choice:
-    return next((one for one in choices if str(one) == text), choices[0])
+    return next((choice for choice in choices if str(choice) == text), choices[0])
 
 
 def _sums(answers: Answers, grouping: Grouping) -> CohortSums:

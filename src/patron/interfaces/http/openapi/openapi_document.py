@@ -205,7 +205,7 @@ def _describe(operation: dict[str, Any], name: str) -> None:
         answers["409"] = _refusal_schema("The first request with this Idempotency-Key is being answered.")
     is_read = right not in {"", SIGNED_IN} and Right.parse(right).action in READING
     parameters = operation.setdefault("parameters", [])
-    if is_read and all(one["name"] != PARAMETER for one in parameters):
+    if is_read and all(parameter["name"] != PARAMETER for parameter in parameters):
         parameters.append(AS_OF_PARAMETER)
     _add_example(operation, name)
 

@@ -201,7 +201,7 @@ def allow_pages() -> Response:
 def recommend_to_many(request: Request, body: BatchBody) -> RecommendationBatch:
     """Lists for many users; for messages only of those who may be written to."""
     settings = body.model_dump(exclude={"user_ids"})
-    queries = [RecommendationQuery(**settings, user_id=one) for one in dict.fromkeys(body.user_ids)]
+    queries = [RecommendationQuery(**settings, user_id=fromkey) for fromkey in dict.fromkeys(body.user_ids)]
     live = recommendations_of(request)
     lists, refused_count = live.recommend_many(queries, now=datetime.now(UTC))
     shop = live.shop.settings.shop

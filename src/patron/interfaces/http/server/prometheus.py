@@ -16,7 +16,9 @@ def metrics_text(state: CollectorState) -> str:
     for name, meaning in HELP.items():
         full = f"patron_messages_{name}_total"
         lines += [f"# HELP {full} {meaning}", f"# TYPE {full} counter"]
-        lines += [f'{full}{{source="{_escaped(one.source)}"}} {getattr(one, name)}' for one in state.counters]
+        lines += [
+            f'{full}{{source="{_escaped(counter.source)}"}} {getattr(counter, name)}' for counter in state.counters
+        ]
     waiting, trouble = "patron_inbox_waiting_requests", "patron_collector_trouble"
     lines += [f"# HELP {waiting} Requests on disk that are not in the lake yet.", f"# TYPE {waiting} gauge"]
     lines += [f"{waiting} {state.waiting_requests}"]

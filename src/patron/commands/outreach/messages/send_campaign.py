@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -48,6 +48,9 @@ EVENTS_AFTER = 5_000
 SENDER = "patron"
 """Who starts and ends a campaign unless somebody is named."""
 Progress = Callable[[str, int, int | None], None]
+LOOK_SECONDS = 2.0
+"""How often a waiting sender looks whether it is to stop."""
+MIN_WAIT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,43 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
                 _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
         load_message_events(shop, name, now=times())
         return summary_of(shop, name)
+
+
+def send_until_done(  # noqa: PLR0913 - what a send consists of
+    shop: Shop,
+    name: str,
+    *,
+    clock: Clock,
+    wait: Callable[[float], object],
+    by: str,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = keep_going,
+    is_only_due: bool = False,
+    is_early: bool = False,
+) -> SendSummary:
+    """Send a campaign to its end, or only what is due; `wait` sleeps some seconds.
+
+    It ends early where somebody wants it to stop, or paused, withdrew or changed the campaign. Raises what
+    `send_campaign` does.
+    """
+    while True:
+        summary = send_campaign(
+            *(shop, name),
+            now=clock(),
+            clock=clock,
+            by=by,
+            is_early=is_early,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        if is_only_due or summary.next_due_at is None:
+            return summary
+        until = max(summary.next_due_at, clock() + MIN_WAIT)
+        while clock() < until:
+            if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
+                return summary_of(shop, name)
+            progress(f"waiting until {until:%Y-%m-%d %H:%M} UTC", summary.sent_count, None)
+            wait(min(LOOK_SECONDS, max((until - clock()).total_seconds(), 0.0)))
 
 
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:

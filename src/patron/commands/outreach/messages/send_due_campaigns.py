@@ -1,18 +1,11 @@
-"""Send one campaign until it is done, in the foreground, or what is due of all, as `patron serve` does by itself."""
+"""Send what is due of every campaign: what `patron serve` does in a process of its own."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
-from patron.commands.outreach.messages.send_campaign import (
-    Progress,
-    SendSummary,
-    keep_going,
-    send_campaign,
-    silent,
-    summary_of,
-)
+from patron.commands.outreach.messages.send_campaign import keep_going, send_campaign
 from patron.engage.outbox_messages import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
@@ -22,9 +15,6 @@ from patron.storage.shop import Shop
 RECEIPTS_COME_FOR = timedelta(days=30)
 """How long after the end of a campaign its receipts still become events."""
 RETRY_AFTER = timedelta(minutes=1)
-LOOK_SECONDS = 2.0
-"""How often a waiting sender looks whether it is to stop."""
-MIN_WAIT = timedelta(seconds=1)
 
 
 def send_due_campaigns(
@@ -58,40 +48,3 @@ def send_due_campaigns(
 def _has_receipts(saved: SavedVersion[Campaign], now: datetime) -> bool:
     started = saved.last("started")
     return started is not None and now - started.taken_at < RECEIPTS_COME_FOR + saved.content.window
-
-
-def send_until_done(  # noqa: PLR0913 - what a send consists of
-    shop: Shop,
-    name: str,
-    *,
-    clock: Clock,
-    wait: Callable[[float], object],
-    by: str,
-    progress: Progress = silent,
-    should_stop: Callable[[], bool] = keep_going,
-    is_only_due: bool = False,
-    is_early: bool = False,
-) -> SendSummary:
-    """Send a campaign to its end, or only what is due; `wait` sleeps some seconds.
-
-    It ends early where somebody wants it to stop, or paused, withdrew or changed the campaign. Raises what
-    `send_campaign` does.
-    """
-    while True:
-        summary = send_campaign(
-            *(shop, name),
-            now=clock(),
-            clock=clock,
-            by=by,
-            is_early=is_early,
-            progress=progress,
-            should_stop=should_stop,
-        )
-        if is_only_due or summary.next_due_at is None:
-            return summary
-        until = max(summary.next_due_at, clock() + MIN_WAIT)
-        while clock() < until:
-            if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
-                return summary_of(shop, name)
-            progress(f"waiting until {until:%Y-%m-%d %H:%M} UTC", summary.sent_count, None)
-            wait(min(LOOK_SECONDS, max((until - clock()).total_seconds(), 0.0)))

@@ -47,8 +47,7 @@ def send(  # noqa: PLR0913 - one argument for each option
 
     Example: patron campaign send "win back spring" --workspace shop
     """
-    from patron.commands.outreach.messages.send_campaign import preview_send
-    from patron.commands.outreach.messages.send_due_campaigns import send_until_done
+    from patron.commands.outreach.messages.send_campaign import preview_send, send_until_done
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)

@@ -6,7 +6,7 @@
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src ./src
 RUN python -m build --wheel --outdir /dist
 

@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 WORKSPACE ?= patron-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-extras check format hooks docs clients notebooks site dist sbom bench screenshots clean
+.PHONY: help setup demo test all-tests test-fast test-times test-browser test-extras check format hooks docs clients notebooks site dist sbom bench screenshots clean
 
 # Coverage by the interpreter's own events where it has them (Python 3.12): they cost next to nothing.
 export COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")' 2>/dev/null)
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.dev ## Create .venv and install Patron with everything its tests need
 
@@ -35,13 +35,27 @@ demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write 
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
 # Tests keep their workspaces in memory where it has room: every commit of theirs waits for a disk otherwise.
-test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)" -ge 10 ] 2>/dev/null && echo /dev/shm || echo $${TMPDIR:-/tmp})
+TESTING := test all-tests test-fast test-times
+$(TESTING): export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)" -ge 10 ] 2>/dev/null && echo /dev/shm || echo $${TMPDIR:-/tmp})
 # why one: threads of BLAS wait busily for each other, which takes the processor from the other worker
-test: export OPENBLAS_NUM_THREADS := 1
+$(TESTING): export OPENBLAS_NUM_THREADS := 1
 # why empty: without compiled files every worker, and every process that a test starts, compiles anew what it imports
-test test-browser: export PYTHONDONTWRITEBYTECODE :=
-test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
+$(TESTING) test-browser: export PYTHONDONTWRITEBYTECODE :=
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+# why side by side: types are checked by one thread, which leaves a core idle for two minutes
+test: $(VENV)/.dev ## Lint, types, architecture and all tests, then their processor time; with coverage where that is free (Python 3.12)
+	+$(MAKE) --no-print-directory --jobs=2 check all-tests
+
+all-tests: $(VENV)/.dev
+	$(PYTEST) --processor-time $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
+
+test-fast: $(VENV)/.dev ## Lint, and the tests whose files take a second each at most: no browser, no run of a shop, no processes
+	$(BIN)/ruff check src tests
+	$(PYTEST) --fast -m 'not slow and not browser and not spark'
+
+test-times: $(VENV)/.dev ## Run all tests and keep how long each file takes, which decides what `make test-fast` runs
+	$(PYTEST) --record-processor-time
 
 test-browser: export PATRON_TEST_BROWSER := all
 test-browser: $(VENV)/.dev ## Walk whole tasks and open every page of the console, in both languages and themes, on a desk and on a phone

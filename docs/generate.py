@@ -117,10 +117,18 @@ def error_tree() -> str:
     return "\n".join(["# Errors\n", NOTE, grid(("error", "is a", "meaning"), rows), ""])
 
 
+def source_of(model: type[BaseModel]) -> str:
+    """Source of a class; nothing of one that is made from a list."""
+    try:
+        return inspect.getsource(model)
+    except OSError:
+        return ""
+
+
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
     """What stands under each field of a settings class."""
     bases = [one for one in model.__mro__ if issubclass(one, BaseModel) and one is not BaseModel]
-    lines = "\n".join(inspect.getsource(one) for one in bases).split("\n")
+    lines = "\n".join(map(source_of, bases)).split("\n")
     found: dict[str, str] = {}
     for index, line in enumerate(lines[1:], 1):
         if line.strip().startswith('"""'):

@@ -18,9 +18,10 @@ from tests.support.personal_values import KEYS, KINDS, PLACES, whole_product
 from tests.support.ways_in import NOW, WAYS, bring_in
 from tests.support.workspace_bytes import mentions, workspace_bytes
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import inbox_position
-from patron.interfaces.report import write_report
-from patron.run import drain_inbox, run_loop
+from patron.interfaces.report.html_report import write_report
+from patron.run import run_loop
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import rebuild_profiles
 

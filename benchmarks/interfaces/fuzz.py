@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.conftest import fill
 from tests.interfaces.http.test_fuzz import MODES, fuzz, operations_at
+from tests.support.shops.made_shop import fill
 
 from patron.interfaces.console.screenshots import served
 from patron.storage.shop import Shop

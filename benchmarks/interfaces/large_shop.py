@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
-from tests.conftest import fill
+from tests.support.shops.made_shop import fill
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME

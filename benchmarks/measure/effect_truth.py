@@ -22,10 +22,10 @@ from previous_estimator import effect_against_holdout
 
 from patron import measure, run, understand
 from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, seeded_workspace, write_rules
+from patron.estimators.bootstrap import Interval
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
 from patron.measure.effect_measurement import measured_outcomes
 from patron.measure.offer_effects import OfferEffect, offer_effects
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.tables import EVENTS
 from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator

@@ -22,12 +22,12 @@ import pyarrow.compute as pc
 
 from patron import measure, predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.estimators.learner import FORECAST
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.model_alarms import write_model_alarms
 from patron.predict import scoring
-from patron.predict.learner import FORECAST
 from patron.predict.learners import LEARNERS
-from patron.predict.score_origins import at, known_at_origin
+from patron.predict.origins import at, known_at_origin
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question
 from patron.schema.tables import SCORES

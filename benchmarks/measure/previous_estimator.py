@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from patron.estimators.bootstrap import Interval
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
-from patron.schema.models.bootstrap_intervals import Interval
 
 POOLED_ROWS = 20.0
 

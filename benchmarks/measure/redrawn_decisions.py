@@ -18,9 +18,9 @@ import numpy as np
 from effect_truth import keep_needed_steps, play
 from previous_estimator import effect_against_holdout
 
+from patron.estimators.bootstrap import Interval
 from patron.measure.decision_outcomes import NONE, DecisionOutcomes
 from patron.measure.offer_effects import ANY, offer_effects
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 
 REDRAWS = 200

@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 from value_on_real_data import JOURNEY, shops
 
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict import scoring
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.classifiers import RfmLogistic
-from patron.predict.learner import FORECAST, newest
+from patron.predict.learner import newest
 from patron.predict.learners import LEARNERS
+from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.purchase.next_order import days_until
-from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question, label_windows
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.runs.stage_view import StageView
@@ -53,7 +54,7 @@ def show(name: str, view: StageView) -> None:
     results = {}
     for question in QUESTIONS:
         rows = scoring.with_labels(view, question, features)
-        origins = score_origins(question, rows, view.run.as_of)
+        origins = cutoff_origins(question, rows, view.run.as_of)
         rng = np.random.default_rng(1)
         results[question] = backtest(question, LEARNERS[question.name], origins, rng=rng), rows
         print(f"\n{name}: {question.meaning}, origins {', '.join(results[question][0].origins)}")

@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from value_on_real_data import ORDERS
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict import READS, WRITES
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.category_needs import LEARNERS
@@ -28,8 +29,7 @@ from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_ta
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import days_until_due
 from patron.predict.classifiers import Logistic
-from patron.predict.score_origins import score_origins
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.predict.origins import cutoff_origins
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
 from patron.storage.engine import timestamp
 from patron.storage.runs.runs import Run
@@ -81,7 +81,7 @@ def study(name: str, view: StageView) -> None:
     )
     for question in (CATEGORY_PURCHASE, CATEGORY_SPEND):
         table = labelled_by(rows, question)
-        origins = score_origins(question, table, view.run.as_of)
+        origins = cutoff_origins(question, table, view.run.as_of)
         result = backtest(question, LEARNERS[question.name], origins, rng=np.random.default_rng(SEED))
         show(question, result)
     when_due(purchases)

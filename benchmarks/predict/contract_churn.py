@@ -23,14 +23,14 @@ import pyarrow as pa
 
 from patron import predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.estimators.bootstrap import Interval, bootstrap_weights, interval, paired_gain
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.contract_churn import AVERAGED, LEARNERS
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
-from patron.predict.learner import FORECAST, LABEL
+from patron.predict.origins import cutoff_origins
 from patron.predict.sampling import keys_of
-from patron.predict.score_origins import score_origins
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain
-from patron.schema.models.calibration import Calibration
 from patron.schema.models.metrics import AUC, CALIBRATION_ERROR, LOG_LOSS
 from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.numbers import Numbers, float_column
@@ -90,11 +90,11 @@ def evaluate(rows: pa.Table, truth: pa.Table, run: Run, seed: int) -> Evaluated:
         (row["contract_id"], row["ends_at"]): row["not_renewed_share"]
         for row in truth.select(["contract_id", "ends_at", "not_renewed_share"]).to_pylist()
     }
-    origins = score_origins(CONTRACT_CHURN, rows, run.as_of)
-    here = pa.concat_tables([origin.here for origin in origins])
+    origins = cutoff_origins(CONTRACT_CHURN, rows, run.as_of)
+    here = pa.concat_tables([origin.test_rows for origin in origins])
     forecasts = {
         learner.name: np.concatenate(
-            [float_column(learner.fit(origin.known()).predict(origin.here), FORECAST) for origin in origins]
+            [float_column(learner.fit(origin.known()).predict(origin.test_rows), FORECAST) for origin in origins]
         )
         for learner in LEARNERS
     }

@@ -25,13 +25,14 @@ from patron import decide, predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.decide.fair_churn import ChurnFairness, PastChurn, audit_churn, judge_churn, read_past_churn
 from patron.decide.fair_verdicts import FairnessRow
+from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.group_thresholds import is_recognised
 from patron.predict import scoring
 from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance
 from patron.predict.predict_stage import training_rows
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
+from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.models.questions import CHURN
 from patron.schema.tables import GROUP_THRESHOLDS, NO_MITIGATION, REFUSE, WARN
 from patron.simulate.simulator import ShopSimulator

@@ -28,21 +28,21 @@ from scipy.special import logit
 from value_on_real_data import CUTOFFS, SOURCES, understood_at
 
 from patron import predict, understand
-from patron.clv.boosted_trees import FittedTrees, Trees
-from patron.clv.boosted_trees import Rows as Places
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.estimators.boosted_trees import FittedTrees, Trees
+from patron.estimators.boosted_trees import Rows as Places
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import FORECAST, LABEL, Fitted, labelled
 from patron.predict import scoring
 from patron.predict.calibration import fit_calibration
 from patron.predict.classifiers import BoostedChance
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import FORECAST, LABEL, Fitted, labelled
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings
-from patron.predict.score_origins import at, known_at_origin, training_cutoffs
+from patron.predict.origins import at, known_at_origin, training_cutoffs
 from patron.predict.value.boosted_value import TWEEDIE, Boosted
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
-from patron.schema.models.calibration import Calibration
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question
 from patron.schema.numbers import Numbers, float_column
 from patron.simulate.simulator import ShopSimulator

@@ -10,7 +10,7 @@ import pyarrow as pa
 from value_on_real_data import understood_at
 
 from patron.predict import scoring
-from patron.predict.score_origins import at, known_at_origin, unlabelled
+from patron.predict.origins import at, known_at_origin, unlabelled
 from patron.schema.models.questions import VALUE, Question
 from patron.storage.engine import timestamp
 from patron.storage.runs.stage_view import StageView

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
-from patron.predict.learner import FORECAST
 from patron.schema.models.questions import CHURN
 from patron.schema.models.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, REASON_CODES
 from patron.storage.runs.runs import Run

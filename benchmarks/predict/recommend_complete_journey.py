@@ -40,7 +40,7 @@ def main() -> None:
     print(f"{history.num_rows:,} lines before the cut, {bought.num_rows:,} after")
     started = time.perf_counter()
     rng = np.random.default_rng(1)
-    result = backtest(RECOMMEND, LEARNERS, [RankingOrigin("2017-12-05", history, bought)], rng=rng)
+    result = backtest(RECOMMEND, LEARNERS, [RankingOrigin.of(CUT, history, bought)], rng=rng)
     rows = to_table(result, run_id="benchmark", rng=rng)
     print(f"backtest {time.perf_counter() - started:.1f} s")
     for row in rows.filter(pa.compute.equal(rows["origin"], "all")).to_pylist():

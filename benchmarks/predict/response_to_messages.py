@@ -22,15 +22,15 @@ from threadpoolctl import threadpool_limits
 from patron import predict, understand
 from patron.commands.data.import_files import import_files
 from patron.commands.data.init_workspace import create
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.message_response import LEARNERS
-from patron.predict.message_response.message_origins import MessageOrigin, message_origins, origins_at
 from patron.predict.message_response.message_rows import learning_rows, read_recipients
 from patron.predict.message_response.messages import read_message_types
 from patron.predict.message_response.response_forecasts import build_response_forecasts
+from patron.predict.origins import Origin, later_origins
 from patron.run import stage_view
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.table_definition import TIME
 from patron.storage.runs.runs import Run
@@ -58,8 +58,8 @@ def main() -> None:
             types = read_message_types(view)
             rows = learning_rows(view, types, read_recipients(view))
             rows = rows.filter(pc.greater_equal(rows["sent_at"], pa.scalar(FIRST, TIME)))
-            show("campaigns from 1 October on", rows, origins_at(rows, [CUT]))
-            show("as in a run", rows, message_origins(rows))
+            show("campaigns from 1 October on", rows, later_origins(rows, "sent_at", "until", cutoffs=[CUT]))
+            show("as in a run", rows, later_origins(rows, "sent_at", "until"))
         shop.close()
 
 
@@ -74,7 +74,7 @@ def a_run(view: StageView) -> None:
     print(rows.group_by(["channel", "message_type"]).aggregate([("probability", "mean"), ("probability", "max")]))
 
 
-def show(title: str, rows: pa.Table, origins: Sequence[MessageOrigin]) -> None:
+def show(title: str, rows: pa.Table, origins: Sequence[Origin]) -> None:
     result = backtest(MESSAGE_RESPONSE, LEARNERS, origins, rng=np.random.default_rng(SEED))
     one = result.evaluations[ALL, result.champion]
     print(f"\n## {title}: cutoffs {', '.join(result.origins)}; {rows.num_rows} messages, judged {len(one.actual)} in "

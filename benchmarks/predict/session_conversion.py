@@ -36,14 +36,14 @@ from patron.clickstream import (
     training_rows,
 )
 from patron.commands.data.simulated_loop import ingest_events
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
+from patron.estimators.learner import LABEL, forecasts
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance, Logistic
-from patron.predict.learner import LABEL, forecasts
-from patron.predict.score_origins import score_origins
+from patron.predict.origins import Forecasts, cutoff_origins, later_origins
+from patron.predict.session_conversion.conversion_model import BEGINS, KNOWN, with_times
 from patron.predict.session_conversion.past_sessions import past_sessions
-from patron.predict.session_conversion.session_origins import SessionForecasts, session_origins, with_customer_numbers
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import AUC, AVERAGE_PRECISION, CALIBRATION_ERROR, LOG_LOSS, Metric
 from patron.schema.models.questions import PURCHASE, SESSION_CONVERSION
 from patron.schema.table_definition import TIME
@@ -75,9 +75,9 @@ def main(folder: str) -> None:
 
 def study(name: str, sessions: Sequence[Session]) -> None:
     started = time.perf_counter()
-    rows = with_customer_numbers(training_rows(sessions))
+    rows = with_times(training_rows(sessions))
     made = time.perf_counter() - started
-    result = backtest(SESSION_CONVERSION, LEARNERS, session_origins(rows), rng=np.random.default_rng(SEED))
+    result = backtest(SESSION_CONVERSION, LEARNERS, later_origins(rows, BEGINS, KNOWN), rng=np.random.default_rng(SEED))
     buyers = sum(any(event.kind == ORDER for event in one.events) for one in sessions)
     print(f"\n## {name}: {len(sessions)} visits, {buyers} with an order, {rows.num_rows} rows made in {made:.1f} s")
     print(f"origins {', '.join(result.origins)}; {time.perf_counter() - started:.0f} s; {result.why}\n")
@@ -103,7 +103,7 @@ def table(result: Backtest, metrics: Sequence[Metric]) -> None:
 
 
 def by_events(result: Backtest, rows: pa.Table) -> None:
-    counts = np.concatenate([one.here["event_count"].to_numpy() for one in session_origins(rows)])
+    counts = np.concatenate([one.test_rows["event_count"].to_numpy() for one in later_origins(rows, BEGINS, KNOWN)])
     champion = result.evaluations[ALL, result.champion]
     assert len(counts) == len(champion.actual)
     print(f"\nchampion {result.champion} by events so far, gain over the rule that is best there")
@@ -140,9 +140,9 @@ def one_event(sessions: Sequence[Session], result: Backtest, rows: pa.Table) -> 
             print(f"one event, {learner.name}: {what} median {median:.3f} ms, p99 {p99:.3f} ms of {len(times)}")
 
 
-def only(one: SessionForecasts, inside: np.ndarray) -> SessionForecasts:
+def only(one: Forecasts, inside: np.ndarray) -> Forecasts:
     names = ("customers", "actual", "forecast", "weight")
-    return SessionForecasts(*(getattr(one, name)[inside] for name in names))
+    return Forecasts(*(getattr(one, name)[inside] for name in names))
 
 
 def people(one: Any) -> np.ndarray:
@@ -220,7 +220,7 @@ def next_day(path: Path) -> None:
     question = replace(PURCHASE, name="next_day", horizon_days=1, baselines=("mean", *(rule.name for rule in rules)))
     learners: Any = (Mean(), *rules, Logistic(), BoostedChance())
     last = rows["as_of"][-1].as_py() + timedelta(days=1)
-    result = backtest(question, learners, score_origins(question, rows, last), rng=np.random.default_rng(SEED))
+    result = backtest(question, learners, cutoff_origins(question, rows, last), rng=np.random.default_rng(SEED))
     print(f"\n## Taobao: who buys tomorrow; {rows.num_rows} people and days, {pc.mean(rows[LABEL]).as_py():.3f} buy")
     print(f"origins {', '.join(result.origins)}; best baseline {result.baseline}\n")
     table(result, METRICS)

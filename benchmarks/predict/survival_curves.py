@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from patron import predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.estimators.bootstrap import bootstrap_weights, paired_gain
 from patron.predict.scoring import answer, read_features
 from patron.predict.survival.hazard_backtest import backtest_hazards, fit_learner
 from patron.predict.survival.landmarks import active_customers, read_landmarks
 from patron.predict.survival.survival_curves import survival
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.models.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS
 from patron.schema.models.questions import CHURN
 from patron.schema.models.survival import HORIZONS_DAYS, PAUSE_PERIODS, PERIOD_DAYS

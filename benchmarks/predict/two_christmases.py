@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from past_forecasts import here, past_shop
 
-from patron.predict.learner import FORECAST
+from patron.estimators.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.levelled import Levelled
@@ -64,7 +64,7 @@ def forecast_at(seed: int, peak: float, cutoff: datetime) -> tuple[float, bool]:
         champion = fitted[VALUE.default]
         came = float(shop.actual(VALUE, here(known)).sum())
         forecast = float(float_column(champion.predict(here(known)), FORECAST).sum())
-        total = champion.adds_up_to
+        total = champion.total
         return forecast / came - 1, total.low_cents <= came <= total.high_cents
 
 

@@ -19,17 +19,17 @@ from past_forecasts import PastShop, here, past_shop
 from value_on_real_data import SOURCES
 
 from patron.clv import GammaGamma, Hybrid, ParetoNBD, rfm
+from patron.estimators.bootstrap import bootstrap_weights, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion
-from patron.predict.learner import FORECAST
 from patron.predict.learners import LEARNERS
+from patron.predict.origins import cutoff_origins
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
-from patron.predict.score_origins import score_origins
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.models.questions import CHURN, VALUE, Question
 from patron.schema.numbers import Numbers, float_column
 
@@ -75,7 +75,7 @@ def as_a_run_would(shop: PastShop, question: Question, rows: pa.Table) -> tuple[
 
 
 def tested(shop: PastShop, question: Question) -> Backtest:
-    origins = score_origins(question, shop.labelled(question), shop.as_of)
+    origins = cutoff_origins(question, shop.labelled(question), shop.as_of)
     return backtest(question, LEARNERS[question.name], origins, rng=np.random.default_rng(1))
 
 

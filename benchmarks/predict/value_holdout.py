@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patron.clv import NBD, BetaGeo, GammaGamma, Hybrid, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.estimators.bootstrap import bootstrap_weights
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights
 
 CUTS = (
     ("CDNOW", date(1997, 9, 30), date(1998, 6, 30)),

@@ -14,16 +14,17 @@ import numpy as np
 import pyarrow as pa
 from value_on_real_data import STACK, shops
 
-from patron.clv.boosted_trees import Trees
+from patron.estimators.boosted_trees import Trees
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
+from patron.estimators.learner import labelled
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, backtest
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import labelled, newest
+from patron.predict.learner import newest
+from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.prediction_intervals import LEVEL, Outcomes
-from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.training_matrix import with_history
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import decile_of
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
@@ -37,7 +38,7 @@ def main(folder: Path) -> None:
     for name, view in shops(folder):
         rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
         result = backtest(
-            VALUE, value.LEARNERS, score_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
+            VALUE, value.LEARNERS, cutoff_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
         )
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
         evaluations = [result.evaluations[origin, STACK] for origin in result.origins]

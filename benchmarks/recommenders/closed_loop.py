@@ -17,7 +17,7 @@ from service_policy import ServicePolicy
 from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders, TrueTastes
 from storefront_launches import good_launches
 
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.simulate.storefront.storefront import Storefront
 from patron.simulate.storefront.storefront_policy import Policy
 from patron.simulate.storefront.storefront_result import StorefrontResult

@@ -33,10 +33,10 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from complete_journey import CUT, DAYS, FEWEST_LINES
 
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.recommenders import CoVisitation, ItemKNN, TwoTowers
 from patron.recommenders.content import ProductGraph, ProductVectors, content_neighbours, fuse
 from patron.recommenders.ids import Codes, codes_of_ids
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 
 K, SEED = 10, 0

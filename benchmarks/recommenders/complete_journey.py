@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.recommenders import LEARNERS, Learner, evaluate
+from patron.recommenders import LEARNERS, Recommender, evaluate
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)
 DAYS, FEWEST_LINES = 28, 5
@@ -72,7 +72,7 @@ def pairs_of(table: pa.Table) -> pa.ChunkedArray:
     ).unify_dictionaries()
 
 
-def measure(one: Window, learners: Mapping[str, Learner]) -> Iterator[tuple[str, list[dict]]]:
+def measure(one: Window, learners: Mapping[str, Recommender]) -> Iterator[tuple[str, list[dict]]]:
     """The three tables of a window: everything in 28 days, the next basket, and new items in 28 days."""
     yield "28 days", evaluate(one.train, one.days, learners, exclude_seen=False).to_pylist()
     yield "next", evaluate(one.train, one.next_basket, learners, exclude_seen=False).to_pylist()

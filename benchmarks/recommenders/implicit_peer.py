@@ -30,7 +30,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from patron.recommenders import ALS, ItemKNN, Learner, split
+from patron.recommenders import ALS, ItemKNN, Recommender, split
 
 ROWS_A_USER, ROWS_AN_ITEM, GROUPS, GROUPS_A_USER = 20, 50, 40, 3
 OF_TASTE = 3 / 4
@@ -111,7 +111,7 @@ def timed(fit: Callable[[], Any], recommend: Callable[[Any], Any]) -> tuple[Any,
 
 
 def run_patron(job: Job, train: pa.Table) -> tuple[Lists, Lists, tuple[float, ...]]:
-    learners: Mapping[str, Learner] = {
+    learners: Mapping[str, Recommender] = {
         "als": ALS(factors=FACTORS, rounds=max(job.rounds, 1)),
         "item_knn": ItemKNN(NEIGHBOURS, "bm25", NEVER, K1, B),
     }

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from complete_journey import CUT, DAYS, Window, order_lines, window
 
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.predict.recommend.library_lists import ItemHazardLists, LearnedLists, LibraryLists
 from patron.predict.recommend.list_probabilities import ListProbabilities
 from patron.predict.recommend.ranking_origins import RankingOrigin
@@ -21,7 +22,6 @@ from patron.recommenders import PersonalFrequency, RecentPopularity
 from patron.recommenders.live.index_tables import IndexTables, build_index
 from patron.recommenders.live.list_maker import ListMaker, ListRequest
 from patron.recommenders.live.scenarios import Scenario
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import ndcg
 from patron.storage.recommendations.recommendation_policy import RecommendationPolicy
 
@@ -43,7 +43,7 @@ def lists_of_the_run(one: Window, learner: LibraryLists) -> tuple[dict[str, list
     earlier = one.cut - timedelta(days=DAYS)
     is_before = pc.less(one.train["at"], pa.scalar(earlier, one.train["at"].type))
     before, after = (purchases(one.train.filter(rows), earlier) for rows in (is_before, pc.invert(is_before)))
-    listed = RankingOrigin("", before, after).evaluate(learner.fit(before)).listed
+    listed = RankingOrigin.of(earlier, before, after).evaluate(learner.fit(before)).listed
     fitted = learner.fit(history)
     wanted = type(fitted)(
         fitted.learner, fitted.products, fitted.recommender, ListProbabilities.fit(listed) if listed else None

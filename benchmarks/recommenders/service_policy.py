@@ -8,6 +8,7 @@ once.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ from patron.storage.recommendations.recommendation_policy import RecommendationP
 RETRAIN_DAYS, HORIZON_DAYS, VISITS_DAYS = 7, 28, 90
 KINDS = {"viewed": "view", "added": "cart_add", "clicked": "click", "bought": "order", "shown": "shown"}
 EXPLORE = 0.02
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ServicePolicy:
@@ -136,7 +138,9 @@ class ServicePolicy:
         except NotEnoughData:
             return
         after = [row for row in self.bought if day - HORIZON_DAYS <= row[0] < day]
-        origin = RankingOrigin("", before, self._rows(after, day - HORIZON_DAYS))
+        origin = RankingOrigin.of(
+            EPOCH + timedelta(days=day - HORIZON_DAYS), before, self._rows(after, day - HORIZON_DAYS)
+        )
         listed = origin.evaluate(earlier).listed
         if listed and listed.is_bought.any():
             self.fitted = replace(self.fitted, probabilities=ListProbabilities.fit(listed))

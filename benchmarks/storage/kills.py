@@ -32,12 +32,12 @@ from posting_client import Client, wait_for, worker_of
 from tests.support import published_layouts
 from tests.support.patron_processes import Commands, after, is_running
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.commands.access.manage_keys import create_key
 from patron.commands.data.doctor import doctor
 from patron.commands.data.simulated_loop import offers_in_outbox, write_rules
 from patron.govern.vault import Vault
-from patron.run import drain_inbox
 from patron.schema.tables import EVENTS, TABLES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP

@@ -25,11 +25,11 @@ import sqlalchemy as sa
 
 from patron import predict, understand
 from patron.predict.backtest import Backtest, fit_champion
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
+from patron.predict.origins import unlabelled
 from patron.predict.prediction_intervals import IntervalEnds
-from patron.predict.score_origins import unlabelled
 from patron.predict.scoring import FEATURE_TABLES, Champion, keep, read_features, score, with_labels
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE
 from patron.schema.models.reason_codes import REASON_CODES

@@ -1,7 +1,9 @@
 """The command `patron`, also `python -m patron`: a light install answers in one sentence, never with a traceback."""
 
+import gc
 import os
 import sys
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 
 PLATFORM = ("typer", "duckdb", "deltalake", "sqlalchemy")
@@ -10,11 +12,23 @@ PLATFORM = ("typer", "duckdb", "deltalake", "sqlalchemy")
 
 INTERRUPTED = 130
 """Exit code of Ctrl-C, as shells have it."""
+COLLECTED_FROM = 50_000
+"""New objects after which Python looks for garbage: imports make hundreds of thousands that all stay."""
+
+
+class WithoutPandas(MetaPathFinder):
+    """Does not find pandas: where it is installed, Arrow imports it at the first array, which takes 60 MB."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Leave every other module to the finders after this one. Raises ModuleNotFoundError."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("no command of Patron uses pandas", name=fullname)
 
 
 def main() -> None:
     """Run one command, or say what to install."""
     open_closed_streams()
+    import_sparingly()
     try:
         _run_command()
     except KeyboardInterrupt:  # why: Ctrl-C while the first modules are imported
@@ -30,6 +44,13 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the end
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the end
+
+
+def import_sparingly() -> None:
+    """Spare a command what libraries import or search for by themselves and Patron does not need."""
+    gc.set_threshold(COLLECTED_FROM)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # why: it reads the metadata of every package
+    sys.meta_path.insert(0, WithoutPandas())
 
 
 def _run_command() -> None:

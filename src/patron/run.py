@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
-from patron.collect.inbox.compaction import compact_inbox
-from patron.collect.inbox.workspace_inbox import release_inbox
-from patron.collect.loader import load_events
+from patron.collect.inbox.compaction import drain_inbox
+from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import OutboxSummary, deliver
@@ -29,7 +28,7 @@ from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
 from patron.measure.task_effects import measure_tasks
 from patron.predict.backtest import cutoffs_for
-from patron.predict.pinned_models import PINNABLE, require_usable
+from patron.predict.pinned_models import require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
@@ -37,15 +36,15 @@ from patron.predict.recommend.product_edges import product_edges
 from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
-from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.refunds import LaterRefunds
 from patron.schema.errors import NotEnoughData, WorkspaceBusy, WorkspaceError
 from patron.schema.models.questions import PROSPECTS
+from patron.schema.progress import Progress, silent
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.engine import literal
 from patron.storage.models.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
-from patron.storage.models.model_decisions import active_pins
+from patron.storage.models.model_decisions import PINNABLE, active_pins
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.withdrawals import withdrawal_of
 from patron.storage.runs.runs import FactsOrigin, Run
@@ -58,25 +57,15 @@ from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
 from patron.understand.features import FAMILIES, OF_PROSPECTS, build_features, feature_version, without_traits
-from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segment_members import build_segment_members
 from patron.understand.segments import build_segments
 from patron.understand.stage_transitions import build_stage_transitions
 
-EVENT_SOURCE = "patron"
-"""Source of the events that the loop itself makes."""
 CAPABILITIES: Mapping[str, Callable[[Shop], object]] = {VAULT: Vault.open}
 """What a stage may declare besides tables, and how the run opens it."""
 NEEDED_OF_FORECASTS = ("scores", "backtests", "trainings", "orders", "model_manifests")
 """Tables that say which forecasts are missing."""
-MAX_WAIT_FOR_PROFILES = timedelta(days=7)
-"""How long requests wait in the inbox for live profiles that nobody updates."""
-Progress = Callable[[str, int, int | None], None]
-
-
-def silent(_step: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -175,17 +164,6 @@ def stage_view(
     )
 
 
-def drain_inbox(shop: Shop) -> IngestionCounts:
-    """Move pending requests into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
-
-    Live profiles are not written here but by the service. Until then requests that they lack stay in the inbox, where
-    the profile reader finds them; in a shop whose service never ran, nothing stays.
-    """
-    compacted, profiles = compact_inbox(shop), profile_state(shop.store)
-    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=MAX_WAIT_FOR_PROFILES)
-    return compacted
-
-
 def require_usable_models(shop: Shop, model_versions: Iterable[str], as_of: datetime) -> None:
     """Raise LakeDamaged, NotFound or WorkspaceError for a kept model that cannot score the customers of a run."""
     zone, sensitive = f"'{shop.settings.shop.time_zone}'", shop.policy.fairness.sensitive_traits
@@ -221,7 +199,7 @@ def run_loop(
             where="--as-of",
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
-    with shop.run_lock():
+    with shop.run_lock(), shop.read_once():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
         OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)

@@ -14,6 +14,7 @@ LIBRARIES = (
     "patron.allocation",
     "patron.clickstream",
     "patron.clv",
+    "patron.estimators",
     "patron.experiments",
     "patron.tabular",
     "patron.uplift",

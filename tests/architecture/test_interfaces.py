@@ -24,7 +24,7 @@ ACTIONS = {
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if not module.ispkg
 } | {"patron.run"}
-BY_INTERFACE = {"report_": "patron.interfaces.report", "serve": "patron.interfaces.http.server.server"}
+BY_INTERFACE = {"report_": "patron.interfaces.report.html_report", "serve": "patron.interfaces.http.server.server"}
 """Commands that call another interface, which calls the action."""
 
 

@@ -16,9 +16,10 @@ import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     sys.modules[name] = None
 import numpy as np, pyarrow as pa
-import patron.clv
-for module in pkgutil.walk_packages(patron.clv.__path__, "patron.clv."):
-    importlib.import_module(module.name)
+import patron.clv, patron.estimators
+for library in (patron.clv, patron.estimators):
+    for module in pkgutil.walk_packages(library.__path__, f"{library.__name__}."):
+        importlib.import_module(module.name)
 orders = pa.table({
     "customer_id": [str(n % 300) for n in range(1500)],
     "ordered_at": np.datetime64("2024-01-01") + np.random.default_rng(1).integers(0, 300, 1500),

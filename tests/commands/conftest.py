@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.support.made_once import made_once
 from tests.support.shops.campaign_shop import POLICY, Person, add_people
 
 from patron.collect.loader import load_events
@@ -19,7 +20,11 @@ AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A home with a configuration folder and a workspace in which one run has finished."""
-    home = tmp_path_factory.mktemp("home")
+    return made_once(tmp_path_factory, "finished", make_finished)
+
+
+def make_finished(home: Path) -> None:
+    """Load orders of twenty customers in two parts, and run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
@@ -38,7 +43,6 @@ def finished(tmp_path_factory) -> Path:
             load_events(shop, part, source="web", known="occurred", received_at=AS_OF)
         run_loop(shop, AS_OF)
         shop.close()
-    return home
 
 
 @pytest.fixture(scope="session")

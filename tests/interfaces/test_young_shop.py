@@ -20,7 +20,7 @@ from patron.interfaces.console.models.missing_forecast_texts import missing_sent
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import run_loop, stage_view
 from patron.schema.errors import NotEnoughData

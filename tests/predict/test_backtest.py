@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.estimators.learner import forecasts
 from patron.predict.backtest import ALL, cutoffs_for, to_table
 from patron.predict.backtest import backtest as backtest_origins
 from patron.predict.baselines import Mean
-from patron.predict.learner import forecasts
+from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.prediction_intervals import Outcomes
-from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.schema.errors import NotEnoughData
@@ -24,7 +24,7 @@ QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), Pare
 
 
 def backtest(question, learners, rows, *, as_of, rng):
-    return backtest_origins(question, learners, score_origins(question, rows, as_of), rng=rng)
+    return backtest_origins(question, learners, cutoff_origins(question, rows, as_of), rng=rng)
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,10 @@ def test_learners_are_compared_on_the_cutoffs_they_share(as_of):
     assert champion_of(as_of, rule=3.0, usual=1.0, late=(None, None, 0.6)).champion == "usual", "one proves nothing"
 
 
-def test_without_a_default_the_best_on_the_primary_metric_is_champion(as_of):
-    assert champion_of(as_of, default="", rule=3.0, one=1.0, other=0.97).champion == "other"
-    assert champion_of(as_of, default="", rule=0.2, one=1.0).champion == "rule"
+def test_without_a_default_the_simplest_that_is_no_baseline_is_it(as_of):
+    assert champion_of(as_of, default="", rule=3.0, one=1.0, other=0.97).champion == "one"
+    assert champion_of(as_of, default="", rule=0.2, one=1.0).champion == "one"
+    assert champion_of(as_of, default="", rule=3.0, one=1.0, better=0.6).champion == "better"
 
 
 def test_the_card_says_why_the_champion_is_used(result):

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.estimators.learner import labelled
 from patron.predict.calibration import fit_calibration
-from patron.predict.learner import labelled
 from patron.tabular import Calibration
 
 NEWEST = datetime(2021, 6, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron.predict import READS, WRITES
-from patron.predict.churn_drivers import QUANTILES, churn_drivers, partial_dependence
+from patron.predict.churn.churn_drivers import QUANTILES, churn_drivers, partial_dependence
 from patron.schema.models.questions import CHURN
 from patron.schema.table_definition import validated
 from patron.schema.tables import CHURN_DRIVERS, PARTIAL_DEPENDENCE, REASONS

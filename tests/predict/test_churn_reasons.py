@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron.predict import READS, WRITES
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain, sums_by_code
 from patron.schema.models.questions import CHURN
 from patron.schema.models.reason_codes import REASON_CODES

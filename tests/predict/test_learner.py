@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from patron.predict.learner import rows_where
+from patron.estimators.learner import rows_where
 
 ROWS = pa.table({"customer_id": list("abcdef"), "value": [1.0, None, 3.0, 4.0, None, 6.0]})
 

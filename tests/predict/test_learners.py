@@ -6,11 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.estimators.learner import FORECAST
 from patron.predict import churn, value
-from patron.predict.learner import FORECAST, Explains, reasons
+from patron.predict.learner import Explains, reasons
 from patron.predict.learners import LEARNERS
 from patron.predict.order_chance import FittedOrderChance
-from patron.predict.score_origins import at, known_at_origin
+from patron.predict.origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import median_of
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CHURN, QUESTIONS, VALUE

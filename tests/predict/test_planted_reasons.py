@@ -10,12 +10,12 @@ import pytest
 
 from patron import predict, understand
 from patron.commands.data.simulated_loop import ingest_events
+from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
-from patron.predict.churn_reasons import reason_rows
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
-from patron.predict.learner import FORECAST
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN
 from patron.schema.models.reason_codes import REASON_CODES

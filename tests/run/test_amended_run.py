@@ -18,7 +18,7 @@ from patron.storage.shop import Shop, Snapshot
 from patron.understand.facts import FACTS
 
 pytestmark = pytest.mark.xdist_group("amended run")  # its workspace takes long to make
-IMPORTS = 3 * MANY_FILES
+IMPORTS = 2 * MANY_FILES
 
 Facts = dict[str, list[dict[str, object]]]
 Files = dict[str, set[str]]

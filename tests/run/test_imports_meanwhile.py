@@ -10,8 +10,9 @@ import pytest
 from patron.collect.loader import load_events, open_loader, validate_raw_events
 from patron.commands.data.import_files import import_files
 from patron.commands.privacy.forget import forget
-from patron.run import run_loop, silent, tidy_lake
+from patron.run import run_loop, tidy_lake
 from patron.schema.errors import WorkspaceBusy
+from patron.schema.progress import silent
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.shop import Shop
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.answers.data.ingestion_status import dead_letters
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.sensors_data import validate_sensors
@@ -13,8 +14,8 @@ from patron.commands.data.import_files import replay
 from patron.commands.data.trace import trace
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
-from patron.run import drain_inbox, silent
 from patron.schema.errors import NotFound
+from patron.schema.progress import silent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)

@@ -16,22 +16,23 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.inbox import Inbox
 from patron.collect.inbox.workspace_inbox import collector_state, inbox_position, open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.access.manage_keys import create_key
 from patron.commands.data.import_files import import_files, replay
 from patron.govern.access.api_keys import keys_by_hash
-from patron.run import drain_inbox, silent
 from patron.schema.errors import InboxDamaged, NoSpace, TooMany
 from patron.schema.events import BY_NAME as CATALOGUE
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.storage.lake.lake import Lake
+from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
 from patron.storage.store.store import PROFILES
-from patron.understand.profiles.profile_store import profile_state
 from patron.understand.profiles.profile_writer import rebuild_profiles
 from patron.understand.profiles.token_profile import decode
 

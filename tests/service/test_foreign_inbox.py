@@ -18,8 +18,8 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.data.accept_loss import accept_loss
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.import_files import import_files, replay
-from patron.run import silent
 from patron.schema.errors import InboxDamaged
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess, CompactionWorker

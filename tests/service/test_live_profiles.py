@@ -8,14 +8,13 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.collect.inbox.compaction import compact_inbox
+from patron.collect.inbox.compaction import compact_inbox, drain_inbox
 from patron.collect.inbox.inbox import Inbox
 from patron.collect.inbox.workspace_inbox import inbox_position, open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.privacy.forget import forget
 from patron.govern.vault import initial_customer_id
-from patron.run import drain_inbox
 from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
 from patron.service import profile_reader
@@ -24,10 +23,10 @@ from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
 from patron.storage.lake.lake import Lake
+from patron.storage.profile_state import profile_state
 from patron.storage.runs.runs import Run
 from patron.storage.store.store import PROFILES, RUNS
 from patron.understand.profiles import profile_store, profile_writer
-from patron.understand.profiles.profile_store import profile_state
 from patron.understand.profiles.profile_writer import are_profiles_current, rebuild_profiles
 from patron.understand.profiles.token_profile import profile_from_rows
 

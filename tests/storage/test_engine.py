@@ -58,6 +58,15 @@ def test_after_a_fatal_error_others_end_and_the_next_query_is_answered():
     engine.close()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where a shell that started the tests in its background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_a_statement_is_ctrl_c_for_whoever_runs_it():
     engine = DuckEngine()
     numbers = "(select unnest(generate_series(1, 1000000)) as x)"

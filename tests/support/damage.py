@@ -29,10 +29,11 @@ from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.interfaces.cli import main
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.collector_protocol import CollectorProtocol
-from patron.interfaces.report import write_report
-from patron.run import run_loop, silent
+from patron.interfaces.report.html_report import write_report
+from patron.run import run_loop
 from patron.schema.access.access_rights import VISITOR
 from patron.schema.errors import PatronError
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS, TABLES
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from patron.schema.errors import BadTrial
 from patron.uplift import DEFAULT, average_effects, choose_policy, cost_curve
 from patron.uplift.average_effects import robustness_share
-from patron.uplift.cost_curve import curve_of_scores, hull_steps
+from patron.uplift.cost_curve import curve_of_scores
 from uplift_trials import BUDGETS, curve_rows, shop_trial
 
 TRIAL = {"treatment": "offer", "control": "none", "outcome": "outcome"}
@@ -144,21 +142,6 @@ def _true_gain(estimate, effects, cost, budget):
         middle = (low + high) / 2
         low, high = (middle, high) if spend(middle) > budget else (low, middle)
     return np.column_stack([np.zeros(len(effects)), effects])[place, choice(high)].mean()
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 100_000), offers=st.integers(1, 4))
-def test_the_steps_reach_every_best_choice_at_every_price(seed, offers):
-    """One customer: at each price of money the steps above it end at the offer that a search of all offers picks."""
-    rng = np.random.default_rng(seed)
-    cost = np.sort(rng.integers(0, 5, (1, offers)).astype(float))
-    effect = rng.normal(size=(1, offers))
-    _, steps, gains, ratio = hull_steps(cost, effect, effect)
-    assert (np.diff(ratio) <= 0).all()
-    for price in np.r_[0.0, rng.exponential(size=5)]:
-        taken = ratio > price
-        reached = gains[taken].sum() - price * steps[taken].sum()
-        assert reached == pytest.approx(max(0.0, (effect - price * cost).max()))
 
 
 def test_mean_effects_of_chosen_arms_are_adjusted_and_warned_of():

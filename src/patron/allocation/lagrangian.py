@@ -9,11 +9,11 @@ Newton steps within p >= 0 (Bertsekas 1982; damped as Levenberg and Marquardt) f
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from patron.allocation.problem import AllocationProblem
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 GAP, ROUGH_GAP = 2e-7, 1e-5
@@ -177,7 +177,7 @@ def _evaluate(problem: AllocationProblem, scale: Numbers, prices: Numbers, tau: 
     return _State(prices, smooth + constant, hard + constant, smooth - hard, gradient, curvature)
 
 
-@numba.njit(cache=True)
+@kernel()
 def reduced_values(net, cost, members, prices, out):  # noqa: ANN001, ANN201
     """Of one customer, net values less the prices of what the offers use; the best of them and nothing's 0."""
     offers = len(net)
@@ -192,7 +192,7 @@ def reduced_values(net, cost, members, prices, out):  # noqa: ANN001, ANN201
     return best
 
 
-@numba.njit(cache=True)
+@kernel()
 def softmax(reduced, best, tau, share):  # noqa: ANN001, ANN201
     """Probabilities of the offers at tau; returns the sum of exponentials, that of the best being 1."""
     total = np.exp(-best / tau) if best < NEGLIGIBLE * tau else 0.0
@@ -205,7 +205,7 @@ def softmax(reduced, best, tau, share):  # noqa: ANN001, ANN201
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def _smoothed_sums(net, cost, members, prices, tau):  # noqa: ANN001, ANN202
     """Sums over customers: smoothed and exact maximum, expected use of each limit, and its covariance (upper half)."""
     customers, offers = net.shape
@@ -236,7 +236,7 @@ def _smoothed_sums(net, cost, members, prices, tau):  # noqa: ANN001, ANN202
     return smooth, hard, used, covariance
 
 
-@numba.njit(cache=True)
+@kernel()
 def _add_covariance(cost, members, share, contact, spend, covariance):  # noqa: ANN001, ANN202
     """Add one customer's covariance of what they use: cost, one of a stock, a contact, minus one of their floors."""
     offers = len(cost)

@@ -1,16 +1,14 @@
 """Deciding one customer at a time with stored prices, and pacing: as much budget as the plan has come to by then."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from patron.allocation.curve import Curve
 from patron.allocation.problem import NONE
+from patron.estimators.saving import SavedFile
 from patron.schema.errors import BadAllocation
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 PRICES = 256
@@ -20,7 +18,7 @@ PRIOR = 0.05
 
 
 @dataclass(frozen=True)
-class Multipliers:
+class Multipliers(SavedFile):
     """Price of each constraint: what decides a customer without looking at the others."""
 
     budget: float
@@ -60,23 +58,9 @@ class Multipliers:
             shared -= float(_row(floors, "floors", len(self.floors)) @ np.asarray(self.floors))
         return np.where(may, net - price * cost - np.asarray(self.stock) - shared, -np.inf), cost
 
-    def save(self, path: Path | str) -> None:
-        """Write the prices as a JSON file."""
-        write_json(Path(path), asdict(self))
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        return cls.of(read_json(Path(path)))
-
-    @classmethod
-    def of(cls, content: Mapping[str, Any]) -> Self:
-        """Read the content of a file."""
-        return cls(content["budget"], tuple(content["stock"]), content["contacts"], tuple(content["floors"]))
-
 
 @dataclass(frozen=True)
-class Pacing:
+class Pacing(SavedFile):
     """A budget over a period: its price follows what was spent, and no offer is dearer than what is left.
 
     The price is the one at which the allocation's customers would spend what is left, if the rest of the period went on
@@ -139,17 +123,6 @@ class Pacing:
         prior = PRIOR * self.budget
         traffic = (prior + self.spent) / (prior + self.expected) if prior > 0 else 1.0
         return (self.budget - self.spent) / max((1 - planned) * traffic, 1e-9)
-
-    def save(self, path: Path | str) -> None:
-        """Write prices, plan and what was spent as a JSON file."""
-        write_json(Path(path), asdict(self))
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        content = read_json(Path(path))
-        lists = {name: tuple(content[name]) for name in ("budgets", "prices", "plan")}
-        return cls(**{**content, **lists, "multipliers": Multipliers.of(content["multipliers"])})
 
 
 def _best(reduced: Numbers) -> int:

@@ -6,11 +6,11 @@ one customer another offer, least loss of reduced value first: while a limit is 
 after that when it adds net value and exceeds nothing.
 """
 
-import numba
 import numpy as np
 
 from patron.allocation.lagrangian import Dual, reduced_values, softmax
 from patron.allocation.problem import NONE, ROUNDING, AllocationProblem, Codes
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 FEW = 50_000
@@ -66,7 +66,7 @@ def _moves(problem: AllocationProblem, prices: Numbers, choice: Codes, most: int
     return order // options, order % options - 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def _use(cost, members, offer, sign, used):  # noqa: ANN001, ANN202
     """Add what an offer uses of each limit, with a sign; nothing uses nothing."""
     if offer < 0:
@@ -80,7 +80,7 @@ def _use(cost, members, offer, sign, used):  # noqa: ANN001, ANN202
             used[offers + 2 + floor] -= sign
 
 
-@numba.njit(cache=True)
+@kernel()
 def _spread(net, cost, members, prices, tau, weight):  # noqa: ANN001, ANN202
     """Each customer's best offer; where several are likely, the one that keeps sums nearest to what is expected."""
     customers, offers = net.shape
@@ -115,7 +115,7 @@ def _spread(net, cost, members, prices, tau, weight):  # noqa: ANN001, ANN202
     return choice
 
 
-@numba.njit(cache=True)
+@kernel()
 def _losses(net, cost, members, prices, choice):  # noqa: ANN001, ANN202
     """Reduced value that each customer loses by nothing (first column) and by each offer; infinite where impossible."""
     customers, offers = net.shape
@@ -131,7 +131,7 @@ def _losses(net, cost, members, prices, choice):  # noqa: ANN001, ANN202
     return loss
 
 
-@numba.njit(cache=True)
+@kernel()
 def _apply_moves(net, cost, members, rows, offers, choice, used, limits, weight):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """Try moves in their order, change choice and use where one pays; how many did."""
     count = 0

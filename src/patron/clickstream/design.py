@@ -32,15 +32,6 @@ class Design:
         frequent = sorted((-count, name, sequence) for count, name, sequence in counts if count >= fewest)
         return cls(tuple(sorted((name, sequence) for _, name, sequence in frequent[:MOST_SEQUENCES])))
 
-    @classmethod
-    def restored(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from what `saved` gave."""
-        return cls(tuple((name, sequence) for name, sequence in saved["sequences"]))
-
-    def saved(self) -> dict[str, Any]:
-        """The design as JSON can hold it."""
-        return {"sequences": self.sequences}
-
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""

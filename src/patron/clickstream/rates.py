@@ -1,26 +1,25 @@
 """Counting rules: the share of visits that went on to an order, by one or two things that anybody can count."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from patron.clickstream.features import Row, rows_of
-from patron.clickstream.training_rows import forecasts, outcomes
-from patron.schema.json_files import read_json, write_json
+from patron.clickstream.training_rows import outcomes
+from patron.estimators.learner import Baseline, forecasts
+from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name
 from patron.schema.numbers import float_column
 
-SAVED = "rates.json"
 COUNT_EDGES = (1, 2, 3, 4, 6, 11, 21)
 """Counts from which the next group of a rule begins."""
-IS_BASELINE = {"beats its baseline": "it is a baseline"}
 
 
 @dataclass(frozen=True)
-class FittedRates:
+class FittedRates(Saved, file="rates.json"):
     """The share of visits that went on to an order, by group; a group that was never there has the base rate."""
 
     rule: str
@@ -29,44 +28,27 @@ class FittedRates:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Probability of an order later in the visit, 0 to 1, one `forecast` per row."""
-        return forecasts(np.array([self.shares.get(group, self.base) for group in GROUPS[self.rule](table)]))
+        return forecasts(look_up(GROUPS[self.rule](table), self.shares, self.base))
 
     def probability(self, row: Row) -> float:
         """The same of one row as `features_after` gives it."""
         return float(self.predict(rows_of([row]))["forecast"][0].as_py())
 
-    def save(self, folder: Path) -> None:
-        """Write the groups."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
-
 
 @dataclass(frozen=True)
-class BaseRate:
+class BaseRate(Baseline):
     """The share of visits that go on to an order, the same after any event."""
 
     prior_visits: float = 20.0
     """How many visits the base rate is worth in each group; larger shrinks more."""
 
     name: ClassVar[str] = "base_rate"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedRates
 
     def fit(self, table: pa.Table) -> FittedRates:
         """Count. Raises NotEnoughData."""
         label, weight = outcomes(table)
-        base = float(np.average(label, weights=weight))
-        names, group = np.unique(GROUPS[self.name](table), return_inverse=True)
-        visits = np.bincount(group, weights=weight)
-        orders = np.bincount(group, weights=weight * label)
-        shares = (orders + self.prior_visits * base) / (visits + self.prior_visits)
-        return FittedRates(self.name, base, dict(zip(names.tolist(), shares.tolist(), strict=True)))
+        return FittedRates(self.name, *means_by_name(GROUPS[self.name](table), label, self.prior_visits, weight=weight))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from patron.clickstream.features import ORDER, SessionEvent, VisitorHistory, features_after, rows_of
+from patron.estimators.learner import LABEL
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-LABEL, WEIGHT, STARTED_AT, ENDED_AT, FORECAST = "label", "weight", "started_at", "ended_at", "forecast"
+WEIGHT, STARTED_AT, ENDED_AT = "weight", "started_at", "ended_at"
 FEWEST_ROWS, FEWEST_ORDERS = 200, 20
 MOST_PREFIXES = 6
 """Rows of one visit; of a longer one they are spread evenly."""
@@ -78,8 +79,3 @@ def outcomes(table: pa.Table) -> tuple[Numbers, Numbers]:
             todo="Wait for more visits, or import older events.",
         )
     return label, weight
-
-
-def forecasts(values: Numbers) -> pa.Table:
-    """Forecasts, one per row, as the table that `predict` returns."""
-    return pa.table({FORECAST: pa.array(np.asarray(values, dtype=np.float64))})

@@ -16,7 +16,6 @@ from patron.clv.beta_geo import (
     RegularModifiedBetaGeo,
 )
 from patron.clv.beta_geo_beta_binom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
-from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.correlated_pareto_nbd import CorrelatedParetoNBD, FittedCorrelatedParetoNBD
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.covariate_calendar import Calendar, with_calendar
@@ -33,6 +32,7 @@ from patron.clv.posterior import Posterior, Span, posterior
 from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.clv.wrong_calls import refuse_name
+from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.schema.json_files import read_json
 
 FITTED_BY_KIND = {

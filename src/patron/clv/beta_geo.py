@@ -7,13 +7,13 @@ Denizel and Filiztekin (2007) for MBG/NBD; Reutterer, Platzer and Schroeder (202
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import gammaln
+import scipy
 
 from patron.clv.beta_geo_kernels import BetaGeoLikelihood, count_probabilities, expected_orders
 from patron.clv.count_model import CountLearner, CountModel
@@ -36,10 +36,6 @@ class FittedBetaGeo(CountModel):
 
     kind: ClassVar[str] = "betageo"
 
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {"k": self.k, "first_too": self.first_too}
-
     def _letters(self) -> tuple[float, float, float, float]:
         r, alpha, a, b = (self.params[name] for name in LETTERS)
         return r, alpha, a, b
@@ -52,7 +48,12 @@ class FittedBetaGeo(CountModel):
         with np.errstate(divide="ignore", invalid="ignore"):
             quiet = np.where(rows.recency < rows.T, np.log(np.maximum(rows.T - rows.recency, 0.0)), -np.inf)
             steps = np.where(phases == 0, 0.0, phases * (quiet - np.log(alpha + rows.T))[:, None])
-        passed = gammaln(size[:, None] + phases) - gammaln(size)[:, None] - gammaln(phases + 1.0) + steps
+        passed = (
+            scipy.special.gammaln(size[:, None] + phases)
+            - scipy.special.gammaln(size)[:, None]
+            - scipy.special.gammaln(phases + 1.0)
+            + steps
+        )
         log_alive = np.logaddexp.reduce(passed, axis=1) - size * np.log(alpha + rows.T)
         log_dead = (
             np.log(a) - np.log(np.maximum(b + x + self.first_too - 1, 1e-300)) - size * np.log(alpha + rows.recency)

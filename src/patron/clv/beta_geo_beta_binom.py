@@ -5,12 +5,12 @@ probability theta ~ Beta(gamma, delta). Here `frequency` counts periods with an 
 when there is none) and `T` how many periods there were.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from scipy.special import betaln, digamma
+import scipy
 
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.distinct_histories import Histories, Indices
@@ -55,8 +55,9 @@ class _Likelihood:
         """Logarithm of each term."""
         alpha, beta, gamma, delta = params
         x, tx = self.rows.frequency[self.row], self.rows.recency[self.row]
-        buys = betaln(alpha + x, beta + tx - x + self.quiet) - betaln(alpha, beta)
-        leaves = betaln(gamma + ~self.is_now, delta + tx + self.quiet) - betaln(gamma, delta)
+        buys = scipy.special.betaln(alpha + x, beta + tx - x + self.quiet) - scipy.special.betaln(alpha, beta)
+        leaves = scipy.special.betaln(gamma + ~self.is_now, delta + tx + self.quiet)
+        leaves -= scipy.special.betaln(gamma, delta)
         return buys + leaves
 
     def summed(self, params: Numbers) -> tuple[Numbers, Numbers]:
@@ -74,13 +75,13 @@ class _Likelihood:
         value, part = self.summed(params)
         weight = self.share[self.row] * part
         periods, left = tx + self.quiet, (~self.is_now).astype(float)
-        buys = digamma(alpha + beta) - digamma(alpha + beta + periods)
-        leaves = digamma(gamma + delta) - digamma(gamma + delta + periods + left)
+        buys = scipy.special.digamma(alpha + beta) - scipy.special.digamma(alpha + beta + periods)
+        leaves = scipy.special.digamma(gamma + delta) - scipy.special.digamma(gamma + delta + periods + left)
         slopes = (
-            buys + digamma(alpha + x) - digamma(alpha),
-            buys + digamma(beta + periods - x) - digamma(beta),
-            leaves + digamma(gamma + left) - digamma(gamma),
-            leaves + digamma(delta + periods) - digamma(delta),
+            buys + scipy.special.digamma(alpha + x) - scipy.special.digamma(alpha),
+            buys + scipy.special.digamma(beta + periods - x) - scipy.special.digamma(beta),
+            leaves + scipy.special.digamma(gamma + left) - scipy.special.digamma(gamma),
+            leaves + scipy.special.digamma(delta + periods) - scipy.special.digamma(delta),
         )
         return float(self.share @ value), np.array([weight @ one for one in slopes]) * params
 
@@ -91,10 +92,6 @@ class FittedBetaGeoBetaBinom(CountModel):
 
     kind: ClassVar[str] = "betageobetabinom"
     is_discrete: ClassVar[bool] = True
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def _params(self) -> Numbers:
         return np.array([self.params[name] for name in LETTERS])
@@ -111,7 +108,7 @@ class FittedBetaGeoBetaBinom(CountModel):
         """Chance of somebody alive now to be alive in each of the periods to come: a row each, a column a period."""
         gamma, delta = self.params["gamma"], self.params["delta"]
         ahead = rows.T[:, None] + np.arange(1, periods + 1)
-        return np.exp(betaln(gamma, delta + ahead) - betaln(gamma, delta + rows.T)[:, None])
+        return np.exp(scipy.special.betaln(gamma, delta + ahead) - scipy.special.betaln(gamma, delta + rows.T)[:, None])
 
     def expected(self, rows: Histories, horizon: float) -> Numbers:
         """Expected periods with an order of each row in a number of periods."""
@@ -133,9 +130,9 @@ class FittedBetaGeoBetaBinom(CountModel):
         for lived in range(periods + 1):
             for count in range(lived + 1):
                 chance = np.exp(
-                    betaln(a + count, b + lived - count)
-                    - betaln(a, b)
-                    - betaln(count + 1, lived - count + 1)
+                    scipy.special.betaln(a + count, b + lived - count)
+                    - scipy.special.betaln(a, b)
+                    - scipy.special.betaln(count + 1, lived - count + 1)
                     - np.log(lived + 1)
                 )
                 probabilities[:, min(count, most)] += lives[:, lived] * chance

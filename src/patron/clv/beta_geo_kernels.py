@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-import numba
 import numpy as np
 
 from patron.clv.distinct_histories import DistinctValues, Histories, Indices
 from patron.clv.maximum_likelihood import digamma
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 NEGLIGIBLE = 1e-17
@@ -50,7 +50,7 @@ class BetaGeoLikelihood:
         return float(sums[0]), sums[1:] * params
 
 
-@numba.njit(cache=True)
+@kernel()
 def _order_terms(r: float, alpha: float, k: int, x: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Of each count of orders: its logarithms of gamma functions with their slopes in r, and those of j phases more."""
     orders, d_orders = np.empty(len(x)), np.empty(len(x))
@@ -65,7 +65,7 @@ def _order_terms(r: float, alpha: float, k: int, x: Numbers) -> tuple[Numbers, N
     return orders, d_orders, passed, d_passed
 
 
-@numba.njit(cache=True)
+@kernel()
 def _leaving_terms(a: float, b: float, first: float, x: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
     """Of each count of orders: log chance to have stayed, and to have left after the last; slopes in a, b, b then."""
     staying, leaving = np.empty(len(x)), np.full(len(x), -np.inf)
@@ -82,7 +82,7 @@ def _leaving_terms(a: float, b: float, first: float, x: Numbers) -> tuple[Number
     return staying, leaving, d_a, d_b, d_b_left
 
 
-@numba.njit(cache=True)
+@kernel()
 def _weighted_sums(
     params: Numbers,
     kind: tuple[int, float],
@@ -132,7 +132,7 @@ def _weighted_sums(
     return sums
 
 
-@numba.njit(cache=True)
+@kernel()
 def _phases(r: float, alpha: float, k: int, history: tuple[float, float, float]) -> Numbers:
     """Chance that j < k phases have passed since an alive customer's last order: it follows from the quiet time."""
     x, rest, T = history
@@ -143,7 +143,7 @@ def _phases(r: float, alpha: float, k: int, history: tuple[float, float, float])
     return shares / shares.sum()
 
 
-@numba.njit(cache=True)
+@kernel()
 def _gained(orders: float, a: float, b: float) -> float:
     """Expected orders of somebody who would place so many if they did not leave after one of them: a smooth function.
 
@@ -160,7 +160,7 @@ def _gained(orders: float, a: float, b: float) -> float:
     return 1 - b / (a - 1) * math.expm1(there)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _many_orders_gained(
     size: float, odds: float, k: int, phase: int, leaving: tuple[float, float]
 ) -> tuple[float, float]:
@@ -179,7 +179,7 @@ def _many_orders_gained(
     return total, none
 
 
-@numba.njit(cache=True)
+@kernel()
 def _orders_gained(size: float, odds: float, k: int, phase: int, leaving: tuple[float, float]) -> tuple[float, float]:
     """Expected orders and chance of none, of a customer in this phase: the phases to come are negative binomial.
 
@@ -210,7 +210,7 @@ def _orders_gained(size: float, odds: float, k: int, phase: int, leaving: tuple[
     return expected / total, none / total
 
 
-@numba.njit(cache=True)
+@kernel()
 def expected_orders(
     law: tuple[float, float, float, int], b: Numbers, history: tuple[Numbers, Numbers, Numbers], horizon: float
 ) -> tuple[Numbers, Numbers]:
@@ -227,7 +227,7 @@ def expected_orders(
     return expected, none
 
 
-@numba.njit(cache=True)
+@kernel()
 def count_probabilities(
     law: tuple[float, float, float, int],
     b: Numbers,

@@ -18,9 +18,9 @@ none, gives by its hyperbolic tangent how far between these ends k is.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -103,10 +103,6 @@ class FittedCorrelatedParetoNBD(CountModel):
     """A fitted Pareto/NBD with correlated rates."""
 
     kind: ClassVar[str] = "paretonbd_correlated"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     @property
     def correlation(self) -> float:

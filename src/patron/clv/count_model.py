@@ -4,7 +4,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from patron.clv.distinct_histories import (
     rescale,
     sample_rows,
 )
-from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
@@ -30,9 +29,8 @@ from patron.clv.maximum_likelihood import (
     transformed_objective,
 )
 from patron.clv.rfm_summary import summary_unit
-from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted, with_methods
+from patron.clv.wrong_calls import fit_input, refuse_unfitted, with_methods
 from patron.schema.frames import arrow
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 ANSWERS = (
@@ -90,7 +88,7 @@ def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> I
 
 
 @dataclass(frozen=True)
-class CountModel(ABC):
+class CountModel(LikelihoodModel, ABC):
     """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
 
     A summary is anything that speaks Arrow, or columns by name, with frequency (repeat orders), recency (time from the
@@ -98,7 +96,6 @@ class CountModel(ABC):
     `predict` gives them beside the customers' ids, in the kind of frame that the summary is.
     """
 
-    estimates: Estimates
     kind: ClassVar[str]
     is_discrete: ClassVar[bool] = False
     """Whether time is a number of periods."""
@@ -112,12 +109,6 @@ class CountModel(ABC):
     def __repr__(self) -> str:
         """Parameters and how many customers they were fitted to."""
         return short_repr(type(self).__name__, self.estimates, *(["no drop-out seen"] if self.is_collapsed else []))
-
-    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Name the right method where another library's was called. Raises AttributeError."""
-            refuse_method(self, name)
 
     def summary(self) -> FitSummary:
         """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
@@ -143,21 +134,6 @@ class CountModel(ABC):
     def unit(self) -> str:
         """Unit of time: D, W, M or Y, or '' when the summary has none."""
         return self.estimates.unit
-
-    @property
-    def params(self) -> dict[str, float]:
-        """Parameters by the field's letters."""
-        return dict(self.estimates.params)
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not identify it."""
-        return self.estimates.standard_errors
-
-    @property
-    def log_likelihood(self) -> float:
-        """Log-likelihood of the summary, of times in its unit."""
-        return self.estimates.log_likelihood
 
     @property
     def is_collapsed(self) -> bool:
@@ -219,29 +195,6 @@ class CountModel(ABC):
         """
         T = np.asarray(T, dtype=np.float64)
         return pa.table(summary_columns(self.draw_orders(T + horizon, rng), T, horizon))
-
-    def save(self, path: Path | str) -> None:
-        """Write the model as JSON; `load_model` reads it."""
-        write_json(Path(path), self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **self.settings()}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        settings = {name: value for name, value in saved.items() if name not in {"kind", "estimates"}}
-        return cls(Estimates.from_dict(saved["estimates"]), **settings)
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        return cls.from_dict(read_json(Path(path)))
-
-    @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
 
     @abstractmethod
     def alive(self, rows: Histories) -> Numbers:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow as pa
 from patron.clv.wrong_calls import hint_for_missing
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers, float_column
 
 Indices = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ HISTORY = ("frequency", "recency", "T")
 WEIGHT = "weight"
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _distinct(columns: Numbers) -> tuple[Indices, Indices]:
     """First place of each distinct column of a matrix, and the distinct one of each, by hashing their bits."""
     width, count = columns.shape

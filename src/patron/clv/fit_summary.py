@@ -3,16 +3,47 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pyarrow as pa
 
 from patron.clv.maximum_likelihood import Estimates
+from patron.clv.wrong_calls import refuse_method
+from patron.estimators.saving import SavedFile
 
 NORMAL_95 = 1.959964
 COLUMNS = ("parameter", "estimate", "standard_error", "low_95", "high_95")
 SHOWN = 4
 """Digits of a number that is read."""
+
+
+@dataclass(frozen=True)
+class LikelihoodModel(SavedFile):
+    """What every model of the library that is fitted by maximum likelihood shows of its fit."""
+
+    estimates: Estimates
+
+    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right method where another library's was called. Raises AttributeError."""
+            refuse_method(self, name)
+
+    @property
+    def params(self) -> dict[str, float]:
+        """Parameters by the field's letters, then the effects of covariates."""
+        return dict(self.estimates.params)
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Standard error of each parameter; NaN where the data do not identify it."""
+        return self.estimates.standard_errors
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the summary, in its units of time and money."""
+        return self.estimates.log_likelihood
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,22 +12,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import digamma, gammaln
-from scipy.stats import spearmanr
+import scipy
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
-from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
-from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
+from patron.clv.wrong_calls import fit_input, refuse_unfitted
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 LETTERS = ("p", "q", "v")
@@ -53,13 +50,12 @@ class Independence:
 
 
 @dataclass(frozen=True)
-class FittedGammaGamma:
+class FittedGammaGamma(LikelihoodModel):
     """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
 
     `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.
     """
 
-    estimates: Estimates
     observed_mean: float
     independence: Independence | None = None
     covariates: tuple[str, ...] = ()
@@ -73,12 +69,6 @@ class FittedGammaGamma:
         which = "first orders count" if self.first_order else "repeat orders only"
         return short_repr(type(self).__name__, self.estimates, which)
 
-    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Name the right method where another library's was called. Raises AttributeError."""
-            refuse_method(self, name)
-
     def summary(self) -> FitSummary:
         """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
         facts = facts_of(self.estimates) | {"mean spend of an order": f"{self.population_mean:.4g}"}
@@ -91,21 +81,6 @@ class FittedGammaGamma:
     def predict(self, summary: Any) -> Any:
         """Expected spend of an order of each customer beside their ids, in the kind of frame that the summary is."""
         return with_answers(summary, expected_spend=self.expected_spend(summary))
-
-    @property
-    def params(self) -> dict[str, float]:
-        """p, q, v, and the effect of each covariate on the logarithm of spend."""
-        return dict(self.estimates.params)
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not identify it."""
-        return self.estimates.standard_errors
-
-    @property
-    def log_likelihood(self) -> float:
-        """Log-likelihood of the mean spends, in the unit of money."""
-        return self.estimates.log_likelihood
 
     @property
     def has_infinite_mean(self) -> bool:
@@ -153,36 +128,6 @@ class FittedGammaGamma:
         p, q, v = (self.params[name] for name in LETTERS)
         nu = rng.gamma(q, 1 / v, len(count))
         return np.where(count > 0, rng.gamma(p * np.maximum(count, 1), 1.0) / nu / np.maximum(count, 1), 0.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        independence = None if self.independence is None else vars(self.independence)
-        settings = {
-            "observed_mean": self.observed_mean,
-            "independence": independence,
-            "covariates": list(self.covariates),
-            "first_order": self.first_order,
-        }
-        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **settings}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        content = saved["independence"]
-        independence = None if content is None else Independence(**content)
-        covariates, first_order = tuple(saved["covariates"]), saved.get("first_order", False)
-        return cls(
-            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, covariates, first_order
-        )
-
-    def save(self, path: Path | str) -> None:
-        """Write the model as JSON."""
-        write_json(Path(path), self.to_dict())
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote."""
-        return cls.from_dict(read_json(Path(path)))
 
 
 @dataclass(frozen=True)
@@ -270,7 +215,7 @@ def fit_spend(
 def _independence(count: Numbers, mean: Numbers) -> Independence | None:
     if len(count) < FEWEST_CUSTOMERS or np.ptp(count) == 0 or np.ptp(mean) == 0:
         return None
-    rank_correlation = spearmanr(count, mean)
+    rank_correlation = scipy.stats.spearmanr(count, mean)
     return Independence(
         float(rank_correlation.statistic), float(rank_correlation.pvalue), float(np.corrcoef(count, mean)[0, 1])
     )
@@ -301,10 +246,12 @@ class _Likelihood:
         scale = v * np.exp(self.design @ at[3:]) if self.design is not None else v
         log_scale = at[2] + (self.design @ at[3:] if self.design is not None else 0.0)
         distinct = p * self.counts.values
-        gammas = (gammaln(distinct + q) - gammaln(distinct) - gammaln(q))[self.counts.inverse]
-        both = digamma(distinct + q)
-        d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.inverse]
-        d_gamma_q = (both - digamma(q))[self.counts.inverse]
+        gammas = (scipy.special.gammaln(distinct + q) - scipy.special.gammaln(distinct) - scipy.special.gammaln(q))[
+            self.counts.inverse
+        ]
+        both = scipy.special.digamma(distinct + q)
+        d_gamma_p = (self.counts.values * (both - scipy.special.digamma(distinct)))[self.counts.inverse]
+        d_gamma_q = (both - scipy.special.digamma(q))[self.counts.inverse]
         px, log_total, total = p * self.x, self.log_total, scale + self.x * self.z
         log_sum = np.log(total)
         value = gammas + q * log_scale + px * (log_total - log_sum) - q * log_sum - self.log_z

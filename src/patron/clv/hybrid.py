@@ -14,18 +14,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import minimize, nnls
-from scipy.special import expit, gammaln
-from scipy.stats import nbinom
+import scipy
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
-from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.fit_summary import FitSummary
 from patron.clv.gamma_gamma import WITH_FIRST, GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
 from patron.clv.order_times import timestamp_us
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm
+from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow, frame_kind, to_kind
 from patron.schema.numbers import Numbers
@@ -115,7 +113,7 @@ class FittedHybrid:
     def purchase_count_distribution(self, horizon: float, *, most: int = 20) -> Numbers:
         """Probability of 0, 1 ... `most` orders or more of each customer; rows add up to 1."""
         gone, size, mean = _shape(self.spread, self.expected_purchases(horizon), *self._frequency_and_dropout())
-        law = nbinom(size[:, None], (size / (size + mean))[:, None])
+        law = scipy.stats.nbinom(size[:, None], (size / (size + mean))[:, None])
         probabilities = np.column_stack([law.pmf(np.arange(most)), law.sf(most - 1)]) * (1 - gone)[:, None]
         probabilities[:, 0] += gone
         return probabilities
@@ -179,7 +177,7 @@ class Hybrid:
         actual = np.concatenate([one.actual for one in past])
         if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
-        weights, _ = nnls(expected, actual)
+        weights, _ = scipy.optimize.nnls(expected, actual)
         forecast_of_models = np.maximum(expected @ weights, LEAST)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
@@ -258,7 +256,7 @@ class _AgeingTrend:
             return float((np.exp(log_rate) * exposed[settled] - counts[settled] * log_rate).sum())
 
         mean = counts[settled].sum() / exposed[settled].sum()
-        fitted = minimize(negative, [np.log(max(mean, LEAST)), 0.0], method="BFGS").x
+        fitted = scipy.optimize.minimize(negative, [np.log(max(mean, LEAST)), 0.0], method="BFGS").x
         return cls(float(fitted[0]), float(fitted[1]), days.late(end, ahead) / (ahead / length), ages, unit)
 
     def total(self, modelled: float, horizon: float) -> float:
@@ -282,7 +280,7 @@ def _shape(
     spread: tuple[float, float, float], mean: Numbers, frequency: Numbers, gone: Numbers
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Share of each customer who order nothing for certain, and size and mean of the negative binomial of the rest."""
-    nothing = np.minimum(gone * expit(spread[2]), MOST_GONE)
+    nothing = np.minimum(gone * scipy.special.expit(spread[2]), MOST_GONE)
     log_size = np.clip(spread[0] + spread[1] * np.log(frequency + 0.5), -SIZE_BOUND, SIZE_BOUND)
     return nothing, np.exp(log_size), mean / (1 - nothing)
 
@@ -292,10 +290,12 @@ def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Number
 
     def negative(at: Numbers) -> float:
         nothing, size, rest = _shape((at[0], at[1], at[2]), mean, frequency, gone)
-        orders = gammaln(size + actual) - gammaln(size) - gammaln(actual + 1)
+        orders = scipy.special.gammaln(size + actual) - scipy.special.gammaln(size) - scipy.special.gammaln(actual + 1)
         orders += actual * (np.log(rest) - np.log(size + rest)) - size * np.log1p(rest / size)
         stays = np.log1p(-nothing) + orders
         return -float(np.where(actual == 0, np.logaddexp(np.log(np.maximum(nothing, TINY)), stays), stays).mean())
 
-    fitted = minimize(negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
+    fitted = scipy.optimize.minimize(
+        negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}
+    ).x
     return float(fitted[0]), float(fitted[1]), float(fitted[2])

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc
+import scipy
 
 from patron.clv.count_model import CountModel, check_horizon
 from patron.clv.distinct_histories import Histories
@@ -132,6 +132,8 @@ def _quantile(counts: Numbers, p: float, shape: Numbers, scale: Numbers, share: 
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         part = 1 / (1 + np.exp(-middle))  # spend in units of the scale, against itself and 1
-        below = counts[:, 0] + (counts[:, 1:] * betainc(p * orders, shape[:, None], part[:, None])).sum(axis=1)
+        below = counts[:, 0] + (counts[:, 1:] * scipy.special.betainc(p * orders, shape[:, None], part[:, None])).sum(
+            axis=1
+        )
         low, high = np.where(below < share, middle, low), np.where(below < share, high, middle)
     return np.where(is_nothing, 0.0, scale * np.exp((low + high) / 2))

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 Objective = Callable[[Numbers], tuple[float, Numbers]]
@@ -106,7 +106,7 @@ def _minimise(objective: Objective, start: Numbers, free: Sequence[bool], *, fla
         return -value + float(beyond @ beyond), -gradient * (beyond == 0) + 2 * beyond
 
     # why not L-BFGS-B, which knows bounds: it wakes the threads of BLAS for matrices of four rows, which wait busily
-    solution = minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
+    solution = scipy.optimize.minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
     return np.clip(np.asarray(solution.x, dtype=np.float64), -bound, bound)
 
 
@@ -150,7 +150,7 @@ def curvature(objective: Objective, at: Numbers, slope: Numbers | None = None) -
     return (second + second.T) / 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def digamma(x: float) -> float:
     """Slope of the logarithm of the gamma function above 0: its asymptotic series, after steps to where it is exact."""
     shift = 0.0

@@ -1,12 +1,11 @@
 """NBD: buyers who never leave and order at a rate of their own, lambda ~ Gamma(r, alpha) (Ehrenberg 1959)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from scipy.special import digamma, gammaln
-from scipy.stats import nbinom
+import scipy
 
 from patron.clv.count_model import CountLearner, CountModel, poisson_orders
 from patron.clv.distinct_histories import Histories, Indices
@@ -19,10 +18,6 @@ class FittedNBD(CountModel):
     """A fitted NBD."""
 
     kind: ClassVar[str] = "nbd"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def alive(self, rows: Histories) -> Numbers:
         """1 for everybody."""
@@ -40,7 +35,7 @@ class FittedNBD(CountModel):
     def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
         """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
         exposure = self.params["alpha"] + rows.T
-        law = nbinom(self.params["r"] + rows.frequency[:, None], (exposure / (exposure + horizon))[:, None])
+        law = scipy.stats.nbinom(self.params["r"] + rows.frequency[:, None], (exposure / (exposure + horizon))[:, None])
         return np.column_stack([law.pmf(np.arange(most)), law.sf(most - 1)])
 
     def draw_orders(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
@@ -64,8 +59,8 @@ class NBD(CountLearner[FittedNBD]):
         def mean(logs: Numbers) -> tuple[float, Numbers]:
             r, alpha = np.exp(logs)
             size, log_exposure = r + rows.frequency, np.log(alpha + rows.T)
-            value = gammaln(size) - gammaln(r) + r * logs[1] - size * log_exposure
-            d_r = digamma(size) - digamma(r) + logs[1] - log_exposure
+            value = scipy.special.gammaln(size) - scipy.special.gammaln(r) + r * logs[1] - size * log_exposure
+            d_r = scipy.special.digamma(size) - scipy.special.digamma(r) + logs[1] - log_exposure
             d_alpha = r / alpha - size / (alpha + rows.T)
             return float(share @ value), np.array([share @ d_r * r, share @ d_alpha * alpha])
 

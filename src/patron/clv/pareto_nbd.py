@@ -7,16 +7,16 @@ form gives NaN.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numba
 import numpy as np
 
 from patron.clv.count_model import CountLearner, CountModel, poisson_orders
 from patron.clv.distinct_histories import DistinctValues, Histories, Indices
 from patron.clv.maximum_likelihood import Estimates, Objective, digamma
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 LETTERS = ("r", "alpha", "s", "beta")
@@ -39,7 +39,7 @@ WEIGHTS = np.concatenate([weights for _, weights in RULES])
 MORE = np.polynomial.legendre.leggauss(MORE_NODES)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def dropout_integral(
     alpha: float, beta: float, size: float, s: float, start: float, end: float
 ) -> tuple[float, float, float, float, float]:
@@ -85,7 +85,7 @@ def dropout_integral(
     return top + math.log(total * half), sum_log_a / total, sum_a / total, sum_log_b / total, sum_b / total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def likelihood(law: Law, x: float, tx: float, T: float) -> tuple[float, float, float, float, float, float]:
     """Of one history: log-likelihood without gamma functions, slopes in r, alpha, s and beta, and log P(alive)."""
     r, alpha, s, beta = law
@@ -111,7 +111,7 @@ def likelihood(law: Law, x: float, tx: float, T: float) -> tuple[float, float, f
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def likelihoods(
     r: float, s: float, alpha: Numbers, beta: Numbers, history: tuple[Numbers, Numbers, Numbers]
 ) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers, Numbers]:
@@ -125,7 +125,7 @@ def likelihoods(
     return terms[0], terms[1], terms[2], terms[3], terms[4], terms[5]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sums(
     law: Law, history: tuple[Numbers, Numbers, Numbers], share: Numbers, values: Numbers, place: Indices
 ) -> tuple[float, float, float, float, float]:
@@ -145,7 +145,7 @@ def _sums(
     return value, d_r, d_alpha, d_s, d_beta
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _quiet(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: float) -> Numbers:
     """Probability of no order in a horizon, of customers who are alive at its start."""
     probabilities = np.empty(len(size))
@@ -157,7 +157,7 @@ def _quiet(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: floa
     return probabilities
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _counts(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: float, most: int) -> Numbers:
     """Probability of 0, 1 ... `most` or more orders in a horizon, of customers who are alive at its start."""
     probabilities = np.zeros((len(size), most + 1))
@@ -188,10 +188,6 @@ class FittedParetoNBD(CountModel):
     """A fitted Pareto/NBD."""
 
     kind: ClassVar[str] = "paretonbd"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {}
 
     def rates(self, rows: Histories) -> tuple[float, Numbers, float, Numbers]:
         """r, alpha of each row, s, beta of each row."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import digamma, gammaln
+import scipy
 
 from patron.clv.count_model import CountLearner, check_horizon, new_customer_rows, summary_columns
 from patron.clv.distinct_histories import DistinctValues, Histories
@@ -42,7 +42,9 @@ def covariate_scale(log_scale: float, effects: Numbers, design: Numbers) -> tupl
 def log_gammas(r: float, x: DistinctValues) -> tuple[Numbers, Numbers]:
     """Logarithm of gamma(r + x) / gamma(r) of each row, and its slope in r."""
     size = r + x.values
-    return (gammaln(size) - gammaln(r))[x.inverse], (digamma(size) - digamma(r))[x.inverse]
+    logarithms = scipy.special.gammaln(size) - scipy.special.gammaln(r)
+    slopes = scipy.special.digamma(size) - scipy.special.digamma(r)
+    return logarithms[x.inverse], slopes[x.inverse]
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,6 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
     """Columns of the summary that multiply the rate at which customers leave."""
 
     kind: ClassVar[str] = "paretonbd_covariates"
-
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        return {"transaction": list(self.transaction), "dropout": list(self.dropout)}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        return cls(Estimates.from_dict(saved["estimates"]), tuple(saved["transaction"]), tuple(saved["dropout"]))
 
     def columns(self) -> Sequence[str]:
         """The covariates."""

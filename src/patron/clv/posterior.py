@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from scipy.special import erfinv
+import scipy
 
 from patron.clv.count_model import CountLearner, CountModel, check_horizon
 from patron.clv.distinct_histories import Histories, check_customer_count, mean_age, rescale
@@ -112,7 +112,7 @@ class Posterior(Generic[Model]):
         orders = np.arange(most + 1)
         spread = counts @ orders**2 - (counts @ orders) ** 2
         deviation = math.sqrt(means.var() + weight @ spread)
-        far = math.sqrt(2) * float(erfinv(level)) * deviation
+        far = math.sqrt(2) * float(scipy.special.erfinv(level)) * deviation
         return float(means.mean()), max(float(means.mean()) - far, 0.0), float(means.mean()) + far
 
     def _model(self, values: Numbers) -> Model:

@@ -3,7 +3,6 @@
 from datetime import date, datetime
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from patron.clv.distinct_histories import HISTORY, WEIGHT, Indices, distinct_rows, finite_column
 from patron.clv.order_times import Timestamps, timestamp_us, timestamps_us
 from patron.schema.frames import arrow, frame_kind, to_kind
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
@@ -157,7 +157,7 @@ def customer_codes(ids: pa.ChunkedArray) -> tuple[Indices, pa.Array]:
     return place, whole.take(pa.array(first))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _distinct_texts(bounds: Timestamps, content: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
     """First place of each distinct text, and which distinct one each is."""
     count = len(bounds) - 1
@@ -199,7 +199,7 @@ def _distinct_texts(bounds: Timestamps, content: npt.NDArray[np.uint8]) -> tuple
     return first[:count_distinct].copy(), place
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _summarise(
     orders: tuple[Indices, Timestamps, Numbers], customers: int, span: tuple[int, int], scale: float
 ) -> Numbers:
@@ -231,7 +231,7 @@ def _summarise(
     return rows
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _net_refunds(times: Timestamps, amounts: Numbers, low: int, high: int, end: int) -> int:
     """Make orders of one time one, and deduct refunds from the newest that has some value left; return where they end.
 
@@ -254,7 +254,7 @@ def _net_refunds(times: Timestamps, amounts: Numbers, low: int, high: int, end: 
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale: float, row: Numbers) -> None:
     """Fill one customer's row from their orders."""
     end, last = span
@@ -275,7 +275,7 @@ def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale:
     row[9] = (money + amounts[0]) / (repeats + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sort(times: Timestamps, amounts: Numbers, low: int, high: int) -> None:
     """Order a part by time, payments before refunds."""
     if high - low > 64:

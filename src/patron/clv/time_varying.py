@@ -40,6 +40,8 @@ from patron.clv.time_varying_kernels import (
 from patron.schema.numbers import Numbers
 
 NO_CALENDAR = Calendar((0.0, 1.0), {})
+IN_CALENDAR = {"calendar_transaction": "transaction", "calendar_dropout": "dropout", "known": "known"}
+"""Fields that are saved in the calendar, and their names there."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +61,18 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
 
     kind: ClassVar[str] = "paretonbd_seasonal"
 
-    def settings(self) -> Mapping[str, Any]:
-        """What the model is besides its estimates."""
-        periods = {"bounds": list(self.calendar.bounds), "values": dict(self.calendar.values)}
-        names = {
-            "transaction": list(self.calendar_transaction),
-            "dropout": list(self.calendar_dropout),
-            "known": list(self.known),
-        }
-        return {**super().settings(), "calendar": {**periods, **names}}
+    def to_dict(self) -> dict[str, Any]:
+        """The model as JSON can hold it: names of the calendar's covariates are in the calendar."""
+        content = super().to_dict()
+        names = {short: content.pop(name) for name, short in IN_CALENDAR.items()}
+        return content | {"calendar": content["calendar"] | names}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Rebuild from what `to_dict` returns."""
-        content = saved["calendar"]
-        values = {name: tuple(column) for name, column in content["values"].items()}
-        return cls(
-            Estimates.from_dict(saved["estimates"]),
-            tuple(saved["transaction"]),
-            tuple(saved["dropout"]),
-            Calendar(tuple(content["bounds"]), values),
-            tuple(content["transaction"]),
-            tuple(content["dropout"]),
-            tuple(content.get("known", ())),
-        )
+        calendar = saved["calendar"]
+        names = {name: calendar[short] for name, short in IN_CALENDAR.items() if short in calendar}
+        return super().from_dict({**saved, **names})
 
     def rows(self, summary: Any) -> Histories:
         """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""

@@ -16,10 +16,10 @@ grows with an effect, is even too.
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from patron.clv.pareto_nbd import MORE, MORE_NODES, Law, dropout_integral
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 NEGLIGIBLE = 40.0
@@ -74,20 +74,20 @@ def _multipliers(z: Numbers, effects: Numbers) -> tuple[Numbers, Numbers]:
     return np.clip(wanted, -MOST_LOG, MOST_LOG), np.ascontiguousarray(moving)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _place(multipliers: RateMultipliers, time: float) -> int:
     """Period of a point in time."""
     index = int(np.searchsorted(multipliers.bounds, time, side="right")) - 1
     return min(max(index, 0), len(multipliers.orders) - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _until(multipliers: RateMultipliers, p: int, end: float) -> float:
     """Where a stretch of time up to an end leaves a period; it does not leave the last one."""
     return min(multipliers.bounds[p + 1], end) if p + 1 < len(multipliers.orders) else end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def accumulated_rates(first: Numbers, last: Numbers, multipliers: RateMultipliers) -> tuple[Numbers, Numbers]:
     """A and B from one time to another: sums of what is above zero, where a difference of two sums would cancel."""
     orders, leaving = np.zeros(len(first)), np.zeros(len(first))
@@ -101,7 +101,7 @@ def accumulated_rates(first: Numbers, last: Numbers, multipliers: RateMultiplier
     return orders, leaving
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _grow(multipliers: RateMultipliers, p: int, length: float, grown: Numbers) -> None:
     """Add to the slopes of A and B in the effects what a stretch of a period adds."""
     effects = multipliers.z_orders.shape[1]
@@ -111,7 +111,7 @@ def _grow(multipliers: RateMultipliers, p: int, length: float, grown: Numbers) -
         grown[c] += multipliers.z_leaving[p, c - effects] * multipliers.leaving[p] * length
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _lean(
     multipliers: RateMultipliers,
     p: int,
@@ -133,7 +133,7 @@ def _lean(
         slopes[0, c] += part * (z - (s + 1) * (z + (slopes[1, c] - z * from_b) * per_b))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def seasonal_dropout_integral(
     law: Law, span: tuple[float, float, float], multipliers: RateMultipliers, slopes: Numbers
 ) -> tuple[tuple[float, float, float, float, float], float, float]:
@@ -183,7 +183,7 @@ def seasonal_dropout_integral(
     return (top + math.log(total), *means), from_a, from_b
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _seasonal_likelihood(
     law: Law, history: tuple[float, float, float], first: float, multipliers: RateMultipliers, slopes: Numbers
 ) -> tuple[float, float, float, float, float, float]:
@@ -216,7 +216,7 @@ def _seasonal_likelihood(
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def seasonal_likelihoods(
     rates: tuple[float, Numbers, float, Numbers],
     history: tuple[Numbers, Numbers, Numbers],
@@ -238,7 +238,7 @@ def seasonal_likelihoods(
     return terms, slopes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def seasonal_expected_orders(
     rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, multipliers: RateMultipliers
 ) -> Numbers:
@@ -262,7 +262,7 @@ def seasonal_expected_orders(
     return expected
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def seasonal_no_order_probability(
     rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, multipliers: RateMultipliers
 ) -> Numbers:
@@ -281,7 +281,7 @@ def seasonal_no_order_probability(
     return probabilities
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _add_counts(row: Numbers, chance: float, size: float, odds: float) -> None:
     """Add the chances of 0, 1 ... or more orders, `odds` of them expected per size, of those who stay so long."""
     q = odds / (1 + odds)
@@ -293,7 +293,7 @@ def _add_counts(row: Numbers, chance: float, size: float, odds: float) -> None:
     row[most] += chance * max(1 - cumulated, 0.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def seasonal_count_probabilities(
     rates: tuple[Numbers, Numbers, float, Numbers],
     now: Numbers,

@@ -39,6 +39,8 @@ from patron.schema.tables import EVENTS
 from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store.store import DEAD_LETTERS, upsert
 
+EVENT_SOURCE = "patron"
+"""Source of the events that the loop itself makes."""
 KnownFrom = Literal["received", "occurred"]
 """Whether a fact is known when it is received (live), or when it happened (history)."""
 

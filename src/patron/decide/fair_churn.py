@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, mitigated_verdict, worst
+from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.trait_groups import Groups, read_groups
-from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
+from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.models.questions import CHURN, label_query, label_windows
 from patron.schema.models.standing_verdicts import standing_verdicts
 from patron.schema.numbers import Numbers, float_column

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.fair_verdicts import FairnessRow, comparison_rows, worst
+from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.selection import OfferSelection, could_have_offer, expected_gain_cents
 from patron.decide.trait_groups import Groups
-from patron.schema.models.group_metrics import SelectedRows, compare_groups
 from patron.schema.tables import (
     CUSTOMERS_ADDED,
     CUSTOMERS_REMOVED,

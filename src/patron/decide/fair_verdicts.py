@@ -3,13 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from patron.schema.models.group_metrics import (
-    CALIBRATION_GAP,
-    SELECTION_RATIO,
-    TRUE_POSITIVE_RATE,
-    GroupComparison,
-    GroupMetric,
-)
+from patron.decide.group_comparison import GroupComparison, GroupMetric
+from patron.schema.models.group_metrics import CALIBRATION_GAP, SELECTION_RATIO, TRUE_POSITIVE_RATE
 from patron.schema.tables import (
     CHURN_DECISION,
     FAIR,

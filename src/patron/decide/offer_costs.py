@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from patron.schema.numbers import Numbers
 from patron.storage.offers.offer_policy import Offer
@@ -65,4 +65,4 @@ def _share_at_least(least_cents: int, order_cents: Numbers) -> Numbers:
     if not least_cents:
         return np.ones(len(order_cents))
     middle = np.log(np.maximum(order_cents, 1.0)) - ORDER_SPREAD**2 / 2
-    return ndtr((middle - np.log(least_cents)) / ORDER_SPREAD)
+    return scipy.special.ndtr((middle - np.log(least_cents)) / ORDER_SPREAD)

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
+from patron.storage.store.store import insert_into
 
 ID_LENGTH = 32
 PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")
@@ -143,7 +143,7 @@ def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 
 def _write_unless_settled(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Any:
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(MESSAGES)
+    insert = insert_into(connection, MESSAGES)
     changed = {name: insert.excluded[name] for name in rows[0] if name != "message_id"}
     return insert.on_conflict_do_update(
         index_elements=[MESSAGES.c.message_id], set_=changed, where=MESSAGES.c.state == MessageState.WAITING

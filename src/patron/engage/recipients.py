@@ -16,15 +16,15 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from patron.engage.channels.channel import AddressKind
 from patron.engage.channels.mime import one_line
 from patron.engage.customer_time_zones import time_zones
-from patron.engage.providers.provider_description import sms_country_code
+from patron.engage.providers.provider_description import phone_country_code
 from patron.engage.templates.customer_names import NAMES
 from patron.govern.customers.contact_values import contacts_in
 from patron.govern.customers.phone_numbers import international_number
 from patron.govern.privacy.personal_data import text_of
 from patron.govern.vault import Vault, normal_form
+from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS, PHONE_NUMBER, USER_ID, AddressKind
 from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop, Snapshot
@@ -36,11 +36,6 @@ LOOKED_UP = 20_000
 LOCALES = ("locale", "language")
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose address and name are the customer's own."""
-CONTACT_COLUMNS = {AddressKind.EMAIL: "email_token", AddressKind.PHONE: "phone_token"}
-"""Columns of events with the token of the address that came with them."""
-
-TRAIT_KINDS = (AddressKind.WECHAT, AddressKind.WEB_PUSH)
-"""Kinds of address that the shop sends as a trait of that name."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ def recipients(
     shop: Shop,
     customer_ids: Iterable[str],
     *,
-    address: AddressKind = AddressKind.EMAIL,
+    address: AddressKind = EMAIL_ADDRESS,
     tokens: Mapping[str, str] | None = None,
     vault: Vault | None = None,
 ) -> Iterator[list[Recipient]]:
@@ -107,13 +102,13 @@ def recipients(
     where the description of their provider is wrong.
     """
     vault = vault or Vault.open(shop)
-    country_code = sms_country_code(shop) if address is AddressKind.PHONE else ""
+    country_code = phone_country_code(shop) if address == PHONE_NUMBER else ""
     snapshot = shop.snapshot() or shop.newest_snapshot()
     ids = iter(customer_ids)
     while some := list(islice(ids, LOOKED_UP)):
         users = _tokens(snapshot, some)
         users |= {one: [tokens[one]] for one in some if one in tokens and one not in users} if tokens else {}
-        events = _events(snapshot, users, CONTACT_COLUMNS.get(address))
+        events = _events(snapshot, users, address.event_column)
         facts = _Facts(users, address, country_code, events, _traits(snapshot, some), time_zones(snapshot, some))
         vault.reload_forgotten()
         for start in range(0, len(some), BATCH):
@@ -132,7 +127,7 @@ def _tokens(snapshot: Snapshot, customer_ids: Sequence[str]) -> dict[str, list[s
     return tokens
 
 
-def _events(snapshot: Snapshot, tokens: Mapping[str, Sequence[str]], contact_column: str | None) -> dict[str, _Events]:
+def _events(snapshot: Snapshot, tokens: Mapping[str, Sequence[str]], contact_column: str) -> dict[str, _Events]:
     owner = {token: customer_id for customer_id, some in tokens.items() for token in some}
     names = ", ".join(f"'{name}'" for name in CUSTOMER_EVENTS)
     rows = snapshot.query(
@@ -190,7 +185,7 @@ def _open(shop: Shop, vault: Vault, customer_ids: Sequence[str], facts: _Facts) 
         _recipient(vault, shop_values, one, users[one], facts, [text for _, text in sorted(texts[one])])
         for one in customer_ids
     ]
-    return _with_user_ids(vault, people) if facts.address_kind is AddressKind.USER_ID else people
+    return _with_user_ids(vault, people) if facts.address_kind == USER_ID else people
 
 
 def _with_user_ids(vault: Vault, people: Sequence[Recipient]) -> list[Recipient]:
@@ -219,11 +214,11 @@ def _recipient(
             continue
         personal |= {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
         for of_kind, value in contacts_in(text) if contact else ():
-            if of_kind == kind and vault.token(of_kind, value) == contact:
-                address = value.strip() if kind is AddressKind.EMAIL else _number(value)
-        if kind in TRAIT_KINDS:
-            address = _trait(content, kind) or address
-    if address and kind is not AddressKind.EMAIL:
+            if of_kind == kind.name and vault.token(of_kind, value) == contact:
+                address = value.strip() if kind == EMAIL_ADDRESS else _number(value)
+        if kind.is_trait:
+            address = _trait(content, kind.name) or address
+    if address and kind != EMAIL_ADDRESS:
         contact = contact_of(vault, kind, address, facts.country_code)
     names = {name: _first(personal, keys) for name, keys in NAMES.items()}
     customer = dict(traits) | {name: value for name, value in names.items() if value}
@@ -244,13 +239,13 @@ def _recipient(
 
 def contact_of(vault: Vault, kind: AddressKind, address: str, country_code: str) -> str:
     """Token of an address; of a telephone number the same however it is written: 030 1 is +49 30 1."""
-    number = international_number(address, country_code) if kind is AddressKind.PHONE else ""
-    return vault.token(kind, number or address)
+    number = international_number(address, country_code) if kind == PHONE_NUMBER else ""
+    return vault.token(kind.name, number or address)
 
 
 def _number(text: str) -> str:
     """A telephone number: with its country code where it is written with one, else its digits as they are."""
-    return international_number(text) or normal_form(AddressKind.PHONE, text)
+    return international_number(text) or normal_form(PHONE_NUMBER.name, text)
 
 
 def _trait(content: Mapping[str, Any], name: str) -> str:

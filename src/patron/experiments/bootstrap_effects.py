@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from patron.estimators.bootstrap import percentile_interval
 from patron.experiments.experiment_table import read_arms, read_numbers, read_table
 from patron.experiments.result_rows import ResultRows
 from patron.schema.errors import BadExperiment
-from patron.schema.models.bootstrap_intervals import percentile_interval
 from patron.schema.numbers import Numbers
 
 RESAMPLES = 2_000

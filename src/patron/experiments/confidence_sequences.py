@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from patron.estimators.bootstrap import LEVEL
 from patron.experiments.experiment_table import Arms, Codes, read_arms, read_numbers, read_table
 from patron.experiments.result_rows import ResultRows
 from patron.schema.errors import BadExperiment
-from patron.schema.models.bootstrap_intervals import LEVEL
 from patron.schema.numbers import Numbers
 
 LOOKS = 50

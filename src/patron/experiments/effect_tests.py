@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
+from patron.estimators.bootstrap import LEVEL
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.bootstrap_intervals import LEVEL
 from patron.schema.numbers import Numbers
 
 
@@ -35,7 +35,7 @@ class WelchTest:
 
     def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """Both ends of the interval that holds the effect with this probability."""
-        reach = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.standard_error
+        reach = float(scipy.stats.t.ppf((1 + level) / 2, self.freedom)) * self.standard_error
         return self.effect - reach, self.effect + reach
 
     @property
@@ -43,4 +43,4 @@ class WelchTest:
         """Two-sided; 1 where nothing varies."""
         if self.standard_error == 0.0:
             return 1.0
-        return float(2 * stats.t.sf(abs(self.effect) / self.standard_error, self.freedom))
+        return float(2 * scipy.stats.t.sf(abs(self.effect) / self.standard_error, self.freedom))

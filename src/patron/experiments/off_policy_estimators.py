@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from patron.estimators.importance_sampling import self_normalised_mean
 from patron.experiments.decision_log import DecisionLog
 from patron.schema.numbers import Numbers
 
@@ -68,9 +69,8 @@ def _self_normalised_estimate(name: str, of_policy: Numbers, weight: Numbers, re
 
     The parts are the influences of a ratio, each over 1 - its share of the weight: the change when its row is left out.
     """
-    share = weight / weight.sum()
-    correction = float((share * residual).sum())
-    leverage = np.maximum(1 - share, 1 / len(weight))
+    correction = self_normalised_mean(weight, residual)
+    leverage = np.maximum(1 - weight / weight.sum(), 1 / len(weight))
     parts = of_policy + weight / weight.mean() * (residual - correction) / leverage
     return Estimate(name, float(of_policy.mean()) + correction, parts, weight)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from patron.estimators.importance_sampling import effective_sample_size
 from patron.experiments.decision_log import ROUNDING, DecisionLog
 from patron.experiments.off_policy_estimators import Estimate
 from patron.experiments.skewed_intervals import skewed_interval
@@ -64,7 +65,7 @@ def _propensities(log: DecisionLog) -> list[str]:
 
 def _weights(log: DecisionLog) -> list[str]:
     findings, weight = [], log.weight
-    effective = float(weight.sum() ** 2 / (weight**2).sum())
+    effective = effective_sample_size(weight)
     if effective < min(FEWEST_EFFECTIVE, len(weight) / 2):
         findings.append(
             f"For this policy the {len(weight):,} rows are worth {effective:,.0f}: it differs too much from the log."

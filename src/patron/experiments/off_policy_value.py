@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval
+from patron.estimators.importance_sampling import effective_sample_size
 from patron.experiments.decision_log import DecisionLog, as_numbers
 from patron.experiments.expected_rewards import expected_rewards
 from patron.experiments.off_policy_estimators import (
@@ -17,7 +19,6 @@ from patron.experiments.off_policy_estimators import (
 )
 from patron.experiments.off_policy_findings import log_findings, model_findings
 from patron.experiments.skewed_intervals import skewed_interval
-from patron.schema.models.bootstrap_intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,6 @@ def _row(one: Estimate, log: DecisionLog) -> EstimatorRow:
     if one.weight is None:
         size, clipped = float(len(log.reward)), 0.0
     else:
-        size = float(one.weight.sum() ** 2 / (one.weight**2).sum())
+        size = effective_sample_size(one.weight)
         clipped = float(np.mean(one.weight < log.weight / 2))
     return EstimatorRow(one.estimator, ends.value, ends.low, ends.high, size, clipped, one.shrinkage)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from patron.schema.errors import BadExperiment, NotEnoughData
 
@@ -49,5 +49,5 @@ def sample_ratio_mismatch(*, counts: Mapping[Any, int], weights: Mapping[Any, fl
     elif has_share.sum() == 1:
         p_value = 1.0
     else:
-        p_value = float(stats.chisquare(observed[has_share], expected[has_share]).pvalue)
+        p_value = float(scipy.stats.chisquare(observed[has_share], expected[has_share]).pvalue)
     return SampleRatio(p_value, dict(zip(weights, expected.tolist(), strict=True)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from patron.experiments.arm_moments import Moments
 from patron.experiments.experiment_table import read_covariates, read_numbers, read_table
@@ -27,14 +27,14 @@ def sample_size(effect: float, sd: float, power: float = POWER, alpha: float = A
             f"{effect} cannot be detected", where="effect", todo="Give the smallest effect that counts."
         )
     size = abs(effect) / _spread(sd, power, alpha, saving)
-    quantile = float(stats.norm.isf(alpha / 2))
-    normal = 2 * ((quantile + float(stats.norm.ppf(power))) / size) ** 2
+    quantile = float(scipy.stats.norm.isf(alpha / 2))
+    normal = 2 * ((quantile + float(scipy.stats.norm.ppf(power))) / size) ** 2
     if normal > LARGE:
         return math.ceil(normal + quantile**2 / 4)  # why: Guenther's (1981) correction of the normal for Student's t
     if _power(2.0, size, alpha) >= power:
         return 2
     bracket = (2.0, 2 * normal + 100)
-    return math.ceil(optimize.root_scalar(lambda rows: _power(rows, size, alpha) - power, bracket=bracket).root)
+    return math.ceil(scipy.optimize.root_scalar(lambda rows: _power(rows, size, alpha) - power, bracket=bracket).root)
 
 
 def detectable_effect(
@@ -45,12 +45,14 @@ def detectable_effect(
     if not customers >= 2:
         raise NotEnoughData(f"{customers} customers an arm; 2 are needed", where="customers")
     if customers > LARGE:
-        quantile = float(stats.norm.isf(alpha / 2))
-        return spread * (quantile + float(stats.norm.ppf(power))) * math.sqrt(2 / (customers - quantile**2 / 4))
+        quantile = float(scipy.stats.norm.isf(alpha / 2))
+        return spread * (quantile + float(scipy.stats.norm.ppf(power))) * math.sqrt(2 / (customers - quantile**2 / 4))
     upper = 1.0
     while _power(customers, upper, alpha) < power:
         upper *= 2
-    root = optimize.root_scalar(lambda size: _power(customers, size, alpha) - power, bracket=(0.0, upper), xtol=1e-14)
+    root = scipy.optimize.root_scalar(
+        lambda size: _power(customers, size, alpha) - power, bracket=(0.0, upper), xtol=1e-14
+    )
     return spread * float(root.root)
 
 
@@ -109,6 +111,6 @@ def _spread(sd: float, power: float, alpha: float, saving: float) -> float:
 def _power(customers: float, size: float, alpha: float) -> float:
     """Chance that a two-sided t-test of two arms detects an effect of `size` standard deviations."""
     freedom = 2 * customers - 2
-    quantile, shift = float(stats.t.isf(alpha / 2, freedom)), size * math.sqrt(customers / 2)
+    quantile, shift = float(scipy.stats.t.isf(alpha / 2, freedom)), size * math.sqrt(customers / 2)
     # why: by symmetry the lower tail is that of the opposite shift, and SciPy's own is NaN where it is next to 0
-    return float(stats.nct.sf(quantile, freedom, shift) + stats.nct.sf(quantile, freedom, -shift))
+    return float(scipy.stats.nct.sf(quantile, freedom, shift) + scipy.stats.nct.sf(quantile, freedom, -shift))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from patron.experiments.arm_effects import mean_effects
 from patron.experiments.arm_moments import Moments
@@ -106,4 +106,4 @@ def _homogeneity(effects: list[WelchTest]) -> float:
     weights = np.array([one.standard_error**-2 for one in known])
     values = np.array([one.effect for one in known])
     distance = float(weights @ (values - weights @ values / weights.sum()) ** 2)
-    return float(stats.chi2.sf(distance, len(known) - 1))
+    return float(scipy.stats.chi2.sf(distance, len(known) - 1))

@@ -1,9 +1,9 @@
 """Intervals of means of skewed numbers: few clicks and large weights pull a mean up, and seldom down."""
 
 import numpy as np
-from scipy import stats
+import scipy
 
-from patron.schema.models.bootstrap_intervals import LEVEL, Interval
+from patron.estimators.bootstrap import LEVEL, Interval
 from patron.schema.numbers import Numbers
 
 SYMMETRIC = 1e-6
@@ -22,7 +22,7 @@ def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: fl
     if spread == 0.0:
         return Interval(value, value - bias, value + bias)
     skewness = float((deviation**3).mean() / spread**3 / np.sqrt(count))
-    error, quantile = spread / np.sqrt(count), float(stats.t.ppf((1 + level) / 2, count - 1))
+    error, quantile = spread / np.sqrt(count), float(scipy.stats.t.ppf((1 + level) / 2, count - 1))
     low, high = (float(value - error * _invert_transform(end, skewness)) for end in (quantile, -quantile))
     return Interval(value, low - bias, high + bias)
 

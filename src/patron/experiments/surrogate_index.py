@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from patron.estimators.saving import SavedFile
 from patron.experiments.arm_moments import Moments
 from patron.experiments.effect_tests import WelchTest
 from patron.experiments.experiment_table import read_arms, read_covariates, read_numbers, read_table
 from patron.experiments.result_rows import ResultRows
 from patron.schema.errors import BadExperiment, NotEnoughData
-from patron.schema.json_files import read_json, write_json
+from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers
 
 
@@ -62,7 +63,7 @@ class SurrogateIndex:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedSurrogateIndex:
+class FittedSurrogateIndex(SavedFile):
     """An index and how sure its weights are."""
 
     surrogates: tuple[str, ...]
@@ -75,6 +76,8 @@ class FittedSurrogateIndex:
     """Of the history."""
     share_explained: float
     """Share of the long-term outcome's variance in the history that the index explains, 0 to 1."""
+
+    kind: ClassVar[str] = "surrogate index"
 
     def predict(self, table: Any) -> Numbers:
         """Expected long-term outcome of each row, in its unit. Raises BadExperiment, NotEnoughData."""
@@ -103,16 +106,10 @@ class FittedSurrogateIndex:
             results.append(LongTermRow(arm, test.effect, *test.ends(), test.p_value, test.standard_error))
         return LongTermEffects(tuple(results))
 
-    def save(self, path: Path | str) -> None:
-        """Write the index as JSON."""
-        arrays = {"slopes": self.slopes.tolist(), "covariance": self.covariance.tolist()}
-        write_json(Path(path), {"kind": "surrogate index", **self.__dict__, **arrays})
-
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Read what `save` wrote. Raises BadExperiment."""
         saved = read_json(Path(path))
-        if saved.pop("kind", None) != "surrogate index":
+        if saved.get("kind") != cls.kind:
             raise BadExperiment("this is not a saved surrogate index", where=str(path))
-        arrays = {name: np.array(saved.pop(name)) for name in ("slopes", "covariance")}
-        return cls(tuple(saved.pop("surrogates")), **arrays, **saved)
+        return cls.from_dict(saved)

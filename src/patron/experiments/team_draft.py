@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from patron.experiments.effect_tests import WelchTest
 from patron.schema.errors import BadExperiment, NotEnoughData
@@ -88,7 +88,7 @@ def preference(first_clicks: Any, second_clicks: Any, *, customer: Any = None) -
     influence = (sums - mean * counts) / counts.mean()
     test = WelchTest.of(mean, [float(influence.var(ddof=1)) / customers], [customers])
     wins = int((sums < 0).sum()), int((sums > 0).sum())
-    p_value = float(stats.binomtest(wins[0], sum(wins)).pvalue) if sum(wins) else 1.0
+    p_value = float(scipy.stats.binomtest(wins[0], sum(wins)).pvalue) if sum(wins) else 1.0
     return Preference(mean, *test.ends(), p_value, *wins, customers - sum(wins))
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from patron.estimators.saving import SavedFile
 from patron.experiments.experiment_table import Codes, read_levels, read_numbers, read_table
 from patron.schema.errors import BadExperiment
-from patron.schema.json_files import read_json, write_json
+from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers
 
 DRAWS = 10_000
@@ -28,7 +29,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Thompson:
+class Thompson(SavedFile):
     """Thompson sampling among arms by the mean of a reward; what it learns is a new `Thompson`.
 
     Each arm's share is the probability that it is the best one, and at least the floor. The posterior of a mean is
@@ -45,6 +46,8 @@ class Thompson:
     total: tuple[float, ...] = ()
     squares: tuple[float, ...] = ()
     """Rewards of each arm so far: how many, their sum, their sum of squares."""
+
+    kind: ClassVar[str] = "thompson"
 
     def __post_init__(self) -> None:
         """Refuse arms and floors that cannot be. Raises BadExperiment."""
@@ -86,18 +89,13 @@ class Thompson:
         codes = rng.choice(len(self.arms), size=len(ids), p=shares / shares.sum())
         return Choices(ids, np.array(self.arms, dtype=np.object_)[codes], shares[codes])
 
-    def save(self, path: Path | str) -> None:
-        """Write arms and sums as JSON."""
-        write_json(Path(path), {"kind": "thompson", **self.__dict__})
-
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Read what `save` wrote. Raises BadExperiment."""
         saved = read_json(Path(path))
-        if saved.pop("kind", None) != "thompson":
+        if saved.get("kind") != cls.kind:
             raise BadExperiment("this is not a saved bandit", where=str(path))
-        parts: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in saved.items()}
-        return cls(**parts)
+        return cls.from_dict(saved)
 
     def _draws(self, rng: np.random.Generator) -> Numbers:
         """Draws x arms: means of the posterior, or numbers without a difference while an arm has too few rewards."""

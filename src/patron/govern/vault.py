@@ -24,6 +24,7 @@ from patron.govern.customers.contact_values import contacts_in
 from patron.govern.master_key import Keys, derive_keys
 from patron.govern.privacy.personal_data import json_object
 from patron.schema.errors import MasterKeyError
+from patron.schema.outreach.channels import ADDRESS_KINDS
 from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
@@ -32,12 +33,8 @@ from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_T
 FOLDED = "folded_user_id"
 """Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""
 PREFIXES = {
-    "user_id": "u",
+    **{kind.name: kind.vault_letter for kind in ADDRESS_KINDS},
     "anonymous_id": "a",
-    "email": "e",
-    "phone": "p",
-    "wechat_open_id": "w",
-    "web_push_subscription": "b",
     "event": "v",
     "identifier": "i",
     "recommendation": "r",
@@ -45,6 +42,8 @@ PREFIXES = {
 }
 """How tokens of a kind begin. An `identifier` is a thing of the shop's whose id is personal: an order, a product ...; a
 `recommendation` is a place of a list, whose token proves that we made it."""
+IDENTIFYING_KEYS = {kind.name: kind.identifying_key for kind in ADDRESS_KINDS if kind.identifying_key}
+"""Key that tells one address in JSON from another, by its kind."""
 SEALED = "sealed:"
 """How a sealed text begins."""
 NONCE_BYTES = 12
@@ -323,8 +322,8 @@ def normal_form(kind: str, value: str) -> str:
         return value.casefold()
     if kind == "email":
         return value.lower()
-    if kind == "web_push_subscription":  # why: the same browser may send the rest of it anew
-        return str(json_object(value).get("endpoint") or value)
+    if kind in IDENTIFYING_KEYS:
+        return str(json_object(value).get(IDENTIFYING_KEYS[kind]) or value)
     return re.sub(r"[^\d+]", "", value) if kind == "phone" else value
 
 

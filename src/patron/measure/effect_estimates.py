@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
+import scipy
 
+from patron.estimators.bootstrap import Interval
 from patron.experiments import analyse
 from patron.experiments.analysis import CUPED, RAW, EffectRow
 from patron.experiments.confidence_sequences import reach_of_sequence
 from patron.schema.errors import BadExperiment, NotEnoughData
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import float_column
 
 TREATED, HOLDOUT = "treated", "holdout"
@@ -112,5 +112,5 @@ def _average(rows: Sequence[EffectRow], weights: Sequence[float]) -> tuple[Inter
     error = float(np.sqrt(shares**2 @ np.array([row.standard_error for row in rows]) ** 2))
     quantiles = [(row.high - row.low) / 2 / row.standard_error for row in rows if row.standard_error > 0]
     reach = error * max(quantiles, default=0.0)
-    p_value = float(2 * stats.norm.sf(abs(effect) / error)) if error > 0 else 1.0
+    p_value = float(2 * scipy.stats.norm.sf(abs(effect) / error)) if error > 0 else 1.0
     return Interval(effect, effect - reach, effect + reach), error, p_value

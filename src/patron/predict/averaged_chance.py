@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
+from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.saving import Saved
 from patron.predict.classifiers import BoostedChance, FittedChance, FittedLogistic, Logistic, RfmLogistic
-from patron.predict.learner import FORECAST, Explains, Fitted, Learner, forecasts
+from patron.predict.learner import Explains
 from patron.predict.order_chance import FittedOrderChance, OrderChance
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "averaged.json"
 EXPLAIN = (BoostedChance.name, Logistic.name, RfmLogistic.name, OrderChance.name)
 """Members whose reasons are shown: the first that there is."""
 FITTED: Mapping[str, type] = {
@@ -28,7 +27,7 @@ FITTED: Mapping[str, type] = {
 
 
 @dataclass(frozen=True)
-class FittedAverage:
+class FittedAverage(Saved, file="averaged.json"):
     """Several fitted models of a probability; each counts the same."""
 
     members: Mapping[str, Fitted]
@@ -46,30 +45,20 @@ class FittedAverage:
                 return member.contributions(table)
         return (), np.zeros((table.num_rows, 0))
 
-    def save(self, folder: Path) -> None:
-        """Write every member into a folder of its own."""
-        for name, member in self.members.items():
-            (folder / name).mkdir()
-            member.save(folder / name)
-        write_json(folder / SAVED, {"members": list(self.members)})
-
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        names = read_json(folder / SAVED)["members"]
-        return cls({name: FITTED[name].load(folder / name) for name in names})
+    def part_kind(cls, name: str, content: Mapping[str, Any]) -> Any:  # noqa: ARG003 - as of all that are saved
+        """Class of a member."""
+        return FITTED[name]
 
 
 @dataclass(frozen=True)
-class AveragedChance:
+class AveragedChance(Learner):
     """The mean log-odds of trees, two logistic regressions and Pareto/NBD, or of those that can be fitted."""
 
     members: tuple[Learner, ...]
 
     name: ClassVar[str] = "averaged"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 4
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedAverage
 
     def fit(self, table: pa.Table) -> FittedAverage:

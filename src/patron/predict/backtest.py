@@ -1,11 +1,11 @@
-"""The backtest: forecast from past cutoffs, always next to the baselines; scores and rankings by one protocol.
+"""The backtest: forecast from past cutoffs, always next to the baselines; one protocol and one rule for all questions.
 
-A question brings its `Origin`s (numbers: `score_origins`; rankings: `recommend.ranking_origins`). What is the same for
-all is here: fitting at each origin, intervals over customers, the best baseline, and the rule for the champion.
+A question brings its `Origin`s. What is the same for all is here: fitting at each origin, intervals over customers, the
+best baseline, and the rule for the champion.
 
-The rule: a question's default learner is champion, and is replaced only by one that is better by more than a standard
-error at most of the cutoffs where both could be fitted. Three cutoffs of one shop are too few to choose the best of
-many learners by its mean. A question without a default takes the best on its primary metric.
+The rule (docs/decisions/0013): a question's default learner is champion, and is replaced only by one, no baseline, that
+is better by more than a standard error at most of the cutoffs where both could be fitted. Three cutoffs of one shop are
+too few to choose the best of many learners by its mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import FitsFromOthers, Fitted, Learner
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
+from patron.estimators.learner import Fitted, Learner
+from patron.predict.learner import FitsFromOthers
+from patron.predict.origins import Origin
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.numbers import Numbers
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"
-MOST_ORIGINS = 3
 DAYS_BETWEEN_CUTOFFS = 30
 MOST_CUTOFFS = 13
 FEWER_RESAMPLES = 100
@@ -58,28 +59,6 @@ class Evaluation(Protocol):
 
     def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
-        ...
-
-
-class Origin(Protocol):
-    """One past cutoff to forecast from."""
-
-    @property
-    def name(self) -> str:
-        """Its date."""
-        ...
-
-    @property
-    def customer_count(self) -> int:
-        """Customers to forecast."""
-        ...
-
-    def known(self) -> Any:
-        """What learners are fitted to: only what was known by then."""
-        ...
-
-    def evaluate(self, fitted: Fitted) -> Evaluation:
-        """Forecast from here, and compare with the actual."""
         ...
 
 
@@ -268,9 +247,7 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
 ) -> Backtest:
     default = default_learner(question, learners)
     with_default = tuple(name for name in origins if (name, default.name) in evaluations)
-    champion = default
-    if question.default:
-        champion = _better_on_most(question, default, learners, with_default, evaluations, rng) or default
+    champion = _better_on_most(question, default, learners, with_default, evaluations, rng) or default
     # why not all: another learner is shown where the champion could be evaluated, and over all only if it always was
     shown = tuple(name for name in with_default if (name, champion.name) in evaluations)
     complete = [one for one in learners if shown and all((name, one.name) in evaluations for name in shown)]
@@ -286,8 +263,6 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
         kept[ALL, learner.name] = parts[0].joined(parts[1:])
     primary = {learner.name: float(kept[ALL, learner.name].value(question.primary_metric)) for learner in complete}
     baseline = _best(question.primary_metric, baselines, primary)
-    if not question.default:
-        champion = _best(question.primary_metric, complete, primary)
     why = _reason(question, champion, default, baseline, primary, shown)
     return Backtest(question, learners, shown, kept, champion.name, baseline.name, why, left_out, primary)
 
@@ -340,10 +315,6 @@ def _reason(
     where = f"over {len(origins)} past cutoffs ({', '.join(origins)})"
     number = f"{metric} {primary[champion.name]:.6g} {where}"
     runner_up = f"the best baseline, {baseline.name}, has {primary[baseline.name]:.6g}"
-    if champion.is_baseline:
-        return f"{champion.name} has the best {number}: no learner beats the baselines."
-    if not question.default:
-        return f"{champion.name} has the best {number}; {runner_up}."
     if float(question.primary_metric.gain(primary[baseline.name], primary[champion.name])) > 0:
         return (
             f"{champion.name} has {number}; {runner_up}, which is better; a baseline is not used while a model can be."
@@ -356,9 +327,9 @@ def _reason(
 
 
 def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:
-    """The best on a metric; of equals one that is not a baseline, then the simpler."""
+    """The best on a metric; of equals the simpler."""
     sign = -1 if metric.higher_is_better else 1
-    return min(learners, key=lambda one: (sign * values[one.name], one.is_baseline, one.complexity))
+    return min(learners, key=lambda one: (sign * values[one.name], one.complexity))
 
 
 def _known(value: float) -> float | None:

@@ -1,25 +1,22 @@
 """Naive rules that any learner has to beat, for any question."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import LABEL, forecasts, labelled
-from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, float_column
+from patron.estimators.learner import IS_BASELINE, LABEL, Baseline, forecasts, labelled
+from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import shrunk_means
+from patron.schema.numbers import float_column
 
-SAVED = "rule.json"
-SEES_NO_CUSTOMER = {"beats its baseline": "it is a baseline", "depends on the row": "everybody gets the same forecast"}
-IS_BASELINE = {"beats its baseline": "it is a baseline"}
+SEES_NO_CUSTOMER = {**IS_BASELINE, "depends on the row": "everybody gets the same forecast"}
 
 
 @dataclass(frozen=True)
-class FittedMean:
+class FittedMean(Saved, file="rule.json"):
     """The same number for everybody, in the question's unit."""
 
     mean: float
@@ -28,23 +25,12 @@ class FittedMean:
         """Forecast the mean for each row."""
         return forecasts(np.full(table.num_rows, self.mean))
 
-    def save(self, folder: Path) -> None:
-        """Write the mean."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
-
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Baseline):
     """The mean outcome of the past for everybody (for a probability: the base rate)."""
 
     name: ClassVar[str] = "mean"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
     exemptions: ClassVar[Mapping[str, str]] = SEES_NO_CUSTOMER
     fitted: ClassVar[type] = FittedMean
 
@@ -54,12 +40,10 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Zero:
+class Zero(Baseline):
     """Nothing happens."""
 
     name: ClassVar[str] = "zero"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
     exemptions: ClassVar[Mapping[str, str]] = SEES_NO_CUSTOMER
     fitted: ClassVar[type] = FittedMean
 
@@ -69,7 +53,7 @@ class Zero:
 
 
 @dataclass(frozen=True)
-class FittedRecency:
+class FittedRecency(Saved, file="rule.json"):
     """The share of outcomes by days since the last order, in groups of equal size."""
 
     edges: tuple[float, ...]
@@ -81,27 +65,14 @@ class FittedRecency:
         group = np.searchsorted(np.asarray(self.edges), float_column(table, "days_since_last_order"), side="right")
         return forecasts(np.asarray(self.shares)[group])
 
-    def save(self, folder: Path) -> None:
-        """Write the groups."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(tuple(saved["edges"]), tuple(saved["shares"]))
-
 
 @dataclass(frozen=True)
-class RecencyOnly:
+class RecencyOnly(Baseline):
     """What became of customers who had ordered as long ago: the rule most shops go by."""
 
     groups: int = 10
 
     name: ClassVar[str] = "recency_only"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedRecency
 
     def fit(self, table: pa.Table) -> FittedRecency:
@@ -112,11 +83,3 @@ class RecencyOnly:
         group = np.searchsorted(edges, days, side="right")
         shares = shrunk_means(group, label, np.full(len(edges) + 1, label.mean()), 1.0)
         return FittedRecency(tuple(edges.tolist()), tuple(shares.tolist()))
-
-
-def shrunk_means(group: npt.NDArray[np.integer], label: Numbers, priors: npt.ArrayLike, prior_rows: float) -> Numbers:
-    """Mean label of each group, 0 to the number of priors; its prior counts as so many rows more."""
-    prior = np.asarray(priors, dtype=np.float64)
-    counts = np.bincount(group, minlength=len(prior))
-    sums = np.bincount(group, weights=label, minlength=len(prior))
-    return (sums + prior_rows * prior) / (counts + prior_rows)

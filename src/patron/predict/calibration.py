@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.clv.boosted_trees import Rows
-from patron.predict.learner import LABEL
+from patron.estimators.boosted_trees import Rows
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import LABEL
 from patron.predict.sampling import in_first_half
-from patron.schema.models.calibration import Calibration
 from patron.schema.numbers import Numbers, float_column
 
 FEWEST_ROWS = 200

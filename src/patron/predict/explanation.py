@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import Explains, Fitted, reasons
+from patron.estimators.learner import Fitted
+from patron.predict.learner import Explains, reasons
 from patron.schema.models.reason_codes import ReasonCode
 from patron.schema.numbers import Numbers
 from patron.schema.tables import SCORES

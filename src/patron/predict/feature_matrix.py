@@ -1,13 +1,13 @@
 """The feature matrix: which columns of `features` a learner sees, and how text becomes numbers."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL
+from patron.estimators.learner import LABEL
 from patron.predict.sampling import SAMPLE_KEY
 from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
@@ -37,15 +37,6 @@ class Design:
         text = [name for name in names if pa.types.is_string(table.schema.field(name).type)]
         numeric = [name for name in names if _is_number(table.schema.field(name).type) and _varies(table[name])]
         return cls(tuple(numeric), tuple((name, level) for name in text for level in _levels(table[name])))
-
-    @classmethod
-    def restored(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from what `saved` gave."""
-        return cls(tuple(saved["numeric"]), tuple((name, level) for name, level in saved["levels"]))
-
-    def saved(self) -> dict[str, Any]:
-        """The design as JSON can hold it."""
-        return asdict(self)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from patron.estimators.learner import Learner
 from patron.predict import churn, prospects, purchase, recommend, value
-from patron.predict.learner import Learner
 from patron.schema.models.questions import CHURN, PROSPECTS, RECOMMEND, VALUE
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
+from patron.estimators.learner import FORECAST
 from patron.predict.backtest import FEWER_RESAMPLES, Backtest
-from patron.predict.learner import FORECAST
+from patron.predict.origins import Forecasts, Origin
 from patron.predict.pinned_models import load_model
-from patron.predict.score_origins import ForecastsAtOrigin, ScoreOrigin
 from patron.schema.errors import PatronError
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import METRICS_BY_GROUP
 from patron.storage.models import model_registry
@@ -33,7 +33,7 @@ CHANNELS = {"favourite_channel": "order_channel", "first_channel": "first_channe
 """Grouping of each feature that is a channel."""
 
 
-def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[ScoreOrigin]) -> pa.Table:
+def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[Origin]) -> pa.Table:
     """Rows of `metrics_by_group` of one question; none where no past cutoff was evaluated."""
     origin = next((one for one in origins if one.name in result.origins), None)
     if origin is None:
@@ -51,7 +51,7 @@ def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[ScoreO
         "earlier_version": version,
     }
     rows = []
-    for grouping, names in groupings(origin.here):
+    for grouping, names in groupings(origin.test_rows):
         for name in sorted(set(names.tolist())):
             where = np.flatnonzero(names == name)
             if len(where) >= FEWEST_CUSTOMERS:
@@ -60,7 +60,7 @@ def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[ScoreO
     return pa.Table.from_pylist(rows, schema=METRICS_BY_GROUP.schema())
 
 
-def earlier_forecast(view: StageView, question: str, origin: ScoreOrigin) -> tuple[str | None, Numbers | None]:
+def earlier_forecast(view: StageView, question: str, origin: Origin) -> tuple[str | None, Numbers | None]:
     """The newest kept model of a run no later than an origin, and its forecasts there; None without a usable one."""
     latest = Run.at(origin.cutoff, zone=view.settings.shop.time_zone).run_id
     kept = [name for name in model_registry.model_versions(view.declared_store) if name.startswith(f"{question}/")]
@@ -70,12 +70,12 @@ def earlier_forecast(view: StageView, question: str, origin: ScoreOrigin) -> tup
     version = max(known)
     try:
         manifest = model_registry.manifest(view.models_folder, view.declared_store, version)
-        if manifest.feature_version != origin.here["feature_version"][0].as_py():
+        if manifest.feature_version != origin.test_rows["feature_version"][0].as_py():
             return None, None
         fitted = load_model(view.models_folder, view.declared_store, version)
     except PatronError:  # why: a comparison that cannot be made is no reason to stop a run; `patron doctor` reports it
         return None, None
-    return version, float_column(fitted.predict(origin.here), FORECAST)
+    return version, float_column(fitted.predict(origin.test_rows), FORECAST)
 
 
 def groupings(rows: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
@@ -113,8 +113,8 @@ def _largest(values: pa.ChunkedArray) -> np.ndarray:
 
 def _measure(
     result: Backtest,
-    champion: ForecastsAtOrigin,
-    baseline: ForecastsAtOrigin,
+    champion: Forecasts,
+    baseline: Forecasts,
     earlier: Numbers | None,
     where: np.ndarray,
     rng: np.random.Generator,

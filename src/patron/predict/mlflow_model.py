@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, Fitted
+from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.learners import LEARNERS
 from patron.schema.errors import NotFound
 from patron.schema.frames import table_without_index

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import Learner
 from patron.predict.backtest import ALL, COVERAGE, Backtest
-from patron.predict.learner import Learner
 from patron.storage.models.model_registry import Manifest
 
 LIMITS = (
@@ -32,7 +32,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Tab
         "why": result.why,
         "best_baseline": result.baseline,
         "cutoffs": ", ".join(result.origins),
-        "training_rows": str(manifest.row_count),
+        "training_order_lines" if result.question.is_ranking else "training_rows": str(manifest.row_count),
         "training_until": manifest.as_of,
         "left_out": "; ".join(result.left_out),
         "interval_coverage": f"{coverage[0]:.4f}" if coverage else "",

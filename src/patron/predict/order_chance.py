@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import factorial
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import logit
 
-from patron.predict.learner import forecasts, newest
+from patron.estimators.learner import Learner, forecasts
+from patron.estimators.saving import Saved
+from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "order_chance.json"
 LEAST = 1e-4
 """Nothing that people do is surer than that."""
 DAYS, LAST, FIRST = EXPLAINED = ("order_day_count_lifetime", "days_since_last_order", "days_since_first_order")
@@ -25,7 +24,7 @@ BETWEEN = "days_from_first_to_last_order"
 
 
 @dataclass(frozen=True)
-class FittedOrderChance:
+class FittedOrderChance(Saved, file="order_chance.json"):
     """Buying history, and what is asked of it."""
 
     models: OrdersAndSpend
@@ -69,29 +68,16 @@ class FittedOrderChance:
         orders = self.models.orders_until(summary).probability_of_purchase(summary, float(self.days))
         return np.clip(1 - orders if self.is_of_none else orders, LEAST, 1 - LEAST)
 
-    def save(self, folder: Path) -> None:
-        """Write the parameters."""
-        content = {"models": self.models.saved(), "days": self.days, "is_of_none": self.is_of_none}
-        write_json(folder / SAVED, {**content, "median": dict(self.median)})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], saved["median"])
-
 
 @dataclass(frozen=True)
-class OrderChance:
+class OrderChance(Learner):
     """Pareto/NBD's probability of an order, or of none, along the shop's season."""
 
     days: int = 90
     is_of_none: bool = False
 
     name: ClassVar[str] = "pareto_chance"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedOrderChance
 
     def fit(self, table: pa.Table) -> FittedOrderChance:

@@ -4,16 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from patron.predict.learner import Fitted
+from patron.estimators.learner import Fitted
 from patron.predict.learners import LEARNERS
 from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
-from patron.schema.models.questions import QUESTIONS
 from patron.storage.models import model_registry
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import Store
-
-PINNABLE = tuple(question.name for question in QUESTIONS if not question.is_ranking)
-"""Questions whose champion can be an earlier model."""
 
 
 def require_usable(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+import scipy
 
 from patron.schema.models.metrics import decile_of
 from patron.schema.numbers import Numbers
@@ -12,7 +12,7 @@ from patron.schema.numbers import Numbers
 LEVEL = 0.8
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 FEWEST_ROWS = 200
-LEVELS = ndtri(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
+LEVELS = scipy.special.ndtri(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
 """Five equally likely levels of the whole shop, in standard deviations."""
 
 

@@ -8,7 +8,6 @@ from threadpoolctl import threadpool_limits
 
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import settings_of
-from patron.predict.pinned_models import PINNABLE
 from patron.predict.scoring import read_features, with_labels
 from patron.predict.survival import kept_hazards
 from patron.predict.survival.landmarks import first_order_at, read_landmarks
@@ -16,6 +15,7 @@ from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.models.questions import PROSPECTS, QUESTIONS
 from patron.schema.models.survival import SURVIVAL
 from patron.storage.models import model_registry
+from patron.storage.models.model_decisions import PINNABLE
 from patron.storage.models.model_registry import FittedModel, Manifest
 from patron.storage.runs.stage_view import StageView
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from patron.predict.learner import Fitted, Learner
+from patron.estimators.learner import Fitted, Learner
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import settings_of
 from patron.predict.pinned_models import load_model

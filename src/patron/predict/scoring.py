@@ -1,7 +1,7 @@
 """One question about a number: train and keep its champion, or take an earlier run's, and score every customer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -10,19 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
-from patron.predict.churn_drivers import churn_drivers, partial_dependence
-from patron.predict.churn_reasons import reason_rows
+from patron.estimators.learner import FORECAST, LABEL, Fitted, Learner, rows_where
+from patron.predict.backtest import ALL, Backtest
+from patron.predict.churn.churn_drivers import churn_drivers, partial_dependence
+from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group
-from patron.predict.model_card import card_of, card_text, settings_of
+from patron.predict.origins import Origin, cutoff_origins, unlabelled
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds, Outcomes
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
-from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
+from patron.predict.training import keep, train_model
+from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query, label_windows
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
@@ -208,30 +209,27 @@ def train(
 ) -> Champion:
     """Backtest, fit and keep one question's champion. Raises NotEnoughData when no learner can be fitted."""
     rows = with_labels(view, question, features.known)
-    rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
-    origins = score_origins(question, rows, view.run.as_of)
-    result = backtest(question, tuple(learners or LEARNERS[question.name]), origins, rng=rng)
-    learner, fitted = fit_champion(result, rows)
-    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    groups = metrics_by_group(view, result, origins)
+    origins = cutoff_origins(question, rows, view.run.as_of)
+    trained = train_model(view, question, tuple(learners or LEARNERS[question.name]), origins, rows)
+    result, groups = trained.result, metrics_by_group(view, trained.result, origins)
     pin = view.pinned_models.get(question.name)
     # why: a run that is run again must not replace a pinned model
     if pin is None or pin.model_version != training.model_version:
         tables = PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES
-        ends = _interval_ends(result, fitted)
-        keep(view, result, learner, fitted, rows, evaluated, tables=tables, groups=groups, intervals=ends)
+        keep(view, trained, tables, groups=groups, intervals=_interval_ends(result, trained.fitted))
+    fitted = trained.fitted
     fitted = load_model(view.models_folder, view.declared_store, pin.model_version) if pin else fitted
     return Champion(
-        learner=learner.name,
+        learner=trained.learner.name,
         baseline=result.baseline,
         why=result.why,
         model_version=pin.model_version if pin else training.model_version,
         fitted=fitted,
         intervals=_interval_ends(result, fitted),
-        primary=_primary(question, learner.name, evaluated.to_pylist()),
+        primary=_primary(question, trained.learner.name, trained.backtests.to_pylist()),
         training=training,
         is_pinned=pin is not None,
-        backtests=evaluated,
+        backtests=trained.backtests,
         past_forecasts=past_forecasts(view, result, origins),
         metrics_by_group=groups,
     )
@@ -256,7 +254,7 @@ select * from backtests where run_id = '{training.trained_run_id}' and question 
     )
 
 
-def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOrigin]) -> pa.Table:
+def past_forecasts(view: StageView, result: Backtest, origins: Sequence[Origin]) -> pa.Table:
     """Rows of `past_forecasts`: what the champion forecast at each evaluated origin; of churn only."""
     if result.question is not CHURN:
         return PAST_FORECASTS.empty()
@@ -266,7 +264,7 @@ def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOri
             forecast = result.evaluations[origin.name, result.champion].forecast
             same = {"run_id": view.run.run_id, "question": result.question.name}
             columns = {name: pa.repeat(text, len(forecast)) for name, text in same.items()}
-            keys = {name: origin.here[name] for name in ("customer_id", "as_of")}
+            keys = {name: origin.test_rows[name] for name in ("customer_id", "as_of")}
             parts.append(pa.table(columns | keys | {"value": pa.array(forecast)}).select(PAST_FORECASTS.schema().names))
     return pa.concat_tables([part.cast(PAST_FORECASTS.schema()) for part in parts])
 
@@ -301,7 +299,7 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
     """
-    total = fitted.adds_up_to if isinstance(fitted, AddsUp) else None
+    total = fitted.total if isinstance(fitted, SumsToTotal) else None
     if total is None or not scores.num_rows:
         return SHOP_FORECASTS.empty()
     value = float(float_column(scores, "value").sum())
@@ -317,45 +315,12 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
     return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
-def keep(  # noqa: PLR0913 - what a manifest names
-    view: StageView,
-    result: Backtest,
-    learner: Learner,
-    fitted: Fitted,
-    rows: pa.Table,
-    evaluated: pa.Table,
-    *,
-    tables: Sequence[str],
-    groups: pa.Table | None = None,
-    intervals: IntervalEnds | None = None,
-) -> str:
-    """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
-    manifest = model_registry.Manifest(
-        question=result.question.name,
-        version=view.run.run_id,
-        learner=learner.name,
-        settings=settings_of(learner),
-        as_of=view.run.as_of.isoformat(),
-        seed=view.run.seed,
-        feature_version=str(rows["feature_version"][0].as_py()),
-        table_versions={name: view.table_version(name) for name in tables},
-        row_count=rows.num_rows,
-        data_hash=model_registry.data_hash(rows),
-    )
-    card = card_of(result, learner, manifest, evaluated)
-    champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
-    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
-    text = card_text(card, evaluated, groups)
-    record = model_registry.ModelRecord(manifest, metrics, card, text, asdict(intervals or IntervalEnds()))
-    return model_registry.save(view.models_folder, view.declared_store, fitted, record)
-
-
 def _interval_ends(result: Backtest, fitted: Fitted) -> IntervalEnds:
     """Ends of 80 % intervals, as wide as past cutoffs had them and as the coming season is uncertain."""
     evaluation = result.evaluations.get((ALL, result.champion))
     if result.question.is_probability or evaluation is None:
         return IntervalEnds()
-    spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
+    spread = fitted.total.season_spread if isinstance(fitted, SumsToTotal) else 0.0
     return Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval_ends()
 
 

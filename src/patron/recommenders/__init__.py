@@ -16,7 +16,7 @@ from patron.recommenders.factors.ease import EASE
 from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.factors.slim import SLIM
 from patron.recommenders.item_hazard import ItemHazard
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.neighbours.rp3beta import RP3beta
@@ -29,7 +29,7 @@ from patron.recommenders.popularity.personal_frequency import PersonalFrequency
 from patron.recommenders.popularity.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {
+LEARNERS: Mapping[str, type[Recommender]] = {
     one.name: one
     for one in (
         RecentPopularity,
@@ -50,13 +50,13 @@ LEARNERS: Mapping[str, type[Learner]] = {
     )
 }
 """Every recommender by its name, the baseline first."""
-EXTRA_LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (SelfAttention, TwoTowers)}
+EXTRA_LEARNERS: Mapping[str, type[Recommender]] = {one.name: one for one in (SelfAttention, TwoTowers)}
 """Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
 
 
-def load(folder: Path | str) -> Fitted:
+def load(folder: Path | str) -> FittedRecommender:
     """Read a fitted recommender that was saved into a folder. Raises NotFound."""
     return saving.load(folder, {**LEARNERS, **EXTRA_LEARNERS})
 
@@ -71,15 +71,15 @@ __all__ = [
     "Blend",
     "CategoryPopularity",
     "CoVisitation",
-    "Fitted",
+    "FittedRecommender",
     "ItemHazard",
     "ItemKNN",
     "LearnedRanking",
-    "Learner",
     "MatrixFactorisation",
     "PersonalFrequency",
     "RP3beta",
     "RecentPopularity",
+    "Recommender",
     "SelfAttention",
     "TifuKnn",
     "TwoTowers",

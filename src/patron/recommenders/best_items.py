@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from patron.recommenders.interactions import Codes
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 Flags = npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ def _whole(values: npt.NDArray[Any]) -> Codes:
     return values.astype(np.int64, copy=False)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _best(values, places, starts, dense, banned, banned_starts, allowed, popular, fill, k):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     rows = len(starts) - 1
     best, of_best = np.full((rows, k), -1, dtype=np.int64), np.full((rows, k), -np.inf)
@@ -80,7 +80,7 @@ def _best(values, places, starts, dense, banned, banned_starts, allowed, popular
     return best, of_best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
     """Put an item in its place; return how many there are."""
     k = len(best)
@@ -94,7 +94,7 @@ def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
     return min(count + 1, k)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _append_missing(first, of_first, others, of_others):  # noqa: ANN001, ANN202
     rows, k, more = len(first), first.shape[1], others.shape[1]
     items, scores = np.full((rows, k + more), -1, dtype=np.int64), np.full((rows, k + more), -np.inf)

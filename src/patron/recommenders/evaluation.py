@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.ids import check_same_kind
 from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, interaction_table, weights_of
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.errors import BadInteractions
-from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 
 RESAMPLES, RESAMPLES_AT_A_TIME = 400, 20
@@ -56,7 +56,7 @@ class Truth:
 def evaluate(
     train: Any,
     test: Any,
-    learners: Mapping[str, Learner],
+    learners: Mapping[str, Recommender],
     k: int = 10,
     exclude_seen: bool = True,  # noqa: FBT001, FBT002 - the interface
     *,
@@ -107,7 +107,7 @@ def _truth(test: pa.Table, known: Interactions, *, is_rated: bool) -> Truth:
     )
 
 
-def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repeats: bool) -> UserMetrics:
+def _measure(fitted: FittedRecommender, truth: Truth, known: Interactions, k: int, *, repeats: bool) -> UserMetrics:
     shown = _recommended_items(fitted, truth, k, repeats=repeats)
     item_count = len(known.items)
     is_hittable = truth.is_liked & (truth.item >= 0)
@@ -131,7 +131,7 @@ def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repea
     return UserMetrics(np.column_stack(sums), _coverage(shown[truth.item_count > 0], item_count), errors is not None)
 
 
-def _recommended_items(fitted: Fitted, truth: Truth, k: int, *, repeats: bool) -> Codes:
+def _recommended_items(fitted: FittedRecommender, truth: Truth, k: int, *, repeats: bool) -> Codes:
     """Users x k items by number; -1 for users that the training part does not have, and for those who liked nothing."""
     shown = np.full((len(truth.users), k), -1, dtype=np.int64)
     of_code = np.full(int(truth.code.max(initial=0)) + 1, -1, dtype=np.int64)
@@ -164,7 +164,7 @@ def _coverage(shown: Codes, item_count: int) -> Interval:
     return Interval(value, max(value - NORMAL * error, 0.0), min(value + NORMAL * error, 1.0))
 
 
-def _errors(fitted: Fitted, truth: Truth) -> tuple[Numbers, Numbers, Numbers] | None:
+def _errors(fitted: FittedRecommender, truth: Truth) -> tuple[Numbers, Numbers, Numbers] | None:
     """Squared errors, absolute errors and ratings of each user, summed; None of a learner that predicts none."""
     if truth.rating is None:
         return None
@@ -210,6 +210,4 @@ def _resamples(count: int, seed: int) -> Iterator[Numbers]:
     """How often each user is drawn, some resamples at a time; the same for the same seed."""
     rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // RESAMPLES_AT_A_TIME):
-        places = rng.integers(0, count, (RESAMPLES_AT_A_TIME, count)) + count * np.arange(RESAMPLES_AT_A_TIME)[:, None]
-        counts = np.bincount(places.ravel(), minlength=RESAMPLES_AT_A_TIME * count)
-        yield counts.reshape(RESAMPLES_AT_A_TIME, count).astype(np.float64)
+        yield bootstrap_weights(np.arange(count), rng=rng, resamples=RESAMPLES_AT_A_TIME)

@@ -15,15 +15,15 @@ Elapsed time against an item's and a person's rhythm: Romanov et al., TAIW (RecS
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.popularity.personal_frequency import FittedPersonal
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 EDGES = np.append(0.0, 2.0 ** np.arange(-4, 5))
@@ -94,7 +94,7 @@ class FittedHazard(FittedPersonal):
 
 
 @dataclass(frozen=True)
-class ItemHazard(Learner):
+class ItemHazard(Recommender):
     """A pair's purchase rate, shrunk to its item's, times what the elapsed time says. Weights of rows are not used."""
 
     half_life_days: float = 120.0
@@ -117,7 +117,7 @@ class ItemHazard(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "item_hazard"
-    fitted: ClassVar[type[Fitted]] = FittedHazard
+    fitted: ClassVar[type[FittedRecommender]] = FittedHazard
 
     def fit_interactions(self, known: Interactions) -> FittedHazard:
         """Estimate each pair's rate and rhythm, and the shop's life table."""
@@ -205,7 +205,7 @@ def _mean_lift(lifts: Numbers, start: Numbers, length: Numbers) -> Numbers:
     return (np.interp(start + length, edges, total) - np.interp(start, edges, total)) / length
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fade(is_first, day, rows, half_life_days):  # noqa: ANN001, ANN202
     """Rows of a pair up to each of its purchases, faded by their age."""
     faded = rows.copy()

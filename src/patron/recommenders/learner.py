@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from patron.estimators.learner import Learner
 from patron.recommenders.best_items import Flags, Scores, append_missing, best_items
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
@@ -45,15 +46,15 @@ REASON = b"reason"
 """Key of the sentence in a table's metadata that says why lists are shorter than asked."""
 
 
-class Learner(ABC):
+class Recommender(Learner, ABC):
     """Settings of a recommender; they are written once, as fields."""
 
     name: ClassVar[str]
-    fitted: ClassVar[type["Fitted"]]
+    fitted: ClassVar[type["FittedRecommender"]]
     has_item_side: ClassVar[bool] = True
     """Whether what is fitted can recommend from histories alone, without those of the users it was fitted to."""
 
-    def fit(self, interactions: Any) -> "Fitted":
+    def fit(self, interactions: Any) -> "FittedRecommender":
         """Fit to a frame with user_id and item_id, and where it has them `at`, `weight` and `event`.
 
         Raises BadInteractions, also for a setting out of its range, and NotEnoughData for a frame without a row.
@@ -65,15 +66,15 @@ class Learner(ABC):
         return self.fit_interactions(known)
 
     @abstractmethod
-    def fit_interactions(self, known: Interactions) -> "Fitted":
+    def fit_interactions(self, known: Interactions) -> "FittedRecommender":
         """Fit to one row or more."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted(ABC):
+class FittedRecommender(ABC):
     """A fitted recommender. Ids go out as they came in."""
 
-    learner: Learner
+    learner: Recommender
     catalogue: Catalogue
 
     @abstractmethod

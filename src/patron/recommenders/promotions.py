@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,6 +12,7 @@ from patron.recommenders.ids import Codes, codes_of_ids, plain_ids, without_dict
 from patron.recommenders.times import days_of
 from patron.schema.errors import BadInteractions
 from patron.schema.frames import table_without_index
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers, float_column
 
 MOST_KINDS = 4
@@ -158,7 +158,7 @@ def _kinds(table: pa.Table) -> tuple[Codes, tuple[str, ...]]:
     return codes_of_ids(kinds, pa.array(names, pa.string())), names
 
 
-@numba.njit(cache=True)
+@kernel()
 def _share_at(items, days, starts, start_day, end_day, reach):  # noqa: ANN001, ANN202
     shares = np.zeros(len(items))
     for row in range(len(items)):

@@ -1,4 +1,4 @@
-"""Fitted recommenders in folders: arrays as npz, ids as Arrow, settings as JSON; never a pickle."""
+"""FittedRecommender recommenders in folders: arrays as npz, ids as Arrow, settings as JSON; never a pickle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -10,9 +10,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 from pyarrow import feather
 
+from patron.estimators.saving import fields_to_json, to_json
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.promotion_facts import PromotionFacts
 from patron.recommenders.promotions import Promotions
 from patron.schema.errors import NotFound
@@ -58,16 +59,14 @@ FILES: Mapping[str, FileKind] = {
 """Fields that have files of their own, by the name of their kind."""
 
 
-def save(fitted: Fitted, folder: Path) -> None:
+def save(fitted: FittedRecommender, folder: Path) -> None:
     """Write a fitted recommender, field by field."""
-    learner: Any = fitted.learner
-    settings = {field.name: _plain(getattr(learner, field.name)) for field in fields(learner)}
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"learner": learner.name, "settings": settings}
+    content = {"learner": fitted.learner.name, "settings": fields_to_json(fitted.learner)}
     write_json(folder / CONTENT, content | {"fields": _save_fields(fitted, folder, without=("learner",))})
 
 
-def load(folder: Path | str, learners: Mapping[str, type[Learner]]) -> Fitted:
+def load(folder: Path | str, learners: Mapping[str, type[Recommender]]) -> FittedRecommender:
     """Read what `save` wrote. Raises NotFound for a folder without a recommender, or with one that is not known."""
     folder = Path(folder)
     if not (folder / CONTENT).exists():
@@ -94,28 +93,21 @@ def _save_value(value: Any, folder: Path, name: str) -> dict[str, Any]:
             return {"kind": kind}
     if isinstance(value, tuple):
         return {"kind": "several", "of": [_save_value(one, folder, f"{name}_{at}") for at, one in enumerate(value)]}
-    if isinstance(value, Fitted):
+    if isinstance(value, FittedRecommender):
         save(value, folder / name)
         return {"kind": "fitted"}
     for kind, of_kind in PARTS.items():
         if isinstance(value, of_kind):
             (folder / name).mkdir(exist_ok=True)
             return {"kind": kind, "fields": _save_fields(value, folder / name)}
-    return {"kind": "value", "value": _plain(value)}
+    return {"kind": "value", "value": to_json(value)}
 
 
-def _plain(value: Any) -> Any:
-    """A setting as JSON holds it: NumPy's numbers as Python's, any mapping as a dictionary."""
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _load_fields(saved: Mapping[str, Any], folder: Path, learners: Mapping[str, type[Learner]]) -> dict[str, Any]:
+def _load_fields(saved: Mapping[str, Any], folder: Path, learners: Mapping[str, type[Recommender]]) -> dict[str, Any]:
     return {name: _load_value(one, folder, name, learners) for name, one in saved.items()}
 
 
-def _load_value(saved: Mapping[str, Any], folder: Path, name: str, learners: Mapping[str, type[Learner]]) -> Any:
+def _load_value(saved: Mapping[str, Any], folder: Path, name: str, learners: Mapping[str, type[Recommender]]) -> Any:
     kind, value = saved["kind"], saved.get("value")
     if kind in FILES:
         value = FILES[kind].read(folder / f"{name}{FILES[kind].suffix}")

@@ -5,4 +5,5 @@ metrics in `models`, codes that rows hold and pages explain in the rooms `access
 `outreach`, `privacy`, and in `recommendation_reasons`.
 Refusals: `errors` is the tree of all, `spelling` guesses what was meant.
 Plain types: `amounts` (integer cents), `numbers` and `frames` (what speaks Arrow), `table_metadata`, `json_files`.
+What several floors need: `kernels` (compiled by Numba at their first call), `progress`, `sql_syntax`.
 """

@@ -19,3 +19,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def one_line(text: str) -> str:
     """A name as it is kept and compared: composed characters (NFC), runs of blanks as one, none around it."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Names as a sentence has them: a, b or c."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last

@@ -23,8 +23,8 @@ from patron.collect.inbox.compaction import compact_inbox
 from patron.collect.inbox.workspace_inbox import inbox_position, release_inbox
 from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy
 from patron.schema.tables import EVENTS
+from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
-from patron.understand.profiles.profile_store import profile_state
 from patron.understand.profiles.profile_writer import update_profiles
 
 COMPACT_SECONDS = 10.0

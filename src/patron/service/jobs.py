@@ -16,6 +16,7 @@ from typing import Any
 
 from patron.govern.access import audit_log
 from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.schema.progress import Progress
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.runs.jobs import (
     FAILED,
@@ -51,7 +52,6 @@ LOST = {
     "where": "",
     "todo": "Start it again; nothing was half-written.",
 }
-Progress = Callable[[str, int, int | None], None]
 Work = Callable[[Job, Progress], Mapping[str, Any]]
 
 

@@ -103,6 +103,10 @@ class LiveRecommendations:
         made = shown.maker.make(shown.request, rng)
         return self._answer(shown, made, next_page="" if query.is_preview else secrets.token_urlsafe(ID_BYTES))
 
+    def warm_up(self, *, now: datetime) -> None:
+        """Make a list for nobody, so that what lists need is loaded and compiled before a shopper waits for it."""
+        self.recommend(RecommendationQuery(is_public=True, is_preview=True), now=now)
+
     def why_not(self, query: RecommendationQuery, product_id: str, *, now: datetime) -> Exclusion | None:
         """Why a product is not in the preview of a list; None where it is.
 

@@ -15,9 +15,10 @@ from patron.collect.inbox.inbox import SUBJECTS, Inbox, PendingRequest
 from patron.collect.inbox.workspace_inbox import has_inbox, open_inbox
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.tables import EVENTS
+from patron.storage.profile_state import ProfileState, profile_state
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_query import profiles_of
-from patron.understand.profiles.profile_store import ProfileState, find_profiles, profile_state
+from patron.understand.profiles.profile_store import find_profiles
 from patron.understand.profiles.token_profile import TokenProfile, merge
 
 

@@ -5,5 +5,6 @@ Data: `lake` (Delta tables), `store` (rows that need transactions), `runs` (snap
 SQL: `engine` on one machine, `spark_engine` on a cluster. Key: `master_key`, outside the workspace.
 Settings: `settings` (where we run), `settings_problems`, `toml_edit`; files: `durable_files`, `safe_csv`.
 Saved things, their tables, settings and policy: `access`, `customers`, `data`, `insight`, `offers`, `outreach`,
-`recommendations`, `segments`. New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
+`recommendations`, `segments`. `profile_state`: which events live
+profiles hold. New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
 """

@@ -16,7 +16,6 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from patron.schema.errors import NoSpace, PatronError, WorkspaceError
 from patron.storage.settings import EngineSettings
@@ -156,6 +155,22 @@ class DuckEngine:
         with self.cursor(tables) as con:
             return con.sql(sql, params=parameters or None).to_arrow_table()
 
+    @contextmanager
+    def single_threaded(self) -> Iterator[None]:
+        """Run queries on one thread while the block runs: of small ones, threads that wait cost more."""
+        threads = self._config["threads"]
+        self._set_threads(1)
+        try:
+            yield
+        finally:
+            self._set_threads(threads)
+
+    def _set_threads(self, count: int | str) -> None:
+        with self._lock:
+            self._config["threads"] = count
+            if self._database is not None:
+                self._database.execute(f"set global threads = {count}")
+
     def close(self) -> None:
         """Let go of the shared database; a query opens it anew."""
         with self._lock:
@@ -195,14 +210,6 @@ def _refusals() -> Iterator[None]:
         if str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
-
-
-def syntax_problem(error: SqlglotError) -> str:
-    """Where a text stops being SQL, in our words."""
-    place = next(iter(getattr(error, "errors", ())), {})
-    near = f"near {place['highlight']!r} " if place.get("highlight") else ""
-    at = f"({near}in line {place['line']}, column {place['col']})" if place.get("line") else ""
-    return f"is not SQL {at}".rstrip()
 
 
 def to_spark(sql: str) -> str:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,7 @@ from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.models.model_decisions import active_pins
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.runs.snapshot import Snapshot
 from patron.storage.runs.stage_view import StageView, WorkspaceParts
@@ -63,6 +64,8 @@ PRIVATE = 0o700
 LOCK_TIMEOUT_SECONDS = 10.0
 """How long a process waits for a lock of the workspace, unless it is told otherwise."""
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+SMALL_SHOP_BYTES = 8_000_000
+"""Files of events of a shop whose queries take so little that threads only get in each other's way, bytes."""
 PATIENCE_SECONDS = 600.0
 """How long a run or an import that has begun waits for its turn to store."""
 
@@ -94,6 +97,7 @@ class Shop:
         self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
         self._has_currency = False
+        self._copies: TableCopies | None = None
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
@@ -213,6 +217,7 @@ class Shop:
             is_retraining,
             withdrawn_runs(self.store),
             definitions(self.store),
+            self._copies,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 
@@ -265,6 +270,19 @@ class Shop:
         wait = self.wait_seconds if timeout_seconds is None else timeout_seconds
         with self._run_lock.hold(timeout_seconds=wait):
             yield
+
+    @contextmanager
+    def read_once(self) -> Iterator[None]:
+        """Read the versions of tables and small tables themselves once; the caller holds the run's lock and writes."""
+        copies = self._copies = TableCopies(self.engine)
+        byte_count = sum(path.stat().st_size for path in self.lake.path(EVENTS).rglob("*.parquet"))
+        is_small = byte_count <= SMALL_SHOP_BYTES
+        try:
+            with self.lake.record.hold(), self.engine.single_threaded() if is_small else nullcontext():
+                yield
+        finally:
+            self._copies = None
+            copies.clear()
 
     @contextmanager
     def commit_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
     what = f"comparing models needs {error.name}"
     raise MissingExtra(what, where="patron.tabular", todo="Install it: pip install 'patron[tabular]'") from error
 
-from patron.schema.models.calibration import Calibration
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import Learner, Predictor
 from patron.tabular.compare_learners import compare
 from patron.tabular.comparison import Comparison
 from patron.tabular.embeddings import Embeddings, fit_embeddings
@@ -20,10 +21,9 @@ from patron.tabular.evaluation import ScoreRow
 from patron.tabular.few_labels import CurveRow, LearningCurve, learning_curve
 from patron.tabular.learners import (
     LEARNERS,
+    Classifier,
     DecisionTree,
     ExtraTrees,
-    Fitted,
-    Learner,
     LightGBM,
     Logistic,
     Nearest,
@@ -33,17 +33,18 @@ from patron.tabular.learners import (
 __all__ = [
     "LEARNERS",
     "Calibration",
+    "Classifier",
     "Comparison",
     "CurveRow",
     "DecisionTree",
     "Embeddings",
     "ExtraTrees",
-    "Fitted",
     "Learner",
     "LearningCurve",
     "LightGBM",
     "Logistic",
     "Nearest",
+    "Predictor",
     "RandomForest",
     "ScoreRow",
     "compare",

@@ -6,11 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-from patron.schema.models.calibration import Calibration
+from patron.estimators.calibration import Calibration
+from patron.estimators.learner import Predictor
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Columns
 from patron.tabular.encoded_parts import EncodedSplit
-from patron.tabular.learners import AVERAGED, BASELINES, Fitted, Learner
+from patron.tabular.learners import AVERAGED, BASELINES, Classifier
 from patron.tabular.learners.learner import log_odds
 from patron.tabular.sampling import sample_rows
 from patron.tabular.search import search_settings
@@ -34,7 +35,7 @@ class CalibratedModel:
     """A fitted learner with the encoding of its columns and its calibration."""
 
     encoded: EncodedSplit
-    fitted: Fitted
+    fitted: Predictor
     calibration: Calibration
 
     def predict(self, columns: Columns) -> Numbers:
@@ -58,7 +59,7 @@ class AveragedModel:
 class Candidate:
     """A learner with what it forecast for rows that it was not fitted to, fold by fold."""
 
-    learner: Learner | None
+    learner: Classifier | None
     """With the settings that the search found; None for the average."""
     name: str
     complexity: int
@@ -81,14 +82,14 @@ class Candidate:
 
 
 def fit_candidates(
-    learners: Sequence[Learner], folds: Sequence[EncodedSplit], whole: EncodedSplit, *, is_ordered: bool, seed: int
+    learners: Sequence[Classifier], folds: Sequence[EncodedSplit], whole: EncodedSplit, *, is_ordered: bool, seed: int
 ) -> list[Candidate]:
     """Search settings of each learner, judge it on the folds, fit it to all training rows; add the average."""
     searched = map_in_threads(lambda learner: search_settings(learner, folds, seed=seed), learners)
     parts = [*folds, whole]
     tasks = [(learner, part) for learner in searched for part in parts]
 
-    def fit(task: tuple[Learner, EncodedSplit]) -> tuple[Fitted, Numbers, Numbers]:
+    def fit(task: tuple[Classifier, EncodedSplit]) -> tuple[Predictor, Numbers, Numbers]:
         return _fit_and_forecast(*task, seed=seed, with_training=task[1] is whole)
 
     forecasts = map_in_threads(fit, tasks)
@@ -134,14 +135,14 @@ def first_recent(fold_count: int, *, is_ordered: bool) -> int:
     return fold_count // 2 if is_ordered else 0
 
 
-def fit_once(learner: Learner, part: EncodedSplit, *, seed: int) -> Numbers:
+def fit_once(learner: Classifier, part: EncodedSplit, *, seed: int) -> Numbers:
     """Forecasts of a split's judged rows by a learner that is fitted to its training rows; not calibrated."""
     return _fit_and_forecast(learner, part, seed=seed, with_training=False)[1]
 
 
 def _fit_and_forecast(
-    learner: Learner, part: EncodedSplit, *, seed: int, with_training: bool
-) -> tuple[Fitted, Numbers, Numbers]:
+    learner: Classifier, part: EncodedSplit, *, seed: int, with_training: bool
+) -> tuple[Predictor, Numbers, Numbers]:
     matrix, label = part.training, part.training_label
     if len(label) > learner.most_rows:
         rows = sample_rows(label, learner.most_rows, np.random.default_rng(seed))
@@ -159,7 +160,7 @@ def _calibration(odds: Sequence[Numbers], labels: Sequence[Numbers]) -> Calibrat
 
 
 def _average(
-    members: Sequence[Sequence[tuple[Fitted, Numbers, Numbers]]],
+    members: Sequence[Sequence[tuple[Predictor, Numbers, Numbers]]],
     whole: EncodedSplit,
     labels: Sequence[Numbers],
     *,

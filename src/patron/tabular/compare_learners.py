@@ -17,7 +17,7 @@ from patron.tabular.compared_table import ComparedTable, Roles
 from patron.tabular.comparison import Comparison
 from patron.tabular.encoded_parts import encode
 from patron.tabular.evaluation import JudgedPart, Part, ScoreRow
-from patron.tabular.learners import BASELINES, LEARNERS, BestColumn, Learner, Majority
+from patron.tabular.learners import BASELINES, LEARNERS, BestColumn, Classifier, Majority
 from patron.tabular.preference import FoldedAUC, prefer
 from patron.tabular.splits import Split
 from patron.tabular.threshold import Payoff, choose_threshold
@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913 - one argument for each choice
     label: str,
     time: str | None = None,
     group: str | None = None,
-    learners: Sequence[str | Learner] | None = None,
+    learners: Sequence[str | Classifier] | None = None,
     folds: int = 5,
     test_share: float = 0.2,
     seed: int = 0,
@@ -88,7 +88,7 @@ def _check_numbers(*, test_share: Any, **whole: Any) -> None:
         raise BadComparison(f"{whole['seed']} is not a seed", where="seed", todo="Give a number from 0 to 2**32 - 1.")
 
 
-def read_learners(chosen: Sequence[str | Learner] | str | None) -> list[Learner]:
+def read_learners(chosen: Sequence[str | Classifier] | str | None) -> list[Classifier]:
     """Learners by name or as they are; all where none is chosen. Raises BadComparison."""
     if chosen is None:
         return [learner() for learner in LEARNERS.values()]

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.estimators.bootstrap import Interval
 from patron.schema.errors import BadComparison
 from patron.schema.frames import table_without_index, to_kind
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 from patron.tabular.candidates import Model
 from patron.tabular.columns import ColumnKinds

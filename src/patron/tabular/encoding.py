@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from patron.estimators.shrunken_rates import shrunk_means
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Columns, Index, TextColumn
 
@@ -29,11 +30,9 @@ class LevelMeans:
     def of(cls, text: TextColumn, label: Numbers) -> Self:
         """Average the outcomes of each level."""
         names = (*text.levels, MISSING)
-        counts = np.bincount(text.codes % len(names), minlength=len(names))
-        sums = np.bincount(text.codes % len(names), weights=label, minlength=len(names))
-        overall = float(label.mean())
-        shrunk = (sums + PRIOR_ROWS * overall) / (counts + PRIOR_ROWS)
-        return cls({name: float(shrunk[at]) for at, name in enumerate(names) if counts[at]}, overall)
+        codes, overall = text.codes % len(names), float(label.mean())
+        means = shrunk_means(codes, label, np.full(len(names), overall), PRIOR_ROWS)
+        return cls({names[at]: float(means[at]) for at in np.unique(codes)}, overall)
 
     def of_rows(self, text: TextColumn) -> Numbers:
         """The mean of each row's level; the mean of all for an unknown one."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.metrics import Metric
 from patron.schema.numbers import Numbers
 

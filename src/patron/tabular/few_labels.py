@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.semi_supervised import SelfTrainingClassifier
 from threadpoolctl import threadpool_limits
 
+from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.frames import frame_kind, table_without_index, to_kind
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import ColumnKinds, Columns, Index
 from patron.tabular.compare_learners import read_learners
@@ -27,7 +27,7 @@ from patron.tabular.compared_table import Roles, group_codes
 from patron.tabular.embeddings import Embeddings, fit_embeddings
 from patron.tabular.encoded_parts import EncodedSplit, encode
 from patron.tabular.labels import read_label
-from patron.tabular.learners import Learner, Logistic
+from patron.tabular.learners import Classifier, Logistic
 from patron.tabular.splits import Layout, Split, TimeOrder
 
 LABELLED_ONLY, SELF_TRAINED, WITH_EMBEDDINGS = "labelled_only", "self_trained", "with_embeddings"
@@ -92,7 +92,7 @@ def learning_curve(  # noqa: PLR0913 - one argument for each choice
     events: Any = None,
     event_time: str = "at",
     event_kind: str = "event",
-    learner: str | Learner = Logistic.name,
+    learner: str | Classifier = Logistic.name,
     sizes: Sequence[int] = SIZES,
     repeats: int = 5,
     test_share: float = 0.3,
@@ -179,12 +179,19 @@ class _FewLabels:
     columns: Mapping[str, Columns]
     """By way."""
     kinds: Mapping[str, ColumnKinds]
-    learner: Learner
+    learner: Classifier
     seed: int
 
     @classmethod
     def of(
-        cls, tables: Mapping[str, pa.Table], roles: Roles, label: Numbers, is_known: Any, learner: Learner, *, seed: int
+        cls,
+        tables: Mapping[str, pa.Table],
+        roles: Roles,
+        label: Numbers,
+        is_known: Any,
+        learner: Classifier,
+        *,
+        seed: int,
     ) -> "_FewLabels":
         """Read the columns, and what cuts must respect."""
         table = tables[LABELLED_ONLY]
@@ -264,7 +271,7 @@ class _FewLabels:
 class _Estimator(ClassifierMixin, BaseEstimator):
     """A learner as scikit-learn calls it."""
 
-    def __init__(self, learner: Learner, sources: Sequence[str], seed: int) -> None:
+    def __init__(self, learner: Classifier, sources: Sequence[str], seed: int) -> None:
         self.learner = learner
         self.sources = sources
         self.seed = seed

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-from patron.schema.models.bootstrap_intervals import Interval
+from patron.estimators.bootstrap import Interval
 from patron.schema.numbers import Numbers
 
 LEVEL = 0.95

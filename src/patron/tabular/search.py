@@ -8,7 +8,7 @@ import numpy as np
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.encoded_parts import EncodedSplit
-from patron.tabular.learners.learner import Learner
+from patron.tabular.learners.learner import Classifier
 from patron.tabular.preference import FoldedAUC
 from patron.tabular.sampling import sample_rows
 
@@ -17,7 +17,7 @@ MOST_ROWS = 3_000
 """Rows of a side of a fold that a trial uses: settings are compared on few rows, models on all."""
 
 
-def search_settings(learner: Learner, folds: Sequence[EncodedSplit], *, seed: int) -> Learner:
+def search_settings(learner: Classifier, folds: Sequence[EncodedSplit], *, seed: int) -> Classifier:
     """The settings with the best mean AUC over some folds, where they are better by more than noise.
 
     The settings that the learner came with stay unless the paired interval of others is above them: a search over a
@@ -33,7 +33,7 @@ def search_settings(learner: Learner, folds: Sequence[EncodedSplit], *, seed: in
     labels = [judged_label for _, _, _, judged_label, _ in samples]
     scores: list[FoldedAUC] = []
 
-    def measure(tried: Learner) -> FoldedAUC:
+    def measure(tried: Classifier) -> FoldedAUC:
         fits = [tried.fit(matrix, label, sources=(), seed=seed) for matrix, label, _, _, _ in samples]
         return FoldedAUC.of(
             labels, [fit.predict(judged) for fit, (_, _, judged, _, _) in zip(fits, samples, strict=True)]

@@ -10,15 +10,15 @@ from patron.uplift.effect_calibration import CalibrationRow, EffectCalibration, 
 from patron.uplift.effect_ranking import auuc, qini, uplift_at
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.leaf_effects import Segment
-from patron.uplift.learner import Learner
+from patron.uplift.learner import EffectLearner
 from patron.uplift.learners import DRLearner, RLearner, SLearner, TLearner, XLearner
 from patron.uplift.linear_model import Linear
 from patron.uplift.policy_choice import Policy, choose_policy
 from patron.uplift.policy_value import PolicyValue, policy_value
 from patron.uplift.uplift_tree import UpliftTree
 
-LEARNERS: tuple[type[Learner], ...] = (SLearner, TLearner, XLearner, RLearner, DRLearner, UpliftTree)
-DEFAULT: Learner = DRLearner()
+LEARNERS: tuple[type[EffectLearner], ...] = (SLearner, TLearner, XLearner, RLearner, DRLearner, UpliftTree)
+DEFAULT: EffectLearner = DRLearner()
 """Chosen on halves of Hillstrom's training rows: benchmarks/uplift/hillstrom.py."""
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
     "CurveTest",
     "DRLearner",
     "EffectCalibration",
+    "EffectLearner",
     "FittedUplift",
-    "Learner",
     "LightGBM",
     "Linear",
     "Policy",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.models.bootstrap_intervals import Interval
+from patron.estimators.bootstrap import Interval
 from patron.schema.numbers import Numbers
 from patron.uplift.cross_fitting import Folds
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means

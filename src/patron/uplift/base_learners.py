@@ -3,10 +3,11 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
 from patron.uplift.linear_model import FittedLinear, Linear
@@ -17,10 +18,6 @@ class FittedMean(Protocol):
 
     def predict(self, matrix: Numbers) -> Numbers:
         """Mean of the outcome, in its unit, one number a row."""
-        ...
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values. Raises BadTrial where the model has no plain form."""
         ...
 
 
@@ -40,30 +37,6 @@ class BaseLearner(Protocol):
     ) -> FittedMean:
         """Fit a mean; of a 0/1 outcome a probability."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class FittedLightGBM:
-    """Boosted trees."""
-
-    booster: Any
-
-    def predict(self, matrix: Numbers) -> Numbers:
-        """Mean of the outcome, in its unit, one number a row."""
-        if not len(matrix):
-            return np.zeros(0)
-        return np.asarray(self.booster.predict(matrix), dtype=np.float64)
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"text": self.booster.model_to_string()}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        import lightgbm  # noqa: PLC0415 - half a second, and only for those who use it
-
-        return cls(lightgbm.Booster(model_str=state["text"]))
 
 
 @dataclass(frozen=True)
@@ -86,22 +59,17 @@ class LightGBM:
         *,
         is_binary: bool = False,
         seed: int = 0,
-    ) -> FittedLightGBM:
+    ) -> FittedTrees:
         """Fit a mean: squared error, or the logistic loss for 0/1."""
-        import lightgbm  # noqa: PLC0415 - half a second, and only for those who use it
-
         settings = {
             "objective": "binary" if is_binary else "regression",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
+            **tree_parameters(self),
             "min_data_in_leaf": self.least_rows_a_leaf,
             "num_threads": self.threads,
             "seed": seed,
-            "deterministic": True,
-            "verbosity": -1,
+            "force_row_wise": False,
         }
-        rows = lightgbm.Dataset(matrix, outcome, weight=weight, free_raw_data=True)
-        return FittedLightGBM(lightgbm.train(settings, rows, self.rounds))
+        return fit_trees(matrix, outcome, settings, rounds=self.rounds, weight=weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +87,7 @@ class FittedOther:
             return np.asarray(self.model.predict_proba(matrix), dtype=np.float64)[:, -1]
         return np.asarray(self.model.predict(matrix), dtype=np.float64)
 
-    def to_state(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Raises BadTrial: only a pickle could hold it, and Patron writes none."""
         what = f"a {type(self.model).__name__} of another package cannot be saved without a pickle"
         raise BadTrial(what, where="base", todo="Use the base 'linear' or 'lightgbm' for models that are kept.")
@@ -153,7 +121,7 @@ class Other:
         return FittedOther(model, is_binary)
 
 
-FITTED_BASES: Mapping[str, type[Any]] = {"FittedLinear": FittedLinear, "FittedLightGBM": FittedLightGBM}
+FITTED_BASES: Mapping[str, type[Any]] = {"FittedLinear": FittedLinear, "FittedLightGBM": FittedTrees}
 """Fitted bases that can be saved, by name."""
 BASES: Mapping[str, BaseLearner] = {"linear": Linear(), "lightgbm": LightGBM()}
 

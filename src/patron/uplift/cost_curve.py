@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
+from patron.estimators.bootstrap import Interval, percentile_interval
+from patron.estimators.hulls import HullSteps
 from patron.schema.errors import BadTrial
-from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.scored_trial import ScoredTrial
@@ -180,13 +180,9 @@ class _Path:
     def of(cls, scored: _Scores, offers: tuple[int, ...]) -> "_Path":
         """Hulls of all customers over some of the offers, merged."""
         columns = list(offers)
-        order = np.argsort(scored.costs[:, columns], axis=1, kind="stable")
-        costs = np.take_along_axis(scored.costs[:, columns], order, axis=1)
-        effects = np.take_along_axis(scored.effects[:, columns], order, axis=1)
-        gains = np.take_along_axis(scored.gains[:, columns], order, axis=1)
-        customer, cost, gain, ratio = hull_steps(costs, effects, gains)
-        order = np.argsort(-ratio, kind="stable")
-        return cls(customer[order], cost[order], gain[order])
+        steps = HullSteps.of(scored.effects[:, columns], scored.costs[:, columns])
+        gain, order = steps.rises(scored.gains[:, columns]), steps.order_by_return()
+        return cls(steps.row[order], steps.cost[order], gain[order])
 
     def end(self, weight: Numbers) -> float:
         """Spend a customer after the last step."""
@@ -210,9 +206,7 @@ class _Untargeted:
     def of(cls, scored: _Scores) -> "_Untargeted":
         """The hull of mean estimated effects; its steps apply to everybody."""
         mean_cost, mean_effect = scored.costs.mean(axis=0), scored.effects.mean(axis=0)
-        order = np.argsort(mean_cost, kind="stable")
-        places = hull_places(mean_cost[order], mean_effect[order])
-        chosen = order[places]
+        chosen = HullSteps.of(mean_effect[None], mean_cost[None]).choice
         costs = np.diff(scored.costs[:, chosen], axis=1, prepend=0.0)
         return cls(costs, np.diff(scored.gains[:, chosen], axis=1, prepend=0.0))
 
@@ -227,47 +221,3 @@ def _interpolated(spend: Numbers, costs: Numbers, gains: Numbers) -> Numbers:
     free = int(np.searchsorted(costs, 0.0, side="right"))
     start = gains[free - 1] if free else 0.0
     return np.interp(spend, np.r_[0.0, costs[free:]], np.r_[start, gains[free:]])
-
-
-@njit(cache=True)
-def hull_places(costs: Numbers, effects: Numbers) -> Any:  # pragma: no cover - compiled
-    """Places of one customer's offers on the upper hull from (0, 0), given in order of cost."""
-    places = np.empty(len(costs), dtype=np.int64)
-    count = 0
-    for at in range(len(costs)):
-        if effects[at] <= (effects[places[count - 1]] if count else 0.0):
-            continue
-        while count:
-            last = places[count - 1]
-            before_cost = costs[places[count - 2]] if count > 1 else 0.0
-            before = effects[places[count - 2]] if count > 1 else 0.0
-            rise = (effects[last] - before) * (costs[at] - before_cost)
-            if rise <= (effects[at] - before) * (costs[last] - before_cost):
-                count -= 1
-            else:
-                break
-        places[count] = at
-        count += 1
-    return places[:count]
-
-
-@njit(cache=True)
-def hull_steps(costs: Numbers, effects: Numbers, gains: Numbers) -> Any:  # pragma: no cover - compiled
-    """Steps along each customer's hull: customer, cost, gain, and estimated gain a unit of cost."""
-    rows, offers = costs.shape
-    customer = np.empty(rows * offers, dtype=np.int64)
-    cost = np.empty(rows * offers)
-    gain = np.empty(rows * offers)
-    ratio = np.empty(rows * offers)
-    count = 0
-    for row in range(rows):
-        spent, brought, expected = 0.0, 0.0, 0.0
-        for at in hull_places(costs[row], effects[row]):
-            customer[count] = row
-            cost[count] = costs[row, at] - spent
-            gain[count] = gains[row, at] - brought
-            rise = effects[row, at] - expected
-            ratio[count] = rise / cost[count] if cost[count] > 0 else np.inf
-            spent, brought, expected = costs[row, at], gains[row, at], effects[row, at]
-            count += 1
-    return customer[:count], cost[:count], gain[:count], ratio[:count]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.models.bootstrap_intervals import Interval
+from patron.estimators.bootstrap import Interval
 from patron.schema.numbers import Numbers
 from patron.uplift.effect_ranking import Comparable
 

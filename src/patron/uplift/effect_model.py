@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -35,20 +35,6 @@ class ArmMean:
         arm = np.full(len(matrix), self.arm, dtype=np.int64)
         return self.model.predict(self.design(matrix, arm, self.arms, with_products=self.with_products))
 
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "model": state_of(self.model),
-            "arm": self.arm,
-            "arms": self.arms,
-            "with_products": self.with_products,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        return cls(model_from_state(state["model"]), state["arm"], state["arms"], state["with_products"])
-
 
 @dataclass(frozen=True, eq=False)
 class EffectModel:
@@ -72,24 +58,6 @@ class EffectModel:
         """Whether every model has a standard error."""
         return all(hasattr(one, "standard_error") for one in self.models)
 
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"models": [state_of(one) for one in self.models], "weights": self.weights.tolist()}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        return cls(
-            tuple(model_from_state(one) for one in state["models"]), np.array(state["weights"], dtype=np.float64)
-        )
-
-
-def state_of(model: Any) -> dict[str, Any]:
-    """A model with its kind, as plain values."""
-    return {"kind": type(model).__name__, "state": model.to_state()}
-
-
-def model_from_state(state: Mapping[str, Any]) -> Any:
-    """What `state_of` gave."""
-    kinds: Mapping[str, type[Any]] = {**FITTED_BASES, "ArmMean": ArmMean, "LeafEffects": LeafEffects}
-    return kinds[state["kind"]].from_state(state["state"])
+SAVED_KINDS: Mapping[str, type[Any]] = {**FITTED_BASES, "ArmMean": ArmMean, "LeafEffects": LeafEffects}
+"""Models that can be saved, by name."""

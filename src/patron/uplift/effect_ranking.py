@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval, percentile_interval
 from patron.schema.errors import BadTrial
-from patron.schema.models.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.uplift.trial import Codes, Trial, as_table, numbers_of
 

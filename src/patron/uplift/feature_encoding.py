@@ -1,6 +1,6 @@
 """Columns as one matrix of numbers: the same for every learner, learned from the rows of the fit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -103,16 +103,6 @@ class FeatureEncoding:
                 filled[:, at] = codes == levels.index(level) if level in levels else 0.0
                 at += 1
         return filled
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"numbers": [vars(one) for one in self.numbers], "texts": [vars(one) for one in self.texts]}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        texts = tuple(TextColumn(one["name"], tuple(one["levels"])) for one in state["texts"])
-        return cls(tuple(NumberColumn(**one) for one in state["numbers"]), texts)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -1,46 +1,27 @@
 """What a learner has learned: the effect of each offer on any customer, with its interval."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import t
+import scipy
 
+from patron.estimators.saving import Kinds, Saved
 from patron.schema.errors import BadTrial
 from patron.schema.frames import frame_kind, to_kind
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import FittedMean
-from patron.uplift.effect_model import EffectModel, model_from_state, state_of
+from patron.uplift.effect_model import SAVED_KINDS, EffectModel
 from patron.uplift.feature_encoding import FeatureEncoding
 from patron.uplift.leaf_effects import NORMAL_95, LeafEffects, Segment, segment_of, written_rule
 from patron.uplift.trial import Kind, as_table, column_of
 
-CONTENT = "uplift.json"
 CHUNK = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Replicates:
-    """Models of parts of the rows, whose spread around the model of all rows is its error."""
-
-    models: tuple[EffectModel, ...]
-    scale: float
-    """Variance of all rows' model as a share of the spread: m / (n - m) of m rows out of n."""
-
-    def half_widths(self, matrix: Numbers, effects: Numbers) -> Numbers:
-        """Half of each 95 % interval: rows x offers."""
-        squares = np.zeros_like(effects)
-        for one in self.models:
-            squares += (one.effects(matrix) - effects) ** 2
-        return float(t.ppf(0.975, len(self.models))) * np.sqrt(self.scale * squares / len(self.models))
-
-
-@dataclass(frozen=True, eq=False)
-class FittedUplift:
+class FittedUplift(Saved, file="uplift.json"):
     """Effects that were learned from a trial."""
 
     learner: str
@@ -51,12 +32,17 @@ class FittedUplift:
     """What outcomes are."""
     encoding: FeatureEncoding
     model: EffectModel
-    replicates: Replicates
+    replicates: tuple[EffectModel, ...]
+    """Models of parts of the rows, whose spread around the model of all rows is its error."""
+    scale: float
+    """Variance of all rows' model as a share of the spread: m / (n - m) of m rows out of n."""
     response_model: FittedMean
     propensity: Any
     """As it was declared by name or by arm; None: estimated, or an array."""
     findings: tuple[str, ...]
     """What is wrong with the trial, in sentences; nothing where nothing is."""
+
+    kinds: ClassVar[Kinds] = SAVED_KINDS
 
     @property
     def control(self) -> str:
@@ -113,42 +99,17 @@ class FittedUplift:
             part = slice(start, start + CHUNK)
             matrix = self.encoding.matrix(rows.slice(start, CHUNK))
             values[part] = self.model.effects(matrix)
-            if self.replicates.models:
-                half[part] = self.replicates.half_widths(matrix, values[part])
+            if self.replicates:
+                half[part] = self._spread(matrix, values[part])
             else:
                 half[part] = NORMAL_95 * self.model.standard_errors(matrix)
         return values, half
 
-    def save(self, folder: Path) -> None:
-        """Write to a folder, as JSON. Raises BadTrial for a base of another package."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "learner": self.learner,
-            "arms": self.arms,
-            "kind": self.kind,
-            "encoding": self.encoding.to_state(),
-            "model": self.model.to_state(),
-            "replicates": [one.to_state() for one in self.replicates.models],
-            "scale": self.replicates.scale,
-            "response_model": state_of(self.response_model),
-            "propensity": self.propensity,
-            "findings": self.findings,
-        }
-        write_json(folder / CONTENT, content)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        content: Mapping[str, Any] = read_json(folder / CONTENT)
-        replicates = tuple(EffectModel.from_state(one) for one in content["replicates"])
-        return cls(
-            learner=content["learner"],
-            arms=tuple(content["arms"]),
-            kind=content["kind"],
-            encoding=FeatureEncoding.from_state(content["encoding"]),
-            model=EffectModel.from_state(content["model"]),
-            replicates=Replicates(replicates, content["scale"]),
-            response_model=model_from_state(content["response_model"]),
-            propensity=content["propensity"],
-            findings=tuple(content["findings"]),
+    def _spread(self, matrix: Numbers, effects: Numbers) -> Numbers:
+        """Half of each 95 % interval by the replicates: rows x offers."""
+        squares = np.zeros_like(effects)
+        for model in self.replicates:
+            squares += (model.effects(matrix) - effects) ** 2
+        return float(scipy.stats.t.ppf(0.975, len(self.replicates))) * np.sqrt(
+            self.scale * squares / len(self.replicates)
         )

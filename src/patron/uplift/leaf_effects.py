@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,23 +50,6 @@ class LeafEffects:
         for rule, value in zip(self.rules, values, strict=True):
             filled[rule_holds(rule, matrix)] = value
         return filled
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        rules = [[vars(one) for one in rule] for rule in self.rules]
-        return {
-            "rules": rules,
-            "effects": self.effects.tolist(),
-            "errors": self.errors.tolist(),
-            "shares": self.shares.tolist(),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        rules = tuple(tuple(Condition(**one) for one in rule) for rule in state["rules"])
-        numbers = (np.array(state[name], dtype=np.float64) for name in ("effects", "errors", "shares"))
-        return cls(rules, *numbers)
 
 
 @dataclass(frozen=True)

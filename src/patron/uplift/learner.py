@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from patron.estimators.learner import Learner
 from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import BaseLearner, Other, base_learner
 from patron.uplift.cross_fitting import Folds, fit_mean
 from patron.uplift.effect_model import EffectModel
 from patron.uplift.feature_encoding import FeatureEncoding
-from patron.uplift.fitted_uplift import FittedUplift, Replicates
+from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.linear_model import Linear
 from patron.uplift.propensities import Propensities, propensities
 from patron.uplift.trial import Trial, arm_name, as_table, feature_names
@@ -53,7 +54,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Learner(ABC):
+class EffectLearner(Learner, ABC):
     """Settings of a learner of effects."""
 
     name: ClassVar[str]
@@ -106,16 +107,16 @@ class Learner(ABC):
             kind=trial.kind,
             encoding=encoding,
             model=model,
-            replicates=self._replicates(problem, model),
+            **self._replicates(problem, model),
             response_model=response,
             propensity=_reusable(propensity),
             findings=(*chances.findings, *_balance_findings(problem)),
         )
 
-    def _replicates(self, problem: Problem, model: EffectModel) -> Replicates:
-        """Models of parts of the rows; none where the model knows its errors."""
+    def _replicates(self, problem: Problem, model: EffectModel) -> dict[str, Any]:
+        """Models of parts of the rows, and the scale of their spread; none where the model knows its errors."""
         if self.is_orthogonal and model.knows_errors:
-            return Replicates((), 0.0)
+            return {"replicates": (), "scale": 0.0}
         count = len(problem.matrix)
         share = min(0.5, MOST_REPLICATE_ROWS / count)
         models = []
@@ -128,7 +129,7 @@ class Learner(ABC):
                 ]
             )
             models.append(self.fit_effects(problem.take(np.sort(rows), int(rng.integers(2**31)))))
-        return Replicates(tuple(models), share / (1 - share))
+        return {"replicates": tuple(models), "scale": share / (1 - share)}
 
 
 def _reusable(propensity: Any) -> Any:

@@ -10,11 +10,11 @@ from patron.uplift.base_learners import base_learner
 from patron.uplift.cross_fitting import Folds, fit_mean
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
 from patron.uplift.effect_model import ArmMean, EffectModel
-from patron.uplift.learner import Learner, Problem
+from patron.uplift.learner import EffectLearner, Problem
 
 
 @dataclass(frozen=True)
-class SLearner(Learner):
+class SLearner(EffectLearner):
     """One model of the outcome, the arm among its features (for a linear base also its products with them)."""
 
     name: ClassVar[str] = "s"
@@ -32,7 +32,7 @@ class SLearner(Learner):
 
 
 @dataclass(frozen=True)
-class TLearner(Learner):
+class TLearner(EffectLearner):
     """A model of the outcome for each arm; an effect is the difference from the control's."""
 
     name: ClassVar[str] = "t"
@@ -44,7 +44,7 @@ class TLearner(Learner):
 
 
 @dataclass(frozen=True)
-class XLearner(Learner):
+class XLearner(EffectLearner):
     """Effects imputed from the other arm's model, then modelled (Kuenzel et al. 2019)."""
 
     name: ClassVar[str] = "x"
@@ -69,7 +69,7 @@ class XLearner(Learner):
 
 
 @dataclass(frozen=True)
-class RLearner(Learner):
+class RLearner(EffectLearner):
     """Errors of the outcome on errors of the arm, offer by offer next to the control (Nie and Wager 2021)."""
 
     name: ClassVar[str] = "r"
@@ -92,7 +92,7 @@ class RLearner(Learner):
 
 
 @dataclass(frozen=True)
-class DRLearner(Learner):
+class DRLearner(EffectLearner):
     """Differences of doubly robust scores, modelled (Kennedy 2023)."""
 
     name: ClassVar[str] = "dr"

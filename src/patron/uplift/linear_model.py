@@ -1,11 +1,10 @@
 """A linear model of a mean, logistic for 0/1, whose penalty the data choose; the default base of every learner."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from patron.schema.numbers import Numbers
 
@@ -32,29 +31,13 @@ class FittedLinear:
     def predict(self, matrix: Numbers) -> Numbers:
         """Mean of the outcome, in its unit, one number a row."""
         line = matrix @ self.slopes + self.intercept
-        return expit(line) if self.is_logistic else line
+        return scipy.special.expit(line) if self.is_logistic else line
 
     def standard_error(self, matrix: Numbers) -> Numbers:
         """Standard error of `predict` of a linear mean, in the outcome's unit."""
         spread = matrix @ self.covariance[1:, 1:]
         variance = np.einsum("ij,ij->i", spread, matrix) + 2 * matrix @ self.covariance[1:, 0] + self.covariance[0, 0]
         return np.sqrt(np.maximum(variance, 0.0))
-
-    def to_state(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "intercept": self.intercept,
-            "slopes": self.slopes.tolist(),
-            "covariance": self.covariance.tolist(),
-            "is_logistic": self.is_logistic,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """What `to_state` gave."""
-        count = len(state["slopes"])
-        covariance = np.array(state["covariance"], dtype=np.float64).reshape(count + 1, count + 1)
-        return cls(state["intercept"], np.array(state["slopes"], dtype=np.float64), covariance, state["is_logistic"])
 
 
 @dataclass(frozen=True)
@@ -111,7 +94,7 @@ class Linear:
             if abs(coefficients - before).max() < SMALLEST_STEP:
                 break
             problem = _working_problem(matrix, outcome, weight, line)
-        error = weight * (outcome - expit(line))
+        error = weight * (outcome - scipy.special.expit(line))
         meat = problem.squared_scores(matrix, error)
         covariance = problem.covariance(meat, float(penalty or 0.0), problem.weight_sum, scale=1.0)
         return FittedLinear(float(coefficients[0]), coefficients[1:], covariance, is_logistic=True)
@@ -208,6 +191,6 @@ class _Problem:
 
 def _working_problem(matrix: Numbers, outcome: Numbers, weight: Numbers, line: Numbers) -> _Problem:
     """Least squares whose solution is Newton's next step from log odds `line`."""
-    chance = expit(line)
+    chance = scipy.special.expit(line)
     variance = np.maximum(chance * (1 - chance), LEAST_VARIANCE)
     return _Problem.of(matrix, line + (outcome - chance) / variance, weight * variance)

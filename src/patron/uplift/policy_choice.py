@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from patron.schema.models.bootstrap_intervals import Interval
+from patron.estimators.bootstrap import Interval
 from patron.schema.numbers import Numbers
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.leaf_effects import NORMAL_95

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from patron.estimators.bootstrap import percentile_interval
+from patron.estimators.importance_sampling import self_normalised_mean
 from patron.schema.errors import BadTrial
-from patron.schema.models.bootstrap_intervals import percentile_interval
 from patron.uplift.cross_fitting import Folds
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
 from patron.uplift.effect_ranking import RESAMPLES
@@ -65,17 +66,17 @@ def policy_value(  # noqa: PLR0913 - what a trial is
         above = np.where(trial.arm == chosen, 1 / chances.of_arm(trial), 0.0)
         if not above.any():
             raise BadTrial("no row got the arm that the policy chooses", where="decision", todo="Try these arms first.")
-        parts, weight, method = above * trial.outcome, above, "ips"
+        values, weight, method = trial.outcome, above, "ips"
     else:
         names = feature_names(rows, features, [propensity] if isinstance(propensity, str) else [])
         matrix = FeatureEncoding.of(rows, names).matrix(rows)
         chances = propensities(propensity, trial, rows, matrix, base=base, folds=folds)
         scores = doubly_robust_scores(trial, outcome_means(trial, matrix, base, folds), chances)
-        parts, weight, method = scores[place, chosen], np.ones(len(chosen)), "dr"
-    rng = np.random.default_rng(seed)
+        values, weight, method = scores[place, chosen], np.ones(len(chosen)), "dr"
+    rng, parts = np.random.default_rng(seed), weight * values
     draws = []
     for _ in range(RESAMPLES):
         rows_drawn = rng.integers(0, len(parts), len(parts))
         draws.append(parts[rows_drawn].sum() / max(weight[rows_drawn].sum(), 1e-12))
-    ends = percentile_interval(float(parts.sum() / weight.sum()), np.array(draws))
+    ends = percentile_interval(self_normalised_mean(weight, values), np.array(draws))
     return PolicyValue(ends.value, ends.low, ends.high, method)

@@ -10,7 +10,7 @@ from patron.uplift.cross_fitting import Folds
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
 from patron.uplift.effect_model import EffectModel
 from patron.uplift.leaf_effects import Condition, LeafEffects, rule_holds
-from patron.uplift.learner import Learner, Problem
+from patron.uplift.learner import EffectLearner, Problem
 from patron.uplift.linear_model import Linear
 
 THRESHOLDS = 31
@@ -18,7 +18,7 @@ THRESHOLDS = 31
 
 
 @dataclass(frozen=True)
-class UpliftTree(Learner):
+class UpliftTree(EffectLearner):
     """A few segments of different effects, with honest intervals (Athey and Imbens 2016).
 
     Splits are those that spread doubly robust scores most; a split must be significant in the rows that grow the tree.

@@ -10,7 +10,8 @@ from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.commands.data.import_files import replay
-from patron.run import run_loop, silent
+from patron.run import run_loop
+from patron.schema.progress import silent
 from patron.schema.tables import CLEANING, EVENTS, ORDERS
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer

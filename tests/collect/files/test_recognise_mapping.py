@@ -8,7 +8,8 @@ import pytest
 from shopify_export import HEADER as SHOPIFY
 
 from patron.collect.files.mapping import BUILT_IN, load_mapping
-from patron.collect.files.recognise_mapping import columns_by_file, recognise_mapping
+from patron.collect.files.recognise_mapping import recognise_mapping
+from patron.collect.mapping_columns import columns_by_file
 from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.errors import BadFile, BadMapping
 from patron.schema.table_definition import TIME

@@ -4,8 +4,8 @@ import pytest
 
 from patron.answers.models.backtest_results import backtest
 from patron.commands.data.demo import SimulatedDemo, demo_simulated
-from patron.run import silent
 from patron.schema.errors import NotFound
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS, EXPOSURES
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop

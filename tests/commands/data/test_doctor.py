@@ -18,8 +18,8 @@ from patron.commands.data.doctor import doctor
 from patron.commands.data.findings import Finding
 from patron.commands.data.import_files import import_files
 from patron.commands.data.init_workspace import create
-from patron.run import silent
 from patron.schema.errors import SettingsError, WorkspaceError
+from patron.schema.progress import silent
 from patron.schema.tables import SCORES
 from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import record_outbox_file

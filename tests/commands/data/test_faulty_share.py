@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.commands.data.import_files import import_files
-from patron.run import silent
+from patron.schema.progress import silent
 from patron.storage.shop import Shop
 
 HEADER = (

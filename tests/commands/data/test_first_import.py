@@ -13,8 +13,9 @@ from patron.commands.data.import_files import import_files, replay
 from patron.commands.data.init_workspace import create, write_missing_settings
 from patron.commands.data.simulate import simulate
 from patron.commands.data.trace import trace
-from patron.run import run_loop, silent
+from patron.run import run_loop
 from patron.schema.errors import NotFound
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 

@@ -3,10 +3,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.data.trace import trace
-from patron.run import drain_inbox, run_loop
+from patron.run import run_loop
 from patron.schema.errors import NotFound
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -16,8 +16,8 @@ from patron.commands.data.uploaded_files import (
     save_upload,
     try_upload,
 )
-from patron.run import silent
 from patron.schema.errors import BadFile, BadMapping, NotFound
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,8 @@ from patron.commands.offers.logged_policy_value import LoggedValue, logged_value
 from patron.commands.offers.try_policy import PolicyTrial
 from patron.interfaces.cli.app import app
 from patron.interfaces.cli.offers.render_policy import show_trial
-from patron.run import run_loop, silent
+from patron.run import run_loop
+from patron.schema.progress import silent
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.master_key import keys_folder

@@ -11,13 +11,13 @@ from campaign_shop import AT, Person, add_people, approve, customer_of, load, me
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from http_server import Answer, http_server
-from patron.commands.outreach.channels.channel_examples import EXAMPLES
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.outreach.messages.subscriptions import find_subscription, unsubscribe
 from patron.engage.channels.web_push import load_push_key, public_push_key
 from patron.engage.providers.standard_webhooks import is_signed, keys_of
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.govern.vault import Vault
+from patron.schema.outreach.channels import CONFIGURABLE
 from patron.schema.tables import IDENTITIES
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron_command import run_patron
@@ -48,7 +48,7 @@ def example(name: str) -> str:
 
 
 def test_every_example_is_a_section_that_loads(shop):
-    for name in EXAMPLES:
+    for name in CONFIGURABLE:
         assert not getattr(shop.settings.channels, name).is_configured
         shop = configure(shop, example(name))
         assert getattr(shop.settings.channels, name).is_configured
@@ -58,7 +58,7 @@ def test_every_example_is_a_section_that_loads(shop):
 
 def test_what_is_missing_is_listed_with_what_to_do(shop):
     states = {one["name"]: one for one in run(shop, "list", "--json").json}
-    assert set(states) == set(EXAMPLES)
+    assert set(states) == set(CONFIGURABLE)
     assert not any(one["is_configured"] or one["is_reachable"] for one in states.values())
     assert all("--example" in one["problems"][0] for one in states.values())
     shop = configure(configure(shop, example("webhook")), example("web_push"))

@@ -12,10 +12,10 @@ from patron.commands.outreach.messages.preview_message import preview_message
 from patron.commands.outreach.messages.receive_receipts import receive_webhook
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.outreach.messages.subscriptions import find_subscription, preferences, unsubscribe
-from patron.engage.providers.provider_examples import PROVIDER_EXAMPLES
 from patron.govern.outreach.suppression_list import reasons_of
 from patron.govern.vault import Vault
 from patron.schema.errors import BadRequest
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron_command import run_patron
@@ -33,7 +33,7 @@ def sms(shop):
         section = '[channels.sms]\nprovider_file = "sms.toml"\nlocal_hosts = ["127.0.0.1"]\n'
         section += '[channels.sms.secret_files]\nAPI_KEY = "sms-key"\n'
         path.write_text(f"{path.read_text('utf-8')}\n{section}", encoding="utf-8")
-        example = PROVIDER_EXAMPLES["sms"].replace("http://127.0.0.1:8400", server.url)
+        example = CHANNELS["sms"].provider_example.replace("http://127.0.0.1:8400", server.url)
         (shop.folder / "sms.toml").write_text(example, encoding="utf-8")
         (shop.folder / "sms-key").write_text("s3cr3t\n", encoding="utf-8")
         open_shop = with_policy(Shop.open(shop.folder))
@@ -130,7 +130,7 @@ def test_a_channel_is_tried_by_a_message_to_oneself(sms):
     [request] = server.requests
     assert "/u/" in json.loads(request.body)["text"]
     printed = run_patron("channels", "provider-example", "wechat")
-    assert printed.out.rstrip() == PROVIDER_EXAMPLES["wechat"].rstrip()
+    assert printed.out.rstrip() == CHANNELS["wechat"].provider_example.rstrip()
     (shop.folder / "sms-key").unlink()
     missing = run_patron("channels", "test", "+4930123456", "--channel", "sms", "--workspace", shop.folder)
     assert missing.code != 0

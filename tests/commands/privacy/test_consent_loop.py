@@ -18,8 +18,9 @@ from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
 from patron.govern.privacy.consent_ledger import event_hash, history, words_place
 from patron.govern.vault import Vault, initial_customer_id
-from patron.run import run_loop, silent
+from patron.run import run_loop
 from patron.schema.errors import NotFound
+from patron.schema.progress import silent
 from patron.schema.tables import CONSENTS, CUSTOMERS, DECISIONS, EVENTS, EXPOSURES, IDENTITIES, INTERACTIONS
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from workspace_copies import copy_workspace
 
-from patron.collect.inbox.compaction import LIVE
+from patron.collect.inbox.compaction import LIVE, drain_inbox
 from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.access import manage_keys
@@ -25,10 +25,11 @@ from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.predict.recommend.library_lists import FittedLists
-from patron.run import drain_inbox, run_loop, silent
+from patron.run import run_loop
 from patron.schema.errors import NotFound, SettingsError
+from patron.schema.progress import silent
 from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES, TEXT_VECTORS
 from patron.storage.lake.lake_erasure import Eraser
 from patron.storage.models import model_registry

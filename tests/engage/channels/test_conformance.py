@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
-from typing import get_args
 
 import http_ece
 import pytest
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from http_server import Answer, http_server
 from mail_server import mail_server
-from patron.engage.channels import ADDRESS_KINDS, CHANNELS
+from patron.engage.channels import MAKERS
 from patron.engage.channels.channel import Channel, Outcome, OutgoingMessage
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import MESSAGES_OF_A_FILE, FileChannel
@@ -26,11 +25,17 @@ from patron.engage.channels.web_push import WebPushChannel, public_push_key
 from patron.engage.channels.webhook import WebhookChannel
 from patron.engage.providers.provider_description import ProviderDescription
 from patron.engage.providers.standard_webhooks import keys_of, new_secret
+from patron.govern.vault import PREFIXES
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.translations import words
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.offers.offer_policy import ChannelName
-from patron.storage.outreach.channel_settings import EmailSettings
-from patron.storage.outreach.http_channel_settings import WebhookSettings, WebPushSettings
-from patron.storage.outreach.provider_settings import SmsSettings
+from patron.schema.outreach.channels import ADDRESS_KINDS, CHANNELS, CONFIGURABLE, DESCRIBED
+from patron.schema.outreach.channels.channel_description import PHONE_NUMBER
+from patron.schema.privacy.personal_keys import kind_of_property
+from patron.storage.offers.offer_policy import Offer
+from patron.storage.outreach.channel_settings import ChannelsSettings, EmailSettings
+from patron.storage.outreach.http_channel_settings import ChannelSection, WebhookSettings, WebPushSettings
+from patron.storage.outreach.provider_settings import ProviderSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 MOST_AT_ONCE = 4
@@ -129,16 +134,14 @@ def web_push(_folder: Path) -> Iterator[Trial]:
         yield Trial(channel, subscription, received, None)
 
 
-def provider(name: str, recipient: str) -> Callable[[Path], AbstractContextManager[Trial]]:
+def provider(name: str) -> Callable[[Path], AbstractContextManager[Trial]]:
     """Requests to a described provider on this machine."""
 
     def channel(url: str) -> Channel:
-        settings = SmsSettings(provider_file="x.toml", local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE)
+        settings = ProviderSettings(provider_file="x.toml", local_hosts=("127.0.0.1",), connections=MOST_AT_ONCE)
         body = {"to": "{recipient}", "id": "{message_id}", "text": "{text} {unsubscribe_url}"}
         described = ProviderDescription.model_validate({"request": {"url": url, "body": body}})
-        return ProviderChannel(
-            name, ADDRESS_KINDS[name], settings, described, {}, lambda: AT, "http://127.0.0.1:8321/u/{}".format
-        )
+        return ProviderChannel(CHANNELS[name], settings, described, {}, lambda: AT, "http://127.0.0.1:8321/u/{}".format)
 
     @contextmanager
     def trial(_folder: Path) -> Iterator[Trial]:
@@ -147,33 +150,47 @@ def provider(name: str, recipient: str) -> Callable[[Path], AbstractContextManag
             def received() -> list[tuple[str, str]]:
                 return [(json.loads(one.body)["id"], one.body.decode()) for one in server.requests]
 
+            recipient = "+49301{:07}" if CHANNELS[name].address_kind == PHONE_NUMBER else "1234{:07}"
             yield Trial(channel(server.url), recipient.format, received, channel(f"http://127.0.0.1:{NOBODY}"))
 
     return trial
 
 
-TRIALS = {"sms": provider("sms", "+49301{:07}"), "wechat": provider("wechat", "oABC_{:07}")}
+TRIALS = {name: provider(name) for name in DESCRIBED}
 TRIALS |= {"email": email, "file": file, "webhook": webhook, "web_push": web_push}
-"""How each channel is made for the tests; a new one is added here."""
+"""How each channel is made for the tests; a new one with a protocol of its own is added here."""
 
 
 @pytest.fixture(params=TRIALS)
 def trial(request, tmp_path):
     with TRIALS[request.param](tmp_path) as one:
-        assert (one.channel.name, one.channel.address_kind) == (request.param, ADDRESS_KINDS[request.param])
+        assert (one.channel.name, one.channel.address_kind) == (request.param, CHANNELS[request.param].address_kind)
         yield one
 
 
 def test_every_channel_is_tried():
-    assert set(TRIALS) == set(CHANNELS) == set(ADDRESS_KINDS)
+    assert set(TRIALS) == set(CHANNELS) == set(MAKERS)
 
 
 def test_an_offer_may_be_for_any_channel():
-    assert set(CHANNELS) <= set(get_args(ChannelName))
+    offer = Offer.model_validate(
+        {"id": "tea", "kind": "reminder", "assumed_purchase_uplift": 0, "channels": [*CHANNELS]}
+    )
+    assert offer.channels == tuple(CHANNELS)
 
 
-def test_what_a_channel_reaches_people_by_is_known_before_it_is_set_up(trial):
-    assert trial.channel.address_kind is ADDRESS_KINDS[trial.channel.name]
+def test_every_channel_has_its_place_in_settings_vault_and_texts():
+    sections = ChannelsSettings()
+    assert {*CONFIGURABLE, "receipts"} == set(ChannelsSettings.model_fields)
+    assert all(isinstance(sections.section(name), ChannelSection) for name in CONFIGURABLE)
+    prefixes = [PREFIXES[kind.name] for kind in ADDRESS_KINDS]
+    assert len({*PREFIXES.values()}) == len(PREFIXES)
+    assert prefixes == [kind.vault_letter for kind in ADDRESS_KINDS]
+    assert {kind_of_property(kind.name) for kind in ADDRESS_KINDS} == {"identifying"}
+    for locale in LOCALES:
+        texts = words(locale).texts
+        assert [name for name in CHANNELS if f"channel.{name}" not in texts] == []
+        assert [name for name in CONFIGURABLE if f"processing_recipient.{name}" not in texts] == []
 
 
 def message(trial: Trial, number: int) -> OutgoingMessage:

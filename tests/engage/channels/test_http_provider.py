@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
+import tomllib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from http_server import Answer, http_server
-from patron.engage.channels.channel import AddressKind, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Outcome, OutgoingMessage
 from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.providers.provider_description import ProviderDescription, RequestDescription
-from patron.engage.providers.provider_examples import PROVIDER_EXAMPLES
 from patron.engage.providers.provider_request import build_request
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.outreach.provider_settings import SmsSettings
+from patron.schema.outreach.channels import CHANNELS, DESCRIBED
+from patron.storage.outreach.provider_settings import ProviderSettings
 
 AT = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 SECRETS = {"API_KEY": "s3cr3t-key", "APP_ID": "app-1", "APP_SECRET": "s3cr3t-app"}
@@ -35,11 +36,10 @@ def server():
 
 def channel(kind: str, url: str, content: dict, clock=lambda: AT, **options) -> ProviderChannel:
     described = ProviderDescription.model_validate(content | {"request": {"url": url, **content["request"]}})
-    chosen = SmsSettings(
+    chosen = ProviderSettings(
         **{"provider_file": "x.toml", "local_hosts": ("127.0.0.1",), "timeout_seconds": 0.3, "connections": 2} | options
     )
-    address = AddressKind.PHONE if kind == "sms" else AddressKind.WECHAT
-    return ProviderChannel(kind, address, chosen, described, SECRETS, clock, "https://shop.example/u/{}".format)
+    return ProviderChannel(CHANNELS[kind], chosen, described, SECRETS, clock, "https://shop.example/u/{}".format)
 
 
 def message(number: int = 7, **fields) -> OutgoingMessage:
@@ -304,7 +304,7 @@ def test_a_template_message_needs_each_parameter_once(wechat_server):
     [request] = [one for one in wechat_server.requests if one.path.startswith("/send")]
     assert json.loads(request.body)["data"]["title"]["value"] == texts[2].removeprefix("title: ")
     [answer] = hand_over(wechat(wechat_server), message(recipient="o/../x", text=texts[2]))
-    assert (answer.outcome, answer.detail) == (Outcome.REJECTED, "not an open id")
+    assert (answer.outcome, answer.detail) == (Outcome.REJECTED, "not a WeChat open id")
 
 
 @pytest.mark.parametrize(
@@ -329,11 +329,10 @@ def test_a_wrong_description_is_refused_in_plain_words(change, words):
 
 
 def test_the_examples_are_valid_and_name_their_secrets(tmp_path):
-    names = {}
-    for name, text in PROVIDER_EXAMPLES.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        names[name] = ProviderDescription.load(tmp_path / name).secret_names
-    assert names == {"sms": {"API_KEY"}, "wechat": {"APP_ID", "APP_SECRET"}}
+    for name in DESCRIBED:
+        (tmp_path / name).write_text(CHANNELS[name].provider_example, encoding="utf-8")
+        section = tomllib.loads(CHANNELS[name].example)["channels"][name]
+        assert set(section["secret_files"]) == ProviderDescription.load(tmp_path / name).secret_names != set()
     (tmp_path / "bad").write_text("[request]\nurl = 1\n[anser]\n", encoding="utf-8")
     with pytest.raises(ChannelUnavailable, match="anser"):
         ProviderDescription.load(tmp_path / "bad")

@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,27 +7,12 @@ import pytest
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.interfaces.console.mount import PAGES, VISITOR_PAGES
-from patron.interfaces.console.screenshots import browser, served
-from patron.interfaces.report import write_report
+from patron.interfaces.console.screenshots import served
+from patron.interfaces.report.html_report import write_report
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
-from patron.schema.errors import MissingExtra
 from patron.service.compaction_worker import CompactionWorker
 
-pytestmark = pytest.mark.browser
 ADMIN = Actor("Ada", rights_of_user([Role.ADMIN]))
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    opening = browser()
-    try:
-        opened = opening.__enter__()
-    except MissingExtra as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    yield opened
-    opening.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ import os
 from itertools import cycle
 
 import httpx
-import pytest
-from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED, chromium, violations  # noqa: F401 - a fixture
+from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED, violations
 from tests.support.shops.furnished_shop import furnished_shop
 
 from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.page_walk import page_routes, walk_pages
 
-pytestmark = pytest.mark.browser
 COMBINATIONS = (("en", "light"), ("zh_CN", "dark"), ("en", "dark"), ("zh_CN", "light"))
 OWN = ("http://localhost:", "data:", "about:")
 PARTS = {"/customers/{customer_id}/contacts", "/campaigns/{name}/message-to/{customer_id}"}
@@ -51,7 +49,7 @@ def problems_of(page, address: str, complaints: list[str]) -> list[str]:
     return problems + page.evaluate(SQUEEZED) + page.evaluate(HIDDEN) + complaints
 
 
-def test_every_page_is_accessible_quiet_and_fits_a_phone(made_shop, chromium, tmp_path):  # noqa: F811
+def test_every_page_is_accessible_quiet_and_fits_a_phone(made_shop, chromium, tmp_path):
     with furnished_shop(made_shop, tmp_path) as furnished:
         cookies = {furnished.cookie["name"]: furnished.cookie["value"]}
         with httpx.Client(base_url=furnished.address, cookies=cookies, follow_redirects=True, timeout=60) as client:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.conftest import BEFORE, LAST
+from tests.support.shops.made_shop import BEFORE, LAST
 
 from direct_client import DirectClient
 from patron.interfaces.http.access.access_control import LOOKUPS

@@ -13,7 +13,7 @@ from patron.answers.offers.decision_ledger import decision_of
 from patron.commands.customers.customer_work import TaskDraft, add_tag, create_tasks, remove_tag
 from patron.commands.segments.save_segment import save_segment
 from patron.govern.access import audit_log
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.schema.access.access_rights import (
     VISITOR,
     WHOLE_SHOP,

@@ -9,7 +9,7 @@ from patron.answers.insight.overview import overview
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.interfaces.report.summary_sentences import later_refunds_sentences, summary_sentences
 from patron.schema.data.refunds import LaterRefunds
 from patron.schema.errors import NoRunYet, SettingsError

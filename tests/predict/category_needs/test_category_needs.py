@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES
 from patron.predict.category_needs import LEARNERS
 from patron.predict.category_needs.needs import build_category_needs, learning_rows
 from patron.predict.category_needs.pair_rows import QUESTIONS, Market, labelled_by, pair_table
 from patron.predict.category_needs.purchases import read_purchases
 from patron.predict.category_needs.ranked_needs import best_first, days_until_due, spend_within
-from patron.predict.learner import FORECAST
-from patron.predict.score_origins import at, known_at_origin
+from patron.predict.origins import at, known_at_origin
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE
 from patron.schema.numbers import float_column
 from patron.schema.table_definition import validated

@@ -54,7 +54,7 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     versions = model_registry.manifest(shop.folder / "models", shop.store, version).table_versions
     assert set(versions) == {"order_lines", "promotions"}
     assert None not in versions.values()
-    assert "NDCG@10" in model_registry.card(shop.folder / "models", shop.store, version)["why"]
+    assert "ndcg_at_10" in model_registry.card(shop.folder / "models", shop.store, version)["why"]
 
 
 def test_nothing_after_the_cutoff_changes_the_lists(shop):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from patron.estimators.saving import from_json, to_json
 from patron.predict.recommend.list_probabilities import ListedPairs, ListProbabilities, places_by_kind
 
 
@@ -49,7 +50,7 @@ def test_a_kind_that_was_never_listed_is_unlikely_and_what_is_saved_is_the_same(
     pairs, _ = pairs_of(np.random.default_rng(4), customers=50)
     learned = ListProbabilities.fit(pairs.where(pairs.is_repeat))
     assert learned.of(np.array([9.0]), np.array([1]), np.array([False]))[0] < 1e-9
-    again = ListProbabilities.from_json(learned.to_json())
+    again = from_json(to_json(learned), ListProbabilities)
     assert again == learned
 
 

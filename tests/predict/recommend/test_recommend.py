@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +105,9 @@ class TestEveryRecommender:
             learner.fit(purchases([("a", None, 3.0)]))
 
 
+CUTOFF = datetime(2017, 12, 5, tzinfo=UTC)
+
+
 def backtested(origin, **changes):
     rng = np.random.default_rng(1)
     result = backtest(replace(RECOMMEND, **changes), LEARNERS[:2], [origin], rng=rng)
@@ -112,7 +116,7 @@ def backtested(origin, **changes):
 
 def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again():
     history, later = drawn(200, 80, 6_000), drawn(200, 80, 1_500, seed=4)
-    rows = backtested(RankingOrigin("2017-12-05", history, later))
+    rows = backtested(RankingOrigin.of(CUTOFF, history, later))
     assert violations(BACKTESTS, rows) == []
     best = next(r for r in rows.to_pylist() if r["learner"] == "item_hazard" and r["origin"] == "all")
     assert best["champion"] == "item_hazard"
@@ -124,7 +128,7 @@ def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again(
 def test_ndcg_is_one_when_the_first_products_are_the_bought_ones():
     history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [(who, "z", 1) for who in "bcd"])
     later = purchases([("a", "x", 0), ("a", "y", 0)])
-    rows = backtested(RankingOrigin("o", history, later), fewest_customers=1)
+    rows = backtested(RankingOrigin.of(CUTOFF, history, later), fewest_customers=1)
     found = {row["learner"]: row["value"] for row in rows.to_pylist() if row["metric"] == "ndcg_at_10"}
     assert found["item_hazard"] == 1.0
     assert found["popularity"] < 1.0

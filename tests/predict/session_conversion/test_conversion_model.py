@@ -11,9 +11,10 @@ import pytest
 from patron import predict, understand
 from patron.clickstream import LEARNERS, ORDER, training_rows
 from patron.commands.data.simulated_loop import ingest_events
+from patron.predict.origins import later_origins
 from patron.predict.session_conversion import build_session_conversion
+from patron.predict.session_conversion.conversion_model import BEGINS, KNOWN, with_times
 from patron.predict.session_conversion.past_sessions import past_sessions
-from patron.predict.session_conversion.session_origins import session_origins, with_customer_numbers
 from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.models.questions import SESSION_CONVERSION
 from patron.simulate.simulator import ShopSimulator
@@ -119,14 +120,14 @@ def test_visits_are_those_of_the_sessions_table_and_over_before_the_run(two_shop
 
 
 def test_models_learn_from_visits_that_were_over_and_are_judged_on_later_ones(two_shops):
-    rows = with_customer_numbers(training_rows(past_sessions(two_shops[0][1])))
-    origins = session_origins(rows)
+    rows = with_times(training_rows(past_sessions(two_shops[0][1])))
+    origins = later_origins(rows, BEGINS, KNOWN)
     assert len(origins) == 3
     judged = 0
     for origin in origins:
-        assert pc.max(origin.known()["ended_at"]).as_py() < pc.min(origin.here["started_at"]).as_py()
-        judged += origin.here.num_rows
-    assert judged == rows.filter(pc.greater_equal(rows["started_at"], origins[0].cutoff_seconds)).num_rows
+        assert pc.max(origin.known()["ended_at"]).as_py() < pc.min(origin.test_rows["started_at"]).as_py()
+        judged += origin.test_rows.num_rows
+    assert judged == rows.filter(pc.greater_equal(rows["started_at"], origins[0].cutoff.timestamp())).num_rows
 
 
 def hourly(name, count=400):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from leaving_shop import CUSTOMERS, RUN, START, order_times, table_of, write_shop
 
+from patron.estimators.bootstrap import bootstrap_weights
 from patron.predict.survival.early_warnings import SHARES, Forecasts, build_early_warnings, warning_rows
-from patron.schema.models.bootstrap_intervals import bootstrap_weights
 
 
 def forecasts(customers, has_left, days, churn):

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from patron.predict.learner import FORECAST
-from patron.predict.score_origins import at, known_at_origin
+from patron.estimators.learner import FORECAST
+from patron.predict.origins import at, known_at_origin
 from patron.predict.value.deep_value import DeepZeroInflatedLogNormal, FittedDeep
 from patron.schema.errors import MissingExtra
 from patron.schema.models import metrics

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.predict.score_origins import at, known_at_origin
+from patron.predict.origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.shop_total import shop_total
 from patron.schema.errors import NotEnoughData

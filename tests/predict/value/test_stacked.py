@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.predict.learner import FORECAST
-from patron.predict.score_origins import at, known_at_origin
+from patron.estimators.learner import FORECAST
+from patron.predict.origins import at, known_at_origin
 from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
@@ -80,8 +80,8 @@ def test_customers_add_up_to_the_shop(spend_rows):
     known, here = known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
     fitted = Levelled(Stacked()).fit(known)
     forecast = float_column(fitted.predict(here), FORECAST)
-    assert forecast.sum() == pytest.approx(fitted.adds_up_to.cents, rel=1e-9)
-    assert fitted.adds_up_to.low_cents < float_column(here, "label").sum() < fitted.adds_up_to.high_cents
+    assert forecast.sum() == pytest.approx(fitted.total.cents, rel=1e-9)
+    assert fitted.total.low_cents < float_column(here, "label").sum() < fitted.total.high_cents
 
 
 def test_before_any_label_is_known_the_stack_is_its_members_that_need_none(spend_rows):
@@ -89,6 +89,6 @@ def test_before_any_label_is_known_the_stack_is_its_members_that_need_none(spend
     known = known_at_origin(spend_rows, min(spend_rows["as_of"].to_pylist()), 90)
     fitted = Levelled(Stacked()).fit(known)
     assert list(fitted.learner.members) == ["recent_blend"]
-    assert float_column(fitted.predict(known), FORECAST).sum() == pytest.approx(fitted.adds_up_to.cents, rel=1e-9)
+    assert float_column(fitted.predict(known), FORECAST).sum() == pytest.approx(fitted.total.cents, rel=1e-9)
     names, _ = fitted.contributions(known)
     assert names

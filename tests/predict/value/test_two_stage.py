@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.predict.learner import FORECAST
+from patron.estimators.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.training_matrix import cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal

@@ -14,8 +14,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 
 RNG = np.random.default_rng(7)
 AMOUNT = np.round(RNG.gamma(1, 50, 400) * (RNG.random(400) < 0.5))

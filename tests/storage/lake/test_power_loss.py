@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulate import simulate
 from patron.engage.outbox import write_csv
-from patron.run import drain_inbox, silent
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 from patron.storage.durable_files import private_file
 from patron.storage.lake import lake_checkpoint, lake_log

@@ -13,8 +13,9 @@ from patron.commands.data.init_workspace import create
 from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
-from patron.run import run_loop, silent
+from patron.run import run_loop
 from patron.schema.errors import WorkspaceError
+from patron.schema.progress import silent
 from patron.storage.shop import Shop
 from patron.storage.store.store import DEAD_LETTERS, EXPERIMENT_ARMS, IMPORTS, METADATA, RUNS, Store
 

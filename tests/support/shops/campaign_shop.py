@@ -8,8 +8,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.collect.loader import load_events
-from patron.engage.channels.channel import AddressKind, Handover, Outcome
+from patron.engage.channels.channel import Handover, Outcome
 from patron.govern.vault import Vault, initial_customer_id
+from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS
 from patron.schema.tables import IDENTITIES, TRAITS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
@@ -166,7 +167,7 @@ class ScriptedChannel:
     """A channel that keeps what it takes, and answers as a function of the address and the attempt says."""
 
     name = "file"
-    address_kind = AddressKind.EMAIL
+    address_kind = EMAIL_ADDRESS
 
     def __init__(self, answer=lambda _address, _attempt: Outcome.SENT):
         self.taken = []

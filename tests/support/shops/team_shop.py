@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from tests.conftest import customer_id
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.shops.campaign_shop import load, with_mail_server
+from tests.support.shops.made_shop import customer_id
 from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.govern.vault import Vault

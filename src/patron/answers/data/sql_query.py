@@ -15,9 +15,9 @@ from sqlglot.errors import SqlglotError
 from patron.answers.data.query_limits import GiveUp, QueryLimits, Watch, memory_cap, spill_folder
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
+from patron.schema.sql_syntax import syntax_problem
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Personal, Table, sql_type
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import syntax_problem
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
 from patron.storage.runs.pinned_tables import pinned_relation, with_ctes
 from patron.storage.runs.snapshot import Past

@@ -5,15 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
-
+from patron.schema.outreach.channels import CONFIGURABLE
+from patron.storage.outreach.http_channel_settings import ChannelSection
 from patron.storage.shop import Shop
-
-CHANNELS = ("email", "sms", "wechat", "webhook", "web_push")
-SECRETS = {"password_file": "PATRON_EMAIL_PASSWORD", "secret_file": "PATRON_WEBHOOK_SECRET"}
-"""Settings that name the file of a secret, with the environment variable that may hold it instead."""
-SECRET_FILES = (*SECRETS, "key_file", "dkim_key_file")
-NOT_SHOWN = ("user", "secret_files")
 
 
 @dataclass(frozen=True)
@@ -46,26 +40,24 @@ class WorkspaceSettings:
 def workspace_settings(shop: Shop) -> WorkspaceSettings:
     """The settings in force."""
     about, messages = shop.settings.shop, shop.policy.messages
-    channels = tuple(_channel(shop.folder, name, getattr(shop.settings.channels, name)) for name in CHANNELS)
+    channels = tuple(_channel(shop.folder, name, shop.settings.channels.section(name)) for name in CONFIGURABLE)
     caps = tuple((cap.most, cap.within_days) for cap in messages.caps)
     return WorkspaceSettings(
         about.name, about.currency, about.time_zone, about.locale, channels, messages.quiet_hours, caps
     )
 
 
-def _channel(folder: Path, name: str, settings: BaseModel) -> ChannelSettings:
+def _channel(folder: Path, name: str, settings: ChannelSection) -> ChannelSettings:
     fields = type(settings).model_fields
-    current = {key: getattr(settings, key) for key in fields}
-    changed = {key: one for key, one in current.items() if one != fields[key].get_default(call_default_factory=True)}
-    values = {key: _text(one) for key, one in changed.items() if key not in (*SECRET_FILES, *NOT_SHOWN)}
-    is_configured = bool(getattr(settings, "is_configured"))  # noqa: B009 - each of these settings has it
-    files = {key: current[key] for key in SECRET_FILES if key in current}
-    secrets = {key: _is_there(folder, path, SECRETS.get(key, "")) for key, path in files.items()}
-    of_provider = {
-        key: _is_there(folder, path, f"PATRON_{name}_{key}".upper())
-        for key, path in current.get("secret_files", {}).items()
+    current = {key: getattr(settings, key) for key in fields if key not in (*settings.SECRETS, *settings.HIDDEN)}
+    values = {
+        key: _text(value)
+        for key, value in current.items()
+        if value != fields[key].get_default(call_default_factory=True)
     }
-    return ChannelSettings(name, is_configured, values, (secrets | of_provider) if is_configured else {})
+    places = settings.secret_places(name) if settings.is_configured else {}
+    secrets = {key: _is_there(folder, path, variable) for key, (path, variable) in places.items()}
+    return ChannelSettings(name, settings.is_configured, values, secrets)
 
 
 def _is_there(folder: Path, path: str, variable: str) -> bool:

@@ -99,14 +99,7 @@ def _classes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _channels(settings: ChannelsSettings) -> tuple[Recipient, ...]:
-    addresses = {
-        "email": settings.email.host,
-        "sms": settings.sms.provider_file,
-        "wechat": settings.wechat.provider_file,
-        "webhook": urlsplit(settings.webhook.url).hostname or "",
-    }
-    listed = tuple(Recipient(kind, name) for kind, name in addresses.items() if name)
-    return (*listed, Recipient("web_push", "")) if settings.web_push.is_configured else listed
+    return tuple(Recipient(name, settings.section(name).recipient) for name in settings.configured)
 
 
 def _audiences(shop: Shop) -> tuple[Recipient, ...]:

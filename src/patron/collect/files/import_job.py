@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 
 from patron.collect.files.file_reader import Chunk, InputFile, is_parquet, line_chunks
 from patron.collect.files.mapping import Mapping, Part
-from patron.collect.files.mapping_sql import MACROS, literal, needed_columns, quoted, raw_events_sql
+from patron.collect.files.mapping_sql import MACROS, literal, quoted, raw_events_sql
 from patron.collect.loader import EventLoader, validate_raw_events
+from patron.collect.mapping_columns import RAW_EVENT_KEYS, needed_columns
 from patron.collect.raw_objects import split_objects
 from patron.collect.segment_message import PlainProperties, read_message
 from patron.collect.tracking_plan import load_tracking_plan
@@ -28,8 +29,6 @@ from patron.schema.errors import BadEvent, BadFile, BadMapping
 
 Progress = Callable[[int, int], None]
 """Called after each chunk: rows done, rows in all (a good guess for text files)."""
-RAW_EVENT_KEYS = frozenset({"event_id", "name", "occurred_at"})
-"""Columns that no file of raw events lacks."""
 OTHER_DELIMITERS = ",;\t|~^:#/ "
 """What may stand between columns, the likelier first."""
 

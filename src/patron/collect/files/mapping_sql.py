@@ -2,19 +2,14 @@
 
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from patron.collect.files.mapping import AMOUNTS, Mapping, Part
 from patron.collect.files.mapping_checks import event_names
 from patron.collect.segment_message import NOTHING_PLAIN, PlainProperties
 from patron.schema.data.raw_events import RAW_EVENTS
-from patron.schema.errors import BadMapping
 from patron.schema.events import BY_NAME, properties_of
 from patron.schema.privacy.personal_keys import kind_of_property, kind_of_trait
 from patron.schema.table_definition import sql_type
-from patron.storage.engine import literal, syntax_problem
+from patron.storage.engine import literal
 
 MACROS = """
 create or replace macro cents(x) as (with v as (select x as y) select case
@@ -40,26 +35,6 @@ def expression(spec: Any) -> str:
     if "sql" in spec:
         return f"({spec['sql']})"
     return quoted(spec["column"]) if "column" in spec else "null"
-
-
-def needed_columns(part: Part) -> set[str]:
-    """Columns of the file (or of its lookups) that a part names. Raises BadMapping for invalid SQL."""
-    specs = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
-    specs += [part.order_date] if part.order_date else []
-    expressions = [expression(one) for one in specs if not (isinstance(one, dict) and "cents" in one)]
-    expressions += [f"({one['cents']})" for one in specs if isinstance(one, dict) and "cents" in one]
-    expressions += [f"({part.where})", *(f"({condition})" for condition in part.rejected.values())]
-    expressions += [expression(part.event)] if isinstance(part.event, dict) else []
-    columns = set(part.id)
-    for one in expressions:
-        try:
-            tree = sqlglot.parse_one(f"select {one}", read="duckdb")
-        except SqlglotError as error:
-            raise BadMapping(f"{one} {syntax_problem(error)}", where=part.name, todo="Fix the expression.") from error
-        if any(True for _ in tree.find_all(exp.Table, exp.Subquery)):
-            raise BadMapping(f"{one} reads a table", where=part.name, todo="Use [[lookup]] and join.")
-        columns |= {column.name for column in tree.find_all(exp.Column)}
-    return columns
 
 
 def raw_events_sql(mapping: Mapping, part: Part, plain: PlainProperties = NOTHING_PLAIN) -> str:

@@ -1,40 +1,17 @@
 """Which columns each built-in mapping needs, and which of the mappings fits some files."""
 
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
-import sqlglot
-
 from patron.collect.files.file_reader import InputFile, find_files, inspect_file, is_json
-from patron.collect.files.import_job import RAW_EVENT_KEYS, require_delimiter, require_raw_events, shortened
+from patron.collect.files.import_job import require_delimiter, require_raw_events, shortened
 from patron.collect.files.mapping import BUILT_IN, Mapping, load_mapping
-from patron.collect.files.mapping_sql import needed_columns
+from patron.collect.mapping_columns import columns_by_file
 from patron.schema.errors import BadFile
 
 AUTO = "auto"
-USING = re.compile(r"(?i)using\s*\(([^)]*)\)")
-"""Columns that a part is joined with its lookups by."""
 MESSAGE_IDS = ("messageId", "userId", "anonymousId")
 SEE = "`patron mappings` lists the built-in ones; docs/how-to/import-your-data.md shows how to write your own."
-
-
-def columns_by_file(mapping: Mapping) -> dict[str, frozenset[str]]:
-    """Columns that files must have, by the pattern of their names."""
-    if mapping.format == "segment":
-        return {"*.json*": frozenset({"type"})}
-    if mapping.format == "raw_events":
-        return {"*.parquet": RAW_EVENT_KEYS}
-    columns: dict[str, frozenset[str]] = {}
-    for lookup in mapping.lookups:
-        columns[lookup.files] = columns.get(lookup.files, frozenset()) | set(lookup.columns)
-    for part in mapping.parts:
-        keys = {key.strip(' "') for listed in USING.findall(part.join) for key in listed.split(",")}
-        joined = [one for one in mapping.lookups if re.search(rf"\b{one.name}\b", part.join)]
-        computed = {name for one in joined for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
-        needed = needed_columns(part) - {*part.optional, *part.derived, *computed} | keys
-        columns[part.files] = columns.get(part.files, frozenset()) | needed
-    return columns
 
 
 def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: str | None) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -22,6 +22,7 @@ from patron.collect.inbox.inbox import Inbox, PendingRequest
 from patron.collect.inbox.workspace_inbox import (
     has_inbox,
     open_inbox,
+    release_inbox,
     remember_lake_events,
     require_loaded_events,
     require_same_lake,
@@ -37,11 +38,14 @@ from patron.schema.errors import InboxDamaged
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
 from patron.storage.lake.lake import LoadId
+from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_identity import ACCEPT_LOSS
 
 LIVE = "live"
 """Import id of the dead letters of the collector."""
+MAX_WAIT_FOR_PROFILES = timedelta(days=7)
+"""How long requests wait in the inbox for live profiles that nobody updates."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,17 @@ class SourceRequests:
     def received_at(self) -> datetime:
         """When the first of them was received."""
         return self.requests[0].received_at
+
+
+def drain_inbox(shop: Shop) -> IngestionCounts:
+    """Move pending requests into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
+
+    Live profiles are not written here but by the service. Until then requests that they lack stay in the inbox, where
+    the profile reader finds them; in a shop whose service never ran, nothing stays.
+    """
+    compacted, profiles = compact_inbox(shop), profile_state(shop.store)
+    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=MAX_WAIT_FOR_PROFILES)
+    return compacted
 
 
 def compact_inbox(shop: Shop) -> IngestionCounts:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
-from patron.engage.channels.team_email import TeamEmail
+from patron.engage.channels.email import MESSAGE_ID, EmailChannel
+from patron.engage.channels.mime import Header, date_header, header_bytes, header_text, mailbox, message_bytes
 from patron.govern.access.users import User
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.shop import Shop
@@ -27,6 +28,37 @@ class UserMail:
     """The same as HTML; empty for a letter of text alone."""
     one_click_url: str = ""
     """Where mail programs end letters of this kind by one click; empty where there is nothing to end."""
+
+
+@dataclass(frozen=True)
+class TeamEmail(EmailChannel):
+    """The way to mailboxes, for letters to the shop's own team that are no advertising: digests end by one click."""
+
+    one_click_url: str = ""
+    """Where letters of this kind end; empty where there is nothing to end."""
+
+    def content(self, message: OutgoingMessage, recipient: str) -> bytes:
+        """The message as it is sent, signed. Raises ValueError for one that no header can hold."""
+        at, settings = self.clock(), self.settings
+        if not MESSAGE_ID.fullmatch(message.message_id):
+            raise ValueError("the message has no valid id")
+        headers: list[Header] = [
+            ("From", mailbox(self.sender_name, settings.from_address)),
+            ("To", mailbox(message.recipient_name, recipient)),
+            ("Subject", header_text(message.subject)),
+            ("Date", date_header(at)),
+            ("Message-ID", f"<{message.message_id}@{settings.domain}>"),
+            ("Auto-Submitted", "auto-generated"),
+        ]
+        if self.one_click_url:
+            headers += [
+                ("List-Unsubscribe", f"<{self.one_click_url}>"),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            ]
+        headers, body = message_bytes(headers, message.text, message.html, f"=_{message.message_id}")
+        if self.signer:
+            headers = [self.signer.signature(headers, body, at), *headers]
+        return header_bytes(headers) + b"\r\n" + body
 
 
 Compose = Callable[[User, str], UserMail]

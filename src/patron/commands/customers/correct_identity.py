@@ -6,11 +6,10 @@ from hashlib import blake2b
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.collect.loader import load_events
+from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.commands.customers.unlink_identity import UnlinkedToken, unlink
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
-from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound
 from patron.schema.events.ecommerce_events import Alias
 from patron.schema.table_definition import TIME

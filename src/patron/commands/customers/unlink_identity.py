@@ -6,9 +6,8 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
-from patron.collect.loader import load_events
+from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.govern.vault import Vault
-from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound
 from patron.schema.events.loop_events import IdentityUnlinked
 from patron.schema.table_definition import TIME

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from patron import __version__
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.inbox_sqlite import copy_inbox
 from patron.govern.access import audit_log
-from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.tables import BY_NAME, TABLES
 from patron.storage.durable_files import (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from patron.collect.files.mapping import BUILT_IN, description, load_mapping
-from patron.collect.files.recognise_mapping import columns_by_file
+from patron.collect.mapping_columns import columns_by_file
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from patron.commands.data.simulated_loop import (
     seeded_workspace,
     write_rules,
 )
-from patron.run import FinishedRun, Progress, run_loop
+from patron.run import FinishedRun, run_loop
+from patron.schema.progress import Progress
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import profit_cents, window_margins

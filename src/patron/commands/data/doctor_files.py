@@ -7,7 +7,6 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.commands.data.findings import Finding
-from patron.recommenders.content import read_edges
 from patron.schema.errors import BadFile
 from patron.schema.tables import PRODUCTS
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
@@ -59,6 +58,8 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
     path = shop.folder / PRODUCT_EDGES_FILE
     if not path.exists():
         return
+    from patron.recommenders.content import read_edges  # noqa: PLC0415 - with all recommenders, and few shops have edges
+
     try:
         edges = read_edges(path)
     except BadFile as refused:

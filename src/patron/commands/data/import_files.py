@@ -15,15 +15,15 @@ from patron.collect.files.import_preview import Preview, PreviewedRow
 from patron.collect.files.import_preview import preview_import as read_files
 from patron.collect.files.mapping import BUILT_IN, Mapping, load_mapping
 from patron.collect.files.recognise_mapping import AUTO, recognise_mapping
-from patron.collect.inbox.compaction import LIVE, compact_inbox
+from patron.collect.inbox.compaction import LIVE, compact_inbox, drain_inbox
 from patron.collect.inbox.workspace_inbox import count_replayed
 from patron.collect.replay import replay as store_again
 from patron.collect.replay import replay_live as store_live_again
 from patron.commands.data.init_workspace import missing_settings, write_missing_settings
-from patron.run import Progress, drain_inbox
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile
+from patron.schema.progress import Progress
 from patron.schema.tables import EVENTS
 from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store.store import DEAD_LETTERS

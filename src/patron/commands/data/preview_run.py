@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from patron.commands.data.backup import copy_databases
-from patron.run import FinishedRun, Progress, require_open, run_loop, silent
 from patron.schema.errors import WorkspaceError
+from patron.schema.progress import Progress, silent
 from patron.storage.durable_files import disk_errors
 from patron.storage.offers.policy import Budget, Policy
 from patron.storage.runs.runs import Run
@@ -28,6 +29,9 @@ from patron.storage.workspace.workspace_files import (
 )
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE
 
+if TYPE_CHECKING:
+    from patron.run import FinishedRun
+
 COPIED = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, TRACKING_FOLDER)
 LINKED = ("lake", "models")
 """Folders whose Parquet files and models are never changed once they are written: the copy links to them."""
@@ -43,7 +47,7 @@ def preview_run(
     budget: float | None = None,
     policy: Policy | None = None,
     progress: Progress = silent,
-) -> Iterator[tuple[Shop, FinishedRun]]:
+) -> "Iterator[tuple[Shop, FinishedRun]]":
     """Run the loop in a copy of the workspace, and give the copy and the run; nothing else is written.
 
     `policy` is used instead of the policy in force, and `budget`, an amount of its period, instead of its own. The copy
@@ -51,6 +55,8 @@ def preview_run(
     are still stored.
     Raises as `run_loop`, SettingsError for a budget that is none, and WorkspaceError where store or inbox are servers.
     """
+    from patron.run import require_open, run_loop  # noqa: PLC0415 - with every learner: who only proposes needs none
+
     _require_files(shop)
     policy = policy or shop.policy
     policy = policy if budget is None else _with_budget(policy, budget)

@@ -1,6 +1,5 @@
 """Simulate a shop into two files: its events, and the truth about its customers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,13 +7,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from patron.schema.errors import WorkspaceError
+from patron.schema.progress import Progress
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.durable_files import disk_errors, replace_durably
 
 DAYS_PER_BATCH = 30
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from patron.collect.loader import load_events
 from patron.commands.data.init_workspace import create
-from patron.run import FinishedRun, Progress, run_loop, silent
+from patron.run import FinishedRun, run_loop
 from patron.schema.data.counts import IngestionCounts
+from patron.schema.progress import Progress, silent
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import Offer, SimulatorSettings

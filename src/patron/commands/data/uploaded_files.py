@@ -31,10 +31,10 @@ from patron.commands.data.import_files import (
 )
 from patron.commands.data.init_workspace import missing_settings, write_missing_settings
 from patron.govern.privacy.value_detectors import personal_kind
-from patron.run import Progress, silent
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile, BadQuery, NotFound
 from patron.schema.privacy.personal_keys import kind_of_property
+from patron.schema.progress import Progress, silent
 from patron.schema.tables import EVENTS
 from patron.storage.durable_files import disk_errors, make_private_folder, private_file, write_durably
 from patron.storage.shop import Shop

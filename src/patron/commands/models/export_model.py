@@ -10,10 +10,10 @@ from pathlib import Path
 from patron import __version__
 from patron.govern.access import audit_log
 from patron.predict import mlflow_model
-from patron.predict.pinned_models import PINNABLE
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.storage.durable_files import disk_errors
 from patron.storage.models import model_registry
+from patron.storage.models.model_decisions import PINNABLE
 from patron.storage.models.model_history import find_model
 from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, MODEL
 from patron.storage.shop import Shop

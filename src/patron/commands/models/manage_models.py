@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.govern.access import audit_log
-from patron.predict.pinned_models import PINNABLE
-from patron.run import require_usable_models
 from patron.schema.errors import NotFound, SettingsError
 from patron.storage.models.model_decisions import (
     APPROVED,
+    PINNABLE,
     PINNED,
     RELEASED,
     ModelDecision,
@@ -41,6 +40,8 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
 
     Raises NotFound, SettingsError without a reason, and LakeDamaged or WorkspaceError for a model that cannot score.
     """
+    from patron.run import require_usable_models  # noqa: PLC0415 - with every learner
+
     if question not in PINNABLE:
         raise NotFound(f"{question!r} cannot be rolled back", where=question, todo=f"Use {', '.join(PINNABLE)}.")
     note = _text(reason, "--reason")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from patron.commands.data.simulated_loop import ingest_events, run_until, seeded_workspace, settings_of_files_alone
-from patron.run import Progress
+from patron.schema.progress import Progress
 from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import contact_cents, profit_cents, spent_cents
 from patron.simulate.simulator import ShopSimulator

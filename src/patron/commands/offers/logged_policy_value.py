@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from patron import decide, measure
 from patron.decide.offers import select_again
 from patron.decide.selection import NONE
+from patron.estimators.bootstrap import Interval
 from patron.experiments import off_policy
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import measured_outcomes
 from patron.schema.errors import BadLog, NotEnoughData
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 from patron.storage.offers.policy import Policy
 from patron.storage.runs.runs import Run

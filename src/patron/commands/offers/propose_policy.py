@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from patron.commands.access.actors import is_same_actor, is_second_person
 from patron.commands.data.preview_run import preview_run
 from patron.govern.access import audit_log
-from patron.run import Progress, silent
 from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
+from patron.schema.progress import Progress, silent
 from patron.storage.customers.console_tables import POLICY_PROPOSALS
 from patron.storage.durable_files import write_durably
 from patron.storage.offers.policy import Policy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patron.commands.offers.dry_run_policy import DryRuns, dry_run
 from patron.commands.offers.logged_policy_value import LoggedValue, logged_value
-from patron.run import Progress
+from patron.schema.progress import Progress
 from patron.storage.offers.policy import Policy
 from patron.storage.shop import Shop
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import collector_state
 from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern.access import audit_log
@@ -19,7 +20,6 @@ from patron.govern.customers.sealed_texts import unseal
 from patron.govern.outreach.sent_messages import readable_messages
 from patron.govern.privacy.consent_ledger import history, words_place
 from patron.govern.vault import Vault
-from patron.run import drain_inbox
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS, TABLES

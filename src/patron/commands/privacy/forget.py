@@ -12,6 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.collect.validation import problem_message
 from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_person
@@ -29,7 +30,6 @@ from patron.govern.customers.sealed_texts import unseal
 from patron.govern.privacy.consent_ledger import erase_wordings
 from patron.govern.privacy.person_mentions import mentions_any
 from patron.govern.vault import IDENTIFIER, Vault
-from patron.run import drain_inbox
 from patron.schema.data.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
 from patron.storage.customers.console_tables import PRIVACY_REQUESTS

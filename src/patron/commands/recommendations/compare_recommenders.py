@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.commands.data.table_file import read_table_file
-from patron.recommenders import EXTRA_LEARNERS, LEARNERS, Learner, RecentPopularity, evaluate, split
+from patron.recommenders import EXTRA_LEARNERS, LEARNERS, RecentPopularity, Recommender, evaluate, split
 from patron.schema.errors import BadInteractions, NotFound
 
 MANY_REPEATS = 0.05
@@ -75,7 +75,7 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
     return RecommenderComparison(rows, how, k, train.num_rows, test.num_rows, users, repeat_share, is_repeating)
 
 
-def _learners_by_name(names: Sequence[str] | None) -> Mapping[str, Learner]:
+def _learners_by_name(names: Sequence[str] | None) -> Mapping[str, Recommender]:
     """Learners to compare, the baseline first; those that need an extra only by name. Raises NotFound."""
     kinds = {**LEARNERS, **EXTRA_LEARNERS}
     unknown = [name for name in names or () if name not in kinds]

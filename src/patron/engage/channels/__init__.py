@@ -1,9 +1,6 @@
-"""Ways to people, one file each; to add one: its file, and its name in CHANNELS and ADDRESS_KINDS.
+"""How channels deliver: one file for each protocol, and one for all providers that a file describes.
 
-`channel` is what every one of them does.
-Ways: `email` (bytes by `mime`, signed by `dkim`), `http_provider` (SMS, WeChat), `web_push`, `webhook`, `file`.
-All of them: `waiting_messages` bounds rate and workers, `guarded_http` reaches public servers only.
-`team_email` writes to the shop's own people.
+What a channel is, `schema/outreach/channels/` describes; one whose provider a file describes needs nothing here.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from patron.engage.channels.channel import AddressKind, Channel
+from patron.engage.channels.channel import Channel
 from patron.engage.channels.email import EmailChannel
 from patron.engage.channels.file import FileChannel
-from patron.engage.channels.http_provider import SMS, WECHAT, ProviderChannel
+from patron.engage.channels.http_provider import ProviderChannel
 from patron.engage.channels.web_push import WebPushChannel
 from patron.engage.channels.webhook import WebhookChannel
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.outreach.channels import CHANNELS, DESCRIBED
 from patron.storage.shop import Shop
 
 
@@ -29,29 +27,19 @@ class ChannelMaker(Protocol):
         ...
 
 
-CHANNELS: Mapping[str, ChannelMaker] = {
+MAKERS: Mapping[str, ChannelMaker] = {
+    **{name: partial(ProviderChannel.of, CHANNELS[name]) for name in DESCRIBED},
     "email": EmailChannel.of,
     "file": FileChannel.of,
-    "sms": partial(ProviderChannel.of, SMS),
-    "wechat": partial(ProviderChannel.of, WECHAT),
     "web_push": WebPushChannel.of,
     "webhook": WebhookChannel.of,
 }
 """How each channel is made."""
-ADDRESS_KINDS: Mapping[str, AddressKind] = {
-    "email": AddressKind.EMAIL,
-    "file": AddressKind.EMAIL,
-    "sms": AddressKind.PHONE,
-    "wechat": AddressKind.WECHAT,
-    "web_push": AddressKind.WEB_PUSH,
-    "webhook": AddressKind.USER_ID,
-}
-"""What each channel reaches a person by, known before it is set up."""
 
 
 def channel_of(shop: Shop, name: str, *, clock: Callable[[], datetime]) -> Channel:
     """The channel of a name. Raises ChannelUnavailable for an unknown one, or one that is not configured."""
-    if name not in CHANNELS:
+    if name not in MAKERS:
         what = f"there is no channel {name!r}"
-        raise ChannelUnavailable(what, where="channel", todo=f"There is {', '.join(sorted(CHANNELS))}.")
-    return CHANNELS[name](shop, clock=clock)
+        raise ChannelUnavailable(what, where="channel", todo=f"There is {', '.join(sorted(MAKERS))}.")
+    return MAKERS[name](shop, clock=clock)

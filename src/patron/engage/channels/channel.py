@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from patron.schema.outreach.channels.channel_description import AddressKind
 
 
 class Outcome(StrEnum):
@@ -17,21 +19,6 @@ class Outcome(StrEnum):
     """The provider will never take it: trying again is of no use."""
     UNKNOWN = "unknown"
     """The provider may have taken it: its answer was lost. It is never sent again by guess."""
-
-
-class AddressKind(StrEnum):
-    """What a channel reaches a person by; the vault has it, sent as a trait of that name unless it says otherwise."""
-
-    EMAIL = "email"
-    """Mailbox."""
-    PHONE = "phone"
-    """Telephone number, as +49 30 123456."""
-    WECHAT = "wechat_open_id"
-    """Open id of a follower of the shop's WeChat account."""
-    WEB_PUSH = "web_push_subscription"
-    """Subscription of a browser: the JSON text that its Push API gives."""
-    USER_ID = "user_id"
-    """The shop's own id, which every customer who is a user has."""
 
 
 @dataclass(frozen=True)
@@ -86,4 +73,13 @@ class Channel(Protocol):
         ChannelUnavailable where the provider cannot be reached at all; messages without an answer by then were not
         handed over, unless an answer UNKNOWN came for them.
         """
+        ...
+
+
+@runtime_checkable
+class ReachableChannel(Channel, Protocol):
+    """A channel with one provider for all, which can be tried."""
+
+    async def require_reachable(self) -> None:
+        """Connect, and send nothing. Raises ChannelUnavailable."""
         ...

@@ -22,7 +22,7 @@ import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 from email_validator import EmailNotValidError, validate_email
 
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.dkim import DkimSigner
 from patron.engage.channels.mime import (
     Header,
@@ -34,11 +34,13 @@ from patron.engage.channels.mime import (
 )
 from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.outreach.channels.channel_description import AddressKind
+from patron.schema.outreach.channels.email import EMAIL
 from patron.storage.outreach.channel_settings import EmailSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
-NAME = "email"
+NAME = EMAIL.name
 PASSWORD_VARIABLE = "PATRON_EMAIL_PASSWORD"  # noqa: S105 - the name of a variable
 MESSAGE_ID = re.compile("[0-9a-f]{32}")
 TOKEN = re.compile("[A-Za-z0-9_-]{1,1000}")
@@ -64,7 +66,7 @@ class EmailChannel:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     """Whom to trust; None: the system's authorities."""
     name: str = NAME
-    address_kind: AddressKind = AddressKind.EMAIL
+    address_kind: AddressKind = EMAIL.address_kind
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Clock) -> Self:

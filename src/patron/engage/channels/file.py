@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.schema.errors import ChannelUnavailable, NoSpace
+from patron.schema.outreach.channels.channel_description import AddressKind
+from patron.schema.outreach.channels.file import FILE
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.shop import Shop
 
@@ -23,8 +25,8 @@ class FileChannel:
     """Writes a file for every hundred messages; a mail system takes them from the folder, and deletes them."""
 
     folder: Path
-    name: str = "file"
-    address_kind: AddressKind = AddressKind.EMAIL
+    name: str = FILE.name
+    address_kind: AddressKind = FILE.address_kind
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Callable[[], datetime]) -> Self:  # noqa: ARG003 - as every channel is made

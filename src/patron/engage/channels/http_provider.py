@@ -1,4 +1,4 @@
-"""SMS and WeChat template messages by any provider with an HTTP interface, which a file describes.
+"""Messages by any provider with an HTTP interface, which a file describes: SMS, WeChat and others.
 
 One request is one message. What is known afterwards decides the outcome, as with e-mail: an answer is certain; nothing
 was sent where there was no connection; once the request was written and no answer came, or one that says nothing, the
@@ -21,7 +21,7 @@ from typing import Self
 
 import httpx
 
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.providers.provider_answer import ProviderAnswer, at_path, json_of, read_answer
@@ -38,12 +38,11 @@ from patron.engage.providers.provider_request import (
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.outreach.channels.channel_description import PHONE_NUMBER, AddressKind, ChannelDescription
 from patron.storage.outreach.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
-SMS, WECHAT = "sms", "wechat"
-OPEN_ID = re.compile("[A-Za-z0-9_-]{6,128}")
 PRINTABLE = re.compile("[!-~]{1,4096}")
 """A secret or token."""
 MARGIN = timedelta(seconds=60)
@@ -66,8 +65,7 @@ class _Token:
 class ProviderChannel:
     """The way to people by a provider that a file describes."""
 
-    name: str
-    address_kind: AddressKind
+    described: ChannelDescription
     settings: ProviderSettings
     provider: ProviderDescription
     secrets: Mapping[str, str] = field(repr=False)
@@ -77,9 +75,9 @@ class ProviderChannel:
     """Address that ends a topic, by the token of a message."""
 
     @classmethod
-    def of(cls, name: str, shop: Shop, *, clock: Clock) -> Self:
+    def of(cls, described: ChannelDescription, shop: Shop, *, clock: Clock) -> Self:
         """The channel as its section says. Raises ChannelUnavailable."""
-        settings: ProviderSettings = getattr(shop.settings.channels, name)
+        name, settings = described.name, shop.settings.channels.provider(described.name)
         if not settings.is_configured:
             todo = f"`patron channels --example --channel {name}` prints the section [channels.{name}] for patron.toml."
             raise ChannelUnavailable("no provider is configured", where=name, todo=todo)
@@ -90,12 +88,21 @@ class ProviderChannel:
                 settings.require_allowed(one.url.partition("{")[0] if one else "https://unused.example")
             except ValueError as error:
                 raise ChannelUnavailable(f"url {error}", where=str(file), todo=_todo(name)) from error
-        kind = AddressKind.PHONE if name == SMS else AddressKind.WECHAT
         values = {one: _secret(one, name, settings, shop.folder) for one in sorted(provider.secret_names)}
         return cls(
-            *(name, kind, settings, provider, values, clock),
+            *(described, settings, provider, values, clock),
             lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL],
         )
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+        return self.described.name
+
+    @property
+    def address_kind(self) -> AddressKind:
+        """What it reaches a person by."""
+        return self.described.address_kind
 
     async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Send a request for each message; see the protocol. Raises ChannelUnavailable."""
@@ -116,10 +123,11 @@ class ProviderChannel:
         """The request for a message. Raises Unfit for one that the provider cannot be sent."""
         parameters = parameters_of(message.text)
         recipient = message.recipient
-        if self.address_kind is AddressKind.PHONE:
+        kind = self.address_kind
+        if kind == PHONE_NUMBER:
             recipient = phone_number(recipient, self.provider.country_code)
-        elif not OPEN_ID.fullmatch(recipient):
-            raise Unfit("not an open id")
+        elif kind.pattern and not re.fullmatch(kind.pattern, recipient):
+            raise Unfit(f"not a {kind.label}")
         values = self._values() | {
             "token": token,
             "message_id": message.message_id,
@@ -213,7 +221,7 @@ class ProviderChannel:
     def _public(self, detail: str, message: OutgoingMessage) -> str:
         """A detail without an id or code in which the recipient or a secret stands."""
         digits = re.sub(r"\D", "", message.recipient)
-        hidden = (*self.secrets.values(), message.recipient, digits if self.address_kind is AddressKind.PHONE else "")
+        hidden = (*self.secrets.values(), message.recipient, digits if self.address_kind == PHONE_NUMBER else "")
         shorter = (detail, detail.partition(" id ")[0], detail.partition(" code ")[0])
         return next((one for one in shorter if not any(word and word in one for word in hidden)), "")
 

@@ -30,17 +30,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from py_vapid import Vapid02, VapidException
 
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, address, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.outreach.channels.channel_description import AddressKind
+from patron.schema.outreach.channels.web_push import WEB_PUSH
 from patron.storage.outreach.http_channel_settings import WebPushSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
-NAME = "web_push"
+NAME = WEB_PUSH.name
 POINT_BYTES, AUTH_BYTES = 65, 16
 MOST_BYTES = 3_900
 """Of a message before it is encrypted: push services take 4,096 bytes after it."""
@@ -90,7 +92,7 @@ class WebPushChannel:
     unsubscribe_url: Callable[[str], str] = field(repr=False)
     """Address that ends a topic, by the token of a message."""
     name: str = NAME
-    address_kind: AddressKind = AddressKind.WEB_PUSH
+    address_kind: AddressKind = WEB_PUSH.address_kind
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Clock) -> Self:

@@ -17,18 +17,20 @@ from typing import Any, Self
 
 import httpx
 
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.guarded_http import NOT_SENT, GuardedClient, retry_after_seconds
 from patron.engage.channels.waiting_messages import WaitingMessages, send_each
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import UNSUBSCRIBE_URL
 from patron.schema.errors import ChannelUnavailable
+from patron.schema.outreach.channels.channel_description import AddressKind
+from patron.schema.outreach.channels.webhook import WEBHOOK
 from patron.storage.outreach.http_channel_settings import WebhookSettings
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
-NAME = "webhook"
+NAME = WEBHOOK.name
 SECRET_VARIABLE = "PATRON_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 TYPE = "message.ready"
 LATER = frozenset({408, 409, 425, 429})
@@ -49,7 +51,7 @@ class WebhookChannel:
     unsubscribe_url: Callable[[str], str] = field(repr=False)
     """Address that ends a topic, by the token of a message."""
     name: str = NAME
-    address_kind: AddressKind = AddressKind.USER_ID
+    address_kind: AddressKind = WEBHOOK.address_kind
 
     @classmethod
     def of(cls, shop: Shop, *, clock: Clock) -> Self:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.engage.providers.receipts import KINDS
 from patron.schema.errors import ChannelUnavailable, SettingsError
+from patron.schema.outreach.channels import CHANNELS, DESCRIBED
+from patron.schema.outreach.channels.channel_description import PHONE_NUMBER
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 from patron.storage.shop import Shop
@@ -174,7 +176,7 @@ class AnswerDescription(_Section):
 
 
 class ReceiptsDescription(_Section):
-    """Receipts that the provider posts as JSON to /api/receipts?provider=sms, or wechat."""
+    """Receipts that the provider posts as JSON to /api/receipts?provider=sms, or another name of a channel."""
 
     list_field: str = ""
     """Where the list of receipts is; empty: the body is one, or a list of them."""
@@ -271,10 +273,13 @@ def placeholders_in(content: object, depth: int = 0) -> Iterator[str]:
             yield from placeholders_in(one, depth + 1)
 
 
-def sms_country_code(shop: Shop) -> str:
-    """Country code of numbers without one, as the provider of text messages has it; empty where there is none.
+def phone_country_code(shop: Shop) -> str:
+    """Country code of telephone numbers without one, as the provider of a channel says; empty where none does.
 
     Raises ChannelUnavailable for a description that is wrong.
     """
-    settings = shop.settings.channels.sms
-    return ProviderDescription.load(shop.folder / settings.provider_file).country_code if settings.is_configured else ""
+    for name in DESCRIBED:
+        settings = shop.settings.channels.provider(name)
+        if settings.is_configured and CHANNELS[name].address_kind == PHONE_NUMBER:
+            return ProviderDescription.load(shop.folder / settings.provider_file).country_code
+    return ""

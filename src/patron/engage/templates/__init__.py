@@ -2,5 +2,5 @@
 
 `message_template` is the template in its languages, compiled once; `liquid_environment` bounds what it may do.
 Variables: `customer_names`, `product_variables`, and `message_links`, which every message has.
-HTML: `html_compilation` puts styles inline, `html_to_text` makes the text part.
+HTML: `html_compilation` puts styles inline and makes the text part.
 """

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_tables import SUPPRESSIONS
 from patron.storage.store.store import Store, upsert
 
@@ -15,14 +16,16 @@ UNSUBSCRIBED, SOFT_BOUNCES, HARD_BOUNCE, COMPLAINT = "unsubscribed", "soft_bounc
 STRENGTH = {UNSUBSCRIBED: 0, SOFT_BOUNCES: 1, HARD_BOUNCE: 2, COMPLAINT: 3}
 """A stronger reason replaces a weaker one; only the weakest is lifted when its owner subscribes again."""
 ALL_TOPICS = ""
-MAILBOX = ("email", "file")
-"""Channels that reach the same mailbox, as a mail system sends the files: who left one has left the other."""
 TOGETHER = 500
 
 
 def channels_alike(channel: str) -> tuple[str, ...]:
-    """Channels that reach the same address as a channel, itself among them."""
-    return MAILBOX if channel in MAILBOX else (channel,)
+    """Channels by which messages arrive in the same way, itself among them: who left one has left the others.
+
+    A mail system sends the files, so that they are e-mail.
+    """
+    arrives_by = {name: described.arrives_by or name for name, described in CHANNELS.items()}
+    return tuple(name for name, way in arrives_by.items() if way == arrives_by.get(channel)) or (channel,)
 
 
 def suppressed(store: Store, contacts: Collection[str], channel: str, topic: str) -> set[str]:

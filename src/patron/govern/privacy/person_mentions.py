@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 
 from patron.govern.vault import FOLDED, PREFIXES, Vault
+from patron.schema.outreach.channels import ADDRESS_KINDS
 
-KINDS = tuple(
-    kind for kind in PREFIXES if kind not in {"event", "identifier", "wechat_open_id", "web_push_subscription", FOLDED}
-)
+OF_TRAITS = frozenset(kind.name for kind in ADDRESS_KINDS if kind.is_trait)
+KINDS = tuple(kind for kind in PREFIXES if kind not in {"event", "identifier", FOLDED, *OF_TRAITS})
 CELL = re.compile(r"[^,;\t|\"\r\n]+")
 SHORT_NUMBER = re.compile(r"-?\d{1,6}(\.\d+)?")
 SAYS_WHO = re.compile(r"(?i)user|customer|client|member|visitor|household|person|buyer|anonymous|distinct|email|phone")

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from patron.answers.customers.prospects import Prospects
-from patron.answers.data.sql_query import TableInfo
-from patron.answers.insight.overview import overview
-from patron.answers.models.backtest_results import backtest
-from patron.answers.models.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
-from patron.commands.data.demo import Demo
-from patron.commands.data.findings import Finding
-from patron.commands.data.trace import Trace
-from patron.commands.models.export_scores import ScoresExport, ShopTotal
 from patron.interfaces.cli import output
-from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.i18n.translations import words
-from patron.interfaces.report import write_report
-from patron.interfaces.report.summary_sentences import summary_sentences
+
+if TYPE_CHECKING:
+    from patron.answers.customers.prospects import Prospects
+    from patron.answers.data.sql_query import TableInfo
+    from patron.answers.models.models import Backtest
+    from patron.commands.data.demo import Demo
+    from patron.commands.data.findings import Finding
+    from patron.commands.data.trace import Trace
+    from patron.commands.models.export_scores import ScoresExport, ShopTotal
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
 
@@ -36,7 +33,7 @@ BACKTEST_FIELDS = (
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def show_trace(trace: Trace, *, json: bool) -> None:
+def show_trace(trace: "Trace", *, json: bool) -> None:
     """Show the places where an event is or was, in order."""
     if json:
         output.as_json(trace)
@@ -48,7 +45,7 @@ def show_trace(trace: Trace, *, json: bool) -> None:
         output.say(f"  {at}{step.place}{source}: {step.what}")
 
 
-def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:
+def show_backtest(rows: "Iterable[Backtest]", currency: str, *, json: bool) -> None:
     """Show each learner's metric at each origin next to the best baseline."""
     listed = list(rows)
     if json:
@@ -74,7 +71,7 @@ def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> Non
     )
 
 
-def show_prospects(ranked: Prospects, currency: str, *, json: bool) -> None:
+def show_prospects(ranked: "Prospects", currency: str, *, json: bool) -> None:
     """Show the prospects with the highest expected revenue, and how well such rankings did on earlier ones."""
     if json:
         output.as_json(ranked)
@@ -103,7 +100,7 @@ def show_prospects(ranked: Prospects, currency: str, *, json: bool) -> None:
     output.grid("", head, rows, numbers=2)
 
 
-def show_scores_export(export: ScoresExport, path: Path, *, json: bool) -> None:
+def show_scores_export(export: "ScoresExport", path: Path, *, json: bool) -> None:
     """Show where the scores were written, how many there are, and who was left out."""
     if json:
         counts = {"customer_count": export.rows.num_rows, "objecting_count": export.objecting_count}
@@ -119,7 +116,7 @@ def show_scores_export(export: ScoresExport, path: Path, *, json: bool) -> None:
     )
 
 
-def show_shop_total(total: ShopTotal, time_zone: str, *, json: bool) -> None:
+def show_shop_total(total: "ShopTotal", time_zone: str, *, json: bool) -> None:
     """Show the forecast of all customers together."""
     if json:
         output.as_json(total)
@@ -130,7 +127,7 @@ def show_shop_total(total: ShopTotal, time_zone: str, *, json: bool) -> None:
     output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {day:%Y-%m-%d}{ends}.")
 
 
-def show_tables(tables: Sequence[TableInfo], *, json: bool) -> None:
+def show_tables(tables: "Sequence[TableInfo]", *, json: bool) -> None:
     """Show all tables with their columns' names, or one table with what its columns mean."""
     if json:
         output.as_json(tables)
@@ -146,7 +143,7 @@ def show_tables(tables: Sequence[TableInfo], *, json: bool) -> None:
         output.say("What the columns of one table mean: patron sql TABLE")
 
 
-def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
+def show_doctor(findings: "Iterable[Finding]", *, json: bool) -> None:
     """Show every check, and how to fix what is wrong."""
     listed = list(findings)
     if json:
@@ -158,8 +155,16 @@ def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
             output.say(f"     {finding.todo}")
 
 
-def show_demo(result: Demo, workspace: Path) -> None:
+def show_demo(result: "Demo", workspace: Path) -> None:
     """Write the report and show the results, the limits of the data, and where to look next."""
+    from patron.answers.insight.overview import overview
+    from patron.answers.models.backtest_results import backtest
+    from patron.answers.models.models import models
+    from patron.interfaces.i18n.formats import Formats
+    from patron.interfaces.i18n.translations import words
+    from patron.interfaces.report.html_report import write_report
+    from patron.interfaces.report.summary_sentences import summary_sentences
+
     shop = result.shop
     reports = [write_report(shop, shop.folder / name, locale).path for name, locale in REPORTS]
     summary, texts = overview(shop), words("en")
@@ -180,13 +185,17 @@ def show_demo(result: Demo, workspace: Path) -> None:
     output.say(f"Console: patron serve --demo --workspace {workspace}   (in this checkout: .venv/bin/patron)")
 
 
-def is_primary_metric(row: Backtest) -> bool:
+def is_primary_metric(row: "Backtest") -> bool:
     """Whether a row is the champion's primary metric over all origins."""
+    from patron.answers.models.models import primary_metrics
+
     return row.origin == "all" and row.learner == row.champion and (row.metric,) == primary_metrics(row.question)[:1]
 
 
 def cents_in(question: str, metric: str) -> int:
     """Divisor of a metric for display: 100 for amounts, which are stored in cents, else 1."""
+    from patron.answers.models.models import MONEY_METRICS, UNITS
+
     return 100 if UNITS.get(question) == "money" and metric in MONEY_METRICS else 1
 
 

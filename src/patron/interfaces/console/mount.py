@@ -3,7 +3,8 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
@@ -132,8 +133,9 @@ async def answer_unknown(request: Request, error: Exception) -> Response:
 async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
     stopping, app.state.prepared = threading.Event(), threading.Event()
-    arguments = (app.state.console, stopping, app.state.prepared)
-    thread = threading.Thread(target=prepare_each_run, args=arguments, name="prepare", daemon=True)
+    warm_up_lists = partial(app.state.recommendations.warm_up, now=datetime.now(UTC))
+    prepare_runs = partial(prepare_each_run, app.state.console, stopping, app.state.prepared, first=warm_up_lists)
+    thread = threading.Thread(target=prepare_runs, name="prepare", daemon=True)
     thread.start()
     yield
     stopping.set()

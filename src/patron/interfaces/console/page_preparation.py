@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 
 from patron.answers.customers.watch_list import watch_list_history
 from patron.commands.customers.customer_contacts import prepare_contacts
@@ -21,22 +22,31 @@ CHECK_SECONDS = 5.0
 """How often to look whether another run has completed."""
 
 
-def prepare_each_run(console: Console, stopping: threading.Event, prepared: threading.Event) -> None:
-    """Prepare each run once it has completed, until told to stop; `prepared` is set once nothing is left to do."""
+def prepare_each_run(
+    console: Console,
+    stopping: threading.Event,
+    prepared: threading.Event,
+    *,
+    first: Callable[[], object] = lambda: None,
+) -> None:
+    """Prepare each run once it has completed, until told to stop; `prepared` is set once nothing is left to do.
+
+    `first` is done before the pages of a run.
+    """
     version: object = None
     while not stopping.is_set():
         newest = _version(console)
         if newest is not None and newest != version:
-            prepare(console, stopping.is_set)
+            prepare(console, stopping.is_set, first=first)
         version = newest
         prepared.set()
         stopping.wait(CHECK_SECONDS)
 
 
-def prepare(console: Console, is_stopping: Callable[[], bool]) -> None:
+def prepare(console: Console, is_stopping: Callable[[], bool], *, first: Callable[[], object] = lambda: None) -> None:
     """Compute what overview, Today, lists, models and retention show, the most awaited first; ends when it stops."""
     try:
-        for compute in _steps(console):
+        for compute in chain([first], _steps(console)):
             if is_stopping():
                 return
             compute()

@@ -19,7 +19,7 @@ from patron.interfaces.console.mount import stop_queries
 from patron.interfaces.console.page_walk import walk_pages
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
-from patron.interfaces.report import write_report
+from patron.interfaces.report.html_report import write_report
 from patron.schema.access.access_rights import VISITOR, Actor, Grant, Role, rights_of_user
 from patron.schema.errors import MissingExtra
 from patron.storage.shop import Shop

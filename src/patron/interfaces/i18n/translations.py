@@ -2,16 +2,15 @@
 
 import gettext
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from urllib.parse import unquote
 
 from babel import Locale
-from babel.messages.pofile import read_po
 
 from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.catalogue import read_catalogue
 
 
 @dataclass(frozen=True)
@@ -87,24 +86,13 @@ def readable(code: str) -> str:
     return code.replace("_", " ").replace("-", " ").strip().capitalize()
 
 
-def _messages(path: Path) -> Iterator[tuple[str, str | tuple[str, ...]]]:
-    with path.open("rb") as file:
-        for message in read_po(file):
-            if not message.id:
-                continue
-            key = message.id if isinstance(message.id, str) else message.id[0]
-            yield key, message.string if isinstance(message.string, str) else tuple(message.string or ())
-
-
 @cache
 def words(locale: str) -> Words:
     """Catalogue of a language. Raises KeyError when it is not one of LOCALES."""
     if locale not in LOCALES:
         raise KeyError(locale)
-    path = Path(__file__).parent / f"{locale}.po"
-    with path.open("rb") as file:
-        rule = read_po(file).plural_expr
-    return Words(locale, dict(_messages(path)), gettext.c2py(rule))
+    texts, rule = read_catalogue(locale)
+    return Words(locale, texts, gettext.c2py(rule))
 
 
 def choose_locale(requested: str | None, accepted: str | None = None) -> str:

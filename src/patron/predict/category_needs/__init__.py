@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from patron.clv.boosted_trees import Trees
+from patron.estimators.boosted_trees import Trees
+from patron.estimators.learner import Learner
 from patron.predict.category_needs.category_rules import (
     BoughtLast30Days,
     Last90Days,
@@ -14,7 +15,6 @@ from patron.predict.category_needs.category_rules import (
 )
 from patron.predict.category_needs.category_spend import BoostedSpend, WeightedRates
 from patron.predict.classifiers import BoostedChance, Logistic
-from patron.predict.learner import Learner
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {

@@ -1,17 +1,16 @@
 """Counting rules: whether a category is bought again, and for how much, as anybody could work it out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
-from patron.predict.learner import LABEL, forecasts, labelled
+from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
+from patron.estimators.saving import IN_JSON, Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name, shrunk, shrunk_means
 from patron.predict.value.value_baselines import FittedShrinkage
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
 RECENT_DAYS, HORIZON_DAYS = 365, 90
@@ -21,7 +20,7 @@ SHARES = {"bought_last_30_days": ("purchase_days_30_days", (1.0,)),
 
 
 @dataclass(frozen=True)
-class FittedByCategory:
+class FittedByCategory(Saved, file="rule.json"):
     """The mean outcome of each category; one that was never there has the mean of all."""
 
     mean: float
@@ -33,39 +32,23 @@ class FittedByCategory:
 
     def of(self, table: pa.Table) -> Numbers:
         """The mean of each row's category."""
-        names, place = _categories(table)
-        return np.array([self.means.get(name, self.mean) for name in names])[place]
-
-    def save(self, folder: Path) -> None:
-        """Write the means."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
+        return look_up(table["category"], self.means, self.mean)
 
 
 @dataclass(frozen=True)
-class MeanByCategory:
+class MeanByCategory(Baseline):
     """What customers who could buy a category spend in it, on average."""
 
     prior_rows: float = 20.0
     """How many customers the mean of all is worth in each category; larger shrinks more."""
 
     name: ClassVar[str] = "mean_by_category"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedByCategory
 
     def fit(self, table: pa.Table) -> FittedByCategory:
         """Average the known labels. Raises NotEnoughData."""
         rows = labelled(table)
-        label = float_column(rows, LABEL)
-        names, place = _categories(rows)
-        means = shrunk_means(place, label, np.full(len(names), label.mean()), self.prior_rows)
-        return FittedByCategory(float(label.mean()), dict(zip(names, means.tolist(), strict=True)))
+        return FittedByCategory(*means_by_name(rows["category"], float_column(rows, LABEL), self.prior_rows))
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ class RateByCategory(MeanByCategory):
 
 
 @dataclass(frozen=True)
-class FittedShares:
+class FittedShares(Saved, file="rule.json"):
     """The share of outcomes in each group."""
 
     rule: str
@@ -86,25 +69,12 @@ class FittedShares:
         """Forecast the share of the row's group, 0 to 1."""
         return forecasts(np.asarray(self.shares)[_group(self.rule, table)])
 
-    def save(self, folder: Path) -> None:
-        """Write the groups."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(saved["rule"], tuple(saved["shares"]))
-
 
 @dataclass(frozen=True)
-class BoughtLast30Days:
+class BoughtLast30Days(Baseline):
     """Who bought the category in the last 30 days buys it again as often as others who had."""
 
     name: ClassVar[str] = "bought_last_30_days"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShares
 
     def fit(self, table: pa.Table) -> FittedShares:
@@ -125,39 +95,27 @@ class PersonalRhythm(BoughtLast30Days):
 
 
 @dataclass(frozen=True)
-class FittedPersonalShare:
+class FittedPersonalShare(Saved, file="rule.json"):
     """The customer's own share of months with a purchase, and the category's as a prior."""
 
-    categories: FittedByCategory
+    categories: FittedByCategory = field(metadata=IN_JSON)
     prior_windows: float
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the shrunk share, 0 to 1."""
         windows, bought = (float_column(table, name) for name in ("window_count", "windows_with_purchase"))
-        return forecasts((bought + self.prior_windows * self.categories.of(table)) / (windows + self.prior_windows))
-
-    def save(self, folder: Path) -> None:
-        """Write the rule."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(FittedByCategory(**saved["categories"]), saved["prior_windows"])
+        return forecasts(shrunk(bought, windows, self.categories.of(table), self.prior_windows))
 
 
 @dataclass(frozen=True)
-class PersonalShare:
+class PersonalShare(Baseline):
     """The share of the customer's last 12 months of 30 days with a purchase in the category."""
 
     prior_windows: float = 2.0
     """How many months the category's rate is worth; larger shrinks more."""
 
     name: ClassVar[str] = "own_share"
-    is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedPersonalShare
 
     def fit(self, table: pa.Table) -> FittedPersonalShare:
@@ -166,13 +124,10 @@ class PersonalShare:
 
 
 @dataclass(frozen=True)
-class Last90Days:
+class Last90Days(Baseline):
     """The customer pays as much in the category as in the last 90 days."""
 
     name: ClassVar[str] = "last_90_days"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShrinkage
 
     def fit(self, table: pa.Table) -> FittedShrinkage:  # noqa: ARG002 - the protocol's signature
@@ -181,10 +136,10 @@ class Last90Days:
 
 
 @dataclass(frozen=True)
-class FittedPersonalRate:
+class FittedPersonalRate(Saved, file="rule.json"):
     """What the customer paid in the category a day, shrunk to the category's mean."""
 
-    categories: FittedByCategory
+    categories: FittedByCategory = field(metadata=IN_JSON)
     prior_days: float
 
     def predict(self, table: pa.Table) -> pa.Table:
@@ -196,42 +151,24 @@ class FittedPersonalRate:
         known = np.nan_to_num(float_column(table, "days_since_first_order", 1.0), nan=1.0)
         observed = np.clip(known, 1.0, RECENT_DAYS)
         paid = np.maximum(float_column(table, "paid_in_category_365_days"), 0.0)
-        prior = np.maximum(self.categories.of(table), 0.0) * self.prior_days
-        return (paid * HORIZON_DAYS + prior) / (observed + self.prior_days)
-
-    def save(self, folder: Path) -> None:
-        """Write the rule."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(FittedByCategory(**saved["categories"]), saved["prior_days"])
+        prior = np.maximum(self.categories.of(table), 0.0)
+        return shrunk(paid * HORIZON_DAYS, observed, prior, self.prior_days)
 
 
 @dataclass(frozen=True)
-class PersonalRate:
+class PersonalRate(Baseline):
     """The customer pays in the category at the rate of the last year."""
 
     prior_days: float = 60.0
     """How many days the category's mean is worth; larger shrinks more."""
 
     name: ClassVar[str] = "own_rate"
-    is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedPersonalRate
 
     def fit(self, table: pa.Table) -> FittedPersonalRate:
         """Learn the means of categories. Raises NotEnoughData."""
         return FittedPersonalRate(MeanByCategory().fit(table), self.prior_days)
-
-
-def _categories(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The names of the categories in a table, and each row's place among them."""
-    encoded = table["category"].cast(pa.string()).combine_chunks().dictionary_encode()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _group(rule: str, table: pa.Table) -> np.ndarray:

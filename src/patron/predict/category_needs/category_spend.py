@@ -1,58 +1,43 @@
 """What a customer pays in a category in the next 90 days: weighted rates of the past, and boosted trees."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from scipy.optimize import nnls
 
-from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.estimators.boosted_trees import FittedTrees, Trees
+from patron.estimators.learner import LABEL, Learner, forecasts, labelled
+from patron.estimators.saving import SAME_FOLDER, Saved
 from patron.predict.category_needs.category_rules import HORIZON_DAYS, FittedPersonalRate, PersonalRate
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.models.metrics import WINSOR_SHARE
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "spend.json"
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
 LARGEST_LOG = 30.0
 
 
 @dataclass(frozen=True, eq=False)
-class FittedRates:
+class FittedRates(Saved, file="spend.json"):
     """Weights of four rates of spend in the category, cents in 90 days each."""
 
-    personal_rate: FittedPersonalRate
+    personal_rate: FittedPersonalRate = field(metadata=SAME_FOLDER)
     weights: tuple[float, ...]
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast net paid in the category in the next 90 days, cents."""
         return forecasts((_rates(table, self.personal_rate) * np.asarray(self.weights)).sum(axis=1))
 
-    def save(self, folder: Path) -> None:
-        """Write the weights and the own rate."""
-        self.personal_rate.save(folder)
-        write_json(folder / SAVED, {"weights": self.weights})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(FittedPersonalRate.load(folder), tuple(read_json(folder / SAVED)["weights"]))
-
 
 @dataclass(frozen=True)
-class WeightedRates:
+class WeightedRates(Learner):
     """The category's mean, the own rate, the last 90 days, and purchases at the usual gap, each with a weight."""
 
     name: ClassVar[str] = "weighted_rates"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedRates
 
     def fit(self, table: pa.Table) -> FittedRates:
@@ -68,11 +53,11 @@ class WeightedRates:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedSpend:
+class FittedSpend(Saved, file="spend.json"):
     """Trees for the logarithm of spend."""
 
     design: Design
-    trees: FittedTrees
+    trees: FittedTrees = field(metadata=SAME_FOLDER)
     start: float
     """Logarithm of the mean, where the trees start."""
     adding_up: float
@@ -83,30 +68,15 @@ class FittedSpend:
         logs = np.clip(self.start + self.trees.raw(self.design.matrix(table)), -LARGEST_LOG, LARGEST_LOG)
         return forecasts(np.exp(logs) * self.adding_up)
 
-    def save(self, folder: Path) -> None:
-        """Write the trees as LightGBM's text and the rest as JSON."""
-        self.trees.save(folder)
-        content = {"design": self.design.saved(), "start": self.start, "adding_up": self.adding_up}
-        write_json(folder / SAVED, content)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        design = Design.restored(saved["design"])
-        return cls(design, FittedTrees.load(folder), saved["start"], saved["adding_up"])
-
 
 @dataclass(frozen=True)
-class BoostedSpend:
+class BoostedSpend(Learner):
     """Boosted trees with a Tweedie loss, from the rhythm and spend of a customer in a category."""
 
     trees: Trees = field(default_factory=lambda: Trees(rounds=60, learning_rate=0.08))
 
     name: ClassVar[str] = "boosted_spend"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedSpend
 
     def fit(self, table: pa.Table) -> FittedSpend:

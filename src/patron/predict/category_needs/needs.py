@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS, backtest, fit_champion, to_table
+from patron.estimators.learner import FORECAST, Fitted
+from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS
 from patron.predict.category_needs import LEARNERS
 from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
-from patron.predict.learner import FORECAST, Fitted
-from patron.predict.part_result import PartResult
-from patron.predict.score_origins import score_origins
-from patron.predict.scoring import keep
+from patron.predict.origins import cutoff_origins
+from patron.predict.training import PartResult, keep, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import (
     CATEGORY_PURCHASE,
@@ -133,14 +131,9 @@ def fit_models(view: StageView, purchases: Purchases) -> Models:
 
 def fit_model(view: StageView, question: CategoryQuestion, rows: pa.Table) -> Model:
     """Backtest, fit and keep. Raises NotEnoughData, also where no past cutoff could be evaluated."""
-    rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
-    result = backtest(question, LEARNERS[question.name], score_origins(question, rows, view.run.as_of), rng=rng)
-    if not result.origins:
-        raise NotEnoughData(result.why, where="order_lines", todo="Import a longer history of order lines.")
-    learner, fitted = fit_champion(result, rows)
-    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    version = keep(view, result, learner, fitted, rows, evaluated, tables=("order_lines", "orders"))
-    return Model(fitted, version, evaluated)
+    origins = cutoff_origins(question, rows, view.run.as_of)
+    trained = train_model(view, question, LEARNERS[question.name], origins, rows, history="order_lines")
+    return Model(trained.fitted, keep(view, trained, ("order_lines", "orders")), trained.backtests)
 
 
 def score_categories(

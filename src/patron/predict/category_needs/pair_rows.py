@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.learner import LABEL
 from patron.predict.category_needs.purchases import DatedAmounts, Integers, Purchases
 from patron.predict.category_needs.rhythm import MOST_WINDOWS, WINDOW_DAYS, Rhythm, totals
-from patron.predict.learner import LABEL
 from patron.predict.sampling import IS_DOUBLE, LARGEST_KEY, SAMPLE_KEY, keys_of_facts
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, CategoryQuestion
 from patron.schema.numbers import Numbers

@@ -1,29 +1,26 @@
 """A cancelled contract by the rule, any other by a model of contracts that were not cancelled."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import FORECAST, Learner, forecasts, labelled
+from patron.estimators.saving import FOLDER, Saved
 from patron.predict.averaged_chance import AveragedChance, FittedAverage
 from patron.predict.contract_churn.contract_baselines import FittedShares, RateByCancellation
-from patron.predict.learner import FORECAST, forecasts, labelled
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 
-RULE, MODEL = "cancelled", "not_cancelled"
-
 
 @dataclass(frozen=True)
-class FittedAfterCancellation:
+class FittedAfterCancellation(Saved):
     """The rule and the model, each with the contracts that it forecasts."""
 
-    rule: FittedShares
-    model: FittedAverage | None
+    rule: FittedShares = field(metadata={FOLDER: "cancelled"})
+    model: FittedAverage | None = field(metadata={FOLDER: "not_cancelled"})
     """None where the outcomes of contracts that were not cancelled cannot be learned: the rule forecasts all."""
 
     def predict(self, table: pa.Table) -> pa.Table:
@@ -34,22 +31,9 @@ class FittedAfterCancellation:
         by_rule, by_model = (float_column(part.predict(table), FORECAST) for part in (self.rule, self.model))
         return forecasts(np.where(is_cancelled, by_rule, by_model))
 
-    def save(self, folder: Path) -> None:
-        """Write each that there is into a folder of its own."""
-        for name, part in ((RULE, self.rule), (MODEL, self.model)):
-            if part is not None:
-                (folder / name).mkdir()
-                part.save(folder / name)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        model = FittedAverage.load(folder / MODEL) if (folder / MODEL).exists() else None
-        return cls(FittedShares.load(folder / RULE), model)
-
 
 @dataclass(frozen=True)
-class AfterCancellation:
+class AfterCancellation(Learner):
     """A cancelled contract by the rule, any other by a model of contracts that were not cancelled.
 
     Few contracts are cancelled at a cutoff and nearly all of these end: a shrunk model is too cautious about them, and
@@ -60,9 +44,7 @@ class AfterCancellation:
     rule: RateByCancellation = field(default_factory=RateByCancellation)
 
     name: ClassVar[str] = "after_cancellation"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 4
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedAfterCancellation
 
     def fit(self, table: pa.Table) -> FittedAfterCancellation:

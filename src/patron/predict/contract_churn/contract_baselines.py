@@ -1,21 +1,19 @@
 """Rules by which anybody could say which contracts are not renewed: by how many terms there were, by cancellation."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
-from patron.predict.learner import LABEL, forecasts, labelled
-from patron.schema.json_files import read_json, write_json
+from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
+from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import shrunk_means
 from patron.schema.numbers import float_column
 
 
 @dataclass(frozen=True)
-class FittedShares:
+class FittedShares(Saved, file="rule.json"):
     """The share of contracts that were not renewed, by a count; the largest group holds all counts above it."""
 
     column: str
@@ -27,19 +25,9 @@ class FittedShares:
         groups = np.minimum(float_column(table, self.column), len(self.shares) - 1).astype(np.int64)
         return forecasts(np.asarray(self.shares)[groups])
 
-    def save(self, folder: Path) -> None:
-        """Write the shares."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(saved["column"], tuple(saved["shares"]))
-
 
 @dataclass(frozen=True)
-class RateByTerm:
+class RateByTerm(Baseline):
     """The share not renewed after as many terms: the first renewal is the hardest."""
 
     most_terms: int = 6
@@ -47,9 +35,6 @@ class RateByTerm:
     """How many contracts the rate of all is worth in each group; larger shrinks more."""
 
     name: ClassVar[str] = "rate_by_term"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShares
 
     def fit(self, table: pa.Table) -> FittedShares:
@@ -59,7 +44,7 @@ class RateByTerm:
 
 
 @dataclass(frozen=True)
-class RateByCancellation:
+class RateByCancellation(Baseline):
     """Who has cancelled leaves; of the others the share that was not renewed.
 
     A cancelled contract starts from 99 %, which those that were renewed all the same correct: a forecast that is
@@ -71,9 +56,6 @@ class RateByCancellation:
     """How many contracts the start is worth; larger shrinks more."""
 
     name: ClassVar[str] = "rate_by_cancellation"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShares
 
     def fit(self, table: pa.Table) -> FittedShares:

@@ -6,7 +6,7 @@ Cutoffs are those of `features`, as far apart as the 30 days are long: each end 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL
+from patron.estimators.learner import LABEL
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.schema.models.questions import CONTRACT_CHURN
 from patron.schema.table_definition import TIME

@@ -1,10 +1,10 @@
 """Who responds to the next message, by channel and type of campaign or offer."""
 
-from patron.clv.boosted_trees import Trees
+from patron.estimators.boosted_trees import Trees
+from patron.estimators.learner import Learner
 from patron.predict.averaged_chance import AveragedChance
 from patron.predict.baselines import Mean
 from patron.predict.classifiers import BoostedChance, Logistic
-from patron.predict.learner import Learner
 from patron.predict.message_response.response_baselines import (
     PersonalResponseRate,
     RateByMessageType,

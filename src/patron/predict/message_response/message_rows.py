@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL
+from patron.estimators.learner import LABEL
 from patron.predict.message_response.messages import SECONDS_A_DAY, messages_query
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.schema.numbers import Numbers, float_column

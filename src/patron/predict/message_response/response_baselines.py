@@ -1,22 +1,20 @@
 """Rules by which anybody could say who responds: the rate of the kind of message, the customer's own, recency."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
+from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
+from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name, shrunk
 from patron.predict.classifiers import Logistic
-from patron.predict.learner import LABEL, forecasts, labelled
-from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import float_column
 
 
 @dataclass(frozen=True)
-class FittedResponseRates:
+class FittedResponseRates(Saved, file="rule.json"):
     """The share of responses by kind of message, and how much a customer's messages so far count next to it."""
 
     rate: float
@@ -26,59 +24,40 @@ class FittedResponseRates:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the share, 0 to 1."""
-        rates = self._of(table)
+        rates = look_up(table["message_kind"], self.rates, self.rate)
         if self.prior_messages is None:
             return forecasts(rates)
         responses, messages = (float_column(table, name) for name in ("response_count", "message_count"))
-        return forecasts((responses + self.prior_messages * rates) / (messages + self.prior_messages))
-
-    def save(self, folder: Path) -> None:
-        """Write the rates."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
-
-    def _of(self, table: pa.Table) -> Numbers:
-        return np.array([self.rates.get(kind, self.rate) for kind in table["message_kind"].to_pylist()])
+        return forecasts(shrunk(responses, messages, rates, self.prior_messages))
 
 
 @dataclass(frozen=True)
-class RateByMessageType:
+class RateByMessageType(Baseline):
     """The share of responses to messages of the same channel and type, the same for everybody."""
 
     prior_rows: float = 20.0
     """How many messages the rate of all is worth in each type; larger shrinks more."""
 
     name: ClassVar[str] = "rate_by_message_type"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedResponseRates
 
     def fit(self, table: pa.Table) -> FittedResponseRates:
         """Average the known labels. Raises NotEnoughData."""
         rows = labelled(table)
-        label, kinds = float_column(rows, LABEL), rows["message_kind"].combine_chunks().dictionary_encode()
-        place = kinds.indices.to_numpy(zero_copy_only=False)
-        rates = shrunk_means(place, label, np.full(len(kinds.dictionary), label.mean()), self.prior_rows)
-        by_kind = dict(zip(kinds.dictionary.to_pylist(), rates.tolist(), strict=True))
-        return FittedResponseRates(float(label.mean()), by_kind, None)
+        return FittedResponseRates(
+            *means_by_name(rows["message_kind"], float_column(rows, LABEL), self.prior_rows), None
+        )
 
 
 @dataclass(frozen=True)
-class PersonalResponseRate:
+class PersonalResponseRate(Baseline):
     """The share of the customer's messages so far that they responded to, shrunk to the rate of the type."""
 
     prior_messages: float = 5.0
     """How many messages the type's rate is worth; larger shrinks more."""
 
     name: ClassVar[str] = "personal_response_rate"
-    is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedResponseRates
 
     def fit(self, table: pa.Table) -> FittedResponseRates:
@@ -88,11 +67,9 @@ class PersonalResponseRate:
 
 
 @dataclass(frozen=True)
-class RecencyFrequency(Logistic):
+class RecencyFrequency(Baseline, Logistic):
     """Logistic regression on days since the last order and orders in 90 days, a probability."""
 
     columns: tuple[str, ...] = ("days_since_last_order", "order_count_90_days")
 
     name: ClassVar[str] = "recency_frequency"
-    is_baseline: ClassVar[bool] = True
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE

@@ -4,16 +4,11 @@ A response is no effect: who is likely to respond might have ordered without the
 measured against the holdout.
 """
 
-import logging
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.backtest import backtest, fit_champion, to_table
-from patron.predict.learner import FORECAST, Fitted
+from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.message_response import LEARNERS
-from patron.predict.message_response.message_origins import message_origins
 from patron.predict.message_response.message_rows import (
     Recipients,
     customer_columns,
@@ -22,16 +17,14 @@ from patron.predict.message_response.message_rows import (
     scoring_rows,
 )
 from patron.predict.message_response.messages import read_message_types
-from patron.predict.part_result import PartResult
-from patron.predict.proven_champion import with_proven_champion
-from patron.predict.scoring import keep
+from patron.predict.origins import later_origins
+from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
 from patron.schema.numbers import float_column
 from patron.schema.tables import BACKTESTS, RESPONSE_FORECASTS
 from patron.storage.runs.stage_view import StageView
 
-log = logging.getLogger(__name__)
 MOST_TYPES = 5
 """Channels and types that customers are scored for: those with the most messages."""
 TABLES = ("interactions", "exposures", "orders", "order_lines")
@@ -39,21 +32,16 @@ TABLES = ("interactions", "exposures", "orders", "order_lines")
 
 def build_response_forecasts(view: StageView) -> PartResult:
     """Write `response_forecasts`; a shop that sends no messages has none, and needs no reason."""
-    forecasts, result = RESPONSE_FORECASTS.empty(), PartResult(BACKTESTS.empty())
-    types = read_message_types(view)
+    types, result = read_message_types(view), PartResult(BACKTESTS.empty())
     if types.num_rows:
-        try:
-            forecasts, evaluated = _answer(view, types)
-            result = PartResult(evaluated)
-        except NotEnoughData as error:
-            log.warning("%s is not answered: %s", MESSAGE_RESPONSE.name, error)
-            result = PartResult(BACKTESTS.empty(), (f"{MESSAGE_RESPONSE.name}: {error.what}",))
-    view.write("response_forecasts", forecasts)
+        result = part_result(MESSAGE_RESPONSE, lambda: _answer(view, types))
+    if not types.num_rows or result.unanswered:
+        view.write("response_forecasts", RESPONSE_FORECASTS.empty())
     return result
 
 
-def _answer(view: StageView, types: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Rows of `response_forecasts` and `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
+def _answer(view: StageView, types: pa.Table) -> pa.Table:
+    """Write the forecasts; rows of `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
     messages, responses = (sum(types[name].to_pylist()) for name in ("message_count", "response_count"))
     if messages < FEWEST_MESSAGES or responses < FEWEST_RESPONSES:
         raise NotEnoughData(
@@ -63,15 +51,11 @@ def _answer(view: StageView, types: pa.Table) -> tuple[pa.Table, pa.Table]:
         )
     recipients = read_recipients(view)
     rows = learning_rows(view, types, recipients)
-    rng = np.random.default_rng(view.run.child_seed(f"backtest {MESSAGE_RESPONSE.name}"))
-    result = backtest(MESSAGE_RESPONSE, LEARNERS, message_origins(rows), rng=rng)
-    if not result.origins:
-        raise NotEnoughData(result.why, where="interactions", todo="Import a longer history of messages.")
-    result = with_proven_champion(result, rng=rng)
-    learner, fitted = fit_champion(result, rows)
-    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    version = keep(view, result, learner, fitted, rows, evaluated, tables=TABLES)
-    return forecast_responses(view, fitted, types, recipients, version), evaluated
+    origins = later_origins(rows, "sent_at", "until")
+    trained = train_model(view, MESSAGE_RESPONSE, LEARNERS, origins, rows, history="interactions")
+    version = keep(view, trained, TABLES)
+    view.write("response_forecasts", forecast_responses(view, trained.fitted, types, recipients, version))
+    return trained.backtests
 
 
 def forecast_responses(

@@ -2,27 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.boosted_trees import Trees
-from patron.predict.baselines import IS_BASELINE
-from patron.predict.learner import FORECAST, LABEL, forecasts, labelled
+from patron.estimators.boosted_trees import Trees
+from patron.estimators.learner import FORECAST, LABEL, Baseline, Learner, forecasts, labelled
+from patron.estimators.saving import Saved
+from patron.estimators.shrunken_rates import look_up, means_by_name
 from patron.predict.sampling import in_first_half
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
-
-SAVED = "prospects.json"
-STAGES = "stages"
 
 
 @dataclass(frozen=True)
-class FittedProspects:
+class FittedProspects(Saved, file="prospects.json"):
     """P(buy) times spend, drawn towards the mean by as much as other people's outcomes asked for."""
 
     stages: FittedStages
@@ -43,21 +39,9 @@ class FittedProspects:
         names, values = self.stages.contributions(table)
         return names, values * self.weight
 
-    def save(self, folder: Path) -> None:
-        """Write both stages into a folder of their own, and three numbers."""
-        (folder / STAGES).mkdir()
-        self.stages.save(folder / STAGES)
-        numbers = {"weight": self.weight, "middle_cents": self.middle_cents, "mean_cents": self.mean_cents}
-        write_json(folder / SAVED, numbers)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(FittedStages.load(folder / STAGES), **read_json(folder / SAVED))
-
 
 @dataclass(frozen=True)
-class Prospects:
+class Prospects(Learner):
     """P(buy) times spend given buy, both boosted on what is known of a prospect, drawn towards the mean, cents.
 
     How far is learned from people the trees were not fitted to: each half of the people is forecast by trees fitted to
@@ -69,9 +53,7 @@ class Prospects:
     """Labels above this quantile of all count as its value."""
 
     name: ClassVar[str] = "prospects"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedProspects
 
     def fit(self, table: pa.Table) -> FittedProspects:
@@ -97,7 +79,7 @@ class Prospects:
 
 
 @dataclass(frozen=True)
-class FittedMeanByGroup:
+class FittedMeanByGroup(Saved, file="prospects.json"):
     """The mean of each group, and of everybody for a group that was never seen."""
 
     column: str
@@ -106,21 +88,11 @@ class FittedMeanByGroup:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the mean of each row's group."""
-        groups = table[self.column].to_pylist()
-        return forecasts(np.array([self.means.get(group or "", self.mean) for group in groups]))
-
-    def save(self, folder: Path) -> None:
-        """Write the means."""
-        write_json(folder / SAVED, {"column": self.column, "means": dict(self.means), "mean": self.mean})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
+        return forecasts(look_up(table[self.column], self.means, self.mean))
 
 
 @dataclass(frozen=True)
-class MeanByChannel:
+class MeanByChannel(Baseline):
     """The mean outcome of everybody whom the same channel won, cents: the rule most shops go by."""
 
     column: str = "declared_acquisition_channel"
@@ -128,21 +100,12 @@ class MeanByChannel:
     """How many people the mean of all is worth in each group; larger draws small groups nearer to it."""
 
     name: ClassVar[str] = "mean_by_channel"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedMeanByGroup
 
     def fit(self, table: pa.Table) -> FittedMeanByGroup:
         """Average the known labels of each group. Raises NotEnoughData."""
         rows = labelled(table)
-        mean = float(float_column(rows, LABEL).mean())
-        groups = rows.select([self.column, LABEL]).group_by(self.column).aggregate([(LABEL, "sum"), (LABEL, "count")])
-        means = {
-            row[self.column] or "": (row[f"{LABEL}_sum"] + self.prior_people * mean)
-            / (row[f"{LABEL}_count"] + self.prior_people)
-            for row in groups.to_pylist()
-        }
+        mean, means = means_by_name(rows[self.column], float_column(rows, LABEL), self.prior_people)
         return FittedMeanByGroup(self.column, means, mean)
 
 

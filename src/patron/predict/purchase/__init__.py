@@ -1,9 +1,9 @@
 """Whether a customer orders in the next 7 or 30 days, and when."""
 
+from patron.estimators.learner import Learner
 from patron.predict.averaged_chance import AveragedChance
 from patron.predict.baselines import Mean, RecencyOnly
 from patron.predict.classifiers import BoostedChance, Logistic, RfmLogistic
-from patron.predict.learner import Learner
 from patron.predict.order_chance import OrderChance
 from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS, Question
 

@@ -1,6 +1,6 @@
 """Recommendations of a run: backtest, fit the champion, keep it, and rank products for every customer."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.govern.vault import IDENTIFIER
-from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest, backtest, fit_champion, to_table
-from patron.predict.learner import Fitted, Learner
+from patron.predict.origins import MOST_ORIGINS
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
@@ -20,11 +19,11 @@ from patron.predict.recommend.purchase_history import PurchaseHistory, promotion
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import related_products, strongest_causes
 from patron.predict.retraining import plan_training
+from patron.predict.training import TrainedModel, keep, train_model
 from patron.schema.models.questions import RECOMMEND
 from patron.schema.table_definition import TIME
 from patron.schema.tables import AFFINITIES, BACKTESTS, RELATED_PRODUCTS
 from patron.storage.engine import timestamp
-from patron.storage.models import model_registry
 from patron.storage.models.trainings import Training
 from patron.storage.runs.stage_view import StageView
 
@@ -69,12 +68,10 @@ def rank_products(view: StageView) -> AnsweredRanking:
     if kept:
         fitted = cast("FittedLists", kept.fitted)
     else:
-        rng = np.random.default_rng(view.run.child_seed(f"backtest {RECOMMEND.name}"))
-        result = backtest(RECOMMEND, learners, ranking_origins(view, lines, promotions), rng=rng)
-        evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-        learner, champion = fit_champion(result, history)
-        fitted = replace(cast("FittedLists", champion), probabilities=_probabilities(result, learner))
-        _keep(view, learner, fitted, history.purchases, evaluated)
+        trained = train_model(view, RECOMMEND, learners, ranking_origins(view, lines, promotions), history)
+        fitted = replace(cast("FittedLists", trained.fitted), probabilities=_probabilities(trained))
+        evaluated = trained.backtests
+        keep(view, replace(trained, fitted=fitted, rows=history.purchases), ("order_lines", "promotions"))
     related = related_products(view)
     view.write("related_products", related)
     view.write("affinities", affinities(view, fitted, history, related, training.model_version))
@@ -85,11 +82,11 @@ def _uses_learned_ranking(view: StageView) -> bool:
     return view.policy.recommendations.ranking == "learned"
 
 
-def _probabilities(result: Backtest, learner: Learner) -> ListProbabilities | None:
+def _probabilities(trained: TrainedModel) -> ListProbabilities | None:
     """What the champion's scores meant at the newest past cutoff; None without one."""
-    if not result.origins:
+    if not trained.result.origins:
         return None
-    evaluation = result.evaluations[result.origins[-1], learner.name]
+    evaluation = trained.result.evaluations[trained.result.origins[-1], trained.learner.name]
     return ListProbabilities.fit(evaluation.listed) if evaluation.listed else None
 
 
@@ -100,11 +97,8 @@ def ranking_origins(view: StageView, lines: pa.Table, promotions: pa.Table) -> l
     earliest = first["first_at"][0].as_py() + timedelta(days=LEAST_HISTORY_DAYS)
     steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MOST_ORIGINS, 0, -1))
     return [
-        RankingOrigin(
-            cutoff.date().isoformat(),
-            history_at(lines, cutoff),
-            _bought_after(lines, cutoff),
-            promotions_at(promotions, cutoff),
+        RankingOrigin.of(
+            cutoff, history_at(lines, cutoff), _bought_after(lines, cutoff), promotions_at(promotions, cutoff)
         )
         for cutoff in steps
         if earliest <= cutoff
@@ -200,43 +194,3 @@ def _private_products(history: pa.Table) -> pa.Array:
     orders = orders.filter(pc.is_in(orders["product_id"], tokens))
     counts = orders.group_by("product_id").aggregate([("customer_id", "count_distinct")])
     return counts.filter(pc.less(counts["customer_id_count_distinct"], 2))["product_id"].combine_chunks()
-
-
-def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, evaluated: pa.Table) -> None:
-    run = view.run
-    manifest = model_registry.Manifest(
-        question=RECOMMEND.name,
-        version=run.run_id,
-        learner=learner.name,
-        settings=asdict(learner),
-        as_of=run.as_of.isoformat(),
-        seed=run.seed,
-        feature_version=FEATURE_VERSION,
-        table_versions={name: view.table_version(name) for name in ("order_lines", "promotions")},
-        row_count=history.num_rows,
-        data_hash=model_registry.data_hash(history.select(["customer_id"])),
-    )
-    champion = [row for row in evaluated.to_pylist() if row["learner"] == learner.name]
-    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
-    card = _card(learner, champion, history.num_rows)
-    text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
-    model_registry.save(
-        view.models_folder, view.declared_store, fitted, model_registry.ModelRecord(manifest, metrics, card, text)
-    )
-
-
-def _card(learner: Learner, rows: list[dict], line_count: int) -> dict[str, str]:
-    metric, days = RECOMMEND.primary_metric.name, RECOMMEND.horizon_days
-    best = next((row for row in rows if row["origin"] == ALL and row["metric"] == metric), None)
-    why = (
-        f"best NDCG@10 over {len({row['origin'] for row in rows} - {ALL})} past cutoffs of {days} days: "
-        f"{best['value']:.4f}; {best['baseline']} has {best['baseline_value']:.4f}"
-        if best
-        else "the history is too short for a backtest; the simplest learner that is not a baseline"
-    )
-    return {
-        "question": f"{RECOMMEND.name}: {RECOMMEND.meaning}",
-        "learner": learner.name,
-        "why": why,
-        "training_order_lines": str(line_count),
-    }

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import recommenders
+from patron.estimators.learner import Learner
+from patron.estimators.saving import from_json, to_json
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.list_facts import list_facts
 from patron.predict.recommend.list_probabilities import ListProbabilities, places_by_kind
@@ -34,7 +36,7 @@ class FittedLists:
 
     learner: "LibraryLists"
     products: tuple[str, ...]
-    recommender: recommenders.Fitted
+    recommender: recommenders.FittedRecommender
     probabilities: ListProbabilities | None = None
     """What scores mean, from past cutoffs; None before it is known."""
 
@@ -75,7 +77,7 @@ class FittedLists:
         )
         return ranked.filter(pc.not_equal(ranked["product_id"], ERASED)) if ERASED in self.products else ranked
 
-    def _fold_in(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:
+    def _fold_in(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:
         if not isinstance(self.recommender, FittedRanking):
             return self.recommender.fold_in(rows, at=0.0)
         return self.recommender.fold_in(rows, 0.0, _numbered(promotions, self._numbers(promotions["item_id"])))
@@ -89,9 +91,7 @@ class FittedLists:
     def save(self, folder: Path) -> None:
         """Write into an existing folder; nothing about any customer."""
         (folder / PRODUCTS_FILE).write_text(json.dumps({"products": self.products}), encoding="utf-8")
-        content = {"learner": self.learner.settings(), "probabilities": None}
-        if self.probabilities:
-            content["probabilities"] = self.probabilities.to_json()
+        content = {"learner": self.learner.settings(), "probabilities": to_json(self.probabilities)}
         (folder / SETTINGS_FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
         (folder / RECOMMENDER).mkdir()
         self.recommender.save(folder / RECOMMENDER)
@@ -101,17 +101,16 @@ class FittedLists:
         """Read what `save` wrote."""
         content = read_json(folder / SETTINGS_FILE)
         learner = KINDS[content["learner"].pop("name")](**content["learner"])
-        probabilities = content["probabilities"]
         return cls(
             learner,
             tuple(read_json(folder / PRODUCTS_FILE)["products"]),
             recommenders.load(folder / RECOMMENDER),
-            ListProbabilities.from_json(probabilities) if probabilities else None,
+            from_json(content["probabilities"], ListProbabilities),
         )
 
 
 @dataclass(frozen=True)
-class LibraryLists(ABC):
+class LibraryLists(Learner, ABC):
     """Settings that all lists share; each kind names its recommender."""
 
     count: int = 30
@@ -119,15 +118,11 @@ class LibraryLists(ABC):
     fewest_new: int = 20
     """... and more, where fewer than so many of them are new to the customer."""
 
-    name: ClassVar[str]
-    is_baseline: ClassVar[bool] = False
-    complexity: ClassVar[int]
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedLists
 
     @property
     @abstractmethod
-    def recommender(self) -> recommenders.Learner:
+    def recommender(self) -> recommenders.Recommender:
         """The library's recommender."""
 
     def settings(self) -> dict[str, Any]:
@@ -152,7 +147,7 @@ class LibraryLists(ABC):
         promotions = _numbered(history.promotions, places[planned.indices.to_numpy(zero_copy_only=False)])
         return FittedLists(self, tuple(products.to_pylist()), self.fit_recommender(rows, promotions))
 
-    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:  # noqa: ARG002 - for those that know a plan
+    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:  # noqa: ARG002 - for those that know a plan
         """Fit the recommender to numbered products; no customer is kept."""
         return self.recommender.fit(rows).fold_in(rows.slice(0, 0), at=0.0)
 
@@ -166,10 +161,9 @@ class PopularityLists(LibraryLists):
 
     name: ClassVar[str] = "popularity"
     is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
 
     @property
-    def recommender(self) -> recommenders.Learner:
+    def recommender(self) -> recommenders.Recommender:
         """Recent popularity."""
         return recommenders.RecentPopularity(recent_days=self.recent_days)
 
@@ -182,7 +176,7 @@ class ItemHazardLists(LibraryLists):
     complexity: ClassVar[int] = 1
 
     @property
-    def recommender(self) -> recommenders.Learner:
+    def recommender(self) -> recommenders.Recommender:
         """Item hazard."""
         return recommenders.ItemHazard()
 
@@ -202,7 +196,7 @@ class LearnedLists(LibraryLists):
         """The library's default."""
         return recommenders.DEFAULT
 
-    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.Fitted:
+    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:
         """As all lists, with what the shop plans; no plan is kept, since each prediction has its own."""
         none = promotions.slice(0, 0)
         return self.recommender.fit(rows, promotions).fold_in(rows.slice(0, 0), 0.0, none)

@@ -5,7 +5,7 @@ order one customer's products; how they compare between customers is learned her
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -98,15 +98,6 @@ class ListProbabilities:
     def of(self, score: Numbers, place: Codes, is_repeat: npt.NDArray[np.bool_]) -> Numbers:
         """Probability of each listed product, 0 to 1."""
         return np.where(is_repeat, self.repeat.of(score, place), self.new.of(score, place))
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers, by kind."""
-        return {kind: vars(of_kind) for kind, of_kind in vars(self).items()}
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**{kind: LogisticShare(**numbers) for kind, numbers in content.items()})
 
 
 def places_by_kind(customer: Codes, is_repeat: npt.NDArray[np.bool_]) -> Codes:

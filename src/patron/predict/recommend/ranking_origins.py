@@ -1,7 +1,8 @@
 """Past cutoffs of recommendations: ranked against all products, repeats and discoveries apart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
@@ -9,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import Fitted
+from patron.estimators.learner import Fitted
+from patron.predict.origins import Origin
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
 from patron.predict.recommend.list_probabilities import ListedPairs, places_by_kind
 from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory
@@ -61,28 +63,22 @@ class RankingsAtOrigin:
 
 
 @dataclass(frozen=True)
-class RankingOrigin:
-    """One past cutoff: purchases before it and in the horizon. Columns customer_id, product_id, days_before."""
+class RankingOrigin(Origin):
+    """One past cutoff: what was known, a `PurchaseHistory`, and as `test_rows` what was bought in the horizon.
 
-    name: str
-    history: pa.Table
-    bought: pa.Table
-    promotions: pa.Table = field(default_factory=lambda: NO_PROMOTIONS)
-    """What the shop had planned by then, as in `PurchaseHistory`."""
+    Columns of both are customer_id, product_id and days_before.
+    """
 
-    @property
-    def customer_count(self) -> int:
-        """Customers who bought in the horizon."""
-        return len(self.bought["customer_id"].unique())
-
-    def known(self) -> PurchaseHistory:
-        """The purchases before it, and the plan."""
-        return PurchaseHistory(self.history, self.promotions)
+    @classmethod
+    def of(cls, cutoff: datetime, history: pa.Table, bought: pa.Table, promotions: pa.Table = NO_PROMOTIONS) -> Self:
+        """Purchases before and after a cutoff, and what the shop had planned by then."""
+        known = PurchaseHistory(history, promotions)
+        return cls(cutoff, lambda: known, bought, len(bought["customer_id"].unique()))
 
     def evaluate(self, fitted: Fitted) -> RankingsAtOrigin:
         """Rank for every customer who bought before and after the cutoff, and look at the first ten."""
         buyers = self._buyers
-        lists = fitted.predict(PurchaseHistory(buyers.history, self.promotions))
+        lists = fitted.predict(PurchaseHistory(buyers.history, self.known().promotions))
         lists = lists.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
         shown = _pairs(lists, buyers.customers, buyers.products)
         customers, ranking, recall = _values(shown, buyers.truth, buyers)
@@ -105,7 +101,7 @@ class RankingOrigin:
 
     @cached_property
     def _buyers(self) -> "Buyers":
-        return Buyers.of(self)
+        return Buyers.of(self.known().purchases, self.test_rows)
 
 
 @dataclass(frozen=True)
@@ -125,17 +121,16 @@ class Buyers:
     """Pairs bought before it, likewise."""
 
     @classmethod
-    def of(cls, origin: RankingOrigin) -> Self:
+    def of(cls, history: pa.Table, bought: pa.Table) -> Self:
         """Number customers and products once an origin, for all its learners."""
-        before, after = encoded(origin.history["customer_id"]), encoded(origin.bought["customer_id"])
+        before, after = encoded(history["customer_id"]), encoded(bought["customer_id"])
         is_known = numbers_of(after.dictionary, before.dictionary) >= 0
         customers = after.dictionary.filter(pa.array(is_known)).sort()
         is_buyer = (numbers_of(before.dictionary, customers) >= 0)[before.indices.to_numpy()]
-        history = origin.history.filter(pa.array(is_buyer))
-        sold = [encoded(lines["product_id"]).dictionary for lines in (origin.history, origin.bought)]
-        products = pa.concat_arrays(sold).unique()
+        sold = [encoded(lines["product_id"]).dictionary for lines in (history, bought)]
+        history, products = history.filter(pa.array(is_buyer)), pa.concat_arrays(sold).unique()
         owned = distinct(_pairs(history, customers, products))
-        return cls(history, customers, products, distinct(_pairs(origin.bought, customers, products)), owned)
+        return cls(history, customers, products, distinct(_pairs(bought, customers, products)), owned)
 
 
 def _pairs(table: pa.Table, customers: pa.Array, products: pa.Array) -> Codes:

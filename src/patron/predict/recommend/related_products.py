@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from patron.predict.recommend.product_edges import (
 from patron.predict.recommend.text_vectors import content_vectors
 from patron.recommenders.content import ProductVectors
 from patron.recommenders.live.index_tables import ALIKE, FOLLOWS, NEVER, SUBSTITUTE, TOGETHER
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 from patron.schema.tables import RELATED_PRODUCTS
 from patron.storage.engine import sql_list, timestamp
@@ -66,7 +66,7 @@ where product_id is not null and known_at < {timestamp(as_of)} order by product_
     return rows.append_column("run_id", run_id).select(RELATED_PRODUCTS.schema().names).cast(RELATED_PRODUCTS.schema())
 
 
-def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) -> pa.Table:
+def linked_products(learner: recommenders.Recommender, rows: pa.Table, kind: str) -> pa.Table:
     """Links of a kind from (user_id, item_id): product_id, related_id, kind and strength."""
     products = encoded(rows["item_id"])
     names, counts = products.dictionary, np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
@@ -151,7 +151,7 @@ def strongest_causes(
     return cause
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _strongest(user, product, list_user, list_product, starts, end, strength):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """As `strongest_causes`, of pairs by user."""
     cause, best = np.full(len(list_user), -1, dtype=np.int64), np.zeros(len(list_user))

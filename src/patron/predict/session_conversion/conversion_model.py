@@ -1,28 +1,26 @@
 """The model of `session_conversion` of a run: backtested on later visits, fitted to all, kept for the service."""
 
 import hashlib
-import logging
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.clickstream import FEATURES, LEARNERS, training_rows
-from patron.predict.backtest import backtest, fit_champion, to_table
-from patron.predict.part_result import PartResult
-from patron.predict.scoring import keep
+from patron.predict.origins import later_origins
+from patron.predict.sampling import SAMPLE_KEY
 from patron.predict.session_conversion.past_sessions import past_sessions
-from patron.predict.session_conversion.session_origins import session_origins, with_customer_numbers
+from patron.predict.training import PartResult, keep, part_result, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BACKTESTS
 from patron.storage.runs.stage_view import StageView
 
-log = logging.getLogger(__name__)
 FEWEST_SESSIONS, FEWEST_ORDERS = 300, 50
 """Visits, and visits that went on to an order after some event, without which there is no model."""
 TABLES = ("sessions", "interactions", "orders")
+BEGINS, KNOWN = "begins_at_us", "known_at_us"
 
 
 def build_session_conversion(view: StageView) -> PartResult:
@@ -30,11 +28,7 @@ def build_session_conversion(view: StageView) -> PartResult:
     sessions = past_sessions(view)
     if not sessions:
         return PartResult(BACKTESTS.empty())
-    try:
-        return PartResult(_answer(view, with_customer_numbers(training_rows(sessions))))
-    except NotEnoughData as error:
-        log.warning("%s is not answered: %s", SESSION_CONVERSION.name, error)
-        return PartResult(BACKTESTS.empty(), (f"{SESSION_CONVERSION.name}: {error.what}",))
+    return part_result(SESSION_CONVERSION, lambda: _answer(view, with_times(training_rows(sessions))))
 
 
 def _answer(view: StageView, rows: pa.Table) -> pa.Table:
@@ -49,19 +43,31 @@ def _answer(view: StageView, rows: pa.Table) -> pa.Table:
             where="sessions",
             todo="Collect events of visits for longer.",
         )
-    rng = np.random.default_rng(view.run.child_seed(f"backtest {SESSION_CONVERSION.name}"))
-    result = backtest(SESSION_CONVERSION, LEARNERS, session_origins(rows), rng=rng)
-    if not result.origins:
-        raise NotEnoughData(result.why, where="sessions", todo="Collect events of visits for longer.")
-    learner, fitted = fit_champion(result, rows)
-    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    keep(view, result, learner, fitted, _named(rows), evaluated, tables=TABLES)
-    return evaluated
+    origins = later_origins(rows, BEGINS, KNOWN)
+    trained = train_model(view, SESSION_CONVERSION, LEARNERS, origins, rows, history="sessions")
+    keep(view, replace(trained, rows=_named(rows)), TABLES)
+    return trained.backtests
+
+
+def with_times(rows: pa.Table) -> pa.Table:
+    """The rows with a number for each customer, in the order in which they come, and the visit's times in microseconds.
+
+    Ids are other in each workspace. A visit is known the moment after its last event.
+    """
+    numbers = rows["customer_id"].combine_chunks().dictionary_encode().indices.cast(pa.int64())
+    begins, ends = (_microseconds(rows[name]) for name in ("started_at", "ended_at"))
+    columns = {SAMPLE_KEY: numbers, BEGINS: begins, KNOWN: pc.add(ends, 1)}
+    for name, values in columns.items():
+        rows = rows.append_column(name, values)
+    return rows
+
+
+def _microseconds(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(pc.round(pc.multiply(seconds, 1e6)), pa.int64())
 
 
 def _named(rows: pa.Table) -> pa.Table:
     """The rows with what a manifest names: times as times, and a hash of the features' names."""
     version = hashlib.sha256(" ".join(FEATURES).encode()).hexdigest()[:12]
-    micros = pc.cast(pc.round(pc.multiply(rows["as_of"], 1e6)), pa.int64()).cast(TIME)
-    named = rows.set_column(rows.column_names.index("as_of"), "as_of", micros)
+    named = rows.set_column(rows.column_names.index("as_of"), "as_of", _microseconds(rows["as_of"]).cast(TIME))
     return named.append_column("feature_version", pa.array([version] * rows.num_rows, pa.string()))

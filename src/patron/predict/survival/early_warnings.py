@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict.survival.landmarks import customer_keys
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.models.questions import CHURN, label_query, label_windows
 from patron.schema.models.survival import PAUSE_DAYS
 from patron.schema.numbers import Numbers, float_column

@@ -2,8 +2,8 @@
 
 from typing import cast
 
+from patron.estimators.learner import Learner
 from patron.predict.baselines import Mean, Zero
-from patron.predict.learner import Learner
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
 from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
 from patron.predict.value.levelled import Levelled

@@ -2,23 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.estimators.boosted_trees import FittedTrees, Trees
+from patron.estimators.learner import Fitted, Learner, forecasts
+from patron.estimators.saving import SAME_FOLDER, Saved
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import Fitted, forecasts
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import FittedBtyd, RecentBlend
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "value.json"
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
 """Between Poisson (1) and gamma (2): many zeros, a long tail; the mean stays the mean."""
 LARGEST_LOG = 30.0
@@ -27,12 +25,12 @@ START_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
-class FittedBoosted:
+class FittedBoosted(Saved, file="value.json"):
     """Trees over the features and what Pareto/NBD expects; with a blend, they correct it by a factor."""
 
     design: Design
     models: OrdersAndSpend
-    trees: FittedTrees
+    trees: FittedTrees = field(metadata=SAME_FOLDER)
     scale_cents: float
     recent_share: float | None
     """Weight of the last 90 days in the forecast that the trees correct; None when they start from the mean."""
@@ -59,37 +57,12 @@ class FittedBoosted:
         start = _start(rows, self.models, self.recent_share, self.scale_cents)
         return (*names, "expected_paid_cents_90_days"), np.column_stack([values, start])
 
-    def save(self, folder: Path) -> None:
-        """Write trees and parameters."""
-        self.trees.save(folder)
-        content = {
-            "design": self.design.saved(),
-            "models": self.models.saved(),
-            "scale_cents": self.scale_cents,
-            "recent_share": self.recent_share,
-            "adding_up": self.adding_up,
-        }
-        write_json(folder / SAVED, content)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        models = OrdersAndSpend.restored(saved["models"])
-        design = Design.restored(saved["design"])
-        return cls(
-            design,
-            models,
-            FittedTrees.load(folder),
-            *(saved[name] for name in ("scale_cents", "recent_share", "adding_up")),
-        )
-
 
 LATER = "Import what happened since, or run at an earlier cutoff."
 
 
 @dataclass(frozen=True)
-class Boosted:
+class Boosted(Learner):
     """LightGBM with a Tweedie loss on all features and on what Pareto/NBD and Gamma-Gamma expect, cents."""
 
     trees: Trees = field(default_factory=Trees)
@@ -97,9 +70,7 @@ class Boosted:
     """Labels above this quantile of buyers' count as its value: a few customers make most of the squared error."""
 
     name: ClassVar[str] = "boosted"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 4
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedBoosted
 
     def fit(self, table: pa.Table) -> FittedBoosted:
@@ -116,7 +87,7 @@ class Boosted:
 
 
 @dataclass(frozen=True)
-class BoostedBlend:
+class BoostedBlend(Learner):
     """Trees that correct the blend of buying history and the last 90 days by a factor, cents.
 
     The factor keeps the forecast of the largest customers in proportion where capped labels could not follow.
@@ -127,9 +98,7 @@ class BoostedBlend:
     cap_quantile: float = 0.99
 
     name: ClassVar[str] = "boosted_blend"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 3
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedBoosted
 
     def fit(self, table: pa.Table) -> FittedBoosted:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -162,16 +161,6 @@ class OrdersAndSpend:
         spend = self.spend.expected_spend(_spend(summary))
         buys = along.probability_of_purchase(summary, VALUE_DAYS)
         return dict(zip(EXPECTED, (orders * spend, orders, spend, buys), strict=True))
-
-    def saved(self) -> dict[str, Any]:
-        """The models as JSON can hold them."""
-        return {"season": self.season.saved(), "orders": self.orders.to_dict(), "spend": self.spend.to_dict()}
-
-    @classmethod
-    def restored(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from what `saved` gave."""
-        season, orders = Season.restored(saved["season"]), FittedSeasonalParetoNBD.from_dict(saved["orders"])
-        return cls(season, orders, FittedGammaGamma.from_dict(saved["spend"]))
 
 
 def median_of(rows: pa.Table, names: Sequence[str] = INPUTS) -> dict[str, float]:

@@ -1,22 +1,19 @@
 """Value from buying history alone: Pareto/NBD with Gamma-Gamma, by itself or blended with the last 90 days."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pyarrow as pa
 
-from patron.predict.learner import forecasts, newest
+from patron.estimators.learner import Learner, forecasts
+from patron.estimators.saving import Saved
+from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of, moved_from
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
-
-SAVED = "btyd.json"
 
 
 @dataclass(frozen=True)
-class FittedBtyd:
+class FittedBtyd(Saved, file="btyd.json"):
     """Two fitted models, the weight of the last 90 days, and the median customer, to explain forecasts against."""
 
     models: OrdersAndSpend
@@ -31,29 +28,16 @@ class FittedBtyd:
         """How much each input moved the forecast: the forecast less what it would be with the median input, cents."""
         return moved_from(self.median, table, self._forecast)
 
-    def save(self, folder: Path) -> None:
-        """Write the parameters."""
-        content = {"models": self.models.saved(), "recent_share": self.recent_share, "median": self.median}
-        write_json(folder / SAVED, content)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        return cls(OrdersAndSpend.restored(saved["models"]), saved["recent_share"], saved["median"])
-
     def _forecast(self, table: pa.Table) -> Numbers:
         return self.models.blend(table, self.recent_share)
 
 
 @dataclass(frozen=True)
-class ParetoSpend:
+class ParetoSpend(Learner):
     """Pareto/NBD along the season for the orders times Gamma-Gamma for what one brings, cents."""
 
     name: ClassVar[str] = "pareto_spend"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedBtyd
 
     def fit(self, table: pa.Table) -> FittedBtyd:
@@ -62,16 +46,14 @@ class ParetoSpend:
 
 
 @dataclass(frozen=True)
-class RecentBlend:
+class RecentBlend(Learner):
     """Pareto/NBD along the season, Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
 
     recent_share: float = 0.3
     """Weight of the last 90 days, 0 to 1."""
 
     name: ClassVar[str] = "recent_blend"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedBtyd
 
     def fit(self, table: pa.Table) -> FittedBtyd:

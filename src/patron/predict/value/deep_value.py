@@ -5,7 +5,6 @@ best trees have a winsorised RMSE that is 12 to 20 % lower. To have it judged wi
 `replace(QUESTION, learners=(*LEARNERS, DeepZeroInflatedLogNormal()))`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
@@ -16,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
+from patron.estimators.learner import Learner, forecasts
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import forecasts
 from patron.predict.value.boosted_value import LATER
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
@@ -83,7 +82,7 @@ class FittedDeep:
 
 
 @dataclass(frozen=True)
-class DeepZeroInflatedLogNormal:
+class DeepZeroInflatedLogNormal(Learner):
     """A small network with the loss of ZILN on all features and what Pareto/NBD says, cents; needs the extra `deep`."""
 
     hidden: tuple[int, ...] = (64, 32)
@@ -96,9 +95,7 @@ class DeepZeroInflatedLogNormal:
     seed: int = 1
 
     name: ClassVar[str] = "deep_ziln"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 8
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedDeep
 
     def fit(self, table: pa.Table) -> FittedDeep:

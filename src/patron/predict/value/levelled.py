@@ -2,35 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, Explains, FitsFromOthers, Fitted, Learner, forecasts, newest
+from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.saving import Saved
+from patron.predict.learner import Explains, FitsFromOthers, newest
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import FittedBtyd, ParetoSpend, RecentBlend
 from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.stacked import Stacked
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "level.json"
-LEARNER = "learner"
 CAN_BE_LEVELLED: tuple[Learner, ...] = (ParetoSpend(), RecentBlend(), BoostedBlend(), Boosted(), Stacked())
 
 
 @dataclass(frozen=True)
-class FittedLevel:
+class FittedLevel(Saved, file="level.json"):
     """A fitted learner, and the factor that makes its forecasts add up to the shop's total."""
 
     name: str
     learner: Fitted
     factor: float
-    adds_up_to: ShopTotal
+    total: ShopTotal
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
@@ -41,19 +39,10 @@ class FittedLevel:
         explains = self.learner
         return explains.contributions(table) if isinstance(explains, Explains) else ((), np.zeros((table.num_rows, 0)))
 
-    def save(self, folder: Path) -> None:
-        """Write the learner into a folder of its own, and the level."""
-        (folder / LEARNER).mkdir()
-        self.learner.save(folder / LEARNER)
-        content = {"name": self.name, "factor": self.factor, "total": self.adds_up_to.saved()}
-        write_json(folder / SAVED, content)
-
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        fitted = next(one.fitted for one in CAN_BE_LEVELLED if one.name == saved["name"])
-        return cls(saved["name"], fitted.load(folder / LEARNER), saved["factor"], ShopTotal(**saved["total"]))
+    def part_kind(cls, name: str, content: Mapping[str, Any]) -> Any:  # noqa: ARG003 - as of all that are saved
+        """Class of the fitted learner."""
+        return next(one.fitted for one in CAN_BE_LEVELLED if one.name == content["name"])
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ shop to shop than from year to year; what is left of the doubt is in every inter
 the season that is assumed of any shop, and the doubt about that.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -107,15 +107,6 @@ class Season:
     def calendar(self, summary: pa.Table) -> Calendar:
         """The season along the months of a summary, and some after it, with the mean month at 0."""
         return _calendar(summary, {SEASON: self.around_mean})
-
-    def saved(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
-
-    @classmethod
-    def restored(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from what `saved` gave."""
-        return cls(tuple(saved["logs"]), tuple(saved["spreads"]), saved["is_observed"])
 
 
 def month_of(days: Numbers) -> np.ndarray:

@@ -8,15 +8,16 @@ coming 90 days.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL, newest, rows_where
+from patron.estimators.learner import LABEL, rows_where
+from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import VALUE
@@ -56,9 +57,15 @@ class ShopTotal:
     season_spread: float
     """Standard deviation of the logarithm of that factor."""
 
-    def saved(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
+
+@runtime_checkable
+class SumsToTotal(Protocol):
+    """A fitted learner whose forecasts add up to one of the shop."""
+
+    @property
+    def total(self) -> ShopTotal:
+        """The shop's total."""
+        ...
 
 
 def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> ShopTotal:

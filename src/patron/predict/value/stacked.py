@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, Explains, Fitted, Learner, forecasts
+from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.saving import Saved
+from patron.predict.learner import Explains
 from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, history_models
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.predict.value.two_stage import FittedStages, TwoStage, ZeroInflatedLogNormal
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
-SAVED = "stacked.json"
 MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoStage(), ZeroInflatedLogNormal())
 EXPLAINS = Boosted.name
 """The member whose reasons are shown; it knows all features."""
@@ -57,7 +56,7 @@ class Excess:
 
 
 @dataclass(frozen=True)
-class FittedStack:
+class FittedStack(Saved, file="stacked.json"):
     """Several fitted models of value; each counts the same."""
 
     members: Mapping[str, Fitted]
@@ -73,30 +72,18 @@ class FittedStack:
         """What moved the forecast: its logarithm, of the member with all features, or of buying history in cents."""
         return cast("Explains", self.members.get(EXPLAINS) or self.members[LARGE]).contributions(table)
 
-    def save(self, folder: Path) -> None:
-        """Write every member into a folder of its own, and the excess."""
-        for name, member in self.members.items():
-            (folder / name).mkdir()
-            member.save(folder / name)
-        excess = None if self.excess is None else asdict(self.excess)
-        write_json(folder / SAVED, {"members": list(self.members), "excess": excess})
-
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        members = {one.name: one.fitted.load(folder / one.name) for one in MEMBERS if one.name in saved["members"]}
-        return cls(members, None if saved["excess"] is None else Excess(**saved["excess"]))
+    def part_kind(cls, name: str, content: Mapping[str, Any]) -> Any:  # noqa: ARG003 - as of all that are saved
+        """Class of a member."""
+        return next(one.fitted for one in MEMBERS if one.name == name)
 
 
 @dataclass(frozen=True)
-class Stacked:
+class Stacked(Learner):
     """The mean of five models of value, or of those that the history is long enough for, cents."""
 
     name: ClassVar[str] = "stacked"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 7
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedStack
 
     def fit(self, table: pa.Table) -> FittedStack:

@@ -1,26 +1,22 @@
 """Value in two stages: whether somebody buys, times what those who buy spend (Groupon's, KDD 2016; ZILN, Wang 2019)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.estimators.boosted_trees import FittedTrees, Trees
+from patron.estimators.learner import Learner, forecasts
+from patron.estimators.saving import Saved
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import forecasts
 from patron.predict.value.boosted_value import LATER
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
-SAVED = "stages.json"
-BUYS, SPENDS = "buys", "spends"
 FEWEST_BUYERS = 50
 NEARLY_SURE = 7.0
 """Log-odds of 999 in 1,000."""
@@ -29,7 +25,7 @@ LARGEST_VARIANCE = 4.0
 
 
 @dataclass(frozen=True)
-class FittedStages:
+class FittedStages(Saved, file="stages.json"):
     """Two boosted models: the log-odds to buy, and the logarithm of spend of those who do."""
 
     design: Design
@@ -63,33 +59,9 @@ class FittedStages:
     def _probability(self, matrix: Numbers) -> Numbers:
         return expit(self.buys.raw(matrix) + self.log_odds)
 
-    def save(self, folder: Path) -> None:
-        """Write trees and parameters."""
-        for name, trees in ((BUYS, self.buys), (SPENDS, self.spends)):
-            (folder / name).mkdir()
-            trees.save(folder / name)
-        content = {
-            "design": self.design.saved(),
-            "models": None if self.models is None else self.models.saved(),
-            "cap_cents": self.cap_cents,
-            "log_factor": self.log_factor,
-            "log_odds": self.log_odds,
-        }
-        write_json(folder / SAVED, content)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = read_json(folder / SAVED)
-        trees = (FittedTrees.load(folder / BUYS), FittedTrees.load(folder / SPENDS))
-        models = None if saved["models"] is None else OrdersAndSpend.restored(saved["models"])
-        return cls(
-            Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"], saved["log_odds"]
-        )
-
 
 @dataclass(frozen=True)
-class TwoStage:
+class TwoStage(Learner):
     """P(buy) times spend given buy, both boosted on all features and what Pareto/NBD says, cents."""
 
     trees: Trees = field(default_factory=Trees)
@@ -97,9 +69,7 @@ class TwoStage:
     """Labels above this quantile of buyers' count as its value."""
 
     name: ClassVar[str] = "two_stage"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 5
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedStages
 
     def fit(self, table: pa.Table) -> FittedStages:
@@ -112,7 +82,7 @@ class TwoStage:
 
 
 @dataclass(frozen=True)
-class ZeroInflatedLogNormal:
+class ZeroInflatedLogNormal(Learner):
     """P(buy) times a log-normal spend, with the loss of ZILN, whose parts are boosted one by one, cents.
 
     Its likelihood is that of buying times that of the logarithm of spend, so both are maximised apart. Where the paper
@@ -123,9 +93,7 @@ class ZeroInflatedLogNormal:
     cap_quantile: float = 0.99
 
     name: ClassVar[str] = "ziln"
-    is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 6
-    exemptions: ClassVar[Mapping[str, str]] = {}
     fitted: ClassVar[type] = FittedStages
 
     def fit(self, table: pa.Table) -> FittedStages:

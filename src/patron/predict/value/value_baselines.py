@@ -1,25 +1,21 @@
 """The two naive forecasts of spend that any learner has to beat."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE
-from patron.predict.learner import LABEL, forecasts, labelled
-from patron.schema.json_files import read_json, write_json
+from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
+from patron.estimators.saving import Saved
 from patron.schema.models.metrics import rmse_winsorised
 from patron.schema.numbers import float_column
 
-SAVED = "rule.json"
 STEPS = 101
 
 
 @dataclass(frozen=True)
-class FittedShrinkage:
+class FittedShrinkage(Saved, file="rule.json"):
     """`mean + weight * (paid in the last 90 days - mean)`, cents; never below zero."""
 
     weight: float
@@ -32,24 +28,12 @@ class FittedShrinkage:
         paid = float_column(table, self.column)
         return forecasts(np.maximum(self.mean + self.weight * (paid - self.mean), 0.0))
 
-    def save(self, folder: Path) -> None:
-        """Write weight and mean."""
-        write_json(folder / SAVED, asdict(self))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(**read_json(folder / SAVED))
-
 
 @dataclass(frozen=True)
-class LastNinetyDays:
+class LastNinetyDays(Baseline):
     """The same as in the last 90 days, cents."""
 
     name: ClassVar[str] = "last_90_days"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShrinkage
 
     def fit(self, table: pa.Table) -> FittedShrinkage:  # noqa: ARG002 - the protocol's signature
@@ -58,13 +42,10 @@ class LastNinetyDays:
 
 
 @dataclass(frozen=True)
-class ShrunkenLastNinetyDays:
+class ShrunkenLastNinetyDays(Baseline):
     """The last 90 days, shrunken towards the mean outcome as much as would have been best so far."""
 
     name: ClassVar[str] = "shrunken_last_90_days"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
     fitted: ClassVar[type] = FittedShrinkage
 
     def fit(self, table: pa.Table) -> FittedShrinkage:

@@ -22,14 +22,14 @@ from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.holdouts import Holdout, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.popularity.personal_frequency import PersonalFrequency
 from patron.recommenders.popularity.recent_popularity import RecentPopularity
 from patron.schema.numbers import Numbers
 
-MEMBERS: tuple[Learner, ...] = (
+MEMBERS: tuple[Recommender, ...] = (
     RecentPopularity(),
     PersonalFrequency(),
     ItemHazard(),
@@ -54,13 +54,13 @@ class Weights(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedBlend(Fitted):
+class FittedBlend(FittedRecommender):
     """Members and what each counts, for items that a user had before and for new ones."""
 
-    members: tuple[Fitted, ...]
+    members: tuple[FittedRecommender, ...]
     repeat_weights: Numbers
     new_weights: Numbers
-    rater: Fitted | None
+    rater: FittedRecommender | None
     """Forecasts ratings, where weights differ."""
 
     def scores(self, users: Codes) -> Scores:
@@ -94,14 +94,14 @@ class FittedBlend(Fitted):
 
 
 @dataclass(frozen=True)
-class Blend(Learner):
+class Blend(Recommender):
     """Members weighted by how well they rank what users did last."""
 
     seed: int = 0
     """Which users choose the weights, where there are more than are needed."""
 
     name: ClassVar[str] = "blend"
-    fitted: ClassVar[type[Fitted]] = FittedBlend
+    fitted: ClassVar[type[FittedRecommender]] = FittedBlend
 
     def fit_interactions(self, known: Interactions) -> FittedBlend:
         """Choose weights on what users did last, then fit the members that count to all rows."""
@@ -161,13 +161,13 @@ def blend_scores(pairs: Candidates, weights: Weights) -> Numbers:
     return (pairs.shares * np.where(pairs.is_repeat[:, None], weights.repeat, weights.new)).sum(axis=1)
 
 
-def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[Fitted, ...]:
+def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[FittedRecommender, ...]:
     """Members: all of them, or those that are chosen."""
     flags = np.ones(len(MEMBERS), dtype=np.bool_) if chosen is None else chosen
     return tuple(one.fit_interactions(known) for one, flag in zip(MEMBERS, flags, strict=True) if flag)
 
 
-def fit_rater(known: Interactions) -> Fitted | None:
+def fit_rater(known: Interactions) -> FittedRecommender | None:
     """A model that forecasts ratings; None where all weights are the same."""
     return MatrixFactorisation().fit_interactions(known) if np.ptp(known.weight) > 0 else None
 

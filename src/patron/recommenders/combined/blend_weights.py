@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from patron.recommenders.best_items import Flags
 from patron.recommenders.interactions import Codes
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 DEPTH = 10
@@ -56,7 +56,7 @@ def choose_weights(ranking: Ranking) -> Numbers:
     return weights / weights.max()
 
 
-@numba.njit(cache=True)
+@kernel()
 def _discounted_hits(scores, is_hit, starts):  # noqa: ANN001, ANN202
     """DCG of the ten best of each row; ties by place."""
     gained = np.zeros(len(starts) - 1)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags, Scores, best_items
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.interactions import Codes
-from patron.recommenders.learner import Fitted, batches
+from patron.recommenders.learner import FittedRecommender, batches
 from patron.schema.numbers import Numbers
 
 MOST_CANDIDATES = 100
@@ -34,7 +34,7 @@ class Candidates:
 
 
 def candidates_of(
-    fitted: Sequence[Fitted], users: Codes, history: sp.csr_array, allowed: Flags, k: int = MOST_CANDIDATES
+    fitted: Sequence[FittedRecommender], users: Codes, history: sp.csr_array, allowed: Flags, k: int = MOST_CANDIDATES
 ) -> Candidates:
     """The best allowed items of each recommender for each user, old and new ones apart."""
     scores = [one.scores(users) for one in fitted]
@@ -45,7 +45,7 @@ def candidates_of(
     return Candidates(row, item, _values(before, row, item) > 0, np.clip(shares, 0.0, 1.0))
 
 
-def candidates_in_batches(fitted: Sequence[Fitted], users: Codes, history: sp.csr_array) -> Candidates:
+def candidates_in_batches(fitted: Sequence[FittedRecommender], users: Codes, history: sp.csr_array) -> Candidates:
     """As `candidates_of` all items, some users at a time, so that scores fit into memory."""
     count = history.shape[1]  # type: ignore[index] - of every sparse array
     every_item, parts, rows = np.ones(count, dtype=np.bool_), [], 0

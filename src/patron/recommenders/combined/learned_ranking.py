@@ -18,10 +18,11 @@ held out.
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend import (
@@ -37,12 +38,9 @@ from patron.recommenders.combined.candidates import Candidates
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.holdouts import hold_out
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.promotions import Promotions
 from patron.schema.numbers import Numbers
-
-if TYPE_CHECKING:
-    import lightgbm as lgb
 
 MOST_USERS, MOST_PAIRS = 2_000, 100_000
 """Of each window; pairs that users did not take are thinned out to the share that this is of all."""
@@ -59,10 +57,7 @@ PARAMETERS = {
     "bagging_freq": 1,
     "lambda_l2": 10.0,
     "max_bin": 63,
-    "deterministic": True,
-    "force_row_wise": True,
     "num_threads": 2,
-    "verbose": -1,
 }
 BLEND_POWER, LEAST_BLEND = 0.5, 1e-3
 """Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
@@ -101,7 +96,7 @@ class FittedRanking(FittedBlend):
 
 
 @dataclass(frozen=True)
-class LearnedRanking(Learner):
+class LearnedRanking(Recommender):
     """Members' candidates in an order that trees learned."""
 
     rounds: int = 100
@@ -113,7 +108,7 @@ class LearnedRanking(Learner):
     """Which users and pairs these are, and the trees'."""
 
     name: ClassVar[str] = "learned_ranking"
-    fitted: ClassVar[type[Fitted]] = FittedRanking
+    fitted: ClassVar[type[FittedRecommender]] = FittedRanking
 
     def fit(self, interactions: Any, promotions: Any = None) -> FittedRanking:
         """As any recommender; `promotions` is the shop's plan, a frame with item_id, starts and ends.
@@ -186,24 +181,19 @@ class LearnedRanking(Learner):
         return is_above_noise(np.concatenate(gains))
 
     def _fit_trees(self, rows: "TrainingRows") -> str:
-        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
-
-        data = lgb.Dataset(rows.matrix, rows.label, group=rows.sizes)
-        settings = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
-        return lgb.train(PARAMETERS | settings, data, num_boost_round=self.rounds).model_to_string()
+        settings = {**tree_parameters(self), "seed": self.seed}
+        return fit_trees(rows.matrix, rows.label, PARAMETERS | settings, rounds=self.rounds, group=rows.sizes).text
 
 
 @lru_cache(maxsize=4)
-def booster(trees: str) -> "lgb.Booster":
+def fitted_trees(text: str) -> FittedTrees:
     """Trees from LightGBM's text; the last ones are kept, since the same model answers for many histories."""
-    import lightgbm as lgb  # noqa: PLC0415 - as above
-
-    return lgb.Booster(model_str=trees)
+    return FittedTrees(text)
 
 
 def tree_scores(trees: str, pairs: Candidates, users: Codes, facts: PairFacts, of_blend: Numbers) -> Numbers:
     """What trees say of each pair, and what the blend says; logarithms of scores."""
-    raw = np.asarray(booster(trees).predict(features(pairs, users, facts), raw_score=True, num_threads=1))
+    raw = fitted_trees(trees).raw(features(pairs, users, facts))
     return np.clip(raw + BLEND_POWER * np.log(of_blend + LEAST_BLEND), -FARTHEST, FARTHEST)
 
 

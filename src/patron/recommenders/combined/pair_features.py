@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.promotion_facts import PromotionFacts
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 RECENT_DAYS = 28.0
@@ -103,7 +103,7 @@ def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
     return _values(matrix.data, matrix.indices, matrix.indptr, matrix.shape[1], users, items)  # type: ignore[index] - of every sparse array
 
 
-@numba.njit(cache=True)
+@kernel()
 def _values(data, places, starts, columns, users, items):  # noqa: ANN001, ANN202
     """One row of the matrix is written out at a time: SciPy looks through it once for each pair."""
     values, of_row, row = np.zeros(len(users)), np.zeros(columns), -1

@@ -3,6 +3,7 @@
 For products that nobody has bought yet, and for customers of whom only the first clicks are known.
 """
 
+from patron.estimators.text_terms import terms_of
 from patron.recommenders.content.behaviour_fusion import fuse
 from patron.recommenders.content.content_neighbours import content_neighbours
 from patron.recommenders.content.edge_file import read_edges
@@ -10,7 +11,6 @@ from patron.recommenders.content.encoded_texts import EncodedTexts, Encoder
 from patron.recommenders.content.graph_edges import KIND_WEIGHTS
 from patron.recommenders.content.product_graph import ProductGraph
 from patron.recommenders.content.product_vectors import ProductVectors
-from patron.recommenders.content.text_terms import terms_of
 
 __all__ = [
     "KIND_WEIGHTS",

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from patron.recommenders.content.text_terms import terms_of
+from patron.estimators.text_terms import terms_of
 from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers, float_column
 

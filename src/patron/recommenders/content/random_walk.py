@@ -12,12 +12,12 @@ paths that were walked.
 from dataclasses import dataclass
 from typing import Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from patron.recommenders.best_items import Flags, insert
 from patron.recommenders.ids import Codes
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 RESTART = 0.2
@@ -78,7 +78,7 @@ def walk(edges: EdgeLists, start: Codes, kind_weights: Numbers, is_allowed: Flag
     return Visits(node, of_node, *_paths(slot[node], nodes, parent, kind, len(is_allowed)))
 
 
-@numba.njit(cache=True)
+@kernel()
 def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
     """Each node that is met gets the next slot: memory that is not used costs no time.
 
@@ -125,7 +125,7 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
     return slot, nodes[:size], score[:size] + RESTART * waiting[:size], parent[:size], parent_kind[:size]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _total_weight(bits, kind_weights):  # noqa: ANN001, ANN202
     """Weight of all kinds that a node has."""
     total = 0.0
@@ -135,7 +135,7 @@ def _total_weight(bits, kind_weights):  # noqa: ANN001, ANN202
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def _best_nodes(nodes, score, is_allowed, k):  # noqa: ANN001, ANN202
     best, of_best, count = np.full(k, -1, dtype=np.int64), np.full(k, -np.inf), 0
     for at in range(len(nodes)):
@@ -144,7 +144,7 @@ def _best_nodes(nodes, score, is_allowed, k):  # noqa: ANN001, ANN202
     return best[:count], of_best[:count]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _paths(slots, nodes, parent, parent_kind, products):  # noqa: ANN001, ANN202
     """Kind of the last edge, last product before, and first node of the strongest path to each slot's node.
 

@@ -19,7 +19,7 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factors.factor_solver import Entries, Factors, random_factors, solve
 from patron.recommenders.factors.fitted_factors import FittedFactors
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 LAST_STEPS = 12
@@ -41,7 +41,7 @@ class FittedALS(FittedFactors):
 
 
 @dataclass(frozen=True)
-class ALS(Learner):
+class ALS(Recommender):
     """Matrix factorisation of implicit feedback: what a user had, and how often."""
 
     factors: int = 128
@@ -56,7 +56,7 @@ class ALS(Learner):
     """Where the factors begin."""
 
     name: ClassVar[str] = "als"
-    fitted: ClassVar[type[Fitted]] = FittedALS
+    fitted: ClassVar[type[FittedRecommender]] = FittedALS
 
     def fit_interactions(self, known: Interactions) -> FittedALS:
         """Fit users and items in turn."""

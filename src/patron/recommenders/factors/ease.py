@@ -22,14 +22,14 @@ from scipy import linalg
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.neighbours.neighbours import newest_profiles, positive_matrix
 from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedEASE(Fitted):
+class FittedEASE(FittedRecommender):
     """Dense weights between items of the head, sparse ones where an item of the tail is in the pair."""
 
     learner: "EASE"
@@ -62,7 +62,7 @@ class FittedEASE(Fitted):
 
 
 @dataclass(frozen=True)
-class EASE(Learner):
+class EASE(Recommender):
     """Every item from all others, in closed form for the most popular ones."""
 
     head: int = 4_000
@@ -75,7 +75,7 @@ class EASE(Learner):
     """Time before a user's last row after which an item counts half, days."""
 
     name: ClassVar[str] = "ease"
-    fitted: ClassVar[type[Fitted]] = FittedEASE
+    fitted: ClassVar[type[FittedRecommender]] = FittedEASE
 
     def fit_interactions(self, known: Interactions) -> FittedEASE:
         """Invert the head, and find the neighbours of the tail."""

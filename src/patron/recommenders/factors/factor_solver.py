@@ -9,11 +9,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 Factors = npt.NDArray[np.float32]
@@ -57,7 +57,7 @@ def solve(x: Factors, entries: Entries, y: Factors, gram: Factors, ridge: Number
         list(threads.map(improve, range(0, len(x), CHUNK)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(nogil=True, fastmath=FAST)
 def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last, steps):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     count = x.shape[1]
     product, rest, way = np.empty(count, x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
@@ -88,7 +88,7 @@ def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last
                 way[f] = rest[f] + turn * way[f]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(nogil=True, fastmath=FAST)
 def _multiply(x, places, weights, y, gram, ridge, product):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """The matrix of a row's equations times a vector."""
     for f in range(len(x)):
@@ -104,7 +104,7 @@ def _multiply(x, places, weights, y, gram, ridge, product):  # noqa: ANN001, ANN
             product[f] += value * other[f]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(nogil=True, fastmath=FAST)
 def _dot(a, b):  # noqa: ANN001, ANN202
     total = np.float32(0)
     for f in range(len(a)):

@@ -8,11 +8,11 @@ import numpy as np
 from patron.recommenders.best_items import Scores
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.interactions import Codes
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 
 
 @dataclass(frozen=True, eq=False)
-class FittedFactors(Fitted):
+class FittedFactors(FittedRecommender):
     """Vectors of each user and item."""
 
     user_factors: Factors

@@ -17,7 +17,7 @@ from patron.recommenders.factors.als import ALS
 from patron.recommenders.factors.fitted_factors import FittedFactors
 from patron.recommenders.factors.rating_factors import RatingFactors, Ratings
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 
@@ -56,7 +56,7 @@ class FittedMatrixFactorisation(FittedFactors):
 
 
 @dataclass(frozen=True)
-class MatrixFactorisation(Learner):
+class MatrixFactorisation(Recommender):
     """Factors of ratings, and of which items users have."""
 
     factors: int = 64
@@ -67,7 +67,7 @@ class MatrixFactorisation(Learner):
     """Where factors begin, and which ratings are held out to choose the penalty."""
 
     name: ClassVar[str] = "matrix_factorisation"
-    fitted: ClassVar[type[Fitted]] = FittedMatrixFactorisation
+    fitted: ClassVar[type[FittedRecommender]] = FittedMatrixFactorisation
 
     def fit_interactions(self, known: Interactions) -> FittedMatrixFactorisation:
         """Fit the order of items, and ratings where weights differ."""

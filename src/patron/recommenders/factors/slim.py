@@ -14,13 +14,12 @@ users times the sweeps; memory is items x neighbours. Rows of weight 0 or less d
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -28,6 +27,7 @@ from patron.recommenders.neighbours.neighbours import (
     newest_profiles,
     positive_matrix,
 )
+from patron.schema.kernels import kernel
 
 SWEEPS, TOLERANCE = 10, 1e-4
 
@@ -44,7 +44,7 @@ class SLIM(ProfileLearner):
     """Time before a user's last row after which an item counts half, days."""
 
     name: ClassVar[str] = "slim"
-    fitted: ClassVar[type[Fitted]] = FittedNeighbours
+    fitted: ClassVar[type[FittedRecommender]] = FittedNeighbours
 
     def fit_interactions(self, known: Interactions) -> FittedNeighbours:
         """Find the nearest items of each item, then what each of them says."""
@@ -63,7 +63,7 @@ class SLIM(ProfileLearner):
         return newest_profiles(known, self.half_life_days)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _weights(starts, users, near_starts, near, ridge, user_count):  # noqa: ANN001, ANN202
     """Weight of each near item, in the order of `near`; an item says nothing for itself."""
     rest, weights = np.zeros(user_count), np.zeros(len(near), dtype=np.float32)
@@ -78,7 +78,7 @@ def _weights(starts, users, near_starts, near, ridge, user_count):  # noqa: ANN0
     return weights
 
 
-@numba.njit(cache=True)
+@kernel()
 def _sweep(item, starts, users, near_starts, near, ridge, rest, weights):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """Improve the weights of an item once; return by how much one moved at most."""
     most = 0.0

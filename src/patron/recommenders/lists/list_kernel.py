@@ -14,7 +14,6 @@ of it grows with the catalogue.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +35,7 @@ from patron.recommenders.lists.exclusions import (
     SAME_STYLE,
 )
 from patron.recommenders.lists.product_facts import Vectors
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 ELIGIBLE, RESERVED = -2, -3
@@ -109,7 +109,7 @@ class Pool(NamedTuple):
     """Which of them each candidate of the row is; longer than the others where candidates repeat."""
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def greedy_lists(starts, item, relevance, products, pasts, limits, k):  # noqa: ANN001, ANN201, PLR0913, PLR0917
     """Items and relevance of each list, an exclusion per candidate, and their number per row."""
     rows = len(starts) - 1
@@ -135,7 +135,7 @@ def greedy_lists(starts, item, relevance, products, pasts, limits, k):  # noqa: 
     return items, of_items, exclusion, counts
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _new_pool(size):  # noqa: ANN001, ANN202
     return Pool(
         np.empty(size, dtype=np.int64),
@@ -152,7 +152,7 @@ def _new_pool(size):  # noqa: ANN001, ANN202
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_pool(pool, item, relevance, products):  # noqa: ANN001, ANN202
     """Put the distinct candidates into the pool, each with its best relevance; return how many there are."""
     is_sorted = True
@@ -174,7 +174,7 @@ def _fill_pool(pool, item, relevance, products):  # noqa: ANN001, ANN202
     return size
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
     """Exclude what no list of this row may have; the first rule in the order of EXCLUSIONS is the reason."""
     bought_styles = _recent_styles(pasts.bought, row, limits.bought_days, products.style)
@@ -203,7 +203,7 @@ def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
         pool.state[at] = state
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _recent_styles(past, row, within_days, style):  # noqa: ANN001, ANN202
     """Styles of what happened within so many days, sorted."""
     count = 0
@@ -217,7 +217,7 @@ def _recent_styles(past, row, within_days, style):  # noqa: ANN001, ANN202
     return styles[np.argsort(styles)]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _contains(values, value):  # noqa: ANN001, ANN202
     if len(values) == 0:
         return False
@@ -225,7 +225,7 @@ def _contains(values, value):  # noqa: ANN001, ANN202
     return at < len(values) and values[at] == value
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _choose(pool, size, products, limits, items, of_items):  # noqa: ANN001, ANN202
     """Fill the list; states of candidates say what is in it, and what its caps exclude."""
     _share_relevance(pool, size, limits.diversity)
@@ -256,7 +256,7 @@ def _choose(pool, size, products, limits, items, of_items):  # noqa: ANN001, ANN
             _raise_nearest(pool, size, at, products.vectors, limits.diversity)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _share_relevance(pool, size, diversity):  # noqa: ANN001, ANN202
     """Weigh relevance; nothing is in the list yet. Without diversity, relevance stays as it is: no tie by rounding."""
     highest = 0.0
@@ -269,7 +269,7 @@ def _share_relevance(pool, size, diversity):  # noqa: ANN001, ANN202
             pool.share[at] *= (1 - diversity) / highest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _best_candidate(pool, size, which):  # noqa: ANN001, ANN202
     """Place of the best score among those that compete, -1 without any."""
     best, best_score = -1, -np.inf
@@ -285,7 +285,7 @@ def _best_candidate(pool, size, which):  # noqa: ANN001, ANN202
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _apply_caps(pool, size, newest, limits):  # noqa: ANN001, ANN202
     """Exclude what the newest product of the list, or a reserved one, leaves no room for."""
     category, count = pool.category[newest], 0
@@ -302,7 +302,7 @@ def _apply_caps(pool, size, newest, limits):  # noqa: ANN001, ANN202
             pool.state[at] = CATEGORY_FULL
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _raise_nearest(pool, size, newest, vectors, diversity):  # noqa: ANN001, ANN202
     """Let those that may still come know how like the newest product of the list they are.
 
@@ -326,7 +326,7 @@ def _raise_nearest(pool, size, newest, vectors, diversity):  # noqa: ANN001, ANN
         nearest[at] = max(nearest[at], diversity * alike)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@kernel(nogil=True, fastmath={"reassoc", "contract"})
 def _dot(vectors, one, other):  # noqa: ANN001, ANN202
     total = np.float32(0.0)
     for at in range(vectors.shape[1]):

@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     MOST_HALVINGS,
     FittedNeighbours,
@@ -32,6 +31,7 @@ from patron.recommenders.neighbours.neighbours import (
     as_sparse,
     take_best,
 )
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 MOST_ROWS = 100
@@ -86,7 +86,7 @@ class CoVisitation(ProfileLearner):
     """How much events of a kind count as what comes next, such as {"purchase": 3}; 1 for others, 0 leaves them out."""
 
     name: ClassVar[str] = "co_visitation"
-    fitted: ClassVar[type[Fitted]] = FittedNeighbours
+    fitted: ClassVar[type[FittedRecommender]] = FittedNeighbours
 
     def fit_interactions(self, known: Interactions) -> FittedNeighbours:
         """Count what comes after each item."""
@@ -114,7 +114,7 @@ class CoVisitation(ProfileLearner):
         return sp.csr_array((values, (rows.user, rows.item)), shape=(len(known.users), len(known.items)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _best_next(sequences, places, starts, factors, count):  # noqa: ANN001, ANN202
     items = len(starts) - 1
     best, of_best = np.full((items, count), -1, dtype=np.int32), np.zeros((items, count), dtype=np.float32)
@@ -133,7 +133,7 @@ def _best_next(sequences, places, starts, factors, count):  # noqa: ANN001, ANN2
     return best, of_best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _add_next(place, sequences, factors, sums, is_touched, touched, size):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """Add what the rows around a row count for its item; return how many items are touched by now."""
     item, day, weight, step, first, end = sequences

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -51,7 +51,7 @@ class ItemKNN(ProfileLearner):
     """How much items with many rows are discounted, of bm25; 0 to 1."""
 
     name: ClassVar[str] = "item_knn"
-    fitted: ClassVar[type[Fitted]] = FittedNeighbours
+    fitted: ClassVar[type[FittedRecommender]] = FittedNeighbours
 
     def fit_interactions(self, known: Interactions) -> FittedNeighbours:
         """Find the neighbours of each item. Raises BadInteractions for a weighting that does not exist."""

@@ -4,21 +4,21 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 MOST_HALVINGS = 100.0
 """Older rows count no less than after so many half-lives, so that nothing vanishes."""
 
 
-class ProfileLearner(Learner):
+class ProfileLearner(Recommender):
     """Learns what items say for others, and sums it over what a user had."""
 
     @abstractmethod
@@ -27,7 +27,7 @@ class ProfileLearner(Learner):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedNeighbours(Fitted):
+class FittedNeighbours(FittedRecommender):
     """Scores are sums over what a user had, each times its neighbours' similarity."""
 
     learner: "ProfileLearner"
@@ -108,7 +108,7 @@ def as_sparse(best: npt.NDArray[Any], of_best: npt.NDArray[Any], columns: int) -
     return sp.csr_array((of_best[is_item], best[is_item], starts), shape=(len(best), columns))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """Products of rows with a matrix, dense, where they have a term; SciPy copies the whole matrix to mix its types."""
     for row in range(len(starts) - 1):
@@ -121,7 +121,7 @@ def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noq
     return sums
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _near_sums(starts, places, values, of_starts, of_places, of_values, columns):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     """As `_sums`, in compressed rows: values, columns in the order in which they came, and starts."""
     rows = len(starts) - 1
@@ -149,7 +149,7 @@ def _near_sums(starts, places, values, of_starts, of_places, of_values, columns)
     return of_near[:size], near[:size], ends
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
     starts, places, values, of_starts, of_places, of_values = arrays
     rows = len(starts) - 1
@@ -170,7 +170,7 @@ def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
     return best, of_best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def take_best(best, of_best, sums, is_touched, touched):  # noqa: ANN001, ANN201
     """Move the largest positive sums into a row of best items, and clear the sums."""
     length = 0

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -43,7 +43,7 @@ class RP3beta(ProfileLearner):
     """Time before a user's last row after which a row counts half, days."""
 
     name: ClassVar[str] = "rp3beta"
-    fitted: ClassVar[type[Fitted]] = FittedNeighbours
+    fitted: ClassVar[type[FittedRecommender]] = FittedNeighbours
 
     def fit_interactions(self, known: Interactions) -> FittedNeighbours:
         """Find where walks from each item end."""

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.user_neighbours import (
     Baskets,
     Others,
@@ -30,7 +30,7 @@ from patron.recommenders.neighbours.user_neighbours import (
 
 
 @dataclass(frozen=True, eq=False)
-class FittedTifuKnn(Fitted):
+class FittedTifuKnn(FittedRecommender):
     """Vectors of all users, and the users who can be neighbours."""
 
     learner: "TifuKnn"
@@ -61,7 +61,7 @@ class FittedTifuKnn(Fitted):
 
 
 @dataclass(frozen=True)
-class TifuKnn(Learner):
+class TifuKnn(Recommender):
     """A user's baskets, faded in groups, and those of the nearest users. Rows of weight 0 or less do not count."""
 
     neighbours: int = 300
@@ -78,7 +78,7 @@ class TifuKnn(Learner):
     """Neighbours are looked for among so many users who came last."""
 
     name: ClassVar[str] = "tifu_knn"
-    fitted: ClassVar[type[Fitted]] = FittedTifuKnn
+    fitted: ClassVar[type[FittedRecommender]] = FittedTifuKnn
     has_item_side: ClassVar[bool] = False
 
     def fit_interactions(self, known: Interactions) -> FittedTifuKnn:

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.user_neighbours import (
     Baskets,
     Others,
@@ -31,7 +31,7 @@ from patron.recommenders.neighbours.user_neighbours import (
 
 
 @dataclass(frozen=True, eq=False)
-class FittedUserWindowCf(Fitted):
+class FittedUserWindowCf(FittedRecommender):
     """Windows of all users, and the users who can be neighbours."""
 
     learner: "UserWindowCf"
@@ -59,7 +59,7 @@ class FittedUserWindowCf(Fitted):
 
 
 @dataclass(frozen=True)
-class UserWindowCf(Learner):
+class UserWindowCf(Recommender):
     """Newest baskets of a user and of like users. Rows of weight 0 or less do not count."""
 
     window: int = 25
@@ -74,7 +74,7 @@ class UserWindowCf(Learner):
     """They are looked for among so many users who came last."""
 
     name: ClassVar[str] = "user_window_cf"
-    fitted: ClassVar[type[Fitted]] = FittedUserWindowCf
+    fitted: ClassVar[type[FittedRecommender]] = FittedUserWindowCf
     has_item_side: ClassVar[bool] = False
 
     def fit_interactions(self, known: Interactions) -> FittedUserWindowCf:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import erf
+import scipy
 
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.interactions import Codes
@@ -52,7 +52,7 @@ def _states(sequences: Codes, items: Factors, weights: Mapping[str, Factors], he
         mixed = (odds / odds.sum(axis=-1, keepdims=True)) @ value
         x = x + mixed.transpose(0, 2, 1, 3).reshape(x.shape) @ weights[f"{block}.out"]
         wide = _norm(x, weights[f"{block}.norm_b"]) @ weights[f"{block}.wide"]
-        x = x + (wide * (1 + erf(wide / np.sqrt(2))) / 2) @ weights[f"{block}.narrow"]
+        x = x + (wide * (1 + scipy.special.erf(wide / np.sqrt(2))) / 2) @ weights[f"{block}.narrow"]
     return _norm(x, weights["norm"])
 
 

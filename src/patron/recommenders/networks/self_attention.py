@@ -18,7 +18,7 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.networks.attention_states import sequence_ends, weight_shapes
 from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
 
@@ -38,7 +38,7 @@ class FittedSelfAttention(FittedSoftmax):
 
 
 @dataclass(frozen=True)
-class SelfAttention(Learner):
+class SelfAttention(Recommender):
     """A small SASRec with sampled softmax; needs the extra `deep`."""
 
     width: int = 64
@@ -61,7 +61,7 @@ class SelfAttention(Learner):
     """Where the weights begin, and what is drawn."""
 
     name: ClassVar[str] = "self_attention"
-    fitted: ClassVar[type[Fitted]] = FittedSelfAttention
+    fitted: ClassVar[type[FittedRecommender]] = FittedSelfAttention
 
     def fit_interactions(self, known: Interactions) -> FittedSelfAttention:
         """Fit to the order of each user's rows. Raises MissingExtra without torch."""

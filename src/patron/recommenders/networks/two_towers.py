@@ -25,7 +25,7 @@ from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import Fitted, Learner, check_settings
+from patron.recommenders.learner import FittedRecommender, Recommender, check_settings
 from patron.recommenders.networks.self_attention import last_items, users_and_sequences
 from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
 from patron.recommenders.networks.tower_network import TowerNetwork, mean_inputs, tower
@@ -55,7 +55,7 @@ class FittedTwoTowers(FittedSoftmax):
 
 
 @dataclass(frozen=True)
-class TwoTowers(Learner):
+class TwoTowers(Recommender):
     """Histories and facts against items and content; needs the extra `deep`."""
 
     width: int = 64
@@ -76,7 +76,7 @@ class TwoTowers(Learner):
     """Where the weights begin, and what is drawn."""
 
     name: ClassVar[str] = "two_towers"
-    fitted: ClassVar[type[Fitted]] = FittedTwoTowers
+    fitted: ClassVar[type[FittedRecommender]] = FittedTwoTowers
 
     def fit(self, interactions: Any, products: Any = None, users: Any = None) -> FittedTwoTowers:
         """As of every learner, with what is known of items and users.

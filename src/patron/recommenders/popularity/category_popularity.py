@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import OLDER_WEIGHT, RECENT_DAYS, Catalogue, users_of_items
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.neighbours import recent_profiles
 from patron.schema.numbers import Numbers
 
@@ -32,7 +32,7 @@ YEAR_DAYS = 364.0
 
 
 @dataclass(frozen=True, eq=False)
-class FittedCategoryPopularity(Fitted):
+class FittedCategoryPopularity(FittedRecommender):
     """Chances of categories, by user, and of items in their category."""
 
     learner: "CategoryPopularity"
@@ -58,7 +58,7 @@ class FittedCategoryPopularity(Fitted):
 
 
 @dataclass(frozen=True)
-class CategoryPopularity(Learner):
+class CategoryPopularity(Recommender):
     """Popularity in the categories of each user, with the season."""
 
     recent_days: float = RECENT_DAYS
@@ -71,7 +71,7 @@ class CategoryPopularity(Learner):
     """Time before a user's last row after which a row counts half, days."""
 
     name: ClassVar[str] = "category_popularity"
-    fitted: ClassVar[type[Fitted]] = FittedCategoryPopularity
+    fitted: ClassVar[type[FittedRecommender]] = FittedCategoryPopularity
 
     def fit_interactions(self, known: Interactions) -> FittedCategoryPopularity:
         """Count the users of items and categories."""

@@ -16,12 +16,12 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPersonal(Fitted, ABC):
+class FittedPersonal(FittedRecommender, ABC):
     """Each user's history on top of what everybody gets."""
 
     of_user: sp.csr_array
@@ -49,7 +49,7 @@ class FittedFrequency(FittedPersonal):
 
 
 @dataclass(frozen=True)
-class PersonalFrequency(Learner):
+class PersonalFrequency(Recommender):
     """A user's rows with an item, faded by their age, plus recent popularity. Weights of rows are not used."""
 
     half_life_days: float = 120.0
@@ -60,7 +60,7 @@ class PersonalFrequency(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "personal_frequency"
-    fitted: ClassVar[type[Fitted]] = FittedFrequency
+    fitted: ClassVar[type[FittedRecommender]] = FittedFrequency
 
     def fit_interactions(self, known: Interactions) -> FittedFrequency:
         """Fade and count."""

@@ -8,11 +8,11 @@ import numpy as np
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.learner import FittedRecommender, Recommender
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPopularity(Fitted):
+class FittedPopularity(FittedRecommender):
     """One list for everybody."""
 
     def scores(self, users: Codes) -> Scores:
@@ -25,14 +25,14 @@ class FittedPopularity(Fitted):
 
 
 @dataclass(frozen=True)
-class RecentPopularity(Learner):
+class RecentPopularity(Recommender):
     """How many users an item had within the last days; older ones only order what had none."""
 
     recent_days: float = RECENT_DAYS
     """Length of the window before the newest row, days."""
 
     name: ClassVar[str] = "recent_popularity"
-    fitted: ClassVar[type[Fitted]] = FittedPopularity
+    fitted: ClassVar[type[FittedRecommender]] = FittedPopularity
 
     def fit_interactions(self, known: Interactions) -> FittedPopularity:
         """Count the users of each item."""

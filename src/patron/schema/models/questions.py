@@ -39,7 +39,7 @@ class Target:
     baselines: tuple[str, ...]
     """Names of the learners that any other has to beat."""
     default: str = ""
-    """The learner that is champion unless another is better by more than noise; without one, the best is champion."""
+    """The learner that is champion unless another, no baseline, is better by more than noise; the simplest if empty."""
     fewest_customers: int = 50
     """An origin with fewer of them is not evaluated."""
 
@@ -178,6 +178,7 @@ RECOMMEND = Question(
     primary_metric=metrics.NDCG_AT_10,
     metrics=(metrics.RECALL_AT_10, metrics.NOVEL_NDCG_AT_10),
     baselines=("popularity",),
+    default="item_hazard",
     fewest_customers=20,
 )
 """The label is a row per product bought, not a number per customer."""
@@ -191,6 +192,7 @@ PROSPECTS = Question(
     primary_metric=metrics.NORMALISED_GINI,
     metrics=(metrics.RMSE_WINSORISED, metrics.RMSE, metrics.MAE, metrics.BIAS_SHARE, metrics.SPEARMAN),
     baselines=("mean", "mean_by_channel"),
+    default="prospects",
 )
 """Of people without an order, who have no row in `features`; the primary metric is the ranking: whom to win first."""
 

@@ -3,6 +3,8 @@
 import re
 from typing import Literal
 
+from patron.schema.outreach.channels import ADDRESS_KINDS
+
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
 
 PLAIN = (
@@ -101,11 +103,6 @@ IDENTIFYING = frozenset(
         "iban",
         "bank_account",
         "card_number",
-        "wechat",
-        "wechat_open_id",
-        "web_push_subscription",
-        "openid",
-        "unionid",
         "device_id",
         "advertising_id",
         "device_token",
@@ -113,6 +110,7 @@ IDENTIFYING = frozenset(
         "customer_id",
         "anonymous_id",
         "password",
+        *(key for kind in ADDRESS_KINDS for key in (kind.name, *kind.aliases)),
     }
 )
 """Names a person, or a device of one; kept in the vault only."""

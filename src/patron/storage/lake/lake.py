@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import deltalake
@@ -224,7 +225,9 @@ class Lake:
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
         """Open a version of a table, its log verified. Raises LakeDamaged, and WorkspaceError when it is gone."""
-        return open_version(self.path(table), self.verifier.verified_version(table, version))
+        number, held = self.verifier.verified_version(table, version), self.record.held(table.name)
+        read = partial(open_version, self.path(table), number)
+        return held.open_table(table.name, number, read) if held else read()
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
         """Open the table with every column of the schema; a new column is NULL in older files."""
@@ -261,8 +264,8 @@ class Lake:
         part: str | None = None,
     ) -> int:
         """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
-        added = (action for action in actions if isinstance(action, AddAction))
-        self.verifier.record_files(table, {one.path: json.loads(one.stats)["numRecords"] for one in added})
+        row_counts = {one.path: json.loads(one.stats)["numRecords"] for one in actions if isinstance(one, AddAction)}
+        self.verifier.record_files(table, row_counts)
         self.verifier.adopt_newest(table)
         delta.create_write_transaction(
             actions,
@@ -273,8 +276,7 @@ class Lake:
             commit_properties=_marks(load_id),
             post_commithook_properties=NO_CHECKPOINT,
         )
-        version = self._record_commit(table)
-        if is_checkpoint_due(version):
+        if is_checkpoint_due(version := self._record_commit(table)):
             write_checkpoint(self.path(table))
             self._record_commit(table)
             DeltaTable(str(self.path(table))).cleanup_metadata()  # why: only once the checkpoint is known

@@ -1,11 +1,14 @@
 """What the store keeps of the lake: the hash of every data file, and of every commit."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
+from deltalake import DeltaTable
 
+from patron.schema.tables import EVENTS
 from patron.storage.store.store import LAKE_COMMITS, LAKE_FILES, Store, upsert
 
 Stamp = tuple[int, int, int]
@@ -40,6 +43,34 @@ class CommitEntry:
     checkpoint_sha256: str | None = None
 
 
+@dataclass
+class HeldReads:
+    """What was read of tables that nobody else writes meanwhile; it need not be read again."""
+
+    recorded: dict[str, int | None] = field(default_factory=dict)
+    """Version of each table's newest entry."""
+    newest: dict[str, int | None] = field(default_factory=dict)
+    """Newest version of each table, compared with its entry."""
+    commits: dict[tuple[str, int], CommitEntry] = field(default_factory=dict)
+    """Verified commits, by table and version."""
+    deltas: dict[tuple[str, int], DeltaTable] = field(default_factory=dict)
+    """Open tables at a version, by table and version."""
+    files: set[str] = field(default_factory=set)
+    """Data files that were compared with their entries, as they were named."""
+
+    def open_table(self, table: str, version: int, open_version: Callable[[], DeltaTable]) -> DeltaTable:
+        """A table at a version, opened once."""
+        delta = self.deltas.get((table, version))
+        if delta is None or delta.version() != version:  # why: a commit takes the table that it was made with along
+            delta = self.deltas[table, version] = open_version()
+        return delta
+
+    def forget(self, table: str) -> None:
+        """Read the versions of a table again."""
+        self.recorded.pop(table, None)
+        self.newest.pop(table, None)
+
+
 class LakeRecord:
     """Entries of one lake's files, written before a commit names them, and of its commits, written after."""
 
@@ -49,11 +80,32 @@ class LakeRecord:
         self._files: dict[tuple[str, str], FileEntry] = {}
         self.verified: dict[Path, Stamp] = {}
         """Files that this process wrote or has verified."""
+        self._held: HeldReads | None = None
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Read versions, commits and files of tables once while the block runs, and those of `events` as ever.
+
+        The caller keeps every other writer away; events may be stored meanwhile.
+        """
+        self._held = HeldReads()
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def held(self, table: str) -> HeldReads | None:
+        """What was read of a table that nobody else writes now; None where others may."""
+        return None if table == EVENTS.name else self._held
 
     def newest_version(self, table: str) -> int | None:
         """Version of a table's newest commit; None before its first."""
+        held = self.held(table)
+        if held is not None and table in held.recorded:
+            return held.recorded[table]
         with self._store.begin() as connection:
-            return connection.scalar(NEWEST, {"lake_id": self._lake_id, "table_name": table})
+            version = connection.scalar(NEWEST, {"lake_id": self._lake_id, "table_name": table})
+        return version if held is None else held.recorded.setdefault(table, version)
 
     def commits(self, table: str, until: int) -> list[CommitEntry]:
         """Commits up to a version, oldest first, from the last checkpoint on."""
@@ -66,11 +118,18 @@ class LakeRecord:
         row = {"lake_id": self._lake_id, "table_name": table, **asdict(commit)}
         with self._store.begin() as connection:
             upsert(connection, LAKE_COMMITS, [row], update=("log_sha256", "checkpoint_sha256"))
+        if held := self.held(table):
+            held.forget(table)
+            if commit.log_sha256:
+                held.recorded[table] = held.newest[table] = commit.version
+                held.commits[table, commit.version] = commit
 
     def delete_commits(self, table: str, before: int) -> None:
         """Delete the entries of commits before a version."""
         with self._store.begin() as connection:
             connection.execute(sa.delete(LAKE_COMMITS).where(self._commits_of(table), LAKE_COMMITS.c.version < before))
+        if held := self.held(table):
+            held.forget(table)
 
     def files(self, table: str, paths: Collection[str]) -> dict[str, FileEntry]:
         """Entries of some files; a file without one was not written by this workspace."""

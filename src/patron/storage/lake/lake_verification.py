@@ -37,10 +37,14 @@ class LakeVerifier:
 
     def newest_version(self, table: Table) -> int | None:
         """Newest version of a table; None before its first. Raises LakeDamaged when commits are missing or foreign."""
+        held = self._record.held(table.name)
+        if held is not None and table.name in held.newest:
+            return held.newest[table.name]
         recorded = self._record.newest_version(table.name)
         while True:
             try:
-                return self._newest(table, recorded)
+                newest = self._newest(table, recorded)
+                return newest if held is None else held.newest.setdefault(table.name, newest)
             except LakeDamaged:
                 before, recorded = recorded, self._record.newest_version(table.name)
                 if recorded == before:
@@ -59,11 +63,19 @@ class LakeVerifier:
                 return None
             if version is not None and version > newest:
                 raise _gone(table, version, self._folder)
+            number = newest if version is None else version
+            held = self._record.held(table.name)
+            if held is not None and (table.name, number) in held.commits:
+                return held.commits[table.name, number]
             try:
-                return self._verify_log(table, newest if version is None else version, newest)
+                commit = self._verify_log(table, number, newest)
             except LakeDamaged:
                 if newest == self.newest_version(table):
                     raise
+            else:
+                if held is not None and commit.log_sha256:
+                    held.commits[table.name, number] = commit
+                return commit
 
     def verified_version(self, table: Table, version: int | None = None) -> int:
         """Verify the log of a version, by default the newest, and return its number.
@@ -109,7 +121,12 @@ class LakeVerifier:
 
         Files of an older `version` may have been deleted on purpose since. Raises WorkspaceError then.
         """
+        held = self._record.held(table.name)
+        if held is not None:
+            paths = [path for path in paths if str(path) not in held.files]
         damaged = self.damaged_files(table, paths)
+        if held is not None and not damaged:
+            held.files.update(map(str, paths))
         is_gone = {GONE} == set(damaged.values())
         if is_gone and version is not None and version != self.newest_version(table):
             raise _gone(table, version, self._folder)

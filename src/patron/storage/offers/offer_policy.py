@@ -3,16 +3,27 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from patron.schema.models.reason_codes import REASON_CODES
-from patron.schema.spelling import did_you_mean
+from patron.schema.outreach.channels import CHANNELS
+from patron.schema.spelling import did_you_mean, one_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
-ChannelName = Literal["file", "email", "sms", "wechat", "webhook", "web_push"]
 OfferKind = Literal["discount", "coupon", "free_delivery", "points", "recommendation", "reminder", "call"]
+
+
+def _require_channel(name: str) -> str:
+    if name not in CHANNELS:
+        expected = one_of(map(repr, CHANNELS))
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+ChannelName = Annotated[str, AfterValidator(_require_channel)]
 REASON_NAMES = tuple(one.code for one in REASON_CODES)
 KEYS_OF_KINDS: Mapping[str, tuple[str, ...]] = {
     "discount": ("discount_share",),

@@ -1,25 +1,31 @@
-"""Settings of the ways to customers: [channels.email] of patron.toml."""
+"""Settings of the ways to customers: [channels] of patron.toml, and its section of e-mail."""
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-from patron.storage.outreach.http_channel_settings import ReceiptsSettings, WebhookSettings, WebPushSettings
-from patron.storage.outreach.provider_settings import SmsSettings, WechatSettings
+from patron.schema.outreach.channels import CONFIGURABLE, DESCRIBED
+from patron.storage.outreach.http_channel_settings import (
+    ChannelSection,
+    ReceiptsSettings,
+    WebhookSettings,
+    WebPushSettings,
+)
+from patron.storage.outreach.provider_settings import ProviderSettings
 
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9-]{1,63})*")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
+NOT_SIGNED = "Messages are not signed: most mailboxes refuse them. Make a key: patron channels key."
+NO_BOUNCE_DOMAIN = "No bounce_domain: bounces go to the sender's mailbox; `patron channels bounces` reads it."
 
 
-class EmailSettings(BaseModel):
+class EmailSettings(ChannelSection):
     """E-mail by SMTP; it is configured once it has a host."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = ""
     """SMTP server that takes the messages; empty: nothing is sent by e-mail."""
@@ -52,10 +58,38 @@ class EmailSettings(BaseModel):
     timeout_seconds: float = Field(default=60, gt=0, le=600)
     """How long an answer of the server may take."""
 
+    SECRETS: ClassVar[Mapping[str, str]] = {"password_file": "PATRON_EMAIL_PASSWORD", "dkim_key_file": ""}
+    HIDDEN: ClassVar[tuple[str, ...]] = ("user",)
+
     @property
     def is_configured(self) -> bool:
         """Whether messages can be sent by e-mail."""
         return bool(self.host)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether messages are signed by DKIM."""
+        return bool(self.dkim_key_file)
+
+    @property
+    def recipient(self) -> str:
+        """Host that takes the messages."""
+        return self.host
+
+    @property
+    def server(self) -> str:
+        """Host and port that take the messages."""
+        return f"{self.host}:{self.port}" if self.is_configured else ""
+
+    @property
+    def sender(self) -> str:
+        """Address of the sender."""
+        return self.from_address
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What mailboxes want of a sender."""
+        return (() if self.dkim_key_file else (NOT_SIGNED,)) + (() if self.bounce_domain else (NO_BOUNCE_DOMAIN,))
 
     @property
     def domain(self) -> str:
@@ -82,7 +116,7 @@ class EmailSettings(BaseModel):
     def _is_an_address(cls, value: str) -> str:
         try:
             return _ascii_address(value) if value else ""
-        except EmailNotValidError as error:
+        except ValueError as error:
             raise ValueError(f"is not an e-mail address ({str(error).rstrip('.')})") from error
 
     @field_validator("bounce_domain")
@@ -131,19 +165,40 @@ class EmailSettings(BaseModel):
         return self
 
 
-class ChannelsSettings(BaseModel):
-    """Ways to customers."""
+class _OwnProtocols(BaseModel):
+    """Channels whose settings have a form of their own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: EmailSettings = EmailSettings()
     webhook: WebhookSettings = WebhookSettings()
     web_push: WebPushSettings = WebPushSettings()
-    sms: SmsSettings = SmsSettings()
-    wechat: WechatSettings = WechatSettings()
+
+
+_DESCRIBED: Mapping[str, Any] = {name: (ProviderSettings, ProviderSettings()) for name in DESCRIBED}
+
+
+class ChannelsSettings(create_model("_AllChannels", __base__=_OwnProtocols, **_DESCRIBED)):
+    """Ways to customers: a section for each of CONFIGURABLE, and one of what comes back."""
+
     receipts: ReceiptsSettings = ReceiptsSettings()
+
+    @property
+    def configured(self) -> tuple[str, ...]:
+        """Channels that can be sent by, in the order of CHANNELS."""
+        return tuple(name for name in CONFIGURABLE if self.section(name).is_configured)
+
+    def section(self, channel: str) -> ChannelSection:
+        """Settings of one of CONFIGURABLE."""
+        return getattr(self, channel)
+
+    def provider(self, channel: str) -> ProviderSettings:
+        """Settings of one of DESCRIBED."""
+        return getattr(self, channel)
 
 
 def _ascii_address(address: str) -> str:
+    from email_validator import validate_email  # noqa: PLC0415 - its tables load when there is an address
+
     checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     return checked.ascii_email or checked.normalized

@@ -1,7 +1,9 @@
-"""Settings of the ways to customers over HTTP: what all have, webhooks, web push, and what comes back."""
+"""Settings of the ways to customers: what all have, webhooks and web push over HTTP, and what comes back."""
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -9,10 +11,53 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 LOCAL_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
 
 
-class HttpChannelSettings(BaseModel):
-    """What every channel over HTTP has."""
+class ChannelSection(BaseModel):
+    """A section [channels.NAME]: what pages, checks and the register of processing ask of any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    SECRETS: ClassVar[Mapping[str, str]] = {}
+    """Settings that name the file of a secret, with the variable that may hold it instead, if any."""
+    HIDDEN: ClassVar[tuple[str, ...]] = ()
+    """Other settings that no page shows."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether messages can be sent."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether messages are signed, once the channel is configured."""
+        return True
+
+    @property
+    def recipient(self) -> str:
+        """Who gets what is sent, for the register of processing; empty where each customer has another one."""
+        return ""
+
+    @property
+    def server(self) -> str:
+        """What the channel connects to; empty where each customer has a server of their own."""
+        return ""
+
+    @property
+    def sender(self) -> str:
+        """Who sends, as the provider or customers see it; empty where nobody does."""
+        return ""
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What else should be set, and why."""
+        return ()
+
+    def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:  # noqa: ARG002 - a provider's have its name
+        """Path of each secret's file and the variable that may hold it instead, each empty where there is none."""
+        return {name: (getattr(self, name), variable) for name, variable in self.SECRETS.items()}
+
+
+class HttpChannelSettings(ChannelSection):
+    """What every channel over HTTP has."""
 
     local_hosts: tuple[str, ...] = ()
     """Hosts of this machine or its network that may be reached, also without TLS; all others must be public."""
@@ -74,10 +119,22 @@ class WebhookSettings(HttpChannelSettings):
     secret_file: str = ""
     """File with the secrets that sign, one a line, within the workspace or absolute; else PATRON_WEBHOOK_SECRET."""
 
+    SECRETS: ClassVar[Mapping[str, str]] = {"secret_file": "PATRON_WEBHOOK_SECRET"}
+
     @property
     def is_configured(self) -> bool:
         """Whether messages can be sent by webhook."""
         return bool(self.url)
+
+    @property
+    def recipient(self) -> str:
+        """Host that takes the messages."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def server(self) -> str:
+        """Address that takes the messages."""
+        return self.url
 
     @field_validator("secret_file")
     @classmethod
@@ -106,10 +163,17 @@ class WebPushSettings(HttpChannelSettings):
     click_url: str = ""
     """Page that a notification opens when its text has no link; empty: none."""
 
+    SECRETS: ClassVar[Mapping[str, str]] = {"key_file": ""}
+
     @property
     def is_configured(self) -> bool:
         """Whether notifications can be sent."""
         return bool(self.key_file and self.contact)
+
+    @property
+    def sender(self) -> str:
+        """Whom push services may write to."""
+        return self.contact
 
     @field_validator("key_file")
     @classmethod

@@ -1,6 +1,7 @@
-"""Settings of channels whose provider is described in a file: [channels.sms] and [channels.wechat]."""
+"""Settings of channels whose provider is described in a file, such as [channels.sms]."""
 
 import re
+from typing import ClassVar
 
 from pydantic import field_validator
 
@@ -17,10 +18,26 @@ class ProviderSettings(HttpChannelSettings):
     secret_files: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it for each
     """Files of the secrets that the description names; else variables such as PATRON_SMS_API_KEY have them."""
 
+    HIDDEN: ClassVar[tuple[str, ...]] = ("secret_files",)
+
     @property
     def is_configured(self) -> bool:
         """Whether messages can be sent by this channel."""
         return bool(self.provider_file)
+
+    @property
+    def recipient(self) -> str:
+        """The file that describes who gets the messages."""
+        return self.provider_file
+
+    @property
+    def server(self) -> str:
+        """The same: it names the server."""
+        return self.provider_file
+
+    def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:
+        """The secrets that have files; each may be in a variable of the channel's instead."""
+        return {name: (path, f"PATRON_{channel}_{name}".upper()) for name, path in self.secret_files.items()}
 
     @field_validator("provider_file")
     @classmethod
@@ -33,11 +50,3 @@ class ProviderSettings(HttpChannelSettings):
         if wrong := next((one for one in value if not SECRET_NAME.fullmatch(one)), None):
             raise ValueError(f"needs names such as API_KEY, not {wrong!r}")
         return {name: require_path(path) for name, path in value.items()}
-
-
-class SmsSettings(ProviderSettings):
-    """Text messages to telephones by a provider that a file describes."""
-
-
-class WechatSettings(ProviderSettings):
-    """Template messages to followers of a WeChat account by a provider that a file describes."""

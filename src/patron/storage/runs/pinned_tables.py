@@ -1,6 +1,8 @@
 """Lake tables at pinned versions, read by SQL: what a stage and a reader of the last run have in common."""
 
+import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +20,10 @@ from patron.storage.lake.parquet_rows import have_columns
 LAST = "last_"
 FEW_FILES = 8
 """Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
+COPIED_BYTES = 16_000_000
+"""Files whose rows are kept in memory at once, bytes."""
+COPIES = 16
+"""Tables of this size that fit: a larger one is read from its files."""
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
@@ -41,6 +47,8 @@ class PinnedTables:
     """What the rows that are read meet, as SQL, by table."""
     rebuilt: Mapping[str, Callable[[Callable[[str], str]], str]] = field(default_factory=dict)
     """SQL of tables whose rows are made from those of others, given the SQL of each, by table."""
+    copies: "TableCopies | None" = None
+    """Where small tables are kept in memory, so that several queries read them once; None reads the files."""
 
     def query(self, sql: str, arrow_tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
@@ -60,11 +68,18 @@ class PinnedTables:
 
     def relation_of_files(self, name: str, files: Sequence[str]) -> str:
         """SQL of the rows of a table, not a rebuilt one, that are in some of its files; fast to plan for a few."""
-        table = self._declared(name)
-        columns = {one.name for one in self.lake.fields(table, self.versions.get(name))} - {table.partition_by}
-        is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
-        rows = self.lake.relation(table, self.versions.get(name), only=files, is_complete=is_complete)
+        rows = self._copied(self._declared(name), self.versions.get(name), files)
         return rows_where(rows, self.conditions.get(name))
+
+    def _copied(self, table: Table, version: int | None, files: Sequence[str]) -> str:
+        """SQL of the rows of some files of a table, or of their copy in memory."""
+
+        def read_files() -> str:
+            columns = {one.name for one in self.lake.fields(table, version)} - {table.partition_by}
+            is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
+            return self.lake.relation(table, version, only=files, is_complete=is_complete)
+
+        return read_files() if self.copies is None else self.copies.relation(table, version, files, read_files)
 
     def _rows(self, name: str) -> str:
         return self.relation_of_files(name, self.files(name))
@@ -79,8 +94,9 @@ class PinnedTables:
         relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
         for name in sorted(self.last_versions):
             if LAST + name in names:
-                earlier = pinned_relation(self.lake, self._declared(name), self.last_versions)
-                relations.append((LAST + name, earlier))
+                table = self._declared(name)
+                files = pinned_files(self.lake, table, self.last_versions)
+                relations.append((LAST + name, self._copied(table, self.last_versions[name], files)))
         return with_ctes(sql, relations)
 
     def _declared(self, name: str) -> Table:
@@ -89,6 +105,38 @@ class PinnedTables:
                 f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
             )
         return BY_NAME[name]
+
+
+class TableCopies:
+    """Copies of small tables in the engine's memory, for as long as a run reads them."""
+
+    def __init__(self, engine: DuckEngine) -> None:
+        self._engine = engine
+        self._names: dict[tuple[str, int | None, Sequence[str]], str] = {}
+        self._byte_count = 0
+        self._lock = threading.Lock()
+
+    def relation(self, table: Table, version: int | None, files: Sequence[str], read_files: Callable[[], str]) -> str:
+        """SQL of a copy of the rows of files, made when it is first asked for; of the files where they are large."""
+        key = (table.name, version, tuple(files))
+        with self._lock:
+            name = self._names.get(key)
+            if name is None:
+                byte_count = sum(map(os.path.getsize, files))
+                if max(byte_count * COPIES, self._byte_count + byte_count) > COPIED_BYTES:
+                    return read_files()
+                name = f"copy_{len(self._names)}_of_{table.name}"
+                with self._engine.cursor() as con:
+                    con.execute(f"create table {name} as {read_files()}")
+                self._names[key], self._byte_count = name, self._byte_count + byte_count
+        return f"select * from {name}"
+
+    def clear(self) -> None:
+        """Let go of all copies."""
+        with self._lock, self._engine.cursor() as con:
+            for name in self._names.values():
+                con.execute(f"drop table if exists {name}")
+            self._names, self._byte_count = {}, 0
 
 
 def table_names(sql: str) -> frozenset[str]:

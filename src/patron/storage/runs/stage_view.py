@@ -17,7 +17,7 @@ from patron.storage.lake.lake_amendment import Amender
 from patron.storage.models.model_decisions import ModelDecision
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.withdrawals import TABLES_OF_DECISIONS
-from patron.storage.runs.pinned_tables import LAST, PinnedTables, select_sql, with_ctes, without_runs
+from patron.storage.runs.pinned_tables import LAST, PinnedTables, TableCopies, select_sql, with_ctes, without_runs
 from patron.storage.runs.runs import CompletedRun, Run
 from patron.storage.segments.segment_definitions import SegmentDefinition
 from patron.storage.settings import Settings
@@ -52,6 +52,8 @@ class WorkspaceParts:
     """Runs whose decisions were withdrawn: no stage sees what they decided."""
     segments: Mapping[str, SegmentDefinition] = field(default_factory=dict)
     """The newest version of every segment, by name."""
+    copies: TableCopies | None = None
+    """Where a run keeps small tables that its steps read."""
 
 
 class StageView:
@@ -110,6 +112,7 @@ class StageView:
             versions,
             {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
             without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
+            copies=workspace.copies,
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
 

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.migration
-import alembic.script
 import sqlalchemy as sa
-from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlcipher3 import dbapi2 as sqlcipher
 
@@ -25,7 +21,7 @@ from patron.storage.runs import job_tables  # noqa: F401 - their tables are the 
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
-from patron.storage.store.store_migrations import migrations_of, newest_revision
+from patron.storage.store.store_migrations import migrate, revision_of, revisions
 
 WORKSPACE = sa.Table(
     "workspace",
@@ -293,35 +289,30 @@ class Store:
 
     def is_current(self) -> bool:
         """Whether the schema is that of this version; changes nothing. Raises WorkspaceError when it is newer."""
-        with self.translated_errors():
-            with self.engine.connect() as connection:
-                current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
-            if current == newest_revision():
-                return True
-            if current is not None:
-                alembic.script.ScriptDirectory.from_config(migrations_of(self.url)).get_revision(current)
-        return False
+        with self.translated_errors(), self.engine.connect() as connection:
+            current = revision_of(connection)
+        if current is not None and current not in revisions():
+            raise WorkspaceError(
+                f"the store was written by a newer Patron (revision {current})",
+                where="store",
+                todo="Upgrade the patron package.",
+            )
+        return current == revisions()[-1]
 
     def upgrade(self) -> None:
         """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
         if self.is_current():
             return
-        config = migrations_of(self.url)
         with self.translated_errors(), self.engine.begin() as connection:
             if self.file:  # why: otherwise the driver would commit each table by itself; a kill would leave a half
                 connection.exec_driver_sql("begin immediate")
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            migrate(connection)
 
     @contextmanager
     def translated_errors(self) -> Iterator[None]:
         """Raise what is wrong with a store that cannot be opened as WorkspaceError."""
         try:
             yield
-        except CommandError as error:
-            raise WorkspaceError(
-                f"the store was written by a newer Patron ({error})", where="store", todo="Upgrade the patron package."
-            ) from error
         except DatabaseError as error:
             if self.file and any(sign in str(error.orig) for sign in DAMAGE):
                 raise damaged_store(self.file, error.orig or error) from error
@@ -348,14 +339,19 @@ class Store:
         self.engine.dispose()
 
 
+def insert_into(connection: sa.Connection, table: sa.Table) -> Any:
+    """An insert that may meet rows that are there already, in the dialect of a connection."""
+    # why by name: the dialect of a connection is imported already, and the other one takes as long as a small command
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+
+
 def upsert(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, update: Sequence[str] = ()
 ) -> None:
     """Insert rows; where the primary key exists, replace the `update` columns, or without any keep the stored row."""
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table)
+    insert = insert_into(connection, table)
     if update:
         changed = {name: insert.excluded[name] for name in update}
         insert = insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)
@@ -371,8 +367,7 @@ def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
 
 def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[str | bytes | int, ...]]) -> None:
     """Insert many rows of plain values, in the order of the columns, keeping stored ones; faster than `upsert`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    insert = insert_into(connection, table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
     compiled = insert.compile(dialect=connection.dialect)
     names = [column.name for column in table.columns]
     if compiled.positiontup is None:

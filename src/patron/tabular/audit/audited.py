@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from patron.schema.models.bootstrap_intervals import Interval
+from patron.estimators.bootstrap import Interval
 from patron.schema.numbers import Numbers
 from patron.tabular.candidates import Candidate, fit_candidates, fit_once
 from patron.tabular.columns import Columns, Index
 from patron.tabular.compared_table import ComparedTable
 from patron.tabular.encoded_parts import encode
 from patron.tabular.evaluation import JudgedPart, Part, ScoreRow
-from patron.tabular.learners import Learner
+from patron.tabular.learners import Classifier
 from patron.tabular.preference import FoldedAUC
 from patron.tabular.splits import Split, TimeOrder
 from patron.tabular.threshold import Payoff
@@ -120,7 +120,7 @@ class Audited:
         return fit_candidates([self._learner], folds, whole, is_ordered=self.time is not None, seed=self.seed)[0]
 
     @property
-    def _learner(self) -> Learner:
+    def _learner(self) -> Classifier:
         if self.judge.learner is None:
             raise AssertionError("the average is no judge")
         return self.judge.learner

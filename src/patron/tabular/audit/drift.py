@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from patron.estimators.bootstrap import Interval
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, names_in_words, percent
 from patron.tabular.columns import Index, TextColumn

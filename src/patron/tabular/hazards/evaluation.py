@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.frames import table_without_index
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.hazards.fitted_hazards import FittedHazards

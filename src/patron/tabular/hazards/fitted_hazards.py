@@ -1,6 +1,6 @@
 """A fitted hazard model: survival, time to come and reasons, always of a customer who is active now."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.estimators.boosted_trees import FittedTrees
+from patron.estimators.saving import fields_to_json, from_json, to_json
 from patron.schema.errors import BadComparison
 from patron.schema.frames import frame_kind, table_without_index, to_kind
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import ColumnKinds, Index
-from patron.tabular.encoding import Encoding, LevelMeans
+from patron.tabular.encoding import Encoding
 from patron.tabular.hazards.hazard_logistic import FittedHazardLogistic
 from patron.tabular.hazards.hazard_model import HazardModel, HazardSummary, LifeTableHazards
 from patron.tabular.hazards.hazard_trees import FittedHazardTrees
@@ -23,7 +25,8 @@ from patron.tabular.hazards.observed_lifetimes import MOST_PERIODS, HazardRoles,
 
 ROWS_AT_ONCE = 200_000
 """Customers times periods that are held at once."""
-SAVED, TREES = "hazards.json", "trees.txt"
+SAVED = "hazards.json"
+KINDS: Mapping[str, type[Any]] = {one.kind: one for one in (LifeTableHazards, FittedHazardLogistic, FittedHazardTrees)}
 Tail = Literal["constant_hazard"]
 
 
@@ -182,57 +185,43 @@ class FittedHazards:
 
     def save(self, folder: Path | str) -> None:
         """Write the model as JSON, and trees as LightGBM's text, into a folder that is made if it is missing."""
-        place = Path(folder)
+        place, model = Path(folder), {}
         place.mkdir(parents=True, exist_ok=True)
+        if not isinstance(self.model, LifeTableHazards):  # why: the life table is saved with the fit
+            model = fields_to_json(self.model, without=("trees",))
         if isinstance(self.model, FittedHazardTrees):
-            (place / TREES).write_text(self.model.text, encoding="utf-8")
-        encoding = {
-            "numeric": self.encoding.numeric,
-            "levels": self.encoding.levels,
-            "level_means": [
-                (name, {"means": dict(one.means), "overall": one.overall})
-                for name, one in self.encoding.level_means.items()
-            ],
-        }
+            self.model.trees.save(place)
+        # why pairs: JSON files have their names sorted, and here their order matters
+        encoding = to_json(self.encoding)
         content = {
-            "roles": vars(self.roles),
+            "roles": to_json(self.roles),
             "kind": self.model.kind,
-            "model": self.model.to_dict(),
-            "life_table": self.life_table.to_dict(),
+            "model": model,
+            "life_table": to_json(self.life_table),
             "counts": list(self.counts.items()),
             "notes": self.notes,
             "kinds": list(self.kinds.kinds.items()),
             "left_out": list(self.kinds.left_out.items()),
-            "encoding": encoding,
+            "encoding": encoding | {"level_means": list(encoding["level_means"].items())},
         }
         write_json(place / SAVED, content)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote."""
-        place = Path(folder)
-        saved = read_json(place / SAVED)
-        life_table = LifeTable.from_dict(saved["life_table"])
-        readers: Mapping[str, Callable[[], HazardModel]] = {
-            LifeTableHazards.kind: lambda: LifeTableHazards(life_table),
-            FittedHazardLogistic.kind: lambda: FittedHazardLogistic.from_dict(saved["model"], ""),
-            FittedHazardTrees.kind: lambda: FittedHazardTrees.from_dict(
-                saved["model"], (place / TREES).read_text(encoding="utf-8")
-            ),
-        }
-        encoding = saved["encoding"]
+        saved = read_json(Path(folder) / SAVED)
+        kind, encoding = KINDS[saved["kind"]], saved["encoding"]
+        parts = {"life_table": saved["life_table"]} if kind is LifeTableHazards else saved["model"]
+        if kind is FittedHazardTrees:
+            parts |= {"trees": FittedTrees.load(Path(folder))}
         return cls(
             HazardRoles(**saved["roles"]),
-            readers[saved["kind"]](),
-            life_table,
+            from_json(parts, kind),
+            from_json(saved["life_table"], LifeTable),
             dict(saved["counts"]),
             tuple(saved["notes"]),
             ColumnKinds(dict(saved["kinds"]), dict(saved["left_out"])),
-            Encoding(
-                tuple(encoding["numeric"]),
-                tuple((column, level) for column, level in encoding["levels"]),
-                {name: LevelMeans(**one) for name, one in encoding["level_means"]},
-            ),
+            from_json(encoding | {"level_means": dict(encoding["level_means"])}, Encoding),
         )
 
     def hazard_of_rows(self, table: pa.Table, rows: Index, periods: Index, ahead: Index) -> Numbers:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,19 +70,6 @@ class FittedHazardLogistic:
             "low_95": np.exp(weights - reach).tolist(),
             "high_95": np.exp(weights + reach).tolist(),
         }
-
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        arrays = {name: getattr(self, name).tolist() for name in ("weights", "standard_errors", "centre")}
-        parts = {"features": _saved(self.features), "time": _saved(self.time)}
-        return {**arrays, **parts, "longest_period": self.longest_period}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], text: str) -> Self:  # noqa: ARG003 - as of the trees
-        """Rebuild from what `to_dict` returns."""
-        weights, errors, centre = (np.array(saved[name]) for name in ("weights", "standard_errors", "centre"))
-        parts = _standardising(saved["features"]), _standardising(saved["time"])
-        return cls(*parts, weights, errors, centre, saved["longest_period"])
 
     def _sources(self, width: int) -> list[int]:
         """The matrix's column that each standardised column comes from."""
@@ -174,14 +161,3 @@ def _clocks(periods: Index, ahead: Index | None, longest: int) -> Numbers:
 
 def _columns(features: Standardising, time: Standardising, matrix: Numbers | Matrix, clocks: Numbers) -> Numbers:
     return np.hstack([features.apply(matrix.astype(np.float64)), time.apply(clocks), np.ones((len(clocks), 1))])
-
-
-def _saved(one: Standardising) -> dict[str, Any]:
-    arrays = {name: getattr(one, name).tolist() for name in ("fill", "middle", "spread")}
-    return {**arrays, "has_missing": one.has_missing, "bends": one.bends, "curved": one.curved}
-
-
-def _standardising(saved: Mapping[str, Any]) -> Standardising:
-    fill, middle, spread = (np.array(saved[name], dtype=np.float64) for name in ("fill", "middle", "spread"))
-    bends = tuple((int(column), float(value)) for column, value in saved["bends"])
-    return Standardising(fill, tuple(saved["has_missing"]), bends, tuple(saved["curved"]), middle, spread)

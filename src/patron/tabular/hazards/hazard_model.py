@@ -33,10 +33,6 @@ class HazardModel(Protocol):
         """What each column does, as columns of a table."""
         ...
 
-    def to_dict(self) -> dict[str, Any]:
-        """The model as JSON can hold it."""
-        ...
-
 
 @dataclass(frozen=True, eq=False)
 class LifeTableHazards:
@@ -71,10 +67,6 @@ class LifeTableHazards:
         one = self.life_table
         periods = list(range(1, len(one.at_risk) + 1))
         return {"period": periods, "at_risk": one.at_risk.tolist(), "events": one.events.tolist()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Nothing: the life table is saved with the fit."""
-        return {}
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from patron.schema.models.calibration import Calibration
+from patron.estimators.boosted_trees import FittedTrees, train, tree_parameters
+from patron.estimators.calibration import Calibration
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.hazards.life_table import LifeTable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float32]
 SAME_EVERY_TIME = {"deterministic": True, "force_col_wise": True, "verbose": -1, "num_threads": 1}
 """One thread: where others are at work, two that wait for each other at every split take several times as long."""
-CELLS_FOR_TWO_THREADS = 4_000_000
-"""Below this many cells a forecast has one thread; it does not depend on them."""
 ROWS_TO_BIN = 50_000
 FOLDS = 3
 ROWS_FOR_ONE_FOLD = 200_000
@@ -39,26 +38,18 @@ FEW_ROUNDS = 30
 class FittedHazardTrees:
     """Log-odds of the life table, plus those of trees times the slope of the calibration, plus its shift."""
 
-    text: str = field(repr=False)
+    trees: FittedTrees = field(repr=False)
     start: LifeTable = field(repr=False)
     mean_start: float
     """Mean log-odds of the life table over the rows that were learned from."""
     calibration: Calibration
-    booster: "lgb.Booster" = field(init=False, repr=False)
 
     kind: ClassVar[str] = "lightgbm"
-
-    def __post_init__(self) -> None:
-        """Read the booster from its text, so that a saved model predicts the same bits."""
-        import lightgbm as lgb  # noqa: PLC0415 - heavy, and not everybody fits trees
-
-        object.__setattr__(self, "booster", lgb.Booster(model_str=self.text))
 
     def hazard(self, matrix: Numbers | Matrix, periods: Index, ahead: Index | None) -> Numbers:
         """Probability of leaving in the period, 0 to 1, for each row."""
         values = _with_time(matrix, periods, ahead, self.start)
-        raw = self.booster.predict(values, raw_score=True, num_threads=_threads(values))
-        return self.calibration.probability(np.asarray(raw), self.start.smooth_log_odds(periods))
+        return self.calibration.probability(self.trees.raw(values), self.start.smooth_log_odds(periods))
 
     def contributions(self, matrix: Numbers | Matrix, periods: Index, ahead: Index | None) -> tuple[Numbers, float]:
         """Exact Shapley values of the log-odds (TreeSHAP, Lundberg 2020), the last column time; and where they start.
@@ -67,8 +58,7 @@ class FittedHazardTrees:
         """
         values = _with_time(matrix, periods, ahead, self.start)
         if self._tables is None:
-            both = np.asarray(self.booster.predict(values, pred_contrib=True, num_threads=_threads(values)))
-            parts, mean = both[:, :-1], float(both[0, -1]) if len(both) else 0.0
+            parts, mean = self.trees.contributions_and_mean(values)
         else:
             parts, mean = contributions(self._tables, values)
         width = matrix.shape[1]
@@ -78,28 +68,18 @@ class FittedHazardTrees:
 
     @cached_property
     def _tables(self) -> tuple[TreeTable, ...] | None:
-        return tree_tables(self.booster)
+        return tree_tables(self.trees.booster)
 
     def facts(self) -> Mapping[str, str]:
         """What a summary shows."""
         slope, shift = self.calibration.slope, self.calibration.shift
-        return {"trees": f"{self.booster.num_trees()}", "calibration": f"slope {slope:.3f}, shift {shift:+.3f}"}
+        return {"trees": f"{self.trees.booster.num_trees()}", "calibration": f"slope {slope:.3f}, shift {shift:+.3f}"}
 
     def effects(self, names: tuple[str, ...]) -> Mapping[str, list[Any]]:
         """Share of the gain of all splits, by column of the matrix."""
-        gains = self.booster.feature_importance("gain")
+        gains = self.trees.booster.feature_importance("gain")
         columns = [*names, "period", "periods ahead"][: len(gains)]
         return {"column": columns, "gain_share": (gains / max(gains.sum(), 1e-12)).tolist()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """All but the trees' text, as JSON can hold it."""
-        return {"mean_start": self.mean_start, "calibration": self.calibration.saved(), "start": self.start.to_dict()}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], text: str) -> Self:
-        """Rebuild from what `to_dict` returns and the trees' text."""
-        start = LifeTable.from_dict(saved["start"])
-        return cls(text, start, saved["mean_start"], Calibration(**saved["calibration"]))
 
 
 @dataclass(frozen=True)
@@ -131,9 +111,8 @@ class HazardTrees:
         calibration, rounds = Calibration(), min(self.rounds, FEW_ROUNDS)
         if rows.label.sum() >= FEWEST_EVENTS:
             calibration, rounds = self._calibrate(data, values, rows, start, parameters=parameters, seed=seed)
-        booster = lgb.train(parameters, data, num_boost_round=rounds)
         mean_start = float(np.average(start, weights=rows.weight))
-        return FittedHazardTrees(booster.model_to_string(), life_table, mean_start, calibration)
+        return FittedHazardTrees(train(parameters, data, rounds), life_table, mean_start, calibration)
 
     def _calibrate(
         self,
@@ -185,13 +164,9 @@ class HazardTrees:
 
     def _parameters(self, row_count: int, seed: int) -> dict[str, Any]:
         return {
+            **tree_parameters(self),
             "objective": "binary",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
             "min_data_in_leaf": min(self.fewest_in_leaf, max(1, row_count // 20)),
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "max_bin": self.bins,
             "seed": seed,
             "bin_construct_sample_cnt": ROWS_TO_BIN,
             **SAME_EVERY_TIME,
@@ -207,7 +182,3 @@ def _with_time(matrix: Numbers | Matrix, periods: Index, ahead: Index | None, li
     if ahead is not None:
         values[:, width + 1] = ahead
     return values
-
-
-def _threads(values: Matrix) -> int:
-    return 1 if values.size < CELLS_FOR_TWO_THREADS else 2

@@ -1,7 +1,7 @@
 """The life table: the share that leaves in each period, of those at risk. The baseline of every hazard model."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -84,12 +84,3 @@ class LifeTable:
     def excess(self, rows: PersonPeriods) -> Numbers:
         """Events less what the life table expects of each person-period: a martingale residual."""
         return rows.weight * (rows.label - self.hazard(rows.periods))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The table as JSON can hold it."""
-        return {"at_risk": self.at_risk.tolist(), "events": self.events.tolist()}
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returns."""
-        return cls(np.array(saved["at_risk"]), np.array(saved["events"]))

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from patron.tabular.learners.baselines import BestColumn, Majority
 from patron.tabular.learners.boosting import LightGBM
-from patron.tabular.learners.learner import Fitted, Learner
+from patron.tabular.learners.learner import Classifier
 from patron.tabular.learners.logistic import Logistic
 from patron.tabular.learners.nearest import Nearest
 from patron.tabular.learners.trees import DecisionTree, ExtraTrees, RandomForest
 
 BASELINES = (Majority, BestColumn)
-LEARNERS: Mapping[str, type[Learner]] = {
+LEARNERS: Mapping[str, type[Classifier]] = {
     learner.name: learner for learner in (Logistic, DecisionTree, Nearest, ExtraTrees, RandomForest, LightGBM)
 }
 """By name."""
@@ -22,10 +22,9 @@ __all__ = [
     "BASELINES",
     "LEARNERS",
     "BestColumn",
+    "Classifier",
     "DecisionTree",
     "ExtraTrees",
-    "Fitted",
-    "Learner",
     "LightGBM",
     "Logistic",
     "Majority",

@@ -2,28 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
-
+from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.numbers import Numbers
 from patron.tabular.learners.learner import TriedAsItIs
-
-if TYPE_CHECKING:
-    import lightgbm as lgb
-
-SAME_EVERY_TIME = {"deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
-
-
-@dataclass(frozen=True, eq=False)
-class FittedBoosting:
-    """A fitted LightGBM model."""
-
-    booster: "lgb.Booster"
-
-    def predict(self, matrix: Numbers) -> Numbers:
-        """Probability of a positive."""
-        return np.asarray(self.booster.predict(matrix, num_threads=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -42,22 +25,12 @@ class LightGBM(TriedAsItIs):
     trials: ClassVar[int] = 6
     most_rows: ClassVar[int] = 1_000_000
 
-    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> FittedBoosting:  # noqa: ARG002 - the protocol's signature
+    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> FittedTrees:  # noqa: ARG002 - the protocol's signature
         """Boost the trees."""
-        import lightgbm as lgb  # noqa: PLC0415 - heavy, and not everybody compares with it
-
-        parameters = {
-            "objective": "binary",
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": min(self.fewest_in_leaf, max(1, len(label) // 20)),
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "seed": seed,
-            **SAME_EVERY_TIME,
-        }
-        data = lgb.Dataset(matrix, label, params={"max_bin": 127, **SAME_EVERY_TIME})
-        return FittedBoosting(lgb.train(parameters, data, num_boost_round=self.rounds))
+        fewest = min(self.fewest_in_leaf, max(1, len(label) // 20))
+        parameters = tree_parameters(self) | {"objective": "binary", "min_data_in_leaf": fewest}
+        parameters |= {"max_bin": 127, "seed": seed}
+        return fit_trees(matrix, label, parameters, rounds=self.rounds)
 
     def suggest(self, trial: Any) -> Self:
         """Vary how many trees there are, how large, and on how many columns."""

@@ -1,36 +1,29 @@
-"""What every learner is: settings that are fitted to a matrix, and a fitted model that gives probabilities."""
+"""Learners of probabilities from a matrix, and how a search tries their settings."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from patron.estimators.learner import Learner, Predictor
 from patron.schema.numbers import Numbers
 
 LARGEST_LOG_ODDS = 12.0
 
 
-class Fitted(Protocol):
-    """A fitted model."""
+class Classifier(Learner, Protocol):
+    """Settings of a model that gives probabilities."""
 
-    def predict(self, matrix: Numbers) -> Numbers:
-        """Probability of a positive, 0 to 1, for each row."""
-        ...
-
-
-class Learner(Protocol):
-    """Settings of a model; frozen."""
-
-    name: ClassVar[str]
-    complexity: ClassVar[int]
-    """The simplest has the lowest; of learners within noise of the best, the simplest is preferred."""
     trials: ClassVar[int]
     """Settings that a search tries; 0 where nothing is searched."""
     most_rows: ClassVar[int]
     """More rows than these are sampled before the fit."""
 
-    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> Fitted:
-        """Fit to rows (NaN is missing) and their labels, 0 or 1; `sources` is the table's column of each column."""
+    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> Predictor:
+        """Fit to rows (NaN is missing) and their labels, 0 or 1; `sources` is the table's column of each column.
+
+        What is fitted predicts the probability of a positive, 0 to 1, for each row of a matrix.
+        """
         ...
 
     def suggest(self, trial: Any) -> Self:
@@ -48,7 +41,7 @@ def log_odds(probability: Numbers) -> Numbers:
     return np.clip(np.log(kept) - np.log1p(-kept), -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
 
 
-class TriedAsItIs:
+class TriedAsItIs(Classifier, Protocol):
     """A learner that is as cheap as it can be."""
 
     def for_trial(self) -> Self:
@@ -56,7 +49,7 @@ class TriedAsItIs:
         return self
 
 
-class WithoutSearch(TriedAsItIs):
+class WithoutSearch(TriedAsItIs, Protocol):
     """A learner whose settings stay as they are."""
 
     trials: ClassVar[int] = 0

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import norm
-from sklearn.linear_model import LogisticRegression
 
+from patron.estimators.classifiers import fit_weights
 from patron.schema.numbers import Numbers
 from patron.tabular.learners.learner import TriedAsItIs
 from patron.tabular.learners.standardising import Standardising
@@ -50,18 +50,18 @@ class Logistic(TriedAsItIs):
         """Fit, look for pairs in the residuals, and fit again with them."""
         standardising = Standardising.of(matrix, is_curved=True)
         columns = standardising.apply(matrix)
-        model = self._model().fit(columns, label)
-        pairs = _screened_pairs(columns, label, model.predict_proba(columns)[:, 1], self.most_pairs)
+        weights, intercept = self._fit(columns, label)
+        pairs = _screened_pairs(columns, label, expit(columns @ weights + intercept), self.most_pairs)
         if len(pairs):
-            model = self._model().fit(_with_pairs(columns, pairs), label)
-        return FittedLogistic(standardising, pairs, np.ravel(model.coef_), float(np.ravel(model.intercept_)[0]))
+            weights, intercept = self._fit(_with_pairs(columns, pairs), label)
+        return FittedLogistic(standardising, pairs, weights, intercept)
 
     def suggest(self, trial: Any) -> Self:
         """Vary the penalty."""
         return replace(self, inverse_penalty=trial.suggest_float("inverse_penalty", 0.003, 1.0, log=True))
 
-    def _model(self) -> LogisticRegression:
-        return LogisticRegression(C=self.inverse_penalty, max_iter=500, tol=1e-4)
+    def _fit(self, columns: Numbers, label: Numbers) -> tuple[Numbers, float]:
+        return fit_weights(columns, label, self.inverse_penalty, iterations=500, tolerance=1e-4)
 
 
 def _screened_pairs(columns: Numbers, label: Numbers, probability: Numbers, most: int) -> Pairs:

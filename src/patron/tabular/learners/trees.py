@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import TriedAsItIs
+from patron.tabular.learners.learner import Classifier, TriedAsItIs
 
 TREES_OF_A_TRIAL = 30
 
@@ -53,7 +53,7 @@ class DecisionTree(TriedAsItIs):
 
 
 @dataclass(frozen=True)
-class Forest:
+class Forest(Classifier):
     """What forests have in common: trees on shares of rows and columns, averaged."""
 
     trees: int = 80

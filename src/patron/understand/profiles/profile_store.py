@@ -1,55 +1,19 @@
-"""Profiles in the store, the version of `events` that they hold, and a new generation of them while it is built."""
+"""Profiles in the store, and a new generation of them while it is built."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 
 import sqlalchemy as sa
 
 from patron.govern.vault import initial_customer_id
-from patron.storage.store.store import PROFILES, WORKSPACE, Store, upsert
+from patron.storage.profile_state import ProfileState, advance_state, delete_state, profile_state
+from patron.storage.store.store import PROFILES, Store, upsert
 from patron.understand.profiles.token_profile import TokenProfile, decode, encode, merge
 
-STATE_KEY = "profiles"
 BATCH_SIZE = 500
 """Values in one statement."""
 TRANSACTION_SIZE = 20_000
 """Profiles of a new generation that are written in one transaction."""
-NO_VERSION = -1
-"""Version of `events` while there is no such table."""
-
-
-@dataclass(frozen=True)
-class ProfileState:
-    """Which generation of profiles is read, and which events it holds."""
-
-    generation: int = 0
-    version: int = NO_VERSION
-    """Version of `events` whose rows the profiles hold, each once."""
-    inbox_id: str = ""
-    """The inbox that some of these rows came through ..."""
-    seq: int = 0
-    """... and the last of its requests that the profiles hold."""
-
-    @property
-    def is_built(self) -> bool:
-        """Whether the profiles were ever built from the lake."""
-        return self.version != NO_VERSION
-
-    def last_seq_of(self, inbox_id: str) -> int:
-        """Number of the last request of an inbox that the profiles hold; 0 for another inbox than theirs."""
-        return self.seq if self.inbox_id == inbox_id else 0
-
-
-def profile_state(store: Store) -> ProfileState:
-    """State of the profiles; the first read writes the initial one."""
-    with store.begin() as connection:
-        stored = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == STATE_KEY))
-        if stored is None:
-            upsert(connection, WORKSPACE, [{"key": STATE_KEY, "value": _text(ProfileState())}])
-            return ProfileState()
-    generation, version, inbox_id, seq = stored.split("/")
-    return ProfileState(int(generation), int(version), inbox_id, int(seq))
 
 
 def merge_profiles(
@@ -57,7 +21,7 @@ def merge_profiles(
 ) -> bool:
     """Merge profiles of new events if the stored state is still `before`; return whether it was."""
     with store.begin() as connection:
-        is_first = _advance_state(connection, before, after)
+        is_first = advance_state(connection, before, after)
         if is_first:
             upsert_profiles(connection, after.generation, profiles)
     return is_first
@@ -72,7 +36,7 @@ def replace_profiles(
     """
     deleted = sorted({*tokens, *profiles})
     with store.begin() as connection:
-        is_first = _advance_state(connection, before, after)
+        is_first = advance_state(connection, before, after)
         if is_first:
             delete_profiles(connection, deleted)
             upsert_profiles(connection, after.generation, profiles.items())
@@ -92,7 +56,7 @@ def delete_all_profiles(store: Store) -> None:
     """Delete every profile and the state; the next update builds all of them."""
     with store.begin() as connection:
         connection.execute(sa.delete(PROFILES))
-        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == STATE_KEY))
+        delete_state(connection)
 
 
 def start_generation(store: Store) -> int:
@@ -114,7 +78,7 @@ def write_generation(store: Store, generation: int, profiles: Iterable[tuple[str
 def activate_generation(store: Store, before: ProfileState, after: ProfileState) -> bool:
     """Let readers see the new generation if the stored state is still `before`; return whether it was."""
     with store.begin() as connection:
-        is_first = _advance_state(connection, before, after)
+        is_first = advance_state(connection, before, after)
     if is_first:
         with store.begin() as connection:
             connection.execute(sa.delete(PROFILES).where(PROFILES.c.generation < after.generation))
@@ -162,13 +126,3 @@ def _profile_rows(generation: int, profiles: dict[str, TokenProfile]) -> Iterato
             "owner": profile.owner,
             "content": encode(profile),
         }
-
-
-def _advance_state(connection: sa.Connection, before: ProfileState, after: ProfileState) -> bool:
-    """Write `after` if the state is `before`; as the first statement it makes a second writer wait, and get False."""
-    still_before = sa.update(WORKSPACE).where(WORKSPACE.c.key == STATE_KEY, WORKSPACE.c.value == _text(before))
-    return connection.execute(still_before.values(value=_text(after))).rowcount == 1
-
-
-def _text(state: ProfileState) -> str:
-    return f"{state.generation}/{state.version}/{state.inbox_id}/{state.seq}"

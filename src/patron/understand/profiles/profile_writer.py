@@ -14,10 +14,10 @@ import pyarrow as pa
 from patron.schema.data.collector_state import InboxPosition
 from patron.schema.errors import PatronError, ProfilesBehind
 from patron.schema.tables import EVENTS
+from patron.storage.profile_state import NO_VERSION, ProfileState, profile_state
 from patron.storage.shop import Shop
 from patron.understand.profiles import profile_store
 from patron.understand.profiles.profile_query import ROWS_PER_SLICE, profiles_of
-from patron.understand.profiles.profile_store import NO_VERSION, ProfileState, profile_state
 from patron.understand.profiles.token_profile import TokenProfile
 
 MAX_ROWS_MERGED = 1_000_000

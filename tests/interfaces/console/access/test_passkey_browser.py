@@ -1,13 +1,11 @@
 """Passkeys as a person uses them: a real browser, and the authenticator that Chromium pretends to have."""
 
-import os
 from datetime import UTC, datetime
 
 import pytest
 
 from patron.commands.access.manage_users import setup_path
-from patron.interfaces.console.screenshots import browser, served
-from patron.schema.errors import MissingExtra
+from patron.interfaces.console.screenshots import served
 
 PASSWORD = "copper lantern drifts seaward"  # noqa: S105 - of nobody
 WORDS = {
@@ -16,17 +14,10 @@ WORDS = {
 }
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("locale", WORDS)
-def test_somebody_adds_a_passkey_signs_in_by_it_and_removes_it(shop, locale):
-    try:
-        with browser() as chromium, served(shop, visitor=None) as at:
-            page = chromium.new_page()
-            walk(page, shop, at.replace("127.0.0.1", "localhost"), locale)
-    except MissingExtra as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
+def test_somebody_adds_a_passkey_signs_in_by_it_and_removes_it(shop, locale, chromium):
+    with served(shop, visitor=None) as at, chromium.new_context() as context:
+        walk(context.new_page(), shop, at.replace("127.0.0.1", "localhost"), locale)
 
 
 def with_authenticator(page, **options):

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from patron.govern.access import audit_log
-from patron.interfaces.console.screenshots import browser, served
+from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 
 ADA = Actor("Ada", rights_of_user([Role.MARKETER], [Grant.EXPORT]))
@@ -45,10 +45,10 @@ def test_only_who_may_export_gets_a_file_and_it_is_recorded(address, made_shop):
         assert "/retention/costs" not in httpx.get(f"{other}/retention/payback", timeout=30).text
 
 
-def test_somebody_enters_costs_and_reads_the_payback(address):
+def test_somebody_enters_costs_and_reads_the_payback(address, chromium):
     axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
-    with browser() as opened:
-        page = opened.new_page(viewport={"width": 390, "height": 844}, locale="zh-CN")
+    with chromium.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN") as context:
+        page = context.new_page()
         page.goto(f"{address}/retention?lang=zh_CN&theme=dark")
         page.get_by_role("link", name="获客成本回收").click()
         costs = page.get_by_label("每行一个渠道和月份")

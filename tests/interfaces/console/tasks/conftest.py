@@ -15,9 +15,8 @@ from tests.support.mail_server import MailServer
 from tests.support.shops.team_shop import team_shop
 
 from patron.interfaces.console.page_walk import page_routes
-from patron.interfaces.console.screenshots import browser, served
+from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor
-from patron.schema.errors import MissingExtra
 from patron.storage.outreach.campaign_tables import CAMPAIGNS, SEGMENT_DEFINITIONS
 from patron.storage.shop import Shop
 
@@ -35,27 +34,6 @@ OWN, LINKED = pattern_of(OF_LINKS | AFTER_FORMS), pattern_of(page_routes())
 def is_elsewhere(path: str) -> bool:
     """Whether `test_every_page.py` examines a page: a usual run of the tests does so once."""
     return not IS_ALL and not OWN.fullmatch(path) and LINKED.fullmatch(path) is not None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every task as one that needs a browser."""
-    for item in items:
-        if "walk" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for the walks of a task: while Playwright runs, nothing else may run an event loop."""
-    opening = browser()
-    try:
-        opened = opening.__enter__()
-    except MissingExtra as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    yield opened
-    opening.__exit__(None, None, None)
 
 
 @pytest.fixture(params=COMBINATIONS if IS_ALL else USUAL, ids=lambda one: f"{one[0]}-{one[1]}")

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from tests.conftest import LAST
+from tests.support.shops.made_shop import LAST
 from tests.support.shops.team_shop import colleague
 
 from patron.schema.access.access_rights import Role

@@ -11,7 +11,6 @@ from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.customers.customer_contacts import mask_id
 
-pytestmark = pytest.mark.xdist_group("task of a wrong merge")  # its workspace takes long to make
 ADA = Actor("Ada (user 00aa)", rights_of_user([Role.ADMIN]), user_id="00aa")
 PAIRS = dict(zip(COMBINATIONS, ((2, 4), (6, 8), (10, 12), (18, 20)), strict=True))
 

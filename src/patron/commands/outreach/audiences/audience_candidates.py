@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.engage.audience_identifiers import hashed_identifiers
-from patron.engage.channels.channel import AddressKind
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.outreach.suppression_list import suppressed_everywhere
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
+from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS, PHONE_NUMBER
 from patron.storage.outreach.audience_file import Audience
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
@@ -80,7 +80,7 @@ def _with_addresses(
     shop: Shop, audience: Audience, customer_ids: Sequence[str]
 ) -> Iterator[list[tuple[Recipient, ...]]]:
     """Customers with their mailbox, which may be suppressed, and with their telephone if the audience uses it."""
-    kinds = (AddressKind.EMAIL, *((AddressKind.PHONE,) if "phone" in audience.identifiers else ()))
+    kinds = (EMAIL_ADDRESS, *((PHONE_NUMBER,) if "phone" in audience.identifiers else ()))
     vault = Vault.open(shop)
     for lists in zip(*(recipients(shop, customer_ids, address=kind, vault=vault) for kind in kinds), strict=True):
         yield list(zip(*lists, strict=True))

@@ -9,17 +9,17 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from patron.engage.outbox import write_csv
+from patron.estimators.bootstrap import LEVEL, bootstrap_weights, percentile_interval
+from patron.estimators.classifiers import fit_weights, log_scaled, moments, standardise
 from patron.govern.access import audit_log
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.models import metrics
-from patron.schema.models.bootstrap_intervals import LEVEL, bootstrap_weights, percentile_interval
 from patron.schema.numbers import Numbers
 from patron.storage.engine import timestamp
 from patron.storage.offers.policy import PROFILING
@@ -32,8 +32,6 @@ MAX_OF_EACH = 20_000
 FOLDS = 5
 INVERSE_PENALTY = 0.01
 """scikit-learn's C: smaller shrinks more."""
-FARTHEST = 5.0
-"""Standard deviations beyond which nobody is more extreme."""
 HEADINGS = frozenset({"user_id", "customer_id"})
 """First lines of files of ids that are no id."""
 COLUMNS = ("rank", "customer_id", "user_id", "likeness", "may_be_contacted")
@@ -159,24 +157,19 @@ def cross_fitted_scores(features: pa.Table, is_member: np.ndarray, *, rng: np.ra
         for number in range(FOLDS):
             others = [np.flatnonzero(group & (fold != number)) for group in (is_member, ~is_member)]
             rows = np.sort(np.concatenate([rng.permutation(places)[:MAX_OF_EACH] for places in others]))
-            model = LogisticRegression(C=INVERSE_PENALTY, max_iter=500)
-            model.fit(matrix[rows], is_member[rows])
+            weights, intercept = fit_weights(
+                matrix[rows], is_member[rows], INVERSE_PENALTY, iterations=500, tolerance=1e-4
+            )
             places = np.flatnonzero(fold == number)
-            scores[order[places]] = model.decision_function(matrix[places])
+            scores[order[places]] = matrix[places] @ weights + intercept
     return np.round(scores, 9)
 
 
 def standardised_matrix(features: pa.Table) -> Numbers:
     """Features as a model can weigh them: logarithms with their sign, in standard deviations, the unknown at 0."""
     names = [name for name in features.column_names if name not in NOT_FEATURES and not name.startswith("declared_")]
-    matrix = Design.of(features.select(names)).matrix(features)
-    for at in range(matrix.shape[1]):
-        values = np.sign(matrix[:, at]) * np.log1p(np.abs(matrix[:, at]))
-        known = np.isfinite(values)
-        spread = values[known].std()
-        scaled = (values - values[known].mean()) / spread if spread > 0 else np.zeros(len(values))
-        matrix[:, at] = np.clip(np.where(known, scaled, 0.0), -FARTHEST, FARTHEST)
-    return matrix
+    scaled = log_scaled(Design.of(features.select(names)).matrix(features))
+    return standardise(scaled, *moments(scaled))
 
 
 def separation(scores: Numbers, is_member: np.ndarray, *, rng: np.random.Generator) -> tuple[float, float, float]:

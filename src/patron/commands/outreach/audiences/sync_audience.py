@@ -12,6 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.commands.outreach.audiences.audience_candidates import (
     REASONS,
     AudienceCandidates,
@@ -26,7 +27,6 @@ from patron.engage.audience_destinations import (
     destination_of,
 )
 from patron.govern.access import audit_log
-from patron.run import drain_inbox
 from patron.schema.errors import BadAudience, WorkspaceBusy
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import (
@@ -46,7 +46,6 @@ from patron.storage.workspace.work_lock import hold_work_lock
 
 FEWEST_MEMBERS = 20
 """Smaller audiences could single people out, and platforms show ads to none so small."""
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from patron.commands.outreach.messages.message_costs import message_cents
+from patron.estimators.bootstrap import Interval
 from patron.experiments import guard_rail, sample_ratio_mismatch
 from patron.experiments.analysis import CUPED, RAW
 from patron.experiments.sample_ratio import ALARM_LEVEL
 from patron.govern.access import audit_log
 from patron.measure.effect_estimates import HOLDOUT, TREATED, estimate_effect, sequence_of
 from patron.schema.errors import BadExperiment, NotEnoughData
-from patron.schema.models.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.outreach.outreach_counts import message_counts, receipt_counts
 from patron.storage.outreach.versioned_drafts import IS_OVER, MEASURED, SavedVersion, VersionedDrafts

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
-from patron.engage.channels import CHANNELS
 from patron.engage.templates.message_template import MessageTemplates
 from patron.schema.errors import BadCampaign
+from patron.schema.outreach.channels import CHANNELS
 from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign

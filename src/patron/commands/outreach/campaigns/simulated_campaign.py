@@ -17,10 +17,12 @@ from patron.commands.outreach.campaigns.measure_campaign import CampaignResult, 
 from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.send_campaign import send_campaign
-from patron.engage.channels.channel import AddressKind, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.govern.vault import Vault
-from patron.run import Progress, run_loop
+from patron.run import run_loop
+from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS, AddressKind
 from patron.schema.outreach.message_states import MessageState
+from patron.schema.progress import Progress
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, Offer, SimulatorSettings
@@ -63,7 +65,7 @@ class SimulatedChannel:
     """Takes every message, and reaches everybody at once."""
 
     name: str
-    address_kind: AddressKind = AddressKind.EMAIL
+    address_kind: AddressKind = EMAIL_ADDRESS
 
     async def hand_over(self, messages: Iterable[OutgoingMessage]) -> AsyncIterator[Handover]:
         """Take messages; raises nothing."""

@@ -13,8 +13,9 @@ from patron.commands.outreach.campaigns.simulated_campaign import (
     simulated_policy,
     simulated_settings,
 )
-from patron.run import Progress, run_loop
+from patron.run import run_loop
 from patron.schema.errors import BadCampaign
+from patron.schema.progress import Progress
 from patron.simulate.simulator import ShopSimulator
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.segments.segment_definitions import definitions, save_definition

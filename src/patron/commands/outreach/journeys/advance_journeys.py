@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.commands.outreach.journeys.fold_journey_events import JourneyEventProcessor
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
@@ -29,7 +30,6 @@ from patron.engage.journeys.journey_entries import (
 from patron.engage.journeys.journey_position import read_position, write_position
 from patron.engage.journeys.journey_steps import INSTANT, advance_clock, has_branches
 from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
-from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.journey_file import JOURNEY, Send

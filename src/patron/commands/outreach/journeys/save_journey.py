@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from patron.commands.outreach.campaigns import campaign_steps
-from patron.engage.channels import CHANNELS
 from patron.engage.templates.message_template import MessageTemplates
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
+from patron.schema.outreach.channels import CHANNELS
 from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.journey_file import (
     JOURNEY,

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from patron.commands.outreach.messages.mailing import Mailing
-from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.outbox_messages import DueMessage, contacts_with_message, customers_with_message, sent_times
@@ -24,6 +23,7 @@ from patron.govern.outreach.unsubscribe_tokens import Subscription, token_of
 from patron.govern.privacy.consent_ledger import Entry, history, latest_entry, ledger_head
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadTemplate
+from patron.schema.outreach.channels import CHANNELS
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import timestamp
@@ -88,7 +88,7 @@ class MessageChecker:
     def batches(self, due: Sequence[DueMessage]) -> Iterator[list[tuple[DueMessage, Recipient]]]:
         """Due messages with who gets them, in lists of at most BATCH."""
         self.vault = Vault(self.shop.store, self.keys)  # why: an open vault remembers a key for everybody it has met
-        ids, kind = [one.customer_id for one in due], ADDRESS_KINDS[self.mailing.channel]
+        ids, kind = [one.customer_id for one in due], CHANNELS[self.mailing.channel].address_kind
         tokens = {one.customer_id: one.token for one in due if one.token}
         self.products = product_variables(self.shop, {one.product_id for one in due if one.product_id})
         lists = recipients(self.shop, ids, address=kind, tokens=tokens, vault=self.vault)

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 import pyarrow.compute as pc
 
 from patron.commands.outreach.messages.message_batch import CustomerAnswers, answers_of_customers, ids_until_now
-from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.contact_rules import capped_until
 from patron.engage.outbox_messages import sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.outreach.suppression_list import suppressed
 from patron.schema.errors import BadCampaign
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop
@@ -77,8 +77,8 @@ def reach_of_customers(
 
 
 def _require_channel(channel: str) -> None:
-    if channel not in ADDRESS_KINDS:
-        raise BadCampaign(f"there is no channel {channel!r}", where="channel", todo=f"Take {', '.join(ADDRESS_KINDS)}.")
+    if channel not in CHANNELS:
+        raise BadCampaign(f"there is no channel {channel!r}", where="channel", todo=f"Take {', '.join(CHANNELS)}.")
 
 
 def count_obstacles(
@@ -86,7 +86,7 @@ def count_obstacles(
 ) -> Counter[str]:
     """How many customers each first obstacle keeps a message from; under "" those who may be written to."""
     counts: Counter[str] = Counter()
-    for people in recipients(shop, customer_ids, address=ADDRESS_KINDS[channel]):
+    for people in recipients(shop, customer_ids, address=CHANNELS[channel].address_kind):
         counts.update(_obstacles(shop, people, channel, topic, now))
     return counts
 

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from patron.commands.customers.resolve_person import PersonIdentifier, find_person
 from patron.commands.outreach.messages.message_batch import offer_variables
-from patron.engage.channels import ADDRESS_KINDS
 from patron.engage.providers.sms_segments import SmsLength, sms_length
 from patron.engage.recipients import recipients
 from patron.engage.templates.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
@@ -15,6 +14,7 @@ from patron.govern.access import audit_log
 from patron.govern.vault import CUSTOMER_ID, Vault
 from patron.schema.customers.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.durable_files import make_private
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.shop import Shop
@@ -56,7 +56,8 @@ def preview_message(
     """
     saved = CAMPAIGN.saved_in(shop.store, campaign).content
     person = _customer_id(shop, customer)
-    [[recipient]] = recipients(shop, [person], address=ADDRESS_KINDS[saved.channel])
+    channel = CHANNELS[saved.channel]
+    [[recipient]] = recipients(shop, [person], address=channel.address_kind)
     templates = MessageTemplates.of(saved.template, shop.settings.shop.locale)
     template = templates.template_for(recipient.locale)
     offer = next((one for one in shop.policy.offers if one.id in saved.offers), None)
@@ -75,7 +76,7 @@ def preview_message(
         message.text,
         message.html,
         bool(recipient.address),
-        sms_length(message.text.strip()) if saved.channel == "sms" else None,
+        sms_length(message.text.strip()) if channel.has_segments else None,
         tuple(sorted(template.variables)),
     )
 

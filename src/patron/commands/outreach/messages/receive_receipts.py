@@ -19,15 +19,13 @@ from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
 from patron.govern.outreach.unsubscribe_tokens import Subscription
 from patron.schema.errors import BadRequest, ChannelUnavailable
+from patron.schema.outreach.channels import DESCRIBED
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
-from patron.storage.outreach.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
 TOGETHER = 500
-DESCRIBED = ("sms", "wechat")
-"""Channels whose provider a file describes, and its receipts."""
 SIGNED_PROVIDER = "patron"
 MOST_SOFT_BOUNCES, WITHIN_DAYS = 3, 14
 
@@ -68,7 +66,7 @@ def receive_webhook(shop: Shop, provider: str, content: Any, *, now: datetime) -
 
 def _receipts_described(shop: Shop, channel: str, content: Any) -> list[Receipt]:
     """Receipts as the description of a channel's provider says. Raises BadRequest."""
-    settings: ProviderSettings = getattr(shop.settings.channels, channel)
+    settings = shop.settings.channels.provider(channel)
     todo = f"Describe them in [receipts] of the provider_file of [channels.{channel}]."
     try:
         described = ProviderDescription.load(shop.folder / settings.provider_file) if settings.is_configured else None

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.collect.inbox.compaction import drain_inbox
 from patron.commands.outreach.messages.mailing import CampaignMailing, skipped_message
 from patron.commands.outreach.messages.message_batch import MessageChecker, offer_variables
 from patron.commands.outreach.messages.message_events import load_message_events
@@ -32,9 +33,9 @@ from patron.engage.outbox_messages import (
 )
 from patron.engage.templates.message_links import message_links
 from patron.govern.outreach.sent_messages import store_dictionary
-from patron.run import drain_inbox
 from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
+from patron.schema.progress import Progress, silent
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.outreach.versioned_drafts import APPROVED, ENDED, MEASURED, RUNNING, SavedVersion, state_in_words
@@ -47,7 +48,6 @@ EVENTS_AFTER = 5_000
 """Messages after whose sending their events are stored."""
 SENDER = "patron"
 """Who starts and ends a campaign unless somebody is named."""
-Progress = Callable[[str, int, int | None], None]
 LOOK_SECONDS = 2.0
 """How often a waiting sender looks whether it is to stop."""
 MIN_WAIT = timedelta(seconds=1)
@@ -79,10 +79,6 @@ class SendSummary:
 def keep_going() -> bool:
     """Go on."""
     return False
-
-
-def silent(_step: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
 
 
 def send_campaign(  # noqa: PLR0913 - what a send consists of

@@ -21,14 +21,13 @@ from patron.govern.outreach.unsubscribe_tokens import Subscription, subscription
 from patron.govern.privacy.consent_ledger import GRANTED, WITHDRAWN, history, latest_answer
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_tables import RECEIPTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
 SOURCE = "patron-subscriptions"
 """Source of the consent events; not that of the run, whose many ids would have to be read for each of them."""
-CHANNELS = ("email", "sms", "wechat", "web_push")
-"""Channels that customers choose topics on, where they are configured, or the link came by them."""
 RECEIPT = "unsubscribed"
 
 
@@ -154,10 +153,10 @@ def _is_on(topic: str, channel: str, answers: Mapping[str, bool | None], reasons
 
 
 def _channels(shop: Shop, subscription: Subscription) -> list[str]:
-    """The channel of the link, and the others that are configured."""
-    settings = shop.settings.channels
+    """The channel of the link, and the others that are configured and let customers choose."""
     alike = channels_alike(subscription.channel)
-    others = [one for one in CHANNELS if one not in alike and getattr(settings, one).is_configured]
+    configured = shop.settings.channels.configured
+    others = [name for name in configured if name not in alike and CHANNELS[name].has_topic_choices]
     return [subscription.channel, *others]
 
 

@@ -1,9 +1,12 @@
 """How lookalikes look in a terminal."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from patron.commands.outreach.audiences.find_lookalikes import Lookalikes
 from patron.interfaces.cli import output
+
+if TYPE_CHECKING:
+    from patron.commands.outreach.audiences.find_lookalikes import Lookalikes
 
 MOST_SHOWN = 20
 VERDICTS = {
@@ -13,7 +16,7 @@ VERDICTS = {
 }
 
 
-def show_lookalikes(lookalikes: Lookalikes, path: Path | None, *, json: bool) -> None:
+def show_lookalikes(lookalikes: "Lookalikes", path: Path | None, *, json: bool) -> None:
     """Show how well the segment can be told apart, and the likest customers or where they were written."""
     if json:
         output.as_json(lookalikes)

@@ -1,22 +1,26 @@
 """What became of tasks and what they changed, in a terminal."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patron.answers.customers.customer_marks import list_staff
-from patron.answers.customers.task_effects import METRICS, MetricEffect, TaskPart
-from patron.answers.customers.task_results import TaskResults
-from patron.answers.customers.task_suggestions import TaskAdvice, find_suggestion
+from patron.answers.customers.task_effects import METRICS
+from patron.answers.customers.task_suggestions import find_suggestion
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.task_texts import part_name, suggestion_sentences
 from patron.interfaces.i18n.translations import Words, words
-from patron.storage.shop import Shop
-from patron.storage.toml_edit import Place
+
+if TYPE_CHECKING:
+    from patron.answers.customers.task_effects import MetricEffect, TaskPart
+    from patron.answers.customers.task_results import TaskResults
+    from patron.answers.customers.task_suggestions import TaskAdvice
+    from patron.storage.shop import Shop
+    from patron.storage.toml_edit import Place
 
 RESULTS = ("tasks", "open", "done", "dropped", "outcomes", "median days")
 
 
-def show_results(shop: Shop, results: TaskResults, *, json: bool) -> None:
+def show_results(shop: "Shop", results: "TaskResults", *, json: bool) -> None:
     """One line a person, playbook, reason or month."""
     if json:
         output.as_json(results)
@@ -37,7 +41,7 @@ def show_results(shop: Shop, results: TaskResults, *, json: bool) -> None:
     output.grid("", (results.by, *RESULTS), rows)
 
 
-def show_effects(shop: Shop, advice: TaskAdvice, locale: str | None, *, json: bool) -> None:
+def show_effects(shop: "Shop", advice: "TaskAdvice", locale: str | None, *, json: bool) -> None:
     """Every part by every metric, then what that suggests."""
     if json:
         output.as_json(advice)
@@ -60,18 +64,18 @@ def show_effects(shop: Shop, advice: TaskAdvice, locale: str | None, *, json: bo
         output.say(f"{one.code}: {' '.join(suggestion_sentences(one, texts, formats))}")
 
 
-def suggested_change(shop: Shop, code: str, locale: str | None) -> tuple[dict[Place, Any], str]:
+def suggested_change(shop: "Shop", code: str, locale: str | None) -> "tuple[dict[Place, Any], str]":
     """The value to change that a code stands for, and its evidence as the note of a proposal. Raises NotFound."""
     one = find_suggestion(shop, code)
     return {("tasks", one.key): one.new}, " ".join(suggestion_sentences(one, *_language(shop, locale)))
 
 
-def _row(part: TaskPart, texts: Words, formats: Formats) -> tuple[str, ...]:
+def _row(part: "TaskPart", texts: Words, formats: Formats) -> tuple[str, ...]:
     counts = f"{part.treated_count:,} / {part.control_count:,}"
     return part_name(part, texts), counts, *(_metric(one, texts, formats) for one in part.metrics)
 
 
-def _metric(one: MetricEffect, texts: Words, formats: Formats) -> str:
+def _metric(one: "MetricEffect", texts: Words, formats: Formats) -> str:
     if one.effect is None or one.low is None or one.high is None:
         return texts("task_effect.not_known")
 
@@ -83,7 +87,7 @@ def _metric(one: MetricEffect, texts: Words, formats: Formats) -> str:
     return f"{write(one.effect)} {texts('component.interval', low=write(one.low), high=write(one.high))}"
 
 
-def _language(shop: Shop, locale: str | None) -> tuple[Words, Formats]:
+def _language(shop: "Shop", locale: str | None) -> tuple[Words, Formats]:
     settings = shop.settings.shop
     code = locale or settings.locale
     return words(code), Formats(code, settings.currency, settings.time_zone)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,10 +16,14 @@ from patron.commands.data.uploaded_files import import_upload
 from patron.commands.outreach.campaigns.try_campaign import try_saved_campaign
 from patron.interfaces.cli.data.run_commands import parse_time
 from patron.run import run_loop
-from patron.service.jobs import Progress, carry_out
-from patron.storage.runs.jobs import IMPORT, PREVIEW, RUN, TRIAL, Job
+from patron.service.jobs import carry_out
+from patron.storage.runs.jobs import IMPORT, PREVIEW, RUN, TRIAL
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
+
+if TYPE_CHECKING:
+    from patron.schema.progress import Progress
+    from patron.storage.runs.jobs import Job
 
 FAILED = 1
 PATIENCE_SECONDS = 600.0
@@ -45,14 +49,14 @@ def main(folder: Path, job_id: str) -> int:
         shop.close()
 
 
-def _run(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
+def _run(shop: Shop, job: "Job", progress: "Progress") -> Mapping[str, Any]:
     now = datetime.now(UTC)
     cutoff = _cutoff(shop, job, now)
     finished = run_loop(shop, cutoff, now=now, retrain=bool(job.options.get("retrain")), progress=progress)
     return {"run_id": finished.run_id, "customer_count": finished.customer_count, "seconds": finished.seconds}
 
 
-def _preview(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
+def _preview(shop: Shop, job: "Job", progress: "Progress") -> Mapping[str, Any]:
     now = datetime.now(UTC)
     cutoff, budget = _cutoff(shop, job, now), job.options.get("budget")
     with preview_run(shop, cutoff, now=now, budget=budget, progress=progress) as (copy, finished):
@@ -60,17 +64,17 @@ def _preview(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
     return {"run_id": finished.run_id, "seconds": finished.seconds, "facts": msgspec.to_builtins(facts)}
 
 
-def _import(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
+def _import(shop: Shop, job: "Job", progress: "Progress") -> Mapping[str, Any]:
     summary = import_upload(shop, job.options, now=datetime.now(UTC), progress=progress)
     return msgspec.to_builtins(summary)
 
 
-def _try(shop: Shop, job: Job, progress: Progress) -> Mapping[str, Any]:
+def _try(shop: Shop, job: "Job", progress: "Progress") -> Mapping[str, Any]:
     trial = try_saved_campaign(shop, job.options["campaign"], job.options["version"], progress=progress)
     return msgspec.to_builtins(trial.figures)
 
 
-def _cutoff(shop: Shop, job: Job, now: datetime) -> datetime:
+def _cutoff(shop: Shop, job: "Job", now: datetime) -> datetime:
     return parse_time(job.options.get("as_of") or "now", shop.settings.shop.time_zone, now=now)
 
 

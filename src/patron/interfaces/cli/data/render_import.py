@@ -1,12 +1,15 @@
 """How an import, its preview and the mappings look in a terminal."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from patron.commands.data.built_in_mappings import MappingDescription
-from patron.commands.data.import_files import ImportPreview, ImportSummary, PreviewedRow
 from patron.interfaces.cli import output
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import UNREADABLE
+
+if TYPE_CHECKING:
+    from patron.commands.data.built_in_mappings import MappingDescription
+    from patron.commands.data.import_files import ImportPreview, ImportSummary, PreviewedRow
 
 KINDS = {
     "Order Completed": "orders",
@@ -21,7 +24,7 @@ KINDS = {
 """Events as people count them; others are called by their names."""
 
 
-def show_import(summary: ImportSummary, *, json: bool) -> None:
+def show_import(summary: "ImportSummary", *, json: bool) -> None:
     """Show how many lines were read, and how many orders, refunds and so on were stored, duplicate and rejected."""
     if json:
         output.as_json(summary)
@@ -57,7 +60,7 @@ def _show_counts(line_count: int, by_event: Mapping[str, IngestionCounts], total
         output.grid("", ("", "read", "stored", "duplicate", "rejected"), rows, numbers=4)
 
 
-def show_preview(shown: ImportPreview, *, json: bool) -> None:
+def show_preview(shown: "ImportPreview", *, json: bool) -> None:
     """Show the first rows of each kind as the mapping reads them, and what an import would store."""
     if json:
         output.as_json(shown)
@@ -74,7 +77,7 @@ def show_preview(shown: ImportPreview, *, json: bool) -> None:
     _show_counts(preview.line_count, preview.by_event, preview.counts)
 
 
-def _cells(row: PreviewedRow) -> tuple[object, ...]:
+def _cells(row: "PreviewedRow") -> tuple[object, ...]:
     event = row.event
     time = event.get("occurred_at")
     cents = next((event[name] for name in ("revenue_cents", "total_cents", "price_cents") if name in event), None)
@@ -85,7 +88,7 @@ def _cells(row: PreviewedRow) -> tuple[object, ...]:
     return row.line, event.get("name", ""), at, customer, *ids, amount, row.reason and f"rejected: {row.reason}"
 
 
-def show_mappings(mappings: Iterable[MappingDescription], *, json: bool) -> None:
+def show_mappings(mappings: "Iterable[MappingDescription]", *, json: bool) -> None:
     """Show each mapping's name, what it is for, and its columns."""
     if json:
         output.as_json(list(mappings))

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from patron.answers.insight.overview import overview_of
-from patron.answers.models.models import Backtest, Models, models_of
+from patron.answers.models.models import models_of
 from patron.answers.offers.decision_ledger import decisions
 from patron.interfaces.cli import output
 from patron.interfaces.cli.models.render_models import pin_sentences
@@ -13,11 +14,14 @@ from patron.interfaces.cli.render import cents_in, interval, number
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import offer_sentences, summary_sentences
-from patron.run import FinishedRun
 from patron.storage.offers.policy import policy_notice
 from patron.storage.runs.last_run import last_run, run_as_of
-from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import POLICY_FILE
+
+if TYPE_CHECKING:
+    from patron.answers.models.models import Backtest, Models
+    from patron.run import FinishedRun
+    from patron.storage.shop import Shop
 
 LEFT_OUT = "left_out"
 """Key of a model card: learners that could not be fitted, with the reason."""
@@ -26,7 +30,7 @@ MOST_PREVIEWED = 20
 HEAD = ("question", "champion", "metric", "value", "baseline", "baseline value")
 
 
-def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) -> None:
+def show_run(shop: "Shop", finished: "FinishedRun", workspace: Path, *, json: bool) -> None:
     """Show what one run did, found and left to do."""
     view = run_as_of(shop, finished.as_of)
     models = models_of(view)
@@ -65,7 +69,7 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
         output.say(line)
 
 
-def show_preview(copy: Shop, finished: FinishedRun, *, json: bool) -> None:
+def show_preview(copy: "Shop", finished: "FinishedRun", *, json: bool) -> None:
     """Show what a run would decide: the summary, and its offers with the best expected net value first."""
     summary, page = overview_of(run_as_of(copy, finished.as_of)), decisions(copy, run_id=finished.run_id)
     if json:
@@ -83,16 +87,16 @@ def show_preview(copy: Shop, finished: FinishedRun, *, json: bool) -> None:
         show_rows("The offers with the best expected net value", offers, summary.currency)
 
 
-def _question_names(finished: FinishedRun) -> set[str]:
+def _question_names(finished: "FinishedRun") -> set[str]:
     return {forecast.question for forecast in finished.forecasts.answered}
 
 
-def _primary_rows(models: Models) -> list[Backtest]:
+def _primary_rows(models: "Models") -> "list[Backtest]":
     """The champion of each question on its primary metric, over all origins together."""
     return [question.primary_metric[0] for question in models.questions if question.primary_metric]
 
 
-def _show_forecasts(finished: FinishedRun, rankings: list[Backtest], currency: str) -> None:
+def _show_forecasts(finished: "FinishedRun", rankings: "list[Backtest]", currency: str) -> None:
     missing = {one.question for one in finished.missing_forecasts}
     rows = [
         (
@@ -109,7 +113,7 @@ def _show_forecasts(finished: FinishedRun, rankings: list[Backtest], currency: s
     output.grid(f"Forecasts (amounts in {currency})", HEAD, rows)
 
 
-def _outbox(shop: Shop, finished: FinishedRun) -> Iterator[str]:
+def _outbox(shop: "Shop", finished: "FinishedRun") -> Iterator[str]:
     """Where the outbox is, and whom it leaves out."""
     outbox = finished.outbox
     folder = shop.folder / Path(outbox.files[0]).parent
@@ -129,7 +133,7 @@ def _people(count: int) -> str:
     return f"{count:,} customer{'' if count == 1 else 's'}"
 
 
-def _next(shop: Shop, finished: FinishedRun, workspace: Path) -> Iterator[str]:
+def _next(shop: "Shop", finished: "FinishedRun", workspace: Path) -> Iterator[str]:
     """What to do next; what to do where nobody may be contacted is among the sentences of the summary."""
     newest = last_run(shop).run
     if newest.as_of > finished.as_of:

@@ -1,14 +1,18 @@
 """How the brief of the week looks in a terminal."""
 
-from patron.answers.insight.brief import Brief
+from typing import TYPE_CHECKING
+
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.brief_sentences import brief_parts
-from patron.storage.shop import Shop
+
+if TYPE_CHECKING:
+    from patron.answers.insight.brief import Brief
+    from patron.storage.shop import Shop
 
 
-def show_brief(shop: Shop, brief: Brief, locale: str, *, json: bool) -> None:
+def show_brief(shop: "Shop", brief: "Brief", locale: str, *, json: bool) -> None:
     """Print the four parts, at most one page."""
     if json:
         output.as_json(brief)

@@ -27,7 +27,7 @@ def report_(
 
     Example: patron report --workspace shop --out report.html --locale zh_CN
     """
-    from patron.interfaces.report import write_report
+    from patron.interfaces.report.html_report import write_report
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)

@@ -1,15 +1,19 @@
 """How the forecast ledger looks in a terminal."""
 
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from patron.answers.models.forecast_ledger import IN_CENTS, INTERVAL_SHARE, ForecastEntry, ForecastLedger
+from patron.answers.models.forecast_ledger import IN_CENTS, INTERVAL_SHARE
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
+
+if TYPE_CHECKING:
+    from patron.answers.models.forecast_ledger import ForecastEntry, ForecastLedger
 
 HEAD = ("question", "forecast of", "due", "customers", "forecast", "actual", "bias", "error", "one for all", "covered")
 
 
-def show_ledger(ledger: ForecastLedger, formats: Formats, *, most: int, json: bool) -> None:
+def show_ledger(ledger: "ForecastLedger", formats: Formats, *, most: int, json: bool) -> None:
     """Show the newest forecasts of each question, then how many are still to come due."""
     newest = [entry for _, rows in groupby(ledger.entries, lambda entry: entry.question) for entry in [*rows][:most]]
     if json:
@@ -27,7 +31,7 @@ def show_ledger(ledger: ForecastLedger, formats: Formats, *, most: int, json: bo
         output.say(f"{one.question}: {runs} {verb} for the actual; the next is due {formats.date(one.next_due_at)}.")
 
 
-def _row(entry: ForecastEntry, formats: Formats) -> tuple[str, ...]:
+def _row(entry: "ForecastEntry", formats: Formats) -> tuple[str, ...]:
     def amount(value: float | None) -> str:
         return formats.money(value) if entry.question in IN_CENTS else formats.number(value, 3)
 

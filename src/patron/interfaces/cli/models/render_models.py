@@ -1,23 +1,26 @@
 """How models look in a terminal."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from patron.answers.models.metrics_by_group import GroupRow
-from patron.answers.models.model_versions import ModelDetail, ModelVersion
-from patron.commands.models.manage_models import Rollback
-from patron.commands.models.verify_model import Verification
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
 from patron.interfaces.console.models.training_texts import cohort_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.storage.models.model_decisions import ModelDecision
+
+if TYPE_CHECKING:
+    from patron.answers.models.metrics_by_group import GroupRow
+    from patron.answers.models.model_versions import ModelDetail, ModelVersion
+    from patron.commands.models.manage_models import Rollback
+    from patron.commands.models.verify_model import Verification
+    from patron.storage.models.model_decisions import ModelDecision
 
 HEAD = ("model", "learner", "state", "metric", "value", "baseline", "baseline value")
 
 
-def show_versions(versions: tuple[ModelVersion, ...], currency: str, *, json: bool) -> None:
+def show_versions(versions: "tuple[ModelVersion, ...]", currency: str, *, json: bool) -> None:
     """Show a row for each model, the newest of each question first."""
     if json:
         output.as_json(versions)
@@ -37,7 +40,7 @@ def show_versions(versions: tuple[ModelVersion, ...], currency: str, *, json: bo
     output.grid(f"Models (backtests with 95 % intervals; amounts in {currency})", HEAD, rows)
 
 
-def states_of(model: ModelVersion) -> Iterator[str]:
+def states_of(model: "ModelVersion") -> Iterator[str]:
     """What a model is now, in words."""
     if model.is_in_use:
         yield "in use"
@@ -47,7 +50,7 @@ def states_of(model: ModelVersion) -> Iterator[str]:
         yield "approved"
 
 
-def show_model(detail: ModelDetail, formats: Formats, *, json: bool) -> None:
+def show_model(detail: "ModelDetail", formats: Formats, *, json: bool) -> None:
     """Show the card, the manifest and the decisions of one model."""
     if json:
         output.as_json(detail)
@@ -73,7 +76,7 @@ def show_model(detail: ModelDetail, formats: Formats, *, json: bool) -> None:
         _show_groups(detail.groups, formats)
 
 
-def _show_groups(groups: tuple[GroupRow, ...], formats: Formats) -> None:
+def _show_groups(groups: "tuple[GroupRow, ...]", formats: Formats) -> None:
     """Show the groups of one question, next to the baseline and the earlier model."""
     first = groups[0]
     per = cents_in(first.question, first.metric)
@@ -94,7 +97,7 @@ def _show_groups(groups: tuple[GroupRow, ...], formats: Formats) -> None:
         output.say(sentence)
 
 
-def show_rollback(rollback: Rollback, time_zone: str, *, json: bool) -> None:
+def show_rollback(rollback: "Rollback", time_zone: str, *, json: bool) -> None:
     """Show what scores a question from now on, and how to have it at once."""
     if json:
         output.as_json(rollback)
@@ -106,7 +109,7 @@ def show_rollback(rollback: Rollback, time_zone: str, *, json: bool) -> None:
     output.say(f"To end the rollback: patron models release {question}.")
 
 
-def show_verification(verification: Verification, *, json: bool) -> None:
+def show_verification(verification: "Verification", *, json: bool) -> None:
     """Show whether another fit of a model has the same bytes."""
     if json:
         output.as_json(verification)
@@ -122,7 +125,7 @@ def show_verification(verification: Verification, *, json: bool) -> None:
         output.say("The data are the same: another version of Patron or a library fitted it, or an erasure changed it.")
 
 
-def pin_sentences(pins: Iterable[ModelDecision]) -> Iterator[str]:
+def pin_sentences(pins: "Iterable[ModelDecision]") -> Iterator[str]:
     """A sentence for each question that is scored with a pinned model."""
     for pin in pins:
         since = f"{pin.decided_at:%Y-%m-%d}"

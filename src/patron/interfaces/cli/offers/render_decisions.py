@@ -1,19 +1,22 @@
 """Decisions in a terminal."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from patron.answers.offers.decision_ledger import DecisionDetail, DecisionPage, DecisionRow
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.decision_texts import decision_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.storage.settings import ShopSettings
+
+if TYPE_CHECKING:
+    from patron.answers.offers.decision_ledger import DecisionDetail, DecisionPage, DecisionRow
+    from patron.storage.settings import ShopSettings
 
 LIST = ("decision", "customer", "action", "reason", "net value", "effect", "cost", "probability")
 ALTERNATIVES = ("offer", "net value", "effect", "cost", "probability", "forbidden by")
 
 
-def show_decisions(page: DecisionPage, currency: str, *, json: bool) -> None:
+def show_decisions(page: "DecisionPage", currency: str, *, json: bool) -> None:
     """Counts by reason, then one page of decisions."""
     if json:
         output.as_json(page)
@@ -24,13 +27,13 @@ def show_decisions(page: DecisionPage, currency: str, *, json: bool) -> None:
     show_rows(f"Page {page.page} of {page.page_count}", page.rows, currency)
 
 
-def show_reasons(page: DecisionPage) -> None:
+def show_reasons(page: "DecisionPage") -> None:
     """How many customers each reason applies to."""
     counted = [(one.reason, "offer" if one.is_offer else "none", f"{one.customer_count:,}") for one in page.reasons]
     output.grid(f"Decisions of the run {page.run_id}", ("reason", "action", "customers"), counted)
 
 
-def show_rows(title: str, decisions: Iterable[DecisionRow], currency: str) -> None:
+def show_rows(title: str, decisions: "Iterable[DecisionRow]", currency: str) -> None:
     """Decisions, one a line."""
     rows = [
         (
@@ -49,7 +52,7 @@ def show_rows(title: str, decisions: Iterable[DecisionRow], currency: str) -> No
     output.grid(f"{title} (amounts in {currency})", LIST, rows)
 
 
-def show_decision(decision: DecisionDetail, shop: ShopSettings, names: Mapping[str, str], *, json: bool) -> None:
+def show_decision(decision: "DecisionDetail", shop: "ShopSettings", names: Mapping[str, str], *, json: bool) -> None:
     """One decision with its alternatives."""
     if json:
         output.as_json(decision)

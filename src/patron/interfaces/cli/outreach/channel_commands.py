@@ -8,10 +8,12 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Workspace, system_user
+from patron.schema.outreach.channels import ADDRESS_KINDS, CHANNELS, CONFIGURABLE, DESCRIBED
+from patron.schema.spelling import one_of
 
 channels = typer.Typer(
     name="channels",
-    help="Set up and try the ways to customers: e-mail, SMS, WeChat, webhooks, web push.",
+    help=f"Set up and try the ways to customers: {', '.join(CHANNELS[name].label for name in CONFIGURABLE)}.",
     rich_markup_mode="rich",
 )
 
@@ -21,11 +23,9 @@ def root(
     context: typer.Context,
     *,
     example: Annotated[bool, typer.Option("--example", help="Print a section of patron.toml that works here.")] = False,
-    channel: Annotated[
-        str, typer.Option(help="Channel of the section: email, sms, wechat, webhook or web_push.")
-    ] = "email",
+    channel: Annotated[str, typer.Option(help=f"Channel of the section: {one_of(CONFIGURABLE)}.")] = "email",
 ) -> None:
-    """Set up and try the ways to customers: e-mail, SMS, WeChat, webhooks, web push."""
+    """Set up and try the ways to customers."""
     if example:
         from patron.commands.outreach.channels.channel_examples import example_section
 
@@ -54,9 +54,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
             False: "not reachable",
             None: ("ready" if state.is_signed else "incomplete") if state.is_configured else "not configured",
         }[state.is_reachable]
-        how = "signed by DKIM" if state.name == "email" else "signed"
-        signed = (how if state.is_signed else "not signed") if state.is_configured else ""
-        signed = "" if state.name in {"sms", "wechat"} else signed  # why: the description says how it proves who sends
+        how = CHANNELS[state.name].signature
+        signed = (how if state.is_signed else "not signed") if how and state.is_configured else ""
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:
             output.say(f"  - {problem}")
@@ -64,10 +63,8 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 @channels.command("test")
 def try_channel(
-    address: Annotated[
-        str, typer.Argument(help="Your own e-mail address, telephone number, WeChat open id, user id or subscription.")
-    ],
-    channel: Annotated[str, typer.Option(help="Channel: email, sms, wechat, webhook, web_push ...")] = "email",
+    address: Annotated[str, typer.Argument(help=f"Your own {one_of(kind.label for kind in ADDRESS_KINDS)}.")],
+    channel: Annotated[str, typer.Option(help=f"Channel: {', '.join(CONFIGURABLE)} ...")] = "email",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -89,12 +86,12 @@ def try_channel(
 
 
 @channels.command("provider-example")
-def provider_example(channel: Annotated[str, typer.Argument(help="sms or wechat.")]) -> None:
+def provider_example(channel: Annotated[str, typer.Argument(help=f"{one_of(DESCRIBED)}.")]) -> None:
     """Print a file that describes a provider and works with a server on this machine.
 
     Example: patron channels provider-example sms > shop/sms.toml
     """
-    from patron.commands.outreach.channels.provider_checks import provider_example as example
+    from patron.commands.outreach.channels.channel_examples import provider_example as example
 
     output.say(example(channel).rstrip())
 

@@ -2,18 +2,21 @@
 
 import json as json_texts
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from patron.answers.segments.saved_segments import (
-    SegmentComparison,
-    SegmentDetail,
-    SegmentLine,
-    SegmentNames,
-    SegmentTotals,
-    SegmentVersion,
-)
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
-from patron.storage.settings import ShopSettings
+
+if TYPE_CHECKING:
+    from patron.answers.segments.saved_segments import (
+        SegmentComparison,
+        SegmentDetail,
+        SegmentLine,
+        SegmentNames,
+        SegmentTotals,
+        SegmentVersion,
+    )
+    from patron.storage.settings import ShopSettings
 
 GROUPS = {
     "first": "{first}",
@@ -25,7 +28,7 @@ GROUPS = {
 """Groups of a comparison in words."""
 
 
-def show_segments(lines: Sequence[SegmentLine], *, json: bool) -> None:
+def show_segments(lines: "Sequence[SegmentLine]", *, json: bool) -> None:
     """Print the list of segments."""
     if json:
         output.as_json(lines)
@@ -47,7 +50,7 @@ def show_segments(lines: Sequence[SegmentLine], *, json: bool) -> None:
     output.grid("Segments", ("segment", "folder", "saved", "problem", "version", "customers"), rows, numbers=2)
 
 
-def show_detail(detail: SegmentDetail, shop: ShopSettings, *, json: bool) -> None:
+def show_detail(detail: "SegmentDetail", shop: "ShopSettings", *, json: bool) -> None:
     """Print one segment."""
     if json:
         output.as_json(detail)
@@ -65,7 +68,7 @@ def show_detail(detail: SegmentDetail, shop: ShopSettings, *, json: bool) -> Non
     show_history(detail.versions, json=False)
 
 
-def show_history(versions: Sequence[SegmentVersion], *, json: bool) -> None:
+def show_history(versions: "Sequence[SegmentVersion]", *, json: bool) -> None:
     """Print the versions of a segment."""
     if json:
         output.as_json(versions)
@@ -77,7 +80,7 @@ def show_history(versions: Sequence[SegmentVersion], *, json: bool) -> None:
     output.grid("Versions", ("version", "saved (UTC)", "by", "note", "folder", "rule"), rows)
 
 
-def show_comparison(comparison: SegmentComparison, shop: ShopSettings, *, json: bool) -> None:
+def show_comparison(comparison: "SegmentComparison", shop: "ShopSettings", *, json: bool) -> None:
     """Print two segments next to each other."""
     if json:
         output.as_json(comparison)
@@ -95,7 +98,7 @@ def show_comparison(comparison: SegmentComparison, shop: ShopSettings, *, json: 
     output.grid("Comparison", ("customers", "count", "expected in 90 days", "mean churn"), rows, numbers=3)
 
 
-def show_names(names: SegmentNames, *, json: bool) -> None:
+def show_names(names: "SegmentNames", *, json: bool) -> None:
     """Print what a rule may name."""
     if json:
         output.as_json(names)
@@ -112,15 +115,15 @@ def show_names(names: SegmentNames, *, json: bool) -> None:
     output.say("{ bought = { product | category | brand = ... } }, { consent = ..., is = ... }: any of the shop's")
 
 
-def _rule(version: SegmentVersion) -> str:
+def _rule(version: "SegmentVersion") -> str:
     return json_texts.dumps(version.rule, ensure_ascii=False)
 
 
-def _money(totals: SegmentTotals, shop: ShopSettings) -> str:
+def _money(totals: "SegmentTotals", shop: "ShopSettings") -> str:
     if totals.expected_cents is None:
         return "-"
     return Formats("en", shop.currency, shop.time_zone).money(totals.expected_cents)
 
 
-def _churn(totals: SegmentTotals) -> str:
+def _churn(totals: "SegmentTotals") -> str:
     return "-" if totals.mean_churn_probability is None else f"{totals.mean_churn_probability:.2f}"

@@ -27,7 +27,6 @@ from patron.commands.outreach.messages.message_reach import reach_of_customers
 from patron.commands.segments.save_tag_segment import save_tag_segment
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import filters_of, names_of
-from patron.interfaces.console.outreach.campaign_form_pages import CHANNELS
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.segments.segment_pages import path_of
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
@@ -43,6 +42,7 @@ from patron.interfaces.http.customers.customer_filters import CustomerFilters, r
 from patron.interfaces.http.error_status import status_of
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadRequest, PatronError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.customers.task_policy import PLAYBOOKS
 
 router = APIRouter(route_class=GuardedRoute)
@@ -154,7 +154,7 @@ def _message_facts(request: Request, fields: Mapping[str, str], ids: Sequence[st
     console: Console = request.app.state.console
     shop, texts = console.answers.shop, console.words(request)
     channel, topic = (fields.get(name, "") for name in MESSAGE)
-    channel = channel if channel in CHANNELS else CHANNELS[0]
+    channel = channel if channel in CHANNELS else next(iter(CHANNELS))
     topic = topic if topic in shop.policy.topics else next(iter(shop.policy.topics), "")
     reach, reach_error = None, ""
     try:

@@ -31,9 +31,9 @@ from patron.interfaces.http.access.access_control import GuardedRoute, form_of, 
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
-from patron.run import silent
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadFile, BadQuery, PatronError
+from patron.schema.progress import silent
 from patron.schema.tables import EVENTS as EVENTS_TABLE
 from patron.service.jobs import start_job
 from patron.storage.runs.jobs import IMPORT

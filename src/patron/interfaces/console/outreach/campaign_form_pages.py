@@ -35,12 +35,12 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
-CHANNELS = ("email", "sms", "wechat", "web_push", "webhook", "file")
 GOALS = ("profit", "orders", "reactivated")
 FORMATS = ("mjml", "html", "text")
 DAYS = 14
@@ -270,7 +270,7 @@ def form_page(
         here=f"{drafts.kind}s",
         twin=f"/api/{drafts.kind}s",
         status=status_of(error) if error else 200,
-        channels=CHANNELS,
+        channels=tuple(CHANNELS),
         topics=[(code, topic.name(texts.locale)) for code, topic in shop.policy.topics.items()],
         options=builder_options(console, texts, only=rows_of(visible_of(request))),
         zone=shop.settings.shop.time_zone,

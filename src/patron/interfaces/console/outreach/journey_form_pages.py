@@ -18,7 +18,6 @@ from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.campaign_form_pages import (
-    CHANNELS,
     FORMATS,
     form_page,
     require_free,
@@ -40,6 +39,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadJourney, PatronError
+from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.journey_file import JOURNEY, MOST_STEPS, Journey, ProductTrigger, Send
 
 router = APIRouter(route_class=GuardedRoute)

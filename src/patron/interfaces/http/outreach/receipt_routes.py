@@ -8,6 +8,8 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from patron.commands.outreach.messages.receive_receipts import ReceiptCounts, receive_webhook, require_signature
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.outreach.channels import DESCRIBED
+from patron.schema.spelling import one_of
 
 router = APIRouter(prefix="/api/receipts", tags=["messages"], route_class=GuardedRoute)
 
@@ -24,7 +26,7 @@ def receive(
     content: Annotated[Any, Body(description="What the provider sends; of patron: receipts with message_id, kind ...")],
     body: Annotated[bytes, Depends(body_bytes)],
     provider: Annotated[
-        str, Query(max_length=40, description="patron, sendgrid, mailgun, ses, sms or wechat.")
+        str, Query(max_length=40, description=f"{one_of(('patron', 'sendgrid', 'mailgun', 'ses', *DESCRIBED))}.")
     ] = "patron",
 ) -> ReceiptCounts:
     """Record what became of messages: delivered, bounced, complained ...; hard bounces and complaints suppress."""

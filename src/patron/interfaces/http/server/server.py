@@ -2,12 +2,15 @@
 
 import errno
 import gc
+import os
 import resource
 import signal
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -35,6 +38,11 @@ from patron.storage.shop import Shop
 LIMITS = ConnectionLimits()
 FILES = 256
 """Files that the server opens besides connections: the lake, the inbox, the store."""
+
+ANSWER_SECONDS = 10
+"""How long requests that are on their way may take once the server is to end."""
+END_SECONDS = 25.0
+"""How long everything may take once the server is to end: who started it kills it after 30 seconds or more."""
 
 
 def serve(
@@ -109,7 +117,18 @@ def run_server(config: uvicorn.Config, listener: socket.socket) -> None:
     """Answer what arrives at a listener until the process is interrupted or terminated."""
     gc.collect()
     gc.freeze()  # why: each full collection would search the modules again, and all requests wait 0.1 to 0.4 s for it
-    uvicorn.Server(config).run(sockets=[listener])
+    EndingServer(config).run(sockets=[listener])
+
+
+class EndingServer(uvicorn.Server):
+    """Ends within a bounded time of being asked to, whatever its threads do."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, and end at once where that takes too long: what was accepted is on disk already."""
+        timer = threading.Timer(END_SECONDS, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+        super().handle_exit(sig, frame)
 
 
 def server_config(
@@ -125,6 +144,7 @@ def server_config(
         ws="none",
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
+        timeout_graceful_shutdown=ANSWER_SECONDS,
         log_level="warning",
         access_log=False,  # why: the collector's requests would make a log of who was where
         **options,

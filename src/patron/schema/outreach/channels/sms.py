@@ -1,6 +1,20 @@
-"""Descriptions of providers that work with a server on this machine, printed by `patron channels provider-example`."""
+"""Text messages to telephones, by a provider that a file describes."""
 
-SMS_EXAMPLE = """\
+from patron.schema.outreach.channels.channel_description import PHONE_NUMBER, ChannelDescription
+
+EXAMPLE = """\
+# Add this to patron.toml. It sends to a server on this machine: docs/how-to/send-sms-and-wechat.md has one of 20 lines.
+# Then: patron channels provider-example sms > sms.toml        describes the provider; put it into the workspace
+#       patron channels list                                   says what is missing
+#       patron channels test +4930123456 --channel sms
+[channels.sms]
+provider_file = "sms.toml"
+local_hosts = ["127.0.0.1"]             # hosts of your own network; all others must have public addresses
+# messages_per_second = 10
+[channels.sms.secret_files]
+API_KEY = "sms-key"                     # or the variable PATRON_SMS_API_KEY
+"""
+PROVIDER_EXAMPLE = """\
 # sms.toml: describes a provider of text messages. Put it into the workspace, and name it in patron.toml:
 # `patron channels --example --channel sms` prints the section for it.
 # Names in braces are filled in, one value each: {recipient} (+4930123456), {recipient_digits}, {text},
@@ -48,44 +62,12 @@ no_such_address = ["unknown_number"]
 # encoding = "base64"                      # or "hex"
 # header = "X-Signature"                   # or query = "Signature"
 """
-WECHAT_EXAMPLE = """\
-# wechat.toml: describes how template messages are sent. Put it into the workspace, and name it in patron.toml:
-# `patron channels --example --channel wechat` prints the section for it.
-# The text of a message has a line for each parameter, and the link to unsubscribe in one of them:
-#     title: {{ customer.first_name | default: "Hello" }}
-#     remark: {{ offer.name }}; no more: {{ unsubscribe_url }}
-# Lines of any other form are left out.
-# For WeChat itself the host is https://api.weixin.qq.com.
-[request]
-url = "http://127.0.0.1:8400/cgi-bin/message/template/send"
-
-[request.query]
-access_token = "{token}"
-
-[request.body]
-touser = "{recipient}"
-template_id = "YOUR_TEMPLATE_ID"
-client_msg_id = "{message_id}"
-
-[request.body.data]
-title = { value = "{parameters.title}" }
-remark = { value = "{parameters.remark}" }
-
-[token]                                    # fetched when needed, and again before it ends
-method = "GET"
-url = "http://127.0.0.1:8400/cgi-bin/token"
-query = { grant_type = "client_credential", appid = "{secret.APP_ID}", secret = "{secret.APP_SECRET}" }
-token_field = "access_token"
-seconds_field = "expires_in"
-
-[answer]
-code_field = "errcode"
-success_codes = [0]
-token_expired = [40001, 40014, 42001]
-no_such_address = [40003, 43004]           # no such open id; no longer a follower
-rejected = [47003]
-deferred = [-1, 45009]
-unavailable = [40013, 40037, 40125]        # the app, the template or the secret is wrong
-id_field = "msgid"
-"""
-PROVIDER_EXAMPLES = {"sms": SMS_EXAMPLE, "wechat": WECHAT_EXAMPLE}
+SMS = ChannelDescription(
+    "sms",
+    "SMS",
+    address_kind=PHONE_NUMBER,
+    example=EXAMPLE,
+    provider_example=PROVIDER_EXAMPLE,
+    has_topic_choices=True,
+    has_segments=True,
+)

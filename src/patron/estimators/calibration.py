@@ -1,11 +1,10 @@
 """Probabilities that mean what they say: Platt's two numbers, learned from rows the model was not fitted to."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
+import scipy
 
 from patron.schema.numbers import Numbers
 
@@ -23,11 +22,7 @@ class Calibration:
     def probability(self, log_odds: Numbers, offset: Numbers | float = 0.0) -> Numbers:
         """Probability, 0 to 1; an offset is added as it is."""
         z = self.slope * log_odds + self.shift + offset
-        return expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-
-    def saved(self) -> dict[str, Any]:
-        """The two numbers as JSON can hold them."""
-        return asdict(self)
+        return scipy.special.expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
 
     @classmethod
     def fit(
@@ -44,11 +39,11 @@ class Calibration:
 
         def mean_loss(numbers: Numbers) -> tuple[float, Numbers]:
             z = numbers[0] * log_odds + numbers[1] + offset
-            wrong = expit(z) - target
+            wrong = scipy.special.expit(z) - target
             loss = np.logaddexp(0, z) - target * z
             slopes = (np.average(wrong * log_odds, weights=weights), np.average(wrong, weights=weights))
             return float(np.average(loss, weights=weights)), np.array(slopes)
 
         bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
-        fit = minimize(mean_loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+        fit = scipy.optimize.minimize(mean_loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(float(fit.x[0]), float(fit.x[1]))

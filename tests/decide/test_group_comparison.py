@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from patron.schema.models.group_metrics import GROUP_METRICS, SelectedRows, compare_groups, group_values
+from patron.decide.group_comparison import SelectedRows, compare_groups, group_values
+from patron.schema.models.group_metrics import GROUP_METRICS
 
 
 def some_rows(seed, *, count=1_500, shift=0.0):

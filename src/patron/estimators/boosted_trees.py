@@ -1,6 +1,7 @@
 """LightGBM as Patron uses it: small trees, the same result every time, saved as its own text."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.intp]
 """Places of rows, in order."""
 SAVED = "trees.txt"
-SAME_EVERY_TIME = {
-    "deterministic": True,
-    "force_row_wise": True,
-    "seed": 1,
-    "verbose": -1,
+SAME_EVERY_TIME: Mapping[str, Any] = {"deterministic": True, "force_row_wise": True, "seed": 1, "verbose": -1}
+PARAMETERS: Mapping[str, str] = {
+    "leaves": "num_leaves",
+    "learning_rate": "learning_rate",
+    "fewest_in_leaf": "min_data_in_leaf",
+    "leaf_penalty": "lambda_l2",
+    "share_of_features": "feature_fraction",
+    "share_of_rows": "bagging_fraction",
+    "bins": "max_bin",
 }
-
+"""LightGBM's name of each setting of a learner of trees."""
 CELLS_FOR_TWO_THREADS = 4_000_000
 """Below this many cells threads cost more than they bring; the result does not depend on them."""
 
@@ -72,26 +77,36 @@ class Trees:
         rows: Rows | None = None,
     ) -> "FittedTrees":
         """Fit to one row per label, of the matrix or of its `rows`; `start` is a raw score each row begins with."""
-        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever fits no trees must not wait for it
-
         binned = matrix if isinstance(matrix, BinnedMatrix) else BinnedMatrix(matrix)
         parameters = {**self._parameters(), "num_threads": _threads(binned.values)}
         data = binned.dataset(label, start, rows, parameters)
-        booster = lgb.train({**parameters, **objective}, data, num_boost_round=self.rounds)
-        return FittedTrees(booster.model_to_string())
+        return train({**parameters, **objective}, data, self.rounds)
 
     def _parameters(self) -> dict[str, Any]:
-        return {
-            "num_leaves": self.leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.fewest_in_leaf,
-            "lambda_l2": self.leaf_penalty,
-            "feature_fraction": self.share_of_features,
-            "bagging_fraction": self.share_of_rows,
-            "bagging_freq": 1,
-            "max_bin": self.bins,
-            **SAME_EVERY_TIME,
-        }
+        return {**tree_parameters(self), "bagging_freq": 1, **SAME_EVERY_TIME}
+
+
+def tree_parameters(settings: Any) -> dict[str, Any]:
+    """The settings of a learner of trees, a dataclass, by LightGBM's names."""
+    names = [field.name for field in fields(settings) if field.name in PARAMETERS]
+    return {PARAMETERS[name]: getattr(settings, name) for name in names}
+
+
+def fit_trees(
+    matrix: npt.NDArray[Any], label: Numbers, parameters: Mapping[str, Any], *, rounds: int, **data: Any
+) -> "FittedTrees":
+    """Fit with LightGBM's own parameters, on one thread; `data` is what else its Dataset takes: weight, group."""
+    import lightgbm as lgb  # noqa: PLC0415 - as in `train`
+
+    parameters = {**SAME_EVERY_TIME, "num_threads": 1, **parameters}
+    return train(parameters, lgb.Dataset(matrix, label, params=parameters, **data), rounds)
+
+
+def train(parameters: Mapping[str, Any], data: "lgb.Dataset", rounds: int) -> "FittedTrees":
+    """Boost the trees."""
+    import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever fits no trees must not wait for it
+
+    return FittedTrees(lgb.train(dict(parameters), data, num_boost_round=rounds).model_to_string())
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ class FittedTrees:
     """A boosted model as LightGBM's text; the booster is read from it, so a saved model predicts the same bits."""
 
     text: str = field(repr=False)
-    booster: "lgb.Booster" = field(init=False, repr=False, compare=False)
+    booster: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the booster from its text."""
@@ -107,14 +122,24 @@ class FittedTrees:
 
         object.__setattr__(self, "booster", lgb.Booster(model_str=self.text))
 
-    def raw(self, matrix: Numbers) -> Numbers:
+    def raw(self, matrix: npt.NDArray[Any]) -> Numbers:
         """Sum of the trees: a log, or log-odds."""
         return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)), dtype=np.float64)
 
-    def contributions(self, matrix: Numbers) -> Numbers:
-        """Exact Shapley values of each column for the raw score; the last column, the mean, is left out."""
-        values = self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix))
-        return np.asarray(values, dtype=np.float64)[:, :-1]
+    def predict(self, matrix: npt.NDArray[Any]) -> Numbers:
+        """What the objective makes of the sum: a mean, or a probability."""
+        if not len(matrix):
+            return np.zeros(0)
+        return np.asarray(self.booster.predict(matrix, num_threads=_threads(matrix)), dtype=np.float64)
+
+    def contributions(self, matrix: npt.NDArray[Any]) -> Numbers:
+        """Exact Shapley values of each column for the raw score."""
+        return self.contributions_and_mean(matrix)[0]
+
+    def contributions_and_mean(self, matrix: npt.NDArray[Any]) -> tuple[Numbers, float]:
+        """Exact Shapley values of each column for the raw score, and the mean score from which they start."""
+        values = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)), np.float64)
+        return values[:, :-1], float(values[0, -1]) if len(values) else 0.0
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text."""
@@ -126,5 +151,5 @@ class FittedTrees:
         return cls((folder / SAVED).read_text(encoding="utf-8"))
 
 
-def _threads(matrix: Numbers) -> int:
+def _threads(matrix: npt.NDArray[Any]) -> int:
     return 1 if matrix.size < CELLS_FOR_TWO_THREADS else 2

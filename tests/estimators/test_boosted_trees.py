@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from patron.clv.boosted_trees import BinnedMatrix, Trees
+from patron.estimators.boosted_trees import BinnedMatrix, Trees
 
 TREES = Trees(rounds=10)
 SQUARES = {"objective": "l2"}

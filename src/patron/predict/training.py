@@ -1,0 +1,106 @@
+"""Training a question of any grain: backtest, fit the champion to all that is known, keep it with its manifest."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.estimators.learner import Fitted, Learner
+from patron.predict.backtest import Backtest, backtest, fit_champion, to_table
+from patron.predict.model_card import card_of, card_text, settings_of
+from patron.predict.origins import Origin
+from patron.predict.prediction_intervals import IntervalEnds
+from patron.schema.errors import NotEnoughData
+from patron.schema.models.questions import Target
+from patron.schema.tables import BACKTESTS
+from patron.storage.models import model_registry
+from patron.storage.runs.stage_view import StageView
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A question's champion, fitted to all that is known, and how it did in the backtest."""
+
+    learner: Learner
+    fitted: Fitted
+    result: Backtest
+    backtests: pa.Table
+    """Rows of `backtests`."""
+    rows: pa.Table
+    """What it was fitted to, as a manifest names it."""
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """Rows of `backtests` of a part of the stage, and the questions that it could not answer, with the reason."""
+
+    backtests: pa.Table
+    unanswered: tuple[str, ...] = ()
+
+
+def part_result(question: Target, answer: Callable[[], pa.Table]) -> PartResult:
+    """Rows of `backtests` that an answer gives, or the reason where it raises NotEnoughData."""
+    try:
+        return PartResult(answer())
+    except NotEnoughData as error:
+        log.warning("%s is not answered: %s", question.name, error)
+        return PartResult(BACKTESTS.empty(), (f"{question.name}: {error.what}",))
+
+
+def train_model(
+    view: StageView,
+    question: Target,
+    learners: tuple[Learner, ...],
+    origins: Sequence[Origin],
+    known: Any,
+    *,
+    history: str = "",
+) -> TrainedModel:
+    """Backtest, and fit the champion to all that is known: rows, or a `PurchaseHistory`. Raises NotEnoughData.
+
+    With a `history`, the table that origins follow from, one origin at least must have been evaluated; without, a
+    default learner may be used unproven.
+    """
+    rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
+    result = backtest(question, learners, origins, rng=rng)
+    if history and not result.origins:
+        raise NotEnoughData(result.why, where=history, todo="Import or collect a longer history.")
+    learner, fitted = fit_champion(result, known)
+    return TrainedModel(learner, fitted, result, to_table(result, run_id=view.run.run_id, rng=rng), known)
+
+
+def keep(
+    view: StageView,
+    trained: TrainedModel,
+    tables: Sequence[str],
+    *,
+    groups: pa.Table | None = None,
+    intervals: IntervalEnds | None = None,
+) -> str:
+    """Save a champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
+    learner, rows, backtests = trained.learner, trained.rows, trained.backtests
+    has_features = "feature_version" in rows.column_names
+    manifest = model_registry.Manifest(
+        question=trained.result.question.name,
+        version=view.run.run_id,
+        learner=learner.name,
+        settings=settings_of(learner),
+        as_of=view.run.as_of.isoformat(),
+        seed=view.run.seed,
+        feature_version=str(rows["feature_version"][0].as_py()) if has_features else "none",
+        table_versions={name: view.table_version(name) for name in tables},
+        row_count=rows.num_rows,
+        data_hash=model_registry.data_hash(rows),
+    )
+    card = card_of(trained.result, learner, manifest, backtests)
+    champion = backtests.filter(pc.equal(backtests["learner"], learner.name)).to_pylist()
+    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
+    text = card_text(card, backtests, groups)
+    record = model_registry.ModelRecord(manifest, metrics, card, text, asdict(intervals or IntervalEnds()))
+    return model_registry.save(view.models_folder, view.declared_store, trained.fitted, record)

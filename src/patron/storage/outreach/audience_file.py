@@ -53,7 +53,7 @@ class Audience(DraftFile):
     """Whom an ad platform knows: the members of a segment who agreed to it, by hashed identifiers."""
 
     problem = BadAudience
-    todo = "Correct the file and save it again; `patron audience save --example` prints one that works."
+    todo = TODO
 
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the audience; no campaign or journey has the same."""

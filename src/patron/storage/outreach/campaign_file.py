@@ -111,7 +111,7 @@ class Campaign(DraftFile):
     """Who is sent what, from when to when, for what goal and money."""
 
     problem = BadCampaign
-    todo = "Correct the file and save it again; `patron campaign save --example` prints one that works."
+    todo = TODO
 
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the campaign."""

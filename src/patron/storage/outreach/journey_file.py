@@ -201,7 +201,7 @@ class Journey(DraftFile):
     """Who enters, what they are sent and when, what makes them leave, and who is sent nothing."""
 
     problem = BadJourney
-    todo = "Correct the file and save it again; `patron journey save --example abandoned_cart` prints one that works."
+    todo = TODO
     lists = ("steps",)
 
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)

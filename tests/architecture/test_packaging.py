@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from patron import __version__
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LIGHT = """
@@ -100,6 +102,23 @@ def test_the_platform_holds_what_comparing_models_needs():
 def test_the_version_is_written_once():
     assert PROJECT["dynamic"] == ["version"]
     assert "version" not in PROJECT
+
+
+def test_a_version_is_dated_in_the_changelog_or_in_development():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (.+)$", changelog, re.MULTILINE)[1]
+    if newest == "Unreleased":
+        assert re.fullmatch(r"\d+\.\d+\.\d+\.dev0", __version__)
+    else:
+        assert re.fullmatch(rf"{re.escape(__version__)} - \d{{4}}-\d\d-\d\d", newest)
+
+
+def test_labels_that_issues_and_updates_get_are_declared():
+    github = ROOT / ".github"
+    declared = set(re.findall(r"^- name: (.+)$", (github / "labels.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    users = [*github.glob("ISSUE_TEMPLATE/*.yml"), github / "dependabot.yml"]
+    lists = [one for user in users for one in re.findall(r"labels: \[(.+)\]", user.read_text(encoding="utf-8"))]
+    assert {label.strip() for labels in lists for label in labels.split(",")} <= declared
 
 
 def test_ci_runs_every_python_that_the_classifiers_name():

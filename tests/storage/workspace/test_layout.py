@@ -170,6 +170,18 @@ def test_the_entries_of_the_audit_log_of_layout_1_stay_and_are_sealed(published)
 
 PUBLISHED_MIGRATIONS = {
     "v0001_layout_1.py": "7ff3c653e8510bbf3385ae452529bf2981ad35058564266b2126898081afcc26",
+    "v0002_layout_2.py": "aeb79f914d39d6828bb2d852aa9dfe6559dbe262b96f106e3f7c0fe6222cb277",
+    "v0003_model_decisions.py": "79518a2409ec6dc2d00970c74ee96e12ed1c80a5fe230e9398c205f6d858d581",
+    "v0004_withdrawals.py": "04a75c7e31ac7b910216598798c6d8671a5e1459112f446f84813940b7403d76",
+    "v0005_campaigns.py": "8f9acbdc3064139e994ac4892366769804912a31a155c7a325b800e600615536",
+    "v0006_journeys.py": "f04c57bc8c5bcc30b508b182fb5629e7591d4225c70a77d894007f6cf042440f",
+    "v0007_console.py": "b15abf0b6cef1aecf6f116b578c1db6023ab2162727e9d1cc23118969ec94179",
+    "v0010_task_effects.py": "8105110b6920680649803977c57f030592571b824cc2c372aae348b1f5eb6cb1",
+    "v0011_identities.py": "f19ae5818c63e22a8a9834d02c4054ff8e02dc374108123f9d4b708425bb137c",
+    "v0012_key_owners.py": "1283da06dddfabbabfdd47d2dd9524309d0fc6ecd57e4c85af3ddeb26c0d6076",
+    "v0013_webhooks.py": "5218bf53ce202e4a978936a8e81c30e4a6dfc4c81f5a7de1f01dd64d635d2486",
+    "v0015_privacy_extensions.py": "ae4b9db2cadb69fae235c6aaa79e7cc22da0af2e5aa0643c1ae3a4ef25f1e58c",
+    "v0016_digests.py": "f95960fa0db8ff66e93aa78a9734cbf91b41bc4e8b81b7e6e18baacd8105d362",
 }
 
 

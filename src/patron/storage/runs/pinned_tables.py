@@ -79,7 +79,11 @@ class PinnedTables:
             is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
             return self.lake.relation(table, version, only=files, is_complete=is_complete)
 
-        return read_files() if self.copies is None else self.copies.relation(table, version, files, read_files)
+        if self.copies is None or not files:
+            return read_files()
+        # why: an open table may gain columns by a version with the same files
+        number = self.lake.version(table) if version is None else version
+        return self.copies.relation(table, number, files, read_files)
 
     def _rows(self, name: str) -> str:
         return self.relation_of_files(name, self.files(name))
@@ -127,7 +131,7 @@ class TableCopies:
                     return read_files()
                 name = f"copy_{len(self._names)}_of_{table.name}"
                 with self._engine.cursor() as con:
-                    con.execute(f"create table {name} as {read_files()}")
+                    con.execute(f"create or replace table {name} as {read_files()}")
                 self._names[key], self._byte_count = name, self._byte_count + byte_count
         return f"select * from {name}"
 

@@ -297,7 +297,7 @@ class Shop:
         """Read the versions of tables and small tables themselves once; the caller holds the run's lock and writes."""
         # why not from the files themselves: others may store events now, and delete those of a failed import
         byte_count = sum(file.byte_count for file in self.lake.record.all_files(EVENTS.name))
-        is_small, copies = byte_count <= SMALL_SHOP_BYTES, TableCopies(self.engine)
+        is_small, copies = byte_count <= SMALL_SHOP_BYTES, TableCopies(self.lake, self.engine)
         self._copies = copies
         try:
             with self.lake.record.hold(), self.engine.single_threaded() if is_small else nullcontext():

@@ -12,6 +12,7 @@ from patron.run import run_loop
 from patron.schema.errors import LakeDamaged
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME, EVENTS
+from patron.storage.engine import literal
 from patron.storage.lake.lake_log import log_path
 from patron.storage.runs import pinned_tables
 from patron.storage.runs.runs import Run
@@ -184,16 +185,28 @@ def test_a_large_table_and_what_exceeds_the_memory_of_all_copies_are_read_from_t
     runs = [Run.at(NOW + timedelta(days=day)) for day in range(3)]
     for run in runs:
         view_of(shop, run).write("cutoffs", rows_of("a", run=run))
-    size = data_file(shop, "cutoffs").stat().st_size
+    size = max(Path(file).stat().st_size for file in shop.lake.files(CUTOFFS))
     monkeypatch.setattr(pinned_tables, "COPIES", 1)
     for limit, count in ((3 * size - 3, 0), (4 * size, 1)):
-        monkeypatch.setattr(pinned_tables, "COPIED_BYTES", limit)
+        monkeypatch.setattr(pinned_tables, "COPIED_VALUES", limit)
         with shop.read_once():
             assert read(shop) == ["a", "a", "a"]
             assert copies(shop) == count
             view_of(shop).write("cutoffs", rows_of("b"))
             assert (read(shop), copies(shop)) == (["a", "a", "b"], count)
         view_of(shop).write("cutoffs", rows_of("a"))
+
+
+def test_rows_that_take_little_in_a_file_and_much_in_memory_are_not_copied(shop):
+    view_of(shop).write_query(
+        "cutoffs",
+        f"select {literal(RUN.run_id)} as run_id, 'c' || a.range as customer_id,"
+        " to_timestamp(b.range) as as_of from range(1000) a cross join range(400) b",
+    )
+    assert data_file(shop, "cutoffs").stat().st_size < 100_000
+    with shop.read_once():
+        assert view_of(shop).query("select count(*) as n from cutoffs")["n"].to_pylist() == [400_000]
+        assert copies(shop) == 0
 
 
 @pytest.mark.parametrize("how", FILE_DAMAGES)

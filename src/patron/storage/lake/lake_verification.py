@@ -133,7 +133,8 @@ class LakeVerifier:
             paths = [path for path in paths if not _is_unchanged(str(path), held.files)]
         damaged = self.damaged_files(table, paths)
         if held is not None and not damaged:
-            held.files |= {str(path): self._record.verified[self._folder / table.name / path] for path in paths}
+            known = self._record.verified
+            held.files |= {str(p): known[path] for p in paths if (path := self._folder / table.name / p) in known}
         is_gone = {GONE} == set(damaged.values())
         if is_gone and version is not None and version != self.newest_version(table):
             raise _gone(table, version, self._folder)

@@ -304,7 +304,7 @@ class Shop:
                 yield
         finally:
             self._copies = None
-            copies.clear()
+            copies.close()
 
     @contextmanager
     def commit_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 
 import pyarrow as pa
 from sqlglot import exp, parse_one
@@ -24,6 +25,8 @@ COPIED_VALUES = 16_000_000
 """Values kept in memory at once, each some 16 bytes there; of long texts, bytes in the files count instead."""
 COPIES = 16
 """Tables of this size that fit: a larger one is read from its files."""
+NUMBERS = count()
+"""Numbers of copies in this process: a name never means another copy."""
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
@@ -118,8 +121,8 @@ class TableCopies:
         self._lake = lake
         self._engine = engine
         self._names: dict[tuple[str, int | None, Sequence[str]], str | None] = {}
-        """Names of the copies; None for what is too large."""
-        self._size = 0
+        """Name of each copy; None for what is read from its files."""
+        self._size, self._is_closed = 0, False
         self._lock = threading.Lock()
 
     def relation(self, table: Table, version: int | None, files: Sequence[str], read_files: Callable[[], str]) -> str:
@@ -134,25 +137,26 @@ class TableCopies:
     def _copy(
         self, table: Table, version: int | None, files: Sequence[str], read_files: Callable[[], str]
     ) -> str | None:
-        """Copy the rows of files and return the name of the copy; None where they are too large."""
+        """Copy the rows of files and return the name of the copy; None where there is no room for it."""
         names = [os.path.relpath(file, self._lake.path(table)) for file in files]
         entries = self._lake.record.files(table.name, names).values()
         row_count, byte_count = sum(entry.row_count for entry in entries), sum(entry.byte_count for entry in entries)
         size = max(row_count * len(self._lake.fields(table, version)), byte_count)
-        if max(size * COPIES, self._size + size) > COPIED_VALUES:
+        if self._is_closed or max(size * COPIES, self._size + size) > COPIED_VALUES:
             return None
-        name = f"copy_{len(self._names)}_of_{table.name}"
+        name = f"copy_{next(NUMBERS)}_of_{table.name}"
         with self._engine.cursor() as con:
-            con.execute(f"create or replace table {name} as {read_files()}")
+            con.execute(f"create table {name} as {read_files()}")
         self._size += size
         return name
 
-    def clear(self) -> None:
-        """Let go of all copies."""
-        with self._lock, self._engine.cursor() as con:
-            for name in filter(None, self._names.values()):
-                con.execute(f"drop table if exists {name}")
-            self._names, self._size = {}, 0
+    def close(self) -> None:
+        """Let go of all copies, and make no more: whoever still reads then reads files."""
+        with self._lock:
+            self._is_closed, names, self._names = True, list(filter(None, self._names.values())), {}
+            with self._engine.cursor() as con:
+                for name in names:
+                    con.execute(f"drop table if exists {name}")
 
 
 def table_names(sql: str) -> frozenset[str]:

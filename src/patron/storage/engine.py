@@ -166,8 +166,8 @@ class DuckEngine:
     def single_threaded(self) -> Iterator[None]:
         """Run queries on one thread while the block runs: of small ones, threads that wait cost more."""
         threads = self._config["threads"]
-        self._set_threads(1)
         try:
+            self._set_threads(1)
             yield
         finally:
             self._set_threads(threads)

@@ -295,15 +295,16 @@ class Shop:
     @contextmanager
     def read_once(self) -> Iterator[None]:
         """Read the versions of tables and small tables themselves once; the caller holds the run's lock and writes."""
-        copies = self._copies = TableCopies(self.engine)
-        byte_count = sum(path.stat().st_size for path in self.lake.path(EVENTS).rglob("*.parquet"))
-        is_small = byte_count <= SMALL_SHOP_BYTES
+        # why not from the files themselves: others may store events now, and delete those of a failed import
+        byte_count = sum(file.byte_count for file in self.lake.record.all_files(EVENTS.name))
+        is_small, copies = byte_count <= SMALL_SHOP_BYTES, TableCopies(self.lake, self.engine)
+        self._copies = copies
         try:
             with self.lake.record.hold(), self.engine.single_threaded() if is_small else nullcontext():
                 yield
         finally:
             self._copies = None
-            copies.clear()
+            copies.close()
 
     @contextmanager
     def commit_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -55,8 +55,8 @@ class HeldReads:
     """Verified commits, by table and version."""
     deltas: dict[tuple[str, int], DeltaTable] = field(default_factory=dict)
     """Open tables at a version, by table and version."""
-    files: set[str] = field(default_factory=set)
-    """Data files that were compared with their entries, as they were named."""
+    files: dict[str, Stamp] = field(default_factory=dict)
+    """Stamps of data files that were compared with their entries, by the path that they were named by."""
 
     def open_table(self, table: str, version: int, open_version: Callable[[], DeltaTable]) -> DeltaTable:
         """A table at a version, opened once."""

@@ -93,8 +93,11 @@ class LakeVerifier:
 
     def adopt_newest(self, table: Table) -> None:
         """Write the entry that a process that was killed did not write, or delete its torn commit. For writers."""
+        held = self._record.held(table.name)
+        if held is not None and self._next_log(table).exists():
+            held.forget(table.name)  # why: it may be whole, or somebody else's; then it must not go as a torn one
         recorded, newest = self._record.newest_version(table.name), self.newest_version(table)
-        torn = self._log(table, 0 if newest is None else newest + 1)
+        torn = self._next_log(table)
         if newest != recorded:
             sync_commit(self._folder / table.name)
             self.record_commit(table, -1 if newest is None else newest)
@@ -127,10 +130,11 @@ class LakeVerifier:
         """
         held = self._record.held(table.name)
         if held is not None:
-            paths = [path for path in paths if str(path) not in held.files]
+            paths = [path for path in paths if not _is_unchanged(str(path), held.files)]
         damaged = self.damaged_files(table, paths)
         if held is not None and not damaged:
-            held.files.update(map(str, paths))
+            known = self._record.verified
+            held.files |= {str(p): known[path] for p in paths if (path := self._folder / table.name / p) in known}
         is_gone = {GONE} == set(damaged.values())
         if is_gone and version is not None and version != self.newest_version(table):
             raise _gone(table, version, self._folder)
@@ -244,6 +248,11 @@ class LakeVerifier:
         log = self._folder / table.name / LOG  # why: a process that was killed may have left NUMBER.json#1 there
         return any(log.glob("[0-9]*.json")) or any(log.glob("[0-9]*.parquet"))
 
+    def _next_log(self, table: Table) -> Path:
+        """Where the log file of the commit after a table's newest version will be."""
+        newest = self.newest_version(table)
+        return self._log(table, 0 if newest is None else newest + 1)
+
     def _log(self, table: Table, version: int) -> Path:
         return log_path(self._folder / table.name, version)
 
@@ -287,9 +296,17 @@ def _gone(table: Table, version: int | None, folder: Path) -> WorkspaceError:
     return WorkspaceError(what, where=str(folder / table.name), todo="Read a newer version.")
 
 
-def _stamp(path: Path) -> Stamp:
-    stat = path.stat()
+def _stamp(path: Path | str) -> Stamp:
+    stat = os.stat(path)  # noqa: PTH116 - of thousands of names in a run, which take longer to become paths
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _is_unchanged(path: str, stamps: Mapping[str, Stamp]) -> bool:
+    """Whether a file has the stamp that it had; one without any is not known."""
+    try:
+        return path in stamps and _stamp(path) == stamps[path]
+    except FileNotFoundError:
+        return False
 
 
 def _map(function: Callable[[Any], str], items: Sequence[Any]) -> list[str]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 
 import pyarrow as pa
 from sqlglot import exp, parse_one
@@ -20,10 +21,12 @@ from patron.storage.lake.parquet_rows import have_columns
 LAST = "last_"
 FEW_FILES = 8
 """Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
-COPIED_BYTES = 16_000_000
-"""Files whose rows are kept in memory at once, bytes."""
+COPIED_VALUES = 16_000_000
+"""Values kept in memory at once, each some 16 bytes there; of long texts, bytes in the files count instead."""
 COPIES = 16
 """Tables of this size that fit: a larger one is read from its files."""
+NUMBERS = count()
+"""Numbers of copies in this process: a name never means another copy."""
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
@@ -79,7 +82,11 @@ class PinnedTables:
             is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
             return self.lake.relation(table, version, only=files, is_complete=is_complete)
 
-        return read_files() if self.copies is None else self.copies.relation(table, version, files, read_files)
+        if self.copies is None or not files:
+            return read_files()
+        # why: an open table may gain columns by a version with the same files
+        number = self.lake.version(table) if version is None else version
+        return self.copies.relation(table, number, files, read_files)
 
     def _rows(self, name: str) -> str:
         return self.relation_of_files(name, self.files(name))
@@ -110,33 +117,46 @@ class PinnedTables:
 class TableCopies:
     """Copies of small tables in the engine's memory, for as long as a run reads them."""
 
-    def __init__(self, engine: DuckEngine) -> None:
+    def __init__(self, lake: Lake, engine: DuckEngine) -> None:
+        self._lake = lake
         self._engine = engine
-        self._names: dict[tuple[str, int | None, Sequence[str]], str] = {}
-        self._byte_count = 0
+        self._names: dict[tuple[str, int | None, Sequence[str]], str | None] = {}
+        """Name of each copy; None for what is read from its files."""
+        self._size, self._is_closed = 0, False
         self._lock = threading.Lock()
 
     def relation(self, table: Table, version: int | None, files: Sequence[str], read_files: Callable[[], str]) -> str:
         """SQL of a copy of the rows of files, made when it is first asked for; of the files where they are large."""
         key = (table.name, version, tuple(files))
         with self._lock:
-            name = self._names.get(key)
-            if name is None:
-                byte_count = sum(map(os.path.getsize, files))
-                if max(byte_count * COPIES, self._byte_count + byte_count) > COPIED_BYTES:
-                    return read_files()
-                name = f"copy_{len(self._names)}_of_{table.name}"
-                with self._engine.cursor() as con:
-                    con.execute(f"create table {name} as {read_files()}")
-                self._names[key], self._byte_count = name, self._byte_count + byte_count
-        return f"select * from {name}"
+            if key not in self._names:
+                self._names[key] = self._copy(table, version, files, read_files)
+            name = self._names[key]
+        return f"select * from {name}" if name else read_files()
 
-    def clear(self) -> None:
-        """Let go of all copies."""
-        with self._lock, self._engine.cursor() as con:
-            for name in self._names.values():
-                con.execute(f"drop table if exists {name}")
-            self._names, self._byte_count = {}, 0
+    def _copy(
+        self, table: Table, version: int | None, files: Sequence[str], read_files: Callable[[], str]
+    ) -> str | None:
+        """Copy the rows of files and return the name of the copy; None where there is no room for it."""
+        names = [os.path.relpath(file, self._lake.path(table)) for file in files]
+        entries = self._lake.record.files(table.name, names).values()
+        row_count, byte_count = sum(entry.row_count for entry in entries), sum(entry.byte_count for entry in entries)
+        size = max(row_count * len(self._lake.fields(table, version)), byte_count)
+        if self._is_closed or max(size * COPIES, self._size + size) > COPIED_VALUES:
+            return None
+        name = f"copy_{next(NUMBERS)}_of_{table.name}"
+        with self._engine.cursor() as con:
+            con.execute(f"create table {name} as {read_files()}")
+        self._size += size
+        return name
+
+    def close(self) -> None:
+        """Let go of all copies, and make no more: whoever still reads then reads files."""
+        with self._lock:
+            self._is_closed, names, self._names = True, list(filter(None, self._names.values())), {}
+            with self._engine.cursor() as con:
+                for name in names:
+                    con.execute(f"drop table if exists {name}")
 
 
 def table_names(sql: str) -> frozenset[str]:

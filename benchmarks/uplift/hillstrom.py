@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from patron.uplift import (
     DEFAULT,
     DRLearner,
-    Learner,
+    EffectLearner,
     LightGBM,
     Linear,
     RLearner,
@@ -38,7 +38,7 @@ SEEDS = range(10)
 INNER = range(2)
 """Splits of each training half."""
 BOOSTED = LightGBM(threads=1)
-CANDIDATES: Mapping[str, Learner] = {
+CANDIDATES: Mapping[str, EffectLearner] = {
     "S linear": SLearner(),
     "T linear": TLearner(),
     "X linear": XLearner(),
@@ -73,7 +73,7 @@ def measures(score: npt.NDArray[np.float64], test: pa.Table) -> tuple[float, flo
     return qini(*rows).value, auuc(*rows).value, uplift_at(*rows).value
 
 
-def scores_of(learner: Learner, train: pa.Table, test: pa.Table) -> npt.NDArray[np.float64]:
+def scores_of(learner: EffectLearner, train: pa.Table, test: pa.Table) -> npt.NDArray[np.float64]:
     """Estimated effects of the women's e-mail; only the estimate, so that no replicates are fitted."""
     fitted = learner.fit(train, treatment="segment", control=NONE, outcome="visit", propensity={NONE: 0.5})
     return fitted.effect_matrix(test)[:, 0]

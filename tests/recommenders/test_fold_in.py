@@ -15,7 +15,7 @@ from pyarrow import feather
 from patron.recommenders import (
     LEARNERS,
     CoVisitation,
-    Fitted,
+    FittedRecommender,
     ItemHazard,
     LearnedRanking,
     MatrixFactorisation,
@@ -38,9 +38,9 @@ def rows_of(user: str) -> pa.Table:
 @pytest.fixture(scope="module")
 def fitted():
     """Fit each learner once."""
-    kept: dict[str, Fitted] = {}
+    kept: dict[str, FittedRecommender] = {}
 
-    def fit(name: str) -> Fitted:
+    def fit(name: str) -> FittedRecommender:
         if name not in kept:
             kept[name] = LEARNERS[name]().fit(ROWS)
         return kept[name]
@@ -51,9 +51,9 @@ def fitted():
 @pytest.fixture(scope="module")
 def of_items(fitted, tmp_path_factory):
     """Each learner without users, saved and loaded; and the folder."""
-    kept: dict[str, tuple[Fitted, Path]] = {}
+    kept: dict[str, tuple[FittedRecommender, Path]] = {}
 
-    def load_items(name: str) -> tuple[Fitted, Path]:
+    def load_items(name: str) -> tuple[FittedRecommender, Path]:
         if name not in kept:
             folder = tmp_path_factory.mktemp(name)
             fitted(name).fold_in(NO_ROWS).save(folder)

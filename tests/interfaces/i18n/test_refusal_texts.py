@@ -6,7 +6,6 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
-from patron.storage.outreach.campaigns import STATES, WRONG_STATE, state_in_words
 
 import patron
 from patron.commands.outreach.campaigns.plan_campaign import LEFT_OUT_COUNT, NOBODY_WRITTEN, REASONS_LEFT_OUT
@@ -19,7 +18,7 @@ from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import KnownNames
 from patron.service.jobs import LOST
-from patron.storage.outreach.versioned_drafts import STEPS
+from patron.storage.outreach.versioned_drafts import STATES, STEPS, WRONG_STATE, state_in_words
 
 SOURCES = Path(patron.__file__).parent
 CHINESE = words("zh_CN")

@@ -15,7 +15,8 @@ import patron.clv
 from patron.clv import CountLearner, CountModel
 
 HEAVY = ("duckdb", "deltalake", "sqlalchemy", "fastapi", "lightgbm", "sklearn", "altair", "typer")
-PLAIN = {"errors", "frames", "json_files", "metrics", "numbers", "table_metadata"}
+PLAIN = {"errors", "sentences", "common_sentences"}
+PLAIN |= {"frames", "json_files", "kernels", "models", "models.metrics", "numbers", "table_metadata"}
 """Modules of the schema that the library may use: plain types and nothing heavy."""
 SOURCES = sorted(Path(patron.clv.__path__[0]).glob("*.py"))
 

@@ -233,7 +233,7 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
         (Inbox, "release"),
         (Inbox, "_transaction"),
         (profile_store, "upsert_profiles"),
-        (profile_store, "_advance_state"),
+        (profile_store, "advance_state"),
     ],
     ids=str,
 )

@@ -32,7 +32,7 @@ from patron.understand.profiles.profile_writer import update_profiles
 
 CANNOT_BE_MOVED = Sentence("cannot_be_moved", "what waits cannot be moved into the lake ({cause})")
 MOVER_ENDED = Sentence("mover_ended", "the process that moves events into the lake {ended}")
-MOVER_REPORTED = Sentence("mover_reported", "the process that moves events reported {text!r}")
+MOVER_REPORTED = Sentence("mover_reported", "the process that moves events reported {text}")
 IT_GOES_ON = Sentence("it_goes_on", "It goes on.")
 STARTED_BY_ITSELF = Sentence("started_by_itself", "It is started again by itself.")
 
@@ -154,7 +154,7 @@ def _trouble_of(line: bytes) -> PatronError | None:
         fields, is_damaged = json.loads(line)
         return fields and _trouble(read_texts(fields), is_damaged=is_damaged)
     except (ValueError, TypeError):  # why: a line that was cut off, or a library that speaks
-        return PatronError(MOVER_REPORTED(text=line[:200]), todo=IT_GOES_ON)
+        return PatronError(MOVER_REPORTED(text=repr(line[:200])), todo=IT_GOES_ON)
 
 
 def main(folder: Path) -> None:

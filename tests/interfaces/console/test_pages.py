@@ -498,7 +498,7 @@ def test_every_refusal_has_a_status():
 
 def endpoints() -> set[str]:
     """Paths of every router that a module of the API holds."""
-    names = [found.name for found in pkgutil.iter_modules(http.__path__, f"{http.__name__}.")]
+    names = [found.name for found in pkgutil.walk_packages(http.__path__, f"{http.__name__}.")]
     held = [var for name in names for var in vars(importlib.import_module(name)).values()]
     return {route.path for one in held if isinstance(one, APIRouter) for route in one.routes}
 

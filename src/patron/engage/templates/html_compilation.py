@@ -45,7 +45,7 @@ TODO = Sentence("template_todo", "Correct the template, then save the file again
 
 
 def compile_body(body: str, body_format: str, *, where: str) -> tuple[str, str]:
-    """HTML and text, both in Liquid; the HTML of a text is empty. Raises BadTemplate."""
+    """HTML and text of a body, both with their Liquid; a plain text has no HTML. Raises BadTemplate."""
     if len(body.encode()) > MAX_BYTES:
         raise BadTemplate(MJML_BYTES(count=MAX_BYTES), where=where, todo=SHORTEN)
     if body_format == "text":

@@ -1,4 +1,4 @@
-"""What everyone agrees on about insight.
+"""Questions that people ask of tables, and the mail digest, as every floor names them.
 
 `guided_question` is a question made of parts, and its SQL; `digest` is what a mail digest may hold, and for whom.
 """

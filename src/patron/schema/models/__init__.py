@@ -1,4 +1,4 @@
-"""What everyone agrees on about models: questions, metrics, intervals, reasons.
+"""Questions, metrics and reasons of models, declared once for every floor.
 
 Questions: `questions` declares each once; `survival` how long customers stay.
 How well: `metrics`.

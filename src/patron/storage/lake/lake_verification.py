@@ -249,7 +249,7 @@ class LakeVerifier:
         return any(log.glob("[0-9]*.json")) or any(log.glob("[0-9]*.parquet"))
 
     def _next_log(self, table: Table) -> Path:
-        """Where the log file of the commit after a table's newest version will be."""
+        """Path of the log file that the table's next commit will write."""
         newest = self.newest_version(table)
         return self._log(table, 0 if newest is None else newest + 1)
 

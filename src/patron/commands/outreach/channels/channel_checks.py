@@ -38,7 +38,7 @@ class ChannelState:
     is_reachable: bool | None
     """None where it was not tried, as something is missing, or as each customer has a server of their own."""
     is_signed: bool
-    """Whether messages are signed: by DKIM, a secret, or a key."""
+    """Whether messages are signed, by DKIM, a shared secret or a private key."""
     server: str
     sender: str
     problems: tuple[str, ...]

@@ -52,7 +52,7 @@ class StepLine:
     text: str
     waiting_count: int
     result: StepResult | None
-    """What it sent; None for a step that sends nothing, or did not yet."""
+    """What it sent; None for a step that sends nothing, or has sent nothing yet."""
     languages: dict[str, str]
     """Of the message of a step that sends, each with its format."""
 

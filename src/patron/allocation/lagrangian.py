@@ -24,7 +24,7 @@ STEPS = 60
 """Most Newton steps of a stage."""
 SAMPLE = 40_000
 """Customers from whom the first prices come; all of them decide the last ones."""
-MIN_LENGTH, FURTHEST = 1e-14, 2.0
+MIN_STEP, MAX_STEP = 1e-14, 2.0
 """Step that ends a stage, relative to the largest price; longest one, in units of the scale plus the largest price."""
 WARMEST, WARM, COLDEST = 0.3, 0.01, 1e-13
 """Tau at the start, after the sample, and at the end at the latest, relative to the mean net value."""
@@ -136,7 +136,7 @@ def _newton(
             break
         step, promise = _step(state, problem.is_limited, damping)
         length = float(np.abs(step).max())
-        if length <= MIN_LENGTH * float(state.prices.max()):
+        if length <= MIN_STEP * float(state.prices.max()):
             break
         if promise < 0:
             proposal = _evaluate(problem, scale, state.prices + step, tau)
@@ -159,7 +159,7 @@ def _step(state: _State, is_limited: npt.NDArray[np.bool_], damping: float) -> t
     step = np.zeros(len(free))
     curvature = state.curvature[np.ix_(free, free)]
     slope = float(np.abs(state.gradient[free]).max(initial=0.0))
-    longest = FURTHEST * (1 + float(state.prices.max()))
+    longest = MAX_STEP * (1 + float(state.prices.max()))
     damping = max(damping, 1e-11 * float(np.trace(curvature)), slope / longest / 1e3, 1e-300)
     step[free] = -np.linalg.solve(curvature + damping * np.eye(len(curvature)), state.gradient[free])
     step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))

@@ -32,7 +32,7 @@ MIN_DAYS = 84
 """A third of it is what the trees learn to look ahead; less is too little to see who comes back."""
 CUTOFFS = 7
 """Cutoffs in the past, from a third to two thirds of it, that the trees learn from."""
-MIN_VALUE = 1e-4
+MIN_ORDERS = 1e-4
 MAX_GONE_SHARE = 1 - 1e-6
 """Nobody is gone for certain: what is expected of them would come from an infinite mean."""
 SIZE_BOUND = 14.0
@@ -108,7 +108,7 @@ class FittedHybrid:
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
         each = self._uncorrected(horizon)
-        return each * (self.trend.total(float(each.sum()), horizon) / max(float(each.sum()), MIN_VALUE))
+        return each * (self.trend.total(float(each.sum()), horizon) / max(float(each.sum()), MIN_ORDERS))
 
     def purchase_count_distribution(self, horizon: float, *, most: int = 20) -> Numbers:
         """Probability of 0, 1 ... `most` orders or more of each customer; rows add up to 1."""
@@ -128,7 +128,7 @@ class FittedHybrid:
         return GammaGamma(first_order=False).fit(self.paid).expected_spend(self.paid)
 
     def _uncorrected(self, horizon: float) -> Numbers:
-        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), MIN_VALUE)
+        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), MIN_ORDERS)
         return base * np.exp(self.trees.raw(self.matrix))
 
     def _frequency_and_dropout(self) -> tuple[Numbers, Numbers]:
@@ -178,7 +178,7 @@ class Hybrid:
         if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
         weights, _ = scipy.optimize.nnls(expected, actual)
-        forecast_of_models = np.maximum(expected @ weights, MIN_VALUE)
+        forecast_of_models = np.maximum(expected @ weights, MIN_ORDERS)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
         trees = self.trees.fit(matrix, actual, objective, start=np.log(forecast_of_models))
@@ -256,7 +256,7 @@ class _AgeingTrend:
             return float((np.exp(log_rate) * exposed[settled] - counts[settled] * log_rate).sum())
 
         mean = counts[settled].sum() / exposed[settled].sum()
-        fitted = scipy.optimize.minimize(negative, [np.log(max(mean, MIN_VALUE)), 0.0], method="BFGS").x
+        fitted = scipy.optimize.minimize(negative, [np.log(max(mean, MIN_ORDERS)), 0.0], method="BFGS").x
         return cls(float(fitted[0]), float(fitted[1]), days.late(end, ahead) / (ahead / length), ages, unit)
 
     def total(self, modelled: float, horizon: float) -> float:

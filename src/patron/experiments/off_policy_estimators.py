@@ -18,7 +18,7 @@ SWITCH, SHRINKAGE = "switch", "shrinkage"
 TRIALS = 25
 """How many values of lambda and tau are tried, besides weights as they are."""
 NORMAL = 1.96
-MIN_SHRINKAGE = 1e4
+MAX_SHRINKAGE = 1e4
 """The largest lambda that is tried, in squares of the largest weight: shrinks no weight by more than 1 / 10,000."""
 
 
@@ -87,7 +87,7 @@ def _switch(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
 def _shrunk(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
     """Doubly robust with w replaced by lambda w / (w^2 + lambda) (Su et al. 2020)."""
     largest, middle = _range(weight)
-    shrinkages = (*np.geomspace(middle**2, MIN_SHRINKAGE * largest**2, TRIALS).tolist(), np.inf)
+    shrinkages = (*np.geomspace(middle**2, MAX_SHRINKAGE * largest**2, TRIALS).tolist(), np.inf)
     candidates = [(shrinkage, weight / (1 + weight**2 / shrinkage)) for shrinkage in shrinkages]
     return _least_loss(SHRINKAGE, candidates, of_policy, weight, residual)
 

@@ -32,8 +32,8 @@ ALL = "all"
 DAYS_BETWEEN_CUTOFFS = 30
 MAX_CUTOFFS = 13
 FEWER_RESAMPLES = 100
-MAX_COUNT = 0.5
-"""Share of the cutoffs on which a learner has to be better than the default by more than a standard error."""
+MIN_SHARE_OF_CUTOFFS = 0.5
+"""On more than this share a learner has to be better than the default by more than a standard error."""
 COVERAGE = "interval_coverage"
 """Metric that no learner is chosen by: how often the champion's 80 % interval held the actual, 0 to 1."""
 
@@ -297,7 +297,7 @@ def _better_on_most(
             drawn = metric.gain(rival.value(metric, weights), own.value(metric, weights))
             gains.append(float(metric.gain(rival.value(metric), own.value(metric))))
             is_better.append(gains[-1] > float(np.std(drawn, ddof=1)))
-        if np.mean(is_better) > MAX_COUNT:
+        if np.mean(is_better) > MIN_SHARE_OF_CUTOFFS:
             found[learner.name] = float(np.mean(gains))
     return next((one for one in learners if found and one.name == max(found, key=lambda name: found[name])), None)
 

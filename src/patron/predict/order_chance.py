@@ -16,7 +16,7 @@ from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of
 from patron.schema.numbers import Numbers, float_column
 
-MIN_VALUE = 1e-4
+MIN_PROBABILITY = 1e-4
 """Nothing that people do is surer than that."""
 DAYS, LAST, FIRST = EXPLAINED = ("order_day_count_lifetime", "days_since_last_order", "days_since_first_order")
 """What a forecast follows from. The days between the first and the last order, which the model takes, follow."""
@@ -66,7 +66,7 @@ class FittedOrderChance(Saved, file="order_chance.json"):
     def _probability(self, table: pa.Table) -> Numbers:
         summary = self.models.summary(table)
         orders = self.models.orders_until(summary).probability_of_purchase(summary, float(self.days))
-        return np.clip(1 - orders if self.is_of_none else orders, MIN_VALUE, 1 - MIN_VALUE)
+        return np.clip(1 - orders if self.is_of_none else orders, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from patron.schema.numbers import Numbers
 
 EDGES = np.append(0.0, 2.0 ** np.arange(-4, 5))
 """Where the classes of the life table begin, in gaps; the last one has no end."""
-MIN_LENGTH = 1e-6
+MIN_GAPS_AHEAD = 1e-6
 """Time ahead is not less than this, in gaps."""
 
 
@@ -136,7 +136,7 @@ class ItemHazard(Recommender):
         last = spells.is_last
         user, item, days = spells.user[last], spells.item[last], spells.days[last]
         gap = gaps_of_spells(spells, gaps)[last]
-        ahead = np.maximum(self.visits_ahead * visit_gaps(known, visit_days)[user] / gap, MIN_LENGTH)
+        ahead = np.maximum(self.visits_ahead * visit_gaps(known, visit_days)[user] / gap, MIN_GAPS_AHEAD)
         lift = _mean_lift(lifts, days / gap, ahead) ** self.shape_weight
         hazard = (spells.faded[last] * 0.5 ** (days / self.half_life_days) + usual[item]) * lift
         return sp.csr_array((hazard, (user, item)), shape=(len(known.users), len(known.items)))

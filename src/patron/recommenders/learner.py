@@ -24,7 +24,7 @@ from patron.schema.numbers import Numbers
 
 MAX_CELLS = 8_000_000
 """Scores that are held at a time: users are scored in batches."""
-MIN_VALUE = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
+MIN_SETTINGS = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
 """Lowest values of settings that are whole numbers; 1 of all others."""
 ABOVE_0 = frozenset({"half_life_days", "learning_rate", "patience", "prior_purchases", "regularisation"})
 """Settings with a fraction that are above 0; the rest are 0 or more."""
@@ -234,7 +234,7 @@ def check_settings(learner: Any) -> None:
             continue
         name, value, is_whole = field.name, getattr(learner, field.name), type(field.default) is int
         kind, words = (Integral, "a whole number") if is_whole else (Real, "a number")
-        least = MIN_VALUE.get(name, 1) if is_whole else 0
+        least = MIN_SETTINGS.get(name, 1) if is_whole else 0
         most = 1 if name in UP_TO_1 else np.finfo(float).max
         is_number = issubclass(type(value), kind) and type(value) is not bool
         if is_number and least <= value <= most and (value > 0 or name not in ABOVE_0):

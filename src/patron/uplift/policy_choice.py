@@ -98,7 +98,7 @@ def choose_policy(  # noqa: PLR0913 - what a trial is
     kind, offer = _simplest_unbeaten(parts), fitted.offers[best]
     values: dict[PolicyKind, Interval] = {one: _mean(part) for one, part in parts.items()}
     gains: dict[PolicyKind, Interval] = {
-        part: _mean(parts["uplift"] - parts[part]) for part in parts if part != "uplift"
+        policy: _mean(parts["uplift"] - part) for policy, part in parts.items() if policy != "uplift"
     }
     return Policy(
         kind=kind,
@@ -178,7 +178,7 @@ def _reason(
             f"{_written(values['uplift'])} a customer more than no offers, and {_written(gains[weakest])} more than "
             f"{other}, the closest simpler policy."
         )
-    unbeaten: list[PolicyKind] = [gain for gain in gains if gains[gain].low <= 0]
+    unbeaten: list[PolicyKind] = [policy for policy, gain in gains.items() if gain.low <= 0]
     rival: PolicyKind = kind if kind in unbeaten else max(unbeaten, key=lambda simpler: values[simpler].value)
     other = NAMES[rival].format(offer=offer)
     if not (chosen > 0).any():

@@ -13,7 +13,7 @@ from patron.uplift.base_learners import BaseLearner
 from patron.uplift.cross_fitting import Folds
 from patron.uplift.trial import Trial, arm_name, column_of, numbers_of
 
-MIN_P = 0.01
+MIN_PROPENSITY = 0.01
 """Estimated probabilities are raised to this: a weight above 100 is one customer's opinion."""
 MAX_WITHOUT_OVERLAP = 0.5
 ROUNDING = 1e-6
@@ -128,18 +128,21 @@ def _estimated(trial: Trial, matrix: Numbers | None, base: BaseLearner, folds: F
     else:
         values[:, 0] = folds.predict(base, matrix, (trial.arm == 0).astype(np.float64), is_binary=True)
         values /= values.sum(axis=1, keepdims=True)
-    is_rare = values.min(axis=1) < MIN_P
+    is_rare = values.min(axis=1) < MIN_PROPENSITY
     if is_rare.mean() > MAX_WITHOUT_OVERLAP:
-        what = f"the features tell who got which arm: {is_rare.mean():.0%} of the rows had below {MIN_P:.0%} of another"
+        what = (
+            f"the features tell who got which arm: {is_rare.mean():.0%} of the rows had a probability below "
+            f"{MIN_PROPENSITY:.0%} of another one"
+        )
         todo = "Leave out the feature that decided it, or compare only customers who could get either."
         raise BadTrial(what, where="treatment", todo=todo)
     findings: tuple[str, ...] = ()
     if is_rare.any():
         finding = (
-            f"{int(is_rare.sum()):,} of {len(values):,} customers had an estimated probability below {MIN_P:.0%} of "
-            "one of the arms: what is known of their like is extrapolated."
+            f"{int(is_rare.sum()):,} of {len(values):,} customers had an estimated probability below "
+            f"{MIN_PROPENSITY:.0%} of one of the arms: what is known of their like is extrapolated."
         )
         findings = (finding,)
-        values = np.maximum(values, MIN_P)
+        values = np.maximum(values, MIN_PROPENSITY)
         values /= values.sum(axis=1, keepdims=True)
     return Propensities(values, is_known=False, findings=findings)

@@ -61,7 +61,7 @@ PARAMETERS = {
 }
 BLEND_POWER, MIN_BLEND = 0.5, 1e-3
 """Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
-MAX_Z_SCORE = 30.0
+MAX_SCORE = 30.0
 """Scores beyond it are as good as it: their exponential stays finite."""
 
 
@@ -194,7 +194,7 @@ def fitted_trees(text: str) -> FittedTrees:
 def tree_scores(trees: str, pairs: Candidates, users: Codes, facts: PairFacts, of_blend: Numbers) -> Numbers:
     """What trees say of each pair, and what the blend says; logarithms of scores."""
     raw = fitted_trees(trees).raw(features(pairs, users, facts))
-    return np.clip(raw + BLEND_POWER * np.log(of_blend + MIN_BLEND), -MAX_Z_SCORE, MAX_Z_SCORE)
+    return np.clip(raw + BLEND_POWER * np.log(of_blend + MIN_BLEND), -MAX_SCORE, MAX_SCORE)
 
 
 def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:

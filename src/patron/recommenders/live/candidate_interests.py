@@ -25,7 +25,7 @@ NO_TASTE = 2.0
 """Events without a category that everybody has: of one view little follows."""
 CATEGORIES, OF_CATEGORY = 3, 20
 """Categories that a customer likes most, and best sellers of each, that are candidates."""
-MIN_CATEGORY_ROWS = 0.2
+MIN_POPULARITY = 0.2
 """What a product of a category counts that does not sell, next to its best seller."""
 RELATED = 30
 """Products of each event's and each context product's rows."""
@@ -89,7 +89,7 @@ class Candidates:
             interests[:, column] = _noisy_or(place[span], strength, len(product))
             order = np.argsort(strength, kind="stable")
             because[place[span][order], column - SESSION] = source[order]
-        among = MIN_CATEGORY_ROWS + (1 - MIN_CATEGORY_ROWS) * index.popularity_in_category[product]
+        among = MIN_POPULARITY + (1 - MIN_POPULARITY) * index.popularity_in_category[product]
         interests[:, TASTE] = taste[index.facts.category[product]] * among
         interests[:, POPULARITY], interests[:, ANY] = index.popularity[product], 1.0
         candidates = cls(product, interests, wanted_at, because)

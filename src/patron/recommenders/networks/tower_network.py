@@ -12,7 +12,7 @@ from patron.schema.numbers import Numbers
 USERS_AT_ONCE = 1_024
 SCALE = 10.0
 """Of the product of two vectors of length 1, to begin with."""
-MIN_LENGTH = 1e-6
+MIN_NORM = 1e-6
 
 
 def mean_inputs(last: Codes, inputs: Factors) -> Factors:
@@ -29,7 +29,7 @@ def mean_inputs(last: Codes, inputs: Factors) -> Factors:
 def tower(x: Factors, wide: Factors, narrow: Factors) -> Factors:
     """Vectors of length 1."""
     x = x + np.maximum(x @ wide, 0) @ narrow
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), MIN_LENGTH)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), MIN_NORM)
 
 
 class TowerNetwork:
@@ -106,7 +106,7 @@ class TowerNetwork:
     def tower(self, x: Any, side: str) -> Any:
         """Vectors of length 1."""
         x = x + (x @ self.weights[f"{side}_wide"]).relu() @ self.weights[f"{side}_narrow"]
-        return self.torch.nn.functional.normalize(x, dim=-1, eps=MIN_LENGTH)
+        return self.torch.nn.functional.normalize(x, dim=-1, eps=MIN_NORM)
 
 
 def torch_embedding(torch: Any, items: Any, weights: Any) -> Any:

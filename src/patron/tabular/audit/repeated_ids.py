@@ -19,7 +19,7 @@ from patron.tabular.columns import (
 )
 
 MIN_VALUES = 20
-UNNAMED_SHARE, UNNAMED_MOST = 0.05, 0.02
+UNNAMED_VALUES_SHARE, MAX_VALUE_SHARE = 0.05, 0.02
 """Without a name that says so, an identifier has at least this many values for its rows, and no value more rows."""
 MIN_REPEATS = 1.15
 """Rows of a value, on average."""
@@ -81,8 +81,8 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
         codes, _ = value_codes(column)
         codes = np.where(codes < 0, distinct + np.arange(rows), codes)
         is_id = looks_like_id(name) and not is_place_or_thing(name) and distinct > max(MIN_IDS, ID_SHARE * rows)
-        is_unnamed = not is_place_or_thing(name) and distinct >= UNNAMED_SHARE * rows
-        is_even = np.bincount(codes).max() <= max(UNNAMED_MOST * rows, 2)
+        is_unnamed = not is_place_or_thing(name) and distinct >= UNNAMED_VALUES_SHARE * rows
+        is_even = np.bincount(codes).max() <= max(MAX_VALUE_SHARE * rows, 2)
         if is_id or (is_unnamed and is_even):
             repeated[name] = codes
     order = sorted(repeated, key=lambda name: (not looks_like_id(name), -len(np.unique(repeated[name]))))

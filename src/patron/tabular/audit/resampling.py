@@ -24,7 +24,7 @@ OTHER_SHARE = 0.25
 """Share of a class's rows that must be marked, and of that share what as many rows of the other class may have."""
 MIN_WORTH = 1.5
 """Nats for each of the log of the rows that columns must say, for copies to be no accident."""
-MAX_CLASS = 0.7
+MAX_CLASS_SHARE = 0.7
 """A class with more of the rows was not enlarged."""
 MIN_COLUMNS = 3
 ROWS_AT_ONCE = 200
@@ -44,7 +44,7 @@ def find_resampling(audited: Audited) -> Report:
         shares = _shares(matrix, label, mark, rng)
         rarer, other = sorted(shares, key=lambda value: -shares[value])
         is_marked_more = shares[rarer] >= MIN_SHARE[kind] and shares[other] <= OTHER_SHARE * shares[rarer]
-        if not is_marked_more or (label == rarer).mean() > MAX_CLASS:
+        if not is_marked_more or (label == rarer).mean() > MAX_CLASS_SHARE:
             continue
         worth = sum(information(audited.columns, rows, rng, blur=0.0).values())
         if kind == "between" or worth >= MIN_WORTH * np.log(len(rows)):

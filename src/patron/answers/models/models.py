@@ -112,7 +112,7 @@ class Question:
     primary_metric: tuple[Backtest, ...]
     """The champion on all origins together, one row per primary metric."""
     default: str | None
-    """The learner that is champion unless another is better by more than noise; None where the best is."""
+    """The learner that is champion unless another is better by more than noise; None where it is not asked any more."""
     board: tuple[Backtest, ...]
     """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]

@@ -56,7 +56,7 @@ def question(*rows: Backtest, champion: str = "boosted", default: str | None = "
 BOOSTED, BETTER = row("boosted", 50_000.0, 10_000.0), row("stacked", 49_900.0, 10_100.0)
 BASELINE = row("last_90_days", 60_000.0, 0.0)
 CASES = {
-    "best": (question(BOOSTED, BASELINE, default=None), ("$500", "$600")),
+    "no longer asked": (question(BOOSTED, BASELINE, default=None), ("$500", "$600")),
     "default": (question(BOOSTED, BETTER, BASELINE, default="boosted"), ("$500", "$600")),
     "better than the default": (question(BOOSTED, BASELINE), ("$500", "$600")),
     "baseline": (question(BASELINE, champion="last_90_days"), ("$600",)),

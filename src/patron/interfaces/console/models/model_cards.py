@@ -52,7 +52,7 @@ def description(learner: str, words: Words) -> str:
 
 
 def why_champion(question: Question, words: Words, formats: Formats) -> str:
-    """Why the champion was chosen: its primary metric next to the best model's and the best baseline's."""
+    """Why the champion was chosen, by the rule of `predict.backtest`: its primary metric and the best baseline's."""
     rows = {row.learner: row for row in question.board}
     champion = rows.get(question.champion or "")
     if champion is None:
@@ -69,13 +69,11 @@ def why_champion(question: Question, words: Words, formats: Formats) -> str:
     }
     if champion.learner == champion.baseline:
         return words("card.why_baseline", metric=named["metric"], value=named["value"])
-    if question.default is None:
-        return words("card.why_best", **named)
     if champion.gain is not None and champion.gain < 0:
         return words("card.why_behind", **named)
-    if champion.learner == question.default:
-        return words("card.why_default", **named)
-    return words("card.why_better", default=words.code("learner", question.default), **named)
+    if question.default and champion.learner != question.default:
+        return words("card.why_better", default=words.code("learner", question.default), **named)
+    return words("card.why_default", **named)
 
 
 def training(question: Question, words: Words, formats: Formats) -> str:

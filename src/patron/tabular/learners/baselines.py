@@ -11,7 +11,7 @@ from patron.schema.errors import BadComparison
 from patron.schema.models.metrics import log_loss
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
-from patron.tabular.learners.learner import WithoutSearch
+from patron.tabular.learners.learner import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FittedMajority:
 
 
 @dataclass(frozen=True)
-class Majority(WithoutSearch):
+class Majority(Classifier):
     """The share of positives for everybody, and the class that most rows have."""
 
     name: ClassVar[str] = "majority"
@@ -52,7 +52,7 @@ class FittedBestColumn:
 
 
 @dataclass(frozen=True)
-class BestColumn(WithoutSearch):
+class BestColumn(Classifier):
     """The column of the table that alone says most, in at most `leaves` steps."""
 
     leaves: int = 10

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Self
 
 from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import TriedAsItIs
+from patron.tabular.learners.learner import Classifier
 
 
 @dataclass(frozen=True)
-class LightGBM(TriedAsItIs):
+class LightGBM(Classifier):
     """Boosted trees; the default settings are small, which loses little on any table and wins much on small ones."""
 
     rounds: int = 200

@@ -12,9 +12,9 @@ MAX_LOG_ODDS = 12.0
 
 
 class Classifier(Learner, Protocol):
-    """Settings of a model that gives probabilities."""
+    """Settings of a model that gives probabilities; without more, nothing is searched."""
 
-    trials: ClassVar[int]
+    trials: ClassVar[int] = 0
     """Settings that a search tries; 0 where nothing is searched."""
     most_rows: ClassVar[int]
     """More rows than these are sampled before the fit."""
@@ -26,34 +26,16 @@ class Classifier(Learner, Protocol):
         """
         ...
 
-    def suggest(self, trial: Any) -> Self:
+    def suggest(self, trial: Any) -> Self:  # noqa: ARG002 - learners that are searched vary their settings
         """Settings that an Optuna trial proposes."""
-        ...
+        return self
 
     def for_trial(self) -> Self:
-        """A cheaper version, to tell settings apart."""
-        ...
+        """A cheaper version, to tell settings apart; the learner itself where it is cheap."""
+        return self
 
 
 def log_odds(probability: Numbers) -> Numbers:
     """Log-odds, kept finite."""
     kept = np.clip(probability, 1e-9, 1 - 1e-9)
     return np.clip(np.log(kept) - np.log1p(-kept), -MAX_LOG_ODDS, MAX_LOG_ODDS)
-
-
-class TriedAsItIs(Classifier, Protocol):
-    """A learner that is as cheap as it can be."""
-
-    def for_trial(self) -> Self:
-        """The learner itself."""
-        return self
-
-
-class WithoutSearch(TriedAsItIs, Protocol):
-    """A learner whose settings stay as they are."""
-
-    trials: ClassVar[int] = 0
-
-    def suggest(self, trial: Any) -> Self:  # noqa: ARG002 - the protocol's signature
-        """Keep the settings."""
-        return self

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from patron.estimators.classifiers import fit_weights
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import TriedAsItIs
+from patron.tabular.learners.learner import Classifier
 from patron.tabular.learners.standardising import Standardising
 
 FALSE_ALARM = 0.01
@@ -34,7 +34,7 @@ class FittedLogistic:
 
 
 @dataclass(frozen=True)
-class Logistic(TriedAsItIs):
+class Logistic(Classifier):
     """Logistic regression whose interactions are screened: few, and only where they are far beyond chance."""
 
     inverse_penalty: float = 0.03

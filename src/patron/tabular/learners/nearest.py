@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import TriedAsItIs
+from patron.tabular.learners.learner import Classifier
 from patron.tabular.learners.standardising import Standardising
 
 
@@ -28,7 +28,7 @@ class FittedNearest:
 
 
 @dataclass(frozen=True)
-class Nearest(TriedAsItIs):
+class Nearest(Classifier):
     """Share of positives among the most similar rows."""
 
     neighbours: int = 50

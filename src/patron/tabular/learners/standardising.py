@@ -5,10 +5,9 @@ from typing import Self
 
 import numpy as np
 
+from patron.estimators.classifiers import MAX_Z_SCORE, log_scaled
 from patron.schema.numbers import Numbers
 
-MAX_Z_SCORE = 5.0
-"""Standard deviations from the mean beyond which nothing counts more."""
 FEW_VALUES = 10
 """A column with no more different values is taken as it is, without logarithm and bends."""
 BENDS = (0.2, 0.4, 0.6, 0.8)
@@ -59,8 +58,7 @@ class Standardising:
         known = np.where(is_missing, self.fill, matrix)
         parts = [known, is_missing[:, list(self.has_missing)].astype(np.float64)]
         if self.curved:
-            numbers = known[:, list(self.curved)]
-            parts.append(np.sign(numbers) * np.log1p(np.abs(numbers)))
+            parts.append(log_scaled(known[:, list(self.curved)]))
         if self.bends:
             columns, values = zip(*self.bends, strict=True)
             parts.append(np.maximum(known[:, list(columns)] - np.array(values), 0.0))

@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import Classifier, TriedAsItIs
+from patron.tabular.learners.learner import Classifier
 
 TREES_OF_A_TRIAL = 30
 
@@ -26,7 +26,7 @@ class FittedTreeModel:
 
 
 @dataclass(frozen=True)
-class DecisionTree(TriedAsItIs):
+class DecisionTree(Classifier):
     """One tree with few leaves."""
 
     leaves: int = 16

@@ -35,8 +35,7 @@ from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.calibration import Calibration
 from patron.estimators.learner import FORECAST, LABEL, Fitted, labelled
 from patron.predict import scoring
-from patron.predict.calibration import fit_calibration
-from patron.predict.classifiers import BoostedChance
+from patron.predict.classifiers import BoostedChance, fit_calibration
 from patron.predict.feature_matrix import Design
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings

@@ -8,11 +8,13 @@ import numpy as np
 
 from patron.experiments.arm_effects import ArmEffect, mean_effects, ratio_effects, stratified_effects
 from patron.experiments.arm_moments import Moments
-from patron.experiments.experiment_table import read_arms, read_covariates, read_levels, read_numbers, read_table
+from patron.experiments.experiment_table import Arms, read_arms, read_covariates, read_levels, read_numbers, read_table
 from patron.experiments.result_rows import ResultRows
-from patron.experiments.skewness_findings import skewness_findings
+from patron.schema.numbers import Numbers
 
 RAW, CUPED, STRATIFIED, RATIO = "raw", "cuped", "stratified", "ratio"
+MAX_SKEWNESS = 0.2
+"""Of a difference of means. With .3, 95 % intervals hold about 92 %, with .9 about 86 %."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def analyse(  # noqa: PLR0913 - one argument for each column of an experiment
             for place, arm in enumerate(arms.names[1:])
             for method, effects in methods.items()
         ),
-        skewness_findings(arms, values),
+        _skewness_findings(arms, values),
     )
 
 
@@ -115,3 +117,33 @@ def _row(arm: Any, method: str, effect: ArmEffect, raw_error: float) -> EffectRo
         effect.control,
         np.nan if method == RATIO else removed,
     )
+
+
+def _skewness_findings(arms: Arms, values: Numbers) -> tuple[str, ...]:
+    """A sentence for each arm whose difference from the control is so skewed that its interval is too narrow.
+
+    The skewness of the difference is that of the outcome, times (1/n^2 of the arm - 1/n^2 of the control) over the cube
+    of the standard error: 0 for equal arms, whose tails cancel. The outcome's is estimated from both arms, because a
+    small arm seldom shows it.
+    """
+    count, groups = arms.counts, len(arms.names)
+    shifted = values - values[0]
+    deviation = shifted - (np.bincount(arms.code, weights=shifted, minlength=groups) / count)[arms.code]
+    square = deviation * deviation
+    squares, cubes = (np.bincount(arms.code, weights=one, minlength=groups) for one in (square, square * deviation))
+    findings = []
+    for place, arm in enumerate(arms.names[1:], 1):
+        rows = count[[0, place]].astype(np.float64)
+        variance = (squares[0] + squares[place]) / rows.sum()
+        if variance <= 0:
+            continue
+        skewness = (cubes[0] + cubes[place]) / rows.sum() / variance**1.5
+        of_difference = abs(skewness * (rows[1] ** -2 - rows[0] ** -2) / (1 / rows).sum() ** 1.5)
+        if of_difference > MAX_SKEWNESS:
+            smaller = arms.control if rows[0] < rows[1] else arm
+            findings.append(
+                f"{smaller} has only {int(rows.min()):,} of {int(rows.sum()):,} rows of {arm} and {arms.control}, and "
+                f"the outcome has a heavy tail (skewness {skewness:.1f}): intervals of {arm} are too narrow. "
+                "Read those of bootstrap_effects."
+            )
+    return tuple(findings)

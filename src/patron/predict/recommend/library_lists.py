@@ -14,14 +14,13 @@ import pyarrow.compute as pc
 from patron import recommenders
 from patron.estimators.learner import Learner
 from patron.estimators.saving import from_json, to_json
-from patron.predict.recommend.codes import encoded, numbers_of
-from patron.predict.recommend.list_facts import list_facts
+from patron.predict.recommend.codes import Codes, encoded, numbers_of
 from patron.predict.recommend.list_probabilities import ListProbabilities, places_by_kind
 from patron.predict.recommend.purchase_history import PurchaseHistory
 from patron.recommenders.combined.learned_ranking import FittedRanking
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json
-from patron.schema.numbers import float_column
+from patron.schema.numbers import Numbers, float_column
 from patron.storage.models.model_registry import ERASED
 
 PRODUCTS_FILE, SETTINGS_FILE, RECOMMENDER = "products.json", "settings.json", "recommender"
@@ -56,8 +55,8 @@ class FittedLists:
         lists = folded.recommend(everybody, self.learner.count, exclude_seen=False, fewest_new=self.learner.fewest_new)
         number, listed = (lists[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
         user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        facts = list_facts(user, product, days, number, listed, len(self.products))
-        score, is_repeat = lists["score"].to_numpy(), np.isfinite(facts.days_since)
+        since, typical = _purchase_days(user, product, days, number, listed, len(self.products))
+        score, is_repeat = lists["score"].to_numpy(), np.isfinite(since)
         probability = (
             self.probabilities.of(score, places_by_kind(number, is_repeat), is_repeat)
             if self.probabilities
@@ -71,8 +70,8 @@ class FittedLists:
                 "score": lists["score"],
                 "probability": pa.array(probability, pa.float64(), from_pandas=True),
                 "reason": pc.if_else(pa.array(is_repeat), "buy_again", "popular"),
-                "days_since": pa.array(facts.days_since, pa.float64(), from_pandas=True),
-                "usual_days": pa.array(facts.usual_days, pa.float64(), from_pandas=True),
+                "days_since": pa.array(since, pa.float64(), from_pandas=True),
+                "usual_days": pa.array(typical, pa.float64(), from_pandas=True),
             }
         )
         return ranked.filter(pc.not_equal(ranked["product_id"], ERASED)) if ERASED in self.products else ranked
@@ -235,3 +234,31 @@ def _interactions(customers: pa.DictionaryArray, product: np.ndarray, days: np.n
     return pa.table(
         {"user_id": user[is_known], "item_id": product[is_known], "at": -DAY_SECONDS * np.maximum(days[is_known], 0.0)}
     )
+
+
+def _purchase_days(
+    user: Codes, product: Codes, days: Numbers, list_user: Codes, list_product: Codes, product_count: int
+) -> tuple[Numbers, Numbers]:
+    """Days since the last purchase of each listed pair, and the mean between its purchases; NaN where there is none.
+
+    From purchases (user, product, days before the origin).
+    """
+    is_known = product >= 0
+    if not is_known.any():
+        nothing = np.full(len(list_user), np.nan)
+        return nothing, nothing
+    pair = user[is_known] * product_count + product[is_known]
+    exact = days[is_known]
+    order = np.lexsort((exact, pair))
+    pair, exact = pair[order], exact[order]
+    day = np.floor(exact)
+    is_first = np.diff(pair, prepend=-1) != 0
+    first = np.flatnonzero(is_first)
+    last = np.append(first[1:], len(pair)) - 1
+    is_new_day = is_first | (np.diff(day, prepend=-1) != 0)
+    gaps = np.add.reduceat(is_new_day, first) - 1
+    usual = np.where(gaps > 0, (day[last] - day[first]) / np.maximum(gaps, 1), np.nan)
+    known, listed = pair[first], list_user * product_count + list_product
+    at = np.minimum(np.searchsorted(known, listed), len(known) - 1)
+    is_repeat = known[at] == listed
+    return np.where(is_repeat, exact[first][at], np.nan), np.where(is_repeat, usual[at], np.nan)

@@ -16,11 +16,10 @@ import pyarrow as pa
 from value_on_real_data import JOURNEY, shops
 
 from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
-from patron.estimators.learner import FORECAST
+from patron.estimators.learner import FORECAST, newest
 from patron.predict import scoring
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.classifiers import RfmLogistic
-from patron.predict.learner import newest
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.purchase.next_order import days_until

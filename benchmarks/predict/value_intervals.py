@@ -16,11 +16,10 @@ from value_on_real_data import STACK, shops
 
 from patron.estimators.boosted_trees import Trees
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
-from patron.estimators.learner import labelled
+from patron.estimators.learner import labelled, newest
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, backtest
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import newest
 from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.prediction_intervals import LEVEL, Outcomes
 from patron.predict.value.btyd_inputs import OrdersAndSpend

@@ -6,9 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.estimators.learner import FORECAST
+from patron.estimators.learner import FORECAST, Explains, reasons
 from patron.predict import churn, value
-from patron.predict.learner import Explains, reasons
 from patron.predict.learners import LEARNERS
 from patron.predict.order_chance import FittedOrderChance
 from patron.predict.origins import at, known_at_origin

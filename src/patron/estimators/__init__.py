@@ -1,6 +1,6 @@
 """What every learner shares: the ground library, which the other libraries may import.
 
-- `learner`: the protocol of learners and what it fits, baselines, tables of forecasts
+- `learner`: the protocols of learners and what they fit, baselines, tables of forecasts
 - `saving`: fitted models on disk, field by field
 - `boosted_trees`: LightGBM, the same result every time
 - `classifiers`: logistic regression and trees for probabilities, calibrated

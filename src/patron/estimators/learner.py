@@ -1,8 +1,8 @@
-"""What every learner is: frozen settings that `fit` rows, and a fitted thing that predicts and is saved."""
+"""What every learner is and what some can do besides: frozen settings that `fit` rows, and a fitted thing that predicts."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +67,24 @@ class Baseline(Learner, Protocol):
     exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
 
 
+@runtime_checkable
+class FitsFromOthers(Protocol):
+    """A learner that builds on others of its question."""
+
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> Fitted:
+        """As `fit`, with learners that are fitted to this table already, by name. Raises NotEnoughData."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A fitted learner that knows what moved each forecast."""
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """Feature names, and one row of signed contributions per given row (log-odds, or the question's unit)."""
+        ...
+
+
 def forecasts(values: Numbers) -> pa.Table:
     """Wrap forecasts, one per given row, as the table that `predict` returns."""
     return pa.table({FORECAST: pa.array(np.asarray(values, dtype=np.float64))})
@@ -82,6 +100,11 @@ def labelled(table: pa.Table, *, fewest: int = MIN_LABELS) -> pa.Table:
             todo="Import a longer history, or run at a later cutoff.",
         )
     return rows
+
+
+def newest(table: pa.Table) -> pa.Table:
+    """The rows of the latest cutoff, labelled or not: the customers as they are known at the origin."""
+    return rows_where(table, pc.equal(table["as_of"], pc.max(table["as_of"])))
 
 
 def rows_where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:

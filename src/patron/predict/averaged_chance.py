@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
-from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.estimators.saving import Saved
 from patron.predict.classifiers import BoostedChance, FittedChance, FittedLogistic, Logistic, RfmLogistic
-from patron.predict.learner import Explains
 from patron.predict.order_chance import FittedOrderChance, OrderChance
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column

@@ -19,8 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
-from patron.estimators.learner import Fitted, Learner
-from patron.predict.learner import FitsFromOthers
+from patron.estimators.learner import FitsFromOthers, Fitted, Learner
 from patron.predict.origins import Origin
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.metrics import Metric

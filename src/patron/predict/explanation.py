@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from patron.estimators.learner import Fitted
-from patron.predict.learner import Explains, reasons
+from patron.estimators.learner import Explains, Fitted
 from patron.schema.models.reason_codes import ReasonCode
 from patron.schema.numbers import Numbers
 from patron.schema.tables import SCORES
 
+REASON_COUNT = 3
 BLOCK_ROWS = 50_000
 """Rows whose contributions are in memory at once: 40 MB at a hundred features."""
 
@@ -53,3 +54,23 @@ def sums_by_code(names: Sequence[str], values: Numbers, codes: Sequence[ReasonCo
     for place in range(len(codes) + 1):
         sums[:, place] = np.ascontiguousarray(values[:, places == place]).sum(axis=1)
     return sums
+
+
+def reasons(names: tuple[str, ...], contributions: Numbers, count: int = REASON_COUNT) -> list[list[str]]:
+    """Name the features that moved each forecast most, signed: `-days_since_last_order` lowered it."""
+    top = _largest(np.abs(contributions), min(count, len(names)))
+    chosen = np.take_along_axis(contributions, top, axis=1)
+    return [
+        [f"{'+' if size > 0 else '-'}{names[at]}" for at, size in zip(where, sizes, strict=True) if size != 0]
+        for where, sizes in zip(top.tolist(), chosen.tolist(), strict=True)
+    ]
+
+
+def _largest(sizes: Numbers, count: int) -> npt.NDArray[np.int64]:
+    """Places of the largest sizes of each row, the largest first; of equal ones the first. The sizes are used up."""
+    # why not sort: three of a hundred are wanted, for every customer
+    top = np.empty((len(sizes), count), dtype=np.int64)
+    for rank in range(count):
+        top[:, rank] = np.argmax(sizes, axis=1)
+        np.put_along_axis(sizes, top[:, rank : rank + 1], -1.0, axis=1)
+    return top

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import logit
 
-from patron.estimators.learner import Learner, forecasts
+from patron.estimators.learner import Learner, forecasts, newest
 from patron.estimators.saving import Saved
-from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of
 from patron.schema.numbers import Numbers, float_column
 

@@ -16,7 +16,6 @@ from patron.recommenders.factors.ease import EASE
 from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.factors.slim import SLIM
 from patron.recommenders.item_hazard import ItemHazard
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.neighbours.rp3beta import RP3beta
@@ -27,6 +26,7 @@ from patron.recommenders.networks.two_towers import TwoTowers
 from patron.recommenders.popularity.category_popularity import CategoryPopularity
 from patron.recommenders.popularity.personal_frequency import PersonalFrequency
 from patron.recommenders.popularity.recent_popularity import RecentPopularity
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.recommenders.splitting import split
 
 LEARNERS: Mapping[str, type[Recommender]] = {

@@ -12,7 +12,7 @@ from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.ids import check_same_kind
 from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, interaction_table, weights_of
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.errors import BadInteractions
 from patron.schema.numbers import Numbers
 

@@ -21,8 +21,8 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.popularity.personal_frequency import FittedPersonal
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 

@@ -13,9 +13,9 @@ from pyarrow import feather
 from patron.estimators.saving import fields_to_json, to_json
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.promotion_facts import PromotionFacts
 from patron.recommenders.promotions import Promotions
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
 

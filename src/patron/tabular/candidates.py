@@ -12,7 +12,7 @@ from patron.schema.numbers import Numbers
 from patron.tabular.columns import Columns
 from patron.tabular.encoded_parts import EncodedSplit
 from patron.tabular.learners import AVERAGED, BASELINES, Classifier
-from patron.tabular.learners.learner import log_odds
+from patron.tabular.learners.classifier import log_odds
 from patron.tabular.sampling import sample_rows
 from patron.tabular.search import search_settings
 from patron.tabular.workers import map_in_threads

@@ -8,7 +8,7 @@ import numpy as np
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.encoded_parts import EncodedSplit
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 from patron.tabular.preference import FoldedAUC
 from patron.tabular.sampling import sample_rows
 

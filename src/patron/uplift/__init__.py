@@ -7,10 +7,10 @@ from patron.uplift.average_effects import AverageEffect, AverageEffects, average
 from patron.uplift.base_learners import LightGBM
 from patron.uplift.cost_curve import CostCurve, CurveTest, cost_curve
 from patron.uplift.effect_calibration import CalibrationRow, EffectCalibration, calibration
+from patron.uplift.effect_learner import EffectLearner
 from patron.uplift.effect_ranking import auuc, qini, uplift_at
 from patron.uplift.fitted_uplift import FittedUplift
 from patron.uplift.leaf_effects import Segment
-from patron.uplift.learner import EffectLearner
 from patron.uplift.learners import DRLearner, RLearner, SLearner, TLearner, XLearner
 from patron.uplift.linear_model import Linear
 from patron.uplift.policy_choice import Policy, choose_policy

@@ -9,8 +9,8 @@ from patron.schema.numbers import Numbers
 from patron.uplift.base_learners import base_learner
 from patron.uplift.cross_fitting import Folds, fit_mean
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
+from patron.uplift.effect_learner import EffectLearner, Problem
 from patron.uplift.effect_model import ArmMean, EffectModel
-from patron.uplift.learner import EffectLearner, Problem
 
 
 @dataclass(frozen=True)

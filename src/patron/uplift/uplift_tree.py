@@ -8,9 +8,9 @@ import numpy as np
 from patron.schema.numbers import Numbers
 from patron.uplift.cross_fitting import Folds
 from patron.uplift.doubly_robust import doubly_robust_scores, outcome_means
+from patron.uplift.effect_learner import EffectLearner, Problem
 from patron.uplift.effect_model import EffectModel
 from patron.uplift.leaf_effects import Condition, LeafEffects, rule_holds
-from patron.uplift.learner import EffectLearner, Problem
 from patron.uplift.linear_model import Linear
 
 THRESHOLDS = 31

@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.estimators.learner import FORECAST, Fitted
+from patron.estimators.learner import FORECAST, Explains, Fitted
 from patron.predict.churn.churn_reasons import is_likely_to_leave
-from patron.predict.learner import Explains
 from patron.schema.models.questions import Question
 from patron.schema.models.reason_codes import CODE_OF_FEATURE
 from patron.schema.numbers import Numbers, float_column

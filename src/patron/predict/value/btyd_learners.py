@@ -5,9 +5,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from patron.estimators.learner import Learner, forecasts
+from patron.estimators.learner import Learner, forecasts, newest
 from patron.estimators.saving import Saved
-from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of, moved_from
 from patron.schema.numbers import Numbers
 

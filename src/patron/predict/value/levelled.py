@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.learner import FORECAST, Explains, FitsFromOthers, Fitted, Learner, forecasts, newest
 from patron.estimators.saving import Saved
-from patron.predict.learner import Explains, FitsFromOthers, newest
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import FittedBtyd, ParetoSpend, RecentBlend

@@ -16,8 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import LABEL, rows_where
-from patron.predict.learner import newest
+from patron.estimators.learner import LABEL, newest, rows_where
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import VALUE

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from patron.estimators.learner import FORECAST, Fitted, Learner, forecasts
+from patron.estimators.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.estimators.saving import Saved
-from patron.predict.learner import Explains
 from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, history_models
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history

@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from patron.estimators.boosted_trees import BinnedMatrix
-from patron.estimators.learner import LABEL, labelled
+from patron.estimators.learner import LABEL, labelled, newest
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.numbers import Numbers, float_column
 

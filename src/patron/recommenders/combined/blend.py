@@ -22,11 +22,11 @@ from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.holdouts import Holdout, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.popularity.personal_frequency import PersonalFrequency
 from patron.recommenders.popularity.recent_popularity import RecentPopularity
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 MEMBERS: tuple[Recommender, ...] = (

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags, Scores, best_items
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.interactions import Codes
-from patron.recommenders.learner import FittedRecommender, batches
+from patron.recommenders.recommender import FittedRecommender, batches
 from patron.schema.numbers import Numbers
 
 MAX_CANDIDATES = 100

@@ -38,8 +38,8 @@ from patron.recommenders.combined.candidates import Candidates
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.holdouts import hold_out
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.promotions import Promotions
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 MAX_USERS, MAX_PAIRS = 2_000, 100_000

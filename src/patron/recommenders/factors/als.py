@@ -19,7 +19,7 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factors.factor_solver import Entries, Factors, random_factors, solve
 from patron.recommenders.factors.fitted_factors import FittedFactors
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 LAST_STEPS = 12

@@ -22,9 +22,9 @@ from scipy import linalg
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.neighbours.neighbours import newest_profiles, positive_matrix
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from patron.recommenders.best_items import Scores
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.interactions import Codes
-from patron.recommenders.learner import FittedRecommender
+from patron.recommenders.recommender import FittedRecommender
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from patron.recommenders.factors.als import ALS
 from patron.recommenders.factors.fitted_factors import FittedFactors
 from patron.recommenders.factors.rating_factors import RatingFactors, Ratings
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 

@@ -19,7 +19,6 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -27,6 +26,7 @@ from patron.recommenders.neighbours.neighbours import (
     newest_profiles,
     positive_matrix,
 )
+from patron.recommenders.recommender import FittedRecommender
 from patron.schema.kernels import kernel
 
 SWEEPS, TOLERANCE = 10, 1e-4

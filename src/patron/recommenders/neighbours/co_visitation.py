@@ -23,7 +23,6 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     MAX_HALVINGS,
     FittedNeighbours,
@@ -31,6 +30,7 @@ from patron.recommenders.neighbours.neighbours import (
     as_sparse,
     take_best,
 )
+from patron.recommenders.recommender import FittedRecommender
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 

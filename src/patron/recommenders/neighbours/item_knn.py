@@ -21,7 +21,6 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -29,6 +28,7 @@ from patron.recommenders.neighbours.neighbours import (
     positive_matrix,
     recent_profiles,
 )
+from patron.recommenders.recommender import FittedRecommender
 from patron.schema.errors import BadInteractions
 from patron.schema.numbers import Numbers
 

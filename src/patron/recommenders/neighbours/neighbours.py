@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags, Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 

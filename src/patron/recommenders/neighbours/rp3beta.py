@@ -19,7 +19,6 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import FittedRecommender
 from patron.recommenders.neighbours.neighbours import (
     FittedNeighbours,
     ProfileLearner,
@@ -27,6 +26,7 @@ from patron.recommenders.neighbours.neighbours import (
     positive_matrix,
     recent_profiles,
 )
+from patron.recommenders.recommender import FittedRecommender
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.user_neighbours import (
     Baskets,
     Others,
@@ -27,6 +26,7 @@ from patron.recommenders.neighbours.user_neighbours import (
     newest_users,
     weights_of_neighbours,
 )
+from patron.recommenders.recommender import FittedRecommender, Recommender
 
 
 @dataclass(frozen=True, eq=False)

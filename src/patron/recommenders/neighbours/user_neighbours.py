@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import MAX_CELLS
+from patron.recommenders.recommender import MAX_CELLS
 from patron.schema.numbers import Numbers
 
 

@@ -18,9 +18,9 @@ from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.networks.attention_states import sequence_ends, weight_shapes
 from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
+from patron.recommenders.recommender import FittedRecommender, Recommender
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,10 +25,10 @@ from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender, check_settings
 from patron.recommenders.networks.self_attention import last_items, users_and_sequences
 from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
 from patron.recommenders.networks.tower_network import TowerNetwork, mean_inputs, tower
+from patron.recommenders.recommender import FittedRecommender, Recommender, check_settings
 from patron.recommenders.side_facts import SideFacts
 from patron.schema.errors import NotEnoughData
 

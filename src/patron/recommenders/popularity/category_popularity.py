@@ -23,8 +23,8 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import OLDER_WEIGHT, RECENT_DAYS, Catalogue, users_of_items
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
 from patron.recommenders.neighbours.neighbours import recent_profiles
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 YEAR_DAYS = 364.0

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 from patron.schema.numbers import Numbers
 
 

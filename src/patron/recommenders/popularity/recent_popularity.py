@@ -8,7 +8,7 @@ import numpy as np
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import FittedRecommender, Recommender
+from patron.recommenders.recommender import FittedRecommender, Recommender
 
 
 @dataclass(frozen=True, eq=False)

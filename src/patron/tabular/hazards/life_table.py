@@ -9,7 +9,7 @@ from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
 from patron.tabular.hazards.observed_lifetimes import Lifetimes
 from patron.tabular.hazards.person_periods import PersonPeriods
-from patron.tabular.learners.learner import log_odds
+from patron.tabular.learners.classifier import log_odds
 
 TAIL_SHARE = 0.1
 """Beyond the last period, the hazard is that of the last periods which hold this share of all time at risk."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from patron.tabular.learners.baselines import BestColumn, Majority
 from patron.tabular.learners.boosting import LightGBM
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 from patron.tabular.learners.logistic import Logistic
 from patron.tabular.learners.nearest import Nearest
 from patron.tabular.learners.trees import DecisionTree, ExtraTrees, RandomForest

@@ -11,7 +11,7 @@ from patron.schema.errors import BadComparison
 from patron.schema.models.metrics import log_loss
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 
 
 @dataclass(frozen=True)

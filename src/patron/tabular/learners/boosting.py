@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from patron.estimators.classifiers import fit_weights
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 from patron.tabular.learners.standardising import Standardising
 
 FALSE_ALARM = 0.01

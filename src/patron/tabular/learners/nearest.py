@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 from patron.tabular.learners.standardising import Standardising
 
 

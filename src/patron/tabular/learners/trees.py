@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from patron.schema.numbers import Numbers
-from patron.tabular.learners.learner import Classifier
+from patron.tabular.learners.classifier import Classifier
 
 TREES_OF_A_TRIAL = 30
 

@@ -1,4 +1,4 @@
-"""Tools of learners: rows are chosen without copying where they can be."""
+"""What learners share: rows are chosen without copying where they can be."""
 
 import pyarrow as pa
 import pytest

@@ -26,7 +26,7 @@ from patron import run
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, write_rules
 from patron.predict.predict_stage import Summary, answer_questions, training_rows
-from patron.predict.purchase.coherent_chances import coherent_scores
+from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.simulate import simulator_settings
 from patron.simulate.simulator import ShopSimulator
 from patron.storage.runs.stage_view import StageView

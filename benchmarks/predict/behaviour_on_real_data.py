@@ -19,7 +19,7 @@ from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.learner import FORECAST, newest
 from patron.predict import scoring
 from patron.predict.backtest import ALL, Backtest, backtest
-from patron.predict.classifiers import RfmLogistic
+from patron.predict.probability_learners import RfmLogistic
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.purchase.next_order import days_until

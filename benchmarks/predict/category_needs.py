@@ -25,10 +25,10 @@ from patron.predict import READS, WRITES
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.category_needs import LEARNERS
 from patron.predict.category_needs.needs import build_category_needs, learning_rows
-from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_table
+from patron.predict.category_needs.pair_rows import CategoryPairs, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import days_until_due
-from patron.predict.classifiers import Logistic
+from patron.predict.probability_learners import Logistic
 from patron.predict.origins import cutoff_origins
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
 from patron.storage.engine import timestamp
@@ -143,7 +143,7 @@ def when_due(purchases: Purchases) -> None:
 
 
 def rows_at(purchases: Purchases, days: int) -> pa.Table:
-    return pair_table(Market.at(purchases, days), AS_OF, share=0.05)
+    return pair_table(CategoryPairs.at(purchases, days), AS_OF, share=0.05)
 
 
 def came(purchases: Purchases, here: pa.Table, days: int) -> np.ndarray:

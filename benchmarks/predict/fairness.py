@@ -29,7 +29,7 @@ from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.group_thresholds import is_recognised
 from patron.predict import scoring
 from patron.predict.baselines import Mean
-from patron.predict.classifiers import BoostedChance
+from patron.predict.probability_learners import BoostedProbability
 from patron.predict.predict_stage import training_rows
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
@@ -176,7 +176,7 @@ def forecast(shop: Shop, as_of: datetime) -> tuple[dict[str, float], PastChurn, 
         build(view)
     predicting = stage_view(shop, predict, run=run)
     answered = scoring.answer(
-        predicting, CHURN, scoring.read_features(predicting, "features"), (Mean(), BoostedChance())
+        predicting, CHURN, scoring.read_features(predicting, "features"), (Mean(), BoostedProbability())
     )
     predicting.write("past_forecasts", answered.past_forecasts)
     predicting.write("trainings", training_rows(run.run_id, [answered.summary.training]))

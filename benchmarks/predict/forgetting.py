@@ -35,7 +35,7 @@ from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.calibration import Calibration
 from patron.estimators.learner import FORECAST, LABEL, Fitted, labelled
 from patron.predict import scoring
-from patron.predict.classifiers import BoostedChance, fit_calibration
+from patron.predict.probability_learners import BoostedProbability, fit_calibration
 from patron.predict.feature_matrix import Design
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings
@@ -133,7 +133,7 @@ class Forecasts:
 
 def trained_forecasts(question: Question, rows: pa.Table, origin: datetime) -> Forecasts:
     """Trees that are trained in several ways by an origin."""
-    horizon, learner = question.horizon_days, BoostedChance() if question.is_probability else Boosted()
+    horizon, learner = question.horizon_days, BoostedProbability() if question.is_probability else Boosted()
     here, known = at(rows, origin), known_at_origin(rows, origin, horizon)
     earlier = learner.fit(known_at_origin(rows, origin - SINCE, horizon))
     cutoffs = training_cutoffs(pc.unique(rows["as_of"]).to_pylist(), origin, horizon)

@@ -27,7 +27,7 @@ from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
 from patron.predict.churn.churn_reasons import is_likely_to_leave, reason_rows
-from patron.predict.classifiers import BoostedChance
+from patron.predict.probability_learners import BoostedProbability
 from patron.predict.explanation import explain
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN
@@ -109,7 +109,7 @@ def first_reasons(shop: Shop, as_of: datetime) -> tuple[dict[str, str], set[str]
         build(view)
     predicting = stage_view(shop, predict, run=run)
     features = scoring.read_features(predicting, "features")
-    fitted = BoostedChance().fit(scoring.with_labels(predicting, CHURN, features.known))
+    fitted = BoostedProbability().fit(scoring.with_labels(predicting, CHURN, features.known))
     scores = pa.table({"value": fitted.predict(features.current)[FORECAST]})
     reasons = reason_rows(predicting, CHURN, features.current, scores, explain(fitted, features.current, REASON_CODES))
     probability = float_column(scores, "value")

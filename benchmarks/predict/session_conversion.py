@@ -40,7 +40,7 @@ from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_
 from patron.estimators.learner import LABEL, forecasts
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.baselines import Mean
-from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.predict.origins import Forecasts, cutoff_origins, later_origins
 from patron.predict.session_conversion.conversion_model import BEGINS, KNOWN, with_times
 from patron.predict.session_conversion.past_sessions import past_sessions
@@ -222,7 +222,7 @@ def next_day(path: Path) -> None:
     rows = people_by_day(path)
     rules = tuple(RateBy(name) for name in ("orders", "orders_last_day", "carts_last_day", "days_since_last_order"))
     question = replace(PURCHASE, name="next_day", horizon_days=1, baselines=("mean", *(rule.name for rule in rules)))
-    learners: Any = (Mean(), *rules, Logistic(), BoostedChance())
+    learners: Any = (Mean(), *rules, Logistic(), BoostedProbability())
     last = rows["as_of"][-1].as_py() + timedelta(days=1)
     result = backtest(question, learners, cutoff_origins(question, rows, last), rng=np.random.default_rng(SEED))
     print(f"\n## Taobao: who buys tomorrow; {rows.num_rows} people and days, {pc.mean(rows[LABEL]).as_py():.3f} buy")

@@ -19,7 +19,7 @@ from past_forecasts import here, past_shop
 from patron.estimators.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_learners import RecentBlend
-from patron.predict.value.levelled import Levelled
+from patron.predict.value.scaled_to_total import ScaledToTotal
 from patron.predict.value.stacked import Stacked
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
@@ -59,7 +59,7 @@ def forecast_at(seed: int, peak: float, cutoff: datetime) -> tuple[float, bool]:
         shop = past_shop(LINES.format(file=file), cutoff, Path(folder) / "w")
         known = shop.known(VALUE)
         fitted = {}
-        for learner in (Levelled(RecentBlend()), Levelled(Boosted()), Levelled(Stacked())):
+        for learner in (ScaledToTotal(RecentBlend()), ScaledToTotal(Boosted()), ScaledToTotal(Stacked())):
             fitted[learner.name] = learner.fit_from(known, fitted)
         champion = fitted[VALUE.default]
         came = float(shop.actual(VALUE, here(known)).sum())

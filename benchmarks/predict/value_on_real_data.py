@@ -22,7 +22,7 @@ from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES, predict_stage, scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
 from patron.predict.origins import at, cutoff_origins, known_at_origin
-from patron.predict.value.levelled import Levelled
+from patron.predict.value.scaled_to_total import ScaledToTotal
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema.models import metrics
@@ -133,7 +133,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
-        total, came = Levelled(Stacked()).fit(known).total, result.evaluations[origin, STACK].actual.sum()
+        total, came = ScaledToTotal(Stacked()).fit(known).total, result.evaluations[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
         print(

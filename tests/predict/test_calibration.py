@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from patron.estimators.learner import labelled
-from patron.predict.classifiers import fit_calibration
+from patron.predict.probability_learners import fit_calibration
 from patron.tabular import Calibration
 
 NEWEST = datetime(2021, 6, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from patron.estimators.learner import FORECAST, Explains, reasons
 from patron.predict import churn, value
 from patron.predict.learners import LEARNERS
-from patron.predict.order_chance import FittedOrderChance
+from patron.predict.order_probability import FittedOrderProbability
 from patron.predict.origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import median_of
 from patron.schema.errors import NotEnoughData
@@ -176,7 +176,7 @@ def test_buying_history_kept_before_it_gave_reasons_goes_on_forecasting_without_
     [file] = tmp_path.iterdir()
     content = json.loads(file.read_text("utf-8")) | {"median": median_of(rows)}
     file.write_text(json.dumps(content), "utf-8")
-    loaded = FittedOrderChance.load(tmp_path)
+    loaded = FittedOrderProbability.load(tmp_path)
     assert loaded.predict(rows).equals(fitted.predict(rows))
     names, moved = loaded.contributions(rows)
     assert (names, moved.shape) == ((), (rows.num_rows, 0))

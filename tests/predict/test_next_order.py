@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.predict.purchase.coherent_chances import coherent_scores
+from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.predict.purchase.next_order import days_until
 from patron.schema.tables import SCORES
 

@@ -14,7 +14,7 @@ from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
 from patron.predict.churn.churn_reasons import reason_rows
-from patron.predict.classifiers import BoostedChance
+from patron.predict.probability_learners import BoostedProbability
 from patron.predict.explanation import explain
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN
@@ -57,7 +57,7 @@ def first_reasons(tmp_path_factory):
 
 def first_reason_of(view):
     features = scoring.read_features(view, "features")
-    fitted = BoostedChance().fit(scoring.with_labels(view, CHURN, features.known))
+    fitted = BoostedProbability().fit(scoring.with_labels(view, CHURN, features.known))
     scores = pa.table({"value": fitted.predict(features.current)[FORECAST]})
     reasons = reason_rows(view, CHURN, features.current, scores, explain(fitted, features.current, REASON_CODES))
     return {row["customer_id"]: row["code"] for row in reasons.to_pylist() if row["rank"] == 1}

@@ -9,7 +9,7 @@ from patron.predict import READS, WRITES, predict_stage, scoring
 from patron.predict.learners import LEARNERS
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.btyd_learners import RecentBlend
-from patron.predict.value.levelled import Levelled
+from patron.predict.value.scaled_to_total import ScaledToTotal
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import LastNinetyDays
 from patron.schema.errors import NotEnoughData, NotFound
@@ -135,7 +135,7 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
 def test_whoever_is_champion_customers_add_up_to_the_shop_with_its_interval(finished, learner):
     """Before, only the stack's forecasts added up to a total with an interval."""
     view, _ = finished
-    learners = (LastNinetyDays(), Levelled(learner))
+    learners = (LastNinetyDays(), ScaledToTotal(learner))
     result = scoring.answer(view, VALUE, scoring.read_features(view, "features"), learners)
     assert result.summary.champion == learner.name
     row = result.shop_forecast.to_pylist()[0]

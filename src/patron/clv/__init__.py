@@ -31,7 +31,7 @@ from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates, ParetoNB
 from patron.clv.posterior import Posterior, Span, posterior
 from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
-from patron.clv.wrong_calls import refuse_name
+from patron.clv.foreign_signatures import refuse_name
 from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.schema.json_files import read_json
 

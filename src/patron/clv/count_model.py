@@ -29,7 +29,7 @@ from patron.clv.maximum_likelihood import (
     transformed_objective,
 )
 from patron.clv.rfm_summary import summary_unit
-from patron.clv.wrong_calls import fit_input, refuse_unfitted, with_methods
+from patron.clv.foreign_signatures import fit_input, refuse_unfitted, with_methods
 from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 

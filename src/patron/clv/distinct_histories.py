@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.clv.wrong_calls import hint_for_missing
+from patron.clv.foreign_signatures import hint_for_missing
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
 from patron.schema.kernels import kernel

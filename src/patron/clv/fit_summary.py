@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.clv.maximum_likelihood import Estimates
-from patron.clv.wrong_calls import refuse_method
+from patron.clv.foreign_signatures import refuse_method
 from patron.estimators.saving import SavedFile
 
 NORMAL_95 = 1.959964

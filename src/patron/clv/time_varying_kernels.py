@@ -112,7 +112,7 @@ def _grow(multipliers: RateMultipliers, p: int, length: float, grown: Numbers) -
 
 
 @kernel(nogil=True)
-def _lean(
+def _add_gradient(
     multipliers: RateMultipliers,
     p: int,
     here: tuple[float, float, float, float, float, float],
@@ -169,7 +169,7 @@ def seasonal_dropout_integral(
             sum_a += part * per_a / a
             sum_log_b += part * (log_b + multipliers.log_leaving[p])
             sum_b += part * per_b / b
-            _lean(multipliers, p, (size, s, from_a, from_b, per_a / a, per_b / b), part, slopes)
+            _add_gradient(multipliers, p, (size, s, from_a, from_b, per_a / a, per_b / b), part, slopes)
         _grow(multipliers, p, length, slopes[1])
         from_a += a * length
         from_b += b * length

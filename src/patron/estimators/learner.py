@@ -1,4 +1,4 @@
-"""What every learner is and what some can do besides: frozen settings that `fit` rows, and a fitted thing that predicts."""
+"""What every learner is, and what some can do besides: frozen settings that `fit` rows; what is fitted predicts."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -11,7 +11,7 @@ from patron.predict.background import in_background
 from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
-from patron.predict.purchase.coherent_chances import coherent_scores
+from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
 from patron.predict.session_conversion import build_session_conversion

@@ -13,7 +13,7 @@ from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES
 from patron.predict.category_needs import LEARNERS
 from patron.predict.category_needs.needs import build_category_needs, learning_rows
-from patron.predict.category_needs.pair_rows import QUESTIONS, Market, labelled_by, pair_table
+from patron.predict.category_needs.pair_rows import QUESTIONS, CategoryPairs, labelled_by, pair_table
 from patron.predict.category_needs.purchases import read_purchases
 from patron.predict.category_needs.ranked_needs import best_first, days_until_due, spend_within
 from patron.predict.origins import at, known_at_origin
@@ -207,7 +207,7 @@ def test_what_the_cutoff_could_not_know_changes_no_feature(tmp_path, view, rows)
 
 def features_at(view, days):
     """Features of all pairs at a past cutoff, in order of customer and category; no outcome, no sample key."""
-    table = pair_table(Market.at(read_purchases(view), days), AS_OF).drop_columns(["sample_key"])
+    table = pair_table(CategoryPairs.at(read_purchases(view), days), AS_OF).drop_columns(["sample_key"])
     table = table.drop_columns([question.name for question in QUESTIONS])
     table = table.set_column(table.column_names.index("category"), "category", table["category"].cast(pa.string()))
     return table.sort_by([("customer_id", "ascending"), ("category", "ascending")])
@@ -232,7 +232,7 @@ def renamed(ids):
 
 def test_outcomes_are_those_of_the_horizon(view, rows):
     days = 90
-    table = pair_table(Market.at(read_purchases(view), days), AS_OF).to_pylist()
+    table = pair_table(CategoryPairs.at(read_purchases(view), days), AS_OF).to_pylist()
     start = DAYS - days
     bought = {(who, what) for who, what, day, _ in rows if start <= day < start + 30}
     paid = {}
@@ -243,8 +243,8 @@ def test_outcomes_are_those_of_the_horizon(view, rows):
         pair = row["customer_id"], row["category"]
         assert row[CATEGORY_PURCHASE.name] == float(pair in bought)
         assert row[CATEGORY_SPEND.name] == paid.get(pair, 0)
-    assert pair_table(Market.at(read_purchases(view), 60), AS_OF)[CATEGORY_SPEND.name].null_count == len(
-        pair_table(Market.at(read_purchases(view), 60), AS_OF)
+    assert pair_table(CategoryPairs.at(read_purchases(view), 60), AS_OF)[CATEGORY_SPEND.name].null_count == len(
+        pair_table(CategoryPairs.at(read_purchases(view), 60), AS_OF)
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from patron.estimators.learner import FORECAST
 from patron.predict.origins import at, known_at_origin
-from patron.predict.value.levelled import Levelled
+from patron.predict.value.scaled_to_total import ScaledToTotal
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
 from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
@@ -78,7 +78,7 @@ def test_no_more_is_put_back_than_was_cut_off(paid, history):
 def test_customers_add_up_to_the_shop(spend_rows):
     origin = max(spend_rows["as_of"].to_pylist())
     known, here = known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
-    fitted = Levelled(Stacked()).fit(known)
+    fitted = ScaledToTotal(Stacked()).fit(known)
     forecast = float_column(fitted.predict(here), FORECAST)
     assert forecast.sum() == pytest.approx(fitted.total.cents, rel=1e-9)
     assert fitted.total.low_cents < float_column(here, "label").sum() < fitted.total.high_cents
@@ -87,7 +87,7 @@ def test_customers_add_up_to_the_shop(spend_rows):
 def test_before_any_label_is_known_the_stack_is_its_members_that_need_none(spend_rows):
     """Before, one past cutoff without labels left the stack out altogether."""
     known = known_at_origin(spend_rows, min(spend_rows["as_of"].to_pylist()), 90)
-    fitted = Levelled(Stacked()).fit(known)
+    fitted = ScaledToTotal(Stacked()).fit(known)
     assert list(fitted.learner.members) == ["recent_blend"]
     assert float_column(fitted.predict(known), FORECAST).sum() == pytest.approx(fitted.total.cents, rel=1e-9)
     names, _ = fitted.contributions(known)

@@ -14,7 +14,7 @@ from patron.predict.category_needs.category_rules import (
     RateByCategory,
 )
 from patron.predict.category_needs.category_spend import BoostedSpend, WeightedRates
-from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {
@@ -24,7 +24,7 @@ LEARNERS: Mapping[str, tuple[Learner, ...]] = {
         PersonalShare(),
         PersonalRhythm(),
         Logistic(),
-        BoostedChance(Trees(rounds=60, learning_rate=0.08)),
+        BoostedProbability(Trees(rounds=60, learning_rate=0.08)),
     ),
     CATEGORY_SPEND.name: (MeanByCategory(), Last90Days(), PersonalRate(), WeightedRates(), BoostedSpend()),
 }

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS
 from patron.predict.category_needs import LEARNERS
-from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_table
+from patron.predict.category_needs.pair_rows import CategoryPairs, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.origins import cutoff_origins
@@ -140,7 +140,7 @@ def score_categories(
     view: StageView, purchases: Purchases, models: Models, limits: CustomerLimits
 ) -> tuple[pa.Table, pa.Table]:
     """Rows of `category_needs` and `category_forecasts`."""
-    market = Market.at(purchases, 0)
+    market = CategoryPairs.at(purchases, 0)
     parts = [
         ranked_needs(rows, _forecasts(models, rows), limits)
         for rows in (
@@ -163,11 +163,11 @@ def score_categories(
 def learning_rows(purchases: Purchases, as_of: datetime) -> pa.Table:
     """Pairs at past cutoffs, the earliest first, a sample of bounded size, with what came."""
     cutoffs = past_cutoffs(purchases)
-    now = Market.at(purchases, 0)
+    now = CategoryPairs.at(purchases, 0)
     if not cutoffs:
         return pair_table(now, as_of, end=0)
     share = min(1.0, MAX_ROWS / max(now.candidate_count * len(cutoffs), 1))
-    return pa.concat_tables([pair_table(Market.at(purchases, days), as_of, share=share) for days in cutoffs])
+    return pa.concat_tables([pair_table(CategoryPairs.at(purchases, days), as_of, share=share) for days in cutoffs])
 
 
 def past_cutoffs(purchases: Purchases) -> list[int]:

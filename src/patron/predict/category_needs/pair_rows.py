@@ -28,7 +28,7 @@ Columns = dict[str, Numbers]
 
 
 @dataclass(frozen=True)
-class Market:
+class CategoryPairs:
     """What is known of all customers and categories at a cutoff."""
 
     days: int
@@ -79,7 +79,7 @@ class Market:
 
 
 def pair_table(
-    market: Market, as_of: datetime, *, share: float = 1.0, first: int = 0, end: int | None = None
+    market: CategoryPairs, as_of: datetime, *, share: float = 1.0, first: int = 0, end: int | None = None
 ) -> pa.Table:
     """Rows of all candidate pairs, or a share of them as good as drawn, of customers from `first` up to `end`.
 
@@ -120,7 +120,7 @@ def labelled_by(rows: pa.Table, question: CategoryQuestion) -> pa.Table:
     return rows.append_column(LABEL, rows[question.name]).drop_columns(others)
 
 
-def _outcomes(market: Market, question: CategoryQuestion, keys: Integers) -> pa.Array:
+def _outcomes(market: CategoryPairs, question: CategoryQuestion, keys: Integers) -> pa.Array:
     """What came of each pair within the horizon; NULL where that is not over by the run."""
     if market.days < question.horizon_days:
         return pa.nulls(len(keys), pa.float64())
@@ -130,7 +130,7 @@ def _outcomes(market: Market, question: CategoryQuestion, keys: Integers) -> pa.
     return pa.array(np.isin(keys, coming.key[~coming.is_refund]).astype(np.float64))
 
 
-def _columns(market: Market, pairs: Rhythm, lines: DatedAmounts, keys: Integers) -> Columns:
+def _columns(market: CategoryPairs, pairs: Rhythm, lines: DatedAmounts, keys: Integers) -> Columns:
     """The features of these pairs."""
     count = max(len(market.purchases.categories), 1)
     shared = {name: values[keys % count] for name, values in market.category.items()}
@@ -138,7 +138,7 @@ def _columns(market: Market, pairs: Rhythm, lines: DatedAmounts, keys: Integers)
     return shared | _rhythm_columns(pairs, keys, shared) | _amount_columns(pairs, lines, keys, shared)
 
 
-def _customer_columns(market: Market, customer: Integers) -> Columns:
+def _customer_columns(market: CategoryPairs, customer: Integers) -> Columns:
     rhythm = market.customer
     gaps, gap_days = (rhythm.at(customer, name, 0.0) for name in ("gap_count", "gap_days"))
     return {
@@ -194,7 +194,7 @@ def _amount_columns(pairs: Rhythm, lines: DatedAmounts, keys: Integers, shared: 
     }
 
 
-def _popular_others(market: Market, first: int, end: int) -> Integers:
+def _popular_others(market: CategoryPairs, first: int, end: int) -> Integers:
     """Keys of the most popular categories that customers with an order have never bought."""
     count = max(len(market.purchases.categories), 1)
     popular = market.by_popularity[:POPULAR_LOOKED_AT]

@@ -26,7 +26,7 @@ MIN_CHANCE = 1e-12
 class CustomerLimits:
     """What the run forecasts of each customer: customer_id and value, in order of customer_id."""
 
-    order_chance: pa.Table
+    order_probability: pa.Table
     """Of an order in the next 30 days."""
     value: pa.Table
     """Net paid in the next 90 days, cents."""
@@ -52,7 +52,7 @@ class RankedNeeds:
 
 def ranked_needs(rows: pa.Table, forecasts: Forecasts, limits: CustomerLimits) -> RankedNeeds:
     """Rank the categories of each customer; of `pair_table`'s rows, all pairs of a customer together."""
-    chance = np.minimum(forecasts.probability, _of_customers(limits.order_chance, rows))
+    chance = np.minimum(forecasts.probability, _of_customers(limits.order_probability, rows))
     cents = None if forecasts.spend is None else spend_within(rows, forecasts.spend, _of_customers(limits.value, rows))
     due, gap = days_until_due(chance), float_column(rows, "own_gap_days", np.nan)
     category = rows["category"].cast(pa.string()).combine_chunks()

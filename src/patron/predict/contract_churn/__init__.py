@@ -2,15 +2,15 @@
 
 from patron.estimators.boosted_trees import Trees
 from patron.estimators.learner import Learner
-from patron.predict.averaged_chance import AveragedChance
+from patron.predict.averaged_probability import AveragedProbability
 from patron.predict.baselines import Mean
-from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.predict.contract_churn.after_cancellation import AfterCancellation
 from patron.predict.contract_churn.contract_baselines import RateByCancellation, RateByTerm
 
 LOGISTIC = Logistic(is_calibrated_on_newest=False)
-TREES = BoostedChance(Trees(rounds=40, leaves=4, learning_rate=0.08, fewest_in_leaf=20), is_calibrated_on_newest=False)
-AVERAGED = AveragedChance((LOGISTIC, TREES))
+TREES = BoostedProbability(Trees(rounds=40, leaves=4, learning_rate=0.08, fewest_in_leaf=20), is_calibrated_on_newest=False)
+AVERAGED = AveragedProbability((LOGISTIC, TREES))
 LEARNERS: tuple[Learner, ...] = (
     Mean(),
     RateByTerm(),

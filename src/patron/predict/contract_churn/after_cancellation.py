@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from patron.estimators.learner import FORECAST, Learner, forecasts, labelled
 from patron.estimators.saving import FOLDER, Saved
-from patron.predict.averaged_chance import AveragedChance, FittedAverage
+from patron.predict.averaged_probability import AveragedProbability, FittedAverage
 from patron.predict.contract_churn.contract_baselines import FittedShares, RateByCancellation
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
@@ -40,7 +40,7 @@ class AfterCancellation(Learner):
     what it learns of them bends what it says of all others.
     """
 
-    model: AveragedChance
+    model: AveragedProbability
     rule: RateByCancellation = field(default_factory=RateByCancellation)
 
     name: ClassVar[str] = "after_cancellation"

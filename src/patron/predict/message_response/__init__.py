@@ -2,16 +2,16 @@
 
 from patron.estimators.boosted_trees import Trees
 from patron.estimators.learner import Learner
-from patron.predict.averaged_chance import AveragedChance
+from patron.predict.averaged_probability import AveragedProbability
 from patron.predict.baselines import Mean
-from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.predict.message_response.response_baselines import (
     PersonalResponseRate,
     RateByMessageType,
     RecencyFrequency,
 )
 
-TREES = BoostedChance(Trees(rounds=60, leaves=4, learning_rate=0.08, fewest_in_leaf=40, share_of_features=0.3))
+TREES = BoostedProbability(Trees(rounds=60, leaves=4, learning_rate=0.08, fewest_in_leaf=40, share_of_features=0.3))
 LEARNERS: tuple[Learner, ...] = (
     Mean(),
     RateByMessageType(),
@@ -19,6 +19,6 @@ LEARNERS: tuple[Learner, ...] = (
     RecencyFrequency(),
     Logistic(),
     TREES,
-    AveragedChance((Logistic(), TREES)),
+    AveragedProbability((Logistic(), TREES)),
 )
 """The learners of the question, baselines too."""

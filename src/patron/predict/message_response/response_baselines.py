@@ -9,7 +9,7 @@ import pyarrow as pa
 from patron.estimators.learner import LABEL, Baseline, forecasts, labelled
 from patron.estimators.saving import Saved
 from patron.estimators.shrunken_rates import look_up, means_by_name, shrunk
-from patron.predict.classifiers import Logistic
+from patron.predict.probability_learners import Logistic
 from patron.schema.numbers import float_column
 
 

@@ -8,7 +8,7 @@ Beyond 90 days nothing is said.
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.purchase.coherent_chances import order_chance
+from patron.predict.purchase.coherent_probabilities import order_probability
 from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
 from patron.schema.numbers import Numbers
 from patron.schema.tables import NEXT_ORDERS
@@ -52,7 +52,7 @@ where run_id = '{view.run.run_id}' and question = '{question}' order by customer
 
 
 def _rows(run_id: str, scores: dict) -> pa.Table:
-    chances = np.column_stack([order_chance(scores[question]) for question in QUESTIONS])
+    chances = np.column_stack([order_probability(scores[question]) for question in QUESTIONS])
     horizons = np.array([float(question.horizon_days) for question in QUESTIONS])
     days = {name: days_until(chances, horizons, quantile) for name, quantile in QUANTILES.items()}
     customers = scores[CHURN]["customer_id"]

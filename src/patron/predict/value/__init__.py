@@ -6,7 +6,7 @@ from patron.estimators.learner import Learner
 from patron.predict.baselines import Mean, Zero
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
 from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
-from patron.predict.value.levelled import Levelled
+from patron.predict.value.scaled_to_total import ScaledToTotal
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
@@ -14,7 +14,7 @@ from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNin
 LEARNERS: tuple[Learner, ...] = (
     LastNinetyDays(),
     ShrunkenLastNinetyDays(),
-    *(cast("Learner", Levelled(one)) for one in (RecentBlend(), Boosted(), Stacked())),
+    *(cast("Learner", ScaledToTotal(one)) for one in (RecentBlend(), Boosted(), Stacked())),
 )
 CANDIDATES: tuple[Learner, ...] = (
     *LEARNERS,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from patron.recommenders.ids import Codes
 from patron.recommenders.lists.exclusions import EXCLUSIONS, LISTED, Exclusion
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
-from patron.recommenders.lists.list_kernel import Limits, Past, Pasts, Products, greedy_lists
+from patron.recommenders.lists.list_kernel import Limits, ItemHistory, ItemHistories, Products, greedy_lists
 from patron.recommenders.lists.list_rules import ListRules, product_exclusions
 from patron.recommenders.lists.product_facts import ProductFacts
 from patron.schema.errors import BadListInput
@@ -63,7 +63,7 @@ def choose_lists(
     if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise BadListInput(f"k is {k!r}", where="lists", todo="Ask for 1 product or more.")
     _check_range("candidates", candidates.item, 0, len(facts))
-    pasts = Pasts(*(_past(name, getattr(shopper, name, None), candidates.rows, facts) for name in Pasts._fields))
+    histories = ItemHistories(*(_history(name, getattr(shopper, name, None), candidates.rows, facts) for name in ItemHistories._fields))
     starts = np.searchsorted(candidates.row, np.arange(candidates.rows + 1))
     limits = Limits(
         float(rules.bought_within_days),
@@ -75,7 +75,7 @@ def choose_lists(
         float(rules.diversity),
     )
     arrays = candidates.item, candidates.relevance, _products(facts, rules)
-    items, relevance, exclusions, counts = greedy_lists(starts, *arrays, pasts, limits, int(k))
+    items, relevance, exclusions, counts = greedy_lists(starts, *arrays, histories, limits, int(k))
     return ProductLists(items, relevance, candidates, exclusions, counts)
 
 
@@ -92,13 +92,13 @@ def _products(facts: ProductFacts, rules: ListRules) -> Products:
     )
 
 
-def _past(name: str, past: ItemsByRow | None, rows: int, facts: ProductFacts) -> Past:
+def _history(name: str, past: ItemsByRow | None, rows: int, facts: ProductFacts) -> ItemHistory:
     past = ItemsByRow.none(rows) if past is None else past
     if past.rows != rows:
         what = f"{name} has {past.rows} rows, candidates have {rows}"
         raise BadListInput(what, where="shopper", todo="Pass one row per list.")
     _check_range(name, past.items, -1, len(facts))
-    return Past(past.starts, past.items, past.days)
+    return ItemHistory(past.starts, past.items, past.days)
 
 
 def _check_range(name: str, items: Codes, least: int, end: int) -> None:

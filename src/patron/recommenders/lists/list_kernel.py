@@ -60,7 +60,7 @@ class Products(NamedTuple):
     has_vector: Flags
 
 
-class Past(NamedTuple):
+class ItemHistory(NamedTuple):
     """Products of each row, and days since."""
 
     starts: Codes
@@ -68,14 +68,14 @@ class Past(NamedTuple):
     days: Numbers
 
 
-class Pasts(NamedTuple):
+class ItemHistories(NamedTuple):
     """What customers did, by kind."""
 
-    bought: Past
-    returned: Past
-    hidden: Past
-    on_page: Past
-    not_with_page: Past
+    bought: ItemHistory
+    returned: ItemHistory
+    hidden: ItemHistory
+    on_page: ItemHistory
+    not_with_page: ItemHistory
 
 
 class Limits(NamedTuple):
@@ -110,7 +110,7 @@ class Pool(NamedTuple):
 
 
 @kernel(nogil=True)
-def greedy_lists(starts, item, relevance, products, pasts, limits, k):  # noqa: ANN001, ANN201, PLR0913, PLR0917
+def greedy_lists(starts, item, relevance, products, histories, limits, k):  # noqa: ANN001, ANN201, PLR0913, PLR0917
     """Items and relevance of each list, an exclusion per candidate, and their number per row."""
     rows = len(starts) - 1
     items, of_items = np.full((rows, k), -1, dtype=np.int64), np.full((rows, k), np.nan)
@@ -122,7 +122,7 @@ def greedy_lists(starts, item, relevance, products, pasts, limits, k):  # noqa: 
     for row in range(rows):
         start, end = starts[row], starts[row + 1]
         size = _fill_pool(pool, item[start:end], relevance[start:end], products)
-        _filter(pool, size, row, products, pasts, limits)
+        _filter(pool, size, row, products, histories, limits)
         _choose(pool, size, products, limits, items[row], of_items[row])
         for at in range(size):
             if pool.state[at] == ELIGIBLE:
@@ -175,13 +175,13 @@ def _fill_pool(pool, item, relevance, products):  # noqa: ANN001, ANN202
 
 
 @kernel(nogil=True)
-def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
+def _filter(pool, size, row, products, histories, limits):  # noqa: ANN001, ANN202
     """Exclude what no list of this row may have; the first rule in the order of EXCLUSIONS is the reason."""
-    bought_styles = _recent_styles(pasts.bought, row, limits.bought_days, products.style)
-    returned_styles = _recent_styles(pasts.returned, row, limits.returned_days, products.style)
-    hidden_styles = _recent_styles(pasts.hidden, row, np.inf, products.style)
-    page_styles = _recent_styles(pasts.on_page, row, np.inf, products.style)
-    apart_styles = _recent_styles(pasts.not_with_page, row, np.inf, products.style)
+    bought_styles = _recent_styles(histories.bought, row, limits.bought_days, products.style)
+    returned_styles = _recent_styles(histories.returned, row, limits.returned_days, products.style)
+    hidden_styles = _recent_styles(histories.hidden, row, np.inf, products.style)
+    page_styles = _recent_styles(histories.on_page, row, np.inf, products.style)
+    apart_styles = _recent_styles(histories.not_with_page, row, np.inf, products.style)
     for at in range(size):
         state = ELIGIBLE
         if pool.relevance[at] < limits.min_relevance:

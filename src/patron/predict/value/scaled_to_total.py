@@ -17,11 +17,11 @@ from patron.predict.value.stacked import Stacked
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-CAN_BE_LEVELLED: tuple[Learner, ...] = (ParetoSpend(), RecentBlend(), BoostedBlend(), Boosted(), Stacked())
+SCALABLE: tuple[Learner, ...] = (ParetoSpend(), RecentBlend(), BoostedBlend(), Boosted(), Stacked())
 
 
 @dataclass(frozen=True)
-class FittedLevel(Saved, file="level.json"):
+class FittedScaledToTotal(Saved, file="level.json"):
     """A fitted learner, and the factor that makes its forecasts add up to the shop's total."""
 
     name: str
@@ -41,16 +41,16 @@ class FittedLevel(Saved, file="level.json"):
     @classmethod
     def part_kind(cls, name: str, content: Mapping[str, Any]) -> Any:  # noqa: ARG003 - as of all that are saved
         """Class of the fitted learner."""
-        return next(one.fitted for one in CAN_BE_LEVELLED if one.name == content["name"])
+        return next(one.fitted for one in SCALABLE if one.name == content["name"])
 
 
 @dataclass(frozen=True)
-class Levelled:
+class ScaledToTotal:
     """Forecasts of a learner, by its name, that add up to the shop's total, cents."""
 
     learner: Learner
 
-    fitted: ClassVar[type] = FittedLevel
+    fitted: ClassVar[type] = FittedScaledToTotal
 
     @property
     def name(self) -> str:
@@ -72,13 +72,13 @@ class Levelled:
         """The learner's."""
         return self.learner.exemptions
 
-    def fit(self, table: pa.Table) -> FittedLevel:
+    def fit(self, table: pa.Table) -> FittedScaledToTotal:
         """Fit the learner and the shop's total. Raises NotEnoughData."""
         return self.fit_from(table, {})
 
-    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedLevel:
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedScaledToTotal:
         """As `fit`, with learners that are fitted to this table already. Raises NotEnoughData."""
-        within = {name: one.learner for name, one in others.items() if isinstance(one, FittedLevel)}
+        within = {name: one.learner for name, one in others.items() if isinstance(one, FittedScaledToTotal)}
         fits_from_others = isinstance(self.learner, FitsFromOthers)
         learner = self.learner.fit_from(table, within) if fits_from_others else self.learner.fit(table)
         known = within.get(RecentBlend.name)
@@ -87,4 +87,4 @@ class Levelled:
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where=self.name, todo="Import what happened since.")
         total = shop_total(table, modelled, history)
-        return FittedLevel(self.name, learner, total.cents / float(modelled.sum()), total)
+        return FittedScaledToTotal(self.name, learner, total.cents / float(modelled.sum()), total)

@@ -24,7 +24,7 @@ def coherent_scores(scores: Sequence[pa.Table]) -> list[pa.Table]:
         table = by_question.get(name)
         if table is None:
             continue
-        chance = order_chance(table)
+        chance = order_probability(table)
         if limit is not None:
             chance = np.minimum(chance, _limit_of_customers(table["customer_id"], *limit))
             at = table.column_names.index("value")
@@ -33,7 +33,7 @@ def coherent_scores(scores: Sequence[pa.Table]) -> list[pa.Table]:
     return [by_question[table["question"][0].as_py()] if table.num_rows else table for table in scores]
 
 
-def order_chance(table: pa.Table) -> Numbers:
+def order_probability(table: pa.Table) -> Numbers:
     """Probability of an order, from scores of one question; churn is that of none."""
     value = float_column(table, "value")
     return 1 - value if table["question"][0].as_py() == CHURN.name else value

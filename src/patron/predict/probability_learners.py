@@ -82,7 +82,7 @@ class RfmLogistic(Logistic):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedChance(FittedTreeClassifier, file="chance.json"):
+class FittedBoostedProbability(FittedTreeClassifier, file="chance.json"):
     """Trees for log-odds, then calibration."""
 
     design: Design
@@ -95,7 +95,7 @@ class FittedChance(FittedTreeClassifier, file="chance.json"):
 
 
 @dataclass(frozen=True)
-class BoostedChance(Learner):
+class BoostedProbability(Learner):
     """LightGBM with log loss, a probability."""
 
     trees: Trees = field(default_factory=lambda: Trees(rounds=80))
@@ -104,9 +104,9 @@ class BoostedChance(Learner):
 
     name: ClassVar[str] = "boosted_chance"
     complexity: ClassVar[int] = 2
-    fitted: ClassVar[type] = FittedChance
+    fitted: ClassVar[type] = FittedBoostedProbability
 
-    def fit(self, table: pa.Table) -> FittedChance:
+    def fit(self, table: pa.Table) -> FittedBoostedProbability:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
         rows = labelled(table)
         label = _both_outcomes(rows)
@@ -119,7 +119,7 @@ class BoostedChance(Learner):
 
         calibration = fit_calibration(rows, log_odds, is_on_newest=self.is_calibrated_on_newest)
         trees, base = self._fit(binned, label, None)
-        return FittedChance(design, trees, calibration, base)
+        return FittedBoostedProbability(design, trees, calibration, base)
 
     def _fit(self, binned: BinnedMatrix, label: Numbers, rows: Rows | None) -> tuple[FittedTrees, float]:
         """Trees, and the log-odds of the base rate where they start."""

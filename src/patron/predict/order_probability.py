@@ -23,7 +23,7 @@ BETWEEN = "days_from_first_to_last_order"
 
 
 @dataclass(frozen=True)
-class FittedOrderChance(Saved, file="order_chance.json"):
+class FittedOrderProbability(Saved, file="order_probability.json"):
     """Buying history, and what is asked of it."""
 
     models: OrdersAndSpend
@@ -69,7 +69,7 @@ class FittedOrderChance(Saved, file="order_chance.json"):
 
 
 @dataclass(frozen=True)
-class OrderChance(Learner):
+class OrderProbability(Learner):
     """Pareto/NBD's probability of an order, or of none, along the shop's season."""
 
     days: int = 90
@@ -77,9 +77,9 @@ class OrderChance(Learner):
 
     name: ClassVar[str] = "pareto_chance"
     complexity: ClassVar[int] = 2
-    fitted: ClassVar[type] = FittedOrderChance
+    fitted: ClassVar[type] = FittedOrderProbability
 
-    def fit(self, table: pa.Table) -> FittedOrderChance:
+    def fit(self, table: pa.Table) -> FittedOrderProbability:
         """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
         rows = newest(table)
-        return FittedOrderChance(OrdersAndSpend.fit(rows), self.days, self.is_of_none, median_of(rows, EXPLAINED))
+        return FittedOrderProbability(OrdersAndSpend.fit(rows), self.days, self.is_of_none, median_of(rows, EXPLAINED))

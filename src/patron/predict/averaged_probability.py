@@ -10,18 +10,18 @@ from scipy.special import expit, logit
 
 from patron.estimators.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.estimators.saving import Saved
-from patron.predict.classifiers import BoostedChance, FittedChance, FittedLogistic, Logistic, RfmLogistic
-from patron.predict.order_chance import FittedOrderChance, OrderChance
+from patron.predict.probability_learners import BoostedProbability, FittedBoostedProbability, FittedLogistic, Logistic, RfmLogistic
+from patron.predict.order_probability import FittedOrderProbability, OrderProbability
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-EXPLAIN = (BoostedChance.name, Logistic.name, RfmLogistic.name, OrderChance.name)
+EXPLAIN = (BoostedProbability.name, Logistic.name, RfmLogistic.name, OrderProbability.name)
 """Members whose reasons are shown: the first that there is."""
 FITTED: Mapping[str, type] = {
     Logistic.name: FittedLogistic,
     RfmLogistic.name: FittedLogistic,
-    BoostedChance.name: FittedChance,
-    OrderChance.name: FittedOrderChance,
+    BoostedProbability.name: FittedBoostedProbability,
+    OrderProbability.name: FittedOrderProbability,
 }
 
 
@@ -51,7 +51,7 @@ class FittedAverage(Saved, file="averaged.json"):
 
 
 @dataclass(frozen=True)
-class AveragedChance(Learner):
+class AveragedProbability(Learner):
     """The mean log-odds of trees, two logistic regressions and Pareto/NBD, or of those that can be fitted."""
 
     members: tuple[Learner, ...]

@@ -24,7 +24,7 @@ from typing import Any
 from patron.commands.data.simulated_loop import ingest_events, seeded_workspace, write_rules
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import Lake
 from patron.storage.shop import Shop
 from patron.storage.store.store import Store

@@ -25,7 +25,8 @@ from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.purchase.next_order import days_until
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.models import metrics
-from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question, label_windows
+from patron.schema.models.label_windows import label_windows
+from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, Question
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.runs.stage_view import StageView
 

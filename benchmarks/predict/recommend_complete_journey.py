@@ -14,7 +14,8 @@ from patron.predict.backtest import backtest, to_table
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.models.questions import RECOMMEND
-from patron.storage.engine import DuckEngine, timestamp
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.engine import timestamp
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 
 from patron import measure
 from patron.measure.cohorts import write_cohorts
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME, COHORT_MONTHS, COHORTS
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.runs import Run

@@ -17,7 +17,7 @@ from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import VALUE
-from patron.schema.table_definition import violations
+from patron.schema.table_checks import violations
 from patron.schema.tables import BACKTESTS
 
 QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), ParetoSpend())

@@ -9,7 +9,7 @@ import pytest
 from patron.predict import READS, WRITES
 from patron.predict.churn.churn_drivers import QUANTILES, churn_drivers, partial_dependence
 from patron.schema.models.questions import CHURN
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import CHURN_DRIVERS, PARTIAL_DEPENDENCE, REASONS
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

@@ -14,9 +14,9 @@ from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import LastNinetyDays
 from patron.schema.errors import NotEnoughData, NotFound
 from patron.schema.models.questions import PROSPECTS, QUESTIONS, VALUE
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

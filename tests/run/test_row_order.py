@@ -31,7 +31,7 @@ from patron.schema.tables import REPEAT_PURCHASE, SEGMENTS, TABLES
 from patron.segments.segment_parser import parse_rule
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import Lake
 from patron.storage.runs.snapshot_cache import SnapshotReader
 from patron.storage.segments.segment_definitions import save_definition

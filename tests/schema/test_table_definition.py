@@ -9,7 +9,8 @@ import pytest
 
 from patron.schema import tables
 from patron.schema.errors import InvalidTable
-from patron.schema.table_definition import INT, TEXT, Column, Table, conform, ddl, validated, violations
+from patron.schema.table_checks import validated, violations
+from patron.schema.table_definition import INT, TEXT, Column, Table, conform, ddl
 from patron.schema.tables import BY_NAME, TABLES
 from sample_rows import sample
 

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from patron.schema.errors import PatronError
-from patron.storage.engine import PORTABLE, DuckEngine, timestamp, to_spark
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.engine import PORTABLE, timestamp
 from patron.storage.settings import EngineSettings
+from patron.storage.spark_engine import to_spark
 
 TIMES = pa.table(
     {"ts": pa.array([datetime(2017, 7, 1, 3, 30, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)])}

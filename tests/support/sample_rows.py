@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table, validated
-from patron.storage.engine import DuckEngine
+from patron.schema.table_checks import validated
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
+from patron.storage.duck_engine import DuckEngine
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NULL_SHARE = 0.2

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.storage.engine import DuckEngine, Engine
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.engine import Engine
 from patron.storage.settings import EngineSettings
 from patron.understand.cutoffs import CUTOFFS_SQL, cutoff_rows
 from patron.understand.facts import FACTS, lookups

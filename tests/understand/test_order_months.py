@@ -8,7 +8,7 @@ import pytest
 
 from patron.predict.value.btyd_inputs import repeat_days_by_month, summary_of
 from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.understand.features.feature_family import CUTOFFS, windows
 from patron.understand.features.order_months import FAMILY
 

@@ -14,7 +14,8 @@ from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.trait_groups import Groups, read_groups
 from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
-from patron.schema.models.questions import CHURN, label_query, label_windows
+from patron.schema.models.label_windows import label_windows
+from patron.schema.models.questions import CHURN, label_query
 from patron.schema.models.standing_verdicts import standing_verdicts
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT, TIME

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from patron.schema.models.label_windows import label_windows
 from patron.schema.models.metrics import bias_share, brier, decile_of, mae
-from patron.schema.models.questions import QUESTIONS, Question, label_query, label_windows
+from patron.schema.models.questions import QUESTIONS, Question, label_query
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import FORECAST_CHECKS
 from patron.storage.engine import timestamp

@@ -24,7 +24,8 @@ from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
 from patron.predict.value.shop_total import SumsToTotal
-from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query, label_windows
+from patron.schema.models.label_windows import label_windows
+from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
 from patron.schema.tables import (

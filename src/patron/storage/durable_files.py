@@ -14,13 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from deltalake.exceptions import DeltaError
-
-from patron.schema.common_sentences import DISK_FULL, FREE_AND_RUN_AGAIN, RUN_DOCTOR
-from patron.schema.errors import NoSpace, WorkspaceError
-from patron.schema.sentences import Sentence
-
-NOT_WRITABLE = Sentence("not_writable", "cannot be written")
+from patron.schema.common_sentences import DISK_FULL, FREE_AND_RUN_AGAIN
+from patron.schema.errors import NoSpace
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of the operating system for a full disk."""
@@ -81,19 +76,18 @@ def replace_durably(fresh: Path, path: Path) -> None:
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Raise NoSpace for a full disk, whichever library met it; WorkspaceError for a table that cannot be written."""
+    """Raise NoSpace for a full disk, whichever library met it."""
     try:
         yield
-    except (OSError, DeltaError) as error:
-        if getattr(error, "errno", None) in FULL or "No space left" in str(error):
-            raise NoSpace(
-                DISK_FULL,
-                where=str(where),
-                todo=FREE_AND_RUN_AGAIN,
-            ) from error
-        if isinstance(error, DeltaError):
-            raise WorkspaceError(NOT_WRITABLE, where=str(where), todo=RUN_DOCTOR) from error
+    except OSError as error:
+        if is_disk_full(error):
+            raise NoSpace(DISK_FULL, where=str(where), todo=FREE_AND_RUN_AGAIN) from error
         raise
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether a library says that the disk is full."""
+    return getattr(error, "errno", None) in FULL or "No space left" in str(error)
 
 
 @contextmanager

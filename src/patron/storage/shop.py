@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -16,8 +18,6 @@ from patron.schema.spelling import both
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.access.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
-from patron.storage.engine import DuckEngine
-from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.models.model_decisions import active_pins
 from patron.storage.offers.policy import Policy
@@ -25,7 +25,6 @@ from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.runs.snapshot import Snapshot
-from patron.storage.runs.stage_view import StageView, WorkspaceParts
 from patron.storage.segments.segment_definitions import definitions
 from patron.storage.settings import Settings, load_settings
 from patron.storage.store.store import RUNS, Store
@@ -61,6 +60,11 @@ from patron.storage.workspace.workspace_store import (
     require_layout_1,
     upgrade_layout,
 )
+
+if TYPE_CHECKING:
+    from patron.storage.duck_engine import DuckEngine
+    from patron.storage.lake.lake import Lake
+    from patron.storage.runs.stage_view import StageView
 
 WORKSPACE_REMAINS = Sentence("workspace_remains", "holds what is left of a workspace ({names})")
 OR_OTHER_FOLDER = Sentence("or_other_folder", "Or choose another folder.")
@@ -108,8 +112,6 @@ class Shop:
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
-        self.lake = Lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)), self.engine)
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
         self.is_current = True
@@ -167,7 +169,7 @@ class Shop:
         shop = cls(identity, settings, policy, store, AuditHeadFile(place, master, identity.instance))
         shop.wait_seconds, shop.is_current = wait, is_current
         shop._has_currency = require_same_currency(store, settings.shop.currency)
-        if upgrade and not shop._has_currency and shop.lake.exists(EVENTS):
+        if upgrade and not shop._has_currency and (folder / "lake" / EVENTS.name).exists() and shop.lake.exists(EVENTS):
             shop.fix_currency()
         if upgrade:
             shop._clear_previews()
@@ -180,6 +182,22 @@ class Shop:
             with suppress(WorkspaceBusy), self.run_lock(timeout_seconds=0):
                 for folder in left:
                     shutil.rmtree(folder, ignore_errors=True)
+
+    # why inside: most commands read the store only, and engine, lake and views take 60 MB to import
+
+    @cached_property
+    def engine(self) -> "DuckEngine":
+        """What runs queries."""
+        from patron.storage.duck_engine import DuckEngine  # noqa: PLC0415
+
+        return DuckEngine(self.settings.engine, spill=self.folder / "tmp")
+
+    @cached_property
+    def lake(self) -> "Lake":
+        """Tables of events, and of what runs make of them."""
+        from patron.storage.lake.lake import Lake  # noqa: PLC0415
+
+        return Lake(self.folder / "lake", LakeRecord(self.store, lake_id(self.identity, self.settings)), self.engine)
 
     @property
     def workspace_id(self) -> str:
@@ -223,8 +241,10 @@ class Shop:
         capabilities: Mapping[str, object] | None = None,
         last: CompletedRun | None = None,
         is_retraining: bool = False,
-    ) -> StageView:
+    ) -> "StageView":
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
+        from patron.storage.runs.stage_view import StageView, WorkspaceParts  # noqa: PLC0415
+
         parts = WorkspaceParts(
             self.folder,
             self.settings,
@@ -316,7 +336,8 @@ class Shop:
     def close(self) -> None:
         """Return all connections."""
         self.store.close()
-        self.engine.close()
+        if "engine" in vars(self):  # why: it opens at its first use
+            self.engine.close()
 
 
 def _require_new(folder: Path) -> None:

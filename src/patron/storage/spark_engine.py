@@ -5,10 +5,12 @@ import sys
 from collections.abc import Mapping
 
 import pyarrow as pa
+import sqlglot
+from sqlglot import exp
 
 from patron.schema.errors import MissingExtra
 from patron.schema.sentences import Sentence
-from patron.storage.engine import Parameters, to_spark
+from patron.storage.engine import PORTABLE, Parameters
 
 NO_PYSPARK = Sentence("no_pyspark", "pyspark is not installed")
 INSTALL_SPARK = Sentence("install_spark", "pip install 'patron[spark]'.")
@@ -50,3 +52,16 @@ class SparkEngine:
     def close(self) -> None:
         """Stop the session."""
         self.session.stop()
+
+
+def to_spark(sql: str) -> str:
+    """Transpile a portable query to Spark's dialect, with Patron's own functions in Spark's words."""
+
+    def rewrite(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Anonymous) and node.name.lower() in PORTABLE:
+            template = PORTABLE[node.name.lower()][2]
+            args = [arg.sql(dialect="spark") for arg in node.expressions]
+            return sqlglot.parse_one(template.format(*args), read="spark")
+        return node
+
+    return sqlglot.parse_one(sql, read="duckdb").transform(rewrite).sql(dialect="spark")

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.schema.models.questions import CHURN, label_windows
+from patron.schema.models.label_windows import label_windows
+from patron.schema.models.questions import CHURN
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import INT
 from patron.schema.tables import LIFECYCLE_STAGES, STAGE_TRANSITIONS, STAGE_VALUES

@@ -9,7 +9,7 @@ from patron.collect.files.file_import import FileOptions, import_files
 from patron.collect.files.mapping import MAPPINGS, load_mapping
 from patron.schema.errors import BadMapping
 from patron.schema.tables import EVENTS
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.settings import EngineSettings
 from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.understand.facts import FACTS, lookups

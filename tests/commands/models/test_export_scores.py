@@ -14,7 +14,7 @@ from patron.govern.access import audit_log
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadFile, NoRunYet, NotFound
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.store.store import RUNS

@@ -22,7 +22,7 @@ from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consen
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.models import metrics
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.store.store import RUNS

@@ -19,7 +19,7 @@ from patron.predict.category_needs.ranked_needs import best_first, days_until_du
 from patron.predict.origins import at, known_at_origin
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE
 from patron.schema.numbers import float_column
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run

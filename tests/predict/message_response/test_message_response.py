@@ -17,7 +17,7 @@ from patron.predict.origins import Forecasts, later_origins
 from patron.schema.models import metrics
 from patron.schema.models.questions import MESSAGE_RESPONSE
 from patron.schema.numbers import float_column
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run

@@ -11,7 +11,7 @@ from patron.predict.recommend.library_lists import ItemHazardLists, PopularityLi
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import RECOMMEND
-from patron.schema.table_definition import violations
+from patron.schema.table_checks import violations
 from patron.schema.tables import BACKTESTS
 
 

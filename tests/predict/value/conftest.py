@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from patron import predict
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop

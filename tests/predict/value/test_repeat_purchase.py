@@ -10,7 +10,7 @@ import pytest
 from patron.clv import FittedParetoNBD
 from patron.predict import READS, WRITES
 from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import ORDERS
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

@@ -14,7 +14,7 @@ from lake_records import record_next_to
 from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import MANY_FILES, Lake, LoadId
 from patron.storage.store.store import sqlite_url
 from sample_rows import sample
@@ -157,7 +157,7 @@ def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
 KILLED = """
 import sys
 from pathlib import Path
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.store.store import Store

@@ -8,7 +8,7 @@ import pytest
 from lake_records import record_next_to
 from patron.schema.errors import InvalidTable
 from patron.schema.tables import REFERRALS
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake_amendment import Amender
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from lake_records import record_next_to
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import LoadId
 from patron.storage.lake.lake_erasure import Eraser, ErasureConditions
 from sample_rows import sample

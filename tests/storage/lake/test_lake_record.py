@@ -14,7 +14,7 @@ from lake_records import record_next_to
 from patron.commands.data.doctor import doctor
 from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.tables import EVENTS, REFERRALS
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake_amendment import Amender
 from patron.storage.lake.lake_checkpoint import HINT, write_checkpoint
 from patron.storage.lake.lake_erasure import Eraser, ErasureConditions

@@ -3,7 +3,7 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from patron.storage.runs.pinned_tables import table_names
+from patron.storage.duck_engine import DuckEngine
 
 QUERIES = {
     "select 'from orders' as note from customers": {"customers"},

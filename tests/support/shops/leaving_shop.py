@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict import READS, WRITES
-from patron.schema.table_definition import validated
+from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

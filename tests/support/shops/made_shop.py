@@ -11,7 +11,8 @@ from patron.measure.cohorts import write_cohorts
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
-from patron.schema.table_definition import TEXTS, Table, validated
+from patron.schema.table_checks import validated
+from patron.schema.table_definition import TEXTS, Table
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.schema.tables import EVENTS
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.understand.profiles import profile_query, token_profile
 from patron.understand.profiles.profile_query import profiles_of
 from patron.understand.profiles.token_profile import CurrencyTotals, TokenProfile, decode, encode, merge

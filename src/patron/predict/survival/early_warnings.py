@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_interval
 from patron.predict.survival.landmarks import customer_keys
-from patron.schema.models.questions import CHURN, label_query, label_windows
+from patron.schema.models.label_windows import label_windows
+from patron.schema.models.questions import CHURN, label_query
 from patron.schema.models.survival import PAUSE_DAYS
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import EARLY_WARNINGS

@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from patron.schema.models import metrics
 from patron.schema.models.metrics import Metric
-from patron.schema.table_definition import TEXT, TIME
 
 LABEL_JOIN = """
 from label_windows m
@@ -277,10 +272,3 @@ QUESTION_BY_NAME: Mapping[str, Target] = {target.name: target for target in TARG
 def label_query(question: Question, facts: str = "order_lines") -> str:
     """Portable SQL for the labels of `label_windows` (see the function): customer_id, as_of, label; not ordered."""
     return f"select m.customer_id, m.as_of, {question.label} as label {LABEL_JOIN.format(facts=facts)}"
-
-
-def label_windows(cutoffs: pa.Table, horizon_days: int) -> pa.Table:
-    """Add to (customer_id, as_of) the end of the horizon, `until`: intervals are not portable SQL."""
-    as_of = cutoffs["as_of"].cast(TIME)
-    until = pc.add(as_of, pa.scalar(timedelta(days=horizon_days), pa.duration(TIME.unit)))
-    return pa.table({"customer_id": cutoffs["customer_id"].cast(TEXT), "as_of": as_of, "until": until})

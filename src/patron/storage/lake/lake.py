@@ -22,14 +22,22 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
 from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
-from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
-from patron.storage.durable_files import disk_errors, sync
-from patron.storage.engine import DuckEngine, literal
+from patron.schema.table_checks import find_violations, require_valid
+from patron.schema.table_definition import Table, conform, sql_type
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.durable_files import sync
+from patron.storage.engine import literal
 from patron.storage.lake.lake_checkpoint import NO_CHECKPOINT, is_checkpoint_due, write_checkpoint
-from patron.storage.lake.lake_log import LOG, files_of, open_version, paths_added, sync_commit
+from patron.storage.lake.lake_log import LOG, files_of, open_version, paths_added, sync_commit, table_errors
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.lake.lake_verification import LakeVerifier
-from patron.storage.lake.parquet_rows import columns_without_nulls, declared_rows, split_by_partition, with_part
+from patron.storage.lake.parquet_rows import (
+    columns_without_nulls,
+    declared_rows,
+    have_columns,
+    split_by_partition,
+    with_part,
+)
 
 ROW_GROUP = 131_072
 SORTED_ROW_GROUP = 32_768
@@ -40,6 +48,8 @@ RETENTION = timedelta(days=7)
 SMALL_BYTES = 4_000_000
 GROUPS_PER_FILE = 16
 """Row groups of one file; a table with more has several, each a range of its order, so that few are written again."""
+FEW_FILES = 8
+"""Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""
 
@@ -101,7 +111,7 @@ class Lake:
 
         Raises InvalidTable when the result breaks the table's declaration, or belongs to another part.
         """
-        with disk_errors(self.path(table)), engine.cursor(tables) as con:
+        with table_errors(self.path(table)), engine.cursor(tables) as con:
             source_schema = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             actions = self._write_query(table, con, declared_rows(table, source_schema, sql, part), part)
@@ -176,12 +186,10 @@ class Lake:
         self.verifier.verify_files(table, paths)
         return [str(path) for path in paths]
 
-    def relation(
-        self, table: Table, version: int | None = None, only: Sequence[str] | None = None, *, is_complete: bool = False
-    ) -> str:
+    def relation(self, table: Table, version: int | None = None, only: Sequence[str] | None = None) -> str:
         """SQL of one snapshot, or of `only` some files, cast to the declared schema.
 
-        No files or columns yet means no rows or NULLs. Files that are known to have every column take less planning.
+        No files or columns yet means no rows or NULLs.
         """
         fields = self.fields(table, version)
         columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
@@ -191,8 +199,8 @@ class Lake:
         if not files:
             return empty
         listed = f"[{', '.join(map(literal, files))}], hive_partitioning = true, hive_types_autocast = false"
-        if is_complete:
-            return f"select {columns} from read_parquet({listed})"
+        if len(files) <= FEW_FILES and have_columns({f.name for f in fields} - {table.partition_by}, files):
+            return f"select {columns} from read_parquet({listed})"  # why: it takes less planning
         scan = f"read_parquet({listed}, union_by_name = true)"
         return f"select {columns} from (select * from {scan} union all by name {empty})"
 
@@ -246,7 +254,7 @@ class Lake:
         self, table: Table, rows: pa.Table, *, mode: str, load_id: LoadId | None = None, part: str | None = None
     ) -> int:
         rows = conform(table, rows)
-        with disk_errors(self.path(table)):
+        with table_errors(self.path(table)):
             delta = self._evolved(table, rows.schema)
             if load_id and _is_committed(delta, load_id):
                 self.verifier.adopt_newest(table)
@@ -311,7 +319,7 @@ class Lake:
         self.verifier.verify_files(table, files)
         paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-        with disk_errors(self.path(table)), engine.cursor() as con:
+        with table_errors(self.path(table)), engine.cursor() as con:
             with self._copy_to_files(table, con, rows, part) as written:
                 files_added = [self._added(table, path, part, data_change=False) for path in written]
             now, values = time.time_ns() // 1_000_000, _values(table, part)

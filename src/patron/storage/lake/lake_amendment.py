@@ -9,9 +9,9 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
 from patron.schema.table_definition import Table
-from patron.storage.durable_files import disk_errors
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import Lake
+from patron.storage.lake.lake_log import table_errors
 from patron.storage.lake.parquet_rows import declared_rows, file_rows
 
 
@@ -24,7 +24,7 @@ class Amender(Lake):
         Only files with rows that go are written again. Keys of added rows are checked among themselves only.
         Raises InvalidTable when added rows break the table's declaration.
         """
-        with disk_errors(self.path(table)), engine.cursor({"gone": gone, "added": added}) as con:
+        with table_errors(self.path(table)), engine.cursor({"gone": gone, "added": added}) as con:
             delta = self._evolved(table, added.schema)
             old = self.files(table, version)
             near, is_gone = _is_in("gone", table.sorted_by or table.key), _is_in("gone", table.key)

@@ -11,11 +11,11 @@ from deltalake import DeltaTable
 from deltalake.transaction import RemoveAction
 
 from patron.schema.table_definition import Table, sql_type
-from patron.storage.durable_files import disk_errors, sync
-from patron.storage.engine import DuckEngine
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.durable_files import sync
 from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_checkpoint import NO_CHECKPOINT, write_checkpoint
-from patron.storage.lake.lake_log import LOG
+from patron.storage.lake.lake_log import LOG, table_errors
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Eraser(Lake):
         """Make the version that readers are pinned to the newest one; one that can no longer be read is ignored."""
         if version is None or version == self.version(table) or not self._is_in_log(table, version):
             return
-        with disk_errors(self.path(table)):
+        with table_errors(self.path(table)):
             delta = self._open(table)
             self.verifier.adopt_newest(table)
             delta.restore(version, post_commithook_properties=NO_CHECKPOINT)
@@ -51,7 +51,7 @@ class Eraser(Lake):
         delta, count, actions = self._open(table), 0, []
         self.files(table)
         now = time.time_ns() // 1_000_000
-        with disk_errors(self.path(table)), engine.cursor(tables) as con:
+        with table_errors(self.path(table)), engine.cursor(tables) as con:
             for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
                 part = file.get(f"partition.{table.partition_by}")
                 rows = self._rows(table, delta, file["path"])
@@ -81,7 +81,7 @@ class Eraser(Lake):
         folder, log = self.path(table), self.path(table) / LOG
         delta = self._open(table)
         self.verifier.adopt_newest(table)
-        with disk_errors(folder):
+        with table_errors(folder):
             write_checkpoint(folder)
             newest = f"{self._record_commit(table):020d}"
             needed = {Path(uri) for uri in delta.file_uris()}

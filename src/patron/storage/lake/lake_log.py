@@ -1,7 +1,8 @@
 """The log of a Delta table: where its commits and checkpoints are, and what a commit says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from patron.schema.common_sentences import RUN_DOCTOR
-from patron.schema.errors import WorkspaceError
-from patron.storage.durable_files import make_private, sync
+from patron.schema.common_sentences import DISK_FULL, FREE_AND_RUN_AGAIN, RUN_DOCTOR
+from patron.schema.errors import NoSpace, WorkspaceError
+from patron.schema.sentences import Sentence
+from patron.storage.durable_files import disk_errors, is_disk_full, make_private, sync
 from patron.storage.lake.lake_record import CommitEntry
+
+NOT_WRITABLE = Sentence("not_writable", "cannot be written")
 
 LOG = "_delta_log"
 
@@ -57,6 +61,18 @@ def paths_added(folder: Path, since: int, until: int) -> list[Path] | None:
             if action.get("add", {}).get("dataChange"):
                 paths.append(folder / unquote(action["add"]["path"]))
     return paths
+
+
+@contextmanager
+def table_errors(folder: Path) -> Iterator[None]:
+    """Raise NoSpace for a full disk, whichever library met it; WorkspaceError for a table that cannot be written."""
+    try:
+        with disk_errors(folder):
+            yield
+    except DeltaError as error:
+        if is_disk_full(error):
+            raise NoSpace(DISK_FULL, where=str(folder), todo=FREE_AND_RUN_AGAIN) from error
+        raise WorkspaceError(NOT_WRITABLE, where=str(folder), todo=RUN_DOCTOR) from error
 
 
 def open_version(folder: Path, version: int) -> DeltaTable:

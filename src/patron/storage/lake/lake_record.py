@@ -4,12 +4,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from deltalake import DeltaTable
 
 from patron.schema.tables import EVENTS
 from patron.storage.store.store import LAKE_COMMITS, LAKE_FILES, Store, upsert
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Stamp = tuple[int, int, int]
 """Size, modification time and inode of a file: while they stay, it need not be read again."""
@@ -53,12 +56,12 @@ class HeldReads:
     """Newest version of each table, compared with its entry."""
     commits: dict[tuple[str, int], CommitEntry] = field(default_factory=dict)
     """Verified commits, by table and version."""
-    deltas: dict[tuple[str, int], DeltaTable] = field(default_factory=dict)
+    deltas: "dict[tuple[str, int], DeltaTable]" = field(default_factory=dict)
     """Open tables at a version, by table and version."""
     files: dict[str, Stamp] = field(default_factory=dict)
     """Stamps of data files that were compared with their entries, by the path that they were named by."""
 
-    def open_table(self, table: str, version: int, open_version: Callable[[], DeltaTable]) -> DeltaTable:
+    def open_table(self, table: str, version: int, open_version: "Callable[[], DeltaTable]") -> "DeltaTable":
         """A table at a version, opened once."""
         delta = self.deltas.get((table, version))
         if delta is None or delta.version() != version:  # why: a commit takes the table that it was made with along

@@ -13,7 +13,6 @@ from patron.schema.models.questions import DAYS_BEFORE_FORECAST, PROSPECTS, QUES
 from patron.schema.sentences import Sentence
 from patron.storage.models import model_registry
 from patron.storage.models.trainings import measured_rows
-from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import RUNS
 
@@ -53,7 +52,7 @@ class MissingForecast:
         return f"not enough customers yet for {self.question}"
 
 
-def find_missing_forecasts(view: StageView) -> tuple[MissingForecast, ...]:
+def find_missing_forecasts(view: "StageView") -> tuple[MissingForecast, ...]:
     """Questions about customers that this run could not answer.
 
     That is one without scores; one whose scores are a baseline's that no past cutoff could check; and value that is 0
@@ -71,23 +70,26 @@ def find_missing_forecasts(view: StageView) -> tuple[MissingForecast, ...]:
     )
 
 
-def is_answered(view: StageView, question: Question) -> bool:
+def is_answered(view: "StageView", question: Question) -> bool:
     """Whether the run's forecasts of a question are shown to people."""
     return _is_answered(view, question, _read_scored(view).get(question.name))
 
 
-def _read_scored(view: StageView) -> dict[str, dict[str, Any]]:
+def _read_scored(view: "StageView") -> dict[str, dict[str, Any]]:
     """By question: the sum of its scores, its model, and whether a past cutoff could check it."""
     run, measured = f"run_id = '{view.run.run_id}'", measured_rows("backtests", view.run.run_id)
     sql = f"""
 select s.question, count(*) as row_count, sum(s.value) as total, max(s.model_version) as model_version,
   max(case when b.question is null then 0 else 1 end) as is_checked
 from scores s left join (select distinct question from {measured} m) b on b.question = s.question
+
+if TYPE_CHECKING:
+    from patron.storage.runs.stage_view import StageView
 where s.{run} group by s.question"""
     return {row["question"]: row for row in view.query(sql).to_pylist()}
 
 
-def _is_answered(view: StageView, question: Question, scored: Mapping[str, Any] | None) -> bool:
+def _is_answered(view: "StageView", question: Question, scored: Mapping[str, Any] | None) -> bool:
     if scored is None or (question.name == "value" and not scored["total"] >= MIN_TOTAL_CENTS):
         return False
     learner = model_registry.card(view.models_folder, view.declared_store, scored["model_version"]).get("learner", "")

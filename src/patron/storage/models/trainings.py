@@ -6,11 +6,14 @@ of the run that trained its champion.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from patron.schema.tables import RECENT
 from patron.storage.engine import timestamp
-from patron.storage.runs.stage_view import StageView
 from patron.storage.shop import Snapshot
+
+if TYPE_CHECKING:
+    from patron.storage.runs.stage_view import StageView
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,14 @@ class Training:
         return f"{self.question}/{self.trained_run_id}"
 
 
-def read_trainings(view: StageView | Snapshot, run_id: str) -> dict[str, Training]:
+def read_trainings(view: "StageView | Snapshot", run_id: str) -> dict[str, Training]:
     """The trainings of a run by question; none of a run from before there were any."""
     sql = f"""
 select question, trained_run_id, trained_at, reason from trainings where run_id = '{run_id}' order by question"""
     return {row["question"]: Training(**row) for row in view.query(sql).to_pylist()}
 
 
-def training_run_ids(view: StageView, question: str, *, since: datetime) -> list[str]:
+def training_run_ids(view: "StageView", question: str, *, since: datetime) -> list[str]:
     """Runs up to this one that trained a question since a cutoff, the newest first."""
     sql = f"""
 select trained_run_id from trainings where question = '{question}'

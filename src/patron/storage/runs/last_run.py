@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from patron.schema.errors import NoRunYet, NotFound
 from patron.schema.sentences import Sentence
-from patron.storage.runs.snapshot_cache import CachedSnapshot
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import RUNS
 
@@ -23,6 +22,9 @@ RUNS_LISTED = 5
 
 def last_run(shop: Shop) -> Snapshot:
     """The shop as its last completed run left it. Raises NoRunYet before any run has completed."""
+    # why here: who finds no run needs no engine
+    from patron.storage.runs.snapshot_cache import CachedSnapshot  # noqa: PLC0415
+
     snapshot = shop.snapshot()
     if snapshot is None:
         raise NoRunYet(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -18,6 +18,10 @@ from patron.storage.runs.runs import Run, run_of
 from patron.storage.runs.snapshot import Past, Snapshot
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
+
+if TYPE_CHECKING:
+    from patron.storage.duck_engine import DuckEngine
+    from patron.storage.lake.lake import Lake
 
 RUN_IT = Sentence("run_it", "Run it with `patron run`.")
 
@@ -50,6 +54,16 @@ class PastShop(Shop):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.present, name)
+
+    @property
+    def engine(self) -> "DuckEngine":
+        """What runs queries of the present shop."""
+        return self.present.engine
+
+    @property
+    def lake(self) -> "Lake":
+        """The lake of the present shop."""
+        return self.present.lake
 
     def reload_settings(self) -> None:
         """Load settings and policy of the present shop again if their files have changed. Raises SettingsError."""

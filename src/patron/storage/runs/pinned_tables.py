@@ -5,22 +5,21 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from sqlglot import exp, parse_one
 
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine, Parameters, sql_list
-from patron.storage.lake.lake import Lake
-from patron.storage.lake.parquet_rows import have_columns
+from patron.storage.engine import Parameters, sql_list
+
+if TYPE_CHECKING:
+    from patron.storage.duck_engine import DuckEngine
+    from patron.storage.lake.lake import Lake
 
 LAST = "last_"
-FEW_FILES = 8
-"""Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
 COPIED_VALUES = 16_000_000
 """Values kept in memory at once, each some 16 bytes there; of long texts, bytes in the files count instead."""
 COPIES = 16
@@ -30,18 +29,14 @@ NUMBERS = count()
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
-QUOTED = re.compile(r"(\"[^\"]*\")|'[^']*'")
-"""A name in quotes, or a text."""
-OTHER_QUOTING = ("--", "/*", "$", "\\")
-"""Marks of comments and of other ways to write texts, in which a quote may mean something else."""
 
 
 @dataclass(frozen=True)
 class PinnedTables:
     """Some tables of the lake, each at a pinned version or, where none is pinned, at its newest."""
 
-    lake: Lake
-    engine: DuckEngine
+    lake: "Lake"
+    engine: "DuckEngine"
     names: frozenset[str]
     versions: Mapping[str, int | None]
     last_versions: Mapping[str, int | None] = field(default_factory=dict)
@@ -78,9 +73,7 @@ class PinnedTables:
         """SQL of the rows of some files of a table, or of their copy in memory."""
 
         def read_files() -> str:
-            columns = {field_.name for field_ in self.lake.fields(table, version)} - {table.partition_by}
-            is_complete = len(files) <= FEW_FILES and have_columns(columns, files)
-            return self.lake.relation(table, version, only=files, is_complete=is_complete)
+            return self.lake.relation(table, version, only=files)
 
         if self.copies is None or not files:
             return read_files()
@@ -97,7 +90,7 @@ class PinnedTables:
 
     def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
-        names = table_names(sql) - set(arrow_tables)
+        names = self.engine.table_names(sql) - set(arrow_tables)
         relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
         for name in sorted(self.last_versions):
             if LAST + name in names:
@@ -117,7 +110,7 @@ class PinnedTables:
 class TableCopies:
     """Copies of small tables in the engine's memory, for as long as a run reads them."""
 
-    def __init__(self, lake: Lake, engine: DuckEngine) -> None:
+    def __init__(self, lake: "Lake", engine: "DuckEngine") -> None:
         self._lake = lake
         self._engine = engine
         self._names: dict[tuple[str, int | None, Sequence[str]], str | None] = {}
@@ -159,20 +152,7 @@ class TableCopies:
                     con.execute(f"drop table if exists {name}")
 
 
-def table_names(sql: str) -> frozenset[str]:
-    """Names of the tables that a query reads, its own CTEs among them. Raises SqlglotError."""
-    # why: to parse a long query takes longer than to run it, and runs differ in texts only, which name no table
-    return _parsed_names(
-        sql if any(mark in sql for mark in OTHER_QUOTING) else QUOTED.sub(lambda quoted: quoted[1] or "''", sql)
-    )
-
-
-@lru_cache(maxsize=512)
-def _parsed_names(sql: str) -> frozenset[str]:
-    return frozenset(table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table))
-
-
-def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:
+def pinned_relation(lake: "Lake", table: Table, versions: Mapping[str, int | None]) -> str:
     """SQL of a table at its pinned version, or at its newest where none is pinned; None pins it to no rows at all."""
     return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
 
@@ -187,7 +167,7 @@ def without_runs(run_ids: Sequence[str], tables: Iterable[str]) -> dict[str, str
     return dict.fromkeys(tables, f"run_id not in {sql_list(run_ids)}") if run_ids else {}
 
 
-def pinned_files(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:
+def pinned_files(lake: "Lake", table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:
     """Files of a table at its pinned version, verified."""
     is_unwritten = table.name in versions and versions[table.name] is None
     return () if is_unwritten else lake.files(table, versions.get(table.name))

@@ -16,7 +16,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal
 from patron.storage.lake.parquet_rows import files_with
-from patron.storage.runs.pinned_tables import table_names, with_ctes
+from patron.storage.runs.pinned_tables import with_ctes
 from patron.storage.runs.snapshot import Fact, customer_row
 from patron.storage.shop import Shop, Snapshot
 
@@ -67,7 +67,7 @@ class SnapshotReader:
 
         Raises duckdb.Error, LakeDamaged.
         """
-        names = table_names(sql) & BY_NAME.keys() - NEWEST
+        names = self._tables.engine.table_names(sql) & BY_NAME.keys() - NEWEST
         about = {name for name in names - self._tables.rebuilt.keys() if CUSTOMER_ID in BY_NAME[name].names}
         rows = {name: self.customer_rows(name, customer_id) for name in sorted(about)}
         with self._cursor(names - about) as cursor:

@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from patron.schema.errors import WorkspaceError
-from patron.schema.table_definition import Table, conform, validated
+from patron.schema.table_checks import validated
+from patron.schema.table_definition import Table, conform
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import DuckEngine, Parameters
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.engine import Parameters
 from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_amendment import Amender
 from patron.storage.models.model_decisions import ModelDecision

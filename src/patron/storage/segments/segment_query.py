@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -17,10 +18,12 @@ from patron.storage.customers.customer_tags import tagged_customers
 from patron.storage.engine import literal
 from patron.storage.models.missing_forecasts import missing_forecasts
 from patron.storage.offers.policy import PROFILING
-from patron.storage.runs.stage_view import StageView
 from patron.storage.segments.segment_definitions import definitions, no_segment
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import Store
+
+if TYPE_CHECKING:
+    from patron.storage.runs.stage_view import StageView
 
 COMPUTED_FIELDS = "computed_segment_fields"
 """The query that stands for `segment_fields` where a run wrote none, as those of earlier versions."""
@@ -53,17 +56,17 @@ def snapshot_scope(snapshot: Snapshot, *, at: datetime | None = None) -> Segment
     return _scope(snapshot, rules, at or snapshot.run.as_of, fields_table)
 
 
-def stage_scope(view: StageView) -> SegmentScope:
+def stage_scope(view: "StageView") -> SegmentScope:
     """What rules are compiled for within a run that wrote its `segment_fields`."""
     return _scope(view, {name: one.rule for name, one in view.segments.items()}, view.run.as_of, SEGMENT_FIELDS.name)
 
 
-def _scope(view: Snapshot | StageView, rules: Mapping[str, Rule], at: datetime, fields_table: str) -> SegmentScope:
+def _scope(view: "Snapshot | StageView", rules: Mapping[str, Rule], at: datetime, fields_table: str) -> SegmentScope:
     run, purpose_of = view.run, view.policy.consent.purpose
     return SegmentScope(run.run_id, run.as_of, at, run_features(view), rules, purpose_of, fields_table)
 
 
-def run_features(view: Snapshot | StageView) -> Mapping[str, SegmentField]:
+def run_features(view: "Snapshot | StageView") -> Mapping[str, SegmentField]:
     """Features that a rule may name in a run."""
     return feature_fields(view.query("select * from features limit 0").schema)
 

@@ -13,7 +13,6 @@ from patron.schema.sentences import Sentence
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead, AuditHeadFile
 from patron.storage.durable_files import make_all_private, sync
 from patron.storage.lake.lake_record import LakeRecord
-from patron.storage.lake.lake_verification import record_lake
 from patron.storage.master_key import MasterKeyPlace, key_check
 from patron.storage.models.model_registry import record_models
 from patron.storage.settings import Settings, load_settings
@@ -229,6 +228,9 @@ def _upgrade_store(folder: Path, settings: Settings) -> WorkspaceIdentity:
 
 def _record_hashes(folder: Path, settings: Settings, identity: WorkspaceIdentity, store: Store) -> None:
     """Take the lake and the models of layout 1, which kept no hashes, as they are; may be repeated."""
+    # why here: once in the life of a workspace that an old Patron made, and every command opens one
+    from patron.storage.lake.lake_verification import record_lake  # noqa: PLC0415
+
     record_lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)))
     record_models(folder / "models", store)
     with store.begin() as connection:

@@ -1,4 +1,4 @@
-"""Tables of the store for daily work: tags, notes, tasks, requests, proposals, acquisition costs, questions."""
+"""Tables of the store for daily work with customers: tags, notes, tasks, owners, snoozes, and cards to find them by."""
 
 import sqlalchemy as sa
 
@@ -64,71 +64,6 @@ SNOOZES = sa.Table(
     sa.Column("snoozed_at", UTC_TIME, nullable=False),
     sa.Column("snoozed_by", sa.Text, nullable=False),
 )
-PRIVACY_REQUESTS = sa.Table(
-    "privacy_requests",
-    METADATA,
-    sa.Column("request_id", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False, comment="access, erasure, rectification, objection, portability"),
-    sa.Column("customer_id", sa.Text, comment="NULL where nobody is known by the identifier"),
-    sa.Column("content", sa.LargeBinary, comment="encrypted: identifier and words; NULL once erased"),
-    sa.Column("source", sa.Text, nullable=False, comment="how it arrived: email, phone, letter, chat, form"),
-    sa.Column("state", sa.Text, nullable=False, comment="open, done, rejected"),
-    sa.Column("received_at", UTC_TIME, nullable=False),
-    sa.Column("due_at", UTC_TIME, nullable=False, comment="one month after it was received, or three"),
-    sa.Column("created_by", sa.Text, nullable=False),
-    sa.Column("closed_at", UTC_TIME),
-    sa.Column("closed_by", sa.Text, nullable=False),
-    sa.Column("result", sa.Text, nullable=False, comment="id of a certificate, purposes withdrawn, or a code of why"),
-    sa.Column(
-        "extension", sa.Text, nullable=False, server_default="", comment="why it is due two months later; or empty"
-    ),
-)
-POLICY_PROPOSALS = sa.Table(
-    "policy_proposals",
-    METADATA,
-    sa.Column("proposal_id", sa.Integer, primary_key=True, autoincrement=False, comment="from 1"),
-    sa.Column("base_version", sa.Text, nullable=False, comment="policy that it changes"),
-    sa.Column("content", sa.Text, nullable=False, comment="the whole policy.toml"),
-    sa.Column("note", sa.Text, nullable=False, comment="why, as written"),
-    sa.Column("state", sa.Text, nullable=False, comment="proposed, approved, rejected, withdrawn"),
-    sa.Column("proposed_at", UTC_TIME, nullable=False),
-    sa.Column("proposed_by", sa.Text, nullable=False),
-    sa.Column("decided_at", UTC_TIME),
-    sa.Column("decided_by", sa.Text, nullable=False),
-    sa.Column("previous_content", sa.Text, nullable=False, comment="policy.toml before it was approved; empty before"),
-    sa.Column("preview", sa.JSON, comment="what the next run would do with it; NULL before it was computed"),
-)
-IDEMPOTENCY_KEYS = sa.Table(
-    "idempotency_keys",
-    METADATA,
-    sa.Column("actor", sa.Text, primary_key=True),
-    sa.Column("idempotency_key", sa.Text, primary_key=True),
-    sa.Column("request_hash", sa.Text, nullable=False, comment="of method, address and body"),
-    sa.Column("status", sa.Integer, comment="NULL while the first request is being answered"),
-    sa.Column("content", sa.LargeBinary, comment="encrypted answer"),
-    sa.Column("created_at", UTC_TIME, nullable=False),
-)
-SAVED_QUESTIONS = sa.Table(
-    "saved_questions",
-    METADATA,
-    sa.Column("question_id", sa.Text, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False, comment="from 1; the highest is current"),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("folder", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("definition", sa.JSON, nullable=False, comment="the guided question, or its SQL"),
-    sa.Column("owner", sa.Text, nullable=False, comment="who saved its first version"),
-    sa.Column("saved_at", UTC_TIME, nullable=False),
-    sa.Column("saved_by", sa.Text, nullable=False),
-)
-QUESTION_PINS = sa.Table(
-    "question_pins",
-    METADATA,
-    sa.Column("question_id", sa.Text, primary_key=True, comment="a saved question, or a ready-made one"),
-    sa.Column("is_pinned", sa.Boolean, nullable=False, comment="whether it is on the dashboard"),
-    sa.Column("changed_at", UTC_TIME, nullable=False),
-    sa.Column("changed_by", sa.Text, nullable=False),
-)
 CONTACT_CARDS = sa.Table(
     "contact_cards",
     METADATA,
@@ -147,12 +82,3 @@ NAME_WORDS = sa.Table(
 
 It has no index by card: that would double what an import writes, and only an erasure deletes by card.
 """
-ACQUISITION_COSTS = sa.Table(
-    "acquisition_costs",
-    METADATA,
-    sa.Column("channel", sa.Text, primary_key=True, comment="channel of a customer's first event"),
-    sa.Column("month", sa.Text, primary_key=True, comment="YYYY-MM"),
-    sa.Column("cost_cents", sa.BigInteger, nullable=False, comment="spent on winning customers, cents"),
-    sa.Column("entered_at", UTC_TIME, nullable=False),
-    sa.Column("entered_by", sa.Text, nullable=False),
-)

@@ -24,7 +24,7 @@ from patron.engage.channels.dkim import DkimSigner, new_key
 from patron.engage.channels.email import EmailChannel
 from patron.engage.templates.message_template import MessageTemplate
 from patron.storage.outreach.campaign_file import Template
-from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.email_settings import EmailSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 BODY = """<mjml><mj-head><mj-style>.deal { color: #cc0000 }</mj-style></mj-head><mj-body>

@@ -30,7 +30,7 @@ from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.profit import window_margins
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import CATALOGUE_SHOP
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

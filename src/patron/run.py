@@ -17,8 +17,8 @@ from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
-from patron.engage.delivery import OutboxSummary, deliver
 from patron.engage.outbox_offers import OFFERS, has_offers, is_sent, remove_offers
+from patron.engage.run_delivery import OutboxSummary, deliver
 from patron.govern.vault import Vault
 from patron.measure.cohorts import write_cohorts
 from patron.measure.drift import measure_drift

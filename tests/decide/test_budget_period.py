@@ -13,7 +13,6 @@ from patron.commands.offers.withdraw_offers import withdraw_offers
 from patron.decide.budget_period import remaining
 from patron.decide.decision_rows import decision_rows
 from patron.decide.selection import Evidence, select_offers
-from patron.engage.outbox import write_csv
 from patron.engage.outbox_offers import SENT, has_offers, is_sent
 from patron.run import clear_offers, require_open, stage_view
 from patron.schema.errors import NotFound, WorkspaceError
@@ -21,6 +20,7 @@ from patron.schema.table_definition import conform
 from patron.schema.tables import DECISIONS
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.runs.runs import Run
+from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop
 
 YEARS = count(2001)

@@ -10,7 +10,7 @@ import pytest
 from patron import decide, engage, measure
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
-from patron.engage.delivery import deliver
+from patron.engage.run_delivery import deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects

@@ -14,13 +14,13 @@ from typing import Literal, Protocol, Self
 import httpx
 
 from patron.engage.channels.guarded_http import GuardedClient
-from patron.engage.outbox import write_csv
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
 from patron.schema.common_sentences import SECRET_UNREADABLE
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import sync
 from patron.storage.outreach.audience_file import Audience, Destination
+from patron.storage.safe_csv import write_csv
 
 AUDIENCE_STATUS = Sentence("audience_status", "the address of the audience {name!r} answered HTTP {status}")
 WRITE_SECRET = Sentence(

@@ -26,7 +26,7 @@ from patron.govern.privacy.personal_data import json_object
 from patron.schema.errors import MasterKeyError
 from patron.schema.outreach.channels import ADDRESS_KINDS
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
+from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.offers.margin import margin_sum
 from patron.storage.runs.stage_view import StageView
 from patron.storage.store.store_metadata import in_utc

@@ -4,8 +4,9 @@
 Data: `lake` (Delta tables), `store` (rows that need transactions), `runs` (snapshots of a completed one), `models`.
 SQL: `engine` is its portable words; `duck_engine` on one machine, `spark_engine` on a cluster.
 Key: `master_key`, outside the workspace.
-Settings: `settings` (where we run), `settings_problems`, `toml_edit`; files: `durable_files`, `safe_csv`.
+Settings: `settings` (where we run), `settings_problems`, `setting_path`, `toml_edit`.
+Files: `durable_files`, `safe_csv`.
 Saved things, their tables, settings and policy: `access`, `customers`, `data`, `insight`, `offers`, `outreach`,
-`recommendations`, `segments`. `profile_state`: which events live
-profiles hold. New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
+`privacy`, `recommendations`, `segments`. `profile_state`: which events live profiles hold.
+New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
 """

@@ -11,7 +11,7 @@ import pytest
 from patron import predict, understand
 from patron.answers.customers.prospects import prospects
 from patron.commands.data.simulated_loop import ingest_events
-from patron.engage.delivery import OutboxSummary
+from patron.engage.run_delivery import OutboxSummary
 from patron.predict.predict_stage import Summary, answer_prospects
 from patron.run import FinishedRun, _write_run_row, build_run_prospects
 from patron.schema.errors import NoRunYet, NotEnoughData

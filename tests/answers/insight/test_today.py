@@ -12,8 +12,10 @@ from patron.answers.insight.today import run_items, today
 from patron.commands.data.dismiss_setup import dismiss_setup_step
 from patron.commands.outreach.messages.settle_message import settle_message
 from patron.schema.access.access_rights import VISITOR, Actor, Role, rights_of_user
-from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS, TASKS
+from patron.storage.customers.customer_tables import TASKS
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.last_run import last_run
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

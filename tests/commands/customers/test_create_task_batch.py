@@ -14,7 +14,7 @@ from patron.commands.customers.customer_work import TaskDraft, assign_tasks, clo
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.govern.access import audit_log
 from patron.schema.errors import BadRequest, NotFound
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 
 NOW = datetime(2026, 4, 7, 9, tzinfo=UTC)
 BY = {"by": "Ada (user 0b1c)", "now": NOW}

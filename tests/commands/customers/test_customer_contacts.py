@@ -29,7 +29,7 @@ from patron.schema.errors import BadQuery, NotAllowed, NotFound
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.service.customer_search import find_by_text
-from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
+from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 AGENT = Actor("Ada (user 0a)", rights_of_user([Role.SERVICE_AGENT]), user_id="0a")

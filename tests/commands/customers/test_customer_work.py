@@ -25,7 +25,7 @@ from patron.commands.customers.customer_work import (
 from patron.govern.access import audit_log
 from patron.schema.errors import BadRequest, NotFound
 from patron.storage.access.access_tables import USERS
-from patron.storage.customers.console_tables import CUSTOMER_NOTES, TASKS
+from patron.storage.customers.customer_tables import CUSTOMER_NOTES, TASKS
 from patron.storage.runs.last_run import last_run
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

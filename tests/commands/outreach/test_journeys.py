@@ -18,7 +18,7 @@ from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.commands.segments.save_segment import delete_segment, save_segment
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.engage.outbox_messages import journey_message_id
+from patron.engage.message_queue import journey_message_id
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access import audit_log
 from patron.interfaces.i18n import LOCALES

@@ -29,7 +29,7 @@ from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
 from patron.engage.channels.channel import Outcome
 from patron.engage.channels.file import message_files
-from patron.engage.outbox_messages import message_id_of
+from patron.engage.message_queue import message_id_of
 from patron.govern.outreach.sent_messages import sent_message
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress, suppressed
 from patron.govern.vault import Vault

@@ -26,7 +26,7 @@ from patron.schema.errors import BadPrivacyRequest, NotFound
 from patron.schema.privacy.privacy_requests import due_time
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
-from patron.storage.customers.console_tables import PRIVACY_REQUESTS
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 MAIL, OFFICER = "Zoe.Quixotic@example.org", "Olga (user 0f)"

@@ -33,8 +33,10 @@ from patron.schema.outreach.channels import ADDRESS_KINDS, CHANNELS, CONFIGURABL
 from patron.schema.outreach.channels.channel_description import PHONE_NUMBER
 from patron.schema.privacy.personal_keys import kind_of_property
 from patron.storage.offers.offer_policy import Offer
-from patron.storage.outreach.channel_settings import ChannelsSettings, EmailSettings
-from patron.storage.outreach.http_channel_settings import ChannelSection, WebhookSettings, WebPushSettings
+from patron.storage.outreach.channel_section import ChannelSection
+from patron.storage.outreach.channel_settings import ChannelsSettings
+from patron.storage.outreach.email_settings import EmailSettings
+from patron.storage.outreach.http_channel_settings import WebhookSettings, WebPushSettings
 from patron.storage.outreach.provider_settings import ProviderSettings
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)

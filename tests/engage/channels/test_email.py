@@ -18,7 +18,7 @@ from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.dkim import DkimSigner, dns_record, new_key
 from patron.engage.channels.email import EmailChannel
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.email_settings import EmailSettings
 
 AT = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 PUBLIC_URL = "http://127.0.0.1:8321"

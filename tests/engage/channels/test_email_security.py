@@ -16,7 +16,7 @@ from mail_server import mail_server
 from patron.engage.channels.channel import Outcome, OutgoingMessage
 from patron.engage.channels.email import PASSWORD_VARIABLE, EmailChannel
 from patron.schema.errors import ChannelUnavailable
-from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.email_settings import EmailSettings
 from patron.storage.shop import SETTINGS_FILE
 
 # why: the test's server forgets the plain transport of a connection that was upgraded to TLS

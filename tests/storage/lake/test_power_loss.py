@@ -18,13 +18,13 @@ from patron.collect.request import SourceRules, validate_batch
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulate import simulate
-from patron.engage.outbox import write_csv
 from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
 from patron.storage.durable_files import private_file
 from patron.storage.lake import lake_checkpoint, lake_log
 from patron.storage.lake.lake_erasure import Eraser
 from patron.storage.models.model_registry import Manifest, ModelRecord, save
+from patron.storage.safe_csv import write_csv
 from patron.storage.store.store import METADATA, MODEL_MANIFESTS, WORKSPACE, Store, sqlite_url
 from sample_rows import sample
 

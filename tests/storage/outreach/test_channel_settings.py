@@ -3,7 +3,7 @@
 import pytest
 
 from patron.schema.errors import SettingsError
-from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.email_settings import EmailSettings
 from patron.storage.settings import load_settings
 
 WHOLE = """

@@ -20,7 +20,7 @@ from tests.support.shops.segment_shop import (
 from patron.schema.errors import BadSegment, NotFound
 from patron.segments.segment_rules import AllOf, AnyOf, Comparison, EventRule, FieldRule, Not, SegmentRule, TagRule
 from patron.segments.segment_sql import SegmentScope, memberships_query, segment_query
-from patron.storage.customers.console_tables import CUSTOMER_TAGS
+from patron.storage.customers.customer_tables import CUSTOMER_TAGS
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_definitions import save_definition
 from patron.storage.segments.segment_query import COMPUTED_FIELDS, count, member_ids, query_members, snapshot_scope

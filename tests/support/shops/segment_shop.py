@@ -24,7 +24,7 @@ from patron.segments.segment_rules import (
     TagRule,
     TraitRule,
 )
-from patron.storage.customers.console_tables import CUSTOMER_TAGS
+from patron.storage.customers.customer_tables import CUSTOMER_TAGS
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS

@@ -11,7 +11,7 @@ from patron.decide.holdout import HOLDOUT, arm_of
 from patron.measure.task_effects import measure_tasks
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.runs.runs import Run
 from patron.storage.store.store import RUNS
 

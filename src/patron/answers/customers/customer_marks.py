@@ -12,7 +12,7 @@ from patron.govern.customers.sealed_texts import unseal
 from patron.schema.common_sentences import NO_TASK, SEE_TASKS
 from patron.schema.errors import NotFound
 from patron.storage.access.access_tables import USERS
-from patron.storage.customers.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
+from patron.storage.customers.customer_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
 from patron.storage.shop import Shop
 from patron.storage.store.store_metadata import in_utc
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.answers.insight.experiment_results import DETECTABLE_ERRORS
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store_metadata import in_utc

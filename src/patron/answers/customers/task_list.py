@@ -12,7 +12,7 @@ from patron.answers.customers.customer_index import microseconds
 from patron.answers.customers.customer_marks import Reader, Task, task_of
 from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
 

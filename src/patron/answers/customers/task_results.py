@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
 from patron.schema.errors import BadQuery
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.shop import Shop
 from patron.storage.store.store_metadata import in_utc
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from patron.answers.models.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.models.score_reasons import mean_by_recency, score_reasons
 from patron.schema.table_definition import TEXT
-from patron.storage.customers.console_tables import SNOOZES
+from patron.storage.customers.customer_tables import SNOOZES
 from patron.storage.engine import exact_sum, sql_list
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.runs.last_run import records

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.schema.outreach.channels import CONFIGURABLE
-from patron.storage.outreach.http_channel_settings import ChannelSection
+from patron.storage.outreach.channel_section import ChannelSection
 from patron.storage.shop import Shop
 
 

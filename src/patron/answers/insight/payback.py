@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from patron.answers.insight.cohort_sums import CohortSum, CohortSums, month_number, month_text
 from patron.answers.insight.retention import margin_cell
-from patron.storage.customers.console_tables import ACQUISITION_COSTS
+from patron.storage.insight.cost_tables import ACQUISITION_COSTS
 from patron.storage.store.store import Store
 
 Costs = Mapping[tuple[str, int], int]

@@ -17,16 +17,18 @@ from patron.answers.offers.offer_results import decision_summary, effects
 from patron.answers.outreach.campaign_list import details_of
 from patron.schema.access.access_rights import Action, Actor, Area
 from patron.schema.data.dead_letter_reasons import FAULTS
-from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS, TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.data.webhooks import PERSON, webhook_endpoints
 from patron.storage.engine import exact_sum, literal
 from patron.storage.insight.digests import undelivered_digests
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.models.model_decisions import utc
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.jobs import FAILED, RUN, newest_jobs
 from patron.storage.runs.last_run import records
 from patron.storage.runs.runs import Run

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import NotFound, SettingsError
-from patron.storage.customers.console_tables import POLICY_PROPOSALS
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.policy_changes import PolicyChange, policy_changes
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import POLICY_FILE
 

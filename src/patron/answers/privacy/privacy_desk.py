@@ -15,8 +15,8 @@ from patron.schema.common_sentences import NO_REQUEST, OPEN_DESK
 from patron.schema.errors import NotFound
 from patron.schema.privacy.privacy_requests import RequestContent
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import PRIVACY_REQUESTS
 from patron.storage.models.model_decisions import utc
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT

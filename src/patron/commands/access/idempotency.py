@@ -12,7 +12,7 @@ from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadRequest
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import IDEMPOTENCY_KEYS
+from patron.storage.access.access_tables import IDEMPOTENCY_KEYS
 from patron.storage.master_key import derive_key
 from patron.storage.shop import Shop
 

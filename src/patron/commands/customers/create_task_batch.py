@@ -23,7 +23,7 @@ from patron.decide.holdout import HOLDOUT, arm_of
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.table_definition import TEXT
-from patron.storage.customers.console_tables import TASKS
+from patron.storage.customers.customer_tables import TASKS
 from patron.storage.customers.task_policy import PLAYBOOKS
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop

@@ -27,7 +27,7 @@ from patron.schema.sentences import Sentence
 from patron.schema.spelling import one_line
 from patron.schema.table_definition import TEXT
 from patron.storage.access.access_tables import USERS
-from patron.storage.customers.console_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
+from patron.storage.customers.customer_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
 from patron.storage.customers.task_policy import PLAYBOOKS
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop

@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron.schema.data.webhook_events import MAX_CUSTOMERS, MAX_PARTS
-from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.data.webhooks import (
     WebhookMessage,
     delete_old_messages,
@@ -23,7 +22,9 @@ from patron.storage.data.webhooks import (
 )
 from patron.storage.engine import literal
 from patron.storage.models.model_decisions import APPROVED, utc
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_tables import CAMPAIGN_STEPS, CAMPAIGNS
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.job_tables import JOBS
 from patron.storage.runs.jobs import FAILED, RUN
 from patron.storage.runs.last_run import records

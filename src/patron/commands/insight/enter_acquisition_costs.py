@@ -15,7 +15,7 @@ from patron.schema.common_sentences import NOT_A_MONTH
 from patron.schema.errors import BadFile
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
-from patron.storage.customers.console_tables import ACQUISITION_COSTS
+from patron.storage.insight.cost_tables import ACQUISITION_COSTS
 from patron.storage.outreach.versioned_drafts import person
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop

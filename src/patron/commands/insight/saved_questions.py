@@ -13,7 +13,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import QUESTION_MISSING, SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import QUESTION_PINS, SAVED_QUESTIONS
+from patron.storage.insight.question_tables import QUESTION_PINS, SAVED_QUESTIONS
 from patron.storage.insight.saved_questions import versions_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert

@@ -14,9 +14,9 @@ from patron.schema.common_sentences import NO_PROPOSAL, RELOAD_PAGE, SHORTEN
 from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
 from patron.schema.progress import Progress, silent
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import POLICY_PROPOSALS
 from patron.storage.durable_files import write_durably
 from patron.storage.offers.policy import Policy
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.shop import Shop
 from patron.storage.toml_edit import Place, set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE

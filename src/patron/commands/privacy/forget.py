@@ -33,9 +33,9 @@ from patron.govern.vault import IDENTIFIER, Vault
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.data.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
-from patron.storage.customers.console_tables import PRIVACY_REQUESTS
 from patron.storage.outreach.audience_members import forget_members
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles

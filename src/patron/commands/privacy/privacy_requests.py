@@ -36,8 +36,8 @@ from patron.schema.privacy.privacy_requests import (
     due_time,
 )
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import PRIVACY_REQUESTS
 from patron.storage.models.model_decisions import utc
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.shop import Shop
 
 REQUEST_CLOSED = Sentence("request_closed", "the request is closed")

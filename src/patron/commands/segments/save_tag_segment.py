@@ -9,7 +9,7 @@ from patron.schema.common_sentences import NO_SLASH
 from patron.schema.errors import BadRequest, BadSegment
 from patron.schema.sentences import Sentence
 from patron.segments.segment_rules import TagRule
-from patron.storage.customers.console_tables import CUSTOMER_TAGS
+from patron.storage.customers.customer_tables import CUSTOMER_TAGS
 from patron.storage.customers.customer_tags import tagged_customers
 from patron.storage.segments.segment_definitions import definitions, save_definition
 from patron.storage.shop import Shop

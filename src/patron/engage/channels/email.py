@@ -38,7 +38,7 @@ from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import AddressKind
 from patron.schema.outreach.channels.email import EMAIL
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.channel_settings import EmailSettings
+from patron.storage.outreach.email_settings import EmailSettings
 from patron.storage.shop import Shop
 
 SMTP_PASSWORD_MISSING = Sentence("smtp_password_missing", "the password of {name} is missing")

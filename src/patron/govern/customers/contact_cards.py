@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from patron.govern.customers.name_words import has_words, index_codes, search_terms
 from patron.govern.vault import Vault, mark_of_token
 from patron.schema.customers.customer_contacts import full_name
-from patron.storage.customers.console_tables import CONTACT_CARDS, NAME_WORDS
+from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.store.store import Store, insert_many, upsert
 
 PLACE = "contact card"

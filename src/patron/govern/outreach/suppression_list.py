@@ -16,7 +16,7 @@ UNSUBSCRIBED, SOFT_BOUNCES, HARD_BOUNCE, COMPLAINT = "unsubscribed", "soft_bounc
 STRENGTH = {UNSUBSCRIBED: 0, SOFT_BOUNCES: 1, HARD_BOUNCE: 2, COMPLAINT: 3}
 """A stronger reason replaces a weaker one; only the weakest is lifted when its owner subscribes again."""
 ALL_TOPICS = ""
-TOGETHER = 500
+BATCH_SIZE = 500
 
 
 def channels_alike(channel: str) -> tuple[str, ...]:
@@ -38,8 +38,8 @@ def suppressed_contacts(connection: sa.Connection, contacts: Collection[str], ch
     """The same within a transaction."""
     blocked: set[str] = set()
     listed, of = sorted(set(contacts)), SUPPRESSIONS.c
-    for start in range(0, len(listed), TOGETHER):
-        chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
+    for start in range(0, len(listed), BATCH_SIZE):
+        chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + BATCH_SIZE]))
         chosen = chosen.where(of.channel.in_(channels_alike(channel)), of.topic.in_((topic.lower(), ALL_TOPICS)))
         blocked |= set(connection.scalars(chosen))
     return blocked
@@ -50,8 +50,8 @@ def suppressed_everywhere(store: Store, contacts: Collection[str]) -> set[str]:
     blocked: set[str] = set()
     listed, of = sorted(set(contacts)), SUPPRESSIONS.c
     with store.begin() as connection:
-        for start in range(0, len(listed), TOGETHER):
-            chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + TOGETHER]))
+        for start in range(0, len(listed), BATCH_SIZE):
+            chosen = sa.select(of.contact).where(of.contact.in_(listed[start : start + BATCH_SIZE]))
             blocked |= set(connection.scalars(chosen.where(of.topic == ALL_TOPICS)))
     return blocked
 

@@ -21,7 +21,7 @@ GRANTED, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
 HEAD = "consent_ledger_head"
 BEFORE_THE_FIRST = "0" * 64
-TOGETHER = 500
+BATCH_SIZE = 500
 Entry = Mapping[str, Any]
 
 
@@ -245,4 +245,4 @@ def _hash(number: int, content: Entry, previous: str) -> str:
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[start : start + TOGETHER] for start in range(0, len(values), TOGETHER))
+    return (values[start : start + BATCH_SIZE] for start in range(0, len(values), BATCH_SIZE))

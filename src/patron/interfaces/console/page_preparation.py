@@ -11,8 +11,8 @@ from patron.commands.customers.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.insight.overview_pages import opening_charts
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.insight.overview_routes import run_items_of
 from patron.interfaces.http.insight.retention_view import retention_of
-from patron.interfaces.http.insight.work_routes import run_items_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import PatronError
 from patron.storage.runs.last_run import last_run

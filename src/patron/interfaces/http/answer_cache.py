@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from fastapi import Request
+
 from patron.answers.customers.customer_index import CustomerIndex, customer_index
 from patron.answers.customers.watch_list import watch_list
 from patron.answers.data.data_quality import DataQuality, data_quality
@@ -104,3 +106,8 @@ class Answers:
             return index
         restrict = partial(visible.restrict, index.rows)
         return replace(index, rows=self.cached_per_customer(("customer_index", visible), restrict))
+
+
+def answers_of(request: Request) -> Answers:
+    """What the application keeps for its readers."""
+    return request.app.state.answers

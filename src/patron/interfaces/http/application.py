@@ -12,21 +12,21 @@ from patron import __version__
 from patron.commands.access.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
+from patron.interfaces.http import server_routes
 from patron.interfaces.http.access import audit_routes, key_routes, user_routes
 from patron.interfaces.http.answer_cache import Answers
-from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.as_of_switch import AsOfSwitch
-from patron.interfaces.http.customers import contact_routes, customer_routes, task_routes
-from patron.interfaces.http.data import webhook_routes
+from patron.interfaces.http.customers import contact_routes, customer_routes, lookup_routes, task_routes
+from patron.interfaces.http.data import import_routes, quality_routes, run_routes, webhook_routes
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.insight import (
     digest_routes,
     experiment_routes,
+    overview_routes,
     question_routes,
     retention_routes,
-    work_routes,
 )
-from patron.interfaces.http.models import ledger_routes, score_routes
+from patron.interfaces.http.models import model_routes, score_routes
 from patron.interfaces.http.offers import decision_routes, policy_routes
 from patron.interfaces.http.openapi.openapi_document import openapi_document
 from patron.interfaces.http.outreach import campaign_routes, journey_routes, receipt_routes, unsubscribe_routes
@@ -77,14 +77,18 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
 def _api_router() -> APIRouter:
     """Everything under /api; FastAPI takes most of a second to make it ready, so that applications share it."""
     whole = APIRouter()
-    whole.include_router(router)
     modules = (
+        server_routes,
+        overview_routes,
+        lookup_routes,
+        model_routes,
+        quality_routes,
         contact_routes,
         customer_routes,
         task_routes,
         privacy_routes,
         score_routes,
-        ledger_routes,
+        import_routes,
         privacy_desk_routes,
         audit_routes,
         policy_routes,
@@ -94,7 +98,7 @@ def _api_router() -> APIRouter:
         receipt_routes,
         key_routes,
         unsubscribe_routes,
-        work_routes,
+        run_routes,
         question_routes,
         user_routes,
         webhook_routes,

@@ -100,3 +100,13 @@ TEAMS = sa.Table(
     sa.Column("created_at", UTC_TIME, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
 )
+IDEMPOTENCY_KEYS = sa.Table(
+    "idempotency_keys",
+    METADATA,
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    sa.Column("request_hash", sa.Text, nullable=False, comment="of method, address and body"),
+    sa.Column("status", sa.Integer, comment="NULL while the first request is being answered"),
+    sa.Column("content", sa.LargeBinary, comment="encrypted answer"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)

@@ -1,14 +1,13 @@
 """Settings of the section [oidc]: single sign-on at an OpenID Connect issuer."""
 
-from pathlib import PurePosixPath
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from patron.schema.access.access_rights import Role
-from patron.schema.common_sentences import LEADS_OUT
 from patron.schema.sentences import Sentence
+from patron.storage.setting_path import SettingPath
 
 ISSUER_ADDRESS = Sentence(
     "issuer_address", "is not an https address such as https://login.example.com, or http on this machine"
@@ -33,7 +32,7 @@ class OidcSettings(BaseModel):
     """Address of the issuer, exactly as it names itself: https, or http on this machine. Empty: no single sign-on."""
     client_id: str = ""
     """Name of this console at the issuer."""
-    client_secret_file: str = ""
+    client_secret_file: SettingPath = ""
     """File with its secret, within the workspace or absolute; else the variable PATRON_OIDC_CLIENT_SECRET has it."""
     name: str = Field(default="", max_length=40)
     """What people call the issuer, on buttons; empty: its host."""
@@ -71,13 +70,6 @@ class OidcSettings(BaseModel):
     def _is_an_issuer(cls, value: str) -> str:
         if value and (not is_safe_address(value) or urlsplit(value).query):
             raise ValueError(ISSUER_ADDRESS)
-        return value
-
-    @field_validator("client_secret_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        if ".." in PurePosixPath(value).parts:
-            raise ValueError(LEADS_OUT)
         return value
 
     @field_validator("mail_domains")

@@ -1,5 +1,4 @@
-"""Tables of daily work, and what policy.toml says of tasks.
+"""Daily work with customers: its tables, and what policy.toml says of tasks.
 
-`console_tables` (tags, notes, tasks, requests, proposals, costs, questions); `customer_tags` as rules read them;
-`task_policy`.
+`customer_tables` (tags, notes, tasks, owners, cards); `customer_tags` as rules read them; `task_policy`.
 """

@@ -7,7 +7,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.schema.table_definition import TEXT
-from patron.storage.customers.console_tables import CUSTOMER_TAGS
+from patron.storage.customers.customer_tables import CUSTOMER_TAGS
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import AUDIT, Store
 

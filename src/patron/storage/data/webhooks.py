@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from patron.schema.common_sentences import NO_SUCH_MESSAGE
 from patron.schema.errors import NotFound
 from patron.schema.sentences import Sentence
-from patron.storage.customers.console_tables import POLICY_PROPOSALS, PRIVACY_REQUESTS
 from patron.storage.data.webhook_tables import (
     WEBHOOK_CUSTOMERS,
     WEBHOOK_DELIVERIES,
@@ -18,7 +17,9 @@ from patron.storage.data.webhook_tables import (
     WEBHOOK_MESSAGES,
 )
 from patron.storage.models.model_decisions import utc
+from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_tables import CAMPAIGN_STEPS
+from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.job_tables import JOBS
 from patron.storage.store.store import MODEL_DECISIONS, RUNS, Store, upsert
 from patron.storage.store.store_metadata import in_utc

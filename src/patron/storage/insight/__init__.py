@@ -1,4 +1,4 @@
-"""Saved questions and the mail digest as rows.
+"""Saved questions, the mail digest and acquisition costs as rows.
 
-`saved_questions` with versions and dashboard; `digests`, in the tables of `digest_tables`.
+`saved_questions` with versions and dashboard, in `question_tables`; `digests`, in `digest_tables`; `cost_tables`.
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.storage.customers.console_tables import QUESTION_PINS, SAVED_QUESTIONS
+from patron.storage.insight.question_tables import QUESTION_PINS, SAVED_QUESTIONS
 from patron.storage.models.model_decisions import utc
 from patron.storage.store.store import Store
 

@@ -9,8 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from patron.schema.errors import BadAudience
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CORRECT_FILE, MAX_NAME_LENGTH, DraftFile, Section, is_line
-from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
+from patron.storage.outreach.http_channel_settings import HttpChannelSettings
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
+from patron.storage.setting_path import SettingPath
 
 URL_AND_SECRET = Sentence("url_and_secret", "needs url and secret_file")
 
@@ -25,7 +26,7 @@ class Destination(Section):
     """file: CSV files in outbox/audiences that people upload; http: signed requests."""
     url: str = ""
     """http: address that takes the changes."""
-    secret_file: str = ""
+    secret_file: SettingPath = ""
     """http: file with the secrets that sign, one a line, within the workspace or absolute."""
     local_hosts: tuple[str, ...] = ()
     """http: hosts of this machine or its network that may be reached, also without TLS; all others must be public."""
@@ -33,11 +34,6 @@ class Destination(Section):
     """http: how long one exchange may take."""
     batch_size: int = Field(default=5_000, ge=1, le=10_000)
     """http: most people in one request."""
-
-    @field_validator("secret_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        return require_path(value)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -12,7 +12,7 @@ from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import AUDIENCE_MEMBERS
 
 ADDING, ADDED, REMOVING = "adding", "added", "removing"
-TOGETHER = 500
+BATCH_SIZE = 500
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,5 @@ def forget_members(connection: sa.Connection, customer_ids: Sequence[str]) -> in
 
 def _places(audience: str, customer_ids: Sequence[str]) -> Iterator[Iterable[sa.ColumnElement[bool]]]:
     table = AUDIENCE_MEMBERS.c
-    for start in range(0, len(customer_ids), TOGETHER):
-        yield table.audience == audience, table.customer_id.in_(customer_ids[start : start + TOGETHER])
+    for start in range(0, len(customer_ids), BATCH_SIZE):
+        yield table.audience == audience, table.customer_id.in_(customer_ids[start : start + BATCH_SIZE])

@@ -1,15 +1,16 @@
-"""Settings of the ways to customers: what all have, webhooks and web push over HTTP, and what comes back."""
+"""Settings of channels over HTTP: what all have, webhooks and web push; and of receipts that come back."""
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from patron.schema.common_sentences import LEADS_OUT, URL_PROBLEM
+from patron.schema.common_sentences import URL_PROBLEM
 from patron.schema.sentences import Sentence
+from patron.storage.outreach.channel_section import ChannelSection
+from patron.storage.setting_path import SettingPath
 
 PLAIN_HOSTS = Sentence(
     "plain_hosts", "needs names or addresses without a scheme and port, such as 127.0.0.1, not {value!r}"
@@ -24,51 +25,6 @@ KEY_AND_CONTACT = Sentence("key_and_contact", "needs key_file and contact, both 
 CLICK_URL_PROBLEM = Sentence("click_url_problem", "click_url {problem}")
 
 LOCAL_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
-
-
-class ChannelSection(BaseModel):
-    """A section [channels.NAME]: what pages, checks and the register of processing ask of any."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    SECRETS: ClassVar[Mapping[str, str]] = {}
-    """Settings that name the file of a secret, with the variable that may hold it instead, if any."""
-    HIDDEN: ClassVar[tuple[str, ...]] = ()
-    """Other settings that no page shows."""
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether messages can be sent."""
-        return False
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether messages are signed, once the channel is configured."""
-        return True
-
-    @property
-    def recipient(self) -> str:
-        """Who gets what is sent, for the register of processing; empty where each customer has another one."""
-        return ""
-
-    @property
-    def server(self) -> str:
-        """What the channel connects to; empty where each customer has a server of their own."""
-        return ""
-
-    @property
-    def sender(self) -> str:
-        """Who sends, as the provider or customers see it; empty where nobody does."""
-        return ""
-
-    @property
-    def advice(self) -> tuple[str, ...]:
-        """What else should be set, and why."""
-        return ()
-
-    def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:  # noqa: ARG002 - a provider's have its name
-        """Path of each secret's file and the variable that may hold it instead, each empty where there is none."""
-        return {name: (getattr(self, name), variable) for name, variable in self.SECRETS.items()}
 
 
 class HttpChannelSettings(ChannelSection):
@@ -105,25 +61,13 @@ class HttpChannelSettings(ChannelSection):
         return url
 
 
-def require_path(value: str) -> str:
-    """The path itself, if it stays within the workspace or is absolute. Raises ValueError."""
-    if ".." in PurePosixPath(value).parts:
-        raise ValueError(LEADS_OUT)
-    return value
-
-
 class ReceiptsSettings(BaseModel):
     """Receipts that a system of the shop's, or a provider that signs by Standard Webhooks, sends to /api/receipts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    secret_file: str = ""
+    secret_file: SettingPath = ""
     """File with the secrets that must have signed receipts of provider "patron", one a line; empty: a key is enough."""
-
-    @field_validator("secret_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        return require_path(value)
 
 
 class WebhookSettings(HttpChannelSettings):
@@ -131,7 +75,7 @@ class WebhookSettings(HttpChannelSettings):
 
     url: str = ""
     """Address that takes the messages; empty: nothing is sent by webhook."""
-    secret_file: str = ""
+    secret_file: SettingPath = ""
     """File with the secrets that sign, one a line, within the workspace or absolute; else PATRON_WEBHOOK_SECRET."""
 
     SECRETS: ClassVar[Mapping[str, str]] = {"secret_file": "PATRON_WEBHOOK_SECRET"}
@@ -151,11 +95,6 @@ class WebhookSettings(HttpChannelSettings):
         """Address that takes the messages."""
         return self.url
 
-    @field_validator("secret_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        return require_path(value)
-
     @model_validator(mode="after")
     def _has_a_valid_url(self) -> "WebhookSettings":
         if self.url:
@@ -169,7 +108,7 @@ class WebhookSettings(HttpChannelSettings):
 class WebPushSettings(HttpChannelSettings):
     """Notifications in browsers (RFC 8030); configured once it has a key and a contact."""
 
-    key_file: str = ""
+    key_file: SettingPath = ""
     """Private key that proves who sends (VAPID), within the workspace; `patron channels push-key` makes one."""
     contact: str = ""
     """Whom the browser's push service may write to: mailto: and an address, or an https address."""
@@ -189,11 +128,6 @@ class WebPushSettings(HttpChannelSettings):
     def sender(self) -> str:
         """Whom push services may write to."""
         return self.contact
-
-    @field_validator("key_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        return require_path(value)
 
     @field_validator("contact")
     @classmethod

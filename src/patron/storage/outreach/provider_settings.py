@@ -6,7 +6,8 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.http_channel_settings import HttpChannelSettings, require_path
+from patron.storage.outreach.http_channel_settings import HttpChannelSettings
+from patron.storage.setting_path import SettingPath, require_path
 
 SECRET_NAMES = Sentence("secret_names", "needs names such as API_KEY, not {value!r}")
 
@@ -16,7 +17,7 @@ SECRET_NAME = re.compile("[A-Z][A-Z0-9_]{0,63}")
 class ProviderSettings(HttpChannelSettings):
     """A provider that a file describes; configured once it has the file."""
 
-    provider_file: str = ""
+    provider_file: SettingPath = ""
     """Description of the provider, within the workspace or absolute; empty: nothing is sent by this channel."""
     secret_files: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it for each
     """Files of the secrets that the description names; else variables such as PATRON_SMS_API_KEY have them."""
@@ -41,11 +42,6 @@ class ProviderSettings(HttpChannelSettings):
     def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:
         """The secrets that have files; each may be in a variable of the channel's instead."""
         return {name: (path, f"PATRON_{channel}_{name}".upper()) for name, path in self.secret_files.items()}
-
-    @field_validator("provider_file")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        return require_path(value)
 
     @field_validator("secret_files")
     @classmethod

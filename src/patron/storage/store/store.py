@@ -15,10 +15,12 @@ from patron.schema.common_sentences import DISK_FULL, RUN_DOCTOR, TRY_IN_A_MOMEN
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.access import access_tables  # noqa: F401 - their tables are the store's
-from patron.storage.customers import console_tables  # noqa: F401 - their tables are the store's
+from patron.storage.customers import customer_tables  # noqa: F401 - their tables are the store's
 from patron.storage.data import webhook_tables  # noqa: F401 - their tables are the store's
-from patron.storage.insight import digest_tables  # noqa: F401 - their tables are the store's
+from patron.storage.insight import cost_tables, digest_tables, question_tables  # noqa: F401 - their tables are the store's
+from patron.storage.offers import proposal_tables  # noqa: F401 - their tables are the store's
 from patron.storage.outreach import campaign_tables  # noqa: F401 - their tables are the store's
+from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables are the store's
 from patron.storage.runs import job_tables  # noqa: F401 - their tables are the store's
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import damaged_store, prepare, unlock

@@ -23,7 +23,10 @@ import sqlalchemy as sa
 from patron.answers.customers.customer_list import SORTS
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.commands.access.manage_keys import create_key, list_keys, revoke_key
-from patron.interfaces.http.api_routes import router
+from patron.interfaces.http import server_routes
+from patron.interfaces.http.data import quality_routes
+from patron.interfaces.http.insight import overview_routes
+from patron.interfaces.http.models import model_routes
 from patron.interfaces.http.offers import decision_routes
 from patron.interfaces.http.server.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
@@ -481,7 +484,8 @@ REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "wh
 REFUSAL |= {"code", "values", "todo_code", "todo_values"}
 READ = [
     route.path.format(customer_id="x", decision_id="x")
-    for route in (*router.routes, *decision_routes.router.routes)
+    for module in (server_routes, overview_routes, model_routes, quality_routes, decision_routes)
+    for route in module.router.routes
     if "GET" in route.methods
 ]
 LOOKUPS = ["/api/customers/lookup", "/api/decisions/lookup"]

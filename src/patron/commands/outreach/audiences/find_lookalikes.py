@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from patron.engage.outbox import write_csv
 from patron.estimators.bootstrap import LEVEL, bootstrap_weights, percentile_interval
 from patron.estimators.classifiers import fit_weights, log_scaled, moments, standardise
 from patron.govern.access import audit_log
@@ -27,6 +26,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.engine import timestamp
 from patron.storage.offers.policy import PROFILING
 from patron.storage.runs.last_run import last_run
+from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop, Snapshot
 
 THIS_RUN_HAS = Sentence("this_run_has", "This run has {names}.")

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.engage.contact_rules import next_allowed
 from patron.engage.customer_time_zones import time_zones
+from patron.engage.message_limits import next_allowed
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.engine import timestamp
 from patron.storage.outreach.message_policy import QuietHours

@@ -29,7 +29,7 @@ from patron.engage.journeys.journey_entries import (
 )
 from patron.engage.journeys.journey_position import read_position, write_position
 from patron.engage.journeys.journey_steps import INSTANT, advance_clock, has_branches
-from patron.engage.outbox_messages import settle_by_receipts, settle_cut_off
+from patron.engage.message_queue import settle_by_receipts, settle_cut_off
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.journey_file import JOURNEY, Send

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from patron.commands.outreach.messages.mailing import Mailing, period_allowance
 from patron.engage.journeys.journey_entries import entries_at_step
 from patron.engage.journeys.journey_steps import Entry, latest_send
-from patron.engage.message_checks import Allowance
-from patron.engage.outbox_messages import DueMessage, journey_message_id
+from patron.engage.message_queue import DueMessage, journey_message_id
+from patron.engage.send_eligibility import Allowance
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
 from patron.storage.outreach.journey_file import JOURNEY, Journey, Send

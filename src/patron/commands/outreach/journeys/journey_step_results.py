@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.engage.outbox_messages import journey_message_id
+from patron.engage.message_queue import journey_message_id
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES, RECEIPTS
 from patron.storage.outreach.journey_file import JOURNEY, Send
 from patron.storage.store.store import Store

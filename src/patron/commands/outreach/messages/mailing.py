@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.engage.message_checks import Allowance
-from patron.engage.outbox_messages import DueMessage, message_id_of
+from patron.engage.message_queue import DueMessage, message_id_of
+from patron.engage.send_eligibility import Allowance
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.engine import timestamp
 from patron.storage.offers.budget_period import budget_period, spent_query

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from patron.commands.outreach.messages.mailing import Mailing
 from patron.engage.channels.channel import OutgoingMessage
-from patron.engage.message_checks import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
-from patron.engage.outbox_messages import DueMessage, contacts_with_message, customers_with_message, sent_times
+from patron.engage.message_queue import DueMessage, contacts_with_message, customers_with_message, sent_times
 from patron.engage.recipients import Recipient, recipients
+from patron.engage.send_eligibility import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import MessageTemplates, RenderedMessage
 from patron.engage.templates.product_variables import product_variables

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from patron.commands.outreach.messages.message_batch import CheckedMessage, MessageChecker
 from patron.engage.channels.channel import Channel, Handover, Outcome, OutgoingMessage
-from patron.engage.contact_rules import next_allowed
-from patron.engage.outbox_messages import claim, put_off, retry_at, sent_times, update_messages
+from patron.engage.message_limits import next_allowed
+from patron.engage.message_queue import claim, put_off, retry_at, sent_times, update_messages
 from patron.govern.outreach.sent_messages import sealed_messages
 from patron.govern.outreach.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress, suppressed_contacts
 from patron.govern.privacy.consent_ledger import ledger_head

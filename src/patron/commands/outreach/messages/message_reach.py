@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pyarrow.compute as pc
 
 from patron.commands.outreach.messages.message_batch import CustomerAnswers, answers_of_customers, ids_until_now
-from patron.engage.contact_rules import capped_until
-from patron.engage.outbox_messages import sent_times
+from patron.engage.message_limits import capped_until
+from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.outreach.suppression_list import suppressed
 from patron.schema.common_sentences import NO_CHANNEL

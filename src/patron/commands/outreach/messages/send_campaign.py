@@ -22,7 +22,7 @@ from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock, MessageHandover
 from patron.engage.channels import channel_of
 from patron.engage.channels.channel import Channel
-from patron.engage.outbox_messages import (
+from patron.engage.message_queue import (
     DueMessage,
     counts,
     due_messages,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
 from patron.commands.outreach.messages.send_campaign import keep_going, send_campaign
-from patron.engage.outbox_messages import settle_by_receipts
+from patron.engage.message_queue import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion

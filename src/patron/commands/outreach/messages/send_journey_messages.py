@@ -31,7 +31,7 @@ from patron.engage.journeys.journey_entries import (
 )
 from patron.engage.journeys.journey_fold import surplus_entries
 from patron.engage.journeys.journey_steps import Entry, enter_step, leave
-from patron.engage.outbox_messages import put_off
+from patron.engage.message_queue import put_off
 from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.journey_states import MERGED

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.commands.outreach.messages.message_events import load_message_events
-from patron.engage.outbox_messages import update_messages
+from patron.engage.message_queue import update_messages
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign, NotFound

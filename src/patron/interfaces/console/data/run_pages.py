@@ -21,8 +21,8 @@ from patron.commands.data.schedule_runs import schedule_runs
 from patron.interfaces.console.access.audit_texts import bare_actor
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.data.run_routes import runs_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.insight.work_routes import runs_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area

@@ -10,7 +10,7 @@ from patron.commands.data.dismiss_setup import dismiss_setup_step
 from patron.interfaces.console.insight.today_texts import today_action, today_sentence
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs
-from patron.interfaces.http.insight.work_routes import today_of
+from patron.interfaces.http.insight.overview_routes import today_of
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(route_class=GuardedRoute)

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from patron.answers.access.audit_trail import PAGE_LENGTH, AuditPage, AuditQuery, audit_trail, verify_audit_log
 from patron.commands.access.export_audit_log import export_audit_log
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit
 from patron.interfaces.http.integer_bounds import MAX_COUNT

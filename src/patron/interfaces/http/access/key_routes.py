@@ -18,7 +18,7 @@ from patron.commands.access.manage_keys import (
 )
 from patron.commands.access.user_account import is_confirmed
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area
 from patron.schema.errors import NotAllowed

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from patron.answers.access.team import Account, RoleRights, Team, User, account, people, role_rights, teams
 from patron.answers.data.workspace_settings import WorkspaceSettings, workspace_settings
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, needs_sign_in, session_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(prefix="/api", tags=["access"], route_class=GuardedRoute)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from patron.commands.customers.customer_contacts import CustomerContacts, RevealReason, masked_contacts, reveal_contacts
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.access.customer_scope import visible_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.customers.customer_contacts import REVEAL_REASONS, unknown_customer

@@ -21,7 +21,7 @@ from patron.answers.customers.identity_preview import (
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.access.customer_scope import require_visible
 from patron.interfaces.http.access.list_access import ListAccess, reader_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import MAX_LIMIT, Cursor, CursorText, Limit, not_of_this_list
 from patron.interfaces.http.customers.customer_filters import CustomerFilters
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now

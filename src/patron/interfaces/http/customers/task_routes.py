@@ -8,7 +8,7 @@ from patron.answers.customers.task_list import PAGE_SIZE, View
 from patron.answers.customers.task_results import By, TaskResults
 from patron.answers.customers.task_suggestions import TaskAdvice, task_advice
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit
 from patron.interfaces.http.customers.task_view import TaskCursorPage, results_of, task_page
 from patron.interfaces.http.integer_bounds import PageNumber

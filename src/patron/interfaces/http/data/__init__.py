@@ -1,4 +1,4 @@
-"""The API of data: webhooks, and the log of deliveries.
+"""The API of data: runs, imports, quality, webhooks.
 
-`webhook_routes`. Runs are in `insight.work_routes`, imports in `models.ledger_routes`, quality in `http.api_routes`.
+`run_routes` (and work in the background), `import_routes`, `quality_routes`, `webhook_routes`.
 """

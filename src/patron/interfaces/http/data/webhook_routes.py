@@ -22,7 +22,7 @@ from patron.commands.data.manage_webhooks import (
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.access.key_routes import Confirmed, RotationBody
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area

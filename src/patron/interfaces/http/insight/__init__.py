@@ -1,6 +1,6 @@
-"""The API of the shop as a whole: Today, periods, runs, retention, experiments, questions, the mail digest.
+"""The API of the shop as a whole: Today, periods, retention, experiments, questions, the mail digest.
 
-Routes: `work_routes` (Today, overview, runs, jobs), `retention_routes`, `experiment_routes`, `question_routes`,
+Routes: `overview_routes` (Today, overview, brief), `retention_routes`, `experiment_routes`, `question_routes`,
 `digest_routes`; a period in an address is read by `period_parameters`.
 Shared with pages: `retention_view`, `experiment_view`.
 """

@@ -34,10 +34,10 @@ from patron.interfaces.http.access.access_control import (
     needs_sign_in,
     session_of,
 )
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.insight.overview_routes import run_items_of
 from patron.interfaces.http.insight.question_routes import result_of
-from patron.interfaces.http.insight.work_routes import run_items_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, digest_sections
 from patron.interfaces.report.digest_letter import digest_subject, digest_words

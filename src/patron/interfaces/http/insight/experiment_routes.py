@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from patron.answers.insight.experiment_line import Kind, Verdict
 from patron.answers.insight.experiments import ExperimentList
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.insight.experiment_view import ExperimentView, experiment_of, experiments_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.outreach.life_routes import Name

@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from patron.answers.data.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.insight.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import SHORTEN, TOO_LONG

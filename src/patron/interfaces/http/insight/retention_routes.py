@@ -10,7 +10,7 @@ from patron.answers.insight.cohort_sums import Grouping
 from patron.answers.insight.retention import Measure, Retention
 from patron.commands.insight.enter_acquisition_costs import EnteredCosts, enter_acquisition_costs
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.insight.retention_view import MAX_GROUP_LENGTH, PaybackView, payback_of, retention_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area

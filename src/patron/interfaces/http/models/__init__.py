@@ -1,4 +1,4 @@
-"""The API of models: scores in bulk, forecasts against the actual.
+"""The API of models: backtests and drift, forecasts against the actual, scores in bulk.
 
-`score_routes`; `ledger_routes`, which pages through imports, too.
+`model_routes`, `score_routes`.
 """

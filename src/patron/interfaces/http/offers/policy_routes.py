@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from patron.answers.offers.policy_history import PolicyProposal, policy_proposal, policy_proposals
 from patron.answers.offers.policy_in_force import policy_in_force
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area

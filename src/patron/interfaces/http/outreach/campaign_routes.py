@@ -15,7 +15,7 @@ from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
 from patron.interfaces.http.access.access_control import needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes, routers_of
 from patron.schema.access.access_rights import Action, Area
 from patron.service.jobs import start_trial

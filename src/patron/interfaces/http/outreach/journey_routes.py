@@ -9,7 +9,7 @@ from patron.commands.outreach.journeys.measure_journey import JourneyResult, mea
 from patron.commands.outreach.journeys.plan_journey import JourneyPlan, plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.interfaces.http.access.access_control import needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes, routers_of
 from patron.schema.access.access_rights import Action, Area
 from patron.storage.outreach.journey_file import JOURNEY, Journey

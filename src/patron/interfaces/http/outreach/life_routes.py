@@ -10,7 +10,7 @@ from patron.answers.outreach.campaign_list import VersionContent, version_conten
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.storage.outreach.versioned_drafts import SavedVersion, VersionedDrafts

@@ -23,7 +23,7 @@ from patron.answers.privacy.privacy_desk import (
 from patron.answers.privacy.processing_register import ProcessingRegister, processing_register
 from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber

@@ -22,7 +22,7 @@ from patron.commands.segments.export_segment import read_members
 from patron.commands.segments.save_segment import SavedVersion, save_segment
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters

@@ -1,6 +1,6 @@
 import csv
 
-from patron.engage.outbox import safe_cell, write_csv
+from patron.storage.safe_csv import safe_cell, write_csv
 
 
 def test_no_cell_starts_a_formula():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.engage.contact_rules import capped_until, is_capped, next_allowed
+from patron.engage.message_limits import capped_until, is_capped, next_allowed
 from patron.storage.outreach.message_policy import MessageCap, MessagePolicy, QuietHours
 
 ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Kathmandu")

@@ -1,23 +1,21 @@
-"""What grows with every run and file, for programs, a page at a time: forecasts against what came, and imports."""
+"""Models of the last run, and forecasts of earlier runs against what came, a page at a time."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from patron.answers.data.data_quality import IMPORTS_PER_PAGE, ImportPage, list_imports
 from patron.answers.models.forecast_ledger import FORECASTS_PER_PAGE, ForecastEntry, newest_forecasts
+from patron.answers.models.models import Models
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.api_routes import answers_of
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 
-router = APIRouter(
-    prefix="/api", tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
-)
 QuestionName = Annotated[str, Query(max_length=40, description="Empty for all.")]
+
+router = APIRouter(tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
 
 
 @dataclass(frozen=True)
@@ -29,15 +27,14 @@ class ForecastPage:
     """Null after the last page."""
 
 
-@dataclass(frozen=True)
-class ImportCursorPage(ImportPage):
-    """Imports, and where the next page begins."""
+@router.get("/api/models")
+@needs(Action.READ, Area.MODELS)
+def models(request: Request) -> Models:
+    """Questions, champions, backtests, checked forecasts and drift."""
+    return answers_of(request).models()
 
-    next_cursor: str | None
-    """Null after the last page."""
 
-
-@router.get("/models/forecasts")
+@router.get("/api/models/forecasts")
 @needs(Action.READ, Area.MODELS)
 def forecasts(
     request: Request, question: QuestionName = "", cursor: CursorText = "", limit: Limit = None
@@ -52,18 +49,3 @@ def forecasts(
     has_more = len(following) > size
     place = (microseconds_of(shown[-1].scored_at), shown[-1].question) if has_more else ()
     return ForecastPage(shown, str(Cursor("forecasts", place)) if has_more else None)
-
-
-@router.get("/imports")
-@needs(Action.READ, Area.DATA)
-def imports(request: Request, cursor: CursorText = "", limit: Limit = None) -> ImportCursorPage:
-    """Imports of files, the newest first."""
-    before: tuple[datetime, str] | None = None
-    if cursor:
-        at, import_id = Cursor.in_list(cursor, "imports", int, str).place
-        before = (time_of(at), import_id)
-    page = list_imports(answers_of(request).shop, before=before, length=limit or IMPORTS_PER_PAGE)
-    following = None
-    if page.has_more:
-        following = str(Cursor("imports", (microseconds_of(page.imports[-1].started_at), page.imports[-1].import_id)))
-    return ImportCursorPage(**vars(page), next_cursor=following)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from patron.engage.message_checks import SEND, Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
+from patron.engage.send_eligibility import SEND, Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
 from patron.schema.outreach.message_states import MESSAGE_REASONS
 from patron.storage.offers.policy import Consent
 from patron.storage.outreach.message_policy import MessageCap, MessagePolicy

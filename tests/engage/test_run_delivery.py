@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron import engage
-from patron.engage.delivery import deliver
+from patron.engage.run_delivery import deliver
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, UNSUBSCRIBED, suppress
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault

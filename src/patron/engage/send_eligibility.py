@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from patron.engage.contact_rules import capped_until, next_allowed
+from patron.engage.message_limits import capped_until, next_allowed
 from patron.storage.offers.policy import Consent
 from patron.storage.outreach.message_policy import MessagePolicy
 
@@ -101,8 +101,8 @@ def check(facts: MessageFacts, rules: SendRules, allowance: Allowance, at: datet
 
     What would be put off beyond the end of the campaign is forbidden for good.
     """
-    for one in CHECKS:
-        verdict = one(facts, rules, allowance, at)
+    for forbids in CHECKS:
+        verdict = forbids(facts, rules, allowance, at)
         if verdict.reason:
             is_late = verdict.until is not None and verdict.until >= rules.end
             return Verdict(verdict.reason) if is_late else verdict

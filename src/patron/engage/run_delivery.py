@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from patron.engage.outbox import write_csv
 from patron.engage.outbox_refusals import OutboxRefusals, outbox_refusals
 from patron.govern.vault import Vault
 from patron.schema.data.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.storage.runs.stage_view import VAULT, StageView
+from patron.storage.safe_csv import write_csv
 
 OFFERS_HEADER = (
     *("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until"),

@@ -23,7 +23,7 @@ PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked",
 """Receipts of what only a message can bring that the channel took."""
 BACK_OFF_MINUTES = (1, 5, 15, 60, 240)
 """How long a message waits that the channel did not take, by attempt; the last one for every further attempt."""
-TOGETHER = 500
+BATCH_SIZE = 500
 
 
 def message_id_of(campaign: str, customer_id: str, channel: str) -> str:
@@ -236,4 +236,4 @@ def retry_at(at: datetime, attempt_count: int) -> datetime:
 
 
 def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start : start + TOGETHER] for start in range(0, len(values), TOGETHER))
+    return (values[start : start + BATCH_SIZE] for start in range(0, len(values), BATCH_SIZE))

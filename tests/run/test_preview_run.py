@@ -99,5 +99,5 @@ def test_an_interrupted_preview_leaves_nothing_and_a_killed_one_is_cleared_by_th
 def test_a_server_cannot_be_previewed(second_run):
     shop, as_of = second_run
     shop.settings = shop.settings.model_copy(update={"inbox_url": "postgresql://somewhere/inbox"})
-    with pytest.raises(WorkspaceError, match="is a server"):
+    with pytest.raises(WorkspaceError, match="is on a server"):
         start(shop, as_of)

@@ -47,7 +47,7 @@ def test_any_content_is_a_rule_or_refused(content):
 WRONG = {
     "field": [{"field": "value_decil", "op": ">", "value": 3}, "no field 'value_decil'. Did you mean value_decile?"],
     "choice": [{"field": "lifecycle_stage", "op": "==", "value": "laps"}, "lifecycle_stage is never 'laps'"],
-    "kind": [{"evnt": "x"}, "evnt is no condition. Did you mean event?"],
+    "kind": [{"evnt": "x"}, "evnt is not a valid condition. Did you mean event?"],
     "op": [{"field": "value", "op": "~", "value": 1}, "op must be one of"],
     "text": [{"field": "value", "op": "==", "value": "high"}, "value is a number (got 'high')"],
     "order": [{"field": "persona", "op": "<", "value": "x"}, "< compares numbers"],

@@ -31,7 +31,9 @@ from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
 
-VAULT_ROW_CLOSED = Sentence("vault_row_closed", "a row of the vault does not open with this workspace's master key")
+VAULT_ROW_CLOSED = Sentence(
+    "vault_row_closed", "a row of the vault cannot be decrypted with this workspace's master key"
+)
 RIGHT_KEY_BACK = Sentence(
     "right_key_back", "Put the right key back; if it is the right one, restore the store from a backup."
 )

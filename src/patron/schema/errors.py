@@ -49,10 +49,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from patron.schema.common_sentences import PLACED
+from patron.schema.common_sentences import AT_PLACE
 from patron.schema.sentences import Sentence, Text, plain_values
-
-ADVISED = Sentence("advised", "{problem}. {todo}")
+from patron.schema.spelling import HINTED
 
 
 class PatronError(Exception):
@@ -77,8 +76,8 @@ class PatronError(Exception):
     def said(self) -> Text:
         """All of it as one text, for lists of problems."""
         what = self.what if isinstance(self.what, Text) else Text(self.what)
-        problem = PLACED(place=self.where, reasons=what) if self.where else what
-        return Text(str(self), ADVISED.code, {"problem": problem, "todo": self.todo}) if self.todo else problem
+        problem = AT_PLACE(place=self.where, reasons=what) if self.where else what
+        return Text(str(self), HINTED.code, {"problem": problem, "hint": self.todo}) if self.todo else problem
 
     def plain(self) -> dict[str, Any]:
         """What, where and what to do for JSON, with the codes and values of both texts."""

@@ -8,7 +8,7 @@ from patron.schema.sentences import Sentence
 
 DID_YOU_MEAN = Sentence("did_you_mean", "Did you mean {name}?")
 KNOWN_ARE = Sentence("known_are", "Known are {names}")
-BOTH = Sentence("both", "{first} {second}")
+TWO_TEXTS = Sentence("two_texts", "{first} {second}")
 HINTED = Sentence("hinted", "{problem}. {hint}")
 
 MIN_PART_LENGTH = 4
@@ -25,7 +25,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def both(first: str, second: str) -> str:
     """Two sentences one after the other, where both are said."""
-    return BOTH(first=first, second=second) if first and second else first or second
+    return TWO_TEXTS(first=first, second=second) if first and second else first or second
 
 
 def hinted(problem: str, hint: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from patron.schema.common_sentences import NO_SEGMENT, PLACED
+from patron.schema.common_sentences import AT_PLACE, NO_SEGMENT
 from patron.schema.errors import BadSegment
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted, known_are, one_line
@@ -33,7 +33,7 @@ from patron.segments.segment_rules import (
 
 RULE_SHAPE = Sentence("rule_shape", "must be a condition such as {example}")
 RULE_BOUGHT = Sentence("rule_bought", "bought must name a product, category or brand, as in {example}")
-RULE_NO_CONDITION = Sentence("rule_no_condition", "{name} is no condition")
+RULE_NO_CONDITION = Sentence("rule_no_condition", "{name} is not a valid condition")
 RULE_TAKES_NO = Sentence("rule_takes_no", "{kind} takes no {name}")
 RULE_LEAVE_OUT = Sentence("rule_leave_out", "Leave it out")
 RULE_NO_FIELD = Sentence("rule_no_field", "there is no field {name!r}")
@@ -148,7 +148,7 @@ class _Parser:
         return readers[kind](content, at) or NOBODY
 
     def _problem(self, at: str, what: str) -> AnyOf:
-        self.problems.append(PLACED(place=at, reasons=what))
+        self.problems.append(AT_PLACE(place=at, reasons=what))
         return NOBODY
 
     @staticmethod

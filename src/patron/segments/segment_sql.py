@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from patron.schema.common_sentences import NO_SEGMENT, SEGMENT_CYCLE, TAKE_OUT
+from patron.schema.common_sentences import NO_SEGMENT, REMOVE_ONE_OF_THEM, SEGMENT_CYCLE
 from patron.schema.errors import BadSegment
 from patron.schema.events import ALIASES
 from patron.schema.sentences import Sentence
@@ -160,7 +160,7 @@ left join (select customer_id, {listed} from features where run_id = $run_id and
     def _rule_of(self, name: str, path: tuple[str, ...]) -> Rule:
         if name in path:
             cycle = " -> ".join((*path[path.index(name) :], name))
-            raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=TAKE_OUT)
+            raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=REMOVE_ONE_OF_THEM)
         if len(path) >= MAX_SEGMENT_DEPTH:
             what = DEEP_SEGMENTS(count=MAX_SEGMENT_DEPTH)
             raise BadSegment(what, where=path[0], todo=MENTION_INNER)

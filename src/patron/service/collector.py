@@ -35,12 +35,12 @@ from patron.schema.sentences import Sentence
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
-CHANGED_SETTINGS = Sentence("changed_settings", "changed settings cannot be read ({kind}: {cause})")
+CHANGED_SETTINGS = Sentence("changed_settings", "the changed settings cannot be read ({kind}: {cause})")
 KEY_LACKS_SEND = Sentence("key_lacks_send", "this {kind} key may not send events: it lacks {right}")
 FIX_SETTINGS_OR_TRACKING = Sentence("fix_settings_or_tracking", "Fix patron.toml or tracking/.")
 
 WRITE_KEY_INVALID = Sentence("write_key_invalid", "the write key is missing, unknown, revoked or expired")
-SECRET_IN_ADDRESS = Sentence("secret_in_address", "a secret key stands in the address")
+SECRET_IN_ADDRESS = Sentence("secret_in_address", "the address contains a secret key")
 REQUEST_RATE = Sentence("request_rate", "more than {rate:g} requests a second")
 SEND_IN_HEADER = Sentence("send_in_header", "Send it in a header, and make a new one.")
 LARGER_BATCHES = Sentence("larger_batches", "Send larger batches, less often.")

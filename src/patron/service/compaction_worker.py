@@ -22,7 +22,7 @@ from typing import Any
 
 from patron.collect.inbox.compaction import compact_inbox
 from patron.collect.inbox.workspace_inbox import inbox_position, release_inbox
-from patron.schema.common_sentences import TRIED_BY_ITSELF
+from patron.schema.common_sentences import CONTINUES_BY_ITSELF, RETRIED_AUTOMATICALLY
 from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy, read_texts
 from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
@@ -30,11 +30,13 @@ from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import update_profiles
 
-CANNOT_BE_MOVED = Sentence("cannot_be_moved", "what waits cannot be moved into the lake ({cause})")
-MOVER_ENDED = Sentence("mover_ended", "the process that moves events into the lake {ended}")
+CANNOT_BE_MOVED = Sentence("cannot_be_moved", "waiting requests cannot be moved into the lake ({cause})")
+MOVER_ENDED = Sentence("mover_ended", "the process that moves events into the lake ended (exit status {status})")
+MOVER_NOT_STARTED = Sentence(
+    "mover_not_started", "the process that moves events into the lake cannot be started ({cause})"
+)
 MOVER_REPORTED = Sentence("mover_reported", "the process that moves events reported {text}")
-IT_GOES_ON = Sentence("it_goes_on", "It goes on.")
-STARTED_BY_ITSELF = Sentence("started_by_itself", "It is started again by itself.")
+RESTARTED_AUTOMATICALLY = Sentence("restarted_automatically", "It is restarted automatically.")
 
 COMPACT_SECONDS = 10.0
 """Longest wait of a request for the lake, which gets a file and a commit each time."""
@@ -69,7 +71,7 @@ class CompactionWorker:
             self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
             what = CANNOT_BE_MOVED(cause=error)
-            self.trouble = PatronError(what, todo=TRIED_BY_ITSELF)
+            self.trouble = PatronError(what, todo=RETRIED_AUTOMATICALLY)
 
 
 @dataclass
@@ -114,12 +116,11 @@ class CompactionProcess:
         command = [sys.executable, "-m", "patron.service.compaction_worker", str(self.folder)]
         while not self._is_ending.is_set():
             try:
-                ended = f"ended ({self._run(command)})"
+                what = MOVER_ENDED(status=self._run(command))
             except OSError as error:
-                ended = f"cannot be started ({error})"
+                what = MOVER_NOT_STARTED(cause=error)
             if not self._is_ending.is_set():
-                what = MOVER_ENDED(ended=ended)
-                self._report(PatronError(what, todo=STARTED_BY_ITSELF))
+                self._report(PatronError(what, todo=RESTARTED_AUTOMATICALLY))
                 self._is_ending.wait(RESTART_SECONDS)
 
     def _run(self, command: list[str]) -> int:
@@ -154,7 +155,7 @@ def _trouble_of(line: bytes) -> PatronError | None:
         fields, is_damaged = json.loads(line)
         return fields and _trouble(read_texts(fields), is_damaged=is_damaged)
     except (ValueError, TypeError):  # why: a line that was cut off, or a library that speaks
-        return PatronError(MOVER_REPORTED(text=repr(line[:200])), todo=IT_GOES_ON)
+        return PatronError(MOVER_REPORTED(text=repr(line[:200])), todo=CONTINUES_BY_ITSELF)
 
 
 def main(folder: Path) -> None:

@@ -39,14 +39,14 @@ from patron.storage.runs.jobs import (
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
-OTHER_UNDER_WAY = Sentence("other_under_way", "another is under way")
+OTHER_UNDER_WAY = Sentence("other_under_way", "another job is under way")
 UNDER_WAY = Sentence("under_way", "it is under way")
 
 PROCESS_ENDED = Sentence("process_ended", "the process ended before it was finished")
 START_AGAIN = Sentence("start_again", "Start it again; nothing was half-written.")
 JOB_BUSY = Sentence("job_busy", "a job of the kind {job} is under way since {time} UTC")
 JOB_WAIT = Sentence("job_wait", "Wait until it has finished, and try again.")
-UNEXPECTED = Sentence("unexpected", "something unexpected went wrong ({name})")
+UNEXPECTED = Sentence("unexpected", "an unexpected error occurred ({name})")
 
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.data.job_process"

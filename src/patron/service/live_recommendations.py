@@ -42,12 +42,12 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 ADD_SCENARIO = Sentence("add_scenario", "Use {names}, or add it to [recommendations.scenarios] of policy.toml.")
-PRODUCT_UNKNOWN = Sentence("product_unknown", "lists do not know this product")
+PRODUCT_UNKNOWN = Sentence("product_unknown", "no list knows this product")
 NO_SCENARIO = Sentence("no_scenario", "there is no scenario {name!r}")
 REQUEST_NEW_LIST = Sentence("request_new_list", "Request a new list.")
 IMPORT_THEN_RUN = Sentence("import_then_run", "Import it, then run `patron run`.")
 NO_INDEX = Sentence("no_index", "there is no index")
-LIST_NOT_KEPT = Sentence("list_not_kept", "this list is not kept any more")
+LIST_NOT_KEPT = Sentence("list_not_kept", "this list is no longer kept")
 
 log = logging.getLogger(__name__)
 MESSAGE = "message"

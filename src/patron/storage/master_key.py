@@ -15,8 +15,8 @@ from patron.schema.errors import MasterKeyError
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import make_private_folder, write_durably
 
-NOT_A_MASTER_KEY = Sentence("not_a_master_key", "is no master key of {count} hexadecimal digits")
-KEY_INSIDE = Sentence("key_inside", "the master key may not lie inside the workspace it protects")
+NOT_A_MASTER_KEY = Sentence("not_a_master_key", "is not a master key of {count} hexadecimal digits")
+KEY_INSIDE = Sentence("key_inside", "the master key must not lie inside the workspace that it protects")
 KEY_MISSING = Sentence("key_missing", "the master key is missing")
 KEY_OF_OTHER = Sentence("key_of_other", "this is the master key of another workspace")
 PUT_RIGHT_KEY = Sentence("put_right_key", "Put the right key there.")

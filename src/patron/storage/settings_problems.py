@@ -6,28 +6,28 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from patron.schema.common_sentences import MISSING
+from patron.schema.common_sentences import SETTING_MISSING
 from patron.schema.sentences import Sentence, Text, joined
 from patron.schema.spelling import did_you_mean, hinted, known_are
 
-SETTING = Sentence("setting", "{setting} {rule}")
-GOT = Sentence("got", "{problem} (got {value})")
+SETTING_RULE = Sentence("setting_rule", "{setting} {rule}")
+VALUE_GIVEN = Sentence("value_given", "{problem} (got {value})")
 UNKNOWN_KEY = Sentence("unknown_key", "{setting} is not a known key")
 MISSING_ONE_OF = Sentence("missing_one_of", "{setting} is missing; it is one of {choices}")
-ONE_OF = Sentence("one_of", "must be one of {choices}")
-WRITTEN_SO = Sentence("written_so", "must be {choices}")
-A_LIST = Sentence("a_list", "must be a list in [ ]")
-A_TABLE = Sentence("a_table", "must be a table of keys and values")
+MUST_BE_ONE_OF = Sentence("must_be_one_of", "must be one of {choices}")
+MUST_BE_WRITTEN = Sentence("must_be_written", "must be {choices}")
+MUST_BE_LIST = Sentence("must_be_list", "must be a list in [ ]")
+MUST_BE_TABLE = Sentence("must_be_table", "must be a table of keys and values")
 KINDS = {
-    "int": Sentence("a_whole_number", "must be a whole number"),
-    "float": Sentence("a_number", "must be a number"),
-    "finite": Sentence("finite_number", "must be a finite number"),
-    "bool": Sentence("true_false", "must be true or false"),
-    "string": Sentence("text", "must be a text in quotes"),
-    "tuple": A_LIST,
-    "list": A_LIST,
-    "dict": A_TABLE,
-    "model": A_TABLE,
+    "int": Sentence("must_be_whole_number", "must be a whole number"),
+    "float": Sentence("must_be_number", "must be a number"),
+    "finite": Sentence("must_be_finite", "must be a finite number"),
+    "bool": Sentence("must_be_true_or_false", "must be true or false"),
+    "string": Sentence("must_be_text", "must be a text in quotes"),
+    "tuple": MUST_BE_LIST,
+    "list": MUST_BE_LIST,
+    "dict": MUST_BE_TABLE,
+    "model": MUST_BE_TABLE,
 }
 """What a value must be, by the start of the code of the error."""
 WRITTEN_AS = {"from_address": "from"}
@@ -35,11 +35,11 @@ WRITTEN_AS = {"from_address": "from"}
 TAGS = ("union_tag_invalid", "union_tag_not_found")
 """Codes of a section that could be one of several, and does not say which."""
 LIMITS = {
-    "greater_than": Sentence("above", "must be above {gt}"),
-    "greater_than_equal": Sentence("at_least", "must be at least {ge}"),
-    "less_than": Sentence("below", "must be below {lt}"),
-    "less_than_equal": Sentence("at_most", "must be at most {le}"),
-    "string_too_short": Sentence("long_enough", "must be at least {min_length} character long"),
+    "greater_than": Sentence("must_be_above", "must be above {gt}"),
+    "greater_than_equal": Sentence("must_be_at_least", "must be at least {ge}"),
+    "less_than": Sentence("must_be_below", "must be below {lt}"),
+    "less_than_equal": Sentence("must_be_at_most", "must be at most {le}"),
+    "string_too_short": Sentence("too_few_characters", "must have {min_length} or more characters"),
     "too_short": Sentence("list_at_least", "must be a list of at least {min_length}"),
     "too_long": Sentence("list_at_most", "must be a list of at most {max_length}"),
     "string_pattern_mismatch": Sentence("written_as", "must be written as {pattern}"),
@@ -68,13 +68,13 @@ def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
     if code == "extra_forbidden":
         return unknown_key(name, _fields(_place(one["loc"][:-1], model)[1]))
     if code == "missing":
-        return MISSING(setting=name)
+        return SETTING_MISSING(setting=name)
     if code in TAGS:
         return _tag_problem(f"{name}.{_discriminator(one)}", one, models)
     is_section = isinstance(one["input"], Mapping) or (code == "value_error" and isinstance(one["input"], list))
     rule = _rule(code, one)
-    problem = SETTING(setting=name, rule=rule) if name else rule
-    return hinted(problem if is_section else GOT(problem=problem, value=repr(one["input"])), _meant(one))
+    problem = SETTING_RULE(setting=name, rule=rule) if name else rule
+    return hinted(problem if is_section else VALUE_GIVEN(problem=problem, value=repr(one["input"])), _meant(one))
 
 
 def _discriminator(one: ErrorDetails) -> str:
@@ -89,8 +89,8 @@ def _tag_problem(name: str, one: ErrorDetails, models: Iterable[type[BaseModel]]
     if one["type"] == "union_tag_not_found":
         return MISSING_ONE_OF(setting=name, choices=choices)
     value = one.get("ctx", {})["tag"]
-    problem = SETTING(setting=name, rule=ONE_OF(choices=choices))
-    return hinted(GOT(problem=problem, value=repr(value)), did_you_mean(value, tags))
+    problem = SETTING_RULE(setting=name, rule=MUST_BE_ONE_OF(choices=choices))
+    return hinted(VALUE_GIVEN(problem=problem, value=repr(value)), did_you_mean(value, tags))
 
 
 def _rule(code: str, one: ErrorDetails) -> str:
@@ -99,7 +99,7 @@ def _rule(code: str, one: ErrorDetails) -> str:
         rule = LIMITS[code]
         return rule(**{name: _number(value) for name, value in context.items() if name in rule.places})
     if code == "literal_error":
-        return (ONE_OF if _choices(one)[1:] else WRITTEN_SO)(choices=context["expected"])
+        return (MUST_BE_ONE_OF if _choices(one)[1:] else MUST_BE_WRITTEN)(choices=context["expected"])
     kind = next((text for start, text in KINDS.items() if code.startswith(f"{start}_")), None)
     if kind:
         return kind

@@ -72,7 +72,7 @@ WORKSPACE_ALREADY = Sentence("workspace_already", "is a workspace already")
 RESTORE_SETTINGS = Sentence(
     "restore_settings", "Restore it from the newest backup, or copy that of a new workspace and set it again."
 )
-MAKING_CUT_OFF = Sentence("making_cut_off", "is a workspace whose making was cut off")
+MAKING_CUT_OFF = Sentence("making_cut_off", "is a workspace whose creation was interrupted")
 WORKSPACE_PARTS_MISSING = Sentence(
     "workspace_parts_missing", "holds {parts}, but {identity} and {settings} are missing"
 )
@@ -80,9 +80,9 @@ NOT_A_WORKSPACE = Sentence("not_a_workspace", "is not a workspace")
 USE_OR_CHOOSE = Sentence("use_or_choose", "Use it, or choose another folder.")
 INIT_AGAIN = Sentence("init_again", "Run `patron init {folder}` again.")
 INIT_OR_NAME = Sentence("init_or_name", "Run `patron init {folder}`, or name one with --workspace.")
-LEFT_BY_OLDER = Sentence("left_by_older", "was left by an older Patron")
+LEFT_BY_OLDER = Sentence("left_by_older", "was last used by an older Patron")
 UPGRADE_THEN_LOOK = Sentence(
-    "upgrade_then_look", "Any other command upgrades it, such as `patron report`; then look again."
+    "upgrade_then_look", "Any other command upgrades it, such as `patron report`; then check again."
 )
 
 PRIVATE = 0o700

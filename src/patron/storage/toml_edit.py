@@ -10,7 +10,7 @@ from typing import Any
 from patron.schema.errors import SettingsError
 from patron.schema.sentences import Sentence
 
-LAYOUT_NOT_EDITABLE = Sentence("layout_not_editable", "the file is laid out in a way that the form cannot change")
+LAYOUT_NOT_EDITABLE = Sentence("layout_not_editable", "the file is laid out in a way that the form cannot edit")
 EDIT_TEXT = Sentence("edit_text", "Edit its text.")
 
 Place = tuple[str | int, ...]

@@ -81,5 +81,5 @@ def test_results_are_selected_by_question_or_all_together(made_shop, rows_of_las
     churn = backtest(made_shop, "churn")
     assert {row.question for row in churn} == {"churn"}
     assert set(churn) < set(every)
-    with pytest.raises(NotFound, match="evaluated no question 'profit'"):
+    with pytest.raises(NotFound, match="did not evaluate the question 'profit'"):
         backtest(made_shop, "profit")

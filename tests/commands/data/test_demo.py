@@ -62,5 +62,5 @@ def test_every_question_is_evaluated_next_to_its_baseline(shown):
     rows = backtest(Shop.open(shown.shop.folder))
     assert {row.question for row in rows} >= {"value", "purchase"}
     assert all(row.baseline and row.metric for row in rows)
-    with pytest.raises(NotFound, match="evaluated no question 'weather'"):
+    with pytest.raises(NotFound, match="did not evaluate the question 'weather'"):
         backtest(shown.shop, "weather")

@@ -32,7 +32,7 @@ def test_lines_are_entered_replaced_and_deleted(made_shop):
         ("", "0 lines"),
         ("store,2017-01", None),
         ("store", "1 cells"),
-        ("stroe,2017-01,5", "no customer came by the channel 'stroe'"),
+        ("stroe,2017-01,5", "no customer came through the channel 'stroe'"),
         ("store,2017-13,5", "'2017-13' is not a month"),
         ("store,2017-01,5\nstore,2017-02,much", "'much' is not a number"),
         ("store,2017-01,-5", "below zero"),

@@ -67,7 +67,7 @@ def test_what_is_not_valid_or_changes_nothing_is_not_proposed(shop):
         propose(shop, {("holdout", "share"): 1.5})
     with pytest.raises(BadProposal, match="is not valid TOML"):
         propose_policy(shop, "[budget", by=ADA, now=NOW)
-    with pytest.raises(BadProposal, match="says what the policy in force says"):
+    with pytest.raises(BadProposal, match="the same as the policy in force"):
         propose_policy(shop, "# a comment\n" + policy_text(shop), by=ADA, now=NOW)
 
 

@@ -289,7 +289,7 @@ def test_a_token_is_fetched_once_renewed_before_it_ends_and_after_it_was_ended(w
 
 def test_a_wrong_secret_stops_the_channel_and_is_not_shown(wechat_server, monkeypatch):
     monkeypatch.setitem(SECRETS, "APP_SECRET", "s3cr3t-wrong")
-    with pytest.raises(ChannelUnavailable, match="gives no token") as caught:
+    with pytest.raises(ChannelUnavailable, match="issues no token") as caught:
         hand_over(wechat(wechat_server), open_id())
     assert "s3cr3t" not in str(caught.value)
     assert len(wechat_server.requests) == 1

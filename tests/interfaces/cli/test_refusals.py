@@ -71,7 +71,7 @@ def test_a_column_without_a_name_is_left_out(w, bring):
         assert ran.code == 0, ran
     assert sorted(Shop.open(w).lake.read(EVENTS)["price_cents"].to_pylist()) == [100, 200]
     assert bring(HEADER.strip() + ",,\na,2024-01-02,1,1,USD,,\n").code == 0
-    refused(bring(",\na,2024-01-02\n"), "f.csv", "header names no column")
+    refused(bring(",\na,2024-01-02\n"), "f.csv", "header has no column names")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_a_column_without_a_name_is_left_out(w, bring):
         ("", "f.csv", "", ["the file is empty", "Export it again"]),
         (HEADER, "f.csv", "", ["has a header but no rows"]),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "f.csv", "", ["is not written in utf-8", "encoding"]),
-        ("who,at,qty,price,cur\n", "f.parquet", "", ["cannot be read", "what its name says"]),
+        ("who,at,qty,price,cur\n", "f.parquet", "", ["cannot be read", "fits its file extension"]),
         ('{"who": "a"}\n', "f.jsonl", "", ["columns at, cur, price, qty are missing"]),
-        ('[{"who": "a"}]', "f.jsonl", "", ["holds no JSON object a line"]),
+        ('[{"who": "a"}]', "f.jsonl", "", ["does not hold one JSON object per line"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "cdnow", ["columns customer_id, date, units, value are missing"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "patron", ["is not a Parquet file of raw events", "lacks event_id"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "nothing-of-the-kind", ["nothing-of-the-kind", "online-retail"]),

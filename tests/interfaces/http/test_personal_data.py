@@ -232,7 +232,7 @@ def test_rights_that_are_about_all_customers_open_nothing_to_a_team(team, right)
     for method, path in [(method, route.path) for route in routes for method in route.methods]:
         answer = team.request(method, re.sub(r"\{[^}]*\}", "1", path.replace("{customer_id}", NOBODY)))
         assert answer.status_code == 403, (method, path)
-        assert not path.startswith("/api") or "your team sees some of them" in answer.text, (method, path)
+        assert not path.startswith("/api") or "your team sees only some of them" in answer.text, (method, path)
 
 
 def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team, admin):
@@ -240,7 +240,7 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
         assert admin.get(path).status_code == 200
         answer = team.get(path)
         assert answer.status_code == 403
-    assert "your team sees some of them" in answer.text
+    assert "your team sees only some of them" in answer.text
     assert 'href="/brief"' in admin.get("/").text
     assert all('href="/brief"' not in team.get(path).text for path in ("/", "/overview"))
     of_all = {"at_risk", "risk_rose", "offers"}

@@ -130,7 +130,7 @@ def test_what_is_wrong_with_a_rule_is_chinese(rule):
 
 def test_problems_of_others_stand_in_english_between_ours():
     text = joined([STEPS["ended"].todo, "start: odd <b> thing"])
-    assert refusal_text(text, words("en")) == "Only one that was approved can end.; start: odd &lt;b&gt; thing"
+    assert refusal_text(text, words("en")) == "Only an approved one can end.; start: odd &lt;b&gt; thing"
     ours, theirs = refusal_text(text, CHINESE).split(JOINT)
     assert not any(letter.isascii() and letter.isalpha() for letter in ours)
     assert theirs == '<span lang="en">start: odd &lt;b&gt; thing</span>'

@@ -18,7 +18,7 @@ from patron.commands.outreach.journeys.plan_journey import (
     NOT_SET_UP,
     TOO_FEW,
 )
-from patron.engage.channels.email import SMTP_NONE
+from patron.engage.channels.email import SMTP_NOT_CONFIGURED
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.formats import Formats
@@ -104,7 +104,9 @@ FINDINGS = [
     TOO_FEW(days=30),
     STILL_OPEN(count=12),
     BUDGET_ENDS(share=0.4, cost=1_200, currency="USD"),
-    NOT_SET_UP(what=ChannelUnavailable(SMTP_NONE, where="email", todo=CHANNEL_EXAMPLE(section="channels.email")).said),
+    NOT_SET_UP(
+        what=ChannelUnavailable(SMTP_NOT_CONFIGURED, where="email", todo=CHANNEL_EXAMPLE(section="channels.email")).said
+    ),
 ]
 
 

@@ -40,7 +40,7 @@ def load(tmp_path, text):
         (f'kind = "call"\ncontact_cost_cents = {10**18}\n', "offers.0.contact_cost_cents must be at most"),
         (
             'kind = "reminder"\nis_ordinary = true\nleast_orders = 3\n',
-            "must not have least_orders: x is ordinary, for all who refuse personal offers",
+            "must not have least_orders: x is ordinary. It goes to customers who refuse personal offers",
         ),
     ],
 )

@@ -63,7 +63,7 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         (OFFER + OFFER, "each id once"),
         (OFFER.replace('"x"', '"none"'), "neither 'none' nor 'any'"),
         (OFFER.replace("0.1\nassumed", "1.5\nassumed"), "offers.0.discount_share"),
-        ('[fairness]\nsensitive_traits = ["gender", "E-Mail"]\n', "e_mail tells one person from another"),
+        ('[fairness]\nsensitive_traits = ["gender", "E-Mail"]\n', "e_mail identifies single persons"),
         ("[fairness]\nwarn_ratio = 0.4\n", "needs refuse_ratio to be at most warn_ratio"),
         ("[fairness]\nwarn_true_positive_gap = 0.3\n", "needs refuse_true_positive_gap to be at least"),
         ("[fairness]\nfewest_customers = 3\n", "fairness.fewest_customers must be at least 20"),

@@ -68,7 +68,7 @@ def test_a_wrong_key_is_named_with_what_it_must_be(tmp_path, line):
 
 
 def test_a_password_does_not_go_in_clear_over_the_net(tmp_path):
-    with pytest.raises(SettingsError, match="the password would go in clear"):
+    with pytest.raises(SettingsError, match="the password is sent in clear text"):
         loaded(tmp_path, WHOLE.replace('"127.0.0.1"', '"smtp.shop.example"') + 'user = "shop"\n')
     assert loaded(tmp_path, WHOLE + 'user = "shop"\n').user == "shop"
 

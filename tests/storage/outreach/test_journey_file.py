@@ -84,5 +84,5 @@ def test_times_are_those_of_the_shops_clock():
     journey = Journey.of(content(start="2024-05-01T09:00:00"), where="test")
     assert journey.start_at(UTC) == datetime(2024, 5, 1, 9, tzinfo=UTC)
     assert journey.end_at(UTC) is None
-    with pytest.raises(BadJourney, match="has no zone of its own"):
+    with pytest.raises(BadJourney, match="has no time zone of its own"):
         Journey.of(content(start="2024-05-01T09:00:00Z"), where="test")

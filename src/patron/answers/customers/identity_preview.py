@@ -19,7 +19,7 @@ from patron.storage.shop import Shop, Snapshot
 
 ONLY_ID = Sentence("only_id", "it is the customer's only id")
 SAME_CUSTOMER = Sentence("same_customer", "both are the same customer")
-NOTHING_APART = Sentence("nothing_apart", "There is nothing to take apart.")
+NOTHING_TO_UNLINK = Sentence("nothing_to_unlink", "There is nothing to unlink.")
 OTHER_CUSTOMER = Sentence("other_customer", "Name another customer.")
 
 NEIGHBOURS = 50
@@ -81,7 +81,7 @@ def preview_unlink(shop: Shop, customer_id: str, token: str, *, index: CustomerI
     if token not in tokens:
         raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
     if len(tokens) == 1:
-        raise BadQuery(ONLY_ID, where=token, todo=NOTHING_APART)
+        raise BadQuery(ONLY_ID, where=token, todo=NOTHING_TO_UNLINK)
     lines = _lines(view, customer_id)
     senders = _senders(view, lines)
     is_gone = [senders.get(_event_of(line)) == token for line in lines]

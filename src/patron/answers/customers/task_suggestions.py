@@ -11,8 +11,8 @@ from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import TaskPolicy
 from patron.storage.shop import Shop
 
-NO_TASK_SUGGESTION = Sentence("no_task_suggestion", "the effect of tasks suggests no {name!r}")
-IT_SUGGESTS = Sentence("it_suggests", "It suggests {names}.")
+NO_TASK_SUGGESTION = Sentence("no_task_suggestion", "there is no suggestion {name!r}")
+IT_SUGGESTS = Sentence("it_suggests", "Suggestions are {names}.")
 
 Code = Literal["smaller_holdout", "larger_holdout", "usual_playbook", "playbooks"]
 CODES: tuple[Code, ...] = get_args(Code)

@@ -25,14 +25,14 @@ import pyarrow as pa
 from patron.answers.data.query_limits import SQL_LISTED, SQL_STOPPED
 from patron.schema.errors import BadQuery, code_of, read_texts
 from patron.schema.sentences import Sentence, Text
-from patron.schema.spelling import BOTH
+from patron.schema.spelling import TWO_TEXTS
 from patron.storage.runs.past_shop import past_shop
 from patron.storage.shop import Shop
 
 CHANGE_OR_RUN_AGAIN = Sentence("change_or_run_again", "Change it, or run it again.")
 
-SQL_FINISHED = Sentence("sql_finished", "Try again when they are finished.")
-SQL_BUSY = Sentence("sql_busy", "{count} questions are being answered already")
+SQL_FINISHED = Sentence("sql_finished", "Try again when one has finished.")
+SQL_BUSY = Sentence("sql_busy", "{count} queries are running already")
 
 MODULE = "patron.answers.data.query_worker"
 WORKERS = 2
@@ -239,7 +239,7 @@ def _todo(refusal: BadQuery) -> str:
     if code_of(refusal.what) == SQL_STOPPED.code:
         return NARROWER
     todo = refusal.todo
-    if isinstance(todo, Text) and todo.code == BOTH.code and code_of(todo.values["second"]) == SQL_LISTED.code:
+    if isinstance(todo, Text) and todo.code == TWO_TEXTS.code and code_of(todo.values["second"]) == SQL_LISTED.code:
         return todo.values["first"]
     return PAGE_LISTS if code_of(todo) in {"", SQL_LISTED.code} else todo
 

@@ -22,7 +22,7 @@ from patron.storage.store.store import RUNS
 from patron.storage.workspace.run_files import EDGES, FILES, POLICY, RULES, SETTINGS
 
 NO_SUCH_RUN = Sentence("no_such_run", "no such run has completed")
-SEE_RUNS = Sentence("see_runs", "See /runs for those that have.")
+SEE_RUNS = Sentence("see_runs", "See /runs for the completed ones.")
 
 PAGE_SIZE = 25
 COMPARED_FILES = (SETTINGS, POLICY, EDGES, RULES)

@@ -29,7 +29,7 @@ from patron.storage.store.store import EXPERIMENT_ARMS
 SQL_READ_ONLY = Sentence("sql_read_only", "Write one SELECT; Patron's tables are read-only here.")
 SQL_TABLES_ALONE = Sentence("sql_tables_alone", "Tables are {names}.")
 SQL_ONLY_SELECT = Sentence("sql_only_select", "only one SELECT can be run")
-SQL_FORBIDDEN = Sentence("sql_forbidden", "{name} can not be run here")
+SQL_FORBIDDEN = Sentence("sql_forbidden", "{name} cannot be run here")
 SQL_DEEP = Sentence("sql_deep", "is nested too deeply")
 SQL_SHORTER = Sentence("sql_shorter", "Write a shorter SELECT.")
 SQL_WITHOUT = Sentence("sql_without", "Write one SELECT without it.")

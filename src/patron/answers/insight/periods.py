@@ -10,7 +10,7 @@ from patron.schema.common_sentences import NOT_A_MONTH
 from patron.schema.errors import BadQuery
 from patron.schema.sentences import Sentence
 
-PERIOD_AFTER = Sentence("period_after", "the period begins after the data end")
+PERIOD_AFTER = Sentence("period_after", "the period begins after the end of the data")
 PERIOD_DAYS = Sentence("period_days", "a period needs a first day and a last day")
 PERIOD_LONG = Sentence("period_long", "the period is too long")
 CHOOSE_BEFORE = Sentence("choose_before", "Choose one before {day}.")

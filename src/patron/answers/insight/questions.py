@@ -9,7 +9,7 @@ import msgspec
 
 from patron.answers.data.query_worker import QueryWorkers, QuestionResult
 from patron.answers.insight.ready_questions import READY_BY_CODE, READY_QUESTIONS
-from patron.schema.common_sentences import QUESTION_MISSING, SQL_SELECT
+from patron.schema.common_sentences import NO_SUCH_QUESTION, SQL_SELECT
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.insight.guided_question import GuidedQuestion, guided_sql
 from patron.schema.sentences import Sentence
@@ -73,7 +73,7 @@ def question_detail(shop: Shop, question_id: str, version: int = 0) -> QuestionD
     versions = versions_of(shop.store, question_id)
     chosen = next((one for one in versions if version in {0, one.version}), None)
     if chosen is None:
-        raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_LIST_ALL)
+        raise NotFound(NO_SUCH_QUESTION, where=question_id[:40], todo=QUESTION_LIST_ALL)
     return QuestionDetail(_saved_question_info(chosen, pins, zone), versions)
 
 

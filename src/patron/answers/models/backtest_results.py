@@ -6,7 +6,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
-NOT_EVALUATED = Sentence("not_evaluated", "the last run evaluated no question {name!r}")
+NOT_EVALUATED = Sentence("not_evaluated", "the last run did not evaluate the question {name!r}")
 IT_EVALUATED = Sentence("it_evaluated", "It evaluated {names}.")
 
 

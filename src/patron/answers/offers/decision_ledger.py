@@ -7,7 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from patron.answers.offers.offer_results import ReasonCount, reason_counts
-from patron.schema.common_sentences import NO_DECIDING_RUN
+from patron.schema.common_sentences import NO_DECIDING_RUN, RUN_HAS
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import both, did_you_mean
@@ -21,7 +21,6 @@ NO_SUCH_REASON = Sentence("no_such_reason", "no decision of the run has the reas
 SEE_DECISIONS = Sentence(
     "see_decisions", "See `patron decisions list`; only customers who are considered for an offer have decisions."
 )
-THE_RUN_HAS = Sentence("the_run_has", "The run has {names}.")
 
 PAGE_SIZE = 25
 MAX_EXPORTED = 100_000
@@ -131,7 +130,7 @@ def decisions(  # noqa: PLR0913 - what a page of a list consists of
     for one in reasons:
         counts[one.reason] = counts.get(one.reason, 0) + one.customer_count
     if reason and reason not in counts:
-        todo = both(did_you_mean(reason, counts), THE_RUN_HAS(names=", ".join(counts) or "none"))
+        todo = both(did_you_mean(reason, counts), RUN_HAS(names=", ".join(counts) or "none"))
         raise BadQuery(NO_SUCH_REASON(name=reason), where="reason", todo=todo)
     condition = f"d.run_id = {literal(run)}" + (f" and d.reason = {literal(reason)}" if reason else "")
     total = counts[reason] if reason else sum(counts.values())

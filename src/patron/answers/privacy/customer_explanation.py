@@ -16,7 +16,7 @@ from patron.schema.tables import THRESHOLD
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
 
-NO_ORDER_KNOWN = Sentence("no_order_known", "the last run knows no order of this customer")
+NO_ORDER_KNOWN = Sentence("no_order_known", "the last run has no order of this customer")
 SEVERAL_HAVE_ADDRESS = Sentence("several_have_address", "several customers have this address")
 CHECK_ID_OR_RUN = Sentence("check_id_or_run", "Check the id, or run again.")
 IDENTIFY_BY_ID = Sentence("identify_by_id", "Identify one by user_id or customer_id.")

@@ -33,13 +33,13 @@ SINGLE_COLUMN = Sentence(
 )
 OTHER_DELIMITER = Sentence("other_delimiter", "Is it another delimiter? Name it: --delimiter {text}.")
 NOT_RAW_EVENTS = Sentence("not_raw_events", "is not a Parquet file of raw events ({cause})")
-NO_PART = Sentence("no_part", "no part of the mapping takes it")
+NO_PART = Sentence("no_part", "no part of the mapping reads this file")
 MISSING_COLUMNS = Sentence("missing_columns", "the columns {names} are missing; found {found}")
-IT_TAKES = Sentence("it_takes", "It takes {names}.")
+IT_TAKES = Sentence("it_takes", "It reads {names}.")
 EXPORT_WITH = Sentence("export_with", "Export the file with them, or change the mapping {name}.")
 PART_COMPUTED = Sentence("part_computed", "part {name} cannot be computed ({cause})")
 FIX_EXPRESSIONS = Sentence("fix_expressions", "Fix its expressions.")
-COLUMN_TYPE = Sentence("column_type", "a column is not of its type ({cause})")
+COLUMN_TYPE = Sentence("column_type", "a column has the wrong type ({cause})")
 WRITE_RAW_EVENTS = Sentence("raw_events", "Write it as raw events.")
 
 Progress = Callable[[int, int], None]

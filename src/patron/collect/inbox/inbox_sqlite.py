@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from patron.collect.inbox.inbox_backend import Statements
-from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, TRIED_BY_ITSELF, TRY_IN_A_MOMENT
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, RETRIED_AUTOMATICALLY, TRY_IN_A_MOMENT
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
 from patron.storage.store.commit_bound import CommitBound
 
@@ -211,7 +211,7 @@ class SqliteBackend:
         with self.translated_errors():
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
-            raise WorkspaceBusy("others read the inbox", where=self.name, todo=TRIED_BY_ITSELF)
+            raise WorkspaceBusy("others read the inbox", where=self.name, todo=RETRIED_AUTOMATICALLY)
 
     def abandon(self) -> None:
         """Close the file as it is: the descriptor of a sync that failed is never synced again."""

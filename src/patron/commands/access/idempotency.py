@@ -17,7 +17,7 @@ from patron.storage.master_key import derive_key
 from patron.storage.shop import Shop
 
 WAIT_AND_SEND = Sentence("wait_and_send", "Wait for its answer, then send it again.")
-FIRST_BEING_ANSWERED = Sentence("first_being_answered", "the first request with this key is being answered")
+FIRST_BEING_ANSWERED = Sentence("first_being_answered", "the first request with this key is still being processed")
 OWN_KEY_EACH = Sentence("own_key_each", "Send each request with a key of its own.")
 KEY_OF_OTHER_REQUEST = Sentence("key_of_other_request", "another request was sent with this key")
 

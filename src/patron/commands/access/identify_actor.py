@@ -13,7 +13,7 @@ from patron.storage.shop import Shop
 
 CREATE_SECRET_KEY = Sentence("create_secret_key", "Create one: patron keys create --source SOURCE --kind secret.")
 KEY_SEGMENT_CHANGED = Sentence(
-    "key_segment_changed", "the key is restricted to a segment, and its owner has been restricted to another since"
+    "key_segment_changed", "the key is restricted to a segment, but its owner has since been restricted to another one"
 )
 KEY_INVALID = Sentence("key_invalid", "the key is missing, unknown, revoked or expired")
 MAKE_NEW_KEY = Sentence("make_new_key", "Make a new key.")

@@ -15,7 +15,7 @@ from patron.govern.access.user_links import LinkKind, create_link, end_links
 from patron.govern.access.user_sessions import end_sessions
 from patron.govern.access.users import Access, User, UserState, parse_grants, parse_roles
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import EMAIL_TAKEN
+from patron.schema.common_sentences import EMAIL_TAKEN, NO_SUCH_TEAM, USER_CANNOT_SIGN_IN
 from patron.schema.errors import AccessProblem, NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import TEAMS, USERS
@@ -24,11 +24,9 @@ from patron.storage.segments.segment_definitions import definition
 from patron.storage.shop import Shop
 
 TEAM_NAME_LENGTH = Sentence("team_name_length", "the name of a team has 1 to {count} printable characters")
-MOVE_MEMBERS_FIRST = Sentence("move_members_first", "Give its members another team first.")
-USER_CANNOT_SIGN_IN = Sentence("user_cannot_sign_in", "this user cannot sign in")
+MOVE_MEMBERS_FIRST = Sentence("move_members_first", "Move its members to another team first.")
 TEAM_HAS_MEMBERS = Sentence("team_has_members", "the team has members")
-NO_SUCH_TEAM = Sentence("no_such_team", "no such team")
-ENABLE_OR_INVITE = Sentence("enable_or_invite", "Enable or invite again.")
+ENABLE_OR_INVITE = Sentence("enable_or_invite", "Enable the user, or send a new invitation.")
 
 __all__ = ["Access", "User", "UserState", "can_send_mail", "parse_grants", "parse_roles"]
 SETUP_LASTS = timedelta(hours=24)

@@ -29,10 +29,10 @@ CHECK_ISSUER = Sentence("check_issuer", "Check issuer, client_id and its secret 
 ISSUER_SILENT = Sentence("issuer_silent", "the issuer does not answer ({cause})")
 TRY_THEN_ADMINISTRATOR = Sentence("try_then_administrator", "Try again; then ask an administrator.")
 ISSUER_NO_TOKEN = Sentence("issuer_no_token", "the issuer sent no id_token")
-ISSUER_OTHER_NAME = Sentence("issuer_other_name", "the issuer calls itself otherwise than the settings do")
-ISSUER_UNSAFE_ADDRESS = Sentence("issuer_unsafe_address", "the issuer names an address that is not safe")
-ID_TOKEN_OTHER = Sentence("id_token_other", "the id_token is for somebody else")
-ID_TOKEN_NOBODY = Sentence("id_token_nobody", "the id_token names nobody")
+ISSUER_OTHER_NAME = Sentence("issuer_other_name", "the issuer names itself differently than the settings do")
+ISSUER_UNSAFE_ADDRESS = Sentence("issuer_unsafe_address", "the issuer gives an address that is not safe")
+ID_TOKEN_OTHER = Sentence("id_token_other", "the id_token is for another client")
+ID_TOKEN_WITHOUT_USER = Sentence("id_token_without_user", "the id_token names no user")
 ID_TOKEN_INVALID = Sentence("id_token_invalid", "the id_token is not valid ({kind}: {cause})")
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
@@ -153,7 +153,7 @@ class Issuer:
         if audience != [self.settings.client_id]:
             raise _refusal(ID_TOKEN_OTHER)
         if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= MAX_SUBJECT_LENGTH:
-            raise _refusal(ID_TOKEN_NOBODY)
+            raise _refusal(ID_TOKEN_WITHOUT_USER)
         return claims
 
     def _decode(self, text: str, keys: KeySet) -> jwt.Token:

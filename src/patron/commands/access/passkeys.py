@@ -59,12 +59,12 @@ from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS
 from patron.storage.shop import Shop
 
-PASSKEY_UNKNOWN = Sentence("passkey_unknown", "the passkey is not known here, or was not used")
-PASSKEY_QUESTION_OLD = Sentence("passkey_question_old", "the question to the passkey is too old")
-LAST_SIGN_IN_WAY = Sentence("last_sign_in_way", "nothing would be left to sign in by")
-PASSKEY_COUNT = Sentence("passkey_count", "somebody has at most {count} passkeys")
+PASSKEY_UNKNOWN = Sentence("passkey_unknown", "the passkey is unknown here, or was not used")
+PASSKEY_REQUEST_EXPIRED = Sentence("passkey_request_expired", "the request to the passkey has expired")
+LAST_SIGN_IN_WAY = Sentence("last_sign_in_way", "there would be no way left to sign in")
+PASSKEY_COUNT = Sentence("passkey_count", "a user has at most {count} passkeys")
 TRY_AGAIN = Sentence("try_again", "Try again.")
-ADD_ANOTHER_FIRST = Sentence("add_another_first", "Add another first.")
+ADD_ANOTHER_FIRST = Sentence("add_another_first", "Add another way to sign in first.")
 
 MAX_PASSKEYS = 20
 MAX_ANSWER_LENGTH = 20_000
@@ -336,7 +336,7 @@ def _wrong() -> AccessProblem:
 
 
 def _expiry_problem() -> AccessProblem:
-    return AccessProblem("passkey_expired", PASSKEY_QUESTION_OLD, status=401, todo=TRY_AGAIN)
+    return AccessProblem("passkey_expired", PASSKEY_REQUEST_EXPIRED, status=401, todo=TRY_AGAIN)
 
 
 def _log(

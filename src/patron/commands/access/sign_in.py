@@ -29,7 +29,7 @@ from patron.storage.access.access_tables import SESSIONS, USERS
 from patron.storage.shop import Shop
 
 WRONG_CODE = Sentence("wrong_code", "the code is wrong, was used, or is too old")
-WRONG_PASSWORD = Sentence("wrong_password", "e-mail address or password is wrong")
+EMAIL_OR_PASSWORD_WRONG = Sentence("email_or_password_wrong", "e-mail address or password is wrong")
 ACCOUNT_HAS_PASSKEY = Sentence("account_has_passkey", "the account has a passkey")
 USERS_EXIST = Sentence("users_exist", "there are users already")
 SIGN_IN_WITH_IT = Sentence("sign_in_with_it", "Sign in with it.")
@@ -76,7 +76,7 @@ def sign_in(
     if user is None or not is_right or user.state != UserState.ACTIVE:
         with shop.store.begin() as connection:
             _log(shop, connection, AuditAction.SIGN_IN_FAILED, user.user_id if user else "", now, step="password")
-        raise AccessProblem("sign_in_wrong", WRONG_PASSWORD, status=401)
+        raise AccessProblem("sign_in_wrong", EMAIL_OR_PASSWORD_WRONG, status=401)
     limits.forget_attempts(entered.email, browser.address)
     with shop.store.begin() as connection:
         require_local_sign_in(shop, connection, user.user_id)

@@ -29,32 +29,30 @@ from patron.govern.access.user_links import LinkKind, find_link, use_link
 from patron.govern.access.user_sessions import Session, user_name
 from patron.govern.access.users import Access, UserState
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import SIGN_IN_AGAIN, SIGN_IN_TOO_LONG
+from patron.schema.common_sentences import EMAIL_TAKEN, SIGN_IN_AGAIN, SIGN_IN_TOO_LONG, USER_CANNOT_SIGN_IN
 from patron.schema.errors import AccessProblem, SettingsError
 from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import SESSIONS
 from patron.storage.access.oidc_settings import OidcSettings
 from patron.storage.shop import Shop
 
-CONNECT_ACCOUNT = Sentence("connect_account", "Sign in as before, and connect the account on the page of your account.")
-NO_SINGLE_SIGN_ON = Sentence("no_single_sign_on", "there is no single sign-on here")
-OTHER_ISSUER = Sentence("other_issuer", "the answer is of another issuer")
-ISSUER_NOBODY = Sentence("issuer_nobody", "the issuer signed nobody in")
-DOMAIN_NOT_ALLOWED = Sentence("domain_not_allowed", "the e-mail address is not of an allowed domain")
-ACCOUNT_UNKNOWN = Sentence("account_unknown", "nobody here has this account")
-NO_VERIFIED_EMAIL = Sentence("no_verified_email", "the issuer names no verified e-mail address")
-USER_HAS_EMAIL = Sentence("user_has_email", "a user has this e-mail address")
-NO_GROUP_ROLE = Sentence("no_group_role", "none of the groups has a role")
+CONNECT_ACCOUNT = Sentence("connect_account", "Sign in as before, and connect the account on your account page.")
+NO_SINGLE_SIGN_ON = Sentence("no_single_sign_on", "single sign-on is not set up")
+OTHER_ISSUER = Sentence("other_issuer", "the answer comes from another issuer")
+ISSUER_NOBODY = Sentence("issuer_nobody", "the issuer did not sign anybody in")
+DOMAIN_NOT_ALLOWED = Sentence("domain_not_allowed", "the domain of the e-mail address is not allowed")
+ACCOUNT_UNKNOWN = Sentence("account_unknown", "no user is connected to this account")
+NO_VERIFIED_EMAIL = Sentence("no_verified_email", "the issuer sent no verified e-mail address")
+NO_GROUP_ROLE = Sentence("no_group_role", "none of the user's groups has a role")
 NAME_CLIENT_SECRET = Sentence(
     "name_client_secret", "Name a client_secret_file in [oidc] that can be read, or set {variable}."
 )
 SIGN_IN_BY_PASSWORD = Sentence("sign_in_by_password", "Sign in by password.")
-USER_MAY_NOT_SIGN_IN = Sentence("user_may_not_sign_in", "this user may not sign in")
-ISSUER_NO_PROOF = Sentence("issuer_no_proof", "the issuer asked for no proof")
+ISSUER_DID_NOT_VERIFY = Sentence("issuer_did_not_verify", "the issuer did not verify the user again")
 ASK_FOR_INVITATION = Sentence("ask_for_invitation", "Ask for an invitation.")
 ASK_ADMINISTRATOR = Sentence("ask_administrator", "Ask an administrator.")
 CLIENT_SECRET_UNREADABLE = Sentence("client_secret_unreadable", "the client secret cannot be read")
-SIGN_OUT_THEN_IN = Sentence("sign_out_then_in", "Sign out, then in.")
+SIGN_OUT_THEN_IN = Sentence("sign_out_then_in", "Sign out, then sign in again.")
 
 SECRET_VARIABLE = "PATRON_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 SECRET_BYTES = 32
@@ -248,7 +246,7 @@ def _sign_in(shop: Shop, visit: _Visit) -> SignIn:
         identity = find_identity(connection, shop.settings.oidc.issuer, person.subject)
         user_id = identity.user_id if identity else _create(shop, connection, person, now)
         if users.find_user(connection, user_id).state != UserState.ACTIVE:
-            raise AccessProblem("sso_disabled", USER_MAY_NOT_SIGN_IN, status=403, todo=ASK_ADMINISTRATOR)
+            raise AccessProblem("sso_disabled", USER_CANNOT_SIGN_IN, status=403, todo=ASK_ADMINISTRATOR)
         _set_roles(shop, connection, user_id, person, now)
         return _begin_session(shop, connection, user_id, visit)
 
@@ -280,7 +278,7 @@ def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
         identity = find_identity(connection, shop.settings.oidc.issuer, visit.person.subject)
         is_same = identity is not None and identity.user_id == session.actor.user_id
         if not is_same or visit.person.signed_in_at < since:
-            raise AccessProblem("sso_not_again", ISSUER_NO_PROOF, status=401, todo=SIGN_OUT_THEN_IN)
+            raise AccessProblem("sso_not_again", ISSUER_DID_NOT_VERIFY, status=401, todo=SIGN_OUT_THEN_IN)
         mine = sa.update(SESSIONS).where(SESSIONS.c.session_id == session.session_id)
         connection.execute(mine.values(confirmed_at=visit.now))
 
@@ -305,7 +303,7 @@ def _create(shop: Shop, connection: sa.Connection, person: Person, now: datetime
         raise AccessProblem("sso_email", NO_VERIFIED_EMAIL, status=403)
     if users.find_user_by_email(connection, person.email):
         todo = CONNECT_ACCOUNT
-        raise AccessProblem("sso_email_taken", USER_HAS_EMAIL, status=409, todo=todo)
+        raise AccessProblem("sso_email_taken", EMAIL_TAKEN, status=409, todo=todo)
     roles = _roles(settings, person) or (settings.new_user_role,)
     name = person.name.strip()[: users.MAX_NAME_LENGTH] or person.email.partition("@")[0]
     user_id = users.add_user(connection, person.email, name, Access(roles), by=BY, at=now)

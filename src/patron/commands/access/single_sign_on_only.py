@@ -7,8 +7,8 @@ from patron.schema.errors import AccessProblem
 from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 
-ISSUER_ONLY = Sentence("issuer_only", "this user signs in at the issuer only")
-USE_ITS_BUTTON = Sentence("use_its_button", "Use its button.")
+ISSUER_ONLY = Sentence("issuer_only", "this user signs in through single sign-on only")
+USE_ITS_BUTTON = Sentence("use_its_button", "Use the button for single sign-on.")
 
 
 def signs_in_at_issuer_only(shop: Shop, connection: sa.Connection, user_id: str) -> bool:

@@ -14,6 +14,7 @@ from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import (
+    CHOOSE_FROM_LIST,
     IT_IS_ONE_OF,
     NO_CUSTOMER,
     NO_TASK,
@@ -39,15 +40,14 @@ TAG_LENGTH = Sentence("tag_length", "a tag has 1 to {count} characters")
 SHORT_WORD = Sentence("short_word", "Write a short word or two.")
 TAG_PERSONAL = Sentence("tag_personal", "this may name a person")
 WRITE_NOTE = Sentence("write_note", "A tag is for many customers; write a note instead.")
-NOT_ACTIVE = Sentence("not_active", "nobody who is active has this id")
-CHOOSE_LISTED = Sentence("choose_listed", "Choose one from the list.")
+NOT_ACTIVE = Sentence("not_active", "no active user has this id")
 ACTION_COUNT = Sentence("action_count", "an action is for 1 to {count:,} customers")
 CHOOSE_FEWER = Sentence("choose_fewer", "Choose fewer.")
 TEXT_LENGTH = Sentence("text_length", "a text has {least} to {most:,} characters")
 WRITE_SHORTER = Sentence("write_shorter", "Write it shorter.")
 TAG_COUNT = Sentence("tag_count", "a customer has at most {count} tags")
 NO_NOTE = Sentence("no_note", "no note of this customer has this id")
-NOTE_AUTHOR = Sentence("note_author", "only its author deletes a note")
+NOTE_AUTHOR = Sentence("note_author", "only its author can delete a note")
 ASK_AUTHOR = Sentence("ask_author", "Ask them, or write another note.")
 TASK_CLOSED = Sentence("task_closed", "it is closed already")
 RELOAD_LIST = Sentence("reload_list", "Reload the list.")
@@ -289,7 +289,7 @@ def require_staff(store: Store, user_id: str) -> None:
     with store.begin() as connection:
         state = connection.scalar(sa.select(USERS.c.state).where(USERS.c.user_id == user_id))
     if state != "active":
-        raise _wrong("owner", NOT_ACTIVE, CHOOSE_LISTED)
+        raise _wrong("owner", NOT_ACTIVE, CHOOSE_FROM_LIST)
 
 
 def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says of it

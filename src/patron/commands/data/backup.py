@@ -15,7 +15,7 @@ from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.inbox_sqlite import copy_inbox
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import OTHER_FILE
+from patron.schema.common_sentences import OTHER_FILE, OTHER_FOLDER
 from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME, TABLES
@@ -52,13 +52,12 @@ from patron.storage.workspace.workspace_files import (
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
 
 ARCHIVE_EXISTS = Sentence("archive_exists", "the archive exists already")
-STORE_IS_SERVER = Sentence("store_is_server", "the store is a server")
+STORE_IS_SERVER = Sentence("store_is_server", "the store is on a database server")
 FOLDER_NOT_EMPTY = Sentence("folder_not_empty", "the folder is not empty")
 BACKUP_DAMAGED = Sentence("backup_damaged", "{count} files are damaged, such as {name}")
 BACKUP_WITH_PG_DUMP = Sentence(
     "backup_with_pg_dump", "Stop every process, copy this folder, and back the store up with pg_dump."
 )
-NAME_NEW_ONE = Sentence("name_new_one", "Name a new one.")
 ARCHIVE_UNREADABLE = Sentence("archive_unreadable", "the archive cannot be read ({cause})")
 NOT_A_BACKUP = Sentence("not_a_backup", "is not a Patron backup")
 OTHER_BACKUP = Sentence("other_backup", "Use another backup.")
@@ -165,7 +164,7 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     """
     folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()):
-        raise WorkspaceError(FOLDER_NOT_EMPTY, where=str(folder), todo=NAME_NEW_ONE)
+        raise WorkspaceError(FOLDER_NOT_EMPTY, where=str(folder), todo=OTHER_FOLDER)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:

@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from patron.schema.common_sentences import CHOOSE_OF_LIST
+from patron.schema.common_sentences import CHOOSE_FROM_LIST
 from patron.schema.errors import BadMapping
 from patron.schema.privacy.personal_keys import snake_case
 from patron.schema.sentences import Sentence
 
 NOT_ROW_KIND = Sentence("not_row_kind", "{name!r} is not a kind of row")
-NOT_TIME_FORMAT = Sentence("not_time_format", "is not a way to write times")
+NOT_TIME_FORMAT = Sentence("not_time_format", "is not a time format")
 NO_COLUMN_FOR = Sentence("no_column_for", "no column is chosen for {names}")
 CHOOSE_OF = Sentence("choose_of", "Choose {names}.")
 CHOOSE_EACH = Sentence("choose_each", "Choose one for each.")
 NOT_A_COLUMN = Sentence("not_a_column", "is not a column of the file")
-CHOOSE_THAT_IS = Sentence("choose_that_is", "Choose one that is.")
+CHOOSE_COLUMN_OF_FILE = Sentence("choose_column_of_file", "Choose a column of the file.")
 
 ORDERS, LINES = "orders", "lines"
 EVENTS = {ORDERS: "Order Completed", LINES: "Order Line Completed"}
@@ -169,7 +169,7 @@ def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
     if mapping.rows not in EVENTS:
         raise BadMapping(NOT_ROW_KIND(name=mapping.rows), where="rows", todo=CHOOSE_OF(names=" or ".join(EVENTS)))
     if mapping.date_format not in DATE_FORMATS:
-        raise BadMapping(NOT_TIME_FORMAT, where="date_format", todo=CHOOSE_OF_LIST)
+        raise BadMapping(NOT_TIME_FORMAT, where="date_format", todo=CHOOSE_FROM_LIST)
     missing, known = missing_fields(mapping), set(headers)
     if missing:
         raise BadMapping(NO_COLUMN_FOR(names=", ".join(missing)), where="columns", todo=CHOOSE_EACH)
@@ -178,7 +178,7 @@ def mapping_toml(mapping: ColumnMapping, headers: Iterable[str]) -> str:
     }
     for name in fields:
         if mapping.columns[name] not in known:
-            raise BadMapping(NOT_A_COLUMN, where=mapping.columns[name], todo=CHOOSE_THAT_IS)
+            raise BadMapping(NOT_A_COLUMN, where=mapping.columns[name], todo=CHOOSE_COLUMN_OF_FILE)
     chosen = {name: mapping.columns[name] for name in fields}
     top = [f"source = {_text(SOURCE)}"]
     top += [f"currency = {_text(mapping.currency.strip().upper())}"] if mapping.currency.strip() else []

@@ -25,7 +25,7 @@ from patron.commands.data.workspace_checks import (
     store_findings,
 )
 from patron.govern.privacy import consent_ledger
-from patron.schema.common_sentences import DOCTOR_ENTRIES_SOUND, PLACED
+from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND
 from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
 from patron.schema.errors import LakeDamaged, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
@@ -46,27 +46,31 @@ DOCTOR_NO_ENCODER = Sentence(
 DOCTOR_FIRST_RUN = Sentence(
     "doctor.first_run", "Run `patron run --as-of YYYY-MM-DD` with a day after the first orders."
 )
-DOCTOR_PLAN_MISSPELT = Sentence("doctor.plan_misspelt", "{name}.json is about an event that nobody sends by this name")
+DOCTOR_PLAN_MISSPELT = Sentence(
+    "doctor.plan_misspelt", "{name}.json describes an event that nobody sends under this name"
+)
 DOCTOR_REJECTED_EVENTS = Sentence("doctor.rejected_events", "{count:,} rejected events: {reason}, such as: {example}")
 DOCTOR_SEND_FIXED = Sentence("doctor.send_fixed", "Send them again, fixed.")
 DOCTOR_ENTRY_CHANGED = Sentence("doctor.entry_changed", "entry {number} was changed, or one before it is missing")
 DOCTOR_MAKE_BACKUPS = Sentence("doctor.make_backups", "Make backups: `patron backup`.")
 DOCTOR_OFFER_TAKES_MARGIN = Sentence(
-    "doctor.offer_takes_margin", "offer {offer} takes all of the margin, so that nobody gets it"
+    "doctor.offer_takes_margin", "offer {offer} takes all of the margin, so nobody gets it"
 )
 DOCTOR_OLDER_STORE = Sentence(
-    "doctor.older_store", "was left by an older Patron; the rest can be looked at once it is upgraded"
+    "doctor.older_store", "was last used by an older Patron; the rest can be checked once it is upgraded"
 )
 DOCTOR_UPGRADE_STORE = Sentence(
     "doctor.upgrade_store",
-    "Any other command upgrades it, such as `patron report`, and takes the lake and the models as they are now;"
-    " then look again.",
+    "Any other command upgrades it, such as `patron report`, and takes the lake and the models as they"
+    " are now. Then check again.",
 )
 DOCTOR_LAST_RUN = Sentence("doctor.last_run", "last finished run: {run}")
 DOCTOR_PLAN_SOUND = Sentence("doctor.plan_sound", "{count} events, {unknown} of them not in the catalogue")
 DOCTOR_NO_PLAN = Sentence("doctor.no_plan", "there is none")
 DOCTOR_REPAIR_FILE = Sentence("doctor.repair_file", "Repair the file and import it again.")
-DOCTOR_REPLACE_OLD_KEY = Sentence("doctor.replace_old_key", "Replace the old key in policy.toml by what it is read as.")
+DOCTOR_REPLACE_OLD_KEY = Sentence(
+    "doctor.replace_old_key", "Replace the old key in policy.toml with the one that it is read as."
+)
 DOCTOR_INSTALL_ENCODER = Sentence("doctor.install_encoder", "Install it: pip install 'patron[embeddings]'.")
 DOCTOR_NO_OFFERS = Sentence("doctor.no_offers", "no offers are declared")
 DOCTOR_ADD_OFFER = Sentence("doctor.add_offer", "Add an [[offers]] entry to policy.toml.")
@@ -77,12 +81,12 @@ DOCTOR_RUN_VERSION_UNREADABLE = Sentence(
 )
 DOCTOR_CALL_IT = Sentence("doctor.call_it", "Call it {name}.json.")
 DOCTOR_LEFT_OUT = Sentence("doctor.left_out", "{count:,} left out on purpose: {reason}, {message}")
-DOCTOR_CUT_OFF = Sentence("doctor.cut_off", "{count} were cut off")
+DOCTOR_CUT_OFF = Sentence("doctor.cut_off", "{count} were interrupted")
 DOCTOR_FORGET_AGAIN = Sentence("doctor.forget_again", "Run the same `patron forget` again.")
 DOCTOR_LOW_DISK = Sentence("doctor.low_disk", "only {size:.1f} GB are free")
 DOCTOR_FREE_SPACE = Sentence("doctor.free_space", "Free some space before the next run.")
 DOCTOR_DISK_SOUND = Sentence("doctor.disk_sound", "{size:.0f} GB free")
-DOCTOR_NOT_LOOKED_AT = Sentence("doctor.not_looked_at", "cannot be looked at ({cause})")
+DOCTOR_NOT_CHECKED = Sentence("doctor.not_checked", "cannot be checked ({cause})")
 DOCTOR_LOWER_OFFER = Sentence("doctor.lower_offer", "Lower it, or set its margin_share in policy.toml.")
 DOCTOR_NO_CONSENT = Sentence(
     "doctor.no_consent", "customers of unknown consent get no offers, and no consent is known yet"
@@ -129,7 +133,7 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
         return list(check(shop))
     except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-        return [Finding(name, "problem", DOCTOR_NOT_LOOKED_AT(cause=what), RESTORE)]
+        return [Finding(name, "problem", DOCTOR_NOT_CHECKED(cause=what), RESTORE)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:
@@ -180,7 +184,7 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
             require_loaded_events(shop, inbox)
             yield Finding("inbox", "ok", DOCTOR_INBOX_SOUND(count=inbox.pending_count()))
     except PatronError as refused:
-        yield Finding("inbox", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+        yield Finding("inbox", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
 
 
 def _runs(shop: Shop) -> Iterator[Finding]:
@@ -205,7 +209,7 @@ def _plan(shop: Shop) -> Iterator[Finding]:
     try:
         plan = load_tracking_plan(shop.folder, is_strict=False)
     except SettingsError as refused:
-        yield Finding("tracking plan", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+        yield Finding("tracking plan", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
         return
     known = {name.casefold(): name for name in EVENT_NAMES}
     misspelt = [name for name in plan.schemas if name not in EVENT_NAMES and name.casefold() in known]

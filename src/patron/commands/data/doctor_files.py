@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.commands.data.findings import Finding
-from patron.schema.common_sentences import PLACED
+from patron.schema.common_sentences import AT_PLACE
 from patron.schema.errors import BadFile
 from patron.schema.sentences import Sentence
 from patron.schema.tables import PRODUCTS
@@ -33,7 +33,7 @@ DOCTOR_UNKNOWN_PRODUCTS = Sentence(
 DOCTOR_CORRECT_LINES = Sentence("doctor.correct_lines", "Correct their ids, or delete the lines; they do not count.")
 DOCTOR_LINES = Sentence("doctor.lines", "{count} lines")
 DOCTOR_WRITE_AGAIN = Sentence(
-    "doctor.write_again", "Write it again: `patron run --as-of {run}`; send nothing of it before."
+    "doctor.write_again", "Write it again: `patron run --as-of {run}`. Until then send nothing of it."
 )
 DOCTOR_OUTBOX_SOUND = Sentence("doctor.outbox_sound", "{count} files of runs")
 DOCTOR_OUTBOX_STATE = Sentence("doctor.outbox_state", "{file} {state} since the run wrote it")
@@ -43,7 +43,7 @@ DOCTOR_DELETE_FILE = Sentence("doctor.delete_file", "Delete the file.")
 CHANGES_NAMED, LINES_NAMED = 3, 5
 CHANGED_TODO = Sentence(
     "doctor.changed_todo",
-    "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on.",
+    "If nobody intended this, restore the file from a backup; otherwise the change counts from the next run on.",
 )
 DIGESTS = {TRACKING, EDGES, RULES}
 TITLES = {
@@ -81,7 +81,7 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
     try:
         edges = read_edges(path)
     except BadFile as refused:
-        yield Finding("product edges", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+        yield Finding("product edges", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
         return
     known = shop.lake.read(PRODUCTS)["product_id"] if shop.lake.exists(PRODUCTS) else PRODUCTS.empty()["product_id"]
     is_known = pc.and_(*(pc.is_in(edges[name], known) for name in ("product_id", "related_id")))

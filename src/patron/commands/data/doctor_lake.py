@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from patron.commands.data.findings import Finding
-from patron.schema.common_sentences import PLACED
+from patron.schema.common_sentences import AT_PLACE
 from patron.schema.errors import LakeDamaged, PatronError
 from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
@@ -20,14 +20,12 @@ from patron.storage.workspace.layout import HASHED_LATER
 
 DOCTOR_FILES_DAMAGED = Sentence("doctor.files_damaged", "{count} files are damaged; {path} {problem}")
 DOCTOR_ROW_COUNTS = Sentence(
-    "doctor.row_counts", "{name} has {of_file:,} rows, but {of_log:,} by the log and {of_store:,} by the store"
+    "doctor.row_counts", "{name} has {of_file:,} rows, but the log says {of_log:,} and the store {of_store:,}"
 )
 DOCTOR_TABLE_SOUND = Sentence(
     "doctor.table_sound", "version {version}, {rows:,} rows in {files} files, as they were written"
 )
-DOCTOR_HASHED_LATER = Sentence(
-    "doctor.hashed_later", "hashes of older files and models were taken {time}, of what was there then"
-)
+DOCTOR_HASHED_LATER = Sentence("doctor.hashed_later", "older files and models were hashed {time}, as they were then")
 DOCTOR_NO_ROWS = Sentence("doctor.no_rows", "no table has rows yet")
 
 IMPORT_HINT = Sentence(
@@ -61,7 +59,7 @@ def _check_table(lake: Inspector, table: Table, pinned: int | None) -> Iterator[
         damaged = sorted(lake.damaged_files(table, pinned=pinned).items())
         counts = {} if damaged else lake.row_counts(table)
     except PatronError as refused:
-        yield Finding(check, "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+        yield Finding(check, "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
         return
     for path, problem in damaged[:1]:
         what = DOCTOR_FILES_DAMAGED(count=len(damaged), path=path, problem=problem)
@@ -89,7 +87,7 @@ def check_models(shop: Shop) -> Iterator[Finding]:
         except LakeDamaged as refused:
             damaged += 1
             yield Finding(
-                f"models/{version}", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo
+                f"models/{version}", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo
             )
     if not damaged:
         yield Finding("models", "ok", f"{len(versions)} models, all as they were written" if versions else "none yet")

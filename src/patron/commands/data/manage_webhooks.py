@@ -12,7 +12,7 @@ from patron.engage.providers.standard_webhooks import new_secret
 from patron.govern.access import audit_log
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import ONE_LINE_MOST, SHORTEN, TOO_LONG, USE_24
+from patron.schema.common_sentences import CHOOSE_AT_LEAST_ONE, ONE_LINE_MOST, SHORTEN, TOO_LONG, USE_24_HOURS
 from patron.schema.data.webhook_events import EVENT_NAMES
 from patron.schema.errors import BadWebhook
 from patron.schema.sentences import Sentence
@@ -28,15 +28,14 @@ from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
 
 WEBHOOK_COUNT = Sentence("webhook_count", "there are {count} webhooks already")
-SECRET_HOURS = Sentence("secret_hours", "both secrets sign for 0 to 168 hours")
+SECRET_HOURS = Sentence("secret_hours", "both secrets can sign for 0 to 168 hours")
 NAME_LOCAL_HOST = Sentence(
-    "name_local_host", "A host of this machine or its network is named in [webhooks] local_hosts of patron.toml."
+    "name_local_host", "List hosts of this machine or its network in [webhooks] local_hosts of patron.toml."
 )
 NOT_EVENT_KIND = Sentence("not_event_kind", "{name!r} is not a kind of event")
 NO_EVENT_KIND = Sentence("no_event_kind", "no kind of event is chosen")
 DELETE_ONE_FIRST = Sentence("delete_one_first", "Delete one first.")
 SHORTER_ADDRESS = Sentence("shorter_address", "Use a shorter address.")
-CHOOSE_ONE_LEAST = Sentence("choose_one_least", "Choose at least one.")
 THERE_ARE = Sentence("there_are", "There are {names}.")
 
 MAX_ENDPOINTS = 50
@@ -88,7 +87,7 @@ def rotate_webhook_secret(
     """Make a new secret; for the overlap both sign. Raises NotFound, BadWebhook."""
     webhook_endpoint(shop.store, endpoint_id)
     if not 0 <= overlap_hours <= MAX_OVERLAP / timedelta(hours=1):
-        raise BadWebhook(SECRET_HOURS, where="overlap_hours", todo=USE_24)
+        raise BadWebhook(SECRET_HOURS, where="overlap_hours", todo=USE_24_HOURS)
     secret, until = new_secret(), now + timedelta(hours=overlap_hours)
     values = {"secret": seal(shop, _purpose(endpoint_id), secret), "old_secret": WEBHOOK_ENDPOINTS.c.secret}
     values |= {"old_secret_until": until}
@@ -151,7 +150,7 @@ def _valid_fields(shop: Shop, url: str, events: Iterable[str], note: str) -> dic
         todo = both(did_you_mean(one, EVENT_NAMES), THERE_ARE(names=", ".join(EVENT_NAMES)))
         raise BadWebhook(NOT_EVENT_KIND(name=one), where="events", todo=todo)
     if not chosen:
-        raise BadWebhook(NO_EVENT_KIND, where="events", todo=CHOOSE_ONE_LEAST)
+        raise BadWebhook(NO_EVENT_KIND, where="events", todo=CHOOSE_AT_LEAST_ONE)
     if len(note) > MAX_NOTE_LENGTH or not note.isprintable():
         raise BadWebhook(ONE_LINE_MOST(count=MAX_NOTE_LENGTH), where="note", todo=SHORTEN)
     return {"url": url, "events": [name for name in EVENT_NAMES if name in chosen], "note": note.strip()}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from patron.run import FinishedRun
 
 PREVIEW_NEEDS_FILES = Sentence(
-    "preview_needs_files", "a run can be previewed only where store and inbox are files, and this one is a server"
+    "preview_needs_files", "a run can be previewed only where store and inbox are files, and here one is on a server"
 )
 RUN_ON_COPY = Sentence("run_on_copy", "Restore a copy of the database, and run on it.")
 

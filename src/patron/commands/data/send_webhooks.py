@@ -18,7 +18,7 @@ from patron.commands.data.manage_webhooks import disable_webhook, signing_secret
 from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
-from patron.schema.common_sentences import GOES_ON_ITSELF
+from patron.schema.common_sentences import CONTINUES_BY_ITSELF
 from patron.schema.data.webhook_events import TEST_EVENT
 from patron.schema.errors import WorkspaceBusy
 from patron.schema.sentences import Sentence
@@ -67,7 +67,7 @@ Clock = Callable[[], datetime]
 
 def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> datetime | None:
     """Report what happened and send what is due; returns when the next delivery is. Raises WorkspaceBusy."""
-    busy = WorkspaceBusy(WEBHOOKS_ELSEWHERE, where="webhooks", todo=GOES_ON_ITSELF)
+    busy = WorkspaceBusy(WEBHOOKS_ELSEWHERE, where="webhooks", todo=CONTINUES_BY_ITSELF)
     with hold_work_lock(shop.folder, "webhooks", "", busy):
         report_webhook_events(shop, now=clock())
         while not should_stop() and (due := due_deliveries(shop.store, clock(), per_endpoint=IN_ONE_ROUND)):

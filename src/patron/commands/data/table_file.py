@@ -10,14 +10,13 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from patron.collect.files.file_reader import DELIMITER_NAMES, InputFile, inspect_file, is_json, is_parquet
-from patron.schema.common_sentences import CHECK_PATH, FILE_MISSING
+from patron.schema.common_sentences import CHECK_PATH, FILE_MISSING, FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadFile
 from patron.schema.sentences import Sentence
 
 CHECK_ROW_LENGTHS = Sentence(
     "check_row_lengths", "Check that every row has as many values as the first line has names."
 )
-CANNOT_BE_READ = Sentence("cannot_be_read", "cannot be read: {cause}")
 
 EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 
@@ -48,7 +47,9 @@ def _read(file: InputFile, ids: Collection[str]) -> pa.Table:
         table = pc_csv.read_csv(file.path, read_options=read, parse_options=parse, convert_options=convert)
     except (OSError, pa.ArrowException) as error:
         todo = CHECK_ROW_LENGTHS
-        raise BadFile(CANNOT_BE_READ(cause=str(error).splitlines()[0]), where=str(file.path), todo=todo) from error
+        raise BadFile(
+            FILE_UNREADABLE_CAUSE(cause=str(error).splitlines()[0]), where=str(file.path), todo=todo
+        ) from error
     return _with_missing_texts(table, ids) if ids else table
 
 

@@ -47,9 +47,7 @@ NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is em
 NO_UPLOAD = Sentence("no_upload", "no such upload")
 UPLOAD_DELETED = Sentence("upload_deleted", "the uploaded file was deleted after its import, or after a day")
 NO_EVENT_ROWS = Sentence("no_event_rows", "no row of it is an event")
-FAULTY_ROWS = Sentence(
-    "faulty_rows", "{share:.1%} of its rows are faulty, most of them {cause}, so that nothing was stored"
-)
+FAULTY_ROWS = Sentence("faulty_rows", "{share:.1%} of its rows are faulty, most of them {cause}; nothing was stored")
 CURRENCY_CODE = Sentence("currency_code", "is not a currency code such as EUR")
 TIME_ZONE = Sentence("time_zone", "is not a time zone such as Europe/Berlin")
 FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")

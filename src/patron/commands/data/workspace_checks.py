@@ -6,7 +6,7 @@ from pathlib import Path
 from patron.commands.data.findings import Finding
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
-from patron.schema.common_sentences import DOCTOR_ENTRIES_SOUND, MISSING, PLACED
+from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND, SETTING_MISSING
 from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings, load_settings
@@ -23,13 +23,15 @@ from patron.storage.workspace.workspace_identity import (
 from patron.storage.workspace.workspace_store import key_place
 
 DOCTOR_LOOSE_MODES = Sentence("doctor.loose_modes", "{count:,} files or folders can be read by others, such as {path}")
-LATER_LOOK = Sentence("doctor.later_look", "{problem}; the rest can be looked at once it is upgraded")
+CHECKED_AFTER_UPGRADE = Sentence(
+    "doctor.checked_after_upgrade", "{problem}; the rest can be checked once it is upgraded"
+)
 DOCTOR_NOT_ENCRYPTED = Sentence("doctor.not_encrypted", "{name} is not encrypted: it is not this workspace's")
 DOCTOR_IS_SOUND = Sentence("doctor.is_sound", "{name} is sound")
 DOCTOR_KEY_FITS = Sentence("doctor.key_fits", "{name} fits this workspace")
 DOCTOR_CHMOD = Sentence("doctor.chmod", "Run `chmod -R go= {paths}`.")
 DOCTOR_MODES_SOUND = Sentence("doctor.modes_sound", "only the owner can read the workspace")
-DOCTOR_NEEDS_MASTER_KEY = Sentence("doctor.needs_master_key", "{name} cannot be looked at without the master key")
+DOCTOR_NEEDS_MASTER_KEY = Sentence("doctor.needs_master_key", "{name} cannot be checked without the master key")
 DOCTOR_PUT_KEY_BACK = Sentence("doctor.put_key_back", "Put the key back.")
 
 OTHERS = 0o077
@@ -39,21 +41,21 @@ OTHERS = 0o077
 def refusal_findings(folder: Path, refused: PatronError) -> Iterator[Finding]:
     """Why a workspace does not open, and what can be looked at nevertheless."""
     if isinstance(refused, OlderWorkspace):
-        what = LATER_LOOK(problem=refused.what)
+        what = CHECKED_AFTER_UPGRADE(problem=refused.what)
         yield Finding("store", "warning", what, refused.todo)
         return
     check = "master key" if isinstance(refused, MasterKeyError) else "workspace"
-    yield Finding(check, "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+    yield Finding(check, "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
     try:
         identity, settings = read_identity(folder), load_settings(folder / SETTINGS_FILE)
     except PatronError:
         return
     if identity is None:
         if (folder / STORE_FILE).exists():
-            yield Finding("identity", "problem", MISSING(setting=IDENTITY_FILE), RESTORE)
+            yield Finding("identity", "problem", SETTING_MISSING(setting=IDENTITY_FILE), RESTORE)
         return
     for name in missing_parts(folder, settings):
-        yield Finding(Path(name).stem, "problem", MISSING(setting=name), RESTORE)
+        yield Finding(Path(name).stem, "problem", SETTING_MISSING(setting=name), RESTORE)
     if not settings.store_url and (folder / STORE_FILE).exists():
         yield from _pages(folder, settings, identity)
     yield from mode_findings(folder)
@@ -80,7 +82,7 @@ def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Ite
         return
     damage = damage_of(path, store_key(master, identity.workspace_id))
     if damage:
-        yield Finding("store", "problem", PLACED(place=STORE_FILE, reasons=damage), RESTORE)
+        yield Finding("store", "problem", AT_PLACE(place=STORE_FILE, reasons=damage), RESTORE)
     else:
         yield Finding("store", "ok", DOCTOR_IS_SOUND(name=STORE_FILE))
 
@@ -90,7 +92,7 @@ def key_findings(shop: Shop) -> Iterator[Finding]:
     try:
         Vault.open(shop)
     except PatronError as refused:
-        yield Finding("master key", "problem", PLACED(place=refused.where, reasons=refused.what), refused.todo)
+        yield Finding("master key", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
     else:
         yield Finding("master key", "ok", DOCTOR_KEY_FITS(name=shop.master_key_place.name))
 

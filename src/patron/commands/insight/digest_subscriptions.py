@@ -20,7 +20,7 @@ from patron.govern.access.users import User, UserState, find_user
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.access_rights import Actor
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import LINK_INVALID, NEWEST_LINK, ONE_OF_NAMES
+from patron.schema.common_sentences import CHOOSE_AT_LEAST_ONE, LINK_INVALID, NEWEST_LINK, ONE_OF_NAMES
 from patron.schema.errors import BadDigest, NotFound, WorkspaceError
 from patron.schema.insight.digest import DigestRhythm, readable_parts
 from patron.schema.sentences import Sentence
@@ -32,10 +32,11 @@ from patron.storage.store.store import upsert
 SET_CONSOLE_ADDRESS = Sentence(
     "set_console_address", "Set it in [access] of patron.toml to the https address of the console."
 )
-DIGEST_PART = Sentence("digest_part", "a digest needs a part")
+DIGEST_PART = Sentence("digest_part", "a digest needs at least one part")
 NOT_A_RHYTHM = Sentence("not_a_rhythm", "is not a rhythm")
-DIGEST_NO_ADDRESS = Sentence("digest_no_address", "without an address of the console nobody could end a digest")
-ONE_AT_LEAST = Sentence("one_at_least", "Choose one at least.")
+DIGEST_NO_ADDRESS = Sentence(
+    "digest_no_address", "without the address of the console nobody could unsubscribe from a digest"
+)
 
 PURPOSE = "digest link"
 PATH = "/digest/"
@@ -84,7 +85,7 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     """
     chosen = tuple(part for part in readable_parts(actor) if part in set(parts))
     if not chosen:
-        raise BadDigest(DIGEST_PART, where="parts", todo=ONE_AT_LEAST)
+        raise BadDigest(DIGEST_PART, where="parts", todo=CHOOSE_AT_LEAST_ONE)
     if rhythm not in tuple(DigestRhythm):
         raise BadDigest(NOT_A_RHYTHM, where="rhythm", todo=ONE_OF_NAMES(names=", ".join(DigestRhythm)))
     if can_send_mail(shop) and not can_send_digests(shop):

@@ -25,7 +25,7 @@ COSTS_INVALID = Sentence("costs_invalid", "the cost {cost!r} {problem}")
 COSTS_LINES = Sentence("costs_lines", "{count:,} lines instead of 1 to {most:,}")
 COSTS_CELLS = Sentence("costs_cells", "{count} cells instead of channel, month and cost")
 COSTS_CHANNELS = Sentence("costs_channels", "Channels are {names}.")
-COSTS_CHANNEL = Sentence("costs_channel", "no customer came by the channel {name!r}")
+COSTS_CHANNEL = Sentence("costs_channel", "no customer came through the channel {name!r}")
 COST_NEGATIVE = Sentence("cost_negative", "the cost {cost!r} is below zero")
 WRITE_MONTH = Sentence("write_month", "Write it as 2026-03.")
 COST_AMOUNT = Sentence("cost_amount", "Write it as 1250.00.")
@@ -34,7 +34,8 @@ MAX_ROWS = 5_000
 MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
 HEADER = ("channel", "month", "cost")
 TODO = Sentence(
-    "costs_todo", "Write one line a channel and month, such as `web,2026-03,1250.00`; leave the cost out to delete it."
+    "costs_todo",
+    "Write one line per channel and month, such as `web,2026-03,1250.00`; leave the cost out to delete it.",
 )
 
 

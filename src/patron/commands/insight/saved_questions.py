@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import QUESTION_MISSING, SHORTEN, TOO_LONG
+from patron.schema.common_sentences import NO_SUCH_QUESTION, SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.insight.question_tables import QUESTION_PINS, SAVED_QUESTIONS
@@ -18,10 +18,9 @@ from patron.storage.insight.saved_questions import versions_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
-QUESTION_VERSIONS = Sentence("question_versions", "{count} versions are kept at most")
+QUESTION_VERSIONS = Sentence("question_versions", "at most {count} versions are kept")
 QUESTION_NAME = Sentence("question_name", "a question needs a name")
-QUESTION_NEW_ONE = Sentence("question_new_one", "Save it as a new one.")
-QUESTION_NEW = Sentence("question_new", "Save it as a new question.")
+SAVE_AS_NEW_QUESTION = Sentence("save_as_new_question", "Save it as a new question.")
 QUESTION_COUNT = Sentence("question_count", "{count} questions are saved already")
 QUESTION_WHAT = Sentence("question_what", "Write what it answers.")
 QUESTION_DELETE = Sentence("question_delete", "Delete one that nobody needs.")
@@ -49,9 +48,9 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
     _require_short(draft)
     versions = versions_of(shop.store, question_id) if question_id else ()
     if question_id and not versions:
-        raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_NEW_ONE)
+        raise NotFound(NO_SUCH_QUESTION, where=question_id[:40], todo=SAVE_AS_NEW_QUESTION)
     if len(versions) >= MAX_VERSIONS:
-        raise BadQuery(QUESTION_VERSIONS(count=MAX_VERSIONS), todo=QUESTION_NEW)
+        raise BadQuery(QUESTION_VERSIONS(count=MAX_VERSIONS), todo=SAVE_AS_NEW_QUESTION)
     row = {
         "question_id": question_id or secrets.token_hex(6),
         "version": versions[0].version + 1 if versions else 1,
@@ -92,7 +91,7 @@ def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> 
     with shop.store.begin() as connection:
         deleted = connection.execute(sa.delete(SAVED_QUESTIONS).where(SAVED_QUESTIONS.c.question_id == question_id))
         if not deleted.rowcount:
-            raise NotFound(QUESTION_MISSING, where=question_id[:40], todo=QUESTION_LIST)
+            raise NotFound(NO_SUCH_QUESTION, where=question_id[:40], todo=QUESTION_LIST)
         connection.execute(sa.delete(QUESTION_PINS).where(QUESTION_PINS.c.question_id == question_id))
         _log(shop, connection, AuditAction.QUESTION_DELETED, question_id, by, now)
 

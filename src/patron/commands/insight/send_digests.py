@@ -24,7 +24,7 @@ from patron.govern.access.user_sessions import actor_of_user
 from patron.govern.access.users import User, find_user, resolve_user
 from patron.schema.access.access_rights import Actor
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import GOES_ON_ITSELF
+from patron.schema.common_sentences import CONTINUES_BY_ITSELF
 from patron.schema.errors import ChannelUnavailable, WorkspaceBusy
 from patron.schema.insight.digest import DigestPart, DigestRhythm, readable_parts
 from patron.schema.sentences import Sentence
@@ -90,7 +90,7 @@ def send_digests(
     """
     if not can_send_digests(shop):
         return None
-    busy = WorkspaceBusy(DIGESTS_ELSEWHERE, where="digests", todo=GOES_ON_ITSELF)
+    busy = WorkspaceBusy(DIGESTS_ELSEWHERE, where="digests", todo=CONTINUES_BY_ITSELF)
     with hold_work_lock(shop.folder, "digests", "", busy):
         _write_due(shop, clock())
         with shop.store.begin() as connection:

@@ -11,6 +11,7 @@ from patron import __version__
 from patron.govern.access import audit_log
 from patron.predict import mlflow_model
 from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import OTHER_FOLDER
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import disk_errors
@@ -21,9 +22,8 @@ from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, M
 from patron.storage.shop import Shop
 
 NOT_FROM_FEATURES = Sentence("not_from_features", "models of {name!r} do not forecast from a table of features")
-HOLDS_SOMETHING = Sentence("holds_something", "holds something already")
+HOLDS_SOMETHING = Sentence("holds_something", "is not empty")
 EXPORTABLE_QUESTIONS = Sentence("exportable_questions", "Questions that can be exported: {names}.")
-NEW_FOLDER = Sentence("new_folder", "Name a new folder.")
 
 DATA = "patron"
 """Folder of the kept files within the export."""
@@ -50,7 +50,7 @@ def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: 
         what = NOT_FROM_FEATURES(name=kept.question)
         raise NotFound(what, where=name, todo=EXPORTABLE_QUESTIONS(names=", ".join(PINNABLE)))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise WorkspaceError(HOLDS_SOMETHING, where=str(folder), todo=NEW_FOLDER)
+        raise WorkspaceError(HOLDS_SOMETHING, where=str(folder), todo=OTHER_FOLDER)
     models = shop.folder / "models"
     model_registry.require_sound(models, shop.store, kept.model_version)
     source = models / kept.model_version

@@ -24,7 +24,7 @@ from patron.storage.shop import Shop
 NOT_ROLLED_BACK = Sentence("not_rolled_back", "{name!r} cannot be rolled back")
 NO_EARLIER_MODEL = Sentence("no_earlier_model", "there is no earlier model to roll back to")
 NOT_PINNED = Sentence("not_pinned", "{name!r} is not pinned to a model")
-MODELS_KEPT = Sentence("models_kept", "A model is kept by each completed run; `patron models list` shows them.")
+MODELS_KEPT = Sentence("models_kept", "Each completed run keeps a model; `patron models list` shows them.")
 PINNED_QUESTIONS = Sentence("pinned_questions", "Pinned questions: {names}.")
 
 MAX_CHARACTERS = 300

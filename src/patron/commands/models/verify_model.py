@@ -21,7 +21,7 @@ LAKE_VERSION_GONE = Sentence(
     "lake_version_gone", "the lake no longer has version {version} of {name}, which the model was fitted to"
 )
 VERSIONS_KEPT = Sentence(
-    "versions_kept", "It keeps versions for 7 days, and those of the last run: verify the last run's model."
+    "versions_kept", "It keeps versions for 7 days, and those of the last run. Verify the last run's model."
 )
 
 

@@ -23,7 +23,7 @@ from patron.storage.workspace.workspace_files import POLICY_FILE
 
 POLICY_CHANGED_SINCE = Sentence("policy_changed_since", "policy.toml was changed since the proposal was made")
 POLICY_TOO_LONG = Sentence("policy_too_long", "the policy or the note is too long")
-POLICY_SAME = Sentence("policy_same", "it says what the policy in force says")
+POLICY_SAME = Sentence("policy_same", "it is the same as the policy in force")
 CHANGE_VALUE = Sentence("change_value", "Change a value.")
 POLICY_CHANGED_MEANWHILE = Sentence("policy_changed_meanwhile", "policy.toml was changed while you edited it")
 CHECK_AND_PROPOSE = Sentence("check_and_propose", "Check the values, and propose them again.")

@@ -26,10 +26,10 @@ from patron.storage.store.store import WITHDRAWALS
 from patron.storage.workspace.run_files import drop_outbox_files
 
 OFFERS_NOT_IN_OUTBOX = Sentence(
-    "offers_not_in_outbox", "the offers of the run {run} are not in the outbox, so that they may have been sent"
+    "offers_not_in_outbox", "the offers of the run {run} are not in the outbox and may have been sent"
 )
 EMPTY_OFFERS_FILE = Sentence(
-    "empty_offers_file", "If nobody was sent any, put an empty file offers_file.csv there, then withdraw them."
+    "empty_offers_file", "If nobody was sent an offer, put an empty file offers_file.csv there, then withdraw them."
 )
 
 OFFERS_SENT = Sentence("offers_sent", "the offers of the run {run} were sent: the mail system left a file named {name}")
@@ -37,7 +37,7 @@ OFFERS_CANCEL = Sentence(
     "offers_cancel",
     "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet.",
 )
-RUN_NO_OFFER = Sentence("run_no_offer", "the run {run} decided no offer")
+RUN_NO_OFFER = Sentence("run_no_offer", "the run {run} decided on no offer")
 SEE_DECISION_LIST = Sentence("see_decision_list", "See `patron decisions list`.")
 NOTHING_TO_WITHDRAW = Sentence("nothing_to_withdraw", "There is nothing to withdraw.")
 

@@ -35,7 +35,7 @@ VALUE_OR_REASON = Sentence("value_or_reason", "the value or the reason is missin
 ENTER_TRUE_VALUE = Sentence("enter_true_value", "Enter the true value, and why it is true.")
 NOT_VALID_ADDRESS = Sentence("not_valid_address", "this is not a valid address or number")
 ENTER_WHOLE_ADDRESS = Sentence("enter_whole_address", "Enter a whole e-mail address or telephone number.")
-NO_ID_LEFT = Sentence("no_id_left", "no id of the person is left to write it under")
+NO_ID_LEFT = Sentence("no_id_left", "the person has no id left to record it under")
 CORRECT_IN_SHOP = Sentence("correct_in_shop", "Correct it in the shop's own system.")
 
 RECTIFICATION = "rectification"

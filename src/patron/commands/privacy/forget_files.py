@@ -27,7 +27,7 @@ from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import record_outbox_file
 from patron.storage.workspace.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
 
-DAMAGED_NAMES = Sentence("damaged_names", "is damaged, so that nobody can say whom it names")
+DAMAGED_NAMES = Sentence("damaged_names", "is damaged, so nobody can say whom it names")
 DELETE_THEN_FORGET = Sentence(
     "delete_then_forget",
     "Delete it, then run the same `patron forget` again; `patron run` writes the file of its cutoff anew.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, MISSING
+from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, SETTING_MISSING
 from patron.schema.errors import BadSegment
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
@@ -89,7 +89,7 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
     if not isinstance(content, Mapping):
         raise BadSegment(SEGMENT_TABLE, where=where, todo=todo)
     problems = [_unknown(str(key)) for key in content if key not in KEYS]
-    problems += [MISSING(setting=key) for key in ("name", "rule") if key not in content]
+    problems += [SETTING_MISSING(setting=key) for key in ("name", "rule") if key not in content]
     texts = {key: content.get(key, "") for key in ("name", "folder", "note")}
     problems += [QUOTED_TEXT(name=key) for key, text in texts.items() if not isinstance(text, str)]
     try:

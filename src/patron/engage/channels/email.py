@@ -46,7 +46,7 @@ NAME_PASSWORD_FILE = Sentence("name_password_file", "Name a password_file in [ch
 SMTP_NOT_READY = Sentence("smtp_not_ready", "the SMTP server is not ready ({cause})")
 SMTP_REFUSES_SENDER = Sentence("smtp_refuses_sender", "the SMTP server refuses the sender ({cause})")
 
-SMTP_NONE = Sentence("smtp_none", "no SMTP server is configured")
+SMTP_NOT_CONFIGURED = Sentence("smtp_not_configured", "no SMTP server is configured")
 PASSWORD_UNREADABLE = Sentence("password_unreadable", "the password cannot be read ({cause})")
 
 Clock = Callable[[], datetime]
@@ -87,7 +87,7 @@ class EmailChannel:
         settings = shop.settings.channels.email
         if not settings.is_configured:
             todo = CHANNEL_EXAMPLE(section="channels.email")
-            raise ChannelUnavailable(SMTP_NONE, where=NAME, todo=todo)
+            raise ChannelUnavailable(SMTP_NOT_CONFIGURED, where=NAME, todo=todo)
         signer = None
         if settings.dkim_key_file:
             file = shop.folder / settings.dkim_key_file

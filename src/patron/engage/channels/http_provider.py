@@ -44,9 +44,13 @@ from patron.schema.sentences import Sentence
 from patron.storage.outreach.provider_settings import ProviderSettings
 from patron.storage.shop import Shop
 
-TAKES_NO_MESSAGES = Sentence("takes_no_messages", "takes no messages ({detail}): its address, a secret or the account")
-GIVES_NO_TOKEN_STATUS = Sentence("gives_no_token_status", "gives no token (HTTP {status}): a secret or {field}")
-GIVES_NO_TOKEN = Sentence("gives_no_token", "gives no token ({kind})")
+TAKES_NO_MESSAGES = Sentence(
+    "takes_no_messages", "accepts no messages ({detail}): check its address, its secrets and the account"
+)
+GIVES_NO_TOKEN_STATUS = Sentence(
+    "gives_no_token_status", "issues no token (HTTP {status}): check the secret and {field}"
+)
+GIVES_NO_TOKEN = Sentence("gives_no_token", "issues no token ({kind})")
 
 PROVIDER_PROBLEM = Sentence("provider_problem", "the provider {problem}")
 
@@ -56,7 +60,7 @@ SECRET_NOT_ASCII = Sentence("secret_not_ascii", "the secret {name} is not one wo
 NAME_SECRET_FILE = Sentence(
     "name_secret_file", "Name its file in [channels.{channel}.secret_files], {name} = ..., or set {variable}."
 )
-PROVIDER_NONE = Sentence("provider_none", "no provider is configured")
+PROVIDER_NOT_CONFIGURED = Sentence("provider_not_configured", "no provider is configured")
 
 Clock = Callable[[], datetime]
 PRINTABLE = re.compile("[!-~]{1,4096}")
@@ -99,7 +103,7 @@ class ProviderChannel:
         name, settings = described.name, shop.settings.channels.provider(described.name)
         if not settings.is_configured:
             todo = CHANNEL_EXAMPLE_OF(channel=name)
-            raise ChannelUnavailable(PROVIDER_NONE, where=name, todo=todo)
+            raise ChannelUnavailable(PROVIDER_NOT_CONFIGURED, where=name, todo=todo)
         file = shop.folder / settings.provider_file
         provider = ProviderDescription.load(file)
         for one in (provider.request, provider.token):

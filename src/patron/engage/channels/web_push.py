@@ -43,9 +43,9 @@ from patron.schema.sentences import Sentence
 from patron.storage.outreach.http_channel_settings import WebPushSettings
 from patron.storage.shop import Shop
 
-PUSH_CURVE = Sentence("push_curve", "the key is not one of the curve P-256")
-PUSH_NONE = Sentence("push_none", "no key and contact are configured")
-PUSH_KEY = Sentence("push_key", "the key cannot be read ({cause})")
+PUSH_KEY_CURVE = Sentence("push_key_curve", "the key is not one of the curve P-256")
+PUSH_NOT_CONFIGURED = Sentence("push_not_configured", "no key and contact are configured")
+PUSH_KEY_UNREADABLE = Sentence("push_key_unreadable", "the key cannot be read ({cause})")
 
 Clock = Callable[[], datetime]
 NAME = WEB_PUSH.name
@@ -105,7 +105,7 @@ class WebPushChannel:
         """The channel as [channels.web_push] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.web_push
         if not settings.is_configured:
-            raise ChannelUnavailable(PUSH_NONE, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
+            raise ChannelUnavailable(PUSH_NOT_CONFIGURED, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
         key = load_push_key(shop.folder / settings.key_file)
         return cls(settings, key, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])
 
@@ -202,9 +202,9 @@ def load_push_key(file: Path) -> EllipticCurvePrivateKey:
         key = load_pem_private_key(file.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
-        raise ChannelUnavailable(PUSH_KEY(cause=reason), where=str(file), todo=TODO) from error
+        raise ChannelUnavailable(PUSH_KEY_UNREADABLE(cause=reason), where=str(file), todo=TODO) from error
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise ChannelUnavailable(PUSH_CURVE, where=str(file), todo=TODO)
+        raise ChannelUnavailable(PUSH_KEY_CURVE, where=str(file), todo=TODO)
     return key
 
 

@@ -33,7 +33,7 @@ from patron.storage.shop import Shop
 
 ADDRESS_GONE = Sentence("address_gone", "is gone (HTTP 410): its owner wants no more requests")
 REDIRECTS_ELSEWHERE = Sentence(
-    "redirects_elsewhere", "redirects elsewhere (HTTP {status}), and no redirect is followed"
+    "redirects_elsewhere", "redirects elsewhere (HTTP {status}), and redirects are not followed"
 )
 
 WEBHOOK_PROBLEM = Sentence("webhook_problem", "the address of the webhook {problem}")
@@ -44,7 +44,7 @@ NAME_WEBHOOK_SECRET = Sentence(
     "name_webhook_secret",
     "Name a secret_file in [channels.webhook], or set {variable}; `patron channels webhook-secret` makes a secret.",
 )
-WEBHOOK_NONE = Sentence("webhook_none", "no address is configured")
+WEBHOOK_NOT_CONFIGURED = Sentence("webhook_not_configured", "no address is configured")
 
 Clock = Callable[[], datetime]
 NAME = WEBHOOK.name
@@ -57,7 +57,7 @@ NOT_OURS = {
     401: REFUSES_SIGNATURE,
     403: REFUSES_SIGNATURE,
     404: Sentence("address_missing", "does not exist (HTTP {status})"),
-    405: Sentence("takes_no_post", "takes no POST (HTTP {status})"),
+    405: Sentence("takes_no_post", "does not accept POST (HTTP {status})"),
 }
 TODO = CORRECT_CHANNEL(channel="webhook")
 
@@ -81,7 +81,7 @@ class WebhookChannel:
         """The channel as [channels.webhook] says. Raises ChannelUnavailable."""
         settings = shop.settings.channels.webhook
         if not settings.is_configured:
-            raise ChannelUnavailable(WEBHOOK_NONE, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
+            raise ChannelUnavailable(WEBHOOK_NOT_CONFIGURED, where=NAME, todo=CHANNEL_EXAMPLE_OF(channel=NAME))
         keys = webhook_keys(settings.secret_file, shop.folder)
         return cls(settings, keys, clock, lambda token: message_links(shop.settings, token)[UNSUBSCRIBE_URL])
 

@@ -15,9 +15,9 @@ from patron.schema.common_sentences import SHORTEN
 from patron.schema.errors import BadTemplate
 from patron.schema.sentences import Sentence
 
-MJML_PLACE = Sentence("mjml_place", "{text} stands where MJML takes no text")
+MJML_PLACE = Sentence("mjml_place", "{text} stands where MJML allows no text")
 MJML_BYTES = Sentence("mjml_bytes", "is larger than {count:,} bytes")
-MJML_RESERVED = Sentence("mjml_reserved", "has the word {word!r}, which is reserved")
+MJML_RESERVED = Sentence("mjml_reserved", "uses the reserved word {word!r}")
 MJML_INVALID = Sentence("mjml_invalid", "is not valid MJML ({cause})")
 CSS_INVALID = Sentence("css_invalid", "has CSS that cannot be used ({cause})")
 MJML_ELEMENT = Sentence("mjml_element", "has an element <{name}> that MJML does not know there")

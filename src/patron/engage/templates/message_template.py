@@ -25,11 +25,11 @@ from patron.storage.outreach.campaign_file import Template
 
 TEMPLATE_ADD_LINK = Sentence("template_add_link", "Add one, such as {link}.")
 TEMPLATE_DEFAULT = Sentence("template_default", "Give it a default, such as {example}, or take it out.")
-TEMPLATE_NO_LINK = Sentence("template_no_link", "has no link to unsubscribe, which every message needs")
-TEMPLATE_HIDES_LINK = Sentence("template_hides_link", "leaves the link to unsubscribe out for somebody")
+TEMPLATE_NO_LINK = Sentence("template_no_link", "has no unsubscribe link, which every message needs")
+TEMPLATE_HIDES_LINK = Sentence("template_hides_link", "has no unsubscribe link for some customers")
 TEMPLATE_FILTER = Sentence("template_filter", "has a filter {name!r}, which does not exist")
-TEMPLATE_EMPTY = Sentence("template_empty", "is empty for somebody")
-TEMPLATE_NO_VALUE = Sentence("template_no_value", "{name}, and somebody who is to get it has no such value")
+TEMPLATE_EMPTY = Sentence("template_empty", "is empty for some customers")
+TEMPLATE_NO_VALUE = Sentence("template_no_value", "lacks a value for some customers ({cause})")
 TEMPLATE_LIQUID = Sentence("template_liquid", "is not valid Liquid ({cause})")
 TEMPLATE_MAY_NAME = Sentence("template_may_name", "It may name {names}.")
 TEMPLATE_NAME = Sentence("template_name", "names {name}, which no message has")
@@ -120,7 +120,7 @@ class MessageTemplate:
         try:
             return template.render(variables)
         except UndefinedError as error:
-            what = TEMPLATE_NO_VALUE(name=error.message or "a value")
+            what = TEMPLATE_NO_VALUE(cause=error.message)
             todo = TEMPLATE_DEFAULT(example=DEFAULT_EXAMPLE)
             raise BadTemplate(what, where=where, todo=todo) from error
         except LiquidError as error:

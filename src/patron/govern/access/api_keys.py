@@ -16,19 +16,19 @@ from patron.govern.access import audit_log
 from patron.govern.access.user_sessions import ACTIVE, user_name
 from patron.schema.access.access_rights import KEY_RIGHTS, Grant, Right, Role, rights_of_user
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import NEEDS_NAME, USE_24, USE_NAMES
+from patron.schema.common_sentences import NEEDS_NAME, USE_24_HOURS, USE_NAMES
 from patron.schema.errors import BadKeyTerms, NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import API_KEYS, TEAMS, USERS
 from patron.storage.shop import Shop
 
-BOTH_KEYS_HOURS = Sentence("both_keys_hours", "both keys work for 0 to {hours} hours")
+BOTH_KEYS_HOURS = Sentence("both_keys_hours", "both keys can work for 0 to {hours} hours")
 NOT_KEY_KIND = Sentence("not_key_kind", "{name!r} is not a kind of key")
 KEY_DAYS = Sentence("key_days", "a key lasts 1 to {count} days")
 KEY_CANNOT_HAVE = Sentence("key_cannot_have", "a {kind} key cannot have {names}")
 KEY_NEEDS_SCOPE = Sentence("key_needs_scope", "a key needs a scope")
 SUCH_AS_WEB = Sentence("such_as_web", "Such as web.")
-NO_KEY_IN_USE = Sentence("no_key_in_use", "no such key in use")
+NO_KEY_IN_USE = Sentence("no_key_in_use", "no key with this id is in use")
 ROTATE_KEY = Sentence("rotate_key", "Rotate the key when it ends.")
 
 Kind = Literal["write", "secret", "read"]
@@ -147,7 +147,7 @@ def rotate_key(
     """
     if not timedelta() <= overlap <= MAX_OVERLAP:
         hours = int(MAX_OVERLAP / timedelta(hours=1))
-        raise BadKeyTerms(BOTH_KEYS_HOURS(hours=hours), where="--overlap-hours", todo=USE_24)
+        raise BadKeyTerms(BOTH_KEYS_HOURS(hours=hours), where="--overlap-hours", todo=USE_24_HOURS)
     with shop.store.begin() as connection:
         row = connection.execute(_SHOWN.where(API_KEYS.c.key_id == key_id)).mappings().first()
         old = _key_of(row) if row else None

@@ -18,7 +18,7 @@ from patron.schema.sentences import Sentence
 PASSWORD_SHORT = Sentence("password_short", "the password has fewer than {count} characters")
 PASSWORD_LONG = Sentence("password_long", "the password has more than {count} characters")
 PASSWORD_GUESSED = Sentence("password_guessed", "the password is easy to guess")
-TAKE_FOUR_WORDS = Sentence("take_four_words", "Take four words or more.")
+TAKE_FOUR_WORDS = Sentence("take_four_words", "Use four words or more.")
 
 MIN_LENGTH, MAX_LENGTH = 12, 128
 """Characters of a password."""

@@ -11,15 +11,14 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from patron.schema.access.access_rights import Grant, Role
-from patron.schema.common_sentences import EMAIL_TAKEN, NAME_LENGTH, ONE_OF_NAMES
+from patron.schema.common_sentences import EMAIL_TAKEN, NAME_LENGTH, NO_SUCH_TEAM, ONE_OF_NAMES
 from patron.schema.errors import AccessProblem, NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.access.access_tables import TEAMS, USERS
 
 NO_SUCH_USER = Sentence("no_such_user", "no such user")
 LAST_ADMINISTRATOR = Sentence("last_administrator", "this is the last administrator")
-NEEDS_ROLE = Sentence("needs_role", "somebody without a role can do nothing")
-THERE_IS_NO_TEAM = Sentence("there_is_no_team", "there is no such team")
+NEEDS_ROLE = Sentence("needs_role", "a user without a role can do nothing")
 LIST_USERS = Sentence("list_users", "List them with `patron users list`.")
 OTHER_ADMINISTRATOR = Sentence("other_administrator", "Make somebody else an administrator first.")
 NAME_ROLE = Sentence("name_role", "Name a role.")
@@ -150,7 +149,7 @@ def access_columns(connection: sa.Connection, access: Access) -> dict[str, Any]:
     if not access.roles:
         raise AccessProblem("no_role", NEEDS_ROLE, todo=NAME_ROLE)
     if access.team and not connection.execute(sa.select(TEAMS.c.team).where(TEAMS.c.team == access.team)).first():
-        raise AccessProblem("no_team", THERE_IS_NO_TEAM, where=access.team[:MAX_NAME_LENGTH])
+        raise AccessProblem("no_team", NO_SUCH_TEAM, where=access.team[:MAX_NAME_LENGTH])
     return {
         "roles": [role.value for role in Role if role in access.roles],
         "grants": [grant.value for grant in Grant if grant in access.grants],

@@ -16,7 +16,7 @@ from patron.schema.errors import BadQuery, BadRequest
 from patron.schema.sentences import Sentence
 
 NOT_NEXT_CURSOR = Sentence("not_next_cursor", "is not a next_cursor of this list")
-PAGES_OF_RUN = Sentence("pages_of_run", "the pages before are of run {before}, and {run} is shown by now")
+PAGES_OF_RUN = Sentence("pages_of_run", "the earlier pages are of run {before}, and now {run} is shown")
 BEGIN_OR_CUTOFF = Sentence("begin_or_cutoff", "Begin without a cursor, or name the cutoff.")
 
 MAX_LIMIT = 1_000

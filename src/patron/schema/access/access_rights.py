@@ -18,7 +18,7 @@ WRITE_RIGHT = Sentence("write_right", "Write ACTION:AREA, of the actions {action
 ASK_FOR_ROLE = Sentence("ask_for_role", "Ask an administrator for a role that includes it.")
 SEND_KEY_WITH_IT = Sentence("send_key_with_it", "Send a key that has it.")
 NEEDS_RIGHT = Sentence("needs_right", "this needs the right {right}")
-ALL_CUSTOMERS_ONLY = Sentence("all_customers_only", "this is about all customers, and your team sees some of them")
+ALL_CUSTOMERS_ONLY = Sentence("all_customers_only", "this covers all customers, and your team sees only some of them")
 NOT_A_RIGHT = Sentence("not_a_right", "{text!r} is not a right")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from patron.schema.common_sentences import CHOOSE_OF_LIST, SQL_NO_TABLE
+from patron.schema.common_sentences import CHOOSE_FROM_LIST, REMOVE_ONE_OF_THEM, SQL_NO_TABLE
 from patron.schema.errors import BadQuery
 from patron.schema.sentences import Sentence
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
@@ -22,14 +22,13 @@ TAKES = {
     TIME: Sentence("guided_date", "{name} takes a day such as 2024-03-31"),
 }
 """What a filter on a column of a type takes."""
-GUIDED_MEASURE = Sentence("guided_measure", "takes one measure at least, and {count} filters at most")
+GUIDED_MEASURE = Sentence("guided_measure", "takes at least one measure and at most {count} filters")
 GUIDED_NOT_OF = Sentence("guided_not_of", "{name!r} is not a {kind} of the table")
-GUIDED_DIFFERENT = Sentence("guided_different", "takes {count} different ones at most")
-GUIDED_FILTER = Sentence("guided_filter", "{name!r} can not be filtered")
-GUIDED_IS = Sentence("guided_is", "{name} is compared by is or is not")
-GUIDED_WRITE = Sentence("guided_write", "Write it so.")
+GUIDED_DIFFERENT = Sentence("guided_different", "takes at most {count} different ones")
+GUIDED_FILTER = Sentence("guided_filter", "{name!r} cannot be filtered")
+GUIDED_IS = Sentence("guided_is", "{name} can only be compared with is and is not")
+GUIDED_WRITE = Sentence("guided_write", "Write it like that.")
 CHOOSE_AGAIN = Sentence("choose_again", "Choose again.")
-TAKE_AWAY = Sentence("take_away", "Take one away.")
 
 COUNT = "count"
 MEASURES = (COUNT, "sum", "mean", "median", "distinct")
@@ -164,16 +163,16 @@ def guided_sql(question: GuidedQuestion, time_zone: str) -> str:
 
 def _table(name: str) -> Table:
     if name not in BY_NAME:
-        raise BadQuery(SQL_NO_TABLE(name=name[:40]), where="table", todo=CHOOSE_OF_LIST)
+        raise BadQuery(SQL_NO_TABLE(name=name[:40]), where="table", todo=CHOOSE_FROM_LIST)
     return BY_NAME[name]
 
 
 def _require(parts: tuple[object, ...], allowed: tuple[object, ...], what: str, most: int) -> None:
     wrong = next((part for part in parts if part not in allowed), None)
     if wrong is not None:
-        raise BadQuery(GUIDED_NOT_OF(name=str(wrong)[:80], kind=what), where=what, todo=CHOOSE_OF_LIST)
+        raise BadQuery(GUIDED_NOT_OF(name=str(wrong)[:80], kind=what), where=what, todo=CHOOSE_FROM_LIST)
     if len(parts) > most or len(set(parts)) < len(parts):
-        raise BadQuery(GUIDED_DIFFERENT(count=most), where=what, todo=TAKE_AWAY)
+        raise BadQuery(GUIDED_DIFFERENT(count=most), where=what, todo=REMOVE_ONE_OF_THEM)
 
 
 def _group_sql(group: Group, time_zone: str) -> str:
@@ -189,7 +188,7 @@ def _measure_sql(measure: Measure) -> str:
 def _filter_sql(table: str, one: Filter) -> str:
     column = columns_of(table).get(one.column)
     if column is None:
-        raise BadQuery(GUIDED_FILTER(name=one.column[:40]), where="where", todo=CHOOSE_OF_LIST)
+        raise BadQuery(GUIDED_FILTER(name=one.column[:40]), where="where", todo=CHOOSE_FROM_LIST)
     if one.comparison in EMPTY:
         return f"{one.column} is {'not ' if one.comparison == 'is_not_empty' else ''}null"
     if one.comparison not in COMPARISONS or (column.type in {TEXT, FLAG} and one.comparison not in ONLY_TEXT):

@@ -17,7 +17,8 @@ NEEDS_OPENID = Sentence("needs_openid", "needs openid among them")
 NEEDS_CLIENT_ID = Sentence("needs_client_id", "needs client_id")
 ROLE_CLAIM_AND_ROLES = Sentence("role_claim_and_roles", "needs role_claim and roles, or neither")
 CREATE_NEEDS_DOMAINS = Sentence(
-    "create_needs_domains", 'unknown_users = "create" needs mail_domains or role_claim: some issuers know everybody'
+    "create_needs_domains",
+    'unknown_users = "create" needs mail_domains or role_claim: some issuers let anybody sign in',
 )
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -22,10 +22,10 @@ TROUBLE_IS_NEWS_FOR = timedelta(days=7)
 RESTORED = Sentence(
     "digest_restored", "the workspace was restored from a backup, which does not know what was sent after it"
 )
-KILLED = Sentence("digest_killed", "the process was ended while it was being sent")
+KILLED = Sentence("digest_killed", "the process ended while the digest was being sent")
 NEWER = Sentence("digest_newer", "a newer run has a digest of its own")
 FAULTY = Sentence("digest_faulty", "the digest could not be written; the server's log says why")
-BROKEN_OFF = Sentence("digest_broken_off", "sending it failed; the server's log says why")
+BROKEN_OFF = Sentence("digest_broken_off", "the digest could not be sent; the server's log says why")
 OWN_ANSWERS: dict[str, Sentence] = {one: one for one in (RESTORED, KILLED, NEWER, FAULTY, BROKEN_OFF)}
 """What stands in the place of a server's answer; rows keep the text."""
 ACTIVE = "active"

@@ -14,10 +14,12 @@ from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean, one_of
 
 OFFER_ID = Sentence("offer_id", "must be letters, digits and _, at most 40, and begin with a letter or digit")
-OFFER_NEEDS = Sentence("offer_needs", "needs {key}{above}: {offer} is of the kind {kind}")
+OFFER_NEEDS = Sentence("offer_needs", "needs {key}: {offer} is of the kind {kind}")
+OFFER_NEEDS_ABOVE_ZERO = Sentence("offer_needs_above_zero", "needs {key} above 0: {offer} is of the kind {kind}")
 OFFER_ORDINARY = Sentence(
     "offer_ordinary",
-    "must not have {key}: {offer} is ordinary, for all who refuse personal offers, whose data is not looked at",
+    "must not have {key}: {offer} is ordinary. It goes to customers who refuse personal offers, and"
+    " their data is not looked at",
 )
 OFFER_DATES = Sentence(
     "offer_dates", "needs available_until of {offer} ({until}) to be no earlier than available_from ({since})"
@@ -167,8 +169,8 @@ class Offer(BaseModel):
         needed = NEEDED_KEYS.get(self.kind)
         is_zero_allowed = self.kind == "discount"
         if needed and (needed not in self.model_fields_set or not (is_zero_allowed or getattr(self, needed))):
-            above = "" if is_zero_allowed else " above 0"
-            raise ValueError(OFFER_NEEDS(key=needed, above=above, offer=self.id, kind=self.kind))
+            sentence = OFFER_NEEDS if is_zero_allowed else OFFER_NEEDS_ABOVE_ZERO
+            raise ValueError(sentence(key=needed, offer=self.id, kind=self.kind))
         for kind, keys in KEYS_OF_KINDS.items():
             defaults = {key: type(self).model_fields[key].default for key in keys}
             wrong = [key for key in keys if kind != self.kind and getattr(self, key) != defaults[key]]

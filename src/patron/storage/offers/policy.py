@@ -24,13 +24,16 @@ WRITE_AT_RISK_FROM = Sentence("write_at_risk_from", "Write at_risk_from instead,
 
 TRAITS_OF_GROUPS = Sentence(
     "traits_of_groups",
-    "names traits that put customers into groups; {names} tells one person from another; fix or delete it",
+    "names traits that many customers share; {names} identifies single persons: fix or delete it",
 )
 OFFER_IDS_ONCE = Sentence("offer_ids_once", "each id once, and neither 'none' nor 'any'; fix {names}")
 ONE_ORDINARY = Sentence("one_ordinary", "need is_ordinary of one offer at most; {names} have it")
 CHANNEL_TOPIC = Sentence("channel_topic", "needs [channel] topic to be a section of [topics]: {names} (got {value!r})")
-REFUSE_AFTER_WARN = Sentence(
-    "refuse_after_warn", "needs refuse_{name} to be {side} warn_{name2}, so that a warning comes first"
+REFUSE_BELOW_WARN = Sentence(
+    "refuse_below_warn", "needs refuse_{name} to be at most warn_{name}, so that a warning comes first"
+)
+REFUSE_ABOVE_WARN = Sentence(
+    "refuse_above_warn", "needs refuse_{name} to be at least warn_{name}, so that a warning comes first"
 )
 
 LAPSED_ORDER = Sentence("lapsed_order", "needs lapsed_from ({lapsed}) to be at least at_risk_from ({risk})")
@@ -216,8 +219,8 @@ class Fairness(_Section):
         )
         for name, larger, smaller in pairs:
             if larger < smaller:
-                side = "at most" if name == "ratio" else "at least"
-                raise ValueError(REFUSE_AFTER_WARN(name=name, side=side, name2=name))
+                sentence = REFUSE_BELOW_WARN if name == "ratio" else REFUSE_ABOVE_WARN
+                raise ValueError(sentence(name=name))
         return self
 
 

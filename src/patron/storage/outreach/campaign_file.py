@@ -17,7 +17,7 @@ from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 
-SHOP_CLOCK = Sentence("shop_clock", "is by the shop's clock, and has no zone of its own")
+SHOP_CLOCK = Sentence("shop_clock", "is in the shop's time and has no time zone of its own")
 NEEDS_LANGUAGE = Sentence("needs_language", "needs a section such as [template.en] or [template.zh_CN]")
 
 Goal = Literal["profit", "orders", "reactivated"]

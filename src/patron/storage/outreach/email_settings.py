@@ -20,7 +20,9 @@ PUBLIC_ADDRESS = Sentence(
 ASCII_LETTERS = Sentence("ascii_letters", "needs to be written in letters of ASCII without spaces")
 NEXT_TO_HOST = Sentence("next_to_host", "needs {names} next to host")
 DKIM_BOTH = Sentence("dkim_both", "needs dkim_selector and dkim_key_file, both or neither")
-NEEDS_TLS = Sentence("needs_tls", 'needs security = "starttls" or "tls" next to user: the password would go in clear')
+NEEDS_TLS = Sentence(
+    "needs_tls", 'needs security = "starttls" or "tls" next to user: otherwise the password is sent in clear text'
+)
 NOT_AN_EMAIL = Sentence("not_an_email", "is not an e-mail address ({cause})")
 
 DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+")

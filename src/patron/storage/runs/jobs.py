@@ -15,7 +15,7 @@ from patron.storage.runs.job_tables import JOBS, RUN_SCHEDULES
 from patron.storage.store.store import Store, upsert
 
 NO_JOB = Sentence("no_job", "no such job")
-SEE_RUNS_KEPT = Sentence("see_runs_kept", "See /runs for those that are kept.")
+SEE_RUNS_KEPT = Sentence("see_runs_kept", "See /runs for the jobs that are kept.")
 
 Kind = Literal["run", "preview", "import", "trial"]
 RUN, PREVIEW, IMPORT, TRIAL = "run", "preview", "import", "trial"

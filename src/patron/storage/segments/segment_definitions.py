@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from patron.schema.common_sentences import NO_SEGMENT, NO_SLASH, SEGMENT_CYCLE, SEGMENTS_LISTED, TAKE_OUT
+from patron.schema.common_sentences import NO_SEGMENT, NO_SLASH, REMOVE_ONE_OF_THEM, SEGMENT_CYCLE, SEGMENTS_LISTED
 from patron.schema.errors import BadSegment, NotFound
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import both, did_you_mean
@@ -225,7 +225,7 @@ def require_no_cycle(rules: Mapping[str, Rule], name: str) -> None:
         for other in sorted(segments_of(rules[current])) if current in rules else ():
             if other in path:
                 cycle = " -> ".join((*path[path.index(other) :], other))
-                raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=TAKE_OUT)
+                raise BadSegment(SEGMENT_CYCLE(cycle=cycle), where=name, todo=REMOVE_ONE_OF_THEM)
             if other not in checked:
                 paths.append((other, (*path, other)))
         checked.add(current)

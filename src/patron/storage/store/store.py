@@ -27,7 +27,7 @@ from patron.storage.store.embedded_store import damaged_store, prepare, unlock
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
 from patron.storage.store.store_migrations import migrate, revision_of, revisions
 
-OTHERS_READ_STORE = Sentence("others_read_store", "others read the store")
+OTHERS_READ_STORE = Sentence("others_read_store", "other processes are reading the store")
 NEWER_STORE = Sentence("newer_store", "the store was written by a newer Patron (revision {revision})")
 CANNOT_BE_OPENED = Sentence("cannot_be_opened", "cannot be opened ({cause})")
 

@@ -264,7 +264,7 @@ def test_an_exported_model_forecasts_the_same_from_a_table_of_features(shop, pat
     assert model.predict(features).tolist() == scores["value"].to_pylist()
     assert (tmp_path / "model" / "requirements.txt").read_text().endswith(f"patron[platform]=={__version__}\n")
     refused = patron("models", "export", "value", "--mlflow", tmp_path / "model", "--workspace", shop.folder)
-    assert (refused.code, "holds something already" in refused.message) == (1, True)
+    assert (refused.code, "is not empty" in refused.message) == (1, True)
 
 
 def test_a_model_is_fitted_again_to_the_same_bytes(shop, patron):

@@ -45,7 +45,7 @@ def test_the_example_is_saved_planned_and_approved_by_another_person(run, tmp_pa
     shown = run("show", "hello")
     assert "approved" in shown.out
     assert "Bo" in shown.out
-    assert "knows facts until" in run("result", "hello").err
+    assert "knows facts only until" in run("result", "hello").err
     assert "paused" in run("pause", "hello", "--reason", "typo").out
     text = run("plan", "hello").out
     assert "message alone" in text

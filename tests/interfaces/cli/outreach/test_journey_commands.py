@@ -48,7 +48,7 @@ def test_a_ready_made_journey_is_saved_planned_and_approved_by_another_person(ru
     shown = run("show", "after first order", "--texts").out
     for part in ("approved", "Bo", "at most 14 days", "{{ unsubscribe_url }}"):
         assert part in shown
-    assert "knows of nobody who entered" in run("result", "after first order").err
+    assert "nobody had entered" in run("result", "after first order").err
     assert "paused" in run("pause", "after first order", "--reason", "typo").out
     assert "approved" in run("resume", "after first order").out
     assert "withdrawn" in run("withdraw", "after first order").out

@@ -38,7 +38,7 @@ def test_a_team_that_sees_one_segment_is_refused_everywhere(made_shop):
         twins = ("/api/questions", "/api/questions/ask?table=orders", "/api/questions/ready-orders_by_hour")
         for path in (*paths, *twins, "/explore/questions/ready-orders_by_hour/csv"):
             assert one.get(path).status_code == 403, path
-        assert "your team sees some of them" in one.get("/api/questions").text
+        assert "your team sees only some of them" in one.get("/api/questions").text
 
 
 @pytest.fixture(scope="module")

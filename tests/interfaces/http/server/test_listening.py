@@ -54,7 +54,7 @@ def test_the_server_listens_elsewhere_only_with_users_a_name_and_tls(folder, tmp
     tls = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
     with opened(folder) as shop, pytest.raises(SettingsError, match="no user yet"):
         require_place(shop, EVERYWHERE, tls, is_demo=False)
-    with opened(folder, user=True) as shop, pytest.raises(SettingsError, match="by which name"):
+    with opened(folder, user=True) as shop, pytest.raises(SettingsError, match="the host name of the console"):
         require_place(shop, EVERYWHERE, tls, is_demo=False)
     with opened(folder, more=ACCESS) as shop:
         with pytest.raises(SettingsError, match="without TLS"):

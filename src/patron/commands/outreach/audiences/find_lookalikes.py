@@ -18,7 +18,7 @@ from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
+from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER, RUN_HAS
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
@@ -29,7 +29,6 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop, Snapshot
 
-THIS_RUN_HAS = Sentence("this_run_has", "This run has {names}.")
 NAME_ID_FILE = Sentence("name_id_file", "Name a UTF-8 text file with one id a line.")
 NOBODY_IN_PART = Sentence("nobody_in_part", "no customer is in {kind} {value}")
 SEGMENT_OF_SIZE = Sentence(
@@ -246,7 +245,7 @@ def _members(
     rows = view.query(f"select customer_id, {column} as part from segments where run_id = '{view.run.run_id}'")
     parts = sorted(set(rows["part"].to_pylist()) - {-1})
     if value not in parts:
-        todo = THIS_RUN_HAS(names=", ".join(map(str, parts)) or "none")
+        todo = RUN_HAS(names=", ".join(map(str, parts)) or "none")
         raise NotFound(
             NOBODY_IN_PART(kind=column.replace("_id", "").replace("_", " "), value=value), where="segment", todo=todo
         )

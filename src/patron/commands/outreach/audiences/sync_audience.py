@@ -47,7 +47,8 @@ from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
 LARGER_SEGMENT = Sentence(
-    "larger_segment", "Choose a larger segment, or repeat with --small. Whoever had to be removed has been."
+    "larger_segment",
+    "Choose a larger segment, or repeat with --small. Customers who had to be removed have been removed.",
 )
 AUDIENCE_CHANGED = Sentence("audience_changed", "{name!r} was saved or withdrawn while it was synced")
 SYNC_AGAIN = Sentence("sync_again", "Sync it again.")

@@ -28,7 +28,7 @@ from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
 from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
 from patron.decide.candidates import audience_query
-from patron.schema.common_sentences import CAMPAIGN_OVER
+from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES
 from patron.schema.errors import BadCampaign
 from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Policy
@@ -38,7 +38,6 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
 
-LATER_DATES = Sentence("later_dates", "Save it with a later start and end, then plan it.")
 LOOK_AT_SEGMENT = Sentence("look_at_segment", "Look at it with `patron segment count`, or choose another one.")
 EMPTY_SEGMENT = Sentence("empty_segment", "nobody is in the segment {segment!r}")
 

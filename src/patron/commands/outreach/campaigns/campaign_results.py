@@ -24,16 +24,17 @@ from patron.storage.outreach.outreach_counts import message_counts, receipt_coun
 from patron.storage.outreach.versioned_drafts import IS_OVER, MEASURED, SavedVersion, VersionedDrafts
 from patron.storage.shop import Shop, Snapshot
 
-NOT_SENT = Sentence("finding.not_sent", "No message of it was sent, so that the next plan learns nothing from it.")
+NOT_SENT = Sentence("finding.not_sent", "No message was sent, so the next plan learns nothing from it.")
 RATIO = Sentence(
-    "finding.ratio", "The arms have other sizes than were drawn: distrust every effect until the cause is known."
+    "finding.ratio",
+    "Sample ratio mismatch: the arms are not of the sizes that were drawn. Distrust every effect until"
+    " the cause is known.",
 )
 WRONG_ARM = Sentence(
-    "finding.wrong_arm", "{count:,} customers of the holdout were sent a message, such as before identities merged."
+    "finding.wrong_arm",
+    "{count:,} customers of the holdout were sent a message, for example before their identities were merged.",
 )
-MERGED = Sentence(
-    "finding.merged", "{count:,} assigned customers have become one with another; each person counts once."
-)
+MERGED = Sentence("finding.merged", "{count:,} assigned customers were merged with others; each person counts once.")
 GUARD_MARGIN = 0.1
 """By which share of the holdout's mean a guarded metric may be worse."""
 

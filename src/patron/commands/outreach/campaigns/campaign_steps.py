@@ -10,9 +10,16 @@ import sqlalchemy as sa
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import CAMPAIGN_OVER, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
+from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.versioned_drafts import Content, SavedVersion, VersionedDrafts, person
+from patron.storage.outreach.versioned_drafts import (
+    LOOK_THEN_REPEAT,
+    VERSION_NOT_NEWEST,
+    Content,
+    SavedVersion,
+    VersionedDrafts,
+    person,
+)
 from patron.storage.shop import Shop
 
 APPROVE_OWN = Sentence("approve_own", "{author} wrote version {version} of {name!r} and cannot approve it")
@@ -21,19 +28,14 @@ ASK_OTHER_APPROVER = Sentence(
     'Ask somebody else, who names themselves with --as "NAME"; [campaigns] of policy.toml can waive it.',
 )
 APPROVE_KEY_AUTHOR = Sentence(
-    "approve_key_author", "{author} wrote version {version} of {name!r}, a key that anybody may hold"
+    "approve_key_author", "version {version} of {name!r} was saved by {author}, a key that anybody may hold"
 )
 SAVE_AS_PERSON = Sentence(
     "save_as_person",
     "Save it again as a person, or by a key that a person made in Settings; then another person approves it.",
 )
-LATER_DATES_PLAN_AGAIN = Sentence("later_dates_plan_again", "Save it with a later start and end, then plan it again.")
-VERSION_NOT_NEWEST = Sentence(
-    "version_not_newest", "version {version} of {name!r} is not the newest: {author} saved version {newest}"
-)
-LOOK_AT_NEWEST = Sentence("look_at_newest", "Look at the newest with `patron {kind} show`, then repeat.")
 APPROVE_BY_KEY = Sentence(
-    "approve_by_key", "{author} cannot approve {name!r}: anybody may hold this key, who wrote it too"
+    "approve_by_key", "{author} cannot approve {name!r}: anybody may hold this key, its author too"
 )
 APPROVE_IN_CONSOLE = Sentence(
     "approve_in_console", "Approve it in the console, or by a key that a person made in Settings."
@@ -90,7 +92,7 @@ def require_not_over(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion
     """Raise the kind's problem where the end has come."""
     end = saved.end_at(shop_zone(shop))
     if end is not None and end <= now:
-        todo = LATER_DATES_PLAN_AGAIN
+        todo = LATER_DATES
         raise kind.problem(CAMPAIGN_OVER(name=saved.name, end=saved.content.end), where="end", todo=todo)
 
 
@@ -98,7 +100,7 @@ def require_newest(kind: VersionedDrafts[Any], saved: SavedVersion[Any], version
     """Raise the kind's problem where a version is not the newest one; None stands for that."""
     if version is not None and version != saved.version:
         what = VERSION_NOT_NEWEST(version=version, name=saved.name, author=saved.saved_by, newest=saved.version)
-        todo = LOOK_AT_NEWEST(kind=kind.kind)
+        todo = LOOK_THEN_REPEAT(kind=kind.kind)
         raise kind.problem(what, where=kind.kind, todo=todo)
 
 

@@ -38,7 +38,7 @@ from patron.storage.shop import Shop, Snapshot
 
 NOT_RUN_YET = Sentence(
     "not_run_yet",
-    "{name!r} starts at {start}, and the last run knows facts until {until}",
+    "{name!r} starts at {start}, but the last run knows facts only until {until}",
 )
 NOTHING_SENT = Sentence("nothing_sent", "{name!r} is {state}: nothing was sent")
 IMPORT_AND_RUN = Sentence("import_and_run", "Import what happened since and run the loop with `patron run`.")

@@ -44,9 +44,10 @@ STILL_OPEN = Sentence(
     "finding.open", "{count:,} customers do not count yet: the days in which their orders count are not over."
 )
 COMPLAINTS = Sentence(
-    "finding.complaints", "{share:.1%} of the messages were complained about: change it, or send it to fewer."
+    "finding.complaints",
+    "{share:.1%} of the messages drew complaints. Change the content, or send it to fewer customers.",
 )
-NO_ENTRY_YET = Sentence("no_entry_yet", "the last run, as of {time} UTC, knows of nobody who entered {name!r} before")
+NO_ENTRY_YET = Sentence("no_entry_yet", "nobody had entered {name!r} by the last run, as of {time} UTC")
 RUN_AFTER_ENTRY = Sentence("run_after_entry", "Run the loop with `patron run` once somebody has entered.")
 
 NOT_SENT_YET = Sentence("plan_and_approve", "Plan and approve it first; see `patron journey show`.")

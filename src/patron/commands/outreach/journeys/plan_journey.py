@@ -44,18 +44,18 @@ REPLAYED_DAYS = 28
 MONTH_DAYS = 30
 NOT_REPLAYED = Sentence(
     "finding.not_replayed",
-    "Not replayed: a date is read from the vault. How many will enter, what it costs and what can be known is seen once"
-    " it runs; its budget and its caps hold all the same.",
+    "Not replayed, as a date is read from the vault. How many enter, what it costs and what can be"
+    " measured shows once it runs; its budget and its caps hold all the same.",
 )
-NOBODY = Sentence("finding.nobody", "Nobody would have entered in these days, so that nothing can be forecast.")
+NOBODY = Sentence("finding.nobody", "Nobody would have entered in these days, so nothing can be forecast.")
 NO_HISTORY = Sentence(
     "finding.no_history",
-    "No run found anybody who became a member of the segment in these days, so that nothing can be forecast; runs"
-    " record members from the segment's first one on.",
+    "Nobody became a member of the segment in these days, so nothing can be forecast. Runs record"
+    " members from the segment's first run on.",
 )
 TOO_FEW = Sentence(
     "finding.too_few",
-    "This cannot be known with your traffic: within {days} days fewer than two customers enter an arm.",
+    "Your shop is too small to measure this: within {days} days fewer than two customers enter an arm.",
 )
 BUDGET_ENDS = Sentence(
     "finding.budget_ends",
@@ -64,8 +64,8 @@ BUDGET_ENDS = Sentence(
 NO_MESSAGE = Sentence("finding.no_message", "Nobody would have been sent anything.")
 LOSS = Sentence("finding.loss", "It is expected to cost more than it brings.")
 NOT_SET_UP = Sentence("finding.not_set_up", "Nothing can be sent yet: {what}")
-TAKES_DAYS = Sentence("finding.takes_days", "At this traffic that takes the entries of {count:,} days.")
-TAKES_YEARS = Sentence("finding.takes_years", "At this traffic that takes the entries of {count:,.0f} years.")
+TAKES_DAYS = Sentence("finding.takes_days", "At this traffic, that takes {count:,} days of entries.")
+TAKES_YEARS = Sentence("finding.takes_years", "At this traffic, that takes {count:,.0f} years of entries.")
 MAX_DAYS = 730
 """From then on a span is written in years."""
 

@@ -25,7 +25,9 @@ from patron.storage.segments.segment_query import known_names, read_rule
 from patron.storage.shop import Shop, Snapshot
 
 NO_EVENT = Sentence("no_event", "neither the catalogue nor this shop has an event {name!r}")
-EVENT_TODO = Sentence("event_todo", "Write an event of the catalogue (docs/reference/events.md), or one that has come.")
+EVENT_TODO = Sentence(
+    "event_todo", "Write an event of the catalogue (docs/reference/events.md), or one that the shop has received."
+)
 
 Name = tuple[str, str]
 """Where a name stands, and the name."""

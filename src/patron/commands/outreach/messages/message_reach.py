@@ -12,15 +12,12 @@ from patron.engage.message_limits import capped_until
 from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.govern.outreach.suppression_list import suppressed
-from patron.schema.common_sentences import NO_CHANNEL
+from patron.schema.common_sentences import NO_CHANNEL, USE_NAMES
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
-from patron.schema.sentences import Sentence
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop
-
-TAKE_LISTED = Sentence("take_listed", "Take {names}.")
 
 LOOKED_AT = 2_000
 """Customers who are looked at: of a larger segment these are a sample, as customer ids are random."""
@@ -82,7 +79,7 @@ def reach_of_customers(
 
 def _require_channel(channel: str) -> None:
     if channel not in CHANNELS:
-        raise BadCampaign(NO_CHANNEL(name=channel), where="channel", todo=TAKE_LISTED(names=", ".join(CHANNELS)))
+        raise BadCampaign(NO_CHANNEL(name=channel), where="channel", todo=USE_NAMES(names=", ".join(CHANNELS)))
 
 
 def count_obstacles(

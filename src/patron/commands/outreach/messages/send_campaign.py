@@ -47,7 +47,7 @@ PLAN_THEN_APPROVE = Sentence("plan_then_approve", "Plan it with `patron campaign
 LET_APPROVE = Sentence("let_approve", "Let somebody approve it: `patron campaign approve`.")
 RESUME_IT = Sentence("resume_it", "Resume it with `patron campaign resume`.")
 IT_IS_OVER = Sentence("it_is_over", "It is over.")
-STATE_SENDS_NOTHING = Sentence("state_sends_nothing", "{name!r} is {state}, so that nothing is sent")
+STATE_SENDS_NOTHING = Sentence("state_sends_nothing", "{name!r} is {state}, so nothing is sent")
 
 LOOKED_AHEAD = 10_000
 """Due messages whose recipients are looked up by one query."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
-from patron.schema.common_sentences import TRIED_BY_ITSELF
+from patron.schema.common_sentences import RETRIED_AUTOMATICALLY
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.outreach_counts import has_journey_work
@@ -56,7 +56,7 @@ def _round(shop: Shop, stop: threading.Event) -> float:
     except PatronError as error:
         troubles = [error]
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
-        troubles = [PatronError(JOURNEYS_STUCK(cause=error), todo=TRIED_BY_ITSELF)]
+        troubles = [PatronError(JOURNEYS_STUCK(cause=error), todo=RETRIED_AUTOMATICALLY)]
     with suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps([str(trouble) for trouble in troubles]).encode() + b"\n")
     left = (due_at - datetime.now(UTC)).total_seconds() if due_at and not troubles else ROUND_SECONDS

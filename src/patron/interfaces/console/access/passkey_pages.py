@@ -35,7 +35,9 @@ from patron.schema.errors import AccessProblem
 from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 
-PASSKEY_NEEDS_NAME = Sentence("passkey_needs_name", "browsers know passkeys under a name only")
+PASSKEY_NEEDS_NAME = Sentence(
+    "passkey_needs_name", "browsers accept passkeys for host names only, not for IP addresses"
+)
 USE_LOCALHOST = Sentence("use_localhost", "Use localhost.")
 
 router = APIRouter(route_class=GuardedRoute)

@@ -35,7 +35,7 @@ from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.shop import Shop
 
 NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
-NOBODY_SIGNED_IN = Sentence("nobody_signed_in", "nobody signed in, and no key was sent")
+NOBODY_SIGNED_IN = Sentence("nobody_signed_in", "nobody is signed in, and no key was sent")
 RELOAD_AND_TRY = Sentence("reload_and_try", "Reload the page and try again.")
 SEND_HEADER = Sentence("send_header", "Send {name}.")
 FORM_OF_OTHER_SESSION = Sentence("form_of_other_session", "the form is not from a page of this session")

@@ -24,7 +24,7 @@ from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area
 from patron.schema.errors import NotAllowed
 from patron.schema.sentences import Sentence
 
-PASSWORD_NOT_LATELY = Sentence("password_not_lately", "the password was not entered lately")
+PASSWORD_NOT_LATELY = Sentence("password_not_lately", "the password was not entered recently")
 CONFIRM_THEN_REPEAT = Sentence("confirm_then_repeat", "Enter it at /account/confirm, then repeat.")
 
 KeyId = Annotated[str, Path(max_length=40, description="Id of the key, as the list has it.")]

@@ -17,7 +17,7 @@ TOO_MANY_CONNECTIONS = Sentence("too_many_connections", "too many connections ar
 SERVER_STOPPING = Sentence("server_stopping", "the server is stopping")
 REQUEST_LATE = Sentence("request_late", "the request did not arrive in time")
 NOT_HTTP = Sentence("not_http", "the request is not valid HTTP/1.1")
-SEND_WITHOUT_PAUSES = Sentence("send_without_pauses", "Send it again, and without pauses.")
+SEND_WITHOUT_PAUSES = Sentence("send_without_pauses", "Send it again without pauses.")
 SEND_WITH_CLIENT = Sentence("send_with_client", "Send it with an HTTP client.")
 
 PIECE_BYTES = 65_536

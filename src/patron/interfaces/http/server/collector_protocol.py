@@ -41,8 +41,8 @@ from patron.service.collector import (
 )
 
 NOT_WRITE_KEY = Sentence("not_write_key", "this is not a write key")
-NOT_TAKEN = Sentence("not_taken", "the request could not be taken")
-OTHERS_WAIT = Sentence("others_wait", "others wait while this body arrives")
+NOT_TAKEN = Sentence("not_taken", "the request could not be accepted")
+OTHERS_WAIT = Sentence("others_wait", "other requests wait while this body arrives")
 USE_SOURCE_KEY = Sentence("use_source_key", "Use the key of the source.")
 SEND_WITH_POST = Sentence("send_with_post", "Send it with POST.")
 

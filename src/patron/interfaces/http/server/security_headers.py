@@ -21,7 +21,7 @@ from patron.storage.settings import Settings
 from patron.storage.shop import Shop
 
 USE_HOST = Sentence("use_host", "Use {names}, or set public_url in [access] of patron.toml.")
-HOST_UNKNOWN = Sentence("host_unknown", "the host {name!r} is not a name of the console")
+HOST_UNKNOWN = Sentence("host_unknown", "the console is not served under the host {name!r}")
 
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?")
 HOSTS = ("localhost", "127.0.0.1")

@@ -36,7 +36,7 @@ from patron.service.webhook_sender import WebhookSender
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
-NO_SHARED_INBOX = Sentence("no_shared_inbox", "there is no inbox that others share")
+NO_SHARED_INBOX = Sentence("no_shared_inbox", "no other process shares this inbox")
 CANNOT_LISTEN = Sentence("cannot_listen", "cannot listen on {host} ({cause})")
 SET_INBOX_URL = Sentence("set_inbox_url", "Set inbox_url to a PostgreSQL database.")
 PORT_IN_USE = Sentence("port_in_use", "port {port} is in use")

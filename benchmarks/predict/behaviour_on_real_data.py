@@ -19,9 +19,9 @@ from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.learner import FORECAST, newest
 from patron.predict import scoring
 from patron.predict.backtest import ALL, Backtest, backtest
-from patron.predict.probability_learners import RfmLogistic
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import at, cutoff_origins, known_at_origin
+from patron.predict.probability_learners import RfmLogistic
 from patron.predict.purchase.next_order import days_until
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.models import metrics

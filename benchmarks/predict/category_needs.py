@@ -28,8 +28,8 @@ from patron.predict.category_needs.needs import build_category_needs, learning_r
 from patron.predict.category_needs.pair_rows import CategoryPairs, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import days_until_due
-from patron.predict.probability_learners import Logistic
 from patron.predict.origins import cutoff_origins
+from patron.predict.probability_learners import Logistic
 from patron.schema.models.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, PURCHASE, VALUE, CategoryQuestion
 from patron.storage.engine import timestamp
 from patron.storage.runs.runs import Run

@@ -29,8 +29,8 @@ from patron.decide.group_comparison import SelectedRows, compare_groups
 from patron.decide.group_thresholds import is_recognised
 from patron.predict import scoring
 from patron.predict.baselines import Mean
-from patron.predict.probability_learners import BoostedProbability
 from patron.predict.predict_stage import training_rows
+from patron.predict.probability_learners import BoostedProbability
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.models.questions import CHURN

@@ -35,11 +35,11 @@ from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.calibration import Calibration
 from patron.estimators.learner import FORECAST, LABEL, Fitted, labelled
 from patron.predict import scoring
-from patron.predict.probability_learners import BoostedProbability, fit_calibration
 from patron.predict.feature_matrix import Design
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings
 from patron.predict.origins import at, known_at_origin, training_cutoffs
+from patron.predict.probability_learners import BoostedProbability, fit_calibration
 from patron.predict.value.boosted_value import TWEEDIE, Boosted
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question

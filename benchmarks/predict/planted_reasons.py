@@ -27,8 +27,8 @@ from patron.estimators.learner import FORECAST
 from patron.govern.vault import Vault
 from patron.predict import scoring
 from patron.predict.churn.churn_reasons import is_likely_to_leave, reason_rows
-from patron.predict.probability_learners import BoostedProbability
 from patron.predict.explanation import explain
+from patron.predict.probability_learners import BoostedProbability
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN
 from patron.schema.models.reason_codes import REASON_CODES

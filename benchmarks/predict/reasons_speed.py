@@ -17,8 +17,8 @@ import pyarrow as pa
 from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES
 from patron.predict.churn.churn_reasons import reason_rows
-from patron.predict.probability_learners import BoostedProbability
 from patron.predict.explanation import explain
+from patron.predict.probability_learners import BoostedProbability
 from patron.schema.models.questions import CHURN
 from patron.schema.models.reason_codes import CODE_OF_FEATURE, NEVER_A_REASON, REASON_CODES
 from patron.storage.runs.runs import Run
@@ -46,7 +46,9 @@ def made_up(count: int, rng: np.random.Generator) -> pa.Table:
 def main(count: int) -> None:
     """Fit, explain and print."""
     rows = made_up(count, np.random.default_rng(1))
-    fitted = BoostedProbability().fit(rows.slice(0, LEARNED_FROM).append_column("sample_key", pa.array(range(LEARNED_FROM))))
+    fitted = BoostedProbability().fit(
+        rows.slice(0, LEARNED_FROM).append_column("sample_key", pa.array(range(LEARNED_FROM)))
+    )
     scores = pa.table({"value": fitted.predict(rows)[FORECAST]})
     with tempfile.TemporaryDirectory() as folder:
         view = Shop.create(Path(folder) / "w").view(READS, WRITES, run=Run.at(AS_OF))

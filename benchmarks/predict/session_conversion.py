@@ -40,8 +40,8 @@ from patron.estimators.bootstrap import Interval, bootstrap_weights, percentile_
 from patron.estimators.learner import LABEL, forecasts
 from patron.predict.backtest import ALL, Backtest, backtest
 from patron.predict.baselines import Mean
-from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.predict.origins import Forecasts, cutoff_origins, later_origins
+from patron.predict.probability_learners import BoostedProbability, Logistic
 from patron.predict.session_conversion.conversion_model import BEGINS, KNOWN, with_times
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.schema.models.metrics import AUC, AVERAGE_PRECISION, CALIBRATION_ERROR, LOG_LOSS, Metric

@@ -20,6 +20,7 @@ from patron.clv.correlated_pareto_nbd import CorrelatedParetoNBD, FittedCorrelat
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.covariate_calendar import Calendar, with_calendar
 from patron.clv.fit_summary import FitSummary
+from patron.clv.foreign_signatures import refuse_name
 from patron.clv.frames import with_answers
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma, Independence
 from patron.clv.hybrid import FittedHybrid, Hybrid
@@ -31,7 +32,6 @@ from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates, ParetoNB
 from patron.clv.posterior import Posterior, Span, posterior
 from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
-from patron.clv.foreign_signatures import refuse_name
 from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.schema.json_files import read_json
 

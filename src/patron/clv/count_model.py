@@ -19,6 +19,7 @@ from patron.clv.distinct_histories import (
     sample_rows,
 )
 from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
+from patron.clv.foreign_signatures import fit_input, refuse_unfitted, with_methods
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
@@ -29,7 +30,6 @@ from patron.clv.maximum_likelihood import (
     transformed_objective,
 )
 from patron.clv.rfm_summary import summary_unit
-from patron.clv.foreign_signatures import fit_input, refuse_unfitted, with_methods
 from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.maximum_likelihood import Estimates
 from patron.clv.foreign_signatures import refuse_method
+from patron.clv.maximum_likelihood import Estimates
 from patron.estimators.saving import SavedFile
 
 NORMAL_95 = 1.959964

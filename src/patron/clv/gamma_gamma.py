@@ -20,9 +20,9 @@ import scipy
 
 from patron.clv.distinct_histories import MIN_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
 from patron.clv.fit_summary import FitSummary, LikelihoodModel, facts_of, short_repr
+from patron.clv.foreign_signatures import fit_input, refuse_unfitted
 from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
-from patron.clv.foreign_signatures import fit_input, refuse_unfitted
 from patron.schema.errors import NotEnoughData
 from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers

@@ -10,8 +10,14 @@ from scipy.special import expit, logit
 
 from patron.estimators.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.estimators.saving import Saved
-from patron.predict.probability_learners import BoostedProbability, FittedBoostedProbability, FittedLogistic, Logistic, RfmLogistic
 from patron.predict.order_probability import FittedOrderProbability, OrderProbability
+from patron.predict.probability_learners import (
+    BoostedProbability,
+    FittedBoostedProbability,
+    FittedLogistic,
+    Logistic,
+    RfmLogistic,
+)
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 

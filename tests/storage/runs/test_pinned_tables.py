@@ -4,6 +4,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 from patron.storage.duck_engine import DuckEngine
+from patron.storage.settings import EngineSettings
 
 QUERIES = {
     "select 'from orders' as note from customers": {"customers"},
@@ -24,12 +25,19 @@ QUERIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def engine():
+    engine = DuckEngine(EngineSettings(), spill=None)
+    yield engine
+    engine.close()
+
+
 @pytest.mark.parametrize("sql", QUERIES)
-def test_tables_are_those_that_the_parser_finds(sql):
-    assert table_names(sql) == QUERIES[sql]
-    assert table_names(sql) == {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)}
+def test_tables_are_those_that_the_parser_finds(engine, sql):
+    assert engine.table_names(sql) == QUERIES[sql]
+    assert engine.table_names(sql) == {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)}
 
 
-def test_queries_that_differ_in_their_tables_only_are_not_taken_for_each_other():
+def test_queries_that_differ_in_their_tables_only_are_not_taken_for_each_other(engine):
     for name in ("orders", "customers", "scores"):
-        assert table_names(f"select 'x' as x from {name}") == {name}
+        assert engine.table_names(f"select 'x' as x from {name}") == {name}

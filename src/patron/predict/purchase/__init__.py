@@ -3,8 +3,8 @@
 from patron.estimators.learner import Learner
 from patron.predict.averaged_probability import AveragedProbability
 from patron.predict.baselines import Mean, RecencyOnly
-from patron.predict.probability_learners import BoostedProbability, Logistic, RfmLogistic
 from patron.predict.order_probability import OrderProbability
+from patron.predict.probability_learners import BoostedProbability, Logistic, RfmLogistic
 from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS, Question
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from patron.recommenders.ids import Codes
 from patron.recommenders.lists.exclusions import EXCLUSIONS, LISTED, Exclusion
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
-from patron.recommenders.lists.list_kernel import Limits, ItemHistory, ItemHistories, Products, greedy_lists
+from patron.recommenders.lists.list_kernel import ItemHistories, ItemHistory, Limits, Products, greedy_lists
 from patron.recommenders.lists.list_rules import ListRules, product_exclusions
 from patron.recommenders.lists.product_facts import ProductFacts
 from patron.schema.errors import BadListInput
@@ -63,7 +63,9 @@ def choose_lists(
     if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise BadListInput(f"k is {k!r}", where="lists", todo="Ask for 1 product or more.")
     _check_range("candidates", candidates.item, 0, len(facts))
-    histories = ItemHistories(*(_history(name, getattr(shopper, name, None), candidates.rows, facts) for name in ItemHistories._fields))
+    histories = ItemHistories(
+        *(_history(name, getattr(shopper, name, None), candidates.rows, facts) for name in ItemHistories._fields)
+    )
     starts = np.searchsorted(candidates.row, np.arange(candidates.rows + 1))
     limits = Limits(
         float(rules.bought_within_days),

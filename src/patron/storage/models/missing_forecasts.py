@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -15,6 +15,9 @@ from patron.storage.models import model_registry
 from patron.storage.models.trainings import measured_rows
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import RUNS
+
+if TYPE_CHECKING:
+    from patron.storage.runs.stage_view import StageView
 
 IMPORT_OLDER = Sentence("import_older", "Import older orders, or run again from then on.")
 IMPORT_MORE = Sentence("import_more", "Import more orders, then run again.")
@@ -82,9 +85,6 @@ def _read_scored(view: "StageView") -> dict[str, dict[str, Any]]:
 select s.question, count(*) as row_count, sum(s.value) as total, max(s.model_version) as model_version,
   max(case when b.question is null then 0 else 1 end) as is_checked
 from scores s left join (select distinct question from {measured} m) b on b.question = s.question
-
-if TYPE_CHECKING:
-    from patron.storage.runs.stage_view import StageView
 where s.{run} group by s.question"""
     return {row["question"]: row for row in view.query(sql).to_pylist()}
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -55,12 +56,12 @@ class PastShop(Shop):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.present, name)
 
-    @property
+    @cached_property
     def engine(self) -> "DuckEngine":
         """What runs queries of the present shop."""
         return self.present.engine
 
-    @property
+    @cached_property
     def lake(self) -> "Lake":
         """The lake of the present shop."""
         return self.present.lake

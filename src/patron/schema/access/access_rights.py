@@ -172,6 +172,8 @@ def _each(actions: Iterable[Action], areas: Iterable[Area]) -> frozenset[Right]:
     return frozenset(Right(action, area) for action in actions for area in areas)
 
 
+ALL_RIGHTS = _each(Action, Area)
+"""Those of whoever works on this machine itself."""
 WORKING_AREAS = (
     Area.OVERVIEW,
     Area.CUSTOMERS,

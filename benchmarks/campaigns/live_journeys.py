@@ -25,6 +25,7 @@ import numpy as np
 from mailing import address_of, mail_server, make_people
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.shop import Shop
 
@@ -142,7 +143,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")
         folder, taken = Path(place) / "shop", Path(place) / "taken"
         shop, _ = make_people(folder, PEOPLE, mail_port)
-        key = create_key(shop, "bench", now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "bench").key
         approve_journey(shop)
         command = [sys.executable, "-m", "patron", "serve", "--port", str(mail_port + 1), "--workspace", str(folder)]
         server = subprocess.Popen(command)  # noqa: S603 - patron

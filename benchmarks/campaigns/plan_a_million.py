@@ -22,6 +22,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
+from patron.govern.access.request_context import RequestContext
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.segments.segment_parser import parse_rule
@@ -154,7 +155,7 @@ def main() -> None:
         shop.policy = Policy.model_validate(POLICY)
         for which in ("first", "second"):
             wall, processor = time.perf_counter(), time.process_time()
-            plan = plan_campaign(shop, "million", by="bench", now=RUN.as_of)
+            plan = plan_campaign(RequestContext.from_name(shop, "bench", now=RUN.as_of), "million")
             seconds = time.perf_counter() - wall, time.process_time() - processor
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(

@@ -36,6 +36,7 @@ import numpy as np
 import wire
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.storage.shop import Shop
 
 PAUSE = 0.05
@@ -280,7 +281,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")
         folder = Path(place) / "shop"
         shop = Shop.create(folder)
-        key = create_key(shop, "bench", now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "bench").key
         shop.close()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

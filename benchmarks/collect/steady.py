@@ -22,6 +22,7 @@ from pathlib import Path
 import wire
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.storage.shop import Shop
 
 SECONDS = 600.0 if "--full" in sys.argv else 60.0
@@ -73,7 +74,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")
         folder = Path(place) / "shop"
         shop = Shop.create(folder)
-        key = create_key(shop, "bench", now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "bench").key
         shop.close()
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))

@@ -27,6 +27,7 @@ import numpy as np
 
 from patron.collect.inbox.workspace_inbox import INBOX_FILE, open_inbox
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http.server.collector_protocol import CollectorProtocol, Receive, Scope, Send
 from patron.interfaces.http.server.server import run_server, server_config
 from patron.service.collector import Collector
@@ -162,7 +163,7 @@ def main() -> None:
         folder = Path(place) / "shop"
         Shop.create(folder).close()
         shop = Shop.open(folder)
-        key = create_key(shop, "bench", now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "bench").key
         shop.close()
         since = time.perf_counter()
         fill(folder)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 from recommending_shop import PRODUCT_COUNT, recommending_shop  # pyright: ignore[reportMissingImports] - of the tests
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 
 PORT, PER_SECOND = 8_397, 25
 
@@ -26,7 +27,10 @@ PORT, PER_SECOND = 8_397, 25
 def main(minutes: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shop = recommending_shop(Path(folder) / "shop")
-        keys = {kind: create_key(shop, kind, kind, now=datetime.now(UTC)).key for kind in ("write", "secret")}
+        keys = {
+            kind: create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), kind, kind).key
+            for kind in ("write", "secret")
+        }
         shop.close()
         command = [
             sys.executable,

@@ -37,6 +37,7 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.commands.access.manage_keys import create_key
 from patron.commands.data.doctor import doctor
 from patron.commands.data.simulated_loop import offers_in_outbox, write_rules
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.tables import EVENTS, TABLES
 from patron.simulate.simulator import ShopSimulator
@@ -214,7 +215,7 @@ def serve_and_kill(study: Study, home: Home) -> None:
     """Kill the collector and its compaction, in turn, while a client posts."""
     study.enter(home)
     with home.open() as shop:
-        key = create_key(shop, LIVE, now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), LIVE).key
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

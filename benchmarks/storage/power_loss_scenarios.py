@@ -19,6 +19,7 @@ from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events, run_until, write_rules
 from patron.commands.privacy.forget import forget
 from patron.govern.access.api_keys import list_keys
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import NotFound, WorkspaceError
@@ -65,7 +66,7 @@ def require_healthy(folder: Path, *, but: str = "") -> None:
 def new_workspace(root: Path) -> None:
     create(root / "shop")
     shop = Shop.open(root / "shop")
-    create_key(shop, "web", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "web")
     shop.close()
 
 
@@ -77,7 +78,7 @@ def make_workspace(root: Path) -> None:
     say(root, made.workspace_id)
     shop = Shop.open(root / "shop")
     for name in ("a", "b", "c"):
-        create_key(shop, name, now=NOW)
+        create_key(RequestContext.from_name(shop, now=NOW), name)
         say(root, name)
     shop.close()
 
@@ -256,7 +257,7 @@ def shop_with_somebody(root: Path) -> None:
 
 def forget_person(root: Path) -> None:
     shop = Shop.open(root / "shop")
-    forget(shop, user_id=(root / PERSON).read_text(), now=NOW)
+    forget(RequestContext.from_name(shop, now=NOW), user_id=(root / PERSON).read_text())
     shop.close()
     say(root, "forgotten")
 
@@ -267,7 +268,7 @@ def check_forgotten(root: Path, said: list[str]) -> None:
         require_healthy(root / "shop", but="erasures")
         shop = Shop.open(root / "shop")
         try:
-            forget(shop, user_id=user_id, now=NOW)
+            forget(RequestContext.from_name(shop, now=NOW), user_id=user_id)
         except NotFound:
             assert shop.store.is_current()
         shop.close()

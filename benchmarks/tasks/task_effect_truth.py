@@ -24,6 +24,7 @@ from patron import measure, run, understand
 from patron.commands.customers.create_task_batch import create_task_batch
 from patron.commands.customers.customer_work import TaskDraft
 from patron.commands.data.simulated_loop import OFFERS, ingest_events, seeded_workspace, write_rules
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.measure.task_effects import measure_tasks
 from patron.schema.tables import BY_NAME, EVENTS
@@ -80,7 +81,9 @@ def play(seed: int, folder: Path) -> Row:
         "select customer_id from customers where last_order_at >= $since order by 1",
         {"since": now - timedelta(days=180)},
     )
-    create_task_batch(shop, listed["customer_id"].to_pylist(), TaskDraft("call"), by="benchmark", now=now)
+    create_task_batch(
+        RequestContext.from_name(shop, "benchmark", now=now), listed["customer_id"].to_pylist(), TaskDraft("call")
+    )
     called, until = called_users(shop), now + timedelta(days=WINDOW_DAYS + 1)
     without = window_margins(copy.deepcopy(world).advance(until), SHOP, now, WINDOW_DAYS)
     calls = [{"user_id": one, "offer_id": "CALL", "decision_id": f"call-{one}", "exposed_at": now} for one in called]

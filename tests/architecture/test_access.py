@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from patron.commands.access.manage_keys import create_key, revoke_key
 from patron.govern.access import users
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_sessions import Browser, create_session, csrf_token, end_sessions
 from patron.govern.access.users import Access
 from patron.interfaces.console.mount import ROUTERS
@@ -104,13 +105,15 @@ def askers(shop) -> dict[str, Asker]:
     """Everybody who can ask, by what they are."""
     everybody = {"nobody": Asker(None), "a wrong key": Asker(None, bearer("pk_secret_wrong"))}
     for kind, rights in KEY_RIGHTS.items():
-        everybody[f"a {kind} key"] = Asker(rights, bearer(create_key(shop, "matrix", kind, now=NOW).key))
-    narrowed = create_key(shop, "matrix", "secret", scopes=[NARROW], now=NOW)
+        everybody[f"a {kind} key"] = Asker(
+            rights, bearer(create_key(RequestContext.from_name(shop, now=NOW), "matrix", kind).key)
+        )
+    narrowed = create_key(RequestContext.from_name(shop, now=NOW), "matrix", "secret", scopes=[NARROW])
     everybody["a narrowed key"] = Asker(frozenset({Right.parse(NARROW)}), bearer(narrowed.key))
-    expired = create_key(shop, "matrix", "secret", days=1, now=NOW - timedelta(days=1))
+    expired = create_key(RequestContext.from_name(shop, now=NOW - timedelta(days=1)), "matrix", "secret", days=1)
     everybody["an expired key"] = Asker(None, bearer(expired.key))
-    revoked = create_key(shop, "matrix", "secret", now=NOW)
-    revoke_key(shop, revoked.key_id, now=NOW)
+    revoked = create_key(RequestContext.from_name(shop, now=NOW), "matrix", "secret")
+    revoke_key(RequestContext.from_name(shop, now=NOW), revoked.key_id)
     everybody["a revoked key"] = Asker(None, bearer(revoked.key))
     for role in reversed(tuple(Role)):  # why: the first user administers
         everybody[role] = person(shop, role.value, [role], [])

@@ -13,6 +13,7 @@ import pytest
 from patron.answers.data.run_history import run_history
 from patron.commands.access.manage_keys import create_key
 from patron.engage.providers.standard_webhooks import keys_of, new_secret, signature_headers
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import VISITOR
 
@@ -115,7 +116,7 @@ def path(first):
 def use(made_shop, address, command, **options):
     """What a program prints that uses a client with a key of its own."""
     now = datetime.now(UTC)
-    key = create_key(made_shop, "client", "secret", now=now).key
+    key = create_key(RequestContext.from_name(made_shop, now=now), "client", "secret").key
     secret = new_secret()
     webhook = {
         "secret": secret,

@@ -17,6 +17,7 @@ from patron.collect.tracking_plan import FOLDER, load_tracking_plan
 from patron.commands.data.trace import trace
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
 from patron.schema.tables import EVENTS
@@ -109,10 +110,10 @@ def test_an_order_named_by_an_address_still_joins_its_refund_and_its_product(sho
     assert of["m1"]["order_id"].startswith("i_")
     assert Vault.open(shop).reveal_identifiers([of["m3"]["product_id"], "p1"]) == [ADDRESS, "p1"]
     assert of["m1"]["flags"] == ["personal_value"]
-    exported = json.dumps(export_customer(shop, user_id="u1", now=NOW), default=str)
+    exported = json.dumps(export_customer(RequestContext.from_name(shop, now=NOW), user_id="u1"), default=str)
     assert f"order {ADDRESS}" in exported
     send(shop, message(4, "Product Viewed", product_id=ADDRESS) | {"userId": "u2"})
-    assert forget(shop, user_id="u1", now=NOW).erased["keys of orders and products"] == 1
+    assert forget(RequestContext.from_name(shop, now=NOW), user_id="u1").erased["keys of orders and products"] == 1
     order, product = of["m1"]["order_id"], of["m3"]["product_id"]
     assert Vault.open(shop).reveal_identifiers([order, product]) == [order, ADDRESS]
 
@@ -126,7 +127,7 @@ def test_a_message_id_with_an_address_is_stored_once_traced_and_forgotten(shop):
     (shop.folder.parent / "web.toml").write_text('name = "web"\nformat = "segment"\n')
     again = import_files(shop, [str(file)], mapping=shop.folder.parent / "web.toml", received_at=NOW)
     assert (again.stored, again.duplicate) == (0, 1)
-    forget(shop, user_id="u1", now=NOW)
+    forget(RequestContext.from_name(shop, now=NOW), user_id="u1")
     assert events(shop) == {}
 
 
@@ -143,9 +144,9 @@ def test_words_of_a_consent_are_sealed_proven_and_forgotten(shop):
         [[stored]] = connection.execute(WORDINGS.select().with_only_columns(WORDINGS.c.words)).all()
     assert "Zyann" not in stored
     assert "Zyann" not in str(events(shop))
-    [entry] = export_customer(shop, user_id="u1", now=NOW)["tables"]["ledger of consents"]
+    [entry] = export_customer(RequestContext.from_name(shop, now=NOW), user_id="u1")["tables"]["ledger of consents"]
     assert (entry["words"], entry["wording_version"]) == (words, "3")
-    forget(shop, user_id="u1", now=NOW)
+    forget(RequestContext.from_name(shop, now=NOW), user_id="u1")
     with shop.store.begin() as connection:
         assert connection.execute(WORDINGS.select()).all() == []
 

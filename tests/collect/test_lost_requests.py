@@ -16,6 +16,7 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.data.accept_loss import accept_loss
 from patron.commands.data.backup import backup
 from patron.commands.data.doctor import doctor
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import InboxDamaged, LakeDamaged
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
@@ -41,7 +42,7 @@ def problems(folder):
 @pytest.fixture
 def waiting(shop):
     """A workspace with two requests that wait in the inbox, and a source with a key."""
-    create_key(shop, "web", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "web")
     put(shop, 1, 2)
     return shop
 
@@ -101,7 +102,7 @@ def test_the_inbox_of_another_workspace_is_refused(waiting, tmp_path, monkeypatc
     if has_same_key:
         monkeypatch.setenv("PATRON_MASTER_KEY", waiting.master_key_place.file.read_text())
     with closing(Shop.create(tmp_path / "other")) as other:
-        create_key(other, "web", now=NOW)
+        create_key(RequestContext.from_name(other, now=NOW), "web")
         put(other, 7)
     for path in waiting.folder.glob("inbox.*"):
         path.unlink()

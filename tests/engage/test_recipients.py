@@ -12,6 +12,7 @@ from patron.commands.privacy.forget import forget
 from patron.engage import recipients as module
 from patron.engage.recipients import recipients
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadTemplate, NotFound
@@ -104,7 +105,7 @@ def test_batches_are_bounded_and_hold_everybody_once(known_shop, ids, monkeypatc
 
 
 def test_who_was_forgotten_has_no_address(known_shop, ids):
-    forget(known_shop, user_id="ann", now=AT + timedelta(days=3))
+    forget(RequestContext.from_name(known_shop, now=AT + timedelta(days=3)), user_id="ann")
     ann = by_user(known_shop, ids)["ann"]
     assert (ann.address, ann.contact, ann.token, ann.tokens) == ("", "", "", ())
     assert by_user(known_shop, ids)["cai"].address == "cai@x.example"
@@ -150,7 +151,7 @@ def test_addresses_of_every_kind_are_the_latest_and_stay_in_the_vault(known_shop
         for contact in contacts:
             suppress(connection, contact, "any", "offers", UNSUBSCRIBED, AT)
     assert suppressed(known_shop.store, contacts | {cai.contact}, "any", "Offers") == contacts
-    forget(known_shop, user_id="new", now=AT + timedelta(days=9))
+    forget(RequestContext.from_name(known_shop, now=AT + timedelta(days=9)), user_id="new")
     forgotten = [of(kind)[0] for kind in ADDRESS_KINDS]
     assert {(one.address, one.contact, one.token) for one in forgotten} == {("", "", "")}
 
@@ -172,14 +173,14 @@ def campaign(subject: str) -> Campaign:
 def test_a_campaign_is_previewed_for_a_real_customer_and_nothing_is_sent(known_shop, ids, tmp_path):
     with known_shop.store.begin() as connection:
         CAMPAIGN.save(connection, campaign("Hello {{ customer.first_name }}"), "A. Lee", AT)
-    preview = preview_message(known_shop, "spring", ids["ann"], now=AT, by="Lee")
+    preview = preview_message(RequestContext.from_name(known_shop, "Lee", now=AT), "spring", ids["ann"])
     assert (preview.subject, preview.language, preview.has_address) == ("Hello Ann", "en", True)
-    assert preview_message(known_shop, "spring", "ann", now=AT, by="Lee").subject == "Hello Ann"
+    assert preview_message(RequestContext.from_name(known_shop, "Lee", now=AT), "spring", "ann").subject == "Hello Ann"
     write_preview(preview, tmp_path / "out.html")
     assert (tmp_path / "out.html").read_text("utf-8") == preview.html
     assert (tmp_path / "out.html").stat().st_mode & 0o077 == 0
     with pytest.raises(BadTemplate, match=r"customer\.first_name is undefined"):
-        preview_message(known_shop, "spring", ids["cai"], now=AT, by="Lee")
+        preview_message(RequestContext.from_name(known_shop, "Lee", now=AT), "spring", ids["cai"])
     with pytest.raises(NotFound):
-        preview_message(known_shop, "autumn", ids["ann"], now=AT, by="Lee")
+        preview_message(RequestContext.from_name(known_shop, "Lee", now=AT), "autumn", ids["ann"])
     assert [entry.action for entry in audit_log.entries(known_shop.store)].count("message previewed") == 2

@@ -16,6 +16,7 @@ from patron.answers.customers.customer_profile import customer_card
 from patron.answers.insight.overview import overview
 from patron.collect.loader import load_events
 from patron.commands.models.export_scores import export_scores, shop_total
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.formats import Formats
@@ -132,7 +133,7 @@ def test_no_answer_gives_a_value(young):
 
 
 def test_exports_leave_the_columns_empty_and_there_is_no_total(young):
-    export = export_scores(young.shop, now=datetime.now(UTC))
+    export = export_scores(RequestContext.from_name(young.shop, now=datetime.now(UTC)))
     assert set(export.rows["value"].to_pylist()) == {None}
     assert export.missing_forecasts == young.finished.missing_forecasts
     with pytest.raises(NotEnoughData, match="not enough history yet: value from 2024-08-30"):

@@ -10,6 +10,7 @@ import pytest
 from patron.collect.loader import load_events, open_loader, validate_raw_events
 from patron.commands.data.import_files import import_files
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop, tidy_lake
 from patron.schema.errors import WorkspaceBusy
 from patron.schema.progress import silent
@@ -70,7 +71,7 @@ def test_a_second_run_and_an_erasure_wait_for_a_run(shop):
         with pytest.raises(WorkspaceBusy):
             run_loop(other, NOW)
         with pytest.raises(WorkspaceBusy):
-            forget(other, user_id="u1", now=datetime.now(UTC))
+            forget(RequestContext.from_name(other, now=datetime.now(UTC)), user_id="u1")
     other.close()
 
 
@@ -93,7 +94,7 @@ def test_who_is_forgotten_during_an_import_is_not_stored_again(shop):
     other = Shop.open(shop.folder)
     with open_loader(shop, source="shop", known="occurred", received_at=NOW) as loader:
         loader.load(validate_raw_events(loader, orders(0, 60)))
-        forget(other, user_id="u7", now=datetime.now(UTC))
+        forget(RequestContext.from_name(other, now=datetime.now(UTC)), user_id="u7")
         counts = loader.load(validate_raw_events(loader, orders(60, 60)))
     other.close()
     assert (counts.stored, counts.rejected) == (59, 1)

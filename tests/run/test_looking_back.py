@@ -11,6 +11,7 @@ from workspace_copies import copy_workspace
 from direct_client import DirectClient
 from patron.commands.data.simulated_loop import ingest_events
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.storage.runs.last_run import last_run
@@ -110,7 +111,7 @@ def test_an_erased_customer_is_in_no_past_run(two_runs, tmp_path, monkeypatch, s
         client = DirectClient(shop, ANALYST)
         address = f"/api/customers/{someone}?as_of={run.run_id}"
         assert client.get(address).status_code == 200
-        forget(shop, customer_id=someone, now=last_run(shop).run.as_of, by="Ann")
+        forget(RequestContext.from_name(shop, "Ann", now=last_run(shop).run.as_of), customer_id=someone)
         assert past_shop(shop, run.run_id).newest_snapshot().past is Past.REBUILT
         assert client.get(address).status_code == 404
         assert client.get(f"/api/overview?as_of={run.run_id}").status_code == 200

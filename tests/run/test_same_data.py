@@ -8,6 +8,7 @@ import pytest
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events
 from patron.commands.models.export_scores import export_scores
+from patron.govern.access.request_context import RequestContext
 from patron.predict import scoring
 from patron.run import run_loop
 from patron.simulate.simulator import ShopSimulator
@@ -32,7 +33,7 @@ def forecasts(tmp_path_factory):
             world = ShopSimulator(SETTINGS, seed=8)
             ingest_events(shop, world.history(240), received_at=world.now)
             run_loop(shop, world.now + timedelta(hours=1))
-            rows = export_scores(shop, now=datetime.now(UTC)).rows.to_pylist()
+            rows = export_scores(RequestContext.from_name(shop, now=datetime.now(UTC))).rows.to_pylist()
             champions = (
                 shop.snapshot().query("select distinct question, champion from backtests order by 1").to_pylist()
             )

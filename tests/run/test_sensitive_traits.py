@@ -15,6 +15,7 @@ from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.decide.candidates import candidates_query
 from patron.decide.fair_churn import ChurnFairness, moved_stages
 from patron.decide.trait_groups import read_groups
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.interfaces.console.screenshots import served
 from patron.run import run_loop, stage_view
@@ -119,7 +120,7 @@ def test_the_models_page_shows_the_groups_in_both_languages(finished):
 
 
 def test_a_customer_reads_what_the_tables_say_by_the_shops_own_id(finished):
-    key = create_key(finished, "shop", "secret", now=datetime.now(UTC)).key
+    key = create_key(RequestContext.from_name(finished, now=datetime.now(UTC)), "shop", "secret").key
     users = [f"C{n}" for n in range(1, 25)]
     with served(finished) as address, httpx.Client(base_url=address, timeout=30) as client:
         assert client.post("/api/people/explanation", json={"user_id": "C1"}).status_code == 401

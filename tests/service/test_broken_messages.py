@@ -14,6 +14,7 @@ from patron.commands.data.import_files import replay
 from patron.commands.data.trace import trace
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import NotFound
 from patron.schema.progress import silent
 
@@ -52,5 +53,5 @@ def test_what_reads_dead_letters_reads_broken_messages(shop, is_sensors):
     for event_id in ("b1", "b2", "b4"):
         with suppress(NotFound):
             trace(shop, event_id)
-    assert export_customer(shop, user_id="u1", now=NOW)["tables"]["events"]
-    assert forget(shop, user_id="u1", now=NOW).erased["rows of events"] == 1
+    assert export_customer(RequestContext.from_name(shop, now=NOW), user_id="u1")["tables"]["events"]
+    assert forget(RequestContext.from_name(shop, now=NOW), user_id="u1").erased["rows of events"] == 1

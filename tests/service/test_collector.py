@@ -23,6 +23,7 @@ from patron.collect.request import SourceRules, validate_batch
 from patron.commands.access.manage_keys import create_key
 from patron.commands.data.import_files import import_files, replay
 from patron.govern.access.api_keys import keys_by_hash
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import InboxDamaged, NoSpace, TooMany
 from patron.schema.events import BY_NAME as CATALOGUE
 from patron.schema.progress import silent
@@ -257,7 +258,7 @@ def test_dead_letters_of_the_collector_are_stored_after_the_fix(shop):
 
 
 def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop, tmp_path):
-    create_key(shop, "segment", now=datetime.now(UTC))
+    create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "segment")
     line = {"type": "track", "event": "Product Viewed", "messageId": "a", "userId": "u1", "properties": {}}
     file = tmp_path / "events.jsonl"
     file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
@@ -325,7 +326,10 @@ def test_a_key_that_sends_too_often_must_wait(shop):
     text = path.read_text(encoding="utf-8").replace("[collect]", "[collect]\nrequests_per_second = 0.5")
     path.write_text(text, encoding="utf-8")
     slow = Shop.open(shop.folder)
-    key, other = create_key(slow, "web", now=datetime.now(UTC)).key, create_key(slow, "app", now=datetime.now(UTC)).key
+    key, other = (
+        create_key(RequestContext.from_name(slow, now=datetime.now(UTC)), "web").key,
+        create_key(RequestContext.from_name(slow, now=datetime.now(UTC)), "app").key,
+    )
     collector = Collector(slow)
     collector.start()
     body = json.dumps({"batch": []}).encode()
@@ -341,7 +345,7 @@ def test_a_key_that_sends_too_often_must_wait(shop):
 def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_reported(shop, monkeypatch):
     """However it cannot be read: events are taken by what was known before."""
     monkeypatch.setattr("patron.service.collector.CACHE_SECONDS", 0.0)
-    key = create_key(shop, "web", kind="write", now=datetime.now(UTC)).key
+    key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web", kind="write").key
     collector = Collector(shop)
     collector.start()
     path = shop.folder / "patron.toml"
@@ -379,7 +383,7 @@ def test_a_public_key_plans_no_promotion_unless_the_shop_says_so(shop):
         collector, count = Collector(in_shop), 0
         collector.start()
         for kind in kinds:
-            key = create_key(in_shop, "web", kind=kind, now=NOW).key
+            key = create_key(RequestContext.from_name(in_shop, now=NOW), "web", kind=kind).key
             sender = collector.admit(key, "batch", now=NOW)
             body = json.dumps({"batch": [message | {"messageId": kind}]}).encode()
             count += collector.receive(body, "batch", sender=sender, received_at=NOW).counts.result(10).stored
@@ -404,12 +408,12 @@ def test_a_flood_of_unknown_keys_reads_the_store_now_and_then_and_a_new_key_work
     assert [index for index in range(500) if collector.find_key(f"pk_write_{index}", now=NOW)] == []
     assert len(reads) < 50
     time.sleep(0.02)
-    key = create_key(shop, "web", now=datetime.now(UTC)).key
+    key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web").key
     assert collector.find_key(key, now=NOW).source == "web"
 
 
 def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
-    key = create_key(shop, "web", now=datetime.now(UTC)).key
+    key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web").key
     collector = Collector(shop)
     collector.start()
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}

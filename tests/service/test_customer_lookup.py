@@ -10,6 +10,7 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.service.compaction_worker import CompactionWorker
@@ -100,7 +101,7 @@ def test_imported_customers_are_found_after_a_run(shop):
 def test_who_was_erased_is_found_no_more_and_nobody_else_goes_with_them(known):
     identify(known, "KD-ANN")
     other = found(known, "KD-ANN")
-    forget(known, user_id="Kd-Ann", now=datetime.now(UTC))
+    forget(RequestContext.from_name(known, now=datetime.now(UTC)), user_id="Kd-Ann")
     assert found(known, "kd-ann") == other
     with pytest.raises(NotFound):
         lookup_customer(known, "ann@example.com", now=NOW)

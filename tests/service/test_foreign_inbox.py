@@ -18,6 +18,7 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.data.accept_loss import accept_loss
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.import_files import import_files, replay
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import InboxDamaged
 from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
@@ -33,7 +34,7 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 @pytest.fixture(autouse=True)
 def _segment_has_a_key(shop):
-    create_key(shop, "segment", now=datetime.now(UTC))
+    create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "segment")
 
 
 def message(event_id):

@@ -6,6 +6,7 @@ import pytest
 
 from patron.commands.data.schedule_runs import schedule_runs
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadQuery, NotEnoughData, WorkspaceBusy
 from patron.service import jobs
 from patron.service.run_timer import RunTimer, next_time
@@ -42,7 +43,7 @@ def test_a_job_whose_process_died_has_failed_and_makes_room_for_another(shop):
     def work(_job, _progress):
         alive = jobs.look_up_job(shop, second, now=NOW + timedelta(hours=1))
         with pytest.raises(WorkspaceBusy):
-            jobs.start_job(shop, RUN, {}, by="Bo", now=NOW)
+            jobs.start_job(RequestContext.from_name(shop, "Bo", now=NOW), RUN, {})
         return {"state": alive.state}
 
     second = request(shop)
@@ -51,7 +52,7 @@ def test_a_job_whose_process_died_has_failed_and_makes_room_for_another(shop):
 
 
 def test_a_schedule_is_due_once_a_day_by_the_shops_clock(shop):
-    schedule_runs(shop, "02:30", by="Ada", now=NOW)
+    schedule_runs(RequestContext.from_name(shop, "Ada", now=NOW), "02:30")
     assert "runs scheduled" in [entry.action for entry in audit_log.entries(shop.store)]
     timer = RunTimer(shop, lambda: NOW)
     assert timer.due_at(NOW + timedelta(hours=1)) is None
@@ -61,7 +62,7 @@ def test_a_schedule_is_due_once_a_day_by_the_shops_clock(shop):
     request(shop, SCHEDULE, due + timedelta(minutes=1))
     assert timer.due_at(due + timedelta(hours=20)) is None
     assert next_time(run_schedule(shop.store), NOW, "UTC") == due
-    schedule_runs(shop, "", by="Ada", now=NOW)
+    schedule_runs(RequestContext.from_name(shop, "Ada", now=NOW), "")
     assert timer.due_at(due + timedelta(days=3)) is None
     with pytest.raises(BadQuery):
-        schedule_runs(shop, "25:00", by="Ada", now=NOW)
+        schedule_runs(RequestContext.from_name(shop, "Ada", now=NOW), "25:00")

@@ -14,6 +14,7 @@ from patron.collect.inbox.workspace_inbox import inbox_position, open_inbox
 from patron.collect.loader import load_events
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import initial_customer_id
 from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
@@ -391,7 +392,7 @@ def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
 
 def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
     put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
-    forget(shop, user_id="u1", now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
     assert len(kept(shop)) == 1
     assert are_profiles_current(shop)
     put(shop, message("d"))
@@ -408,7 +409,7 @@ def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_woul
     move(shop)
     generation = profile_state(shop.store).generation
     for user in ("u0", "u1", "u2"):
-        forget(shop, user_id=user, now=datetime.now(UTC))
+        forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=user)
         before = kept(shop)
         assert are_profiles_current(shop)
         assert profile_state(shop.store).generation == generation
@@ -424,7 +425,7 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     load_events(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
     with monkeypatch.context() as patch:
         patch.setattr("patron.understand.profiles.profile_writer.MAX_ROWS_MERGED", 0)
-        forget(shop, user_id="u1", now=datetime.now(UTC))
+        forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
     assert not are_profiles_current(shop)
     move(shop)
     assert live(shop, "u2").event_count == 2

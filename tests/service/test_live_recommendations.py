@@ -11,6 +11,7 @@ from recommending_shop import AS_OF, PRODUCT_COUNT, finish_run, recommending_sho
 
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import initial_customer_id
 from patron.schema.errors import BadRequest, NotFound
 from patron.service import live_recommendations
@@ -282,7 +283,7 @@ def test_a_forgotten_person_is_not_remembered_again(tmp_path):
     live = LiveRecommendations(shop)
     ask(live, user_id="u8")
     live.observe([request(viewed("p1", userId="u9"))])
-    forget(shop, user_id="u8", now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u8")
     live.refresh(now=NOW)
     live.observe([request(viewed("p1", userId="u8"))])
     assert not live.memory.knows(live.vault.token("user_id", "u8"))
@@ -306,7 +307,7 @@ def test_another_run_gives_another_index_and_an_erased_customer_is_gone(tmp_path
     shop = recommending_shop(tmp_path / "shop")
     live = LiveRecommendations(shop)
     assert ask(live, user_id="u8").is_personal
-    forget(shop, user_id="u8", now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u8")
     live.refresh(now=NOW)
     assert not ask(live, user_id="u8").is_personal
     finish_run(shop, run_recommendations(shop, AS_OF + timedelta(days=1)))

@@ -18,6 +18,7 @@ from patron.collect.request import validate_batch
 from patron.commands.access.manage_keys import create_key
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http.server.server import serve
 from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.schema.tables import EVENTS
@@ -119,7 +120,7 @@ def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
     main, edge = places
     with open_inbox(edge) as inbox:
         inbox.append([messages("a"), messages("b", user="u2")])
-    forget(main, user_id="u1", now=datetime.now(UTC))
+    forget(RequestContext.from_name(main, now=datetime.now(UTC)), user_id="u1")
     with open_inbox(edge) as inbox:
         inbox.append([messages("c")])
         assert len(inbox.pending_requests(after=0)) == 1
@@ -157,8 +158,8 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
     with open_inbox(edge) as inbox:
         inbox.append([messages("b")])
     for ask in (
-        lambda: export_customer(edge, user_id="u1", now=datetime.now(UTC)),
-        lambda: forget(edge, user_id="u1", now=datetime.now(UTC)),
+        lambda: export_customer(RequestContext.from_name(edge, now=datetime.now(UTC)), user_id="u1"),
+        lambda: forget(RequestContext.from_name(edge, now=datetime.now(UTC)), user_id="u1"),
     ):
         with pytest.raises(WorkspaceError, match="lake of another workspace"):
             ask()
@@ -171,7 +172,7 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
 
 def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
     main, edge = places
-    create_key(main, "web", now=datetime.now(UTC))
+    create_key(RequestContext.from_name(main, now=datetime.now(UTC)), "web")
     rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
     load_events(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
     with open_inbox(edge) as inbox:

@@ -26,6 +26,7 @@ from patron.commands.data.doctor import doctor
 from patron.commands.data.import_files import import_files
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.cli import main
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.collector_protocol import CollectorProtocol
@@ -88,7 +89,7 @@ def build(home: Path, *, seed: int, now: datetime, days: int, customers: int, ru
 
 def finish(shop: Shop, seed: int, *, now: datetime, cutoff: datetime) -> None:
     """Add what people and live traffic leave: a key, pending requests, an import, a report, an export, an archive."""
-    key = create_key(shop, "live", now=now).key
+    key = create_key(RequestContext.from_name(shop, now=now), "live").key
     (shop.folder.parent / KEY_FILE).write_text(key)
     lines = [f"{n},o{seed}-{n},{cutoff - timedelta(days=n):%Y-%m-%d},{10 + n}" for n in range(1, 9)]
     (shop.folder.parent / LINES).write_text("\n".join(["customer,order,at,revenue", *lines]))

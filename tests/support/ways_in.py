@@ -19,6 +19,7 @@ from patron.collect.files.file_import import import_files
 from patron.collect.files.import_job import raw_events_table
 from patron.collect.sensors_data import sensors_json
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.schema.data.raw_events import RAW_EVENTS
 from patron.service.collector import BATCH, HISTORY, SENSORS, Collector
 from patron.storage.shop import Shop
@@ -206,7 +207,7 @@ def bring_in(
     elif way == "raw events":
         import_raw_events(shop, folder, messages)
     else:
-        secret = create_key(shop, source=way.replace(" ", "-"), kind="secret", now=NOW).key
+        secret = create_key(RequestContext.from_name(shop, now=NOW), source=way.replace(" ", "-"), kind="secret").key
         if way == "sensors":
             send_sensors(shop, messages, secret)
         else:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.progress import Progress
@@ -62,11 +62,11 @@ LOST = PatronError(PROCESS_ENDED, todo=START_AGAIN)
 Work = Callable[[Job, Progress], Mapping[str, Any]]
 
 
-def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, now: datetime) -> Job:
+def start_job(context: RequestContext, kind: Kind, options: Mapping[str, Any]) -> Job:
     """Start work in a process of its own; the audit log records who. Raises WorkspaceBusy where another is at it."""
-    settle_lost_jobs(shop, now=now)
-    job = new_job(kind, options, by=by, now=now)
-    with shop.store.begin() as connection:
+    settle_lost_jobs(context.shop, now=context.now)
+    job = new_job(kind, options, by=context.by, now=context.now)
+    with context.shop.store.begin() as connection:
         busy = jobs_under_way(connection, *LANES[kind])
         if busy:
             raise WorkspaceBusy(
@@ -75,18 +75,18 @@ def start_job(shop: Shop, kind: Kind, options: Mapping[str, Any], *, by: str, no
                 todo=JOB_WAIT,
             )
         add_job(connection, job)
-        audit_log.append(shop, connection, AuditAction(f"{kind} started"), {"job": job.job_id, "by": by}, at=now)
-    command = [sys.executable, "-m", MODULE, str(shop.folder), job.job_id]
+        context.record(connection, AuditAction(f"{kind} started"), {"job": job.job_id, "by": context.by})
+    command = [sys.executable, "-m", MODULE, str(context.shop.folder), job.job_id]
     # why: a session of its own, so that an interrupted server does not interrupt it
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-    threading.Thread(target=_await, args=(shop, job, process), name=f"job {job.job_id}", daemon=True).start()
+    threading.Thread(target=_await, args=(context.shop, job, process), name=f"job {job.job_id}", daemon=True).start()
     return job
 
 
-def start_trial(shop: Shop, name: str, *, by: str, now: datetime) -> Job:
+def start_trial(context: RequestContext, name: str) -> Job:
     """Start the trial of a campaign's newest version on a simulated shop. Raises NotFound, WorkspaceBusy."""
-    saved = CAMPAIGN.saved_in(shop.store, name)
-    return start_job(shop, TRIAL, {"campaign": saved.name, "version": saved.version}, by=by, now=now)
+    saved = CAMPAIGN.saved_in(context.shop.store, name)
+    return start_job(context, TRIAL, {"campaign": saved.name, "version": saved.version})
 
 
 def _await(shop: Shop, job: Job, process: "subprocess.Popen[bytes]") -> None:

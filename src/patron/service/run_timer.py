@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError
 from patron.service.jobs import settle_lost_jobs, start_job
 from patron.storage.runs.jobs import RUN, SCHEDULE, RunSchedule, newest_jobs, run_schedule
@@ -55,7 +56,7 @@ class RunTimer:
         """Start the run that is due, as of the last midnight by the shop's clock."""
         at = self.due_at(now)
         if at:
-            start_job(self.shop, RUN, {"as_of": "today"}, by=SCHEDULE, now=now)
+            start_job(RequestContext.from_name(self.shop, SCHEDULE, now=now), RUN, {"as_of": "today"})
 
     def _keep_looking(self) -> None:
         while not self._is_ending.wait(self.check_seconds):

@@ -10,6 +10,7 @@ from patron.answers.customers.task_results import task_results
 from patron.answers.customers.task_suggestions import find_suggestion, task_suggestions
 from patron.answers.insight.experiments import list_experiments, show_experiment
 from patron.commands.offers.propose_policy import approve_proposal, propose_changes
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadQuery, NotFound
 from patron.storage.customers.task_policy import TaskPolicy
 from patron.storage.shop import Shop
@@ -83,9 +84,9 @@ def test_a_known_effect_suggests_a_smaller_holdout_and_the_task_that_pays(shop):
 def test_a_suggestion_becomes_policy_only_when_somebody_else_approves(shop):
     chosen = find_suggestion(shop, "smaller_holdout")
     changes = {("tasks", chosen.key): chosen.new}
-    number = propose_changes(shop, changes, base_version=shop.policy.version, by="Ada", now=NOW)
+    number = propose_changes(RequestContext.from_name(shop, "Ada", now=NOW), changes, base_version=shop.policy.version)
     assert shop.policy.tasks.holdout_share == 0.1
-    approve_proposal(shop, number, by="Ben", now=NOW)
+    approve_proposal(RequestContext.from_name(shop, "Ben", now=NOW), number)
     assert shop.policy.tasks.holdout_share == 0.05
     with pytest.raises(NotFound, match="smaller_holdout"):
         find_suggestion(shop, "smaller_holdout")

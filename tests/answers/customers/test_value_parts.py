@@ -10,6 +10,7 @@ from patron.answers.customers.customer_profile import customer_card
 from patron.collect.loader import load_events
 from patron.commands.data.init_workspace import create
 from patron.commands.privacy.export import export_customer
+from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop
 from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
@@ -64,7 +65,9 @@ def shop(tmp_path_factory):
 
 
 def card_of(shop, user_id):
-    return customer_card(shop, export_customer(shop, user_id=user_id, now=datetime.now(UTC))["customer_id"])
+    return customer_card(
+        shop, export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=user_id)["customer_id"]
+    )
 
 
 def expected(card):

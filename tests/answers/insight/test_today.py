@@ -11,6 +11,7 @@ from patron.answers.data.run_history import compare_runs, run_history
 from patron.answers.insight.today import run_items, today
 from patron.commands.data.dismiss_setup import dismiss_setup_step
 from patron.commands.outreach.messages.settle_message import settle_message
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import VISITOR, Actor, Role, rights_of_user
 from patron.storage.customers.customer_tables import TASKS
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
@@ -124,7 +125,7 @@ def test_a_message_of_unknown_outcome_is_a_line_until_it_is_settled(shop):
         item for item in today(shop, user(Role.MARKETER), None, now=NOW).items if item.kind == "messages_unknown"
     )
     assert (line.count, line.link) == (1, f"/campaigns/{NAME}/messages#unknown")
-    settle_message(shop, NAME, "m", is_sent=True, by="Ada", now=NOW)
+    settle_message(RequestContext.from_name(shop, "Ada", now=NOW), NAME, "m", is_sent=True)
     assert "messages_unknown" not in {item.kind for item in today(shop, user(Role.MARKETER), None, now=NOW).items}
 
 

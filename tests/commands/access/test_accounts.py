@@ -16,6 +16,7 @@ from patron.commands.access import manage_users, sign_in, user_account
 from patron.commands.access.sign_in import Browser, Credentials, NewAccount, SignInLimits
 from patron.govern.access import audit_log
 from patron.govern.access.passwords import require_good_password
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.second_factor import matching_step
 from patron.govern.access.user_sessions import find_session
 from patron.interfaces.console.access.audit_texts import bare_actor
@@ -64,13 +65,15 @@ class Desk:
 
     def invite(self, email="ben@example.com", access=EVERYBODY, name=""):
         compose = invitation_mail(self.shop, ADDRESS)
-        return manage_users.invite(self.shop, email, access, name=name, by="Ada", compose=compose, now=NOW)
+        return manage_users.invite(
+            RequestContext.from_name(self.shop, "Ada", now=NOW), email, access, name=name, compose=compose
+        )
 
     def join(self, link):
         return sign_in.join(self.shop, last_part(link.path), NewAccount("Ben", OTHER), HERE, now=NOW)
 
     def reset_link(self, name):
-        return last_part(manage_users.reset_link(self.shop, name, by="Ada", now=NOW).path)
+        return last_part(manage_users.reset_link(RequestContext.from_name(self.shop, "Ada", now=NOW), name).path)
 
     def add_factor(self):
         offer = user_account.offer_factor(self.shop, self.session())
@@ -148,12 +151,14 @@ def test_sessions_end_by_time_and_at_once_by_an_administrator(desk):
     for hours in range(0, 168, 6):
         desk.session(now=NOW + timedelta(hours=hours))
     assert desk.session(now=NOW + timedelta(hours=168)) is None
-    manage_users.set_access(desk.shop, "ben@example.com", manage_users.Access((Role.ANALYST,)), by="Ada", now=NOW)
+    manage_users.set_access(
+        RequestContext.from_name(desk.shop, "Ada", now=NOW), "ben@example.com", manage_users.Access((Role.ANALYST,))
+    )
     assert desk.session(ben).actor.may(Action.ACT, Area.MODELS)
-    manage_users.disable(desk.shop, "ben@example.com", by="Ada", now=NOW)
+    manage_users.disable(RequestContext.from_name(desk.shop, "Ada", now=NOW), "ben@example.com")
     assert desk.session(ben) is None
     assert problem_of(desk.enter, "ben@example.com", OTHER).problem == "sign_in_wrong"
-    manage_users.enable(desk.shop, "ben@example.com", by="Ada", now=NOW)
+    manage_users.enable(RequestContext.from_name(desk.shop, "Ada", now=NOW), "ben@example.com")
     assert desk.session(ben) is None
     again = desk.enter("ben@example.com", OTHER).secret
     other = desk.enter("ben@example.com", OTHER).secret
@@ -228,9 +233,9 @@ def test_the_last_active_administrator_stays_one_and_a_team_with_members_stays(d
     link = desk.invite(access=admin)
     assert problem_of(manage_users.disable, desk.shop, "ada@example.com", by="x", now=NOW).problem == "last_admin"
     desk.join(link)
-    manage_users.disable(desk.shop, "ada@example.com", by="x", now=NOW)
+    manage_users.disable(RequestContext.from_name(desk.shop, "x", now=NOW), "ada@example.com")
     assert problem_of(manage_users.disable, desk.shop, "ben@example.com", by="x", now=NOW).problem == "last_admin"
-    manage_users.save_team(desk.shop, "West", segment="", by="Ada", now=NOW)
+    manage_users.save_team(RequestContext.from_name(desk.shop, "Ada", now=NOW), "West", segment="")
     desk.invite("dora@example.com", manage_users.Access((Role.VIEWER,), (Grant.EXPORT,), "West"))
     assert problem_of(manage_users.delete_team, desk.shop, "West", by="Ada", now=NOW).problem == "team_used"
     assert problem_of(desk.invite, "c@example.com", manage_users.Access((), (), "")).problem == "no_role"
@@ -244,7 +249,7 @@ def test_everything_is_in_the_audit_log_without_addresses_and_secrets_are_stored
     desk.join(desk.invite())
     with pytest.raises(AccessProblem):
         desk.enter("ben@example.com", "wrong")
-    manage_users.disable(desk.shop, "ben@example.com", by="Ada (user 1)", now=NOW)
+    manage_users.disable(RequestContext.from_name(desk.shop, "Ada (user 1)", now=NOW), "ben@example.com")
     sign_in.sign_out(desk.shop, desk.session(), now=NOW)
     log = audit_log.entries(desk.shop.store)
     assert [(one.action, bare_actor(json.loads(one.details).get("by", ""))) for one in log] == [

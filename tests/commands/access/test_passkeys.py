@@ -13,6 +13,7 @@ from patron.commands.access.passkeys import PasskeyPlace, passkey_place
 from patron.commands.access.sign_in import Browser, Credentials, SignInLimits, sign_in
 from patron.govern.access import audit_log, users
 from patron.govern.access.passwords import hash_password
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_identities import list_identities
 from patron.govern.access.user_sessions import create_session, find_session
 from patron.schema.access.access_rights import Role
@@ -149,9 +150,9 @@ def test_a_removed_passkey_and_one_of_a_disabled_user_sign_nobody_in(shop):
     assert len(identities(shop, session)) == 1, "nobody removes another's"
     passkeys.remove_passkey(shop, session, passkey_id, now=NOW)
     assert refusal(enter, shop, device) == "passkey_wrong"
-    manage_users.disable(shop, ben.actor.user_id, by="test", now=NOW)
+    manage_users.disable(RequestContext.from_name(shop, "test", now=NOW), ben.actor.user_id)
     assert refusal(enter, shop, other) == "passkey_wrong"
-    manage_users.enable(shop, ben.actor.user_id, by="test", now=NOW)
+    manage_users.enable(RequestContext.from_name(shop, "test", now=NOW), ben.actor.user_id)
     assert enter(shop, other).secret
 
 
@@ -160,7 +161,7 @@ def test_nobody_removes_the_only_way_in(shop):
     add(shop, session, device)
     passkey_id = identities(shop, session)[0].subject
     assert refusal(passkeys.remove_passkey, shop, session, passkey_id, now=NOW) == "last_way_in"
-    manage_users.remove_second_factor(shop, session.actor.user_id, by="test", now=NOW)
+    manage_users.remove_second_factor(RequestContext.from_name(shop, "test", now=NOW), session.actor.user_id)
     assert identities(shop, session) == (), "who lost the device is helped by an administrator"
 
 

@@ -23,6 +23,7 @@ from patron.commands.access.single_sign_on import (
 from patron.commands.access.user_account import offer_factor
 from patron.govern.access import audit_log, users
 from patron.govern.access.passwords import hash_password
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_sessions import create_session, find_session
 from patron.schema.access.access_rights import Role
 from patron.schema.errors import AccessProblem
@@ -104,7 +105,7 @@ def test_who_linked_an_account_signs_in_by_it_and_by_no_password(shop, issuer):
     configure(shop, issuer, is_only_way=False)
     assert sign_in(shop, entered, HERE, limits=limits, now=now()).secret
     configure(shop, issuer)
-    manage_users.unlink_accounts(shop, "ada@example.com", by="test", now=now())
+    manage_users.unlink_accounts(RequestContext.from_name(shop, "test", now=now()), "ada@example.com")
     assert sign_in(shop, entered, HERE, limits=limits, now=now()).secret
     assert refusal(travel, shop, issuer) == "sso_unknown"
 
@@ -236,7 +237,7 @@ def test_somebody_unknown_becomes_a_user_only_where_the_settings_say_so(shop, is
     configure(shop, issuer, unknown_users="create", role_claim="groups", roles={"crm": Role.VIEWER})
     issuer.person |= {"sub": "eve-5", "email_verified": "no", "groups": "crm"}
     assert refusal(travel, shop, issuer) == "sso_email"
-    manage_users.disable(shop, cleo.user_id, by="test", now=now())
+    manage_users.disable(RequestContext.from_name(shop, "test", now=now()), cleo.user_id)
     issuer.person |= {"sub": "cleo-1"}
     assert refusal(travel, shop, issuer) == "sso_disabled"
 
@@ -258,7 +259,10 @@ def test_groups_of_the_issuer_are_roles_with_each_sign_in(shop, issuer):
 def test_an_invitation_is_accepted_with_an_account_once(shop, issuer):
     compose = lambda *_arguments: None  # noqa: E731 - no letter is sent
     link = manage_users.invite(
-        shop, "ben@work.example", manage_users.Access((Role.VIEWER,)), by="test", compose=compose, now=now()
+        RequestContext.from_name(shop, "test", now=now()),
+        "ben@work.example",
+        manage_users.Access((Role.VIEWER,)),
+        compose=compose,
     )
     secret = link.path.rpartition("/")[2]
     actor = user_of(shop, travel(shop, issuer, Purpose.JOIN, link=secret))

@@ -21,6 +21,7 @@ from patron.commands.customers.reindex_contacts import reindex_contacts
 from patron.commands.privacy.forget import forget
 from patron.engage.recipients import recipients
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.contact_cards import read_cards
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
@@ -166,13 +167,13 @@ def test_revealing_needs_the_right_and_a_reason_and_is_in_the_audit_log(known_sh
     assert (entry.action, details["customer_id"], details["by"]) == ("contacts revealed", who, AGENT.name)
     assert "parcel" not in entry.details
     assert read_note(known_shop, details) == "she called about a parcel"
-    forget(known_shop, user_id="C-10581", now=AT + timedelta(days=9))
+    forget(RequestContext.from_name(known_shop, now=AT + timedelta(days=9)), user_id="C-10581")
     assert read_note(known_shop, details) == ""
 
 
 def test_an_erased_customer_is_in_no_card_and_no_index(known_shop):
     who, other = customer_of(known_shop, "C-10581"), customer_of(known_shop, "C-10584")
-    forget(known_shop, customer_id=who, now=AT + timedelta(days=9))
+    forget(RequestContext.from_name(known_shop, now=AT + timedelta(days=9)), customer_id=who)
     assert contacts_of(known_shop, [who]) == {}
     assert [find_by_text(known_shop, text) for text in ("grunwald", "nadia@gruen.example", "C-10581")] == [(), (), ()]
     assert find_by_text(known_shop, "nadiana") == (other,)

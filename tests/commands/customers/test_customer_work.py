@@ -23,6 +23,7 @@ from patron.commands.customers.customer_work import (
     write_note,
 )
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadRequest, NotFound
 from patron.storage.access.access_tables import USERS
 from patron.storage.customers.customer_tables import CUSTOMER_NOTES, TASKS
@@ -51,12 +52,12 @@ def actions(shop):
 
 
 def test_a_tag_is_added_once_finds_its_customers_and_goes(made_shop, ids):
-    assert add_tag(made_shop, ids[:3], "  work   gold ", **BY) == 3
-    assert add_tag(made_shop, ids[:4], "work gold", **BY) == 1
+    assert add_tag(RequestContext.from_name(made_shop, **BY), ids[:3], "  work   gold ") == 3
+    assert add_tag(RequestContext.from_name(made_shop, **BY), ids[:4], "work gold") == 1
     assert ("work gold", 4) in [(tag.tag, tag.customer_count) for tag in list_tags(made_shop)]
     tagged = match_customers(made_shop, CustomerQuery(tag="work gold")).customer_ids(10)
     assert sorted(tagged) == sorted(ids[:4])
-    assert remove_tag(made_shop, ids, "work gold", **BY) == 4
+    assert remove_tag(RequestContext.from_name(made_shop, **BY), ids, "work gold") == 4
     assert marks_of(made_shop, ids) == {}
     assert actions(made_shop)[-3:] == ["customers tagged", "customers tagged", "tag removed"]
 
@@ -64,15 +65,17 @@ def test_a_tag_is_added_once_finds_its_customers_and_goes(made_shop, ids):
 @pytest.mark.parametrize("tag", ["", "x" * 41, "ann@example.org", "0171 2345678", "a\x07"])
 def test_a_tag_that_is_empty_long_or_names_a_person_is_refused(made_shop, ids, tag):
     with pytest.raises(BadRequest, match="tag"):
-        add_tag(made_shop, ids[:1], tag, **BY)
+        add_tag(RequestContext.from_name(made_shop, **BY), ids[:1], tag)
 
 
 def test_nobody_unknown_is_worked_on(made_shop, ids):
     for order in (
-        lambda who: add_tag(made_shop, who, "x", **BY),
-        lambda who: assign_owner(made_shop, who, "", **BY),
-        lambda who: create_tasks(made_shop, who, TaskDraft("call"), **BY),
-        lambda who: snooze(made_shop, who, until=NOW + timedelta(days=1), reason="known", **BY),
+        lambda who: add_tag(RequestContext.from_name(made_shop, **BY), who, "x"),
+        lambda who: assign_owner(RequestContext.from_name(made_shop, **BY), who, ""),
+        lambda who: create_tasks(RequestContext.from_name(made_shop, **BY), who, TaskDraft("call")),
+        lambda who: snooze(
+            RequestContext.from_name(made_shop, **BY), who, until=NOW + timedelta(days=1), reason="known"
+        ),
     ):
         with pytest.raises(NotFound):
             order([ids[0], "nobody"])
@@ -82,7 +85,7 @@ def test_nobody_unknown_is_worked_on(made_shop, ids):
 
 
 def test_a_note_is_encrypted_and_read_by_its_author_and_whom_it_is_revealed_to(made_shop, ids):
-    note_id = write_note(made_shop, ids[0], "Wants\r\nvegan shoes", **BY)
+    note_id = write_note(RequestContext.from_name(made_shop, **BY), ids[0], "Wants\r\nvegan shoes")
     with made_shop.store.begin() as connection:
         content = connection.scalar(sa.select(CUSTOMER_NOTES.c.content).where(CUSTOMER_NOTES.c.note_id == note_id))
     assert b"vegan" not in content
@@ -92,41 +95,43 @@ def test_a_note_is_encrypted_and_read_by_its_author_and_whom_it_is_revealed_to(m
     }
     assert list(texts.values()) == ["Wants\nvegan shoes", None, "Wants\nvegan shoes"]
     with pytest.raises(BadRequest, match="author"):
-        delete_note(made_shop, ids[0], note_id, by=OTHER.name, now=NOW)
+        delete_note(RequestContext.from_name(made_shop, OTHER.name, now=NOW), ids[0], note_id)
     with pytest.raises(NotFound):
-        delete_note(made_shop, ids[1], note_id, **BY)
-    delete_note(made_shop, ids[0], note_id, **BY)
+        delete_note(RequestContext.from_name(made_shop, **BY), ids[1], note_id)
+    delete_note(RequestContext.from_name(made_shop, **BY), ids[0], note_id)
     assert customer_work(made_shop, ids[0], reader=ADA, now=NOW).notes == ()
     assert "vegan" not in str(audit_log.entries(made_shop.store))
 
 
 def test_an_owner_is_somebody_who_is_active(made_shop, ids):
     assert "0a1b" in [one.user_id for one in list_staff(made_shop)]
-    assign_owner(made_shop, ids[:2], "0a1b", **BY)
+    assign_owner(RequestContext.from_name(made_shop, **BY), ids[:2], "0a1b")
     assert sorted(match_customers(made_shop, CustomerQuery(owner="0a1b")).customer_ids(9)) == sorted(ids[:2])
     assert not set(ids[:2]) & set(match_customers(made_shop, CustomerQuery(owner=NOBODY)).customer_ids(999))
     with pytest.raises(BadRequest, match="active"):
-        assign_owner(made_shop, ids[:1], "ffff", **BY)
-    assign_owner(made_shop, ids[:2], "", **BY)
+        assign_owner(RequestContext.from_name(made_shop, **BY), ids[:1], "ffff")
+    assign_owner(RequestContext.from_name(made_shop, **BY), ids[:2], "")
     assert marks_of(made_shop, ids) == {}
 
 
 def test_a_task_is_assigned_done_once_and_counted(made_shop, ids):
     draft = TaskDraft("call", "Ask about the late parcel", due_at=NOW - timedelta(days=1))
-    late, other = create_tasks(made_shop, ids[:2], draft, values_at_risk={ids[0]: 1234.4}, **BY)
+    late, other = create_tasks(
+        RequestContext.from_name(made_shop, **BY), ids[:2], draft, values_at_risk={ids[0]: 1234.4}
+    )
     before = list_tasks(made_shop, "overdue", reader=OTHER, now=NOW)
     assert {task.task_id for task in before.tasks} == {late, other}
     assert {task.due_at for task in before.tasks} == {NOW - timedelta(days=1)}
     assert [task.text for task in before.tasks] == [None, None]
     assert find_task(made_shop, late, reader=ADA).value_at_risk_cents == 1234
-    assert assign_tasks(made_shop, [late], "0a1b", **BY) == 1
+    assert assign_tasks(RequestContext.from_name(made_shop, **BY), [late], "0a1b") == 1
     mine = list_tasks(made_shop, "mine", reader=Reader("x", "0a1b"), now=NOW)
     assert [(task.task_id, task.text) for task in mine.tasks] == [(late, "Ask about the late parcel")]
-    close_task(made_shop, late, "reached", "Sends it again", **BY)
+    close_task(RequestContext.from_name(made_shop, **BY), late, "reached", "Sends it again")
     for outcome in ("reached", ""):
         with pytest.raises(BadRequest, match="closed already"):
-            close_task(made_shop, late, outcome, **BY)
-    close_task(made_shop, other, "", **BY)
+            close_task(RequestContext.from_name(made_shop, **BY), late, outcome)
+    close_task(RequestContext.from_name(made_shop, **BY), other, "")
     closed = list_tasks(made_shop, "closed", reader=ADA, now=NOW)
     assert {(task.task_id, task.state, task.outcome) for task in closed.tasks} == {
         (late, "done", "reached"), (other, "dropped", "")
@@ -139,12 +144,12 @@ def test_a_task_is_assigned_done_once_and_counted(made_shop, ids):
 
 
 def test_a_snooze_lasts_until_its_end_or_until_it_is_ended(made_shop, ids):
-    snooze(made_shop, ids[:2], until=NOW + timedelta(days=7), reason="contacted", **BY)
+    snooze(RequestContext.from_name(made_shop, **BY), ids[:2], until=NOW + timedelta(days=7), reason="contacted")
     assert set(snoozed_customers(made_shop, now=NOW)) == set(ids[:2])
     assert snoozed_customers(made_shop, now=NOW + timedelta(days=8)) == {}
-    assert end_snooze(made_shop, ids, **BY) == 2
+    assert end_snooze(RequestContext.from_name(made_shop, **BY), ids) == 2
     with pytest.raises(BadRequest, match="passed"):
-        snooze(made_shop, ids[:1], until=NOW, reason="known", **BY)
+        snooze(RequestContext.from_name(made_shop, **BY), ids[:1], until=NOW, reason="known")
 
 
 def test_the_list_and_the_watch_list_have_the_same_people_and_money(made_shop):

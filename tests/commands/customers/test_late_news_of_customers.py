@@ -25,6 +25,7 @@ from patron.collect.tracking_plan import load_tracking_plan
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.segments.save_segment import save_segment
 from patron.engage.journeys.journey_triggers import segment_matches
+from patron.govern.access.request_context import RequestContext
 from patron.schema.tables import PRODUCTS
 from patron.storage.shop import SETTINGS_FILE, Shop
 
@@ -80,7 +81,7 @@ def test_an_order_that_was_known_before_a_price_of_the_same_morning_ends_the_jou
 
 def test_who_ordered_after_the_run_s_cutoff_does_not_enter_as_its_member(open_shop):
     shop = open_shop
-    save_segment(shop, {"name": "leaving", "rule": RULE}, saved_by="Ann", now=at_hour(-9))
+    save_segment(RequestContext.from_name(shop, "Ann", now=at_hour(-9)), {"name": "leaving", "rule": RULE})
     start(shop, journey(trigger={"enters": "leaving", "includes_members": True}))
     happen(shop, ("ann", "Order Completed", at_hour(2, 30), {"order_id": "1"}))
     finish_run(shop, at_hour(2), [ANN, BEN], [ANN, BEN])
@@ -91,7 +92,7 @@ def test_who_ordered_after_the_run_s_cutoff_does_not_enter_as_its_member(open_sh
 def test_whom_a_segment_has_from_its_first_run_on_has_not_become_a_member(open_shop):
     shop = open_shop
     finish_run(shop, at_hour(-20), [ANN, BEN])
-    save_segment(shop, {"name": "leaving", "rule": RULE}, saved_by="Ann", now=at_hour(-9))
+    save_segment(RequestContext.from_name(shop, "Ann", now=at_hour(-9)), {"name": "leaving", "rule": RULE})
     start(shop, journey(trigger={"enters": "leaving"}))
     finish_run(shop, at_hour(2), [ANN, BEN], [ANN])
     advance(shop, at_hour(3))
@@ -103,7 +104,7 @@ def test_whom_a_segment_has_from_its_first_run_on_has_not_become_a_member(open_s
 
 def test_whoever_becomes_a_member_while_a_journey_is_paused_does_not_enter_later(open_shop):
     shop = open_shop
-    save_segment(shop, {"name": "leaving", "rule": RULE}, saved_by="Ann", now=at_hour(-90))
+    save_segment(RequestContext.from_name(shop, "Ann", now=at_hour(-90)), {"name": "leaving", "rule": RULE})
     finish_run(shop, at_hour(-20), [ANN, BEN])
     start(shop, journey(trigger={"enters": "leaving"}))
     advance(shop, at_hour(1))

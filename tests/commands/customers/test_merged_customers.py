@@ -31,6 +31,7 @@ from tests.support.shops.journey_shop import (
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.decide.holdout import arm_of
+from patron.govern.access.request_context import RequestContext
 from patron.schema.tables import IDENTITIES
 
 CAPPED = POLICY.replace("caps = []", "caps = [{ most = 1, within_days = 7 }]")
@@ -60,7 +61,7 @@ def test_a_campaign_does_not_write_to_who_was_held_out_under_an_earlier_id(shop)
     add_people(shop, [held, BEN])
     approve(shop, [held, BEN])
     become_one(shop, [held], BEN)
-    send_campaign(shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT), NAME, channel=channel)
     assert channel.addresses == []
     assert sorted(messages(shop).values()) == [("skipped", "holdout"), ("skipped", "no_consent")]
 
@@ -69,9 +70,9 @@ def test_a_campaign_writes_once_to_two_who_become_one_between_their_messages(ope
     shop, channel = open_shop, ScriptedChannel()
     late = replace(BEN, send_at=AT + timedelta(hours=1))
     approve(shop, [ANN, late])
-    send_campaign(shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT), NAME, channel=channel)
     become_one(shop, [ANN], BEN)
-    send_campaign(shop, NAME, now=AT + timedelta(hours=1), channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT + timedelta(hours=1)), NAME, channel=channel)
     assert channel.addresses == [ANN.address]
     assert messages(shop)[customer_of(shop, BEN)] == ("skipped", "same_address")
 

@@ -20,6 +20,7 @@ from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.commands.data.send_webhooks import PAUSES, resend_webhook, send_test_event, send_webhooks, webhook_body
 from patron.engage.providers.standard_webhooks import is_signed, keys_of
 from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.data.webhook_events import EVENT_NAMES
 from patron.schema.errors import BadWebhook, NotFound
@@ -97,7 +98,7 @@ def finish_run(shop, run_id, at):
 
 def test_what_happened_arrives_once_signed_and_without_a_person(open_shop, receiver):
     clock = Clock()
-    added = add_webhook(open_shop, receiver.url, ["run.finished"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.finished"])
     finish_run(open_shop, "2026-02-28", START - timedelta(days=1))
     finish_run(open_shop, "2026-03-01", START + timedelta(minutes=1))
     clock.wait(minutes=2)
@@ -117,7 +118,7 @@ def test_what_happened_arrives_once_signed_and_without_a_person(open_shop, recei
 
 def test_a_failed_delivery_is_tried_again_under_the_same_id_until_it_arrives(open_shop, receiver):
     clock = Clock()
-    added = add_webhook(open_shop, receiver.url, ["run.finished"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.finished"])
     finish_run(open_shop, "2026-03-01", START)
     receiver.status = 500
     due_at = send_webhooks(open_shop, clock=clock)
@@ -133,7 +134,7 @@ def test_a_failed_delivery_is_tried_again_under_the_same_id_until_it_arrives(ope
 
 def test_an_endpoint_that_fails_for_days_is_disabled_and_today_says_so(open_shop, receiver):
     clock = Clock()
-    added = add_webhook(open_shop, receiver.url, ["run.finished"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.finished"])
     receiver.status = 302
     for day in range(7):
         finish_run(open_shop, f"2026-03-0{day + 1}", clock.now)
@@ -148,13 +149,13 @@ def test_an_endpoint_that_fails_for_days_is_disabled_and_today_says_so(open_shop
     send_webhooks(open_shop, clock=clock)
     assert len(receiver.requests) == count
     receiver.status = 204
-    enable_webhook(open_shop, added.endpoint_id, by=ADMIN.name, now=clock.now)
+    enable_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=clock.now), added.endpoint_id)
     send_webhooks(open_shop, clock=clock)
     assert len(receiver.requests) > count, "what still waits is sent"
 
 
 def test_an_endpoint_that_is_gone_is_disabled_at_once(open_shop, receiver):
-    added = add_webhook(open_shop, receiver.url, ["run.finished"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.finished"])
     finish_run(open_shop, "2026-03-01", START)
     receiver.status = 410
     send_webhooks(open_shop, clock=Clock())
@@ -163,7 +164,7 @@ def test_an_endpoint_that_is_gone_is_disabled_at_once(open_shop, receiver):
 
 def test_a_message_is_sent_once_more_by_hand_and_a_test_says_what_was_answered(open_shop, receiver):
     clock = Clock()
-    added = add_webhook(open_shop, receiver.url, ["run.failed"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.failed"])
     receiver.status = 503
     test = send_test_event(open_shop, added.endpoint_id, clock=clock)
     assert (test.event, test.state, test.answer) == ("webhook.test", "failed", "HTTP 503")
@@ -176,8 +177,10 @@ def test_a_message_is_sent_once_more_by_hand_and_a_test_says_what_was_answered(o
 
 def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(open_shop, receiver):
     clock = Clock()
-    first = add_webhook(open_shop, receiver.url, ["run.failed"], by=ADMIN.name, now=START)
-    second = rotate_webhook_secret(open_shop, first.endpoint_id, overlap_hours=1, by=ADMIN.name, now=START)
+    first = add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), receiver.url, ["run.failed"])
+    second = rotate_webhook_secret(
+        RequestContext.from_name(open_shop, ADMIN.name, now=START), first.endpoint_id, overlap_hours=1
+    )
     send_test_event(open_shop, first.endpoint_id, clock=clock)
     clock.wait(hours=1)
     send_test_event(open_shop, first.endpoint_id, clock=clock)
@@ -191,27 +194,27 @@ def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(open_shop, re
 @pytest.mark.parametrize("url", ["http://shop.example/x", "ftp://shop.example", "https://u:p@shop.example", "https://"])
 def test_an_address_that_is_not_safe_is_refused(open_shop, url):
     with pytest.raises(BadWebhook):
-        add_webhook(open_shop, url, ["run.failed"], by=ADMIN.name, now=START)
+        add_webhook(RequestContext.from_name(open_shop, ADMIN.name, now=START), url, ["run.failed"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.0.0.1", "[::1]", "169.254.169.254"])
 def test_without_leave_nothing_reaches_this_machine_or_its_network(shop, host):
-    added = add_webhook(shop, f"https://{host}/x", ["run.failed"], by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(shop, ADMIN.name, now=START), f"https://{host}/x", ["run.failed"])
     delivery = send_test_event(shop, added.endpoint_id, clock=Clock())
     assert (delivery.state, "not public" in delivery.answer) == ("failed", True)
 
 
 def test_kinds_that_do_not_exist_are_refused(shop):
     with pytest.raises(BadWebhook, match=r"run\.finished"):
-        add_webhook(shop, "https://shop.example", ["run.finish"], by=ADMIN.name, now=START)
+        add_webhook(RequestContext.from_name(shop, ADMIN.name, now=START), "https://shop.example", ["run.finish"])
 
 
 def test_secrets_are_not_in_the_store_in_clear_and_go_with_the_endpoint(shop):
-    added = add_webhook(shop, "https://shop.example", EVENT_NAMES, by=ADMIN.name, now=START)
+    added = add_webhook(RequestContext.from_name(shop, ADMIN.name, now=START), "https://shop.example", EVENT_NAMES)
     with shop.store.begin() as connection:
         stored = connection.scalar(sa.select(WEBHOOK_ENDPOINTS.c.secret))
     assert added.secret.encode() not in stored
-    delete_webhook(shop, added.endpoint_id, by=ADMIN.name, now=START)
+    delete_webhook(RequestContext.from_name(shop, ADMIN.name, now=START), added.endpoint_id)
     with pytest.raises(NotFound):
         webhook_endpoint(shop.store, added.endpoint_id)
 
@@ -231,9 +234,11 @@ def test_without_an_endpoint_nothing_is_written(shop):
 
 
 def test_the_audit_log_says_to_which_host_events_go_and_nothing_secret_of_its_address(shop):
-    added = add_webhook(shop, "https://one.example/t/secret?key=2", ["run.failed"], by=ADMIN.name, now=START)
+    added = add_webhook(
+        RequestContext.from_name(shop, ADMIN.name, now=START), "https://one.example/t/secret?key=2", ["run.failed"]
+    )
     options = {"events": ["run.failed"], "note": "", "by": ADMIN.name, "now": START}
-    change_webhook(shop, added.endpoint_id, url="https://two.example/t/secret", **options)
+    change_webhook(RequestContext.from_name(shop, **options), added.endpoint_id, url="https://two.example/t/secret")
     for action, host in (("webhook added", "one.example"), ("webhook changed", "two.example")):
         [entry] = find_entries(shop, AuditQuery(action=action), 5)
         assert entry.details == {"webhook": added.endpoint_id, "host": host, "events": ["run.failed"]}

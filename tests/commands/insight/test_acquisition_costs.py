@@ -8,13 +8,14 @@ from patron.answers.insight.cohort_sums import month_number
 from patron.answers.insight.payback import acquisition_costs
 from patron.commands.insight.enter_acquisition_costs import EnteredCosts, enter_acquisition_costs
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadFile, SettingsError
 
 NOW = datetime(2017, 10, 2, tzinfo=UTC)
 
 
 def entered(shop, text):
-    return enter_acquisition_costs(shop, text, by="Ann", now=NOW)
+    return enter_acquisition_costs(RequestContext.from_name(shop, "Ann", now=NOW), text)
 
 
 def test_lines_are_entered_replaced_and_deleted(made_shop):
@@ -49,4 +50,4 @@ def test_a_line_that_is_wrong_stores_nothing(made_shop, text, problem):
 
 def test_somebody_enters_them(made_shop):
     with pytest.raises(SettingsError):
-        enter_acquisition_costs(made_shop, "store,2017-01,5", by=" ", now=NOW)
+        enter_acquisition_costs(RequestContext.from_name(made_shop, " ", now=NOW), "store,2017-01,5")

@@ -40,6 +40,7 @@ from patron.commands.insight.digest_subscriptions import (
 )
 from patron.commands.insight.send_digests import PAUSES, preview_digest, send_digests
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Role
 from patron.schema.errors import AccessProblem, BadDigest, NotFound
 from patron.service.digest_sender import DigestSender
@@ -244,11 +245,11 @@ def test_rights_of_now_count_and_who_lost_them_gets_nothing(desk):
     set_access(desk.shop, changed, Access((Role.PRIVACY_OFFICER,)), by="Ada", now=MONDAY)
     set_access(desk.shop, restricted, Access((Role.VIEWER,), (), "West"), by="Ada", now=MONDAY)
     set_access(desk.shop, gone, Access((Role.SERVICE_AGENT,)), by="Ada", now=MONDAY)
-    manage_users.disable(desk.shop, disabled, by="Ada", now=MONDAY)
+    manage_users.disable(RequestContext.from_name(desk.shop, "Ada", now=MONDAY), disabled)
     desk.run(hours=1)
     assert sorted(desk.bodies()) == [("ann@example.com", "today brief"), ("ben@example.com", "today")]
     assert (desk.states(gone), desk.states(disabled)) == (["skipped"], [])
-    manage_users.enable(desk.shop, disabled, by="Ada", now=MONDAY)
+    manage_users.enable(RequestContext.from_name(desk.shop, "Ada", now=MONDAY), disabled)
     desk.run(days=1)
     assert desk.states(disabled) == [], "who was kept out subscribes anew"
 
@@ -330,7 +331,7 @@ def test_the_link_ends_the_digest_at_once_and_works_at_that_address_alone(desk):
         with pytest.raises(NotFound):
             find_digest_link(desk.shop, wrong)
     subscribe(desk.shop, ann)
-    unsubscribe_from_digest(desk.shop, ann, now=MONDAY)
+    unsubscribe_from_digest(RequestContext.from_name(desk.shop, now=MONDAY), ann)
     with desk.shop.store.begin() as connection:
         assert digest_subscription(connection, ann) is None
         manage_users.users.change_user(connection, ann, email="other@example.com")

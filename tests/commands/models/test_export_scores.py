@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from patron.commands.models.export_scores import COLUMNS, export_scores, shop_total, write_scores
 from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadFile, NoRunYet, NotFound
@@ -120,7 +121,7 @@ def rows_of(shop, export):
 
 
 def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own_id(scored_shop):
-    export = export_scores(scored_shop, now=datetime.now(UTC))
+    export = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     assert export.rows.schema == COLUMNS
     rows = rows_of(scored_shop, export)
     assert sorted(rows) == sorted(FIRST_ID)
@@ -141,15 +142,15 @@ def test_those_who_object_to_profiling_are_left_out_and_counted(scored_shop):
     answer(scored_shop, "ben", "profiling", is_granted=False, at=AS_OF + timedelta(days=2))
     answer(scored_shop, "cai", "profiling", is_granted=False, at=AS_OF)
     answer(scored_shop, "cai", "profiling", is_granted=True, at=AS_OF + timedelta(days=1))
-    export = export_scores(scored_shop, now=datetime.now(UTC))
+    export = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     assert sorted(rows_of(scored_shop, export)) == ["ann", "cai", "dee"]
     assert export.objecting_count == 1
 
 
 def test_the_erased_have_no_row_and_are_counted(scored_shop):
-    assert export_scores(scored_shop, now=datetime.now(UTC)).erased_count == 0
-    forget(scored_shop, user_id="cai", now=datetime.now(UTC))
-    export = export_scores(scored_shop, now=datetime.now(UTC))
+    assert export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC))).erased_count == 0
+    forget(RequestContext.from_name(scored_shop, now=datetime.now(UTC)), user_id="cai")
+    export = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     assert sorted(rows_of(scored_shop, export)) == ["ann", "ben", "dee"]
     assert (export.erased_count, export.objecting_count) == (1, 0)
 
@@ -157,7 +158,7 @@ def test_the_erased_have_no_row_and_are_counted(scored_shop):
 def test_consent_to_marketing_is_a_column_and_drops_nobody(scored_shop):
     answer(scored_shop, "Ann@Old", "marketing", is_granted=True)
     answer(scored_shop, "cai", "marketing", is_granted=False)
-    rows = rows_of(scored_shop, export_scores(scored_shop, now=datetime.now(UTC)))
+    rows = rows_of(scored_shop, export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC))))
     assert {one: row["may_be_contacted"] for one, row in rows.items()} == {
         "ann": True, "ben": False, "cai": False, "dee": False
     }  # fmt: skip
@@ -165,11 +166,11 @@ def test_consent_to_marketing_is_a_column_and_drops_nobody(scored_shop):
 
 def test_a_run_of_an_earlier_date_that_came_later_is_there_for_who_names_it(scored_shop):
     finish_run(scored_shop, EARLIER, {"ann": 700.0}, has_interval=False)
-    assert export_scores(scored_shop, now=datetime.now(UTC)).as_of == AS_OF
-    earlier = export_scores(scored_shop, EARLIER, now=datetime.now(UTC))
+    assert export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC))).as_of == AS_OF
+    earlier = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)), EARLIER)
     assert [(row["value"], row["as_of"]) for row in rows_of(scored_shop, earlier).values()] == [(7.0, EARLIER)]
     with pytest.raises(NotFound, match="no run as of 2024-03-02"):
-        export_scores(scored_shop, AS_OF + timedelta(days=1), now=datetime.now(UTC))
+        export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)), AS_OF + timedelta(days=1))
 
 
 def test_the_total_is_the_sum_of_the_customers_and_has_its_interval_where_the_run_has_one(scored_shop):
@@ -177,7 +178,12 @@ def test_the_total_is_the_sum_of_the_customers_and_has_its_interval_where_the_ru
     total = shop_total(scored_shop)
     assert (total.value, total.low, total.high, total.season) == (71.0, 35.5, 142.0, 1.1)
     assert total.value == pytest.approx(
-        sum(row["value"] for row in rows_of(scored_shop, export_scores(scored_shop, now=datetime.now(UTC))).values())
+        sum(
+            row["value"]
+            for row in rows_of(
+                scored_shop, export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
+            ).values()
+        )
     )
     earlier = shop_total(scored_shop, EARLIER)
     assert (earlier.value, earlier.low, earlier.high, earlier.season) == (7.0, None, None, None)
@@ -185,7 +191,7 @@ def test_the_total_is_the_sum_of_the_customers_and_has_its_interval_where_the_ru
 
 @pytest.mark.parametrize("name", ["scores.csv", "Scores.PARQUET"])
 def test_a_file_holds_the_same_rows_and_only_its_owner_reads_it(scored_shop, tmp_path, name):
-    export = export_scores(scored_shop, now=datetime.now(UTC))
+    export = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     path = write_scores(export, tmp_path / name)
     assert path.stat().st_mode & 0o777 == 0o600
     if name.endswith(".csv"):
@@ -202,11 +208,11 @@ def test_a_file_holds_the_same_rows_and_only_its_owner_reads_it(scored_shop, tmp
 @pytest.mark.parametrize("name", ["scores.xlsx", "scores", "nowhere/scores.csv"])
 def test_another_format_or_a_missing_folder_is_refused(scored_shop, tmp_path, name):
     with pytest.raises(BadFile):
-        write_scores(export_scores(scored_shop, now=datetime.now(UTC)), tmp_path / name)
+        write_scores(export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC))), tmp_path / name)
 
 
 def test_each_export_is_in_the_audit_log_without_personal_data(scored_shop):
-    export_scores(scored_shop, now=datetime.now(UTC))
+    export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     entry = audit_log.entries(scored_shop.store)[-1]
     assert entry.action == "scores exported"
     assert entry.details == '{"customer_count": 4, "run_id": "2024-03-01"}'
@@ -214,4 +220,4 @@ def test_each_export_is_in_the_audit_log_without_personal_data(scored_shop):
 
 def test_before_a_run_the_export_says_what_to_do(shop):
     with pytest.raises(NoRunYet):
-        export_scores(shop, now=datetime.now(UTC))
+        export_scores(RequestContext.from_name(shop, now=datetime.now(UTC)))

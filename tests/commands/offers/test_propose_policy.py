@@ -15,6 +15,7 @@ from patron.commands.offers.propose_policy import (
     reject_proposal,
     withdraw_proposal,
 )
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadProposal
 from patron.storage.toml_edit import set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE
@@ -25,7 +26,9 @@ MORE = {("budget", "amount"): 2000.0}
 
 
 def propose(shop, changes=MORE):
-    return propose_changes(shop, changes, base_version=shop.policy.version, note="spring", by=ADA, now=NOW)
+    return propose_changes(
+        RequestContext.from_name(shop, ADA, now=NOW), changes, base_version=shop.policy.version, note="spring"
+    )
 
 
 def test_another_person_puts_it_in_force_and_it_can_be_undone(shop):
@@ -33,9 +36,9 @@ def test_another_person_puts_it_in_force_and_it_can_be_undone(shop):
     number = propose(shop)
     assert shop.policy.budget.amount == 1000
     with pytest.raises(BadProposal, match="made the proposal and cannot approve it"):
-        approve_proposal(shop, number, by=ADA, now=NOW)
+        approve_proposal(RequestContext.from_name(shop, ADA, now=NOW), number)
     assert policy_text(shop) == before
-    approve_proposal(shop, number, by=BO, now=NOW)
+    approve_proposal(RequestContext.from_name(shop, BO, now=NOW), number)
     assert shop.policy.budget.amount == 2000
     assert proposal_texts(shop, number).previous_content == before
     shown = policy_proposal(shop, number)
@@ -43,8 +46,8 @@ def test_another_person_puts_it_in_force_and_it_can_be_undone(shop):
         ("budget", "amount", 1000, 2000)
     ]
     assert (shown.state, shown.decided_by) == ("approved", BO)
-    again = propose_restore(shop, number, is_before=True, by=ADA, now=NOW)
-    approve_proposal(shop, again, by=BO, now=NOW)
+    again = propose_restore(RequestContext.from_name(shop, ADA, now=NOW), number, is_before=True)
+    approve_proposal(RequestContext.from_name(shop, BO, now=NOW), again)
     assert policy_text(shop) == before
     log = audit_trail(shop, AuditQuery(by="Bo"))
     assert [entry.action for entry in log.entries] == ["policy approved", "policy approved"]
@@ -55,31 +58,31 @@ def test_a_policy_that_was_edited_by_hand_meanwhile_is_not_overwritten(shop):
     by_hand = set_values(policy_text(shop), {("caps", "within_days"): 7})
     (shop.folder / POLICY_FILE).write_text(by_hand, encoding="utf-8")
     with pytest.raises(BadProposal, match="was changed since"):
-        approve_proposal(shop, number, by=BO, now=NOW)
+        approve_proposal(RequestContext.from_name(shop, BO, now=NOW), number)
     assert policy_text(shop) == by_hand
     assert policy_proposal(shop, number).is_outdated
     with pytest.raises(BadProposal, match="was changed while you edited it"):
-        propose_changes(shop, MORE, base_version="older", by=ADA, now=NOW)
+        propose_changes(RequestContext.from_name(shop, ADA, now=NOW), MORE, base_version="older")
 
 
 def test_what_is_not_valid_or_changes_nothing_is_not_proposed(shop):
     with pytest.raises(BadProposal, match=r"holdout.share must be at most 0.9"):
         propose(shop, {("holdout", "share"): 1.5})
     with pytest.raises(BadProposal, match="is not valid TOML"):
-        propose_policy(shop, "[budget", by=ADA, now=NOW)
+        propose_policy(RequestContext.from_name(shop, ADA, now=NOW), "[budget")
     with pytest.raises(BadProposal, match="the same as the policy in force"):
-        propose_policy(shop, "# a comment\n" + policy_text(shop), by=ADA, now=NOW)
+        propose_policy(RequestContext.from_name(shop, ADA, now=NOW), "# a comment\n" + policy_text(shop))
 
 
 def test_a_proposal_is_decided_once(shop):
     first, second = propose(shop), propose(shop, {("caps", "within_days"): 7})
     with pytest.raises(BadProposal, match="somebody else made"):
-        withdraw_proposal(shop, first, by=BO, now=NOW)
-    withdraw_proposal(shop, first, by=ADA, now=NOW)
-    reject_proposal(shop, second, by=BO, now=NOW)
+        withdraw_proposal(RequestContext.from_name(shop, BO, now=NOW), first)
+    withdraw_proposal(RequestContext.from_name(shop, ADA, now=NOW), first)
+    reject_proposal(RequestContext.from_name(shop, BO, now=NOW), second)
     for number in (first, second):
         with pytest.raises(BadProposal, match=r"is (withdrawn|rejected)"):
-            approve_proposal(shop, number, by=BO, now=NOW)
+            approve_proposal(RequestContext.from_name(shop, BO, now=NOW), number)
     assert shop.policy.budget.amount == 1000
 
 

@@ -34,6 +34,7 @@ from patron.commands.segments.save_segment import save_segment as save_definitio
 from patron.decide.holdout import arm_of
 from patron.engage.channels.channel import Outcome
 from patron.engage.journeys.journey_position import read_position, write_position
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.errors import ChannelUnavailable, WorkspaceBusy
 from patron.schema.tables import EVENTS, IDENTITIES
@@ -231,7 +232,7 @@ def test_a_first_order_counts_and_no_later_one(open_shop):
 def test_members_of_a_segment_enter_by_the_run_that_finds_them_and_branches_ask_it(open_shop):
     shop, channel = open_shop, ScriptedChannel()
     rule = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
-    save_definition(shop, {"name": "leaving", "rule": rule}, saved_by="Ann", now=at_hour(-10))
+    save_definition(RequestContext.from_name(shop, "Ann", now=at_hour(-10)), {"name": "leaving", "rule": rule})
     steps = ({"do": "branch", "rule": rule, "otherwise": "end"}, send())
     start(shop, journey(steps, {"enters": "leaving"}))
     start(shop, journey(name="all", trigger={"enters": "leaving", "includes_members": True}))
@@ -416,9 +417,9 @@ def test_forgetting_a_person_deletes_their_entries_and_an_export_shows_them(open
     start(shop, journey())
     happen(shop, ("ann", "Product Added", at_hour(1)), ("ben", "Product Added", at_hour(1)))
     advance(shop, at_hour(1))
-    exported = export_customer(shop, now=at_hour(1), user_id="ann")
+    exported = export_customer(RequestContext.from_name(shop, now=at_hour(1)), user_id="ann")
     assert [entry["journey"] for entry in exported["tables"]["journey_entries"]] == [CART]
-    forget(shop, now=at_hour(1), user_id="ann")
+    forget(RequestContext.from_name(shop, now=at_hour(1)), user_id="ann")
     assert [entry["customer_id"] for entry in entries(shop)] == [customer_of(shop, BEN)]
     channel = ScriptedChannel()
     advance(shop, at_hour(2), channel)

@@ -24,6 +24,7 @@ from patron.commands.outreach.messages.receive_receipts import receive_receipts
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.engage.providers.receipts import Receipt
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.schema.errors import BadCampaign
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
@@ -67,15 +68,15 @@ def campaign(name: str, start: datetime, offers: tuple[str, ...]) -> Campaign:
 
 def plan_and_send(shop: Shop, name: str, at: datetime, *, offers: tuple[str, ...]) -> CampaignPlan:
     """Let one person plan a campaign and another one approve it; send what is due, again whenever something is."""
-    save_campaign(shop, campaign(name, at.replace(tzinfo=None), offers), by="Ann", now=at)
-    plan = plan_campaign(shop, name, by="Ann", now=at)
+    save_campaign(RequestContext.from_name(shop, "Ann", now=at), campaign(name, at.replace(tzinfo=None), offers))
+    plan = plan_campaign(RequestContext.from_name(shop, "Ann", now=at), name)
     with pytest.raises(BadCampaign, match="Ann wrote"):
-        approve(shop, CAMPAIGN, name, by="ann", now=at)
-    approve(shop, CAMPAIGN, name, by="Bo", now=at)
+        approve(RequestContext.from_name(shop, "ann", now=at), CAMPAIGN, name)
+    approve(RequestContext.from_name(shop, "Bo", now=at), CAMPAIGN, name)
     due: datetime | None = at
     while due is not None:
         at = max(due, at)
-        due = send_campaign(shop, name, now=at).next_due_at
+        due = send_campaign(RequestContext.from_name(shop, now=at), name).next_due_at
     return plan
 
 
@@ -118,7 +119,7 @@ def test_a_campaign_is_planned_approved_sent_delivered_bounced_left_and_measured
         until = start + timedelta(days=21)
         ingest_events(shop, world.advance(until, sent_offers(shop, "spring")), received_at=until)
         run_facts(shop, until)
-        result = measure_campaign(shop, "spring", by="Ann", now=until)
+        result = measure_campaign(RequestContext.from_name(shop, "Ann", now=until), "spring")
         assert result.is_final
         assert result.message_counts == {"sent": len(sent), "skipped": plan.holdout_count}
         assert result.receipt_counts == {"bounced": 1, "delivered": len(arrived), "unsubscribed": 1}

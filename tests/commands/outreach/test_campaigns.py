@@ -26,6 +26,7 @@ from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import example_file, save_campaign, write_example
 from patron.govern.access import audit_log
 from patron.govern.access.api_keys import Key, Owner
+from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop
 from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.segments.segment_parser import parse_rule
@@ -80,7 +81,7 @@ def saved(shop, request):
             "end": "2024-05-25T00:00:00",
             "template": {"en": GOOD},
         }
-        return save_campaign(shop, Campaign.of(content | changes, where="test"), by=by, now=NOW)
+        return save_campaign(RequestContext.from_name(shop, by, now=NOW), Campaign.of(content | changes, where="test"))
 
     return save
 
@@ -99,7 +100,7 @@ def message(campaign, customer, state, offer):
 
 def test_a_plan_says_who_gets_what_when_and_what_it_will_bring(shop, saved):
     name = saved().name
-    plan = plan_campaign(shop, name, by="Ann", now=NOW)
+    plan = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     rows = rows_of(shop, name)
     assert plan.member_count == 20
     assert plan.assigned_count == plan.message_count + plan.holdout_count == len(rows)
@@ -121,12 +122,12 @@ def test_a_plan_says_who_gets_what_when_and_what_it_will_bring(shop, saved):
 
 def test_planned_again_everybody_stays_in_their_arm_and_the_rows_are_the_same(shop, saved):
     first = saved()
-    plan_campaign(shop, first.name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), first.name)
     rows = rows_of(shop, first.name)
-    plan_campaign(shop, first.name, by="Ann", now=NOW + timedelta(hours=1))
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW + timedelta(hours=1)), first.name)
     assert rows_of(shop, first.name) == rows
     again = saved(by="Bo", holdout_share=0.9, budget=20.0)
-    plan = plan_campaign(shop, again.name, by="Bo", now=NOW)
+    plan = plan_campaign(RequestContext.from_name(shop, "Bo", now=NOW), again.name)
     later = {row["customer_id"]: row for row in rows_of(shop, first.name)}
     kept = {row["customer_id"]: row["is_holdout"] for row in rows}
     assert {customer: later[customer]["is_holdout"] for customer in kept} == kept
@@ -136,33 +137,33 @@ def test_planned_again_everybody_stays_in_their_arm_and_the_rows_are_the_same(sh
 
 def test_what_was_handed_over_is_planned_for_no_second_time_and_counts_for_the_budget(shop, saved):
     name = saved().name
-    plan_campaign(shop, name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     first = next(row for row in rows_of(shop, name) if row["is_planned"])
     with shop.store.begin() as connection:
         connection.execute(sa.insert(MESSAGES).values(message(name, first["customer_id"], "unknown", "ten")))
     again = saved(budget=first["expected_cost_cents"] / 100 + 0.01)
     with pytest.raises(BadCampaign, match="nobody would be written to"):
-        plan_campaign(shop, again.name, by="Ann", now=NOW)
+        plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), again.name)
     assert next(row for row in rows_of(shop, name) if row["customer_id"] == first["customer_id"]) == first
 
 
 def test_what_is_approved_is_the_version_that_was_looked_at(shop, saved):
     name = saved(by="Ann").name
     saved(by="Cid", goal="orders")
-    plan_campaign(shop, name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     with pytest.raises(BadCampaign, match=r"version 1 of .* is not the newest: Cid saved version 2"):
-        approve(shop, CAMPAIGN, name, by="Bo", now=NOW, version=1)
-    done = approve(shop, CAMPAIGN, name, by="Bo", now=NOW, version=2)
+        approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name, version=1)
+    done = approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name, version=2)
     assert (done.version, done.state) == (2, "approved")
 
 
 def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(shop, saved):
     crm, erp = (key_actor(Key(f"{number:012x}", "crm", "secret", NOW)) for number in (1, 2))
     name = saved(by=f"Ann via {crm}").name
-    plan_campaign(shop, name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     for actor in (f"Bo via {crm}", crm, f"ann via {erp}", "Ann", f"Bo via {erp}"):
         with pytest.raises(BadCampaign, match="a key that anybody may hold"):
-            approve(shop, CAMPAIGN, name, by=actor, now=NOW)
+            approve(RequestContext.from_name(shop, actor, now=NOW), CAMPAIGN, name)
 
 
 NOBODYS_KEY, BO = key_actor(Key(f"{1:012x}", "crm", "secret", NOW)), "Bo (user 0a1b2c3d4e5f)"
@@ -184,9 +185,9 @@ def test_a_key_that_is_nobodys_is_no_second_person_for_who_signs_in_may_hold_it_
     shop, saved, author, approver, is_second
 ):
     name = saved(by=author).name
-    plan_campaign(shop, name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     with nullcontext() if is_second else pytest.raises(BadCampaign, match="anybody may hold"):
-        assert approve(shop, CAMPAIGN, name, by=approver, now=NOW).state == "approved"
+        assert approve(RequestContext.from_name(shop, approver, now=NOW), CAMPAIGN, name).state == "approved"
 
 
 def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved):
@@ -195,29 +196,34 @@ def test_what_somebody_saved_they_cannot_approve_by_a_key_of_theirs(shop, saved)
     first, second, other = (key_actor(key, Owner("", frozenset(), "")) for key in owned)
     for author in (first, f"Cid via {first}", f"Ada Lee (user {ada})"):
         name = saved(by=author).name
-        plan_campaign(shop, name, by="Ann", now=NOW)
+        plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
         for actor in (first, second, f"Bo via {second}", f"Ada Lee (user {ada})"):
             with pytest.raises(BadCampaign, match="cannot approve it"):
-                approve(shop, CAMPAIGN, name, by=actor, now=NOW)
-        assert approve(shop, CAMPAIGN, name, by=other, now=NOW).state == "approved"
+                approve(RequestContext.from_name(shop, actor, now=NOW), CAMPAIGN, name)
+        assert approve(RequestContext.from_name(shop, other, now=NOW), CAMPAIGN, name).state == "approved"
 
 
 def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop, saved):
     name = saved(by="Ann").name
     with pytest.raises(BadCampaign, match="is a draft and cannot be approved"):
-        approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
-    plan_campaign(shop, name, by="Bo", now=NOW)
+        approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name)
+    plan_campaign(RequestContext.from_name(shop, "Bo", now=NOW), name)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):
-        approve(shop, CAMPAIGN, name, by=" ann ", now=NOW)
+        approve(RequestContext.from_name(shop, " ann ", now=NOW), CAMPAIGN, name)
     with pytest.raises(BadCampaign, match="Ann wrote version 1"):
-        approve(shop, CAMPAIGN, name, by="\uff21n  n", now=NOW)  # why: a letter of full width, and blanks
+        approve(
+            RequestContext.from_name(shop, "\uff21n  n", now=NOW), CAMPAIGN, name
+        )  # why: a letter of full width, and blanks
     policy = shop.policy
     shop.policy = Policy.model_validate(POLICY | {"campaigns": {"approval_free_below": 600.0}})
-    assert approve(shop, CAMPAIGN, name, by="Ann", now=NOW).state == "approved"
+    assert approve(RequestContext.from_name(shop, "Ann", now=NOW), CAMPAIGN, name).state == "approved"
     shop.policy = policy
-    assert take_step(shop, CAMPAIGN, name, "paused", by="Ann", now=NOW, reason="typo").state == "paused"
-    assert take_step(shop, CAMPAIGN, name, "resumed", by="Ann", now=NOW).state == "approved"
-    assert take_step(shop, CAMPAIGN, name, "withdrawn", by="Ann", now=NOW).state == "withdrawn"
+    assert (
+        take_step(RequestContext.from_name(shop, "Ann", now=NOW), CAMPAIGN, name, "paused", reason="typo").state
+        == "paused"
+    )
+    assert take_step(RequestContext.from_name(shop, "Ann", now=NOW), CAMPAIGN, name, "resumed").state == "approved"
+    assert take_step(RequestContext.from_name(shop, "Ann", now=NOW), CAMPAIGN, name, "withdrawn").state == "withdrawn"
     actions = [
         entry.action for entry in audit_log.entries(shop.store) if json.loads(entry.details).get("campaign") == name
     ]
@@ -230,7 +236,7 @@ def test_another_person_than_the_author_approves_unless_the_budget_is_small(shop
 def test_nobody_is_planned_for_quiet_hours(shop, saved):
     name, policy = saved().name, shop.policy
     shop.policy = Policy.model_validate(POLICY | {"messages": {"quiet_hours": ["22:30-24:00", "00:00-06:30"]}})
-    plan = plan_campaign(shop, name, by="Ann", now=NOW)
+    plan = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     shop.policy = policy
     clocks = [utc(row["send_at"]).time() for row in rows_of(shop, name) if row["is_planned"]]
     assert len(clocks) == plan.message_count
@@ -240,24 +246,24 @@ def test_nobody_is_planned_for_quiet_hours(shop, saved):
 
 def test_what_other_campaigns_gave_counts_once_for_budget_stock_and_caps(shop, saved):
     first, name = saved(holdout_share=0.0, offers=["other"]), "following"
-    planned = plan_campaign(shop, first.name, by="Ann", now=NOW)
+    planned = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), first.name)
     saved(name=name, offers=["other"], holdout_share=0.0, end="2024-05-26T00:00:00")
-    reserved = plan_campaign(shop, name, by="Ann", now=NOW)
+    reserved = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     assigned = rows_of(shop, first.name)
     rows = [message(first.name, row["customer_id"], "sent", "other") | {"sent_at": IN_MAY} for row in assigned]
     with shop.store.begin() as connection:
         connection.execute(sa.insert(MESSAGES), rows[:-2])
-    sent = plan_campaign(shop, name, by="Ann", now=NOW)
+    sent = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     assert sent.period_left_cents == pytest.approx(reserved.period_left_cents)
-    take_step(shop, CAMPAIGN, first.name, "withdrawn", by="Ann", now=NOW)
+    take_step(RequestContext.from_name(shop, "Ann", now=NOW), CAMPAIGN, first.name, "withdrawn")
     free = sum(row["expected_cost_cents"] for row in assigned[-2:])
-    withdrawn = plan_campaign(shop, name, by="Ann", now=NOW)
+    withdrawn = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     assert withdrawn.period_left_cents == pytest.approx(sent.period_left_cents + free)
     policy, scarce = shop.policy, [OFFERS[0], OFFERS[1] | {"stock": len(rows) + 1}]
     shop.policy = Policy.model_validate(POLICY | {"offers": scarce})
-    assert plan_campaign(shop, name, by="Ann", now=NOW).message_count == 3
+    assert plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name).message_count == 3
     shop.policy = Policy.model_validate(POLICY | {"caps": {"offers_per_customer": 1}})
-    capped = plan_campaign(shop, name, by="Ann", now=NOW)
+    capped = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     shop.policy = policy
     with shop.store.begin() as connection:
         connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.campaign == first.name))
@@ -293,20 +299,20 @@ def test_a_plan_is_refused_with_the_reason(shop, saved):
     ):
         name = saved(**changes).name
         with pytest.raises(error, match=reason):
-            plan_campaign(shop, name, by="Ann", now=NOW if "end" not in changes else AS_OF)
+            plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW if "end" not in changes else AS_OF), name)
 
 
 def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop, saved):
     name = saved(goal="orders", offers=["other"]).name
-    plan = plan_campaign(shop, name, by="Ann", now=NOW)
+    plan = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     with pytest.raises(BadCampaign, match="nothing was sent"):
-        measure_campaign(shop, name, by="Ann", now=AS_OF)
-    approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
+        measure_campaign(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
+    approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name)
     sent = [row["customer_id"] for row in rows_of(shop, name) if row["is_planned"]]
     with shop.store.begin() as connection:
         CAMPAIGN.take_step(connection, name, "started", 1, "patron", NOW)
         connection.execute(sa.insert(MESSAGES), [message(name, customer, "sent", "other") for customer in sent])
-    result = measure_campaign(shop, name, by="Ann", now=AS_OF)
+    result = measure_campaign(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
     assert (result.state, result.is_final) == ("measured", True)
     counts = {arm: one.customers for arm, one in result.arms.items()}
     assert counts == {"treated": plan.message_count, "holdout": plan.holdout_count}
@@ -342,9 +348,9 @@ def test_the_result_counts_everybody_assigned_and_is_kept_for_the_next_plan(shop
 
 def test_before_the_end_the_result_is_one_so_far(shop, saved):
     name = saved(end="2024-06-20T00:00:00").name
-    plan_campaign(shop, name, by="Ann", now=NOW)
-    approve(shop, CAMPAIGN, name, by="Bo", now=NOW)
-    result = measure_campaign(shop, name, by="Ann", now=AS_OF)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+    approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name)
+    result = measure_campaign(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
     assert (result.state, result.is_final, result.until) == ("approved", False, AS_OF)
     assert result.learned.startswith("So far")
     assert result.gain_factor is None
@@ -356,7 +362,7 @@ def test_before_the_end_the_result_is_one_so_far(shop, saved):
 
 def test_the_arm_is_kept_when_identities_merge(shop, saved):
     name = saved().name
-    plan_campaign(shop, name, by="Ann", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     before = {customer: one.is_holdout for customer, one in stored_assignments(shop.store, name).items()}
     for n in range(0, 8, 2):
         at = AS_OF + timedelta(hours=n)
@@ -364,7 +370,7 @@ def test_the_arm_is_kept_when_identities_merge(shop, saved):
         row = raw_event_of({"messageId": f"merge{n}", "timestamp": at.isoformat(), **message})
         load_events(shop, raw_events_table([row]), source="web", known="received", received_at=at)
     run_loop(shop, AS_OF + timedelta(days=1))
-    after = plan_campaign(shop, name, by="Ann", now=NOW)
+    after = plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
     arms = {customer: one.is_holdout for customer, one in stored_assignments(shop.store, name).items()}
     assert {customer: arms[customer] for customer in before} == before
     assert after.member_count == 16
@@ -413,6 +419,6 @@ def test_the_example_is_a_campaign_that_can_be_saved(shop, tmp_path):
     apart = Campaign.load(path)
     assert inside.template["en"].body == apart.template["en"].body
     assert inside.start.isoformat() == "2024-05-01T00:00:00"
-    assert save_campaign(shop, apart, by="Ann", now=NOW).state == "draft"
+    assert save_campaign(RequestContext.from_name(shop, "Ann", now=NOW), apart).state == "draft"
     with pytest.raises(BadCampaign, match="is there already"):
         write_example(tmp_path / "there", now)

@@ -15,6 +15,7 @@ from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.outreach.messages.subscriptions import find_subscription, unsubscribe
 from patron.engage.channels.web_push import load_push_key, public_push_key
 from patron.engage.providers.standard_webhooks import is_signed, keys_of
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.govern.vault import Vault
 from patron.schema.outreach.channels import CONFIGURABLE
@@ -97,7 +98,7 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
     assert (tried.code, tried.out.strip()) == (0, "sent: HTTP 200")
     add_people(shop, [ANN, BEN, CAI])
     approve(shop, [ANN, BEN, CAI], channel="webhook")
-    summary = send_campaign(shop, "win back", now=AT)
+    summary = send_campaign(RequestContext.from_name(shop, now=AT), "win back")
     assert (summary.sent_count, summary.skipped_count) == (2, 1)
     keys = keys_of((shop.folder / "webhook.secret").read_text())
     first, *others = server.requests
@@ -108,14 +109,14 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
         assert is_signed(keys, other.headers, other.body, now=at)
         data = json.loads(other.body)["data"]
         assert data["unsubscribe_url"] in data["html"]
-    assert send_campaign(shop, "win back", now=AT).sent_count == 2
+    assert send_campaign(RequestContext.from_name(shop, now=AT), "win back").sent_count == 2
     assert len(server.requests) == 3
     data = next(one for one in map(json.loads, (other.body for other in others)) if one["data"]["user_id"] == "ann")[
         "data"
     ]
     unsubscribe(shop, find_subscription(shop, data["unsubscribe_url"].rpartition("/")[2]), now=AT)
     approve(shop, [ANN, BEN], channel="webhook", name="again")
-    send_campaign(shop, "again", now=AT)
+    send_campaign(RequestContext.from_name(shop, now=AT), "again")
     assert messages(shop, "again") == {
         customer_of(shop, ANN): ("skipped", "suppressed"),
         customer_of(shop, BEN): ("sent", ""),
@@ -128,7 +129,7 @@ def test_a_campaign_by_webhook_reaches_those_who_agreed_by_the_shops_own_ids(sho
     one_person = [row | {"token": token, "known_at": AT + timedelta(n)} for n, token in enumerate(tokens)]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(one_person, schema=IDENTITIES.schema()))
     approve(shop, [BEN], channel="webhook", name="merged", topic="news")
-    send_campaign(shop, "merged", now=AT)
+    send_campaign(RequestContext.from_name(shop, now=AT), "merged")
     assert messages(shop, "merged") == {customer_of(shop, BEN): ("skipped", "suppressed")}, "of any of their ids"
 
 
@@ -152,7 +153,7 @@ def test_a_browser_that_is_gone_is_notified_no_more(shop, server):
     load(shop, subscribed)
     for name in ("first", "second"):
         approve(shop, people, channel="web_push", name=name)
-        send_campaign(shop, name, now=AT)
+        send_campaign(RequestContext.from_name(shop, now=AT), name)
     assert [messages(shop, "first")[customer_of(shop, person)] for person in people] == [
         ("sent", ""),
         ("failed", "rejected"),

@@ -18,6 +18,7 @@ from patron.commands.outreach.audiences.find_lookalikes import (
     write_lookalikes,
 )
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
@@ -137,7 +138,7 @@ def answer(shop, user_id, purpose, *, is_granted):
 
 def test_lookalikes_are_outside_the_segment_likest_first_with_the_shops_own_ids(segmented_shop):
     shop, user_ids, is_kind = segmented_shop
-    found = find_lookalikes(shop, Segment(persona_id=0), most=50, now=NOW, by="Lee")
+    found = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=50)
     assert (found.member_count, found.candidate_count) == (is_kind.sum(), SIZE - is_kind.sum())
     outside = {one for one, is_member in zip(user_ids, is_kind, strict=True) if not is_member}
     assert {person.user_id for person in found.people} <= outside
@@ -148,7 +149,7 @@ def test_lookalikes_are_outside_the_segment_likest_first_with_the_shops_own_ids(
     assert [person.rank for person in found.people] == list(range(1, 51))
     assert 0.5 < found.auc_low <= found.auc <= found.auc_high
     assert found.verdict == "apart"
-    assert find_lookalikes(shop, Segment(persona_id=0), most=50, now=NOW, by="Lee") == found
+    assert find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=50) == found
 
 
 def test_a_list_of_ids_is_a_segment_and_unknown_ids_are_counted(segmented_shop, tmp_path):
@@ -156,7 +157,9 @@ def test_a_list_of_ids_is_a_segment_and_unknown_ids_are_counted(segmented_shop, 
     given = [one for one, is_member in zip(user_ids, is_kind, strict=True) if is_member][:30]
     path = tmp_path / "ids.csv"
     path.write_text("\n".join(["user_id", *given, "nobody", given[0], ""]), encoding="utf-8")
-    found = find_lookalikes(shop, Segment(user_ids=read_user_ids(path)), most=20, now=NOW, by="Lee")
+    found = find_lookalikes(
+        RequestContext.from_name(shop, "Lee", now=NOW), Segment(user_ids=read_user_ids(path)), most=20
+    )
     assert (found.member_count, found.unknown_count) == (30, 1)
     hidden = set(user_ids) - set(given)
     kinds = dict(zip(user_ids, is_kind, strict=True))
@@ -168,16 +171,18 @@ def test_a_list_of_ids_is_a_segment_and_unknown_ids_are_counted(segmented_shop, 
 def test_a_segment_at_random_is_said_to_be_set_apart_by_nothing(segmented_shop):
     shop, user_ids, _ = segmented_shop
     chosen = np.random.default_rng(11).choice(user_ids[1:], 60, replace=False).tolist()
-    found = find_lookalikes(shop, Segment(user_ids=tuple(chosen)), now=NOW, by="Lee")
+    found = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(user_ids=tuple(chosen)))
     assert found.auc_low <= 0.5
     assert found.verdict == "nothing_apart"
 
 
 def test_those_who_object_to_profiling_are_in_no_list(segmented_shop):
     shop, *_ = segmented_shop
-    first = find_lookalikes(shop, Segment(persona_id=0), most=5, now=NOW, by="Lee").people[0].user_id
+    first = (
+        find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=5).people[0].user_id
+    )
     answer(shop, first, "profiling", is_granted=False)
-    found = find_lookalikes(shop, Segment(persona_id=0), most=SIZE, now=NOW, by="Lee")
+    found = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=SIZE)
     assert first not in {person.user_id for person in found.people}
     assert found.objecting_count == 1
 
@@ -185,11 +190,14 @@ def test_those_who_object_to_profiling_are_in_no_list(segmented_shop):
 def test_who_may_be_contacted_is_shown_and_nobody_is_dropped_for_it(segmented_shop):
     shop, *_ = segmented_shop
     first, second = (
-        person.user_id for person in find_lookalikes(shop, Segment(persona_id=0), most=2, now=NOW, by="Lee").people
+        person.user_id
+        for person in find_lookalikes(
+            RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=2
+        ).people
     )
     answer(shop, first, "marketing", is_granted=True)
     answer(shop, second, "marketing", is_granted=False)
-    people = find_lookalikes(shop, Segment(persona_id=0), most=2, now=NOW, by="Lee").people
+    people = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=2).people
     assert [person.may_be_contacted for person in people] == [True, False]
 
 
@@ -204,7 +212,7 @@ def test_who_may_be_contacted_is_shown_and_nobody_is_dropped_for_it(segmented_sh
 )
 def test_a_segment_that_is_too_small_or_not_there_is_refused(segmented_shop, segment, error, what):
     with pytest.raises(error, match=what):
-        find_lookalikes(segmented_shop[0], segment, now=NOW, by="Lee")
+        find_lookalikes(RequestContext.from_name(segmented_shop[0], "Lee", now=NOW), segment)
 
 
 def test_a_segment_is_named_in_exactly_one_way():
@@ -215,7 +223,7 @@ def test_a_segment_is_named_in_exactly_one_way():
 
 def test_the_file_runs_no_formula_and_is_for_its_owner_only(segmented_shop, tmp_path):
     shop, *_ = segmented_shop
-    found = find_lookalikes(shop, Segment(persona_id=0), most=SIZE, now=NOW, by="Lee")
+    found = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=SIZE)
     path = write_lookalikes(found, tmp_path / "lookalikes.csv")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -230,7 +238,7 @@ def test_the_file_runs_no_formula_and_is_for_its_owner_only(segmented_shop, tmp_
 
 def test_the_audit_log_records_the_list_without_names(segmented_shop):
     shop, *_ = segmented_shop
-    people = find_lookalikes(shop, Segment(persona_id=0), most=3, now=NOW, by="Lee").people
+    people = find_lookalikes(RequestContext.from_name(shop, "Lee", now=NOW), Segment(persona_id=0), most=3).people
     entry = str(audit_log.entries(shop.store)[-1])
     assert "lookalikes listed" in entry
     assert not any(str(person.user_id) in entry or person.customer_id in entry for person in people)

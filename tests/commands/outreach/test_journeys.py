@@ -21,6 +21,7 @@ from patron.decide.holdout import HOLDOUT, arm_of
 from patron.engage.message_queue import journey_message_id
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate, NotFound
 from patron.storage.offers.policy import Policy
@@ -46,7 +47,7 @@ def shop(finished, tmp_path_factory):
         shutil.copytree(finished, home, dirs_exist_ok=True)
         shop = Shop.open(home / "w")
         shop.policy = Policy.model_validate({"consent": {"unknown": "allow"}, "offers": [OFFER]})
-        save_segment(shop, {"name": "all", "rule": {"all": []}}, saved_by="Ann", now=NOW)
+        save_segment(RequestContext.from_name(shop, "Ann", now=NOW), {"name": "all", "rule": {"all": []}})
         yield shop
         shop.close()
 
@@ -69,7 +70,9 @@ def saved(shop, request):
     """Save a journey under the name of the test."""
 
     def save(by="Ann", **changes):
-        return save_journey(shop, written(name=request.node.name[:90].strip(), **changes), by=by, now=NOW)
+        return save_journey(
+            RequestContext.from_name(shop, by, now=NOW), written(name=request.node.name[:90].strip(), **changes)
+        )
 
     return save
 
@@ -78,11 +81,11 @@ def saved(shop, request):
 def test_every_ready_made_journey_is_saved_and_planned_as_it_is(shop, tmp_path, name):
     *segment, file = write_example(name, tmp_path, NOW)
     for path in segment:
-        save_segment(shop, tomllib.loads(path.read_text("utf-8")), saved_by="Ann", now=NOW)
-    saved = save_journey(shop, Journey.load(file), by="Ann", now=NOW)
+        save_segment(RequestContext.from_name(shop, "Ann", now=NOW), tomllib.loads(path.read_text("utf-8")))
+    saved = save_journey(RequestContext.from_name(shop, "Ann", now=NOW), Journey.load(file))
     assert saved.state == "draft"
     assert saved.content == Journey.of(tomllib.loads(journey_text(name, NOW)), where="text")
-    plan = plan_journey(shop, saved.name, by="Ann", now=NOW)
+    plan = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), saved.name)
     assert plan.findings
     with pytest.raises(BadJourney, match="is there already"):
         write_example(name, tmp_path, NOW)
@@ -141,31 +144,36 @@ def test_what_does_not_exist_is_refused_when_it_is_saved(shop, saved, request, c
 def test_a_segment_is_kept_while_a_journey_names_it(shop, saved):
     branch = {"do": "branch", "rule": {"any": [{"segment": "used"}, {"field": "value_decile", "op": ">=", "value": 8}]}}
     for name in ("used", "of trigger"):
-        save_segment(shop, {"name": name, "rule": {"all": []}}, saved_by="Ann", now=NOW)
+        save_segment(RequestContext.from_name(shop, "Ann", now=NOW), {"name": name, "rule": {"all": []}})
     first = saved(trigger={"enters": "of trigger"}, steps=[branch, SEND])
     assert first.content.segments == {"used", "of trigger"}
     for name in ("used", "of trigger"):
         with pytest.raises(BadSegment, match=f"is used by journey '{first.name[:20]}"):
-            delete_segment(shop, name, deleted_by="Ann", now=NOW)
+            delete_segment(RequestContext.from_name(shop, "Ann", now=NOW), name)
     saved()
     for name in ("used", "of trigger"):
-        delete_segment(shop, name, deleted_by="Ann", now=NOW)
+        delete_segment(RequestContext.from_name(shop, "Ann", now=NOW), name)
 
 
 def test_a_plan_replays_who_would_have_entered_and_left(shop, saved):
     # why: of the shop's customers u19 ordered twice in these 28 days, and each of the 19 others once
-    once = plan_journey(shop, saved(steps=[DAY, SEND | {"offer": "ten"}]).name, by="Ann", now=NOW).replay
+    once = plan_journey(
+        RequestContext.from_name(shop, "Ann", now=NOW), saved(steps=[DAY, SEND | {"offer": "ten"}]).name
+    ).replay
     assert (once.customer_count, once.entry_count, once.left_count) == (20, 20, 0)
     assert once.message_count + once.holdout_count == 20
     assert once.sends[0].cost_cents == 50 * once.message_count
     assert once.monthly_messages == pytest.approx(once.message_count * 30 / 28)
-    again = plan_journey(shop, saved(reenter_after_days=1.0).name, by="Ann", now=NOW).replay
+    again = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), saved(reenter_after_days=1.0).name).replay
     assert (again.customer_count, again.entry_count) == (20, 21)
     leaving = saved(exit_on=["Order Completed"], steps=[{"do": "wait", "days": 25}, SEND])
-    left = plan_journey(shop, leaving.name, by="Ann", now=NOW).replay
+    left = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), leaving.name).replay
     assert (left.entry_count, left.left_count) == (20, 1)
     assert left.later_count > 0
-    first = plan_journey(shop, saved(trigger={"event": "Order Completed", "is_first": True}).name, by="Ann", now=NOW)
+    first = plan_journey(
+        RequestContext.from_name(shop, "Ann", now=NOW),
+        saved(trigger={"event": "Order Completed", "is_first": True}).name,
+    )
     assert first.replay is None
     assert "Nobody would have entered" in first.findings[0]
     json.dumps(JOURNEY.saved_in(shop.store, leaving.name).last("planned").details)
@@ -173,21 +181,23 @@ def test_a_plan_replays_who_would_have_entered_and_left(shop, saved):
 
 def test_a_plan_says_what_cannot_be_known_what_is_too_dear_and_who_may_not_be_contacted(shop, saved):
     policy, steps = shop.policy, [DAY, SEND | {"offer": "ten"}]
-    small = plan_journey(shop, saved(monthly_budget=1.0, steps=steps).name, by="Ann", now=NOW)
+    small = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), saved(monthly_budget=1.0, steps=steps).name)
     assert any("The budget ends after" in finding for finding in small.findings)
     assert any("can" in finding and "detected" in finding for finding in small.findings)
-    without = plan_journey(shop, saved(holdout_share=0.0).name, by="Ann", now=NOW)
+    without = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), saved(holdout_share=0.0).name)
     assert any("without a holdout" in finding for finding in without.findings)
     shop.policy = Policy.model_validate({"consent": {"unknown": "refuse"}, "offers": [OFFER]})
-    nobody = plan_journey(shop, saved().name, by="Ann", now=NOW)
+    nobody = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), saved().name)
     shop.policy = policy
     assert (nobody.replay.not_contactable_count, nobody.replay.message_count) == (20, 0)
-    members = plan_journey(shop, saved(trigger={"enters": "all", "includes_members": True}).name, by="Ann", now=NOW)
+    members = plan_journey(
+        RequestContext.from_name(shop, "Ann", now=NOW), saved(trigger={"enters": "all", "includes_members": True}).name
+    )
     assert members.replay.customer_count == 20
     assert members.replay.monthly_messages == members.replay.message_count
     over = saved(start="2024-05-01T00:00:00", end="2024-05-02T00:00:00")
     with pytest.raises(BadJourney, match="was over at"):
-        plan_journey(shop, over.name, by="Ann", now=NOW)
+        plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), over.name)
 
 
 def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
@@ -195,8 +205,8 @@ def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
     offer = coupon | {"contact_cost_cents": 5, "assumed_purchase_uplift": 0.04}
     shop.policy = Policy.model_validate({"consent": {"unknown": "allow"}, "offers": [offer]})
     name = saved(steps=[DAY, SEND | {"offer": "off"}], channel="file", holdout_share=0.0).name
-    plan = plan_journey(shop, name, by="Ann", now=NOW).replay
-    approve(shop, JOURNEY, name, by="Bo", now=NOW)
+    plan = plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), name).replay
+    approve(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
     advance_journeys(shop, clock=lambda: NOW)
     enter(shop, name, [(customer, NOW) for customer in customers], state="active", is_sent=False)
@@ -215,14 +225,17 @@ def test_plan_and_sender_count_the_same_cost_of_a_message(shop, saved):
 def test_another_person_than_the_author_approves_and_each_step_is_on_record(shop, saved):
     name = saved(by="Ann").name
     with pytest.raises(BadJourney, match="is a draft and cannot be approved"):
-        approve(shop, JOURNEY, name, by="Bo", now=NOW)
-    plan_journey(shop, name, by="Ann", now=NOW)
+        approve(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name)
+    plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), name)
     with pytest.raises(BadJourney, match="Ann wrote version 1"):
-        approve(shop, JOURNEY, name, by=" ann", now=NOW)
-    assert approve(shop, JOURNEY, name, by="Bo", now=NOW, version=1).state == "approved"
-    assert take_step(shop, JOURNEY, name, "paused", by="Bo", now=NOW, reason="typo").state == "paused"
-    assert take_step(shop, JOURNEY, name, "resumed", by="Bo", now=NOW).state == "approved"
-    assert take_step(shop, JOURNEY, name, "withdrawn", by="Bo", now=NOW).state == "withdrawn"
+        approve(RequestContext.from_name(shop, " ann", now=NOW), JOURNEY, name)
+    assert approve(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name, version=1).state == "approved"
+    assert (
+        take_step(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name, "paused", reason="typo").state
+        == "paused"
+    )
+    assert take_step(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name, "resumed").state == "approved"
+    assert take_step(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name, "withdrawn").state == "withdrawn"
     with pytest.raises(BadJourney, match="is withdrawn and cannot be saved"):
         saved(monthly_budget=1.0)
     actions = [
@@ -261,12 +274,12 @@ def enter(shop, name, entries, *, state="finished", reason="", is_sent=True):
 @pytest.mark.parametrize("over", ["ended", "withdrawn"])
 def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, saved, over):
     name = saved(window_days=7, steps=[DAY, SEND | {"offer": "ten"}]).name
-    plan_journey(shop, name, by="Ann", now=NOW)
+    plan_journey(RequestContext.from_name(shop, "Ann", now=NOW), name)
     with pytest.raises(BadJourney, match="nobody has entered"):
-        measure_journey(shop, name, by="Ann", now=AS_OF)
-    approve(shop, JOURNEY, name, by="Bo", now=NOW)
+        measure_journey(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
+    approve(RequestContext.from_name(shop, "Bo", now=NOW), JOURNEY, name)
     with pytest.raises(BadJourney, match="nobody had entered"):
-        measure_journey(shop, name, by="Ann", now=AS_OF)
+        measure_journey(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
     customers = last_run(shop).query("select customer_id from customers order by 1")["customer_id"].to_pylist()
     # why: ids are random, and the first 14 must be some of either arm
     customers.sort(key=lambda one: arm_of(name, one, 0.4) != HOLDOUT)
@@ -278,7 +291,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
     )
     with shop.store.begin() as connection:
         JOURNEY.take_step(connection, name, "started", 1, "patron", NOW)
-    so_far = measure_journey(shop, name, by="Ann", now=AS_OF)
+    so_far = measure_journey(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
     assert (so_far.state, so_far.is_final, so_far.entered_count, so_far.open_count) == ("running", False, 20, 6)
     assert so_far.entry_counts == {"active": 6, "finished": 14}
     assert so_far.waiting_counts == {"version 1, step 2": 6}
@@ -309,7 +322,7 @@ def test_the_result_counts_everybody_who_entered_in_a_window_of_their_own(shop, 
             .values(state="left", reason="exit_event", entered_at=early)
         )
         JOURNEY.take_step(connection, name, over, 1, "patron", NOW)
-    final = measure_journey(shop, name, by="Ann", now=AS_OF)
+    final = measure_journey(RequestContext.from_name(shop, "Ann", now=AS_OF), name)
     assert (final.state, final.is_final, final.open_count) == ("measured", True, 0)
     assert final.exit_counts == {"exit_event": 6}
     assert show_journey(shop, name).result["learned"] == final.learned

@@ -13,6 +13,7 @@ from tests.support.shops.campaign_shop import AT, Person, add_people, approve, c
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import Handover, Outcome
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import suppress
 from patron.govern.privacy.consent_ledger import Consent, event_hash, iso_time, write_consents
 from patron.govern.vault import Vault
@@ -177,7 +178,7 @@ def test_whoever_must_not_be_sent_a_message_never_is_and_nobody_is_lost(
             world.moments, world.killed_at = 0, one["killed_at"] if number < len(rounds) - 1 else None
             channel = WatchingChannel(world, campaign, people, one["outcomes"])
             try:
-                send_campaign(world.shop, campaign, now=world.now, channel=channel)
+                send_campaign(RequestContext.from_name(world.shop, now=world.now), campaign, channel=channel)
             except (Killed, ChannelUnavailable):
                 pass
             finally:
@@ -187,7 +188,7 @@ def test_whoever_must_not_be_sent_a_message_never_is_and_nobody_is_lost(
             world.now = end
             if CAMPAIGN.saved_in(world.shop.store, campaign).state != "ended":
                 channel = WatchingChannel(world, campaign, people, [Outcome.SENT])
-                send_campaign(world.shop, campaign, now=end, channel=channel)
+                send_campaign(RequestContext.from_name(world.shop, now=end), campaign, channel=channel)
         nobody_is_lost(world, campaign, people)
 
 

@@ -15,6 +15,7 @@ from patron.engage.providers.bounce_messages import read_returned
 from patron.engage.providers.provider_receipts import receipts_of
 from patron.engage.providers.receipts import Receipt
 from patron.engage.providers.standard_webhooks import keys_of, new_secret, signature_headers
+from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
 from patron.govern.outreach.suppression_list import reasons_of
 from patron.govern.outreach.unsubscribe_tokens import Subscription, token_of
@@ -259,7 +260,7 @@ def test_a_body_that_is_not_the_providers_is_refused_or_empty(provider, content)
 
 
 def test_a_webhook_needs_a_secret_key(sent_shop):
-    secret = create_key(sent_shop, "esp", "secret", now=datetime.now(UTC)).key
+    secret = create_key(RequestContext.from_name(sent_shop, now=datetime.now(UTC)), "esp", "secret").key
     with served(sent_shop) as address, httpx.Client(base_url=address, timeout=30) as client:
         body = WEBHOOKS["sendgrid"]
         assert client.post("/api/receipts?provider=sendgrid", json=body).status_code == 401
@@ -271,7 +272,10 @@ def test_a_webhook_needs_a_secret_key(sent_shop):
 
 
 def test_where_a_secret_is_named_receipts_of_our_own_format_must_be_signed(sent_shop):
-    text, secret = new_secret(), create_key(sent_shop, "relay", "secret", now=datetime.now(UTC)).key
+    text, secret = (
+        new_secret(),
+        create_key(RequestContext.from_name(sent_shop, now=datetime.now(UTC)), "relay", "secret").key,
+    )
     (sent_shop.folder / "receipts.secret").write_text(f"{new_secret()}\n{text}\n")
     path = sent_shop.folder / SETTINGS_FILE
     section = '[channels.receipts]\nsecret_file = "receipts.secret"'

@@ -30,6 +30,7 @@ from patron.commands.privacy.forget import forget
 from patron.engage.channels.channel import Outcome
 from patron.engage.channels.file import message_files
 from patron.engage.message_queue import message_id_of
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.sent_messages import sent_message
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress, suppressed
 from patron.govern.vault import Vault
@@ -86,7 +87,7 @@ def test_everybody_who_may_be_written_to_gets_one_message_and_everybody_else_a_r
     }
     ready(open_shop, *people.values())
     channel = ScriptedChannel()
-    summary = send_campaign(open_shop, NAME, now=AT, channel=channel)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert messages(open_shop) == {customer_of(open_shop, person): state for state, person in people.items()}
     assert channel.addresses == [ANN.address]
     assert channel.taken[0].text.startswith("Hello Ann")
@@ -104,22 +105,27 @@ def test_of_customers_with_one_address_one_gets_the_message_at_once_or_later(ope
     channel = ScriptedChannel()
     assert preview_send(open_shop, NAME, now=AT).by_reason == {"due": 2, "same_address": 1}
     for hours in range(3):
-        send_campaign(open_shop, NAME, now=AT + timedelta(hours=hours), channel=channel)
+        send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(hours=hours)), NAME, channel=channel)
     assert sorted(address.lower() for address in channel.addresses) == [ANN.address, "home@people.example"]
     assert states(open_shop) == [("sent", "")] * 2 + [("skipped", "same_address")] * 3
     approve(open_shop, people, name="another")
-    assert send_campaign(open_shop, "another", now=AT + timedelta(hours=1), channel=channel).sent_count == 1
+    assert (
+        send_campaign(
+            RequestContext.from_name(open_shop, now=AT + timedelta(hours=1)), "another", channel=channel
+        ).sent_count
+        == 1
+    )
 
 
 def test_events_of_messages_are_stored_once_and_receipts_follow(open_shop):
     ready(open_shop, ANN, BEN)
-    send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel())
     message = message_id_of(NAME, customer_of(open_shop, ANN), "file")
     receipt = {"message_id": message, "kind": "bounced", "occurred_at": AT, "is_permanent": True, "detail": "5.1.1"}
     with open_shop.store.begin() as connection:
         connection.execute(sa.insert(RECEIPTS).values(receipt))
     for _ in range(2):
-        send_campaign(open_shop, NAME, now=AT + timedelta(days=1), channel=ScriptedChannel())
+        send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(days=1)), NAME, channel=ScriptedChannel())
     sent, bounced = events(open_shop, "Message Sent"), events(open_shop, "Message Bounced")
     assert [len(sent), len(bounced)] == [2, 1]
     assert {(one["campaign_id"], one["channel"], one["source"]) for one in sent} == {(NAME, "file", "patron")}
@@ -130,32 +136,35 @@ def test_what_is_not_taken_is_tried_again_later_and_what_is_refused_never(open_s
     ready(open_shop, ANN, BEN, CAI)
     outcomes = {ANN.address: [Outcome.DEFERRED, Outcome.SENT], BEN.address: [Outcome.REJECTED]}
     channel = ScriptedChannel(lambda address, attempt: outcomes.get(address, [Outcome.SENT] * 9)[attempt - 1])
-    summary = send_campaign(open_shop, NAME, now=AT, channel=channel)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert states(open_shop) == [("failed", "rejected"), ("sent", ""), ("waiting", "not_taken")]
     assert summary.next_due_at == AT + timedelta(minutes=1)
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert channel.attempts == {ANN.address: 1, BEN.address: 1, CAI.address: 1}
-    assert send_campaign(open_shop, NAME, now=AT + timedelta(minutes=1), channel=channel).state == "ended"
+    assert (
+        send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(minutes=1)), NAME, channel=channel).state
+        == "ended"
+    )
     assert states(open_shop) == [("failed", "rejected"), ("sent", ""), ("sent", "")]
 
 
 def test_a_message_of_unknown_outcome_is_never_sent_again_by_guess(open_shop):
     ready(open_shop, ANN, BEN, CAI)
     channel = ScriptedChannel(lambda address, _: Outcome.SENT if address == CAI.address else Outcome.UNKNOWN)
-    assert send_campaign(open_shop, NAME, now=AT, channel=channel).unknown_count == 2
-    send_campaign(open_shop, NAME, now=AT + timedelta(days=1), channel=channel)
+    assert send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel).unknown_count == 2
+    send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(days=1)), NAME, channel=channel)
     assert sorted(channel.addresses) == [ANN.address, BEN.address, CAI.address]
     ann, ben = (message_id_of(NAME, customer_of(open_shop, one), "file") for one in (ANN, BEN))
     assert sorted(unknown_messages(open_shop, NAME)) == sorted([ann, ben])
-    settle_message(open_shop, NAME, ben, is_sent=False, by="Ann", now=AT)
+    settle_message(RequestContext.from_name(open_shop, "Ann", now=AT), NAME, ben, is_sent=False)
     receipt = {"message_id": ann, "kind": "delivered", "occurred_at": AT, "is_permanent": False, "detail": ""}
     with open_shop.store.begin() as connection:
         connection.execute(sa.insert(RECEIPTS).values(receipt))
     good = ScriptedChannel()
-    summary = send_campaign(open_shop, NAME, now=AT + timedelta(days=1), channel=good)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(days=1)), NAME, channel=good)
     assert (good.addresses, summary.sent_count, summary.unknown_count) == ([BEN.address], 3, 0)
     with pytest.raises(BadCampaign, match="the message is sent"):
-        settle_message(open_shop, NAME, ben, is_sent=False, by="Ann", now=AT)
+        settle_message(RequestContext.from_name(open_shop, "Ann", now=AT), NAME, ben, is_sent=False)
 
 
 def test_quiet_hours_and_caps_put_off_and_the_end_of_the_campaign_skips(shop):
@@ -167,15 +176,15 @@ def test_quiet_hours_and_caps_put_off_and_the_end_of_the_campaign_skips(shop):
     for name in ("first", "second"):
         approve(shop, people, name=name)
     channel = ScriptedChannel()
-    summary = send_campaign(shop, "first", now=AT, channel=channel)
+    summary = send_campaign(RequestContext.from_name(shop, now=AT), "first", channel=channel)
     assert (channel.addresses, states(shop, "first")[1]) == ([ANN.address], ("waiting", "quiet_hours"))
     assert summary.next_due_at == AT + timedelta(hours=11)
     assert messages(shop, "first") != messages(shop, "second")
-    send_campaign(shop, "second", now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT), "second", channel=channel)
     assert states(shop, "second") == [("skipped", "capped"), ("waiting", "quiet_hours")]
-    send_campaign(shop, "first", now=AT + timedelta(hours=11), channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT + timedelta(hours=11)), "first", channel=channel)
     assert channel.addresses == [ANN.address, tokyo.address]
-    send_campaign(shop, "second", now=AT + timedelta(days=30), channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT + timedelta(days=30)), "second", channel=channel)
     assert CAMPAIGN.saved_in(shop.store, "second").state == "ended"
     assert states(shop, "second") == [("skipped", "capped"), ("skipped", "window_over")]
 
@@ -184,10 +193,10 @@ def test_an_offer_or_a_budget_that_runs_out_in_the_middle_skips_the_rest(shop):
     shop = with_policy(shop, POLICY + TEN)
     people = many(4, offer="ten", cost_cents=100.0)
     ready(shop, *people, offers=("ten",), budget=3.0)
-    send_campaign(shop, NAME, now=AT, channel=ScriptedChannel())
+    send_campaign(RequestContext.from_name(shop, now=AT), NAME, channel=ScriptedChannel())
     assert states(shop) == [*[("sent", "")] * 2, *[("skipped", "offer_out_of_stock")] * 2]
     approve(shop, many(4, cost_cents=100.0), name="dear", budget=3.0)
-    send_campaign(shop, "dear", now=AT, channel=ScriptedChannel())
+    send_campaign(RequestContext.from_name(shop, now=AT), "dear", channel=ScriptedChannel())
     assert states(shop, "dear") == [("sent", "")] * 3 + [("skipped", "over_budget")]
     day = timedelta(days=1)
     assert offers_issued(shop.store, AT - day, AT + day) == {"ten": 2}
@@ -206,12 +215,12 @@ def test_a_paused_campaign_stops_within_a_group_and_goes_on_when_it_is_resumed(o
         return Outcome.SENT
 
     channel = ScriptedChannel(answer)
-    summary = send_campaign(open_shop, NAME, now=AT, channel=channel)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert (summary.state, summary.sent_count, summary.waiting_count) == ("paused", 10, 50)
     with pytest.raises(BadCampaign, match="is paused"):
-        send_campaign(open_shop, NAME, now=AT, channel=channel)
+        send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     step(open_shop, "resumed")
-    assert send_campaign(open_shop, NAME, now=AT, channel=channel).sent_count == 60
+    assert send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel).sent_count == 60
     assert len(set(channel.addresses)) == len(channel.addresses) == 60
 
 
@@ -220,13 +229,16 @@ def test_a_second_sender_is_told_so_and_a_run_is_not_held_up(open_shop):
 
     def answer(_address, _attempt):
         with pytest.raises(WorkspaceBusy, match="another process is sending the campaign 'win back'"):
-            send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+            send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel())
         meanwhile = preview_send(open_shop, NAME, now=AT)
         assert (meanwhile.waiting_count, meanwhile.unknown_count) == (1, 0)
         with open_shop.lock(timeout_seconds=0):
             return Outcome.SENT
 
-    assert send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel(answer)).sent_count == 1
+    assert (
+        send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel(answer)).sent_count
+        == 1
+    )
 
 
 class BrokenChannel(ScriptedChannel):
@@ -245,9 +257,9 @@ def test_a_provider_that_is_gone_leaves_the_rest_to_be_sent(open_shop):
     ready(open_shop, *people)
     broken, good = BrokenChannel(), ScriptedChannel()
     with pytest.raises(ChannelUnavailable):
-        send_campaign(open_shop, NAME, now=AT, channel=broken)
+        send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=broken)
     assert states(open_shop).count(("sent", "")) == 3
-    summary = send_campaign(open_shop, NAME, now=AT, channel=good)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=good)
     assert (summary.sent_count, summary.unknown_count) == (30, 0)
     assert sorted(broken.addresses + good.addresses) == sorted(person.address for person in people)
 
@@ -265,10 +277,10 @@ def test_a_full_disk_leaves_everything_resumable(open_shop):
 
     sa.event.listen(open_shop.store.engine, "checkout", limit)
     with pytest.raises(NoSpace):
-        send_campaign(open_shop, NAME, now=AT, channel=channel)
+        send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     sa.event.remove(open_shop.store.engine, "checkout", limit)
     open_shop.store.engine.dispose()
-    summary = send_campaign(open_shop, NAME, now=AT, channel=again)
+    summary = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=again)
     assert 0 < len(channel.taken) < 60
     assert summary.sent_count + summary.unknown_count == 60
     assert sorted(channel.addresses + again.addresses) == sorted(person.address for person in people)
@@ -290,13 +302,13 @@ def _rows(shop):
 def test_what_was_sent_is_kept_sealed_exported_and_shredded(open_shop):
     ready(open_shop, ANN, BEN)
     channel = ScriptedChannel()
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     vault, message = Vault.open(open_shop), message_id_of(NAME, customer_of(open_shop, ANN), "file")
     token, contact = vault.token("user_id", "ann"), vault.token("email", ANN.address)
     kept = sent_message(vault, token, message)
     assert (kept["recipient"], kept["subject"]) == (ANN.address, "Hello")
     assert kept["html"] == next(one.html for one in channel.taken if one.recipient == ANN.address)
-    exported = export_customer(open_shop, now=AT, user_id="ann")
+    exported = export_customer(RequestContext.from_name(open_shop, now=AT), user_id="ann")
     texts = [json.loads(text["text"]) for text in exported["texts"] if text["source"] == "message"]
     assert [text["text"] for text in texts] == [kept["text"]]
     assert [one["campaign"] for one in exported["tables"]["messages"]] == [NAME]
@@ -305,7 +317,7 @@ def test_what_was_sent_is_kept_sealed_exported_and_shredded(open_shop):
             sa.select(sa.func.length(VAULT_TEXTS.c.ciphertext)).where(VAULT_TEXTS.c.event_id == message)
         )
     assert size < 400
-    forget(open_shop, now=AT, user_id="ann")
+    forget(RequestContext.from_name(open_shop, now=AT), user_id="ann")
     assert len(messages(open_shop)) == 1
     assert sent_message(Vault.open(open_shop), token, message) is None
     assert suppressed(open_shop.store, {contact}, "file", "offers") == set()
@@ -313,10 +325,10 @@ def test_what_was_sent_is_kept_sealed_exported_and_shredded(open_shop):
 
 def test_files_of_the_file_channel_lose_who_is_forgotten(open_shop):
     ready(open_shop, ANN, BEN)
-    assert send_campaign(open_shop, NAME, now=AT).sent_count == 2
+    assert send_campaign(RequestContext.from_name(open_shop, now=AT), NAME).sent_count == 2
     (path,) = message_files(open_shop.folder / "outbox")
     assert sorted(json.loads(line)["recipient"] for line in path.read_text().splitlines()) == [ANN.address, BEN.address]
-    certificate = forget(open_shop, now=AT, user_id="ann")
+    certificate = forget(RequestContext.from_name(open_shop, now=AT), user_id="ann")
     assert [json.loads(line)["recipient"] for line in path.read_text().splitlines()] == [BEN.address]
     assert certificate.files_left == ()
 
@@ -324,9 +336,9 @@ def test_files_of_the_file_channel_lose_who_is_forgotten(open_shop):
 def test_a_consent_that_is_withdrawn_meanwhile_counts_at_the_next_attempt(open_shop):
     ready(open_shop, ANN)
     channel = ScriptedChannel(lambda _, attempt: Outcome.DEFERRED if attempt == 1 else Outcome.SENT)
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     load(open_shop, [{**answer_event(ANN, "offers/file", is_granted=False, at=AT), "user_id": ANN.name}])
-    send_campaign(open_shop, NAME, now=AT + timedelta(hours=1), channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(hours=1)), NAME, channel=channel)
     assert (channel.addresses, states(open_shop)) == ([], [("skipped", "topic_withdrawn")])
 
 
@@ -338,7 +350,7 @@ def test_a_hard_refusal_of_an_address_suppresses_it(open_shop):
             async for answer in super().hand_over(handed):
                 yield type(answer)(answer.message_id, Outcome.REJECTED, "550 5.1.1 no such user")
 
-    send_campaign(open_shop, NAME, now=AT, channel=Refusing())
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=Refusing())
     contact = Vault.open(open_shop).token("email", ANN.address)
     assert suppressed(open_shop.store, {contact}, "file", "other") == {contact}
 
@@ -348,31 +360,36 @@ def test_files_and_email_reach_one_mailbox_so_that_who_left_one_left_both(open_s
     with open_shop.store.begin() as connection:
         suppress(connection, Vault.open(open_shop).token("email", ANN.address), "email", ALL_TOPICS, COMPLAINT, AT)
     by_file, by_email, again = ScriptedChannel(), ScriptedChannel(), ScriptedChannel()
-    send_campaign(open_shop, NAME, now=AT, channel=by_file)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=by_file)
     assert by_file.addresses == [BEN.address]
     link = find_subscription(open_shop, by_file.taken[0].unsubscribe_token)
     unsubscribe(open_shop, link, now=AT)
     approve(open_shop, [ANN, BEN], name="second", channel="email")
-    send_campaign(open_shop, "second", now=AT, channel=by_email)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), "second", channel=by_email)
     assert by_email.addresses == []
     email = replace(link, channel="email")
     assert not any(choice.is_on for choice in preferences(open_shop, email).choices if choice.topic == "offers")
     choose(open_shop, email, {("offers", "email")}, now=AT + timedelta(hours=1))
     approve(open_shop, [ANN, BEN], name="third")
-    send_campaign(open_shop, "third", now=AT + timedelta(hours=2), channel=again)
+    send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(hours=2)), "third", channel=again)
     assert again.addresses == [BEN.address]
 
 
 def test_a_template_that_lacks_a_value_skips_only_whom_it_is_missing_for(open_shop):
     body = 'Dear {{ customer.city }}, <a href="{{ unsubscribe_url }}">no more</a>'
     ready(open_shop, ANN, template={"en": {"subject": "Hello", "body": body, "format": "html"}})
-    send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel())
     assert states(open_shop) == [("skipped", "missing_value")]
 
 
 def test_planned_times_are_waited_for_unless_somebody_sends_early(open_shop):
     ready(open_shop, Person("ann", send_at=AT + timedelta(days=1)))
-    waits = send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel())
+    waits = send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel())
     assert (waits.sent_count, waits.next_due_at) == (0, AT + timedelta(days=1))
     assert preview_send(open_shop, NAME, now=AT, is_early=True).by_reason == {"due": 1}
-    assert send_campaign(open_shop, NAME, now=AT, channel=ScriptedChannel(), is_early=True).sent_count == 1
+    assert (
+        send_campaign(
+            RequestContext.from_name(open_shop, now=AT), NAME, channel=ScriptedChannel(), is_early=True
+        ).sent_count
+        == 1
+    )

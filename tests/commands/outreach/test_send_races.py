@@ -25,6 +25,7 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import Outcome
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault
 
@@ -67,7 +68,7 @@ def test_a_withdrawal_that_the_collector_accepted_counts_before_anybody_loads_it
         body = json.dumps({"batch": [withdrawal]}).encode()
         inbox.append([validate_batch(body, "web", AT - timedelta(hours=1), RULES)])
     channel = ScriptedChannel()
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert channel.addresses == [PEOPLE[1].address]
 
 
@@ -84,7 +85,7 @@ def test_who_unsubscribes_or_withdraws_while_a_batch_is_on_its_way_is_not_writte
         load(open_shop, [answer_event(withdrawing, "marketing", is_granted=False, at=AT)])
 
     channel = InterruptedChannel(leave)
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert sorted(channel.addresses) == sorted(one.address for one in in_order[:-2])
     states = messages(open_shop)
     assert states[customer_of(open_shop, leaving)] == ("skipped", "suppressed")
@@ -103,7 +104,7 @@ def test_two_campaigns_at_once_keep_to_the_cap_together(shop):
             pool.submit(send_campaign, shop, "other", now=AT, channel=others).result()
 
     channel = InterruptedChannel(send_other)
-    send_campaign(shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(shop, now=AT), NAME, channel=channel)
     written_to = [*channel.addresses, *others.addresses]
     assert sorted(written_to) == sorted(person.address for person in PEOPLE)
 
@@ -115,8 +116,8 @@ def test_the_budget_counts_what_was_sent_and_not_what_was_checked_twice(open_sho
     deferred = {person.address for person in people[:10]}
     channel = ScriptedChannel(lambda address, n: Outcome.DEFERRED if address in deferred and n == 1 else Outcome.SENT)
     clock = iter(AT + timedelta(seconds=20 * n) for n in range(10_000))  # why: a slow one, so that checks become old
-    send_campaign(open_shop, NAME, now=AT, clock=lambda: next(clock), channel=channel)
-    send_campaign(open_shop, NAME, now=AT + timedelta(hours=2), channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT, clock=lambda: next(clock)), NAME, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT + timedelta(hours=2)), NAME, channel=channel)
     assert sorted(channel.addresses) == sorted(person.address for person in people)
     assert set(messages(open_shop).values()) == {("sent", "")}
 
@@ -127,7 +128,7 @@ def test_quiet_hours_that_begin_while_a_batch_is_on_its_way_put_the_rest_off(sho
     approve(shop, PEOPLE)
     times = [AT]
     channel = InterruptedChannel(lambda: times.append(AT + timedelta(minutes=1)))
-    summary = send_campaign(shop, NAME, now=AT, clock=lambda: times[-1], channel=channel)
+    summary = send_campaign(RequestContext.from_name(shop, now=AT, clock=lambda: times[-1]), NAME, channel=channel)
     assert (summary.sent_count, summary.by_reason) == (10, {"quiet_hours": 20})
 
 
@@ -139,7 +140,7 @@ def test_an_address_that_two_customers_have_gets_a_campaign_once(open_shop):
     add_people(open_shop, people)
     approve(open_shop, people)
     channel = ScriptedChannel()
-    send_campaign(open_shop, NAME, now=AT, channel=channel)
+    send_campaign(RequestContext.from_name(open_shop, now=AT), NAME, channel=channel)
     assert channel.addresses == ["home@people.example"]
     assert sorted(messages(open_shop).values()) == [("sent", ""), ("skipped", "same_address")]
 

@@ -12,6 +12,7 @@ from patron.commands.outreach.messages.preview_message import preview_message
 from patron.commands.outreach.messages.receive_receipts import receive_webhook
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.outreach.messages.subscriptions import find_subscription, preferences, unsubscribe
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import reasons_of
 from patron.govern.vault import Vault
 from patron.schema.errors import BadRequest
@@ -59,7 +60,7 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     add_numbers(shop)
     gone = json.dumps({"code": "unknown_number"}).encode()
     server.answer = lambda one: Answer(400, gone) if b"333444" in one.body else Answer(202, b'{"id": "m-1"}')
-    send_campaign(shop, "win back", now=AT)
+    send_campaign(RequestContext.from_name(shop, now=AT), "win back")
     sent = {content["to"]: content for content in (json.loads(request.body) for request in server.requests)}
     assert sent.keys() == {"+4930111222", "+4930333444", "+4930555666"}
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer s3cr3t"}
@@ -90,11 +91,11 @@ def test_numbers_are_written_to_and_those_that_do_not_exist_are_suppressed(sms):
     with pytest.raises(BadRequest, match="not described"):
         receive_webhook(shop, "wechat", [receipt], now=AT)
     approve(shop, [ANN, BEN, CAI], name="again", channel="sms", template=TEMPLATE)
-    send_campaign(shop, "again", now=AT + timedelta(hours=1))
+    send_campaign(RequestContext.from_name(shop, now=AT + timedelta(hours=1)), "again")
     assert {reason for _, reason in messages(shop, "again").values()} == {"suppressed"}
     with shop.store.begin() as connection:
         assert "30333444" not in str(connection.execute(sa.select(MESSAGES)).all())
-    preview = preview_message(shop, "win back", customer_of(shop, ANN), now=AT, by="Lee")
+    preview = preview_message(RequestContext.from_name(shop, "Lee", now=AT), "win back", customer_of(shop, ANN))
     assert (preview.has_address, preview.length.segments) == (True, 1)
 
 
@@ -102,7 +103,7 @@ def test_a_number_in_another_spelling_is_the_same_number(sms):
     shop, server = sms
     server.answer = lambda _: Answer(202, b'{"id": "m-1"}')
     add_numbers(shop)
-    send_campaign(shop, "win back", now=AT)
+    send_campaign(RequestContext.from_name(shop, now=AT), "win back")
     link = next(json.loads(request.body)["text"] for request in server.requests if b"+4930111222" in request.body)
     unsubscribe(shop, find_subscription(shop, link.partition("/u/")[2]), now=AT)
     at = AT + timedelta(hours=1)
@@ -111,7 +112,7 @@ def test_a_number_in_another_spelling_is_the_same_number(sms):
     load(shop, [phone | {"event_id": "same-1"}, again | {"event_id": "same-2"}])
     approve(shop, [BEN, CAI, DAN], name="again", channel="sms", template=TEMPLATE)
     server.requests.clear()
-    send_campaign(shop, "again", now=at)
+    send_campaign(RequestContext.from_name(shop, now=at), "again")
     states = messages(shop, "again")
     assert states[customer_of(shop, DAN)] == ("skipped", "suppressed")
     assert [json.loads(request.body)["to"] for request in server.requests] == ["+4930333444"]

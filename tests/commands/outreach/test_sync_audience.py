@@ -23,6 +23,7 @@ from patron.commands.privacy.forget import forget
 from patron.commands.segments.save_segment import save_segment
 from patron.engage.providers.standard_webhooks import is_signed, keys_of, new_secret
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.govern.vault import Vault
 from patron.run import run_loop
@@ -97,16 +98,16 @@ def shop(prepared, tmp_path, monkeypatch):
 
 
 def segment(shop, rule):
-    save_segment(shop, {"name": "buyers", "rule": rule}, saved_by="Ann", now=NOW)
+    save_segment(RequestContext.from_name(shop, "Ann", now=NOW), {"name": "buyers", "rule": rule})
 
 
 def save(shop, **changes):
     content = {"name": "ads", "segment": "buyers", "identifiers": ["email", "phone"]} | changes
-    return save_audience(shop, Audience.of(content, where="test"), by="Ann", now=NOW)
+    return save_audience(RequestContext.from_name(shop, "Ann", now=NOW), Audience.of(content, where="test"))
 
 
 def sync(shop, *, small=True, at=NOW, **options):
-    return sync_audience(shop, "ads", now=at, by="Ann", is_small_allowed=small, **options)
+    return sync_audience(RequestContext.from_name(shop, "Ann", now=at), "ads", is_small_allowed=small, **options)
 
 
 def email_hash(user):
@@ -177,7 +178,7 @@ def test_of_who_was_forgotten_nothing_is_left_once_the_removal_is_out(shop):
     sync(shop)
     load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW)])
     [uploaded] = sync(shop, at=NOW + timedelta(minutes=1)).files
-    certificate = forget(shop, user_id="u3", now=NOW)
+    certificate = forget(RequestContext.from_name(shop, now=NOW), user_id="u3")
     assert uploaded in certificate.files_left, "nobody can say who is in it, so somebody must delete it"
     (shop.folder / uploaded).unlink()
     assert email_hash("u3") not in listed(shop, "added")
@@ -197,7 +198,7 @@ def test_who_is_forgotten_in_the_middle_of_a_sync_is_not_added(shop):
 
         def forget_first(_):
             other = Shop.open(shop.folder)
-            forget(other, user_id="u18", now=NOW)
+            forget(RequestContext.from_name(other, now=NOW), user_id="u18")
             other.close()
             return Answer()
 
@@ -224,7 +225,7 @@ def test_who_is_forgotten_while_others_are_added_is_not_added(shop):
                 (last, _), identifiers = max(stored(shop).items(), key=lambda one: one[0])
                 victims.append(identifiers["email"])  # why not the number: two people share it
                 other = Shop.open(shop.folder)
-                forget(other, customer_id=last, now=NOW)
+                forget(RequestContext.from_name(other, now=NOW), customer_id=last)
                 other.close()
             return Answer()
 
@@ -241,7 +242,7 @@ def test_of_an_audience_that_is_withdrawn_in_the_middle_of_a_sync_nobody_is_adde
         load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
 
         def withdraw(_):
-            take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
+            take_step(RequestContext.from_name(shop, "Ann", now=NOW), AUDIENCE, "ads", "withdrawn")
             return Answer()
 
         server.answer = withdraw
@@ -292,7 +293,7 @@ def test_a_small_audience_is_not_added_and_is_still_removed(shop):
         sync(shop, small=False)
     assert stored(shop) == {}
     sync(shop)
-    take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
+    take_step(RequestContext.from_name(shop, "Ann", now=NOW), AUDIENCE, "ads", "withdrawn")
     assert sync(shop, small=False).removed_count == 15
     assert (stored(shop), show_audience(shop, "ads").is_withdrawn) == ({}, True)
 
@@ -316,7 +317,7 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_id_until_it_is_
         bodies = [json.loads(request.body)["data"] for request in server.requests]
         assert {one["email"] for body in bodies for one in body["add"]} == hashes(MEMBERS)
         server.answer = lambda _: Answer(status=500)
-        take_step(shop, AUDIENCE, "ads", "withdrawn", by="Ann", now=NOW)
+        take_step(RequestContext.from_name(shop, "Ann", now=NOW), AUDIENCE, "ads", "withdrawn")
         with pytest.raises(ChannelUnavailable, match="HTTP 500"):
             sync(shop)
         assert show_audience(shop, "ads").removing_count == 15
@@ -344,7 +345,7 @@ def test_members_that_are_just_being_added_hold_back_another_destination(shop):
 def test_a_file_is_refused_that_would_lose_sight_of_members_or_has_a_name_in_use(shop, tmp_path):
     (tmp_path / "e.toml").write_text(EXAMPLE, encoding="utf-8")
     with pytest.raises(BadAudience, match="no segment 'every customer'"):
-        save_audience(shop, Audience.load(tmp_path / "e.toml"), by="Ann", now=NOW)
+        save_audience(RequestContext.from_name(shop, "Ann", now=NOW), Audience.load(tmp_path / "e.toml"))
     assert (save(shop).version, save(shop).version, save(shop, identifiers=["email"]).version) == (1, 1, 2)
     sync(shop)
     target = {"kind": "http", "url": "https://ads.example/", "secret_file": "s"}

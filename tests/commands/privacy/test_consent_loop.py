@@ -16,6 +16,7 @@ from patron.commands.data.import_files import replay
 from patron.commands.data.trace import trace
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import event_hash, history, words_place
 from patron.govern.vault import Vault, initial_customer_id
 from patron.run import run_loop
@@ -301,14 +302,14 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
     run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
-    tables = export_customer(shop, user_id="u1", now=datetime.now(UTC))["tables"]
+    tables = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")["tables"]
     assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
     assert [consent["purpose"] for consent in tables["consents"]] == ["marketing"]
     known = token(shop)
-    forget(shop, user_id="u1", now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
     assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
     with pytest.raises(NotFound):
-        export_customer(shop, user_id="u1", now=datetime.now(UTC))
+        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
     assert shop.lake.read(CONSENTS).num_rows == 0
     assert all(finding.level == "ok" for finding in doctor(shop.folder) if "consents" in finding.check)
 

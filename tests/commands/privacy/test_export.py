@@ -9,6 +9,7 @@ from patron.collect.loader import load_events
 from patron.commands.data.init_workspace import create
 from patron.commands.models.export_scores import export_scores, write_scores
 from patron.commands.privacy.export import export_customer, write_private
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import NotFound
@@ -49,7 +50,7 @@ def shop(tmp_path_factory):
         create(folder / "w")
         shop = Shop.open(folder / "w")
         load_events(shop, raw_events(), source="web", known="occurred", received_at=AS_OF)
-        before_any_run = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+        before_any_run = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")
         assert before_any_run["as_of"] is None
         assert before_any_run["tables"].keys() == {"events"}
         run_loop(shop, AS_OF)
@@ -58,11 +59,13 @@ def shop(tmp_path_factory):
 
 
 def test_everything_known_of_one_customer_is_exported_revealed(shop):
-    customer_id = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))["customer_id"]
+    customer_id = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")[
+        "customer_id"
+    ]
     with shop.store.begin() as connection:
         row = {"experiment": "retention", "customer_id": customer_id, "arm": "holdout", "assigned_at": AS_OF}
         connection.execute(sa.insert(EXPERIMENT_ARMS).values(row))
-    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")
     assert set(known["identifiers"].values()) == {"shop 7", "visitor 7"}
     assert sorted(text["text"] for text in known["texts"]) == [
         '{"email":"anna@example.org"}',
@@ -74,11 +77,14 @@ def test_everything_known_of_one_customer_is_exported_revealed(shop):
         assert {row["customer_id"] for row in tables[name]} == {known["customer_id"]}, name
     assert [row["arm"] for row in tables["experiment_arms"]] == ["holdout"]
     assert set(tables) - {"events", "experiment_arms"} <= BY_NAME.keys()
-    assert export_customer(shop, customer_id=known["customer_id"], now=datetime.now(UTC)) == known
+    assert (
+        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), customer_id=known["customer_id"])
+        == known
+    )
 
 
 def test_tables_of_tokens_are_exported_as_they_are_erased(shop):
-    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")
     revealed = known["identifiers"]
     pairs = {
         tuple(revealed.get(row[name]) for name in ("user_token", "anonymous_token"))
@@ -102,13 +108,15 @@ def test_what_another_user_did_on_a_device_of_theirs_is_in_no_table_of_an_export
     )
     run_loop(shop, AS_OF)
     token = Vault.open(shop).token("user_id", "shop 9")
-    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")
     assert known["tables"]["token_pairs"]
     assert token not in json.dumps(known, default=str)
 
 
 def test_nobody_else_is_in_an_export(shop):
-    text = json.dumps(export_customer(shop, user_id="shop 6", now=datetime.now(UTC)), default=str)
+    text = json.dumps(
+        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 6"), default=str
+    )
     assert "shop 6" in text
     for other in ("shop 7", "anna@example.org", "bert"):
         assert other not in text
@@ -117,14 +125,14 @@ def test_nobody_else_is_in_an_export(shop):
 @pytest.mark.parametrize("named", [{"user_id": "shop 99"}, {"customer_id": "x' or true --"}])
 def test_an_unknown_customer_is_not_found(shop, named):
     with pytest.raises(NotFound):
-        export_customer(shop, **named, now=datetime.now(UTC))
+        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
 
 
 def test_an_export_file_is_for_its_owner_only_even_where_another_file_was(shop, tmp_path):
     path = tmp_path / "one.json"
     path.write_text("readable by all")
     path.chmod(0o644)
-    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="shop 7")
     assert write_private(known, path) == path
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["customer_id"] == known["customer_id"]
@@ -136,8 +144,10 @@ def test_exports_are_the_same_byte_for_byte_whatever_the_number_of_threads(shop,
         monkeypatch.setenv("PATRON_ENGINE__THREADS", str(threads))
         monkeypatch.setenv("XDG_CONFIG_HOME", str(shop.folder.parent / "config"))
         again = Shop.open(shop.folder)
-        person = write_private(export_customer(again, user_id="shop 7", now=AS_OF), tmp_path / f"{name}.json")
-        scores = write_scores(export_scores(again, now=AS_OF), tmp_path / f"{name}.csv")
+        person = write_private(
+            export_customer(RequestContext.from_name(again, now=AS_OF), user_id="shop 7"), tmp_path / f"{name}.json"
+        )
+        scores = write_scores(export_scores(RequestContext.from_name(again, now=AS_OF)), tmp_path / f"{name}.csv")
         again.close()
         return person.read_bytes(), scores.read_bytes()
 

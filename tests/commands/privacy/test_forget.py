@@ -23,6 +23,7 @@ from patron.commands.privacy import forget as forgetting
 from patron.commands.privacy.export import export_customer, write_private
 from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.interfaces.report.html_report import write_report
@@ -204,9 +205,18 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         import_files(shop, [str(write_file(folder))], "segment", progress=silent, now=datetime.now(UTC))
         run_loop(shop, AS_OF)
         write_report(shop, shop.folder / "report.html")
-        write_private(export_customer(shop, user_id=ANNA, now=datetime.now(UTC)), shop.folder / "anna.json")
-        write_private(export_customer(shop, user_id=ANNA, now=datetime.now(UTC)), shop.folder / "outbox" / "anna.json")
-        write_private(export_customer(shop, user_id=OTHER, now=datetime.now(UTC)), shop.folder / "other.json")
+        write_private(
+            export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA),
+            shop.folder / "anna.json",
+        )
+        write_private(
+            export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA),
+            shop.folder / "outbox" / "anna.json",
+        )
+        write_private(
+            export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=OTHER),
+            shop.folder / "other.json",
+        )
         with shop.store.begin() as connection:
             row = {"experiment": "e", "customer_id": customer_id(shop, ANNA), "arm": "holdout", "assigned_at": AS_OF}
             connection.execute(sa.insert(EXPERIMENT_ARMS).values(row))
@@ -294,7 +304,7 @@ def test_before_she_is_known_by_everything_that_is_looked_for(shop):
 def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
     last, before = shop.snapshot(), rows_of_others(shop, set(ids))
-    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert traces(shop.folder, *NAMES) == []
     assert {(path, one) for path, one in traces(shop.folder, *ids) if not path.startswith("store.db")} == set()
     assert rows_of_others(shop, set()) == before
@@ -325,7 +335,7 @@ def test_before_her_own_product_is_among_the_products_and_in_models(shop):
 
 
 def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     anybody = pa.table({"customer_id": ["x"], "product_id": pa.array([None], pa.string()), "days_before": [0.0]})
     for path in (shop.folder / "models" / "recommend").rglob("products.json"):
         listed = FittedLists.load(path.parent).predict(anybody)["product_id"].to_pylist()
@@ -338,7 +348,7 @@ def test_promotions_lose_what_only_she_sent_and_vectors_of_texts_are_erased_whol
     vectors = [{"text_digest": "ab", "encoder": "any", "vector": [1.0]}]
     shop.lake.replace(TEXT_VECTORS, pa.Table.from_pylist(vectors, TEXT_VECTORS.schema()))
     assert "lake/promotions" in {"/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, HER_OFFER)}
-    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert (done.erased["rows of promotions"], done.erased["rows of text_vectors"]) == (4, 1)
     plan = shop.snapshot().query("select promotion_id, product_id, name from promotions order by promotion_id, name")
     assert [tuple(row.values()) for row in plan.to_pylist()] == [
@@ -371,7 +381,7 @@ def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afte
     model_registry.rewrite_files(
         shop.folder / "models", shop.store, version, {"rates.json": json.dumps(rates).encode()}
     )
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert shop.lake.read(RESPONSE_FORECASTS)["message_type"].to_pylist() == [of_all]
     assert json.loads((shop.folder / "models" / version / "rates.json").read_text()) == {
         "rates": {"(erased)": 0.1, f"mail/{of_all}": 0.1},
@@ -380,7 +390,7 @@ def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afte
 
 
 def test_the_log_of_each_table_begins_with_its_newest_version(shop):
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     for table in TABLES:
         if table.name in {name for name, one in BY_NAME.items() if {"customer_id", "user_token"} & one.names}:
             log = shop.lake.path(table) / "_delta_log"
@@ -390,7 +400,7 @@ def test_the_log_of_each_table_begins_with_its_newest_version(shop):
 
 
 def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop, filled):
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     known = events_of(shop)
     again = import_files(shop, [str(filled / "events.jsonl")], "segment", progress=silent, now=datetime.now(UTC))
     assert (again.read, again.stored, again.duplicate, again.rejected) == (4, 0, 1, 3)
@@ -431,13 +441,13 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
 
 
 def test_a_run_runs_afterwards_without_her(shop):
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     run_loop(shop, LATER)
     assert customer_id(shop, ANNA) not in shop.lake.read(BY_NAME["customers"])["customer_id"].to_pylist()
     assert shop.lake.read(BY_NAME["customers"]).num_rows == 25
     assert traces(shop.folder, *NAMES) == []
     with pytest.raises(NotFound):
-        export_customer(shop, user_id=ANNA, now=datetime.now(UTC))
+        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
 
 
 @pytest.mark.parametrize(
@@ -446,13 +456,15 @@ def test_a_run_runs_afterwards_without_her(shop):
 )
 def test_a_person_is_found_by_each_of_her_ids(shop, named):
     named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
-    assert export_customer(shop, **named, now=datetime.now(UTC))["customer_id"] == customer_id(shop, ANNA)
-    forget(shop, **named, now=datetime.now(UTC))
+    assert export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)[
+        "customer_id"
+    ] == customer_id(shop, ANNA)
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
     assert traces(shop.folder, *NAMES) == []
 
 
 def test_a_device_that_two_users_share_names_neither_of_them(shop):
-    forget(shop, anonymous_id=DEVICE, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), anonymous_id=DEVICE)
     assert {"m2", "m4", "m901"} <= set(events_of(shop))
     assert "m1" not in events_of(shop)
     assert traces(shop.folder, DEVICE) == []
@@ -460,10 +472,10 @@ def test_a_device_that_two_users_share_names_neither_of_them(shop):
 
 def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
     send_live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
-    known = export_customer(shop, user_id=ANNA, now=datetime.now(UTC))
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert "late wish" in json.dumps(known, default=str)
     send_live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert {"m70", "m71"} & set(events_of(shop)) == set()
     assert collector_state(shop).waiting_requests == 0
 
@@ -491,7 +503,7 @@ def forgotten(filled, tmp_path_factory) -> dict[str, list]:
     folder = tmp_path_factory.mktemp("whole") / "w"
     copy_workspace(filled / "w", folder)
     shop = Shop.open(folder)
-    erased = forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased
+    erased = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased
     found = state(shop) | {"erased": sorted(erased.items())}
     shop.close()
     return found
@@ -502,7 +514,7 @@ def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forg
         with monkeypatch.context() as patch:
             killed_at(patch, place)
             with pytest.raises(KeyboardInterrupt):
-                forget(shop, user_id=ANNA, now=datetime.now(UTC))
+                forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
         # why one check: all of them take longer than the erasure; the whole doctor looks at the end
         assert [one.level for one in CHECKS["audit log"](shop) if one.check == "erasures"] == ["problem"]
     require_forgotten(shop, forgotten)
@@ -513,13 +525,13 @@ def test_killed_once_it_ends_the_same_when_run_again(shop, forgotten, monkeypatc
     with monkeypatch.context() as patch:
         killed_at(patch, place)
         with pytest.raises(KeyboardInterrupt):
-            forget(shop, user_id=ANNA, now=datetime.now(UTC))
+            forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     require_forgotten(shop, forgotten)
 
 
 def require_forgotten(shop: Shop, forgotten: dict[str, list]) -> None:
     """Run the erasure again: the workspace is as if nobody had cut it off."""
-    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
@@ -540,8 +552,8 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
         with monkeypatch.context() as patch:
             patch.setattr(Eraser, name, some)
             with pytest.raises(KeyboardInterrupt):
-                forget(shop, user_id=ANNA, now=datetime.now(UTC))
-    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+                forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []
 
@@ -549,13 +561,13 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
 def test_a_run_that_was_cut_off_is_not_what_people_read_afterwards(shop):
     before = shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py()
     shop.lake.replace(BY_NAME["orders"], BY_NAME["orders"].empty())
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py() == before - 2
     assert [finding for finding in doctor(shop.folder) if finding.level == "problem"] == []
 
 
 def test_the_list_of_the_forgotten_gives_nobody_away(shop):
-    forget(shop, email=EMAIL, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), email=EMAIL)
     with shop.store.begin() as connection:
         tokens = list(connection.scalars(sa.select(FORGOTTEN.c.token)))
         assert connection.execute(sa.select(ERASURES)).all() == []
@@ -581,7 +593,7 @@ def test_the_store_keeps_no_deleted_bytes(shop):
         rows = [{"token": f"t{number}" * 50, "forgotten_at": AS_OF} for number in range(1000)]
         connection.execute(sa.insert(FORGOTTEN), rows)
     size_before = log.stat().st_size
-    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     with shop.store.begin() as connection:
         pragmas = {name: connection.execute(sa.text(f"pragma {name}")).scalar_one() for name in PRAGMAS}
     assert pragmas == {"freelist_count": 0, "secure_delete": 1}
@@ -592,10 +604,10 @@ PRAGMAS = ("freelist_count", "secure_delete")
 
 
 def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
-    api_key = manage_keys.create_key(shop, "web", now=datetime.now(UTC))
-    manage_keys.revoke_key(shop, api_key.key_id, now=datetime.now(UTC))
-    export_customer(shop, user_id=OTHER, now=datetime.now(UTC))
-    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    api_key = manage_keys.create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web")
+    manage_keys.revoke_key(RequestContext.from_name(shop, now=datetime.now(UTC)), api_key.key_id)
+    export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=OTHER)
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     log = audit_log.entries(shop.store)
     assert [one.action for one in log] == [
         "exported",
@@ -619,7 +631,7 @@ def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
 
 def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
     shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
-    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("orders.jsonl",)
+    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == ("orders.jsonl",)
     assert (shop.folder / "orders.jsonl").exists()
 
 
@@ -627,7 +639,7 @@ def test_a_report_that_patron_made_is_not_doubted_for_a_figure_that_happens_to_b
     """Every report says "90 days"; the customer 90 is not in it."""
     send_live(shop, [event(70, userId="90", event="Cart Viewed")])
     (shop.folder / "list.html").write_text("<p>call 90 on Monday</p>")
-    done = forget(shop, user_id="90", now=datetime.now(UTC))
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="90")
     assert done.files_left == ("list.html",)
     assert (shop.folder / "report.html").exists()
 
@@ -636,19 +648,21 @@ def test_a_parquet_file_that_names_her_is_reported_too(shop):
     scores = pa.table({"user_id": [ANNA, OTHER], "value": [1.5, 2.5]})
     pq.write_table(scores, shop.folder / "scores.parquet")
     pq.write_table(scores.slice(1), shop.folder / "others.parquet")
-    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("scores.parquet",)
+    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == ("scores.parquet",)
 
 
 def test_nobody_known_or_named_twice_is_refused(shop):
     with pytest.raises(NotFound, match="no customer with email"):
-        forget(shop, email="nobody@example.org", now=datetime.now(UTC))
+        forget(RequestContext.from_name(shop, now=datetime.now(UTC)), email="nobody@example.org")
     with pytest.raises(SettingsError):
-        forget(shop, user_id=ANNA, email=EMAIL, now=datetime.now(UTC))
-    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased
-    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased == {}
+        forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA, email=EMAIL)
+    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased
+    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased == {}
 
 
 def test_what_somebody_put_into_the_outbox_is_named(shop):
     (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
-    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("outbox/calls.txt",)
+    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == (
+        "outbox/calls.txt",
+    )
     assert not (shop.folder / "outbox" / "anna.json").exists()

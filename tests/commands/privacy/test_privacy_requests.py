@@ -19,6 +19,7 @@ from patron.commands.customers.person_events import write_person_events
 from patron.commands.privacy import privacy_requests as desk
 from patron.commands.privacy.correct_personal_data import correct_personal_data
 from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.contact_cards import read_cards
 from patron.govern.vault import Vault
 from patron.schema.data.raw_events import RAW_EVENTS
@@ -57,7 +58,9 @@ def zoe(shop):
 
 
 def enter(shop, kind, identifier=MAIL, **fields):
-    return desk.open_request(shop, kind, identifier, received_at=NOW, by=OFFICER, now=NOW, **fields)
+    return desk.open_request(
+        RequestContext.from_name(shop, OFFICER, now=NOW), kind, identifier, received_at=NOW, **fields
+    )
 
 
 def stored(shop):
@@ -72,7 +75,7 @@ def test_an_erasure_ends_with_a_certificate_and_empties_every_request_of_the_per
     assert b"QUIXOTIC" not in stored(zoe)[1]["content"]
     preview = desk.preview_erasure(zoe, request_id)
     assert (preview.account_count, preview.address_count, preview.rows["events"]) == (1, 1, 2)
-    certificate = desk.erase_person(zoe, request_id, by=OFFICER, now=NOW)
+    certificate = desk.erase_person(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id)
     shown = erasure_certificate(zoe, request_id)
     assert (shown.certificate_id, shown.by, shown.audit_hash) == (
         certificate.certificate_id,
@@ -83,10 +86,10 @@ def test_an_erasure_ends_with_a_certificate_and_empties_every_request_of_the_per
     assert {(row["content"], row["customer_id"], row["state"]) for row in stored(zoe)} == {(None, None, "done")}
     assert erasure_certificate(zoe, earlier).certificate_id == certificate.certificate_id
     with pytest.raises(BadPrivacyRequest, match="closed"):
-        desk.erase_person(zoe, request_id, by=OFFICER, now=NOW)
+        desk.erase_person(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id)
     again = enter(zoe, "access")
     assert request_content(zoe, again).match == "erased"
-    desk.close_request(zoe, again, by=OFFICER, now=NOW)
+    desk.close_request(RequestContext.from_name(zoe, OFFICER, now=NOW), again)
     assert privacy_request(zoe, again, now=NOW).result == "erased"
     assert {row["content"] for row in stored(zoe)} == {None}
     assert verify_audit_log(zoe).problem == ""
@@ -94,19 +97,21 @@ def test_an_erasure_ends_with_a_certificate_and_empties_every_request_of_the_per
 
 def test_an_archive_holds_everything_as_json_and_csv(zoe):
     request_id = enter(zoe, "access", "zoe-1", words="all of it")
-    archive = zipfile.ZipFile(io.BytesIO(desk.export_archive(zoe, request_id, by=OFFICER, now=NOW)))
+    archive = zipfile.ZipFile(
+        io.BytesIO(desk.export_archive(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id))
+    )
     known = json.loads(archive.read("customer.json"))
     assert "zoe-1" in known["identifiers"].values()
     assert json.loads(known["tables"]["privacy_requests"][0]["content"])["words"] == "all of it"
     assert {"customer.json", "events.csv", "ledger_of_consents.csv"} <= set(archive.namelist())
-    desk.close_request(zoe, request_id, note="sent by post", by=OFFICER, now=NOW)
+    desk.close_request(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, note="sent by post")
     assert privacy_request(zoe, request_id, now=NOW).result == "answered"
     assert request_content(zoe, request_id).note == "sent by post"
 
 
 def test_an_objection_is_an_entry_of_the_ledger_at_once(zoe):
     request_id = enter(zoe, "objection")
-    desk.withdraw_consents(zoe, request_id, ["profiling", "marketing"], by=OFFICER, now=NOW)
+    desk.withdraw_consents(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, ["profiling", "marketing"])
     entries = consent_trail(zoe).entries
     assert [(entry.purpose, entry.is_granted) for entry in entries] == [
         ("profiling", False),
@@ -119,8 +124,8 @@ def test_an_objection_is_an_entry_of_the_ledger_at_once(zoe):
 def test_nobody_by_that_identifier_is_an_answer_and_leaves_nothing(shop):
     request_id = enter(shop, "erasure", "nobody@example.org")
     with pytest.raises(BadPrivacyRequest, match="nobody is known"):
-        desk.erase_person(shop, request_id, by=OFFICER, now=NOW)
-    desk.close_request(shop, request_id, by=OFFICER, now=NOW)
+        desk.erase_person(RequestContext.from_name(shop, OFFICER, now=NOW), request_id)
+    desk.close_request(RequestContext.from_name(shop, OFFICER, now=NOW), request_id)
     assert [(row["result"], row["content"]) for row in stored(shop)] == [("nobody", None)]
     with pytest.raises(NotFound):
         erasure_certificate(shop, request_id)
@@ -130,11 +135,11 @@ def test_requests_are_due_in_a_month_and_overdue_ones_stand_first(shop):
     assert due_time(datetime(2026, 1, 31, tzinfo=UTC)) == datetime(2026, 2, 28, tzinfo=UTC)
     assert due_time(datetime(2026, 12, 5, tzinfo=UTC)) == datetime(2027, 1, 5, tzinfo=UTC)
     for received_at in (NOW, NOW - timedelta(days=40)):
-        desk.open_request(shop, "access", "x", received_at=received_at, by=OFFICER, now=NOW)
+        desk.open_request(RequestContext.from_name(shop, OFFICER, now=NOW), "access", "x", received_at=received_at)
     listed = privacy_desk(shop, now=NOW)
     assert [request.is_overdue for request in listed.requests] == [True, False]
     assert (listed.open_count, listed.overdue_count) == (2, 1)
-    desk.reject_request(shop, listed.requests[0].request_id, "unfounded", by=OFFICER, now=NOW)
+    desk.reject_request(RequestContext.from_name(shop, OFFICER, now=NOW), listed.requests[0].request_id, "unfounded")
     assert [request.result for request in privacy_desk(shop, state="closed", now=NOW).requests] == ["unfounded"]
 
 
@@ -146,8 +151,8 @@ def test_the_register_names_every_table_with_data_of_people(shop):
 def test_a_deadline_is_extended_once_in_the_first_month_with_a_reason(zoe):
     request_id = enter(zoe, "access")
     with pytest.raises(BadPrivacyRequest, match="no reason"):
-        desk.extend_deadline(zoe, request_id, "busy", by=OFFICER, now=NOW)
-    assert desk.extend_deadline(zoe, request_id, "complex", by=OFFICER, now=NOW) == datetime(
+        desk.extend_deadline(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, "busy")
+    assert desk.extend_deadline(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, "complex") == datetime(
         2026, 6, 30, 12, tzinfo=UTC
     )
     shown = privacy_request(zoe, request_id, now=NOW + timedelta(days=60))
@@ -157,10 +162,10 @@ def test_a_deadline_is_extended_once_in_the_first_month_with_a_reason(zoe):
         False,
     )
     with pytest.raises(BadPrivacyRequest, match="extended already"):
-        desk.extend_deadline(zoe, request_id, "many_requests", by=OFFICER, now=NOW)
+        desk.extend_deadline(RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, "many_requests")
     late = enter(zoe, "access")
     with pytest.raises(BadPrivacyRequest, match="deadline is over"):
-        desk.extend_deadline(zoe, late, "complex", by=OFFICER, now=NOW + timedelta(days=31))
+        desk.extend_deadline(RequestContext.from_name(zoe, OFFICER, now=NOW + timedelta(days=31)), late, "complex")
     [entry] = find_entries(zoe, AuditQuery(action="privacy request extended"), 5)
     assert (entry.details, entry.by) == ({"request_id": request_id, "result": "complex"}, OFFICER)
 
@@ -186,7 +191,7 @@ def test_a_correction_is_what_counts_from_then_on_and_no_log_holds_its_value(zoe
 
 def test_a_correction_writes_nothing_back_into_a_request_that_an_erasure_emptied_meanwhile(zoe, monkeypatch):
     request_id = enter(zoe, "rectification")
-    close = partial(desk.reject_request, zoe, request_id, "unfounded", by=OFFICER, now=NOW)
+    close = partial(desk.reject_request, RequestContext.from_name(zoe, OFFICER, now=NOW), request_id, "unfounded")
 
     def write_while_it_closes(shop, rows, **options):
         write_person_events(shop, rows, **options)
@@ -215,4 +220,6 @@ def test_a_correction_that_cannot_be_is_refused(zoe, field, value, what):
 
 
 def correct(shop, request_id, field, value):
-    correct_personal_data(shop, request_id, field, value, reason="passport seen", by=OFFICER, now=NOW)
+    correct_personal_data(
+        RequestContext.from_name(shop, OFFICER, now=NOW), request_id, field, value, reason="passport seen"
+    )

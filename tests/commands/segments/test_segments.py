@@ -25,6 +25,7 @@ from patron.commands.segments.save_segment import (
     save_segment,
 )
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, write_consents
 from patron.govern.vault import Vault
 from patron.run import run_loop
@@ -46,7 +47,7 @@ def shop(w):
 
 def save(shop, *contents):
     for content in contents:
-        save_segment(shop, content, saved_by="A. Lee", now=NOW)
+        save_segment(RequestContext.from_name(shop, "A. Lee", now=NOW), content)
 
 
 def test_the_example_works_and_holds_everybody(shop, tmp_path):
@@ -65,7 +66,7 @@ def test_counts_lists_and_members_agree_and_members_carry_the_shops_ids(shop, tm
     assert sum(counts.values()) == 20
     rows = []
     for name, customers in counts.items():
-        written = export_members(shop, name, tmp_path / f"{name}.csv", now=NOW)
+        written = export_members(RequestContext.from_name(shop, now=NOW), name, tmp_path / f"{name}.csv")
         with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             listed = list(csv.DictReader(file))
         assert written.customer_count == len(listed) == customers == count_segment(shop, name).count
@@ -82,12 +83,12 @@ def test_no_cell_of_the_file_is_a_formula(shop, tmp_path):
     save(shop, {"name": "everybody", "rule": {"all": []}})
     with pytest.MonkeyPatch.context() as patch:  # why: a run with such ids would take long
         patch.setattr(Vault, "reveal", lambda _self, tokens: ["=cmd|' /C calc'!A0" for _ in tokens])
-        export_members(shop, "everybody", tmp_path / "m.csv", now=NOW)
+        export_members(RequestContext.from_name(shop, now=NOW), "everybody", tmp_path / "m.csv")
     lines = (tmp_path / "m.csv").read_text("utf-8").splitlines()[1:]
     assert len(lines) == 20
     assert all(line.startswith("'=cmd") for line in lines)
     with pytest.raises(BadFile, match="not a format"):
-        export_members(shop, "everybody", tmp_path / "m.xlsx", now=NOW)
+        export_members(RequestContext.from_name(shop, now=NOW), "everybody", tmp_path / "m.xlsx")
 
 
 def test_a_run_writes_who_entered_and_an_edit_counts_at_once(shop):
@@ -98,7 +99,7 @@ def test_a_run_writes_who_entered_and_an_edit_counts_at_once(shop):
     assert before.left_count == 0
     save(shop, RECENT | {"rule": {"any": []}})
     assert show_segment(shop, "recent").totals.customer_count == 0
-    restore_segment(shop, "recent", 1, saved_by="B", now=NOW)
+    restore_segment(RequestContext.from_name(shop, "B", now=NOW), "recent", 1)
     after = show_segment(shop, "recent", since=datetime(2024, 6, 3, tzinfo=UTC))
     assert (after.entered_count, after.totals) == (0, before.totals)
     assert [version.version for version in after.versions] == [3, 2, 1]
@@ -116,7 +117,7 @@ def test_a_comparison_splits_two_segments_without_rest(shop):
 def test_problems_of_a_file_are_named_together(shop):
     content = {"nam": "x", "rule": {"field": "orders", "op": "==", "value": 1}}
     with pytest.raises(BadSegment) as refusal:
-        save_segment(shop, content, saved_by="A", now=NOW)
+        save_segment(RequestContext.from_name(shop, "A", now=NOW), content)
     for problem in ("nam is not a key. Did you mean name?", "name is missing", "no field 'orders'"):
         assert problem in str(refusal.value)
 
@@ -139,5 +140,5 @@ def test_rules_name_features_of_the_run_and_a_deleted_segment_is_gone(shop):
     names = segment_names(shop)
     assert {"value_decile", "churn_probability", "order_count_90_days"} <= {field_.name for field_ in names.fields}
     save(shop, RECENT)
-    delete_segment(shop, "recent", deleted_by="A", now=NOW)
+    delete_segment(RequestContext.from_name(shop, "A", now=NOW), "recent")
     assert list_segments(shop) == ()

@@ -330,7 +330,7 @@ def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
     command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with closing(Shop.open(home / "w")) as shop:
-        key = create_key(shop, "crm", "read", now=datetime.now(UTC)).key
+        key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "crm", "read").key
     server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
     try:
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]

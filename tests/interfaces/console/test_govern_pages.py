@@ -8,6 +8,7 @@ import httpx
 from patron.answers.offers.policy_history import policy_text
 from patron.commands.offers.propose_policy import propose_changes
 from patron.commands.privacy.privacy_requests import open_request
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import VISITOR, Actor, Role, rights_of_user
 
@@ -21,7 +22,9 @@ ADMIN = Actor("Root (user 01)", rights_of_user([Role.ADMIN]), user_id="01")
 def propose(shop, amount):
     changes = {("budget", "amount"): amount}
     now = datetime.now(UTC)
-    return propose_changes(shop, changes, base_version=shop.policy.version, note="春季", by=ADA.name, now=now)
+    return propose_changes(
+        RequestContext.from_name(shop, ADA.name, now=now), changes, base_version=shop.policy.version, note="春季"
+    )
 
 
 def test_the_form_says_what_is_wrong_next_to_the_field_and_keeps_what_was_typed(shop):
@@ -52,7 +55,9 @@ def test_the_form_says_what_is_wrong_next_to_the_field_and_keeps_what_was_typed(
 
 def test_who_lacks_the_right_sees_nothing_and_who_only_reads_sees_nobody(shop):
     now = datetime.now(UTC)
-    request_id = open_request(shop, "access", MAIL, words="Zoe asks", received_at=now, by=OLGA.name, now=now)
+    request_id = open_request(
+        RequestContext.from_name(shop, OLGA.name, now=now), "access", MAIL, words="Zoe asks", received_at=now
+    )
     paths = ("/privacy", f"/privacy/requests/{request_id}", "/privacy/consents", "/privacy/processing", "/audit")
     for visitor, status in ((VISITOR, 401), (ADA, 403), (BO, 403)):
         with served(shop, visitor) as address, httpx.Client(base_url=address) as client:

@@ -11,6 +11,7 @@ from workspace_copies import copy_workspace
 from direct_client import DirectClient
 from patron.commands.access.manage_users import Access, invite
 from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, write_consents
 from patron.govern.vault import Vault
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
@@ -68,7 +69,13 @@ def test_who_may_read_a_list_and_not_export_it_gets_no_file(shop, path):
 
 def test_what_people_wrote_is_no_formula_in_a_file(shop):
     letter = invitation_mail(shop, lambda path: path)
-    invite(shop, "eve@example.com", Access((Role.VIEWER,)), name=FORMULA, by=FORMULA, compose=letter, now=NOW)
+    invite(
+        RequestContext.from_name(shop, FORMULA, now=NOW),
+        "eve@example.com",
+        Access((Role.VIEWER,)),
+        name=FORMULA,
+        compose=letter,
+    )
     client = DirectClient(shop, Actor("Ada", EVERYTHING, user_id="0a"))
     [row] = [one for one in rows_of(file_of(client, "/settings/users")) if one["email"] == "eve@example.com"]
     assert (row["name"], row["created_by"], row["roles"]) == (f"'{FORMULA}", f"'{FORMULA}", "viewer")

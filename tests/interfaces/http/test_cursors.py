@@ -16,6 +16,7 @@ from patron.commands.customers.customer_work import TaskDraft, close_task, creat
 from patron.commands.data.manage_webhooks import add_webhook
 from patron.commands.privacy.privacy_requests import open_request, reject_request
 from patron.commands.segments.save_segment import save_segment
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
 from patron.interfaces.http.cursors import Cursor
 from patron.schema.access.access_rights import Action, Actor, Area, Right
@@ -43,7 +44,9 @@ class Workplace:
     def __init__(self, shop):
         self.shop, self.numbers = shop, count()
         self.customers = match_customers(shop, CustomerQuery(is_at_risk=True)).customer_ids(20)
-        self.webhook = add_webhook(shop, "https://shop.example/hook", ["run.finished"], **BY).endpoint_id
+        self.webhook = add_webhook(
+            RequestContext.from_name(shop, **BY), "https://shop.example/hook", ["run.finished"]
+        ).endpoint_id
         for _ in range(5):
             for add in (self.add_task, self.close_task, self.add_request, self.reject_request, self.add_message):
                 add()
@@ -53,19 +56,27 @@ class Workplace:
     def add_task(self):
         number = next(self.numbers)
         due_at = (None, NOW + timedelta(days=number % 3), NOW - timedelta(days=number))[number % 3]
-        (task_id,) = create_tasks(self.shop, self.customers[:1], TaskDraft("call", "x", due_at=due_at), **BY)
+        (task_id,) = create_tasks(
+            RequestContext.from_name(self.shop, **BY), self.customers[:1], TaskDraft("call", "x", due_at=due_at)
+        )
         return task_id
 
     def close_task(self):
-        close_task(self.shop, self.add_task(), "reached", by="Ada", now=NOW + timedelta(seconds=next(self.numbers)))
+        close_task(
+            RequestContext.from_name(self.shop, "Ada", now=NOW + timedelta(seconds=next(self.numbers))),
+            self.add_task(),
+            "reached",
+        )
 
     def add_request(self):
         received_at = NOW - timedelta(days=next(self.numbers))
-        return open_request(self.shop, "access", "nobody@shop.example", received_at=received_at, **BY)
+        return open_request(
+            RequestContext.from_name(self.shop, **BY), "access", "nobody@shop.example", received_at=received_at
+        )
 
     def reject_request(self):
         now = NOW + timedelta(seconds=next(self.numbers))
-        reject_request(self.shop, self.add_request(), "unfounded", by="Ada", now=now)
+        reject_request(RequestContext.from_name(self.shop, "Ada", now=now), self.add_request(), "unfounded")
 
     def add_message(self):
         number = next(self.numbers)
@@ -91,7 +102,7 @@ class Workplace:
 def place(made_shop, tmp_path_factory):
     shop = Shop.open(copy_workspace(made_shop.folder, tmp_path_factory.mktemp("cursors") / "w"))
     rule = {"field": "lifecycle_stage", "op": "==", "value": "at_risk"}
-    save_segment(shop, {"name": TEAM, "rule": rule}, saved_by="Ada", now=NOW)
+    save_segment(RequestContext.from_name(shop, "Ada", now=NOW), {"name": TEAM, "rule": rule})
     yield Workplace(shop)
     shop.close()
 

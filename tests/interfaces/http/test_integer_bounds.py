@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
@@ -55,7 +56,9 @@ def test_every_integer_parameter_of_the_api_has_bounds(parameters):
 
 
 def test_the_bounds_themselves_are_answered_and_what_lies_beyond_is_refused(client, parameters, made_shop):
-    secret = {"authorization": f"Bearer {create_key(made_shop, 'bounds', 'secret', now=datetime.now(UTC)).key}"}
+    secret = {
+        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'bounds', 'secret').key}"
+    }
     everybody = {"rule": {"all": []}, "saved_by": "Lee"}
     assert client.put("/api/segments/everybody", json=everybody, headers=secret).status_code == 200
     somebody = client.get("/api/customers").json()["rows"][0]["customer_id"]

@@ -13,6 +13,7 @@ from patron.answers.offers.decision_ledger import decision_of
 from patron.commands.customers.customer_work import TaskDraft, add_tag, create_tasks, remove_tag
 from patron.commands.segments.save_segment import save_segment
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.report.html_report import write_report
 from patron.schema.access.access_rights import (
     VISITOR,
@@ -151,7 +152,7 @@ def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, 
     """A narrow rule would otherwise say something about one hidden person, such as that they are at risk."""
     of_others, everybody = "whom the team does not see", "every one of them"
     for name, rule in ((of_others, {"not": {"segment": TEAM}}), (everybody, {"all": []})):
-        save_segment(people.shop, {"name": name, "rule": rule}, saved_by="Ada", now=AT)
+        save_segment(RequestContext.from_name(people.shop, "Ada", now=AT), {"name": name, "rule": rule})
     path = f"/api/segments/{quote(of_others)}"
     whole, own = ({line["name"]: line for line in client.get("/api/segments").json()} for client in (admin, team))
     members = own[TEAM]["customer_count"]
@@ -178,10 +179,12 @@ def test_a_rule_about_others_counts_nobody_wherever_a_team_asks_it(team, admin, 
 def test_a_team_learns_no_tag_of_others_and_sees_whoever_gets_the_tag_of_its_segment(people):
     hidden, visible = people.hidden.customer_id, people.visible.customer_id
     by = {"by": "Ada", "now": AT}
-    add_tag(people.shop, [hidden], "tag of others", **by)
-    add_tag(people.shop, [hidden, visible], "tag of both", **by)
-    save_segment(people.shop, {"name": "by tag", "rule": {"tag": "of a tagged team"}}, saved_by="Ada", now=AT)
-    add_tag(people.shop, [visible], "of a tagged team", **by)
+    add_tag(RequestContext.from_name(people.shop, **by), [hidden], "tag of others")
+    add_tag(RequestContext.from_name(people.shop, **by), [hidden, visible], "tag of both")
+    save_segment(
+        RequestContext.from_name(people.shop, "Ada", now=AT), {"name": "by tag", "rule": {"tag": "of a tagged team"}}
+    )
+    add_tag(RequestContext.from_name(people.shop, **by), [visible], "of a tagged team")
     member = Actor("Tom", TEAM_MEMBER.rights, user_id="0e", segment="by tag")
     team = DirectClient(people.shop, member)
     pages = ("/customers", "/segments/new", "/api/segment-fields", f"/customers/act?do=tag&id={visible}")
@@ -195,9 +198,9 @@ def test_a_team_learns_no_tag_of_others_and_sees_whoever_gets_the_tag_of_its_seg
             "nobody changes whom they see"
         )
         assert team.post(f"/customers/{visible}/act", data=form).status_code in {403, 422}
-    add_tag(people.shop, [hidden], "of a tagged team", **by)
+    add_tag(RequestContext.from_name(people.shop, **by), [hidden], "of a tagged team")
     assert team.get("/api/customers").json()["total_count"] == 2
-    remove_tag(people.shop, [visible], "of a tagged team", **by)
+    remove_tag(RequestContext.from_name(people.shop, **by), [visible], "of a tagged team")
     assert [row["customer_id"] for row in team.get("/api/customers").json()["rows"]] == [hidden]
 
 
@@ -253,7 +256,7 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
 def test_the_watch_list_counts_tasks_of_customers_whom_its_reader_sees(team, admin, people):
     ids = [people.hidden.customer_id, people.hidden.customer_id, people.visible.customer_id]
     for identifier in ids:
-        create_tasks(people.shop, [identifier], TaskDraft("call"), by="Ada", now=AT)
+        create_tasks(RequestContext.from_name(people.shop, "Ada", now=AT), [identifier], TaskDraft("call"))
     counted = [client.get("/api/watch-list").json()["outcomes"] for client in (admin, team)]
     assert counted == [{"": 3}, {"": 1}]
 

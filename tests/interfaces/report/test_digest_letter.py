@@ -18,6 +18,7 @@ from patron.commands.access.manage_users import save_team
 from patron.commands.insight.saved_questions import QuestionDraft, pin_question, save_question
 from patron.commands.insight.send_digests import preview_digest, send_digests
 from patron.commands.offers.propose_policy import propose_policy
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.report.digest import COLUMNS
 from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
 from patron.schema.access.access_rights import Role
@@ -36,14 +37,14 @@ def people(made_shop, tmp_path_factory):
     path = known.shop.folder / SETTINGS_FILE
     path.write_text(f'{path.read_text("utf-8")}\n[access]\npublic_url = "{ADDRESS}"\n', "utf-8")
     shop = Shop.open(known.shop.folder)
-    save_team(shop, "West", segment=TEAM, by="Ada", now=NOW)
+    save_team(RequestContext.from_name(shop, "Ada", now=NOW), "West", segment=TEAM)
     sql = "select customer_id, count(*) as orders from orders group by customer_id order by customer_id"
     wide = f"select {', '.join(f'{n} as c{n}' for n in range(COLUMNS + 3))}"
     for name, text in ((HOSTILE, sql), ("Broken", "select nothing from nowhere"), ("Wide", wide)):
-        question_id = save_question(shop, QuestionDraft(name, {"sql": text}), by="Ada", now=NOW)
-        pin_question(shop, question_id, is_pinned=True, by="Ada", now=NOW)
+        question_id = save_question(RequestContext.from_name(shop, "Ada", now=NOW), QuestionDraft(name, {"sql": text}))
+        pin_question(RequestContext.from_name(shop, "Ada", now=NOW), question_id, is_pinned=True)
     changed = (shop.folder / POLICY_FILE).read_text("utf-8").replace("valid_days = 30", "valid_days = 31")
-    propose_policy(shop, changed, note="Because of Xanthippe Quixley", by="Bea", now=NOW)
+    propose_policy(RequestContext.from_name(shop, "Bea", now=NOW), changed, note="Because of Xanthippe Quixley")
     yield known, shop
     known.shop.close()
     shop.close()

@@ -14,6 +14,7 @@ from patron.answers.models.survival import survival
 from patron.commands.models.manage_models import roll_back
 from patron.commands.models.verify_model import verify_model
 from patron.commands.privacy.forget import forget
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import initial_customer_id
 from patron.interfaces.cli.models.render_models import show_model
 from patron.interfaces.i18n.formats import Formats
@@ -101,7 +102,7 @@ def test_hazards_of_a_shop_that_forgot_a_customer_name_nobody_and_cannot_be_veri
         curves, orders = BY_NAME["survival_curves"], BY_NAME["orders"]
         everybody = set(copy.lake.read(curves)["customer_id"].to_pylist())
         assert gone in copy.lake.read(orders)["customer_id"].to_pylist()
-        forget(copy, customer_id=gone, now=RUN.as_of + timedelta(days=1))
+        forget(RequestContext.from_name(copy, now=RUN.as_of + timedelta(days=1)), customer_id=gone)
         assert gone not in copy.lake.read(orders)["customer_id"].to_pylist()
         assert set(copy.lake.read(curves)["customer_id"].to_pylist()) == everybody - {gone}
         kept = [path for path in (copy.folder / "models").rglob("*") if path.is_file()]

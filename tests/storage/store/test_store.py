@@ -12,6 +12,7 @@ from patron.commands.data.import_files import import_files
 from patron.commands.data.init_workspace import create
 from patron.commands.privacy.forget import forget
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import WorkspaceError
@@ -121,7 +122,7 @@ def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(postgres_url, tm
     )
     shop = Shop.open(tmp_path / "w")
     import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
-    done = forget(shop, user_id="ann-1", now=datetime.now(UTC))
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="ann-1")
     assert done.erased == {"rows of events": 1, "dead letters emptied": 1, "keys of identifiers": 1}
     again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
     assert (again.duplicate, again.rejected_by_reason) == (1, {"forgotten": 2})

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from patron.commands.access.manage_keys import create_key
 from patron.commands.data.doctor import doctor
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.interfaces.cli import main
 from patron.schema.errors import WorkspaceError
@@ -159,7 +160,7 @@ def test_the_entries_of_the_audit_log_of_layout_1_stay_and_are_sealed(published)
     connection.close()
     shop = Shop.open(folder)
     assert audit_log.log_problem(shop) == ""
-    create_key(shop, "web", now=datetime.now(UTC))
+    create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web")
     assert [entry.entry for entry in audit_log.entries(shop.store)] == [1, 2, 3]
     assert audit_log.log_problem(shop) == ""
     with shop.store.begin() as connection:

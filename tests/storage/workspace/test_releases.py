@@ -13,6 +13,7 @@ from patron.answers.segments.saved_segments import list_segments
 from patron.commands.data.doctor import doctor
 from patron.commands.models.export_scores import export_scores, write_scores
 from patron.govern.access.api_keys import list_keys
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.users import list_users
 from patron.run import run_loop
 from patron.storage.shop import Shop
@@ -34,7 +35,9 @@ def released(request, tmp_path, monkeypatch):
 def test_the_workspace_of_a_release_opens_answers_as_it_did_and_runs_again(released, tmp_path):
     with closing(Shop.open(released)) as shop:
         then = csv.read_csv(tmp_path / released_workspaces.SCORES)
-        written = csv.read_csv(write_scores(export_scores(shop, now=NOW), tmp_path / "now.csv"))
+        written = csv.read_csv(
+            write_scores(export_scores(RequestContext.from_name(shop, now=NOW)), tmp_path / "now.csv")
+        )
         assert written.select(then.column_names).equals(then)
         models = {model.model_version for model in model_versions(shop)}
         assert models == {f"{question}/2024-07-01" for question in QUESTIONS}
@@ -50,6 +53,6 @@ def test_the_workspace_of_a_release_opens_answers_as_it_did_and_runs_again(relea
         assert again.run_id == "2024-07-02"
         in_use = {model.model_version for model in model_versions(shop) if model.is_in_use}
         assert in_use >= {"value/2024-07-01", "purchase/2024-07-01"}  # the release's models score today's customers
-        assert export_scores(shop, now=NOW).rows.num_rows == then.num_rows
-        assert export_scores(shop, CUTOFF, now=NOW).rows.num_rows == then.num_rows
+        assert export_scores(RequestContext.from_name(shop, now=NOW)).rows.num_rows == then.num_rows
+        assert export_scores(RequestContext.from_name(shop, now=NOW), CUTOFF).rows.num_rows == then.num_rows
     assert [finding for finding in doctor(released) if finding.level == "problem"] == []

@@ -14,6 +14,7 @@ from patron.commands.access.manage_keys import create_key, list_keys
 from patron.commands.data.accept_loss import accept_loss
 from patron.commands.data.doctor import doctor
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import MasterKeyError, PatronError, WorkspaceError
 from patron.storage.durable_files import write_durably
 from patron.storage.shop import Shop
@@ -37,7 +38,7 @@ def copy_of_files(folder):
 @pytest.fixture
 def w(shop):
     """The folder of a workspace with a key of a source, closed."""
-    create_key(shop, "web", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "web")
     shop.close()
     return shop.folder
 
@@ -84,7 +85,7 @@ def test_any_bit_of_the_store_that_is_flipped_is_found(w):
 
 def test_pages_that_a_power_cut_tore_while_the_log_was_moved_into_the_store_are_no_damage(w):
     shop = Shop.open(w)
-    create_key(shop, "app", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "app")
     content, log = bytearray((w / "store.db").read_bytes()), (w / "store.db-wal").read_bytes()
     shop.close()
     page_size = int.from_bytes(log[8:12])
@@ -140,7 +141,7 @@ def test_without_its_key_the_store_opens_for_nobody(w, tmp_path):
 
 def leave_log(shop):
     """What a process that was killed leaves: the last commits are in the write-ahead log only."""
-    create_key(shop, "app", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "app")
     for name in ("store.db", "store.db-wal"):
         shutil.copy(shop.folder / name, shop.folder / f"{name}.copy")
     shop.close()
@@ -170,17 +171,17 @@ def test_commits_that_were_lost_with_the_write_ahead_log_are_found(shop, damage)
 
 
 def test_an_older_copy_of_the_store_with_all_its_files_is_found_by_the_head_of_the_audit_log(shop, tmp_path):
-    create_key(shop, "web", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "web")
     shop.close()
     shutil.copytree(shop.folder, tmp_path / "older")
     with closing(Shop.open(shop.folder)) as again:
-        create_key(again, "app", now=NOW)
+        create_key(RequestContext.from_name(again, now=NOW), "app")
     for name in ("store.db", "store.commits", "inbox.db", "inbox.commits"):
         shutil.copy(tmp_path / "older" / name, shop.folder / name)
     assert "it ends with entry 1, but 2 were written" in problems(shop.folder)["audit log"]
     with closing(Shop.open(shop.folder)) as again:  # what is written next does not hide it
         for source in ("a", "b", "c"):
-            create_key(again, source, now=NOW)
+            create_key(RequestContext.from_name(again, now=NOW), source)
     assert "entry 2 is not the one that was written" in problems(shop.folder)["audit log"]
     assert accept_loss(shop.folder, now=NOW)
     assert not problems(shop.folder)
@@ -188,7 +189,7 @@ def test_an_older_copy_of_the_store_with_all_its_files_is_found_by_the_head_of_t
 
 def test_a_log_that_was_cut_or_written_without_the_key_is_found(shop):
     for source in ("a", "b", "c"):
-        create_key(shop, source, now=NOW)
+        create_key(RequestContext.from_name(shop, now=NOW), source)
     assert audit_log.log_problem(shop) == ""
     log = audit_log.entries(shop.store)
     with shop.store.begin() as connection:
@@ -206,14 +207,14 @@ def test_a_log_that_was_cut_or_written_without_the_key_is_found(shop):
 
 
 def test_a_head_that_is_missing_or_was_changed_is_found(shop):
-    create_key(shop, "web", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "web")
     path = shop.audit_head.path
     assert not path.is_relative_to(shop.folder)
     content = path.read_text()
     path.write_text(content.replace('"entry": 1', '"entry": 0'))
     assert "damaged" in audit_log.log_problem(shop)
     path.unlink()
-    create_key(shop, "app", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "app")
     assert "head is missing" in audit_log.log_problem(shop)
     assert accept_loss(shop.folder, now=NOW)
     assert audit_log.log_problem(shop) == ""
@@ -240,7 +241,7 @@ def test_every_file_is_its_owners_also_where_the_folder_existed(tmp_path):
         folder = tmp_path / "mine"
         folder.mkdir(mode=0o755)
         with closing(Shop.create(folder)) as made:
-            create_key(made, "web", now=NOW)
+            create_key(RequestContext.from_name(made, now=NOW), "web")
             keys = made.audit_head.path.parent
     finally:
         os.umask(before)
@@ -273,6 +274,6 @@ def test_an_entry_is_written_also_where_its_head_cannot_be(shop, monkeypatch):
         raise OSError("no such folder")
 
     monkeypatch.setattr(shop.audit_head, "move_to", fail)
-    create_key(shop, "app", now=NOW)
+    create_key(RequestContext.from_name(shop, now=NOW), "app")
     assert [entry.action for entry in audit_log.entries(shop.store)][-1] == "key created"
     assert audit_log.log_problem(shop) == ""

@@ -25,6 +25,7 @@ from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.privacy.privacy_requests import erase_person, open_request
 from patron.govern.access import users
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_sessions import Browser, create_session
 from patron.govern.access.users import Access
 from patron.interfaces.console.screenshots import served
@@ -80,19 +81,28 @@ def _add_users(shop: Shop) -> str:
         users.change_user(connection, user_id, state="active")
         users.add_user(connection, "cy@example.com", "Cy", Access((Role.MARKETER,)), by=ANN, at=NOW)
         secret = create_session(connection, user_id, Browser("", ""), has_second_factor=False, at=NOW)
-    save_team(shop, "top customers", segment=TEAM, by=ANN, now=NOW)
-    create_key(shop, "shop window", "write", by=ANN, now=NOW)
-    add_webhook(shop, "https://shop.example.com/patron", ("run.finished",), note="Ask before", by=ANN, now=NOW)
+    save_team(RequestContext.from_name(shop, ANN, now=NOW), "top customers", segment=TEAM)
+    create_key(RequestContext.from_name(shop, ANN, now=NOW), "shop window", "write")
+    add_webhook(
+        RequestContext.from_name(shop, ANN, now=NOW),
+        "https://shop.example.com/patron",
+        ("run.finished",),
+        note="Ask before",
+    )
     return secret
 
 
 def _work(shop: Shop, customer_id: str) -> None:
-    create_tasks(shop, [customer_id], TaskDraft("call", "Ask about the last order"), by=ANN, now=NOW)
-    add_tag(shop, [customer_id], "vip", by=ANN, now=NOW)
-    write_note(shop, customer_id, "Prefers to be called in the evening", by=ANN, now=NOW)
+    create_tasks(
+        RequestContext.from_name(shop, ANN, now=NOW), [customer_id], TaskDraft("call", "Ask about the last order")
+    )
+    add_tag(RequestContext.from_name(shop, ANN, now=NOW), [customer_id], "vip")
+    write_note(RequestContext.from_name(shop, ANN, now=NOW), customer_id, "Prefers to be called in the evening")
     definition = {"sql": "select customer_id, paid_cents from customers order by 2 desc limit 5"}
-    question = save_question(shop, QuestionDraft("largest customers", definition), by=ANN, now=NOW)
-    pin_question(shop, question, is_pinned=True, by=ANN, now=NOW)
+    question = save_question(
+        RequestContext.from_name(shop, ANN, now=NOW), QuestionDraft("largest customers", definition)
+    )
+    pin_question(RequestContext.from_name(shop, ANN, now=NOW), question, is_pinned=True)
     with shop.store.begin() as connection:
         add_job(connection, new_job(RUN, {"as_of": "2017-10-01T00:00:00+00:00"}, by=ANN, now=NOW))
 
@@ -100,21 +110,27 @@ def _work(shop: Shop, customer_id: str) -> None:
 def _engage(shop: Shop) -> None:
     """A campaign and a journey under way, and one of each that waits for somebody to approve it."""
     for name in ("autumn", "winter"):
-        save_campaign(shop, Campaign.of({**CONTENT, "name": name}, where="test"), by=ANN, now=NOW)
-        plan_campaign(shop, name, by=ANN, now=NOW)
-    campaign_steps.approve(shop, CAMPAIGN, "autumn", by=BO, now=NOW)
-    send_campaign(shop, "autumn", now=NOW + timedelta(days=1))
-    measure_campaign(shop, "autumn", by=ANN, now=NOW)
+        save_campaign(
+            RequestContext.from_name(shop, ANN, now=NOW), Campaign.of({**CONTENT, "name": name}, where="test")
+        )
+        plan_campaign(RequestContext.from_name(shop, ANN, now=NOW), name)
+    campaign_steps.approve(RequestContext.from_name(shop, BO, now=NOW), CAMPAIGN, "autumn")
+    send_campaign(RequestContext.from_name(shop, now=NOW + timedelta(days=1)), "autumn")
+    measure_campaign(RequestContext.from_name(shop, ANN, now=NOW), "autumn")
     text = tomllib.loads(journey_text("abandoned_cart", NOW))
     for name in ("cart", "another cart"):
-        save_journey(shop, Journey.of({**text, "name": name}, where="test"), by=ANN, now=NOW)
-        plan_journey(shop, name, by=ANN, now=NOW)
-    campaign_steps.approve(shop, JOURNEY, "cart", by=BO, now=NOW)
+        save_journey(RequestContext.from_name(shop, ANN, now=NOW), Journey.of({**text, "name": name}, where="test"))
+        plan_journey(RequestContext.from_name(shop, ANN, now=NOW), name)
+    campaign_steps.approve(RequestContext.from_name(shop, BO, now=NOW), JOURNEY, "cart")
 
 
 def _govern(shop: Shop, email: str, erased: str) -> None:
     """A proposal, and requests: one open, one done whose certificate can be read."""
-    propose_policy(shop, POLICY.replace("100000", "200000"), note="More in winter", by=ANN, now=NOW)
-    open_request(shop, "erasure", email, words="Please erase me", received_at=NOW, by=ANN, now=NOW)
-    done = open_request(shop, "erasure", erased, received_at=NOW, by=ANN, now=NOW)
-    erase_person(shop, done, by=ANN, now=NOW)
+    propose_policy(
+        RequestContext.from_name(shop, ANN, now=NOW), POLICY.replace("100000", "200000"), note="More in winter"
+    )
+    open_request(
+        RequestContext.from_name(shop, ANN, now=NOW), "erasure", email, words="Please erase me", received_at=NOW
+    )
+    done = open_request(RequestContext.from_name(shop, ANN, now=NOW), "erasure", erased, received_at=NOW)
+    erase_person(RequestContext.from_name(shop, ANN, now=NOW), done)

@@ -12,6 +12,7 @@ from workspace_copies import copy_workspace
 
 from patron.collect.loader import load_events
 from patron.commands.segments.save_segment import save_segment
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
@@ -68,7 +69,7 @@ class KnownPeople:
 def add_known_people(made_shop: Shop, folder: Path) -> KnownPeople:
     """Copy the shop, and let its vault know who two customers are."""
     shop = Shop.open(copy_workspace(made_shop.folder, folder))
-    save_segment(shop, {"name": TEAM, "rule": RULE}, saved_by="Ada", now=AT)
+    save_segment(RequestContext.from_name(shop, "Ada", now=AT), {"name": TEAM, "rule": RULE})
     view = last_run(shop)
     members = set(member_ids(view, TEAM)["customer_id"].to_pylist())
     at_risk = view.query(

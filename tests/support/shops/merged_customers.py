@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from patron.collect.loader import load_events
 from patron.commands.segments.save_segment import save_segment
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault, initial_customer_id
 from patron.run import run_loop
 from patron.schema.table_definition import TIME
@@ -58,6 +59,6 @@ def make_shop(folder: Path, pairs: list[tuple[int, int]], now: datetime) -> Shop
     columns = {name: pa.array([row.get(name) for row in rows], kinds.get(name, pa.string())) for name in names}
     counts = load_events(shop, pa.table(columns), source="web", known="occurred", received_at=now.astimezone(UTC))
     assert counts.rejected == 0, counts
-    save_segment(shop, {"name": REGULARS, "rule": RULE}, saved_by="Ann", now=now)
+    save_segment(RequestContext.from_name(shop, "Ann", now=now), {"name": REGULARS, "rule": RULE})
     run_loop(shop, now, now=now)
     return shop

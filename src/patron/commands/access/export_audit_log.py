@@ -2,23 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 
-from patron.govern.access import audit_log
 from patron.govern.access.audit_entries import AuditQuery, find_entries
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.storage.safe_csv import safe_cell
-from patron.storage.shop import Shop
 
 MAX_ROWS = 100_000
 HEADER = ("entry", "at", "action", "by", "details", "hash")
 
 
-def export_audit_log(shop: Shop, query: AuditQuery, *, by: str, now: datetime) -> Iterator[tuple[str, ...]]:
+def export_audit_log(context: RequestContext, query: AuditQuery) -> Iterator[tuple[str, ...]]:
     """Entries that match, newest first, after a header; no cell is a formula."""
-    entries = find_entries(shop, query, MAX_ROWS)
-    with shop.store.begin() as connection:
-        audit_log.append(shop, connection, AuditAction.AUDIT_LOG_EXPORTED, {"entries": len(entries)}, at=now, by=by)
+    entries = find_entries(context.shop, query, MAX_ROWS)
+    with context.shop.store.begin() as connection:
+        context.record(connection, AuditAction.AUDIT_LOG_EXPORTED, {"entries": len(entries)})
     yield HEADER
     for entry in entries:
         details = json.dumps(entry.details, sort_keys=True, ensure_ascii=False)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from patron.collect.inbox.workspace_inbox import remember_source
 from patron.govern.access import api_keys, audit_log
 from patron.govern.access.api_keys import DEFAULT_DAYS, MAX_DAYS, MAX_OVERLAP, MAX_SOURCE_LENGTH, Key, KeyTerms
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadKeyTerms
@@ -35,36 +36,35 @@ class NewKey:
     expires_at: datetime | None
 
 
-def create_key(  # noqa: PLR0913 - what a key is
-    shop: Shop,
+def create_key(
+    context: RequestContext,
     source: str,
     kind: str = "write",
     *,
     scopes: Iterable[str] | None = None,
     days: int | None = None,
     segment: str = "",
-    maker: Actor | None = None,
-    by: str = "",
-    now: datetime,
 ) -> NewKey:
     """Create a key of a source; a user who makes one that is not public owns it. Raises BadKeyTerms, NotFound.
 
     Scopes beyond the maker's rights are refused, and written to the audit log.
     """
     if segment:
-        definition(shop.store, segment)
-    is_owned = maker is not None and bool(maker.user_id) and kind != "write"
+        definition(context.shop.store, segment)
+    is_owned = context.actor is not None and bool(context.actor.user_id) and kind != "write"
     terms = KeyTerms(
         kind,
         None if scopes is None else tuple(scopes),
         days,
-        user_id=maker.user_id if maker and is_owned else "",
+        user_id=context.actor.user_id if context.actor and is_owned else "",
         segment=segment,
     )
-    if maker and is_owned:
-        _require_rights(shop, maker, terms, now)
-    secret, key = api_keys.create_key(shop, source, terms, at=now, by=maker.name if maker else by)
-    remember_source(shop, key.source)
+    if context.actor and is_owned:
+        _require_rights(context.shop, context.actor, terms, context.now)
+    secret, key = api_keys.create_key(
+        context.shop, source, terms, at=context.now, by=context.actor.name if context.actor else context.by
+    )
+    remember_source(context.shop, key.source)
     return _new_key(secret, key)
 
 
@@ -95,21 +95,21 @@ def list_keys(shop: Shop) -> list[Key]:
     return api_keys.list_keys(shop)
 
 
-def rotate_key(
-    shop: Shop, key_id: str, *, overlap_hours: float = 24, maker: Actor | None = None, by: str = "", now: datetime
-) -> NewKey:
+def rotate_key(context: RequestContext, key_id: str, *, overlap_hours: float = 24) -> NewKey:
     """Create a key like this one, which ends after the overlap; one that is not public is then its maker's.
 
     Raises NotFound, BadKeyTerms.
     """
-    overlap, user_id = timedelta(hours=overlap_hours), maker.user_id if maker else ""
-    by = maker.name if maker else by
-    return _new_key(*api_keys.rotate_key(shop, key_id, overlap=overlap, user_id=user_id, at=now, by=by))
+    overlap, user_id = timedelta(hours=overlap_hours), context.actor.user_id if context.actor else ""
+    by = context.actor.name if context.actor else context.by
+    return _new_key(
+        *api_keys.rotate_key(context.shop, key_id, overlap=overlap, user_id=user_id, at=context.now, by=context.by)
+    )
 
 
-def revoke_key(shop: Shop, key_id: str, *, by: str = "", now: datetime) -> None:
+def revoke_key(context: RequestContext, key_id: str) -> None:
     """Refuse a key from now on. Raises NotFound."""
-    api_keys.revoke_key(shop, key_id, at=now, by=by)
+    api_keys.revoke_key(context.shop, key_id, at=context.now, by=context.by)
 
 
 def _new_key(secret: str, key: Key) -> NewKey:

@@ -9,6 +9,7 @@ from patron.commands.access.sign_in_limits import SignInLimits
 from patron.commands.access.single_sign_on_only import require_local_sign_in, signs_in_at_issuer_only
 from patron.commands.access.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern.access import audit_log, users
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.second_factor import remove_factor
 from patron.govern.access.user_identities import PASSKEY, list_identities, remove_identity, remove_passkeys
 from patron.govern.access.user_links import LinkKind, create_link, end_links
@@ -55,15 +56,13 @@ def setup_path(shop: Shop, *, now: datetime) -> str | None:
         return create_link(connection, LinkKind.SETUP, "", by="patron serve", at=now, lasts=SETUP_LASTS)
 
 
-def invite(  # noqa: PLR0913 - what an invitation says
-    shop: Shop, email: str, access: Access, *, name: str = "", by: str, compose: Compose, now: datetime
-) -> UserLink:
+def invite(context: RequestContext, email: str, access: Access, *, name: str = "", compose: Compose) -> UserLink:
     """Invite somebody, or anew who has not joined yet; the link is mailed where that is configured.
 
     Raises AccessProblem.
     """
     email = users.normal_email(email)
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.find_user_by_email(connection, email)
         if user and user.state != UserState.INVITED:
             raise AccessProblem("email_taken", EMAIL_TAKEN, status=409)
@@ -72,69 +71,71 @@ def invite(  # noqa: PLR0913 - what an invitation says
             users.change_user(connection, user.user_id, **named, **users.access_columns(connection, access))
             user_id = user.user_id
         else:
-            user_id = users.add_user(connection, email, name or email.partition("@")[0], access, by=by, at=now)
-        lasts = timedelta(hours=shop.settings.access.invitation_hours)
-        path = create_link(connection, LinkKind.INVITATION, user_id, by=by, at=now, lasts=lasts)
-        _log(shop, connection, AuditAction.USER_INVITED, user_id, by, now, **_access_details(access))
+            user_id = users.add_user(
+                connection, email, name or email.partition("@")[0], access, by=context.by, at=context.now
+            )
+        lasts = timedelta(hours=context.shop.settings.access.invitation_hours)
+        path = create_link(connection, LinkKind.INVITATION, user_id, by=context.by, at=context.now, lasts=lasts)
+        _log(context, connection, AuditAction.USER_INVITED, user_id, **_access_details(access))
         user = users.find_user(connection, user_id)
-    return UserLink(user, path, send_user_mail(shop, user, compose(user, path), now=now))
+    return UserLink(user, path, send_user_mail(context.shop, user, compose(user, path), now=context.now))
 
 
-def invite_again(shop: Shop, name: str, *, by: str, compose: Compose, now: datetime) -> UserLink:
+def invite_again(context: RequestContext, name: str, *, compose: Compose) -> UserLink:
     """A new link for somebody who has not joined; the one before ends. Raises NotFound, AccessProblem."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
     access = Access(user.roles, user.grants, user.team)
-    return invite(shop, user.email, access, by=by, compose=compose, now=now)
+    return invite(context, user.email, access, compose=compose)
 
 
-def set_access(shop: Shop, name: str, access: Access, *, by: str, now: datetime) -> User:
+def set_access(context: RequestContext, name: str, access: Access) -> User:
     """Change what a user may do, from the next request on. Raises NotFound, AccessProblem."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         users.change_user(connection, user.user_id, **users.access_columns(connection, access))
-        _log(shop, connection, AuditAction.USER_ACCESS_CHANGED, user.user_id, by, now, **_access_details(access))
+        _log(context, connection, AuditAction.USER_ACCESS_CHANGED, user.user_id, **_access_details(access))
         return users.find_user(connection, user.user_id)
 
 
-def disable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
+def disable(context: RequestContext, name: str) -> User:
     """Keep a user out: sessions, links and the mail digest end at once.
 
     Raises NotFound, AccessProblem for the last administrator.
     """
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         users.change_user(connection, user.user_id, state=UserState.DISABLED.value)
-        end_sessions(connection, user.user_id, at=now)
+        end_sessions(connection, user.user_id, at=context.now)
         end_links(connection, user.user_id)
         delete_subscription(connection, user.user_id)
-        _log(shop, connection, AuditAction.USER_DISABLED, user.user_id, by, now)
+        _log(context, connection, AuditAction.USER_DISABLED, user.user_id)
         return users.find_user(connection, user.user_id)
 
 
-def enable(shop: Shop, name: str, *, by: str, now: datetime) -> User:
+def enable(context: RequestContext, name: str) -> User:
     """Let a disabled user in again; who never joined needs an invitation. Raises NotFound."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         has_joined = user.has_password or bool(list_identities(connection, user.user_id))
         state = UserState.ACTIVE if has_joined else UserState.INVITED
         users.change_user(connection, user.user_id, state=state.value)
-        _log(shop, connection, AuditAction.USER_ENABLED, user.user_id, by, now)
+        _log(context, connection, AuditAction.USER_ENABLED, user.user_id)
         return users.find_user(connection, user.user_id)
 
 
-def reset_link(shop: Shop, name: str, *, by: str, now: datetime) -> UserLink:
+def reset_link(context: RequestContext, name: str) -> UserLink:
     """A link by which a user sets a new password, for an hour; the second factor stays.
 
     Raises NotFound, AccessProblem for somebody who cannot sign in.
     """
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         if user.state != UserState.ACTIVE:
             raise AccessProblem("not_active", USER_CANNOT_SIGN_IN, status=409, todo=ENABLE_OR_INVITE)
-        require_local_sign_in(shop, connection, user.user_id)
-        path = create_link(connection, LinkKind.RESET, user.user_id, by=by, at=now, lasts=RESET_LASTS)
-        _log(shop, connection, AuditAction.RESET_LINK_CREATED, user.user_id, by, now)
+        require_local_sign_in(context.shop, connection, user.user_id)
+        path = create_link(connection, LinkKind.RESET, user.user_id, by=context.by, at=context.now, lasts=RESET_LASTS)
+        _log(context, connection, AuditAction.RESET_LINK_CREATED, user.user_id)
     return UserLink(user, path, is_mailed=False)
 
 
@@ -147,7 +148,7 @@ def request_reset(shop: Shop, email: str, *, compose: Compose, now: datetime) ->
         if user is None or user.state != UserState.ACTIVE or signs_in_at_issuer_only(shop, connection, user.user_id):
             return
         path = create_link(connection, LinkKind.RESET, user.user_id, by="the user", at=now, lasts=RESET_LASTS)
-        _log(shop, connection, AuditAction.RESET_LINK_REQUESTED, user.user_id, "", now)
+        _log(RequestContext.from_name(shop, "", now=now), connection, AuditAction.RESET_LINK_REQUESTED, user.user_id)
     send_user_mail(shop, user, compose(user, path), now=now)
 
 
@@ -156,53 +157,53 @@ def count_reset_request(limits: SignInLimits, email: str, address: str, *, now: 
     limits.count_reset(email, address, now=now)
 
 
-def remove_second_factor(shop: Shop, name: str, *, by: str, now: datetime) -> User:
+def remove_second_factor(context: RequestContext, name: str) -> User:
     """Take the second factor and the passkeys of somebody away who lost them; all sessions end. Raises NotFound."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         remove_factor(connection, user.user_id)
         remove_passkeys(connection, user.user_id)
-        end_sessions(connection, user.user_id, at=now)
-        _log(shop, connection, AuditAction.SECOND_FACTOR_REMOVED, user.user_id, by, now)
+        end_sessions(connection, user.user_id, at=context.now)
+        _log(context, connection, AuditAction.SECOND_FACTOR_REMOVED, user.user_id)
         return users.find_user(connection, user.user_id)
 
 
-def unlink_accounts(shop: Shop, name: str, *, by: str, now: datetime) -> User:
+def unlink_accounts(context: RequestContext, name: str) -> User:
     """Take a user's accounts at issuers away: password and passkeys count again; all sessions end. Raises NotFound."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         user = users.resolve_user(connection, name)
         for identity in list_identities(connection, user.user_id):
             if identity.issuer != PASSKEY:
                 remove_identity(connection, user.user_id, identity.issuer, identity.subject)
-        end_sessions(connection, user.user_id, at=now)
-        _log(shop, connection, AuditAction.ACCOUNTS_UNLINKED, user.user_id, by, now)
+        end_sessions(connection, user.user_id, at=context.now)
+        _log(context, connection, AuditAction.ACCOUNTS_UNLINKED, user.user_id)
         return users.find_user(connection, user.user_id)
 
 
-def save_team(shop: Shop, team: str, *, segment: str, by: str, now: datetime) -> None:
+def save_team(context: RequestContext, team: str, *, segment: str) -> None:
     """Make a team, or change its segment; empty restricts nobody. Raises AccessProblem, NotFound."""
     team = " ".join(team.split())
     if not team or len(team) > MAX_TEAM_LENGTH or not team.isprintable():
         raise AccessProblem("team_invalid", TEAM_NAME_LENGTH(count=MAX_TEAM_LENGTH))
     if segment:
-        definition(shop.store, segment)
-    with shop.store.begin() as connection:
+        definition(context.shop.store, segment)
+    with context.shop.store.begin() as connection:
         changed = sa.update(TEAMS).where(TEAMS.c.team == team).values(segment=segment)
         if not connection.execute(changed).rowcount:
-            row = {"team": team, "segment": segment, "created_at": now, "created_by": by}
+            row = {"team": team, "segment": segment, "created_at": context.now, "created_by": context.by}
             connection.execute(sa.insert(TEAMS).values(row))
-        audit_log.append(shop, connection, AuditAction.TEAM_SAVED, {"team": team, "segment": segment, "by": by}, at=now)
+        context.record(connection, AuditAction.TEAM_SAVED, {"team": team, "segment": segment, "by": context.by})
 
 
-def delete_team(shop: Shop, team: str, *, by: str, now: datetime) -> None:
+def delete_team(context: RequestContext, team: str) -> None:
     """Delete a team without members. Raises NotFound, AccessProblem."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         if connection.execute(sa.select(USERS.c.user_id).where(USERS.c.team == team).limit(1)).first():
             todo = MOVE_MEMBERS_FIRST
             raise AccessProblem("team_used", TEAM_HAS_MEMBERS, status=409, where=team, todo=todo)
         if not connection.execute(sa.delete(TEAMS).where(TEAMS.c.team == team)).rowcount:
             raise NotFound(NO_SUCH_TEAM, where=team[:MAX_TEAM_LENGTH])
-        audit_log.append(shop, connection, AuditAction.TEAM_DELETED, {"team": team, "by": by}, at=now)
+        context.record(connection, AuditAction.TEAM_DELETED, {"team": team, "by": context.by})
 
 
 def _access_details(access: Access) -> dict[str, object]:
@@ -210,6 +211,6 @@ def _access_details(access: Access) -> dict[str, object]:
 
 
 def _log(
-    shop: Shop, connection: sa.Connection, action: AuditAction, user_id: str, by: str, at: datetime, **details: object
+    context: RequestContext, connection: sa.Connection, action: AuditAction, user_id: str, **details: object
 ) -> None:
-    audit_log.append(shop, connection, action, {"user_id": user_id, "by": by, **details}, at=at)
+    context.record(connection, action, {"user_id": user_id, "by": context.by, **details})

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.commands.customers.unlink_identity import UnlinkedToken, unlink
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHECK_ID, NO_OWN_ID, NOT_THE_ID, RELOAD_PAGE
@@ -19,40 +20,42 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 
-def unlink_id(shop: Shop, customer_id: str, token: str, *, by: str, now: datetime) -> UnlinkedToken:
+def unlink_id(context: RequestContext, customer_id: str, token: str) -> UnlinkedToken:
     """Take an id out of a customer from the next run on. Raises NoRunYet, NotFound, WorkspaceBusy."""
-    if token not in _tokens(shop, customer_id):
+    if token not in _tokens(context.shop, customer_id):
         raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
-    unlinked = unlink(shop, token, at=now)
-    with shop.store.begin() as connection:
+    unlinked = unlink(context.shop, token, at=context.now)
+    with context.shop.store.begin() as connection:
         _record(
-            shop, connection, AuditAction.IDENTITY_UNLINKED, {"customer_id": customer_id, "token": token, "by": by}, now
+            context.shop,
+            connection,
+            AuditAction.IDENTITY_UNLINKED,
+            {"customer_id": customer_id, "token": token, "by": context.by},
+            context.now,
         )
     return unlinked
 
 
-def merge_customers(shop: Shop, customer_id: str, other_customer_id: str, *, by: str, now: datetime) -> str:
+def merge_customers(context: RequestContext, customer_id: str, other_customer_id: str) -> str:
     """Join two customers from the next run on, as an alias of the shop's own ids would; the id of the event.
 
     Taking an id out undoes it. Raises NoRunYet, NotFound for a customer without one of the shop's own ids,
     WorkspaceBusy.
     """
-    values = [_user_id(shop, one) for one in (customer_id, other_customer_id)]
-    event_id = (
-        f"merge-{blake2b(f'{customer_id} {other_customer_id} {now.isoformat()}'.encode(), digest_size=16).hexdigest()}"
-    )
+    values = [_user_id(context.shop, one) for one in (customer_id, other_customer_id)]
+    event_id = f"merge-{blake2b(f'{customer_id} {other_customer_id} {context.now.isoformat()}'.encode(), digest_size=16).hexdigest()}"
     row = {
         "event_id": [event_id],
         "name": [Alias.event],
         "user_id": [values[0]],
         "anonymous_id": [values[1]],
-        "occurred_at": pa.array([now], TIME),
+        "occurred_at": pa.array([context.now], TIME),
     }
-    with shop.commit_lock():
-        load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=now)
-    with shop.store.begin() as connection:
-        details = {"customer_id": customer_id, "other_customer_id": other_customer_id, "by": by}
-        _record(shop, connection, AuditAction.CUSTOMERS_MERGED, details, now)
+    with context.shop.commit_lock():
+        load_events(context.shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=context.now)
+    with context.shop.store.begin() as connection:
+        details = {"customer_id": customer_id, "other_customer_id": other_customer_id, "by": context.by}
+        _record(context.shop, connection, AuditAction.CUSTOMERS_MERGED, details, context.now)
     return event_id
 
 

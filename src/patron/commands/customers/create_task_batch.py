@@ -20,7 +20,7 @@ from patron.commands.customers.customer_work import (
 )
 from patron.commands.outreach.campaigns.campaign_assignments import predecessors
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.table_definition import TEXT
 from patron.storage.customers.customer_tables import TASKS
@@ -57,46 +57,44 @@ class _Draw:
 
 
 def create_task_batch(
-    shop: Shop,
+    context: RequestContext,
     customer_ids: Sequence[str],
     draft: TaskDraft,
     *,
     values_at_risk: Mapping[str, float | None] | None = None,
-    by: str,
-    now: datetime,
 ) -> TaskBatch:
     """Create tasks for customers, except for the share of them that `policy.toml` holds out.
 
     Who was drawn less than `[tasks] window_days` ago stays in that arm: a second bulk action does not change it.
     Raises BadRequest, NotFound.
     """
-    shop.reload_settings()
+    context.shop.reload_settings()
     require_one_of("playbook", draft.playbook, (*PLAYBOOKS, BY_REASON))
-    ids = require_customers(shop, customer_ids)
-    require_staff(shop.store, draft.owner)
-    values, reasons, before = values_at_risk or {}, _reasons(shop, ids), predecessors(last_run(shop))
-    batch_id = hashlib.sha256(f"{now.isoformat()}/{by}/{draft.playbook}".encode()).hexdigest()[:32]
+    ids = require_customers(context.shop, customer_ids)
+    require_staff(context.shop.store, draft.owner)
+    values, reasons, before = values_at_risk or {}, _reasons(context.shop, ids), predecessors(last_run(context.shop))
+    batch_id = hashlib.sha256(f"{context.now.isoformat()}/{context.by}/{draft.playbook}".encode()).hexdigest()[:32]
     tasks: list[str] = []
     held_out_count = 0
     rows: list[dict[str, Any]] = []
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         _lock_tasks(connection)
-        in_control = _control_group(connection, shop, ids)
+        in_control = _control_group(connection, context.shop, ids)
         reachable = [identifier for identifier in ids if identifier not in in_control]
         earlier = _running_draws(
-            connection, {*reachable, *(old for one in reachable for old in before.get(one, ()))}, now
+            connection, {*reachable, *(old for one in reachable for old in before.get(one, ()))}, context.now
         )
         for customer in reachable:
             reason = reasons.get(customer, "")
             kept = _kept_draw(customer, earlier, before.get(customer, ()))
-            draw = kept or _fresh_draw(shop, batch_id, customer, now)
+            draw = kept or _fresh_draw(context.shop, batch_id, customer, context.now)
             held_out_count += draw.is_holdout
             if draw.is_holdout and kept:
                 continue
             of_reason = draft.playbook == BY_REASON
-            one = replace(draft, playbook=shop.policy.tasks.playbook_of(reason)) if of_reason else draft
+            one = replace(draft, playbook=context.shop.policy.tasks.playbook_of(reason)) if of_reason else draft
             one = replace(one, text="", owner="", due_at=None) if draw.is_holdout else one
-            row = task_row(shop, customer, one, value_at_risk_cents=values.get(customer), by=by, now=now)
+            row = task_row(context, customer, one, value_at_risk_cents=values.get(customer))
             drawn = {name: getattr(draw, name) for name in _Draw.__dataclass_fields__}
             rows.append({**row, **drawn, "reason": reason, "batch_id": batch_id})
             if not draw.is_holdout:
@@ -105,8 +103,8 @@ def create_task_batch(
             connection.execute(sa.insert(TASKS), rows)
         details = {"playbook": draft.playbook, "owner": draft.owner, "batch_id": batch_id}
         counts = {"task_count": len(tasks), "held_out_count": held_out_count, "control_count": len(in_control)}
-        entry = {**about_customers(ids), **details, **counts, "by": by}
-        audit_log.append(shop, connection, AuditAction.TASKS_CREATED, entry, at=now)
+        entry = {**about_customers(ids), **details, **counts, "by": context.by}
+        context.record(connection, AuditAction.TASKS_CREATED, entry)
     return TaskBatch(batch_id, tuple(tasks), held_out_count, len(in_control))
 
 

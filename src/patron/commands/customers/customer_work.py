@@ -9,7 +9,7 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.access.audit_actions import AuditAction
@@ -75,117 +75,112 @@ class TaskDraft:
     due_at: datetime | None = None
 
 
-def add_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: datetime) -> int:
+def add_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> int:
     """Give customers a tag; how many did not have it. Raises BadRequest, NotFound."""
     tag = tag_name(tag)
-    ids = require_customers(shop, customer_ids)
-    with shop.store.begin() as connection:
+    ids = require_customers(context.shop, customer_ids)
+    with context.shop.store.begin() as connection:
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
         fresh = [identifier for identifier in ids if identifier not in tagged]
         if len(ids) == 1 and fresh and _tag_count(connection, ids[0]) >= MAX_TAGS:
             raise _wrong("tag", TAG_COUNT(count=MAX_TAGS), REMOVE_ONE)
-        rows = [{"customer_id": one, "tag": tag, "added_at": now, "added_by": by} for one in fresh]
+        rows = [{"customer_id": one, "tag": tag, "added_at": context.now, "added_by": context.by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
-            audit_log.append(
-                shop, connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag, "by": by}, at=now
+            context.record(
+                connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag, "by": context.by}
             )
     return len(rows)
 
 
-def remove_tag(shop: Shop, customer_ids: Sequence[str], tag: str, *, by: str, now: datetime) -> int:
+def remove_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> int:
     """Take a tag from customers; how many had it."""
     ids = list(dict.fromkeys(customer_ids))
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         tagged = sorted(_existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag))
         for part in _parts(tagged):
             of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
             connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
         if tagged:
-            audit_log.append(
-                shop, connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag, "by": by}, at=now
+            context.record(
+                connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag, "by": context.by}
             )
     return len(tagged)
 
 
-def assign_owner(shop: Shop, customer_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
+def assign_owner(context: RequestContext, customer_ids: Sequence[str], owner: str) -> int:
     """Make a user look after customers; nobody for an empty id. Raises BadRequest, NotFound."""
-    ids = require_customers(shop, customer_ids)
-    require_staff(shop.store, owner)
-    row = {"owner": owner, "assigned_at": now, "assigned_by": by}
-    with shop.store.begin() as connection:
+    ids = require_customers(context.shop, customer_ids)
+    require_staff(context.shop.store, owner)
+    row = {"owner": owner, "assigned_at": context.now, "assigned_by": context.by}
+    with context.shop.store.begin() as connection:
         for part in _parts(ids):
             connection.execute(sa.delete(CUSTOMER_OWNERS).where(CUSTOMER_OWNERS.c.customer_id.in_(part)))
         if owner:
             connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": identifier, **row} for identifier in ids])
-        details = {**about_customers(ids), "owner": owner, "by": by}
-        audit_log.append(shop, connection, AuditAction.OWNER_ASSIGNED, details, at=now)
+        details = {**about_customers(ids), "owner": owner, "by": context.by}
+        context.record(connection, AuditAction.OWNER_ASSIGNED, details)
     return len(ids)
 
 
-def write_note(shop: Shop, customer_id: str, text: str, *, by: str, now: datetime) -> str:
+def write_note(context: RequestContext, customer_id: str, text: str) -> str:
     """Write a note about a customer, encrypted; its id. Raises BadRequest, NotFound."""
     text = _text(text, "note", is_required=True)
-    require_customers(shop, [customer_id])
+    require_customers(context.shop, [customer_id])
     note_id = uuid4().hex
-    row = {"note_id": note_id, "customer_id": customer_id, "written_at": now, "written_by": by}
-    with shop.store.begin() as connection:
-        connection.execute(sa.insert(CUSTOMER_NOTES).values(**row, content=seal(shop, note_id, text)))
-        details = {"customer_id": customer_id, "note_id": note_id, "by": by}
-        audit_log.append(shop, connection, AuditAction.NOTE_WRITTEN, details, at=now)
+    row = {"note_id": note_id, "customer_id": customer_id, "written_at": context.now, "written_by": context.by}
+    with context.shop.store.begin() as connection:
+        connection.execute(sa.insert(CUSTOMER_NOTES).values(**row, content=seal(context.shop, note_id, text)))
+        details = {"customer_id": customer_id, "note_id": note_id, "by": context.by}
+        context.record(connection, AuditAction.NOTE_WRITTEN, details)
     return note_id
 
 
-def delete_note(shop: Shop, customer_id: str, note_id: str, *, by: str, now: datetime) -> None:
+def delete_note(context: RequestContext, customer_id: str, note_id: str) -> None:
     """Delete a note, which only its author may. Raises NotFound, BadRequest."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         of = (CUSTOMER_NOTES.c.note_id == note_id, CUSTOMER_NOTES.c.customer_id == customer_id)
         author = connection.scalar(sa.select(CUSTOMER_NOTES.c.written_by).where(*of))
         if author is None:
             raise NotFound(NO_NOTE, where=note_id[:64], todo=RELOAD_PAGE)
-        if author != by:
+        if author != context.by:
             raise _wrong("note", NOTE_AUTHOR, ASK_AUTHOR)
         connection.execute(sa.delete(CUSTOMER_NOTES).where(*of))
-        details = {"customer_id": customer_id, "note_id": note_id, "by": by}
-        audit_log.append(shop, connection, AuditAction.NOTE_DELETED, details, at=now)
+        details = {"customer_id": customer_id, "note_id": note_id, "by": context.by}
+        context.record(connection, AuditAction.NOTE_DELETED, details)
 
 
-def record_texts_revealed(shop: Shop, customer_id: str, *, by: str, now: datetime) -> None:
+def record_texts_revealed(context: RequestContext, customer_id: str) -> None:
     """Record that somebody reads the texts of others about a customer, before they are shown."""
-    with shop.store.begin() as connection:
-        audit_log.append(shop, connection, AuditAction.NOTES_REVEALED, {"customer_id": customer_id, "by": by}, at=now)
+    with context.shop.store.begin() as connection:
+        context.record(connection, AuditAction.NOTES_REVEALED, {"customer_id": customer_id, "by": context.by})
 
 
 def create_tasks(
-    shop: Shop,
+    context: RequestContext,
     customer_ids: Sequence[str],
     draft: TaskDraft,
     *,
     values_at_risk: Mapping[str, float | None] | None = None,
-    by: str,
-    now: datetime,
 ) -> tuple[str, ...]:
     """Create one task per customer by hand: nobody is held out, and no effect is measured. Returns their ids.
 
     Raises BadRequest, NotFound.
     """
     require_one_of("playbook", draft.playbook, PLAYBOOKS)
-    ids = require_customers(shop, customer_ids)
-    require_staff(shop.store, draft.owner)
+    ids = require_customers(context.shop, customer_ids)
+    require_staff(context.shop.store, draft.owner)
     values = values_at_risk or {}
-    rows = [
-        task_row(shop, identifier, draft, value_at_risk_cents=values.get(identifier), by=by, now=now)
-        for identifier in ids
-    ]
-    with shop.store.begin() as connection:
+    rows = [task_row(context, identifier, draft, value_at_risk_cents=values.get(identifier)) for identifier in ids]
+    with context.shop.store.begin() as connection:
         connection.execute(sa.insert(TASKS), rows)
-        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": by}
-        audit_log.append(shop, connection, AuditAction.TASKS_CREATED, details, at=now)
+        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": context.by}
+        context.record(connection, AuditAction.TASKS_CREATED, details)
     return tuple(row["task_id"] for row in rows)
 
 
 def task_row(
-    shop: Shop, customer_id: str, draft: TaskDraft, *, value_at_risk_cents: float | None, by: str, now: datetime
+    context: RequestContext, customer_id: str, draft: TaskDraft, *, value_at_risk_cents: float | None
 ) -> dict[str, Any]:
     """Row of a new task by hand. Raises BadRequest."""
     task_id = uuid4().hex
@@ -193,15 +188,15 @@ def task_row(
         "task_id": task_id,
         "customer_id": customer_id,
         "playbook": draft.playbook,
-        "content": seal(shop, task_id, _text(draft.text, "text")),
+        "content": seal(context.shop, task_id, _text(draft.text, "text")),
         "owner": draft.owner,
         "state": "open",
         "outcome": "",
         "value_at_risk_cents": None if value_at_risk_cents is None else round(value_at_risk_cents),
         "is_holdout": False,
         "due_at": draft.due_at,
-        "created_at": now,
-        "created_by": by,
+        "created_at": context.now,
+        "created_by": context.by,
         "closed_at": None,
         "closed_by": "",
         "reason": "",
@@ -212,19 +207,19 @@ def task_row(
     }
 
 
-def assign_tasks(shop: Shop, task_ids: Sequence[str], owner: str, *, by: str, now: datetime) -> int:
+def assign_tasks(context: RequestContext, task_ids: Sequence[str], owner: str) -> int:
     """Give open tasks to a user; nobody for an empty id. Raises BadRequest."""
-    require_staff(shop.store, owner)
+    require_staff(context.shop.store, owner)
     values, action = {"owner": owner}, AuditAction.TASKS_ASSIGNED
-    return _change_open_tasks(shop, task_ids, values, action, values, by=by, now=now)
+    return _change_open_tasks(context, task_ids, values, action, values)
 
 
-def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: str, now: datetime) -> None:
+def close_task(context: RequestContext, task_id: str, outcome: str, text: str = "") -> None:
     """Record what became of a task; without an outcome it is dropped. Raises BadRequest, NotFound."""
     if outcome:
         require_one_of("outcome", outcome, OUTCOMES)
     text = _text(text, "text")
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         of = (TASKS.c.task_id == task_id, ~TASKS.c.is_holdout)
         task = connection.execute(sa.select(TASKS).where(*of)).first()
         if task is None:
@@ -232,43 +227,47 @@ def close_task(shop: Shop, task_id: str, outcome: str, text: str = "", *, by: st
         if task.state != "open":
             raise _wrong("task", TASK_CLOSED, RELOAD_PAGE)
         state = "done" if outcome else "dropped"
-        values = {"state": state, "outcome": outcome, "closed_at": now, "closed_by": by}
+        values = {"state": state, "outcome": outcome, "closed_at": context.now, "closed_by": context.by}
         if text:
-            instructions = unseal(shop, task_id, task.content)
-            values["content"] = seal(shop, task_id, "\n\n".join(filter(None, [instructions, text])))
+            instructions = unseal(context.shop, task_id, task.content)
+            values["content"] = seal(context.shop, task_id, "\n\n".join(filter(None, [instructions, text])))
         closed = connection.execute(
             sa.update(TASKS).where(TASKS.c.task_id == task_id, TASKS.c.state == "open").values(values)
         )
         if not closed.rowcount:
             raise _wrong("task", TASK_CLOSED, RELOAD_PAGE)
-        details = {"task_id": task_id, "customer_id": task.customer_id, "state": state, "outcome": outcome, "by": by}
-        audit_log.append(shop, connection, AuditAction.TASK_CLOSED, details, at=now)
+        details = {
+            "task_id": task_id,
+            "customer_id": task.customer_id,
+            "state": state,
+            "outcome": outcome,
+            "by": context.by,
+        }
+        context.record(connection, AuditAction.TASK_CLOSED, details)
 
 
-def snooze(shop: Shop, customer_ids: Sequence[str], *, until: datetime, reason: str, by: str, now: datetime) -> int:
+def snooze(context: RequestContext, customer_ids: Sequence[str], *, until: datetime, reason: str) -> int:
     """Take customers off the watch list until a time. Raises BadRequest, NotFound."""
     require_one_of("reason", reason, SNOOZE_REASONS)
-    if until <= now:
+    if until <= context.now:
         raise _wrong("until", TIME_PASSED, LATER_DAY)
-    ids = require_customers(shop, customer_ids)
-    row = {"until": until, "reason": reason, "snoozed_at": now, "snoozed_by": by}
-    with shop.store.begin() as connection:
+    ids = require_customers(context.shop, customer_ids)
+    row = {"until": until, "reason": reason, "snoozed_at": context.now, "snoozed_by": context.by}
+    with context.shop.store.begin() as connection:
         _delete_snoozes(connection, ids)
         connection.execute(sa.insert(SNOOZES), [{"customer_id": identifier, **row} for identifier in ids])
-        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": by}
-        audit_log.append(shop, connection, AuditAction.WATCH_LIST_SNOOZED, details, at=now)
+        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": context.by}
+        context.record(connection, AuditAction.WATCH_LIST_SNOOZED, details)
     return len(ids)
 
 
-def end_snooze(shop: Shop, customer_ids: Sequence[str], *, by: str, now: datetime) -> int:
+def end_snooze(context: RequestContext, customer_ids: Sequence[str]) -> int:
     """Put customers back on the watch list; how many were snoozed."""
     ids = list(dict.fromkeys(customer_ids))
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         count = _delete_snoozes(connection, ids)
         if count:
-            audit_log.append(
-                shop, connection, AuditAction.WATCH_LIST_SNOOZE_ENDED, {**about_customers(ids), "by": by}, at=now
-            )
+            context.record(connection, AuditAction.WATCH_LIST_SNOOZE_ENDED, {**about_customers(ids), "by": context.by})
     return count
 
 
@@ -292,23 +291,20 @@ def require_staff(store: Store, user_id: str) -> None:
         raise _wrong("owner", NOT_ACTIVE, CHOOSE_FROM_LIST)
 
 
-def _change_open_tasks(  # noqa: PLR0913 - a change, and what the audit log says of it
-    shop: Shop,
+def _change_open_tasks(
+    context: RequestContext,
     task_ids: Sequence[str],
     values: Mapping[str, object],
     action: AuditAction,
     details: Mapping[str, object],
-    *,
-    by: str,
-    now: datetime,
 ) -> int:
     count = 0
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         for part in _parts(list(dict.fromkeys(task_ids))):
             of = (TASKS.c.task_id.in_(part), TASKS.c.state == "open", ~TASKS.c.is_holdout)
             count += connection.execute(sa.update(TASKS).where(*of).values(dict(values))).rowcount
         if count:
-            audit_log.append(shop, connection, action, {"task_count": count, **details, "by": by}, at=now)
+            context.record(connection, action, {"task_count": count, **details, "by": context.by})
     return count
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from patron.engage.providers.standard_webhooks import new_secret
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHOOSE_AT_LEAST_ONE, ONE_LINE_MOST, SHORTEN, TOO_LONG, USE_24_HOURS
@@ -54,74 +54,70 @@ class NewWebhookSecret:
     """Until then the previous secret signs, too."""
 
 
-def add_webhook(
-    shop: Shop, url: str, events: Iterable[str], *, note: str = "", by: str, now: datetime
-) -> NewWebhookSecret:
+def add_webhook(context: RequestContext, url: str, events: Iterable[str], *, note: str = "") -> NewWebhookSecret:
     """Report events to an address from now on. Raises BadWebhook."""
-    values = _valid_fields(shop, url, events, note)
-    if len(webhook_endpoints(shop.store)) >= MAX_ENDPOINTS:
+    values = _valid_fields(context.shop, url, events, note)
+    if len(webhook_endpoints(context.shop.store)) >= MAX_ENDPOINTS:
         raise BadWebhook(WEBHOOK_COUNT(count=MAX_ENDPOINTS), where="url", todo=DELETE_ONE_FIRST)
     endpoint_id, secret = secrets.token_hex(6), new_secret()
-    row = {"endpoint_id": endpoint_id, **values, "secret": seal(shop, _purpose(endpoint_id), secret)}
-    row |= {"created_at": now, "created_by": by, "enabled_at": now, "disabled_why": ""}
-    with shop.store.begin() as connection:
+    row = {"endpoint_id": endpoint_id, **values, "secret": seal(context.shop, _purpose(endpoint_id), secret)}
+    row |= {"created_at": context.now, "created_by": context.by, "enabled_at": context.now, "disabled_why": ""}
+    with context.shop.store.begin() as connection:
         connection.execute(sa.insert(WEBHOOK_ENDPOINTS).values(row))
         details = {"webhook": endpoint_id, **_entry(values)}
-        audit_log.append(shop, connection, AuditAction.WEBHOOK_ADDED, details, at=now, by=by)
+        context.record(connection, AuditAction.WEBHOOK_ADDED, details)
     return NewWebhookSecret(endpoint_id, secret, None)
 
 
-def change_webhook(  # noqa: PLR0913 - as above
-    shop: Shop, endpoint_id: str, *, url: str, events: Iterable[str], note: str, by: str, now: datetime
+def change_webhook(
+    context: RequestContext, endpoint_id: str, *, url: str, events: Iterable[str], note: str
 ) -> WebhookEndpoint:
     """Change where and what is reported. Raises NotFound, BadWebhook."""
-    webhook_endpoint(shop.store, endpoint_id)
-    values = _valid_fields(shop, url, events, note)
-    _update(shop, endpoint_id, values, AuditAction.WEBHOOK_CHANGED, _entry(values), by=by, now=now)
-    return webhook_endpoint(shop.store, endpoint_id)
+    webhook_endpoint(context.shop.store, endpoint_id)
+    values = _valid_fields(context.shop, url, events, note)
+    _update(context, endpoint_id, values, AuditAction.WEBHOOK_CHANGED, _entry(values))
+    return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def rotate_webhook_secret(
-    shop: Shop, endpoint_id: str, *, overlap_hours: float = 24, by: str, now: datetime
-) -> NewWebhookSecret:
+def rotate_webhook_secret(context: RequestContext, endpoint_id: str, *, overlap_hours: float = 24) -> NewWebhookSecret:
     """Make a new secret; for the overlap both sign. Raises NotFound, BadWebhook."""
-    webhook_endpoint(shop.store, endpoint_id)
+    webhook_endpoint(context.shop.store, endpoint_id)
     if not 0 <= overlap_hours <= MAX_OVERLAP / timedelta(hours=1):
         raise BadWebhook(SECRET_HOURS, where="overlap_hours", todo=USE_24_HOURS)
-    secret, until = new_secret(), now + timedelta(hours=overlap_hours)
-    values = {"secret": seal(shop, _purpose(endpoint_id), secret), "old_secret": WEBHOOK_ENDPOINTS.c.secret}
+    secret, until = new_secret(), context.now + timedelta(hours=overlap_hours)
+    values = {"secret": seal(context.shop, _purpose(endpoint_id), secret), "old_secret": WEBHOOK_ENDPOINTS.c.secret}
     values |= {"old_secret_until": until}
-    _update(shop, endpoint_id, values, AuditAction.WEBHOOK_ROTATED, {"until": until.isoformat()}, by=by, now=now)
+    _update(context, endpoint_id, values, AuditAction.WEBHOOK_ROTATED, {"until": until.isoformat()})
     return NewWebhookSecret(endpoint_id, secret, until)
 
 
-def enable_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> WebhookEndpoint:
+def enable_webhook(context: RequestContext, endpoint_id: str) -> WebhookEndpoint:
     """Report to an endpoint again, what happens from now on and what still waits. Raises NotFound."""
-    if not webhook_endpoint(shop.store, endpoint_id).is_enabled:
-        values = {"disabled_at": None, "disabled_why": "", "failing_since": None, "enabled_at": now}
-        _update(shop, endpoint_id, values, AuditAction.WEBHOOK_ENABLED, {}, by=by, now=now)
-    return webhook_endpoint(shop.store, endpoint_id)
+    if not webhook_endpoint(context.shop.store, endpoint_id).is_enabled:
+        values = {"disabled_at": None, "disabled_why": "", "failing_since": None, "enabled_at": context.now}
+        _update(context, endpoint_id, values, AuditAction.WEBHOOK_ENABLED, {})
+    return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def disable_webhook(shop: Shop, endpoint_id: str, *, why: str = PERSON, by: str, now: datetime) -> WebhookEndpoint:
+def disable_webhook(context: RequestContext, endpoint_id: str, *, why: str = PERSON) -> WebhookEndpoint:
     """Report nothing to an endpoint until somebody enables it. Raises NotFound."""
-    if webhook_endpoint(shop.store, endpoint_id).is_enabled:
-        values = {"disabled_at": now, "disabled_why": why}
-        _update(shop, endpoint_id, values, AuditAction.WEBHOOK_DISABLED, {"reason": why}, by=by, now=now)
-    return webhook_endpoint(shop.store, endpoint_id)
+    if webhook_endpoint(context.shop.store, endpoint_id).is_enabled:
+        values = {"disabled_at": context.now, "disabled_why": why}
+        _update(context, endpoint_id, values, AuditAction.WEBHOOK_DISABLED, {"reason": why})
+    return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def delete_webhook(shop: Shop, endpoint_id: str, *, by: str, now: datetime) -> None:
+def delete_webhook(context: RequestContext, endpoint_id: str) -> None:
     """Forget an endpoint, its secret and its log. Raises NotFound."""
-    webhook_endpoint(shop.store, endpoint_id)
+    webhook_endpoint(context.shop.store, endpoint_id)
     table, log = WEBHOOK_ENDPOINTS, WEBHOOK_DELIVERIES
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         connection.execute(sa.delete(log).where(log.c.endpoint_id == endpoint_id))
         connection.execute(sa.delete(table).where(table.c.endpoint_id == endpoint_id))
         if not connection.scalar(sa.select(sa.func.count()).select_from(table)):
             for of_messages in (WEBHOOK_CUSTOMERS, WEBHOOK_MESSAGES):
                 connection.execute(sa.delete(of_messages))
-        audit_log.append(shop, connection, AuditAction.WEBHOOK_DELETED, {"webhook": endpoint_id}, at=now, by=by)
+        context.record(connection, AuditAction.WEBHOOK_DELETED, {"webhook": endpoint_id})
 
 
 def signing_secrets(shop: Shop, endpoint_id: str, *, now: datetime) -> str:
@@ -161,20 +157,17 @@ def _entry(values: Mapping[str, object]) -> dict[str, object]:
     return {"host": urlsplit(str(values["url"])).hostname, "events": values["events"]}
 
 
-def _update(  # noqa: PLR0913 - what is changed, and how the audit log says it
-    shop: Shop,
+def _update(
+    context: RequestContext,
     endpoint_id: str,
     values: dict[str, object],
     action: AuditAction,
     details: dict[str, object],
-    *,
-    by: str,
-    now: datetime,
 ) -> None:
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         changed = sa.update(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.endpoint_id == endpoint_id).values(**values)
         connection.execute(changed)
-        audit_log.append(shop, connection, action, {"webhook": endpoint_id, **details}, at=now, by=by)
+        context.record(connection, action, {"webhook": endpoint_id, **details})
 
 
 def _purpose(endpoint_id: str) -> str:

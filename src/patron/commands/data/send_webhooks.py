@@ -18,6 +18,7 @@ from patron.commands.data.manage_webhooks import disable_webhook, signing_secret
 from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import CONTINUES_BY_ITSELF
 from patron.schema.data.webhook_events import TEST_EVENT
 from patron.schema.errors import WorkspaceBusy
@@ -164,7 +165,7 @@ def _write(shop: Shop, attempts: list[Attempt], *, is_by_hand: bool = False) -> 
         elif endpoint.failing_since and attempt.at - endpoint.failing_since >= longest:
             disabled[endpoint.endpoint_id] = (FAILURES, attempt.at)
     for endpoint_id, (why, at) in disabled.items():
-        disable_webhook(shop, endpoint_id, why=why, by=BY_ITSELF, now=at)
+        disable_webhook(RequestContext.from_name(shop, BY_ITSELF, now=at), endpoint_id, why=why)
 
 
 def _write_attempt(connection: sa.Connection, attempt: Attempt, *, is_by_hand: bool) -> None:

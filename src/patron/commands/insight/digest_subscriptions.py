@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from patron.commands.access.sign_in_limits import SignInLimits
 from patron.commands.access.user_mail import Compose, can_send_mail, send_user_mail
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.users import User, UserState, find_user
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.schema.access.access_rights import Actor
@@ -107,11 +108,11 @@ def subscribe_to_digest(  # noqa: PLR0913 - who, what, how often, and how they a
     return Confirmation.MAILED if is_mailed else Confirmation.NOT_MAILED
 
 
-def unsubscribe_from_digest(shop: Shop, user_id: str, *, now: datetime, by: str = "") -> None:
+def unsubscribe_from_digest(context: RequestContext, user_id: str) -> None:
     """End a person's digest at once; a second time changes nothing. `by` is empty for whoever opens a letter's link."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         if delete_subscription(connection, user_id):
-            _log(shop, connection, AuditAction.DIGEST_ENDED, user_id, now, by=by)
+            _log(context.shop, connection, AuditAction.DIGEST_ENDED, user_id, context.now, by=context.by)
 
 
 def digest_path(shop: Shop, user: User) -> str:
@@ -148,7 +149,7 @@ def confirm_digest(shop: Shop, token: str, *, now: datetime) -> DigestLink:
 
 def end_digest(shop: Shop, token: str, *, now: datetime) -> DigestLink:
     """End the digest that a link is about, at once. Raises NotFound."""
-    unsubscribe_from_digest(shop, find_digest_link(shop, token).user.user_id, now=now)
+    unsubscribe_from_digest(RequestContext.from_name(shop, now=now), find_digest_link(shop, token).user.user_id)
     return find_digest_link(shop, token)
 
 

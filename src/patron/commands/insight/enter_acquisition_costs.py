@@ -4,11 +4,10 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.amounts import cents_of
 from patron.schema.common_sentences import NOT_A_MONTH
@@ -47,26 +46,26 @@ class EnteredCosts:
     deleted_count: int
 
 
-def enter_acquisition_costs(shop: Shop, text: str, *, by: str, now: datetime) -> EnteredCosts:
+def enter_acquisition_costs(context: RequestContext, text: str) -> EnteredCosts:
     """Store the lines of a CSV text: channel, month, cost in units of the shop's currency; all of them, or none.
 
     Commas, semicolons and tabs part the cells; a first line of names is left out. A line that is entered again replaces
     the earlier one, and one without a cost deletes it. Raises BadFile with the number of the line, NoRunYet.
     """
-    author, rows = person(by), _rows(shop, text)
+    author, rows = person(context.by), _rows(context.shop, text)
     entered = [
-        {"channel": channel, "month": month, "cost_cents": cents, "entered_at": now, "entered_by": author}
+        {"channel": channel, "month": month, "cost_cents": cents, "entered_at": context.now, "entered_by": author}
         for (channel, month), cents in rows.items()
         if cents is not None
     ]
     deleted = [key for key, cents in rows.items() if cents is None]
     table = ACQUISITION_COSTS.c
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         upsert(connection, ACQUISITION_COSTS, entered, update=("cost_cents", "entered_at", "entered_by"))
         for channel, month in deleted:
             connection.execute(sa.delete(ACQUISITION_COSTS).where(table.channel == channel, table.month == month))
         details = {"entered": len(entered), "deleted": len(deleted), "by": author}
-        audit_log.append(shop, connection, AuditAction.ACQUISITION_COSTS_ENTERED, details, at=now)
+        context.record(connection, AuditAction.ACQUISITION_COSTS_ENTERED, details)
     return EnteredCosts(len(entered), len(deleted))
 
 

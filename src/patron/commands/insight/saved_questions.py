@@ -3,19 +3,17 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_SUCH_QUESTION, SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.insight.question_tables import QUESTION_PINS, SAVED_QUESTIONS
 from patron.storage.insight.saved_questions import versions_of
-from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
 QUESTION_VERSIONS = Sentence("question_versions", "at most {count} versions are kept")
@@ -43,10 +41,10 @@ class QuestionDraft:
     note: str = ""
 
 
-def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by: str, now: datetime) -> str:
+def save_question(context: RequestContext, draft: QuestionDraft, *, question_id: str = "") -> str:
     """Save a question, or another version of one; return its id. Raises BadQuery, NotFound."""
     _require_short(draft)
-    versions = versions_of(shop.store, question_id) if question_id else ()
+    versions = versions_of(context.shop.store, question_id) if question_id else ()
     if question_id and not versions:
         raise NotFound(NO_SUCH_QUESTION, where=question_id[:40], todo=SAVE_AS_NEW_QUESTION)
     if len(versions) >= MAX_VERSIONS:
@@ -58,42 +56,40 @@ def save_question(shop: Shop, draft: QuestionDraft, *, question_id: str = "", by
         "folder": draft.folder.strip(),
         "note": draft.note.strip(),
         "definition": dict(draft.definition),
-        "owner": versions[0].owner if versions else by,
-        "saved_at": now,
-        "saved_by": by,
+        "owner": versions[0].owner if versions else context.by,
+        "saved_at": context.now,
+        "saved_by": context.by,
     }
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         count = connection.scalar(sa.select(sa.func.count(sa.distinct(SAVED_QUESTIONS.c.question_id)))) or 0
         if not versions and count >= MAX_QUESTIONS:
             raise BadQuery(QUESTION_COUNT(count=MAX_QUESTIONS), todo=QUESTION_DELETE)
         connection.execute(sa.insert(SAVED_QUESTIONS).values(row))
-        _log(shop, connection, AuditAction.QUESTION_SAVED, row["question_id"], by, now, version=row["version"])
+        _log(context, connection, AuditAction.QUESTION_SAVED, row["question_id"], version=row["version"])
     return row["question_id"]
 
 
-def pin_question(shop: Shop, question_id: str, *, is_pinned: bool, by: str, now: datetime) -> None:
+def pin_question(context: RequestContext, question_id: str, *, is_pinned: bool) -> None:
     """Put a question on the dashboard, or take it off."""
-    row = {"question_id": question_id, "is_pinned": is_pinned, "changed_at": now, "changed_by": by}
-    with shop.store.begin() as connection:
+    row = {"question_id": question_id, "is_pinned": is_pinned, "changed_at": context.now, "changed_by": context.by}
+    with context.shop.store.begin() as connection:
         upsert(connection, QUESTION_PINS, [row], update=("is_pinned", "changed_at", "changed_by"))
         _log(
-            shop,
+            context,
             connection,
             AuditAction.QUESTION_PINNED if is_pinned else AuditAction.QUESTION_UNPINNED,
             question_id,
-            by,
-            now,
         )
 
 
-def delete_question(shop: Shop, question_id: str, *, by: str, now: datetime) -> None:
+def delete_question(context: RequestContext, question_id: str) -> None:
     """Delete a saved question with all its versions. Raises NotFound."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         deleted = connection.execute(sa.delete(SAVED_QUESTIONS).where(SAVED_QUESTIONS.c.question_id == question_id))
         if not deleted.rowcount:
             raise NotFound(NO_SUCH_QUESTION, where=question_id[:40], todo=QUESTION_LIST)
         connection.execute(sa.delete(QUESTION_PINS).where(QUESTION_PINS.c.question_id == question_id))
-        _log(shop, connection, AuditAction.QUESTION_DELETED, question_id, by, now)
+        _log(context, connection, AuditAction.QUESTION_DELETED, question_id)
 
 
 def _require_short(draft: QuestionDraft) -> None:
@@ -107,6 +103,6 @@ def _require_short(draft: QuestionDraft) -> None:
 
 
 def _log(
-    shop: Shop, connection: sa.Connection, action: AuditAction, question_id: str, by: str, now: datetime, **more: object
+    context: RequestContext, connection: sa.Connection, action: AuditAction, question_id: str, **more: object
 ) -> None:
-    audit_log.append(shop, connection, action, {"question": question_id, **more}, at=now, by=by)
+    context.record(connection, action, {"question": question_id, **more})

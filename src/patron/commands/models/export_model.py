@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from patron import __version__
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.predict import mlflow_model
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import OTHER_FOLDER
@@ -19,7 +19,6 @@ from patron.storage.models import model_registry
 from patron.storage.models.model_decisions import PINNABLE
 from patron.storage.models.model_history import find_model
 from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, MODEL
-from patron.storage.shop import Shop
 
 NOT_FROM_FEATURES = Sentence("not_from_features", "models of {name!r} do not forecast from a table of features")
 HOLDS_SOMETHING = Sentence("holds_something", "is not empty")
@@ -40,19 +39,19 @@ class ExportedFolder:
     files: tuple[str, ...]
 
 
-def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: str) -> ExportedFolder:
+def export_to_mlflow(context: RequestContext, name: str, folder: Path) -> ExportedFolder:
     """Write the model of a name into a new folder; the audit log records it.
 
     Raises NotFound, LakeDamaged, NoSpace, WorkspaceError for a folder that holds something.
     """
-    kept = find_model(shop.store, name)
+    kept = find_model(context.shop.store, name)
     if kept.question not in PINNABLE:
         what = NOT_FROM_FEATURES(name=kept.question)
         raise NotFound(what, where=name, todo=EXPORTABLE_QUESTIONS(names=", ".join(PINNABLE)))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WorkspaceError(HOLDS_SOMETHING, where=str(folder), todo=OTHER_FOLDER)
-    models = shop.folder / "models"
-    model_registry.require_sound(models, shop.store, kept.model_version)
+    models = context.shop.folder / "models"
+    model_registry.require_sound(models, context.shop.store, kept.model_version)
     source = models / kept.model_version
     with disk_errors(folder):
         (folder / DATA).mkdir(parents=True)
@@ -61,10 +60,8 @@ def export_to_mlflow(shop: Shop, name: str, folder: Path, *, now: datetime, by: 
             shutil.copyfile(source / file, folder / DATA / file)
         for file, content in _descriptions(kept.model_version, kept.as_of).items():
             (folder / file).write_text(content, encoding="utf-8")
-    with shop.store.begin() as connection:
-        audit_log.append(
-            shop, connection, AuditAction.MODEL_EXPORTED, {"model_version": kept.model_version}, at=now, by=by
-        )
+    with context.shop.store.begin() as connection:
+        context.record(connection, AuditAction.MODEL_EXPORTED, {"model_version": kept.model_version})
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return ExportedFolder(kept.model_version, str(folder), tuple(files))
 

@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
@@ -90,28 +90,28 @@ class ScoresExport:
     """What the run has too little history for: these columns are empty."""
 
 
-def export_scores(shop: Shop, as_of: datetime | None = None, *, now: datetime, by: str = "") -> ScoresExport:
+def export_scores(context: RequestContext, as_of: datetime | None = None) -> ScoresExport:
     """Gather the scores of the last completed run, or of that of a cutoff; the audit log records it.
 
     Raises NoRunYet, NotFound for a cutoff without a run, MasterKeyError.
     """
-    view = run_as_of(shop, as_of)
+    view = run_as_of(context.shop, as_of)
     missing = missing_forecasts(view)
     customers = view.query(_sql(view.run.run_id, {one.question for one in missing}))
     tokens = view.query("select token, customer_id from identities where is_user").to_pydict()
     customer_by_token = dict(zip(tokens["token"], tokens["customer_id"], strict=True))
-    consent = shop.policy.consent
-    profiling = latest_answers(shop.store, consent.names_of(PROFILING), customer_by_token)
-    marketing = latest_answers(shop.store, consent.names_of(consent.marketing), customer_by_token)
+    consent = context.shop.policy.consent
+    profiling = latest_answers(context.shop.store, consent.names_of(PROFILING), customer_by_token)
+    marketing = latest_answers(context.shop.store, consent.names_of(consent.marketing), customer_by_token)
     ids = customers["customer_id"].to_pylist()
     is_kept = [profiling.get(identifier) is not False for identifier in ids]
     may_contact = [consent.allows(is_granted=marketing.get(identifier)) for identifier in ids]
-    rows = _with_units(shop, view, customers.append_column("may_be_contacted", pa.array(may_contact, FLAG)))
+    rows = _with_units(context.shop, view, customers.append_column("may_be_contacted", pa.array(may_contact, FLAG)))
     rows = rows.filter(pa.array(is_kept, FLAG))
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == AuditAction.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, AuditAction.SCORES_EXPORTED, details, at=now, by=by)
+        context.record(connection, AuditAction.SCORES_EXPORTED, details)
     return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
 
 

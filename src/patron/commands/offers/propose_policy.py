@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from patron.commands.access.actors import is_same_actor, is_second_person
 from patron.commands.data.preview_run import preview_run
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_PROPOSAL, RELOAD_PAGE, SHORTEN
 from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
@@ -46,101 +46,101 @@ RUNNING, DONE, FAILED = "running", "done", "failed"
 """States of a preview."""
 
 
-def propose_policy(shop: Shop, content: str, *, note: str = "", by: str, now: datetime) -> int:
+def propose_policy(context: RequestContext, content: str, *, note: str = "") -> int:
     """Propose the text of a policy.toml in place of the one in force. Returns the number of the proposal.
 
     Raises BadProposal for a text that is not valid, or changes nothing.
     """
-    shop.reload_settings()
+    context.shop.reload_settings()
     if len(content) > MAX_CONTENT_LENGTH or len(note) > MAX_NOTE_LENGTH:
         raise _refusal(POLICY_TOO_LONG, SHORTEN)
     try:
         policy = Policy.parse(content)
     except SettingsError as error:
         raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
-    if policy.version == shop.policy.version:
+    if policy.version == context.shop.policy.version:
         raise _refusal(POLICY_SAME, CHANGE_VALUE)
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         number = (connection.scalar(sa.select(sa.func.max(POLICY_PROPOSALS.c.proposal_id))) or 0) + 1
         row = {
             "proposal_id": number,
-            "base_version": shop.policy.version,
+            "base_version": context.shop.policy.version,
             "content": content,
             "note": note.strip(),
             "state": PROPOSED,
-            "proposed_at": now,
-            "proposed_by": by,
+            "proposed_at": context.now,
+            "proposed_by": context.by,
             "decided_by": "",
             "previous_content": "",
         }
         connection.execute(sa.insert(POLICY_PROPOSALS).values(row))
         details = {"proposal_id": number, "policy_version": policy.version}
-        audit_log.append(shop, connection, AuditAction.POLICY_PROPOSED, details, at=now, by=by)
+        context.record(connection, AuditAction.POLICY_PROPOSED, details)
     return number
 
 
 def propose_changes(
-    shop: Shop, changes: Mapping[Place, object], *, base_version: str, note: str = "", by: str, now: datetime
+    context: RequestContext, changes: Mapping[Place, object], *, base_version: str, note: str = ""
 ) -> int:
     """Propose other values for the policy in force, whose text stays as it is in all else. Returns the number.
 
     `base_version` is the policy that the values were chosen on. Raises BadProposal.
     """
-    shop.reload_settings()
-    if base_version != shop.policy.version:
+    context.shop.reload_settings()
+    if base_version != context.shop.policy.version:
         raise _refusal(POLICY_CHANGED_MEANWHILE, CHECK_AND_PROPOSE)
-    text = (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
+    text = (context.shop.folder / POLICY_FILE).read_text(encoding="utf-8")
     try:
         content = set_values(text, changes)
     except SettingsError as error:
         raise BadProposal(error.what, where="policy.toml", todo=error.todo) from error
-    return propose_policy(shop, content, note=note, by=by, now=now)
+    return propose_policy(context, content, note=note)
 
 
-def propose_restore(shop: Shop, number: int, *, is_before: bool, by: str, now: datetime) -> int:
+def propose_restore(context: RequestContext, number: int, *, is_before: bool) -> int:
     """Propose what an earlier proposal held again, or what was in force before it was approved. Returns the number."""
-    row = _row(shop, number)
+    row = _row(context.shop, number)
     content = row["previous_content"] if is_before else row["content"]
     if not content:
         raise _refusal(PROPOSAL_NOT_APPROVED(number=number), CHOOSE_OTHER_ONE)
-    return propose_policy(shop, content, note=f"#{number}", by=by, now=now)
+    return propose_policy(context, content, note=f"#{number}")
 
 
-def approve_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> Policy:
+def approve_proposal(context: RequestContext, number: int) -> Policy:
     """Put a proposed policy in force: policy.toml is written, and what it held is kept with the proposal.
 
     Raises BadProposal for an own proposal, for one that was decided, and where policy.toml was changed since.
     """
-    row = _proposal(shop, number)
-    if not is_second_person(by, row["proposed_by"]):
+    row = _proposal(context.shop, number)
+    if not is_second_person(context.by, row["proposed_by"]):
         raise _refusal(PROPOSAL_OWN(name=row["proposed_by"]), OTHER_APPROVES)
-    shop.reload_settings()
-    if row["base_version"] != shop.policy.version:
+    context.shop.reload_settings()
+    if row["base_version"] != context.shop.policy.version:
         what = POLICY_CHANGED_SINCE
         raise _refusal(what, LOOK_AND_PROPOSE)
-    path = shop.folder / POLICY_FILE
+    path = context.shop.folder / POLICY_FILE
     policy = Policy.parse(row["content"], path)
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         previous = {"previous_content": path.read_text(encoding="utf-8")}
-        _decide(connection, number, APPROVED, by=by, now=now, more=previous)
+        _decide(connection, number, APPROVED, by=context.by, now=context.now, more=previous)
         details = {"proposal_id": number, "policy_version": policy.version}
-        audit_log.append(shop, connection, AuditAction.POLICY_APPROVED, details, at=now, by=by)
+        context.record(connection, AuditAction.POLICY_APPROVED, details)
         # why: last, and before the commit: a file that cannot be written leaves the proposal open
         write_durably(path, row["content"].encode())
-    shop.reload_settings()
+    context.shop.reload_settings()
     return policy
 
 
-def reject_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
+def reject_proposal(context: RequestContext, number: int) -> None:
     """Reject a proposal. Raises BadProposal for one that was decided."""
-    _drop(shop, number, REJECTED, by=by, now=now)
+    _drop(context, number, REJECTED)
 
 
-def withdraw_proposal(shop: Shop, number: int, *, by: str, now: datetime) -> None:
+def withdraw_proposal(context: RequestContext, number: int) -> None:
     """Take back an own proposal. Raises BadProposal for somebody else's, and for one that was decided."""
-    if not is_same_actor(by, _proposal(shop, number)["proposed_by"]):
+    if not is_same_actor(context.by, _proposal(context.shop, number)["proposed_by"]):
         raise _refusal(PROPOSAL_OF_OTHER, REJECT_IF_MAY)
-    _drop(shop, number, WITHDRAWN, by=by, now=now)
+    _drop(context, number, WITHDRAWN)
 
 
 def begin_preview(shop: Shop, number: int, *, now: datetime) -> None:
@@ -192,11 +192,11 @@ def _keep_preview(shop: Shop, number: int, preview: Mapping[str, Any]) -> None:
         connection.execute(chosen.values(preview=dict(preview)))
 
 
-def _drop(shop: Shop, number: int, state: str, *, by: str, now: datetime) -> None:
-    _proposal(shop, number)
-    with shop.store.begin() as connection:
-        _decide(connection, number, state, by=by, now=now)
-        audit_log.append(shop, connection, AuditAction(f"policy {state}"), {"proposal_id": number}, at=now, by=by)
+def _drop(context: RequestContext, number: int, state: str) -> None:
+    _proposal(context.shop, number)
+    with context.shop.store.begin() as connection:
+        _decide(connection, number, state, by=context.by, now=context.now)
+        context.record(connection, AuditAction(f"policy {state}"), {"proposal_id": number})
 
 
 def _decide(

@@ -6,7 +6,6 @@ the correction. An erasure takes both.
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 
 from patron.collect.contact_tokens import contacts_of
 from patron.commands.customers.person_events import write_person_events
@@ -19,13 +18,12 @@ from patron.commands.privacy.privacy_requests import (
     refusal,
     seal_content,
 )
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.privacy.personal_keys import PLAIN
 from patron.schema.privacy.privacy_requests import CONTACT_FIELDS, CORRECTABLE, MAX_CHARACTERS, MAX_VALUE_LENGTH
 from patron.schema.sentences import Sentence
-from patron.storage.shop import Shop
 
 NOT_CORRECTION = Sentence("not_correction", "the request is not for a correction")
 ENTER_CORRECTION = Sentence("enter_correction", "Enter a request for a correction.")
@@ -42,15 +40,13 @@ RECTIFICATION = "rectification"
 EVENT = "Identify"
 
 
-def correct_personal_data(  # noqa: PLR0913 - what a correction says
-    shop: Shop, request_id: str, field: str, value: str, *, reason: str, by: str, now: datetime
-) -> None:
+def correct_personal_data(context: RequestContext, request_id: str, field: str, value: str, *, reason: str) -> None:
     """Write the true value of one field of the person of an open request; the request stays open.
 
     The audit log names the field and who corrected it, not the value. Raises BadPrivacyRequest, NotFound,
     WorkspaceBusy.
     """
-    request = load_request(shop, request_id)
+    request = load_request(context.shop, request_id)
     value, reason = value.strip(), reason.strip()
     if request.kind != RECTIFICATION:
         raise refusal(NOT_CORRECTION, ENTER_CORRECTION)
@@ -60,24 +56,24 @@ def correct_personal_data(  # noqa: PLR0913 - what a correction says
         raise refusal(VALUE_OR_REASON, ENTER_TRUE_VALUE)
     if field in CONTACT_FIELDS and field not in contacts_of(json.dumps({field: value})):
         raise refusal(NOT_VALID_ADDRESS, ENTER_WHOLE_ADDRESS)
-    person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
+    person = find_person(context.shop, Vault.open(context.shop), PersonIdentifier(**request.identifier))
     corrections = (*request.content.corrections, f"{field}: {reason}"[:MAX_CHARACTERS])
     column = "traits" if field in PLAIN else "personal"
     rows = [
         {
             "event_id": f"correct-{request_id}-{len(corrections)}-{number}",
             "name": EVENT,
-            "occurred_at": now,
+            "occurred_at": context.now,
             kind: name,
             column: json.dumps({field: value}),
         }
-        for number, (kind, name) in enumerate(names_of_person(shop, person))
+        for number, (kind, name) in enumerate(names_of_person(context.shop, person))
     ]
     if not rows:
         raise refusal(NO_ID_LEFT, CORRECT_IN_SHOP)
-    write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
-    content = seal_content(shop, request_id, {**asdict(request.content), "corrections": corrections})
-    with shop.store.begin() as connection:
+    write_person_events(context.shop, rows, source=EVENT_SOURCE, now=context.now)
+    content = seal_content(context.shop, request_id, {**asdict(request.content), "corrections": corrections})
+    with context.shop.store.begin() as connection:
         change_open_request(connection, request_id, {"content": content})
         details = {"request_id": request_id, "field": field}
-        audit_log.append(shop, connection, AuditAction.PERSONAL_DATA_CORRECTED, details, at=now, by=by)
+        context.record(connection, AuditAction.PERSONAL_DATA_CORRECTED, details)

@@ -5,7 +5,6 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import collector_state
 from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_person
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
 from patron.govern.outreach.sent_messages import readable_messages
 from patron.govern.privacy.consent_ledger import history, words_place
@@ -42,7 +41,7 @@ BY_TOKEN = tuple(
 )
 
 
-def export_customer(shop: Shop, *, now: datetime, by: str = "", **identifier: str | None) -> dict[str, Any]:
+def export_customer(context: RequestContext, **identifier: str | None) -> dict[str, Any]:
     """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
 
     The person is identified by exactly one of `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit
@@ -50,23 +49,23 @@ def export_customer(shop: Shop, *, now: datetime, by: str = "", **identifier: st
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
     name = PersonIdentifier(**identifier)
-    view = shop.snapshot()
-    inbox = collector_state(shop)
+    view = context.shop.snapshot()
+    inbox = collector_state(context.shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out
-        with shop.commit_lock():
-            drain_inbox(shop)
+        with context.shop.commit_lock():
+            drain_inbox(context.shop)
     as_of = view.run.as_of.isoformat() if view else None
-    view = view or shop.newest_snapshot()  # why: events are known before any run
-    vault = Vault.open(shop)
-    person = find_person(shop, vault, name)
+    view = view or context.shop.newest_snapshot()  # why: events are known before any run
+    vault = Vault.open(context.shop)
+    person = find_person(context.shop, vault, name)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
     identifiers = {token: value for token, value in values if value is not None}
-    rows = rows_of_person(shop, view, person)
+    rows = rows_of_person(context.shop, view, person)
     if not identifiers and not any(rows.values()):
         raise NotFound(CUSTOMER_FORGOTTEN)
     customer_id = person.customer_id
-    with shop.store.begin() as connection:
-        audit_log.append(shop, connection, AuditAction.EXPORTED, {"customer_id": customer_id}, at=now, by=by)
+    with context.shop.store.begin() as connection:
+        context.record(connection, AuditAction.EXPORTED, {"customer_id": customer_id})
     return {
         "customer_id": customer_id,
         "as_of": as_of,

@@ -26,6 +26,7 @@ from patron.commands.privacy.forget_lake import (
 )
 from patron.commands.privacy.forget_models import erase_from_models
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
 from patron.govern.privacy.consent_ledger import erase_wordings
 from patron.govern.privacy.person_mentions import mentions_any
@@ -95,21 +96,21 @@ def identify_person(shop: Shop, **identifier: str | None) -> Person:
     return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier))
 
 
-def forget(shop: Shop, *, now: datetime, by: str = "", **identifier: str | None) -> ErasureCertificate:
+def forget(context: RequestContext, **identifier: str | None) -> ErasureCertificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 
     `by` is who did it. Privacy requests of the person are emptied, and end with the certificate.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
     """
     name = PersonIdentifier(**identifier)
-    with shop.lock():
-        drain_inbox(shop)
-        if has_inbox(shop):
+    with context.shop.lock():
+        drain_inbox(context.shop)
+        if has_inbox(context.shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
-                update_profiles(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begin_erasure(shop, name, now, by)
-        erasure.shared_devices = shared_devices(shop, erasure.person)
-        erasure.was_current = are_profiles_current(shop)
+                update_profiles(context.shop, inbox_position(context.shop), may_rebuild=False)
+        erasure = _begin_erasure(context.shop, name, context.now, context.by)
+        erasure.shared_devices = shared_devices(context.shop, erasure.person)
+        erasure.was_current = are_profiles_current(context.shop)
         for step in STEPS:
             step(erasure)
         return _certify(erasure)

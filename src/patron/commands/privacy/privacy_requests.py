@@ -18,7 +18,7 @@ from patron.commands.customers.person_events import write_person_events
 from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_identifier_tokens, find_person
 from patron.commands.privacy.export import archive_of, export_customer, rows_of_person
 from patron.commands.privacy.forget import ErasureCertificate, forget
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.consent_ledger import WITHDRAWN
 from patron.govern.vault import CUSTOMER_ID, PREFIXES, Vault
@@ -96,16 +96,14 @@ class OpenRequest:
         return {self.content.how: self.content.identifier}
 
 
-def open_request(  # noqa: PLR0913 - the fields of the form
-    shop: Shop,
+def open_request(
+    context: RequestContext,
     kind: str,
     identifier: str,
     *,
     words: str = "",
     source: str = "email",
     received_at: datetime,
-    by: str,
-    now: datetime,
 ) -> str:
     """Enter a request, due one month after it was received; look for the person. Returns its id.
 
@@ -116,27 +114,27 @@ def open_request(  # noqa: PLR0913 - the fields of the form
         raise refusal(KIND_NOT_LISTED, USE_ONE_OF(names=", ".join((*KINDS, *SOURCES))))
     if not identifier or max(len(identifier) * 10, len(words)) > MAX_CHARACTERS:
         raise refusal(IDENTIFIER_MISSING, ENTER_IDENTIFIER)
-    if received_at > now:
+    if received_at > context.now:
         raise refusal(RECEIVED_IN_FUTURE, ENTER_RECEIVED_DAY)
     request_id = secrets.token_hex(6)
-    content, customer_id = _identify(shop, identifier)
+    content, customer_id = _identify(context.shop, identifier)
     row = {
         "request_id": request_id,
         "kind": kind,
         "customer_id": customer_id,
-        "content": seal_content(shop, request_id, {**asdict(content), "words": words}),
+        "content": seal_content(context.shop, request_id, {**asdict(content), "words": words}),
         "source": source,
         "state": "open",
         "received_at": received_at,
         "due_at": due_time(received_at),
-        "created_by": by,
+        "created_by": context.by,
         "closed_by": "",
         "result": "",
     }
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         connection.execute(sa.insert(PRIVACY_REQUESTS).values(row))
         details = {"request_id": request_id, "kind": kind}
-        audit_log.append(shop, connection, AuditAction.PRIVACY_REQUEST_RECEIVED, details, at=now, by=by)
+        context.record(connection, AuditAction.PRIVACY_REQUEST_RECEIVED, details)
     return request_id
 
 
@@ -151,13 +149,13 @@ def identify_again(shop: Shop, request_id: str) -> bool:
     return customer_id is not None
 
 
-def export_archive(shop: Shop, request_id: str, *, by: str, now: datetime) -> bytes:
+def export_archive(context: RequestContext, request_id: str) -> bytes:
     """Everything that is known of the person as a ZIP archive; the audit log records it.
 
     Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
     """
-    request = load_request(shop, request_id)
-    return archive_of(export_customer(shop, now=now, by=by, **request.identifier))
+    request = load_request(context.shop, request_id)
+    return archive_of(export_customer(context, **request.identifier))
 
 
 def preview_erasure(shop: Shop, request_id: str) -> ErasurePreview:
@@ -174,93 +172,93 @@ def preview_erasure(shop: Shop, request_id: str) -> ErasurePreview:
     )
 
 
-def erase_person(shop: Shop, request_id: str, *, by: str, now: datetime) -> ErasureCertificate:
+def erase_person(context: RequestContext, request_id: str) -> ErasureCertificate:
     """Erase the person of a request, which ends with the certificate; repeatable until it has ended.
 
     Raises BadPrivacyRequest for a request of another kind, and as `forget` does.
     """
-    request = load_request(shop, request_id)
+    request = load_request(context.shop, request_id)
     if request.kind != "erasure":
         raise refusal(NOT_ERASURE, ENTER_ERASURE)
-    certificate = forget(shop, now=now, by=by, **request.identifier)
+    certificate = forget(context, **request.identifier)
     if certificate.files_left:
-        content = seal_content(shop, request_id, {"files_left": certificate.files_left})
-        with shop.store.begin() as connection:
+        content = seal_content(context.shop, request_id, {"files_left": certificate.files_left})
+        with context.shop.store.begin() as connection:
             connection.execute(_chosen(request_id).values(content=content))
     return certificate
 
 
-def confirm_files(shop: Shop, request_id: str, *, by: str, now: datetime) -> None:
+def confirm_files(context: RequestContext, request_id: str) -> None:
     """Confirm that the files which an erasure left were looked at; their names are deleted."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         connection.execute(_chosen(request_id).where(PRIVACY_REQUESTS.c.state == "done").values(content=None))
         details = {"request_id": request_id}
-        audit_log.append(shop, connection, AuditAction.FILES_OF_AN_ERASURE_CHECKED, details, at=now, by=by)
+        context.record(connection, AuditAction.FILES_OF_AN_ERASURE_CHECKED, details)
 
 
-def withdraw_consents(shop: Shop, request_id: str, purposes: Collection[str], *, by: str, now: datetime) -> None:
+def withdraw_consents(context: RequestContext, request_id: str, purposes: Collection[str]) -> None:
     """End the processing for some purposes, as the person requests: entries of the consent ledger; closes the request.
 
     Raises BadPrivacyRequest, NotFound, WorkspaceBusy.
     """
-    request = load_request(shop, request_id)
+    request = load_request(context.shop, request_id)
     if not purposes:
         raise refusal(NO_PURPOSE, CHOOSE_OBJECTION)
-    person = find_person(shop, Vault.open(shop), PersonIdentifier(**request.identifier))
+    person = find_person(context.shop, Vault.open(context.shop), PersonIdentifier(**request.identifier))
     rows = [
         {
             "event_id": f"privacy-{request_id}-{purpose}-{number}"[:64],
             "name": WITHDRAWN,
-            "occurred_at": now,
+            "occurred_at": context.now,
             kind: value,
             "channel": CHANNEL,
             "properties": json.dumps({"purpose": purpose}),
         }
         for purpose in sorted(purposes)
-        for number, (kind, value) in enumerate(names_of_person(shop, person))
+        for number, (kind, value) in enumerate(names_of_person(context.shop, person))
     ]
-    write_person_events(shop, rows, source=EVENT_SOURCE, now=now)
-    _close(shop, request, "done", ",".join(sorted(purposes)), by=by, now=now)
+    write_person_events(context.shop, rows, source=EVENT_SOURCE, now=context.now)
+    _close(context, request, "done", ",".join(sorted(purposes)))
 
 
-def close_request(shop: Shop, request_id: str, *, note: str = "", by: str, now: datetime) -> None:
+def close_request(context: RequestContext, request_id: str, *, note: str = "") -> None:
     """Close a request that was answered, or about whom nothing is known. Raises BadPrivacyRequest for an erasure."""
-    request = load_request(shop, request_id)
+    request = load_request(context.shop, request_id)
     if request.kind == "erasure" and request.customer_id is not None:
         raise refusal(PERSON_NOT_ERASED, ERASE_OR_REJECT)
     result = request.content.match if request.customer_id is None else "answered"
-    _close(shop, request, "done", result, note=note, by=by, now=now)
+    _close(context, request, "done", result, note=note)
 
 
-def reject_request(shop: Shop, request_id: str, reason: str, *, note: str = "", by: str, now: datetime) -> None:
+def reject_request(context: RequestContext, request_id: str, reason: str, *, note: str = "") -> None:
     """Reject a request, for a reason of the list. Raises BadPrivacyRequest."""
     if reason not in REJECTIONS:
         raise refusal(NO_REASON, USE_ONE_OF(names=", ".join(REJECTIONS)))
-    _close(shop, load_request(shop, request_id), "rejected", reason, note=note, by=by, now=now)
+    _close(context, load_request(context.shop, request_id), "rejected", reason, note=note)
 
 
-def extend_deadline(shop: Shop, request_id: str, reason: str, *, by: str, now: datetime) -> datetime:
+def extend_deadline(context: RequestContext, request_id: str, reason: str) -> datetime:
     """Extend the deadline of an open request by two months, once and before it is over (GDPR article 12(3)).
 
     The person must be told within the first month. Returns the new deadline. Raises BadPrivacyRequest, NotFound.
     """
     if reason not in EXTENSIONS:
         raise refusal(NO_REASON, USE_ONE_OF(names=", ".join(EXTENSIONS)))
-    load_request(shop, request_id)
+    load_request(context.shop, request_id)
     table = PRIVACY_REQUESTS.c
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         row = connection.execute(
             sa.select(table.received_at, table.extension).where(table.request_id == request_id)
         ).one()
         received_at = utc(row.received_at)
         if row.extension:
             raise refusal(EXTENDED_ALREADY, ANSWER_BY_NEW)
-        if now > due_time(received_at):
+        if context.now > due_time(received_at):
             raise refusal(DEADLINE_OVER, ANSWER_NOW)
         due_at = due_time(received_at, EXTENDED_MONTHS)
         connection.execute(_chosen(request_id).values(due_at=due_at, extension=reason))
         details = {"request_id": request_id, "result": reason}
-        audit_log.append(shop, connection, AuditAction.PRIVACY_REQUEST_EXTENDED, details, at=now, by=by)
+        context.record(connection, AuditAction.PRIVACY_REQUEST_EXTENDED, details)
     return due_at
 
 
@@ -269,18 +267,16 @@ def find_customer_id(shop: Shop, identifier: str) -> str | None:
     return _identify(shop, identifier.strip())[1]
 
 
-def _close(  # noqa: PLR0913 - what closing consists of
-    shop: Shop, request: OpenRequest, state: str, result: str, *, note: str = "", by: str, now: datetime
-) -> None:
+def _close(context: RequestContext, request: OpenRequest, state: str, result: str, *, note: str = "") -> None:
     content = None
     if request.customer_id is not None:  # why: of whom nothing is known, nothing is kept
         note = note.strip()[:MAX_CHARACTERS]
-        content = seal_content(shop, request.request_id, {**asdict(request.content), "note": note})
-    values = {"state": state, "result": result, "closed_at": now, "closed_by": by, "content": content}
-    with shop.store.begin() as connection:
+        content = seal_content(context.shop, request.request_id, {**asdict(request.content), "note": note})
+    values = {"state": state, "result": result, "closed_at": context.now, "closed_by": context.by, "content": content}
+    with context.shop.store.begin() as connection:
         change_open_request(connection, request.request_id, values)
         details = {"request_id": request.request_id, "kind": request.kind, "result": result}
-        audit_log.append(shop, connection, AuditAction(f"privacy request {state}"), details, at=now, by=by)
+        context.record(connection, AuditAction(f"privacy request {state}"), details)
 
 
 def load_request(shop: Shop, request_id: str) -> OpenRequest:

@@ -4,13 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
@@ -56,10 +55,10 @@ class SegmentMembers:
     rows: pa.Table
 
 
-def export_members(shop: Shop, name: str, path: Path, *, now: datetime, by: str = "") -> MembersFile:
+def export_members(context: RequestContext, name: str, path: Path) -> MembersFile:
     """Write the members of a segment to a CSV file. Raises BadFile, and as `read_members` does."""
     _require_csv(path)
-    members = read_members(shop, name, now=now, by=by)
+    members = read_members(context, name)
     lines = zip(*(members.rows[column].to_pylist() for column in HEADER), strict=True)
     with private_file(path) as out:
         for text in _csv_texts(lines):
@@ -68,27 +67,29 @@ def export_members(shop: Shop, name: str, path: Path, *, now: datetime, by: str 
     return MembersFile(name, members.run_id, members.rows.num_rows, contactable_count, str(path))
 
 
-def read_members(shop: Shop, name: str, *, now: datetime, by: str = "") -> SegmentMembers:
+def read_members(context: RequestContext, name: str) -> SegmentMembers:
     """Gather the members of a segment; the audit log records it.
 
     Consent is shown, not applied: who may not be contacted is among them, too. `user_id` is the one known last; it is
     empty for a customer without one. Raises NoRunYet, NotFound, BadSegment, MasterKeyError.
     """
-    view = last_run(shop)
+    view = last_run(context.shop)
     members = member_ids(view, name)
-    may_contact = _may_contact(shop, view, members)
+    may_contact = _may_contact(context.shop, view, members)
     rows = view.query(FIRST_TOKENS, members=members)
     tokens = rows["token"].drop_null().to_pylist()
-    user_ids = dict(zip(tokens, Vault.open(shop).reveal(tokens), strict=True))
+    user_ids = dict(zip(tokens, Vault.open(context.shop).reveal(tokens), strict=True))
     customers = rows["customer_id"].to_pylist()
     columns = {
         "user_id": pa.array([user_ids.get(token) or "" for token in rows["token"].to_pylist()], pa.string()),
         "customer_id": rows["customer_id"],
         "may_be_contacted": pa.array([may_contact[customer] for customer in customers], pa.bool_()),
     }
-    with shop.store.begin() as connection:  # why: before anybody gets them, so that none leaves without an entry
+    with (
+        context.shop.store.begin() as connection
+    ):  # why: before anybody gets them, so that none leaves without an entry
         details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(shop, connection, AuditAction.SEGMENT_EXPORTED, details, at=now, by=by)
+        context.record(connection, AuditAction.SEGMENT_EXPORTED, details)
     return SegmentMembers(name, view.run.run_id, pa.table(columns))
 
 

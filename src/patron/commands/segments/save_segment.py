@@ -4,11 +4,10 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, SETTING_MISSING
 from patron.schema.errors import BadSegment
@@ -16,7 +15,6 @@ from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
 from patron.storage.segments.segment_query import read_rule
-from patron.storage.shop import Shop
 
 SEGMENT_EXAMPLE = Sentence("segment_example", "`patron segment save --example` prints a file that works.")
 NOT_A_KEY = Sentence("not_a_key", "{name} is not a key")
@@ -80,7 +78,7 @@ def _unknown(key: str) -> str:
     return hinted(NOT_A_KEY(name=key), did_you_mean(key, KEYS))
 
 
-def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, where: str = "segment") -> SavedVersion:
+def save_segment(context: RequestContext, content: object, *, where: str = "segment") -> SavedVersion:
     """Save a segment from the content of a file or request: a new version, or none where nothing changed.
 
     Raises BadSegment with everything that is wrong.
@@ -93,7 +91,7 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
     texts = {key: content.get(key, "") for key in ("name", "folder", "note")}
     problems += [QUOTED_TEXT(name=key) for key, text in texts.items() if not isinstance(text, str)]
     try:
-        rule = read_rule(content.get("rule"), shop.snapshot(), shop.store, where=where)
+        rule = read_rule(content.get("rule"), context.shop.snapshot(), context.shop.store, where=where)
     except BadSegment as error:
         if problems and "rule" in content:
             problems.append(error.what)
@@ -103,18 +101,18 @@ def save_segment(shop: Shop, content: object, *, saved_by: str, now: datetime, w
     if problems:
         raise BadSegment(joined(problems), where=where, todo=todo)
     name = texts.pop("name")
-    with shop.store.begin() as connection:
-        return SavedVersion(name, save_definition(connection, name, rule, saved_by=saved_by, at=now, **texts))
+    with context.shop.store.begin() as connection:
+        return SavedVersion(name, save_definition(connection, name, rule, saved_by=context.by, at=context.now, **texts))
 
 
-def restore_segment(shop: Shop, name: str, version: int, *, saved_by: str, now: datetime) -> SavedVersion:
+def restore_segment(context: RequestContext, name: str, version: int) -> SavedVersion:
     """Save a version with the rule and folder of an earlier one. Raises NotFound, BadSegment."""
-    with shop.store.begin() as connection:
-        return SavedVersion(name, restore_definition(connection, name, version, saved_by=saved_by, at=now))
+    with context.shop.store.begin() as connection:
+        return SavedVersion(name, restore_definition(connection, name, version, saved_by=context.by, at=context.now))
 
 
-def delete_segment(shop: Shop, name: str, *, deleted_by: str, now: datetime) -> None:
+def delete_segment(context: RequestContext, name: str) -> None:
     """Delete a segment with its history. Raises NotFound, BadSegment while a campaign or another segment uses it."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         delete_definition(connection, name)
-        audit_log.append(shop, connection, AuditAction.SEGMENT_DELETED, {"segment": name}, at=now, by=deleted_by)
+        context.record(connection, AuditAction.SEGMENT_DELETED, {"segment": name})

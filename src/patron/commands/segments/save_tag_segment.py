@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from patron.commands.customers.customer_work import add_tag, tag_name
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_SLASH
 from patron.schema.errors import BadRequest, BadSegment
 from patron.schema.sentences import Sentence
@@ -30,7 +30,7 @@ class TagSegment:
     """Customers who did not have the tag."""
 
 
-def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: str, now: datetime) -> TagSegment:
+def save_tag_segment(context: RequestContext, customer_ids: Sequence[str], name: str) -> TagSegment:
     """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
 
     Raises BadRequest for what is no tag (422) or a tag that others have already (409), who would be in the segment too;
@@ -39,10 +39,10 @@ def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: 
     tag = tag_name(name)
     if "/" in tag:
         raise BadSegment(NO_SLASH, where="name", todo=OTHER_NAME)
-    rule, saved = TagRule((tag,)), definitions(shop.store).get(tag)
+    rule, saved = TagRule((tag,)), definitions(context.shop.store).get(tag)
     if saved and saved.rule != rule:
         raise BadSegment(SEGMENT_OWN_RULE(name=tag), where="name", todo=OTHER_NAME)
-    if not saved and _has_others(shop, tag, customer_ids):
+    if not saved and _has_others(context.shop, tag, customer_ids):
         raise BadRequest(
             409,
             TAG_OF_OTHERS(name=tag),
@@ -50,9 +50,9 @@ def save_tag_segment(shop: Shop, customer_ids: Sequence[str], name: str, *, by: 
             todo=OTHER_NAME,
         )
     if not saved:  # why first: where it is refused nobody is tagged
-        with shop.store.begin() as connection:
-            save_definition(connection, tag, rule, saved_by=by, at=now)
-    return TagSegment(tag, add_tag(shop, customer_ids, tag, by=by, now=now))
+        with context.shop.store.begin() as connection:
+            save_definition(connection, tag, rule, saved_by=context.by, at=context.now)
+    return TagSegment(tag, add_tag(context, customer_ids, tag))
 
 
 def _has_others(shop: Shop, tag: str, customer_ids: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
 """Who asks for an operation, of which shop, and when: what every command is passed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Self
 
 import sqlalchemy as sa
@@ -15,28 +15,29 @@ from patron.storage.shop import Shop
 Clock = Callable[[], datetime]
 
 
+@dataclass(frozen=True)
 class RequestContext:
-    """A request: the shop, who asks, and the clock; whatever it does is done at one moment, `now`."""
+    """A request: the shop, who asks, and when; all that it does is done at one moment."""
 
-    def __init__(self, shop: Shop, actor: Actor, *, clock: Clock) -> None:
-        self.shop = shop
-        self.actor = actor
-        self.clock = clock
+    shop: Shop
+    actor: Actor
+    now: datetime
+    clock: Clock | None = None
+    """What tells the time while a request of minutes is at work; without one it stays `now`."""
 
     @classmethod
-    def from_name(cls, shop: Shop, by: str = "", *, now: datetime) -> Self:
+    def from_name(cls, shop: Shop, by: str = "", *, now: datetime, clock: Clock | None = None) -> Self:
         """A request of whoever may do everything on this machine, known by name only: of a command line or a job."""
-        return cls(shop, Actor(by, ALL_RIGHTS), clock=lambda: now)
-
-    @cached_property
-    def now(self) -> datetime:
-        """The moment of the request: what the clock said when it was first asked."""
-        return self.clock()
+        return cls(shop, Actor(by, ALL_RIGHTS), now=now, clock=clock)
 
     @property
     def by(self) -> str:
         """Who asks, as steps and the audit log write it."""
         return self.actor.name
+
+    def time(self) -> datetime:
+        """What the time is by now."""
+        return self.clock() if self.clock else self.now
 
     def record(self, connection: sa.Connection, action: AuditAction, details: Mapping[str, object]) -> audit_log.Entry:
         """Append to the audit log, within a transaction, what was done, by whom and when."""

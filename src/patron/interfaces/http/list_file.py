@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from patron.commands.access.record_list_export import record_list_export
-from patron.interfaces.http.access.access_control import actor_of, step_actor_of
+from patron.interfaces.http.access.access_control import actor_of, context_of, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
@@ -32,7 +32,7 @@ def list_file(
     table = pa.table({column.removesuffix(CENTS): _column(column, [row[column] for row in rows]) for column in columns})
     by, now = step_actor_of(request), datetime.now(UTC)
     shop = request.app.state.answers.shop
-    record_list_export(shop, name, row_count=len(rows), query=request.url.query, by=by, now=now)
+    record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
     return csv_response(table, name.replace(" ", "-"))
 
 

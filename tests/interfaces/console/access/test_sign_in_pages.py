@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pyotp.totp import TOTP
 
 from patron.commands.access.manage_users import Access, invite, setup_path
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access.access_rights import Role
@@ -136,7 +137,9 @@ def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):
     shop, at, admin = team
     with httpx.Client(base_url=at, timeout=30) as ben:
         compose, now = invitation_mail(shop, at), datetime.now(UTC)
-        link = invite(shop, "ben@example.com", Access((Role.MARKETER,)), by="x", compose=compose, now=now)
+        link = invite(
+            RequestContext.from_name(shop, "x", now=now), "ben@example.com", Access((Role.MARKETER,)), compose=compose
+        )
         assert ben.post(link.path, data={"name": "Ben", "password": "seven quiet herons at dusk"}).status_code == 303
         theirs = {"csrf": token(ben)}
         for path in ("/settings/users", "/settings/teams", "/settings/roles", "/api/users", "/api/teams", "/api/roles"):

@@ -21,6 +21,7 @@ from patron.commands.outreach.campaigns.try_campaign import (
     try_saved_campaign,
 )
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 from patron.schema.errors import BadCampaign
@@ -119,7 +120,7 @@ def test_a_segment_of_picked_customers_takes_no_others_name_and_needs_its_rights
 
 def test_the_name_of_a_tag_that_others_have_makes_no_segment_unless_all_of_them_are_picked(client, made_shop):
     ids = list(match_customers(made_shop, CustomerQuery()).customer_ids(4))
-    add_tag(made_shop, ids[:2], "met at the fair", by="Ada", now=datetime.now(UTC))
+    add_tag(RequestContext.from_name(made_shop, "Ada", now=datetime.now(UTC)), ids[:2], "met at the fair")
     form = {"do": "segment", "name": "met at the fair"}
     for picked in (ids[1:3], ids[2:3]):
         refused = client.post("/customers/act", data=form | {"id": picked})
@@ -157,7 +158,7 @@ def test_a_viewer_reads_and_changes_nothing(client, viewer):
 
 def test_a_segment_names_the_team_that_is_restricted_to_it_to_everybody_and_links_it_for_some(client, made_shop):
     save_segment(client, name="of a team")
-    save_team(made_shop, "Team of pages", segment="of a team", by="Ada", now=datetime.now(UTC))
+    save_team(RequestContext.from_name(made_shop, "Ada", now=datetime.now(UTC)), "Team of pages", segment="of a team")
     administrator = Actor("Ada", rights_of_user([Role.ADMIN]))
     with served(made_shop, administrator) as url, httpx.Client(base_url=url, timeout=60) as admin:
         assert '<a href="/settings/teams">Team of pages</a>' in admin.get("/segments/of a team").text
@@ -256,7 +257,7 @@ def test_a_ready_made_journey_is_taken_changed_planned_and_approved(client, made
     chinese = client.get("/journeys/pages alarm/history?lang=zh_CN").text
     assert re.search("<del>等待 2 天</del>.*<ins>等待 5 天</ins>", chinese, re.DOTALL)
     assert re.search('name="monthly_budget" value="10"', client.get("/journeys/pages alarm/edit").text)
-    approve(made_shop, JOURNEY, "pages alarm", by="Bo", now=datetime.now(UTC))
+    approve(RequestContext.from_name(made_shop, "Bo", now=datetime.now(UTC)), JOURNEY, "pages alarm")
     assert "Approved: it starts at once." in client.get("/journeys/pages alarm?lang=en").text
 
 

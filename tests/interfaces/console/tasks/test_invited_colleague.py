@@ -8,6 +8,7 @@ from tests.support.console_walk import walking
 from tests.support.shops.team_shop import colleague
 
 from patron.commands.segments.save_segment import save_segment
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Role
 from patron.schema.tables import SEGMENTS
 from patron.storage.runs.last_run import last_run
@@ -21,7 +22,7 @@ PASSWORD = "seven quiet herons at dusk"  # noqa: S105 - of nobody
 @pytest.fixture(scope="module")
 def console(team, serve):
     rule = {"field": "churn_probability", "op": ">=", "value": 0.4}
-    save_segment(team[0], {"name": SEGMENT, "rule": rule}, saved_by="x", now=datetime.now(UTC))
+    save_segment(RequestContext.from_name(team[0], "x", now=datetime.now(UTC)), {"name": SEGMENT, "rule": rule})
     return team[0], serve(ADA), serve(None)
 
 

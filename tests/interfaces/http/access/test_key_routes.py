@@ -8,6 +8,7 @@ import pytest
 
 from patron.commands.access.idempotency import StoredAnswer, claim
 from patron.commands.access.manage_keys import create_key, list_keys, rotate_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.openapi.openapi_examples import ANSWERS, BODIES, RULE
 from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Role, rights_of_user
@@ -73,26 +74,26 @@ def test_a_key_cannot_have_more_than_its_kind_or_last_for_ever(client, shop, bod
 
 
 def test_every_key_but_those_of_web_pages_ends(shop):
-    ends = {kind: create_key(shop, "ends", kind, now=NOW).expires_at for kind in KEY_RIGHTS}
+    ends = {kind: create_key(RequestContext.from_name(shop, now=NOW), "ends", kind).expires_at for kind in KEY_RIGHTS}
     assert ends == {"write": None, "read": NOW + timedelta(days=365), "secret": NOW + timedelta(days=365)}
 
 
 def test_a_rotated_key_works_for_the_overlap_and_the_new_one_as_long_as_it_did(client, shop):
-    old = create_key(shop, "erp", "secret", scopes=["read:segments"], days=10, now=NOW)
+    old = create_key(RequestContext.from_name(shop, now=NOW), "erp", "secret", scopes=["read:segments"], days=10)
     new = client.post(f"/api/keys/{old.key_id}/rotate", json={"overlap_hours": 1}).json()
     assert [status_with(client, one) for one in (old.key, new["key"])] == [200, 200]
     renewed = listed(shop, new["key_id"])
     assert listed(shop, old.key_id).expires_at - renewed.created_at == timedelta(hours=1)
     assert (renewed.source, renewed.kind, renewed.scopes) == ("erp", "secret", ("read:segments",))
     assert renewed.expires_at - renewed.created_at == timedelta(days=10)
-    at_once = rotate_key(shop, new["key_id"], overlap_hours=0, now=datetime.now(UTC))
+    at_once = rotate_key(RequestContext.from_name(shop, now=datetime.now(UTC)), new["key_id"], overlap_hours=0)
     assert [status_with(client, one) for one in (new["key"], at_once.key)] == [401, 200]
     assert client.post(f"/api/keys/{at_once.key_id}/revoke").status_code == 204
     assert status_with(client, at_once.key) == 401
     with pytest.raises(NotFound):
-        rotate_key(shop, at_once.key_id, now=datetime.now(UTC))
+        rotate_key(RequestContext.from_name(shop, now=datetime.now(UTC)), at_once.key_id)
     with pytest.raises(BadKeyTerms):
-        rotate_key(shop, old.key_id, overlap_hours=200, now=NOW)
+        rotate_key(RequestContext.from_name(shop, now=NOW), old.key_id, overlap_hours=200)
 
 
 def test_a_key_is_made_on_the_page_and_shown_once(client, shop):
@@ -135,7 +136,7 @@ def test_every_refusal_of_the_document_is_a_problem(client):
 
 
 def test_a_request_that_is_sent_again_is_answered_as_before_and_done_once(client, shop):
-    secret, other = (create_key(shop, name, "secret", now=NOW) for name in ("once", "twice"))
+    secret, other = (create_key(RequestContext.from_name(shop, now=NOW), name, "secret") for name in ("once", "twice"))
 
     def save(key, idempotency_key, body, name="sent again"):
         headers = {"authorization": f"Bearer {key.key}", "idempotency-key": idempotency_key}

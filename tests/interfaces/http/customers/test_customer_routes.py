@@ -12,6 +12,7 @@ from patron.answers.segments.saved_segments import count_rule
 from patron.commands.customers.customer_work import delete_note, write_note
 from patron.commands.segments.save_segment import delete_segment, save_segment
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.console.segments.segment_links import segment_rule
 from patron.interfaces.http.csv_response import safe_column
@@ -46,7 +47,7 @@ def test_a_file_is_what_the_list_shows_for_who_may_export_and_the_audit_log_has_
 
 def test_what_a_colleague_wrote_is_shown_after_it_is_recorded(made_shop):
     who = match_customers(made_shop, CustomerQuery(is_at_risk=True)).customer_ids(9)[-1]
-    note_id = write_note(made_shop, who, NOTE, by="Ann (user 0a22)", now=NOW)
+    note_id = write_note(RequestContext.from_name(made_shop, "Ann (user 0a22)", now=NOW), who, NOTE)
     with served(made_shop, BOSS) as url, httpx.Client(base_url=url, timeout=60) as client:
         for path in (f"/customers/{who}", f"/api/customers/{who}/work", f"/customers/{who}?view=timeline", "/tasks"):
             assert NOTE not in client.get(path).text
@@ -55,7 +56,7 @@ def test_what_a_colleague_wrote_is_shown_after_it_is_recorded(made_shop):
         assert revealed.headers["cache-control"] == "no-store"
     with served(made_shop) as url:
         assert httpx.post(f"{url}/customers/{who}/texts", timeout=60).status_code == 401
-    delete_note(made_shop, who, note_id, by="Ann (user 0a22)", now=NOW)
+    delete_note(RequestContext.from_name(made_shop, "Ann (user 0a22)", now=NOW), who, note_id)
     assert audit_log.entries(made_shop.store)[-2].action == "notes revealed"
 
 
@@ -67,7 +68,7 @@ def test_no_cell_of_a_file_is_a_formula(kind):
 def test_outside_the_teams_segment_nobody_exists(made_shop):
     name = "work team"
     rule = {"field": "lifecycle_stage", "op": "==", "value": "at_risk"}
-    save_segment(made_shop, {"name": name, "rule": rule}, saved_by="x", now=NOW)
+    save_segment(RequestContext.from_name(made_shop, "x", now=NOW), {"name": name, "rule": rule})
     try:
         inside = match_customers(made_shop, CustomerQuery(lifecycle_stage="at_risk")).customer_ids(999)
         outside = match_customers(made_shop, CustomerQuery(lifecycle_stage="active")).customer_ids(1)[0]
@@ -98,7 +99,7 @@ def test_outside_the_teams_segment_nobody_exists(made_shop):
             assert {one.status_code for one in widened} == {403}, "nobody changes whom they see"
             assert client.get("/api/customers").json()["total_count"] == len(inside)
     finally:
-        delete_segment(made_shop, name, deleted_by="x", now=NOW)
+        delete_segment(RequestContext.from_name(made_shop, "x", now=NOW), name)
 
 
 @pytest.mark.parametrize(

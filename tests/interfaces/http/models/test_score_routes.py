@@ -7,6 +7,7 @@ import pytest
 
 from patron.commands.access.manage_keys import create_key
 from patron.commands.models.export_scores import COLUMNS, export_scores
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.cursors import Cursor
 from patron.interfaces.http.models import score_routes
@@ -20,7 +21,9 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {"authorization": f"Bearer {create_key(made_shop, 'shop', 'secret', now=datetime.now(UTC)).key}"}
+    return {
+        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'shop', 'secret').key}"
+    }
 
 
 def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
@@ -31,9 +34,9 @@ def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
     ]
     rows = [row for page in pages for row in page["rows"]]
     assert first["page_count"] > 1
-    assert [row["customer_id"] for row in rows] == export_scores(made_shop, now=datetime.now(UTC)).rows[
-        "customer_id"
-    ].to_pylist()
+    assert [row["customer_id"] for row in rows] == export_scores(
+        RequestContext.from_name(made_shop, now=datetime.now(UTC))
+    ).rows["customer_id"].to_pylist()
     assert {page["customer_count"] for page in pages} == {len(rows)}
     assert list(rows[0]) == COLUMNS.names
     assert client.get("/api/scores", params={"page": 9_999}, headers=secret).json()["rows"] == []
@@ -62,7 +65,7 @@ def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):
     total = client.get("/api/scores/total", headers=secret).json()
     values = [
         value
-        for value in export_scores(made_shop, now=datetime.now(UTC)).rows["value"].to_pylist()
+        for value in export_scores(RequestContext.from_name(made_shop, now=datetime.now(UTC))).rows["value"].to_pylist()
         if value is not None
     ]
     assert total["value"] == pytest.approx(sum(values), abs=0.01 * len(values))
@@ -70,7 +73,9 @@ def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):
 
 
 def test_scores_leave_with_a_secret_key_only(client, made_shop):
-    read = {"authorization": f"Bearer {create_key(made_shop, 'crm', 'read', now=datetime.now(UTC)).key}"}
+    read = {
+        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'crm', 'read').key}"
+    }
     assert client.get("/api/scores").status_code == 401
     assert client.get("/api/scores", headers=read).status_code == 403
     assert client.get("/api/scores/total", headers=read).status_code == 200

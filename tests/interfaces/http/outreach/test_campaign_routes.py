@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from patron.commands.access.manage_keys import create_key, list_keys
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.segments.segment_parser import parse_rule
 from patron.storage.segments.segment_definitions import save_definition
@@ -32,7 +33,9 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {"authorization": f"Bearer {create_key(made_shop, 'crm of campaigns', 'secret', now=datetime.now(UTC)).key}"}
+    return {
+        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'crm of campaigns', 'secret').key}"
+    }
 
 
 def test_a_campaign_is_saved_and_read(client, secret, made_shop):

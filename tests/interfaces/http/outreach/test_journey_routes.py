@@ -7,6 +7,7 @@ import pytest
 
 from patron.commands.access.manage_keys import create_key
 from patron.govern.access import users
+from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_sessions import user_name
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
@@ -39,7 +40,7 @@ def secrets(made_shop):
             user_id = users.add_user(connection, f"{name}@example.com", name, access, by="test", at=now)
             users.change_user(connection, user_id, state="active")
         owner = Actor(user_name(name, user_id), rights_of_user([Role.ADMIN]), user_id=user_id)
-        keys.append(create_key(made_shop, name, "secret", maker=owner, now=now).key)
+        keys.append(create_key(RequestContext(made_shop, owner, now=now), name, "secret").key)
     return [{"authorization": f"Bearer {key}"} for key in keys]
 
 

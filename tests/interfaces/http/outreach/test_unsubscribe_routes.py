@@ -18,6 +18,7 @@ from patron.commands.privacy.forget import forget
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.channels.dkim import new_key
 from patron.engage.channels.email import EmailChannel
+from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
 from patron.govern.outreach.suppression_list import COMPLAINT, reasons_of, suppress, suppressed
 from patron.govern.outreach.unsubscribe_tokens import Subscription, subscription_of, token_of
@@ -241,7 +242,7 @@ def test_a_form_with_more_fields_than_a_page_has_changes_nothing(known_shop, sub
 
 
 def test_after_an_erasure_a_link_only_suppresses(known_shop, subscription, token, client):
-    forget(known_shop, user_id="ann", now=AT + timedelta(days=1))
+    forget(RequestContext.from_name(known_shop, now=AT + timedelta(days=1)), user_id="ann")
     assert client.post(f"/u/{token}", data=ONE_CLICK).status_code == 200
     assert is_suppressed(known_shop, subscription)
     assert history(known_shop.store, [subscription.token]) == []

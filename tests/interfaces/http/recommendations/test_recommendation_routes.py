@@ -11,6 +11,7 @@ import uvicorn
 from recommending_shop import CUSTOMERS, PRODUCT_COUNT, recommending_shop
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import CONTENT, Consent, iso_time, write_consents
 from patron.govern.vault import Vault
 from patron.interfaces.http.application import create_app
@@ -51,7 +52,10 @@ def client(shop):
 
 @pytest.fixture(scope="module")
 def keys(shop):
-    made = {kind: create_key(shop, f"of-{kind}", kind, now=datetime.now(UTC)).key for kind in KINDS}
+    made = {
+        kind: create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), f"of-{kind}", kind).key
+        for kind in KINDS
+    }
     return {kind: {"authorization": f"Bearer {key}"} for kind, key in made.items()} | {"none": {}}
 
 

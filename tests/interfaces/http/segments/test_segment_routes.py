@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 
 NEW = {"field": "lifecycle_stage", "op": "==", "value": "new"}
@@ -18,7 +19,9 @@ def client(made_shop):
 
 
 def key(shop, kind):
-    return {"authorization": f"Bearer {create_key(shop, kind, kind, now=datetime.now(UTC)).key}"}
+    return {
+        "authorization": f"Bearer {create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), kind, kind).key}"
+    }
 
 
 def test_a_segment_is_saved_listed_and_shown(client, made_shop):

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from patron.answers.customers.customer_list import SORTS
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.commands.access.manage_keys import create_key, list_keys, revoke_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http import server_routes
 from patron.interfaces.http.data import quality_routes
 from patron.interfaces.http.insight import overview_routes
@@ -110,7 +111,7 @@ def shared_key(server):
 
 def made_key(server, source, kind="write"):
     shop = Shop.open(server.folder)
-    created = create_key(shop, source[:60], kind, now=datetime.now(UTC))
+    created = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), source[:60], kind)
     shop.close()
     return created.key
 
@@ -174,9 +175,9 @@ def test_a_message_that_is_not_stored_is_never_called_a_success(server, shared_k
 
 def test_a_key_that_expired_or_may_not_send_stores_nothing(server):
     shop, now = Shop.open(server.folder), datetime.now(UTC)
-    late = create_key(shop, "late", "secret", days=1, now=now - timedelta(days=1)).key
-    narrow = create_key(shop, "narrow", "secret", scopes=["read:overview"], now=now).key
-    used = create_key(shop, "used", "secret", scopes=["act:storefront"], now=now)
+    late = create_key(RequestContext.from_name(shop, now=now - timedelta(days=1)), "late", "secret", days=1).key
+    narrow = create_key(RequestContext.from_name(shop, now=now), "narrow", "secret", scopes=["read:overview"]).key
+    used = create_key(RequestContext.from_name(shop, now=now), "used", "secret", scopes=["act:storefront"])
     assert [server.post("/v1/t", message("e"), one).status_code for one in (late, narrow, used.key)] == [401, 401, 200]
     until = time.monotonic() + 5
     while (key := next(one for one in list_keys(shop) if one.key_id == used.key_id)).used_at is None:
@@ -403,7 +404,7 @@ def collector(tmp_path, monkeypatch):
 
 
 def test_a_large_request_lets_small_ones_pass(collector):
-    key, done = create_key(collector.shop, "web", now=datetime.now(UTC)).key, []
+    key, done = create_key(RequestContext.from_name(collector.shop, now=datetime.now(UTC)), "web").key, []
 
     async def ask(name, count):
         transport = httpx.ASGITransport(app=CollectorProtocol(collector, application=None))
@@ -420,7 +421,7 @@ def test_a_large_request_lets_small_ones_pass(collector):
 
 
 def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
-    key = create_key(collector.shop, "web", now=datetime.now(UTC)).key
+    key = create_key(RequestContext.from_name(collector.shop, now=datetime.now(UTC)), "web").key
     monkeypatch.setattr("patron.interfaces.http.server.collector_protocol.SENDER_BYTES", 100_000)
     packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
     answer = through_the_wire(collector, "/v1/batch", packed, key)
@@ -516,7 +517,10 @@ def test_a_key_that_was_revoked_reads_nothing(server):
     key = made_key(server, "gone", "read")
     assert status_of(server, "/version", f"Bearer {key}") == 200
     shop = Shop.open(server.folder)
-    revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"), now=datetime.now(UTC))
+    revoke_key(
+        RequestContext.from_name(shop, now=datetime.now(UTC)),
+        next(one.key_id for one in list_keys(shop) if one.source == "gone"),
+    )
     shop.close()
     assert status_of(server, "/version", f"Bearer {key}") == 401
 

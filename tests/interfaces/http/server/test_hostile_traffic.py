@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.body_budget import BodyBudget
 from patron.interfaces.http.server.collector_protocol import CollectorProtocol
@@ -47,7 +48,8 @@ class Served:
     def __init__(self, shop, protocol, port):
         self.shop, self.protocol, self.port = shop, protocol, port
         self.key, self.secret, self.read = (
-            create_key(shop, "web", kind, now=datetime.now(UTC)).key for kind in ("write", "secret", "read")
+            create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web", kind).key
+            for kind in ("write", "secret", "read")
         )
 
     def connect(self, peer="127.0.0.1"):

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from patron.estimators.bootstrap import LEVEL, bootstrap_weights, percentile_interval
 from patron.estimators.classifiers import fit_weights, log_scaled, moments, standardise
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
@@ -107,22 +107,22 @@ class Lookalikes:
     people: tuple[Lookalike, ...] = field(default=())
 
 
-def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datetime, by: str) -> Lookalikes:
+def find_lookalikes(context: RequestContext, segment: Segment, *, most: int = 500) -> Lookalikes:
     """Rank the customers outside a segment by likeness to its members, from the features of the last run.
 
     Raises NoRunYet, NotFound for a segment that the run does not have, NotEnoughData for fewer than 20 members or
     other customers. The audit log records it.
     """
-    view = last_run(shop)
+    view = last_run(context.shop)
     features = _features(view)
     ids = features["customer_id"].to_pylist()
     tokens = view.query(
         "select token, customer_id, known_at from identities where is_user order by known_at, token desc"
     )
     customer_by_token = dict(zip(tokens["token"].to_pylist(), tokens["customer_id"].to_pylist(), strict=True))
-    members, unknown_count = _members(shop, view, segment, customer_by_token, frozenset(ids))
-    consent = shop.policy.consent
-    profiling = latest_answers(shop.store, consent.names_of(PROFILING), customer_by_token)
+    members, unknown_count = _members(context.shop, view, segment, customer_by_token, frozenset(ids))
+    consent = context.shop.policy.consent
+    profiling = latest_answers(context.shop.store, consent.names_of(PROFILING), customer_by_token)
     is_kept = np.array([profiling.get(identifier) is not False for identifier in ids], dtype=bool)
     is_member = np.array([identifier in members for identifier in ids], dtype=bool)
     kept = features.filter(pa.array(is_kept))
@@ -130,15 +130,15 @@ def find_lookalikes(shop: Shop, segment: Segment, *, most: int = 500, now: datet
     scores = cross_fitted_scores(kept, is_member[is_kept], rng=np.random.default_rng(view.run.child_seed("lookalikes")))
     auc, low, high = separation(scores, is_member[is_kept], rng=np.random.default_rng(view.run.child_seed("interval")))
     chosen = _likest(kept, is_member[is_kept], scores, most)
-    user_ids = _user_ids(shop, customer_by_token, {one for one, _ in chosen})
-    marketing = latest_answers(shop.store, consent.names_of(consent.marketing), customer_by_token)
+    user_ids = _user_ids(context.shop, customer_by_token, {one for one, _ in chosen})
+    marketing = latest_answers(context.shop.store, consent.names_of(consent.marketing), customer_by_token)
     people = tuple(
         Lookalike(rank, one, user_ids.get(one), likeness, consent.allows(is_granted=marketing.get(one)))
         for rank, (one, likeness) in enumerate(chosen, start=1)
     )
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         details = {"run_id": view.run.run_id, "customer_count": len(people)}
-        audit_log.append(shop, connection, AuditAction.LOOKALIKES_LISTED, details, at=now, by=by)
+        context.record(connection, AuditAction.LOOKALIKES_LISTED, details)
     return Lookalikes(
         run_id=view.run.run_id,
         as_of=view.run.as_of,

@@ -1,8 +1,7 @@
 """Save an audience from its file, and an example of such a file."""
 
-from datetime import datetime
-
 from patron.commands.outreach.campaigns import campaign_steps
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_SEGMENT
 from patron.schema.errors import BadAudience
 from patron.schema.sentences import Sentence
@@ -11,7 +10,6 @@ from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import count_members
 from patron.storage.outreach.versioned_drafts import SavedVersion, lock_campaigns
 from patron.storage.segments.segment_definitions import definitions
-from patron.storage.shop import Shop
 
 SAVE_SEGMENT_FIRST = Sentence("save_segment_first", "Save it first: `patron segment save --example` prints one.")
 DESTINATION_MEMBERS = Sentence("destination_members", "its destination still has members")
@@ -34,24 +32,24 @@ kind = "file"                   # file: CSV files in outbox/audiences to upload 
 """A file that works in every shop."""
 
 
-def save_audience(shop: Shop, audience: Audience, *, by: str, now: datetime) -> SavedVersion[Audience]:
+def save_audience(context: RequestContext, audience: Audience) -> SavedVersion[Audience]:
     """Save an audience: a new version; an unchanged one stays as it is.
 
     Raises BadAudience for an unknown segment, a name that something else has, and another destination while the former
     one has members.
     """
-    known = tuple(definitions(shop.store))
+    known = tuple(definitions(context.shop.store))
     for name in (audience.segment, *audience.exclude):
         if name not in known:
             todo = did_you_mean(name, known) or SAVE_SEGMENT_FIRST
             raise BadAudience(NO_SEGMENT(name=name), where="segment", todo=todo)
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
         before = next((one for one in AUDIENCE.all_saved(connection) if one.name == audience.name), None)
         if before and _place(before.content) != _place(audience) and count_members(connection, audience.name):
             todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'
             raise BadAudience(DESTINATION_MEMBERS, where="destination", todo=todo)
-        return campaign_steps.save(shop, connection, AUDIENCE, audience, by=by, now=now)
+        return campaign_steps.save(context, connection, AUDIENCE, audience)
 
 
 def _place(audience: Audience) -> tuple[str, str]:

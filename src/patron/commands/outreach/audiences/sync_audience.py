@@ -5,7 +5,7 @@ open, the next sync repeats it, which changes nothing at the platform. Removals 
 kept until their removal is confirmed, also of who was forgotten meanwhile; then they are deleted.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ from patron.engage.audience_destinations import (
     destination_of,
 )
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadAudience, WorkspaceBusy
 from patron.schema.sentences import Sentence
@@ -168,38 +169,31 @@ class _Sync:
         return (members[start : start + size] for start in range(0, len(members), size))
 
 
-def sync_audience(  # noqa: PLR0913 - the options of one command
-    shop: Shop,
-    name: str,
-    *,
-    now: datetime,
-    by: str,
-    clock: Callable[[], datetime] | None = None,
-    is_dry_run: bool = False,
-    is_small_allowed: bool = False,
+def sync_audience(
+    context: RequestContext, name: str, *, is_dry_run: bool = False, is_small_allowed: bool = False
 ) -> AudienceSync:
     """Send the changes of an audience; of a withdrawn one everybody is removed. `clock` says when a request is signed.
 
     Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done, and for one that is
     saved or withdrawn meanwhile; ChannelUnavailable, WorkspaceBusy.
     """
-    with _hold_sync_lock(shop, name):
+    with _hold_sync_lock(context.shop, name):
         if not is_dry_run:
-            with shop.commit_lock():
-                drain_inbox(shop)  # why: a withdrawal that the collector accepted counts at once
-        saved = AUDIENCE.saved_in(shop.store, name)
+            with context.shop.commit_lock():
+                drain_inbox(context.shop)  # why: a withdrawal that the collector accepted counts at once
+        saved = AUDIENCE.saved_in(context.shop.store, name)
         is_withdrawn = saved.state == WITHDRAWN
-        candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(shop, saved.content)
-        with shop.store.begin() as connection:
+        candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(context.shop, saved.content)
+        with context.shop.store.begin() as connection:
             changes = _Changes.between(audience_members(connection, name), candidates.identifiers)
         if is_dry_run:
             counts: dict[Operation, int] = {
                 "add": len(changes.add) + len(changes.pending),
                 "remove": len(changes.remove),
             }
-            return _summary(shop, saved, candidates, counts, None)
-        destination = destination_of(saved.content, shop.folder, clock or (lambda: now))
-        sync = _Sync(shop, name, saved.version, destination, now, by)
+            return _summary(context.shop, saved, candidates, counts, None)
+        destination = destination_of(saved.content, context.shop.folder, context.clock or (lambda: context.now))
+        sync = _Sync(context.shop, name, saved.version, destination, context.now, context.by)
         try:
             sync.remove(changes)
             if not is_withdrawn:
@@ -207,7 +201,7 @@ def sync_audience(  # noqa: PLR0913 - the options of one command
                 sync.add(changes)
         finally:
             _record(sync)
-        return _summary(shop, saved, candidates, sync.counts, destination)
+        return _summary(context.shop, saved, candidates, sync.counts, destination)
 
 
 def _require_enough(name: str, candidates: AudienceCandidates, *, is_small_allowed: bool) -> None:

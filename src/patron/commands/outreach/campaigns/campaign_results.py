@@ -14,7 +14,7 @@ from patron.estimators.bootstrap import Interval
 from patron.experiments import guard_rail, sample_ratio_mismatch
 from patron.experiments.analysis import CUPED, RAW
 from patron.experiments.sample_ratio import ALARM_LEVEL
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.measure.effect_estimates import HOLDOUT, TREATED, estimate_effect, sequence_of
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadExperiment, NotEnoughData
@@ -203,17 +203,15 @@ def shared_facts(
 
 
 def keep_result(
-    shop: Shop, drafts: VersionedDrafts[Any], saved: SavedVersion[Any], result: Result, *, by: str, now: datetime
+    context: RequestContext, drafts: VersionedDrafts[Any], saved: SavedVersion[Any], result: Result
 ) -> Result:
     """Take the step `measured`, after `ended` where nobody has taken that yet."""
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         if saved.state not in IS_OVER:
-            drafts.take_step(connection, saved.name, "ended", saved.version, by, now)
+            drafts.take_step(connection, saved.name, "ended", saved.version, context.by, context.now)
         details = msgspec.to_builtins(result)
-        drafts.take_step(connection, saved.name, "measured", saved.version, by, now, details)
-        audit_log.append(
-            shop, connection, AuditAction(f"{drafts.kind} measured"), {drafts.kind: saved.name}, at=now, by=by
-        )
+        drafts.take_step(connection, saved.name, "measured", saved.version, context.by, context.now, details)
+        context.record(connection, AuditAction(f"{drafts.kind} measured"), {drafts.kind: saved.name})
     return replace(result, state=MEASURED)
 
 

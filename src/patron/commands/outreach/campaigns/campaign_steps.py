@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron.commands.access.actors import is_in_any_hand, is_second_person
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
 from patron.schema.sentences import Sentence
@@ -45,32 +45,32 @@ MAX_REASON_LENGTH = 300
 
 
 def save(
-    shop: Shop, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content, *, by: str, now: datetime
+    context: RequestContext, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content
 ) -> SavedVersion[Content]:
     """Save a new version as a draft, and record that; an unchanged one stays. Raises as VersionedDrafts.save does."""
-    saved = kind.save(connection, content, by, now)
-    if (saved.saved_at, saved.steps[-1].step) == (now, "saved"):
+    saved = kind.save(connection, content, context.by, context.now)
+    if (saved.saved_at, saved.steps[-1].step) == (context.now, "saved"):
         details = {kind.kind: saved.name, "version": saved.version}
-        audit_log.append(shop, connection, AuditAction(f"{kind.kind} saved"), details, at=now, by=by)
+        context.record(connection, AuditAction(f"{kind.kind} saved"), details)
     return saved
 
 
 def approve(
-    shop: Shop, kind: VersionedDrafts[Content], name: str, *, by: str, now: datetime, version: int | None = None
+    context: RequestContext, kind: VersionedDrafts[Content], name: str, *, version: int | None = None
 ) -> SavedVersion[Content]:
     """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
 
     Raises the kind's problem where another version was saved since, unless surely another person approves than its
     author or the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
     """
-    saved = kind.saved_in(shop.store, name)
+    saved = kind.saved_in(context.shop.store, name)
     require_newest(kind, saved, version)
-    if saved.content.budget >= shop.policy.campaigns.approval_free_below:
-        _require_second_person(kind, saved, person(by))
-    require_not_over(shop, kind, saved, now)
+    if saved.content.budget >= context.shop.policy.campaigns.approval_free_below:
+        _require_second_person(kind, saved, person(context.by))
+    require_not_over(context.shop, kind, saved, context.now)
     plan = saved.last("planned")
     details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
-    return record_step(shop, kind, saved, "approved", by=by, now=now, details=details)
+    return record_step(context, kind, saved, "approved", details=details)
 
 
 def _require_second_person(kind: VersionedDrafts[Any], saved: SavedVersion[Any], by: str) -> None:
@@ -104,16 +104,16 @@ def require_newest(kind: VersionedDrafts[Any], saved: SavedVersion[Any], version
         raise kind.problem(what, where=kind.kind, todo=todo)
 
 
-def take_step(  # noqa: PLR0913 - what a step consists of
-    shop: Shop, kind: VersionedDrafts[Content], name: str, step: str, *, by: str, now: datetime, reason: str = ""
+def take_step(
+    context: RequestContext, kind: VersionedDrafts[Content], name: str, step: str, *, reason: str = ""
 ) -> SavedVersion[Content]:
     """Take a step of the newest version of a campaign or a journey. Raises the kind's problem, NotFound.
 
     paused: nobody enters and nothing is sent for now, what is being handed over is finished; resumed: go on where it
     was stopped; withdrawn: stop for good, and what was sent stays on record.
     """
-    saved = kind.saved_in(shop.store, name)
-    return record_step(shop, kind, saved, step, by=by, now=now, details=_reason(kind, reason))
+    saved = kind.saved_in(context.shop.store, name)
+    return record_step(context, kind, saved, step, details=_reason(kind, reason))
 
 
 def shop_zone(shop: Shop) -> ZoneInfo:
@@ -121,22 +121,20 @@ def shop_zone(shop: Shop) -> ZoneInfo:
     return ZoneInfo(shop.settings.shop.time_zone)
 
 
-def record_step(  # noqa: PLR0913 - what a step consists of
-    shop: Shop,
+def record_step(
+    context: RequestContext,
     kind: VersionedDrafts[Content],
     saved: SavedVersion[Content],
     step: str,
     *,
-    by: str,
-    now: datetime,
     details: Mapping[str, Any],
     **audited: object,
 ) -> SavedVersion[Content]:
     """Take a step of a version with what it found, and write it into the audit log with what else is `audited`."""
-    with shop.store.begin() as connection:
-        after = kind.take_step(connection, saved.name, step, saved.version, by, now, details)
+    with context.shop.store.begin() as connection:
+        after = kind.take_step(connection, saved.name, step, saved.version, context.by, context.now, details)
         entry = {kind.kind: after.name, "version": after.version} | audited
-        audit_log.append(shop, connection, AuditAction(f"{kind.kind} {step}"), entry, at=now, by=by)
+        context.record(connection, AuditAction(f"{kind.kind} {step}"), entry)
     return after
 
 

@@ -19,6 +19,7 @@ from patron.commands.outreach.campaigns.campaign_results import (
     shared_facts,
     with_outcomes,
 )
+from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.measure.effect_estimates import TREATED
 from patron.schema.errors import BadCampaign
@@ -57,14 +58,14 @@ class CampaignResult(SendResult):
     gain_factor_error: float | None
 
 
-def measure_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignResult:
+def measure_campaign(context: RequestContext, name: str) -> CampaignResult:
     """Measure a campaign by the last run; once its window is over by then, the result is kept as the step `measured`.
 
     Raises NotFound, NoRunYet, BadCampaign where nothing can have happened yet.
     """
-    saved, result = _measure(shop, name, now)
+    saved, result = _measure(context.shop, name, context.now)
     if result.is_final and saved.state in {APPROVED, RUNNING, PAUSED, ENDED, MEASURED}:
-        return keep_result(shop, CAMPAIGN, saved, result, by=by, now=now)
+        return keep_result(context, CAMPAIGN, saved, result)
     return result
 
 

@@ -22,12 +22,12 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
 from patron.commands.outreach.campaigns.campaign_steps import record_step
 from patron.decide.campaign_selection import CampaignSelection
+from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadCampaign
 from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.versioned_drafts import person
-from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
 NOBODY_WRITTEN = Sentence("nobody_written", "nobody would be written to ({reasons})")
@@ -99,22 +99,22 @@ class CampaignPlan:
     detectable: Detectable
 
 
-def plan_campaign(shop: Shop, name: str, *, by: str, now: datetime) -> CampaignPlan:
+def plan_campaign(context: RequestContext, name: str) -> CampaignPlan:
     """Plan the newest version of a campaign, and keep the plan; who was in the holdout stays in it.
 
     Nobody is planned for their quiet hours. The same facts give the same rows. Raises NotFound for the campaign or a
     segment, NoRunYet, BadCampaign for a state that does not allow it, an unknown offer, a window that is over or nobody
     to write to, WorkspaceBusy while another campaign is planned.
     """
-    person(by)
-    with WorkspaceLock(shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=shop.wait_seconds):
-        saved = CAMPAIGN.saved_in(shop.store, name)
+    person(context.by)
+    with WorkspaceLock(context.shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=context.shop.wait_seconds):
+        saved = CAMPAIGN.saved_in(context.shop.store, name)
         CAMPAIGN.require(saved, "planned")
-        draft = CampaignDraft.of(shop, saved, now=now)
-        plan, rows = _plan(draft, by=by, now=now)
-        write_assignments(shop.store, name, saved.version, rows, draft.stored, now)
+        draft = CampaignDraft.of(context.shop, saved, now=context.now)
+        plan, rows = _plan(draft, by=context.by, now=context.now)
+        write_assignments(context.shop.store, name, saved.version, rows, draft.stored, context.now)
         details, messages = msgspec.to_builtins(plan), plan.message_count
-        record_step(shop, CAMPAIGN, saved, "planned", by=by, now=now, details=details, messages=messages)
+        record_step(context, CAMPAIGN, saved, "planned", details=details, messages=messages)
     return plan
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
 from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_CHANNEL, NO_TOPIC, OTHER_FOLDER, THERE_ALREADY, THERE_IS
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
@@ -15,7 +16,6 @@ from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
-from patron.storage.shop import Shop
 
 DAYS = 14
 CAMPAIGN_FILE, TEMPLATE_FILE = "campaign.toml", "templates/hello.en.mjml"
@@ -58,18 +58,18 @@ subject = "{subject}"
 """
 
 
-def save_campaign(shop: Shop, campaign: Campaign, *, by: str, now: datetime) -> SavedVersion[Campaign]:
+def save_campaign(context: RequestContext, campaign: Campaign) -> SavedVersion[Campaign]:
     """Save a campaign as a draft: a new version; an unchanged one stays as it is.
 
     Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
     over; BadTemplate for a template that is not valid in any of the languages.
     """
-    campaign_policy(shop.policy, campaign)
-    _require_one_of("topic", campaign.topic, shop.policy.topics, NO_TOPIC)
+    campaign_policy(context.shop.policy, campaign)
+    _require_one_of("topic", campaign.topic, context.shop.policy.topics, NO_TOPIC)
     _require_one_of("channel", campaign.channel, CHANNELS, NO_CHANNEL)
-    MessageTemplates.of(campaign.template, shop.settings.shop.locale).require_known_names()
-    with shop.store.begin() as connection:
-        return campaign_steps.save(shop, connection, CAMPAIGN, campaign, by=by, now=now)
+    MessageTemplates.of(campaign.template, context.shop.settings.shop.locale).require_known_names()
+    with context.shop.store.begin() as connection:
+        return campaign_steps.save(context, connection, CAMPAIGN, campaign)
 
 
 def _require_one_of(where: str, name: str, names: Iterable[str], unknown: Sentence) -> None:

@@ -18,6 +18,7 @@ from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS, AddressKind
@@ -95,10 +96,10 @@ def play_campaign(
     now = world.now
     start = datetime.combine(now.date(), campaign.start.time())
     moved = campaign.model_copy(update={"start": start, "end": start + campaign.window})
-    save_campaign(shop, moved, by=AUTHOR, now=now)
+    save_campaign(RequestContext.from_name(shop, AUTHOR, now=now), moved)
     progress("planning", 0, None)
-    plan = plan_campaign(shop, moved.name, by=AUTHOR, now=now)
-    approve(shop, CAMPAIGN, moved.name, by=APPROVER, now=now)
+    plan = plan_campaign(RequestContext.from_name(shop, AUTHOR, now=now), moved.name)
+    approve(RequestContext.from_name(shop, APPROVER, now=now), CAMPAIGN, moved.name)
     _send(shop, moved)
     offers = sent_offers(shop, moved.name)
     until = datetime.combine((moved.end + timedelta(days=1)).date(), datetime.min.time(), UTC)
@@ -107,7 +108,7 @@ def play_campaign(
     ingest_events(shop, world.advance(until, offers), received_at=until)
     progress("running the loop at its end", 0, None)
     run(shop, until)
-    result = measure_campaign(shop, moved.name, by=AUTHOR, now=until)
+    result = measure_campaign(RequestContext.from_name(shop, AUTHOR, now=until), moved.name)
     total = true_cents - result.spend.sending_cents
     return PlayedCampaign(plan, result, total / max(plan.message_count, 1), total)
 
@@ -117,7 +118,9 @@ def _send(shop: Shop, campaign: Campaign) -> None:
     channel, due_at = SimulatedChannel(campaign.channel), campaign.start_at(ZoneInfo(shop.settings.shop.time_zone))
     while due_at is not None:
         at = due_at.astimezone(UTC)
-        due_at = send_campaign(shop, campaign.name, now=at, channel=channel, by=AUTHOR).next_due_at
+        due_at = send_campaign(
+            RequestContext.from_name(shop, AUTHOR, now=at), campaign.name, channel=channel
+        ).next_due_at
         due_at = due_at and max(due_at, at + BETWEEN_LOOKS)
 
 

@@ -22,6 +22,7 @@ from patron.commands.outreach.campaigns.campaign_results import (
 )
 from patron.commands.outreach.journeys.journey_step_results import StepResult, step_results
 from patron.commands.outreach.messages.message_costs import message_cents
+from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import entry_outcomes_query
 from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
@@ -80,13 +81,13 @@ class JourneyResult(SendResult):
     complained_share: float | None
 
 
-def measure_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyResult:
+def measure_journey(context: RequestContext, name: str) -> JourneyResult:
     """Measure a journey by the last run; once it is over, and everybody's time is, the result is kept.
 
     Raises NotFound, NoRunYet, BadJourney where nobody can have entered yet.
     """
-    saved, result = _measure(shop, name, now)
-    return keep_result(shop, JOURNEY, saved, result, by=by, now=now) if result.is_final else result
+    saved, result = _measure(context.shop, name, context.now)
+    return keep_result(context, JOURNEY, saved, result) if result.is_final else result
 
 
 def journey_result(shop: Shop, name: str, *, now: datetime) -> JourneyResult:

@@ -32,6 +32,7 @@ from patron.decide.candidates import audience_query
 from patron.decide.eligibility import may_contact, refuses_personal_offers
 from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.strata import strata
+from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.numbers import Numbers
 from patron.schema.sentences import Sentence, Text
@@ -138,20 +139,20 @@ class JourneyPlan:
     """The same with codes and values."""
 
 
-def plan_journey(shop: Shop, name: str, *, by: str, now: datetime) -> JourneyPlan:
+def plan_journey(context: RequestContext, name: str) -> JourneyPlan:
     """Plan the newest version of a journey by replay, and keep the plan.
 
     Raises NotFound, NoRunYet, BadJourney for a state that does not allow it, one that is over, and an event, a segment
     or an offer that there is no more.
     """
-    person(by)
-    saved = JOURNEY.saved_in(shop.store, name)
+    person(context.by)
+    saved = JOURNEY.saved_in(context.shop.store, name)
     JOURNEY.require(saved, "planned")
-    require_not_over(shop, JOURNEY, saved, now)
-    snapshot = last_run(shop)
-    require_known_names(shop, snapshot, saved.content)
-    plan = _plan(shop, snapshot, saved, by=by, now=now)
-    record_step(shop, JOURNEY, saved, "planned", by=by, now=now, details=msgspec.to_builtins(plan))
+    require_not_over(context.shop, JOURNEY, saved, context.now)
+    snapshot = last_run(context.shop)
+    require_known_names(context.shop, snapshot, saved.content)
+    plan = _plan(context.shop, snapshot, saved, by=context.by, now=context.now)
+    record_step(context, JOURNEY, saved, "planned", details=msgspec.to_builtins(plan))
     return plan
 
 

@@ -1,10 +1,10 @@
 """Save a journey from its file, once all that it names exists: events, segments, offers, channels, templates ..."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_CHANNEL, NO_OFFER, NO_SEGMENT, NO_TOPIC, SEGMENTS_LISTED, THERE_IS
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.outreach.channels import CHANNELS
@@ -33,22 +33,22 @@ Name = tuple[str, str]
 """Where a name stands, and the name."""
 
 
-def save_journey(shop: Shop, journey: Journey, *, by: str, now: datetime) -> SavedVersion[Journey]:
+def save_journey(context: RequestContext, journey: Journey) -> SavedVersion[Journey]:
     """Save a journey as a draft: a new version; an unchanged one stays as it is.
 
     Raises BadJourney for an event, a segment, an offer, a topic or a channel that there is none of, for the rule of a
     branch and for a journey that is over, BadTemplate for a template that is not valid in one of its languages.
     """
-    snapshot = shop.snapshot()
-    require_known_names(shop, snapshot, journey)
+    snapshot = context.shop.snapshot()
+    require_known_names(context.shop, snapshot, journey)
     for place, step in enumerate(journey.steps):
         where = f"step {journey.step_id(place)}"
         if isinstance(step, Branch):
-            _require_rule(shop, snapshot, step, where)
+            _require_rule(context.shop, snapshot, step, where)
         if isinstance(step, Send):
-            _require_templates(shop, step, where)
-    with shop.store.begin() as connection:
-        return campaign_steps.save(shop, connection, JOURNEY, journey, by=by, now=now)
+            _require_templates(context.shop, step, where)
+    with context.shop.store.begin() as connection:
+        return campaign_steps.save(context, connection, JOURNEY, journey)
 
 
 def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey) -> None:

@@ -1,7 +1,6 @@
 """A campaign's message as one real customer would get it; nothing is sent."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +9,7 @@ from patron.commands.outreach.messages.message_batch import offer_variables
 from patron.engage.providers.sms_segments import SmsLength, sms_length
 from patron.engage.recipients import recipients
 from patron.engage.templates.message_template import PREFERENCES_URL, UNSUBSCRIBE_URL, MessageTemplates
-from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import CUSTOMER_ID, Vault
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CANNOT_BE_WRITTEN, OTHER_FILE, RUN_FIRST
@@ -52,28 +51,28 @@ def sample_links(shop: Shop) -> dict[str, str]:
 
 
 def preview_message(
-    shop: Shop, campaign: str, customer: str, *, now: datetime, by: str, is_masked: bool = False
+    context: RequestContext, campaign: str, customer: str, *, is_masked: bool = False
 ) -> MessagePreview:
     """Render a campaign for a customer, with its first offer where it has some; masked, what is known of them is not.
 
     The customer is named by the shop's own id or the opaque one; `by` is who looks. Raises NotFound, and BadTemplate
     for what is missing.
     """
-    saved = CAMPAIGN.saved_in(shop.store, campaign).content
-    person = _customer_id(shop, customer)
+    saved = CAMPAIGN.saved_in(context.shop.store, campaign).content
+    person = _customer_id(context.shop, customer)
     channel = CHANNELS[saved.channel]
-    [[recipient]] = recipients(shop, [person], address=channel.address_kind)
-    templates = MessageTemplates.of(saved.template, shop.settings.shop.locale)
+    [[recipient]] = recipients(context.shop, [person], address=channel.address_kind)
+    templates = MessageTemplates.of(saved.template, context.shop.settings.shop.locale)
     template = templates.template_for(recipient.locale)
-    offer = next((one for one in shop.policy.offers if one.id in saved.offers), None)
-    local = now.astimezone(ZoneInfo(shop.settings.shop.time_zone))
-    values = {**recipient.variables, **sample_links(shop)}
+    offer = next((one for one in context.shop.policy.offers if one.id in saved.offers), None)
+    local = context.now.astimezone(ZoneInfo(context.shop.settings.shop.time_zone))
+    values = {**recipient.variables, **sample_links(context.shop)}
     if is_masked:
         values |= {"customer": {name: mask_name(text) for name, text in recipient.variables["customer"].items()}}
     message = template.render(values | ({"offer": offer_variables(offer, local)} if offer else {}))
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         details = {"campaign": saved.name, "customer_id": person}
-        audit_log.append(shop, connection, AuditAction.MESSAGE_PREVIEWED, details, at=now, by=by)
+        context.record(connection, AuditAction.MESSAGE_PREVIEWED, details)
     return MessagePreview(
         saved.name,
         template.language,

@@ -32,6 +32,7 @@ from patron.engage.message_queue import (
     settle_cut_off,
 )
 from patron.engage.templates.message_links import message_links
+from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
@@ -88,14 +89,11 @@ def keep_going() -> bool:
     return False
 
 
-def send_campaign(  # noqa: PLR0913 - what a send consists of
-    shop: Shop,
+def send_campaign(
+    context: RequestContext,
     name: str,
     *,
-    now: datetime,
-    clock: Clock | None = None,
     channel: Channel | None = None,
-    by: str = SENDER,
     is_early: bool = False,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = keep_going,
@@ -106,20 +104,20 @@ def send_campaign(  # noqa: PLR0913 - what a send consists of
     Raises NotFound, BadCampaign in a state in which nothing is sent, WorkspaceBusy where another process sends it,
     ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
     """
-    times = clock or (lambda: now)
-    with _hold_send_lock(shop, name):
-        _load_withdrawals(shop)
-        with shop.store.begin() as connection:
+    times = context.clock or (lambda: context.now)
+    with _hold_send_lock(context.shop, name):
+        _load_withdrawals(context.shop)
+        with context.shop.store.begin() as connection:
             settle_cut_off(connection, name)
             settle_by_receipts(connection, name)
-        saved = CAMPAIGN.saved_in(shop.store, name)
+        saved = CAMPAIGN.saved_in(context.shop.store, name)
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
-            if times() >= _start(shop, saved):
-                way = channel or channel_of(shop, saved.content.channel, clock=times)
-                _Sending(shop, saved, way, times, by, is_early).send(progress, should_stop)
-        load_message_events(shop, name, now=times())
-        return summary_of(shop, name)
+            if times() >= _start(context.shop, saved):
+                way = channel or channel_of(context.shop, saved.content.channel, clock=times)
+                _Sending(context.shop, saved, way, times, context.by, is_early).send(progress, should_stop)
+        load_message_events(context.shop, name, now=times())
+        return summary_of(context.shop, name)
 
 
 def send_until_done(  # noqa: PLR0913 - what a send consists of

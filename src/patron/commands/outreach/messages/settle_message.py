@@ -1,12 +1,13 @@
 """Settle a message of unknown outcome, by a person who looked it up, such as in the log of the mail server."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 
 import sqlalchemy as sa
 
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.engage.message_queue import update_messages
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign, NotFound
 from patron.schema.outreach.message_states import MessageState
@@ -23,18 +24,18 @@ ONLY_UNKNOWN = Sentence("only_unknown", "Only a message of unknown outcome needs
 MESSAGE_STATE = Sentence("message_state", "the message is {state}")
 
 
-def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool, by: str, now: datetime) -> None:
+def settle_message(context: RequestContext, campaign: str, message_id: str, *, is_sent: bool) -> None:
     """Record that a message of unknown outcome was sent, or was not: then it is sent while the campaign goes on.
 
     A journey's is not sent any more: its customer goes on with the next step.
 
     Raises NotFound, BadCampaign for a message whose outcome is known.
     """
-    at, may_be_sent = now.astimezone(UTC), _may_be_sent(shop, campaign)
+    at, may_be_sent = context.now.astimezone(UTC), _may_be_sent(context.shop, campaign)
     of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == campaign)
     not_sent = MessageState.WAITING if may_be_sent else MessageState.SKIPPED
     state = MessageState.SENT if is_sent else not_sent
-    with shop.store.begin() as connection:
+    with context.shop.store.begin() as connection:
         before = connection.scalar(sa.select(MESSAGES.c.state).where(*of_message))
         if before is None:
             what = NO_MESSAGE(message=message_id)
@@ -48,8 +49,8 @@ def settle_message(shop: Shop, campaign: str, message_id: str, *, is_sent: bool,
             change |= {"next_attempt_at": at if state == MessageState.WAITING else None, "sent_at": None}
         update_messages(connection, [change])
         details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent}
-        audit_log.append(shop, connection, AuditAction.MESSAGE_SETTLED, details, at=at, by=by)
-    load_message_events(shop, campaign, now=at)
+        audit_log.append(context.shop, connection, AuditAction.MESSAGE_SETTLED, details, at=at, by=context.by)
+    load_message_events(context.shop, campaign, now=at)
 
 
 def unknown_messages(shop: Shop, campaign: str) -> list[str]:

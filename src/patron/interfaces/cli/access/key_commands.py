@@ -48,18 +48,17 @@ def create(  # noqa: PLR0913 - the options of a command
     Example: patron keys create --workspace shop --source web
     """
     from patron.commands.access import manage_keys
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     now = datetime.now(UTC)
     created = manage_keys.create_key(
-        Shop.open(workspace),
+        RequestContext.from_name(Shop.open(workspace), "patron keys", now=now),
         source,
         kind,
         scopes=scope,
         days=expires_days,
         segment=segment,
-        by="patron keys",
-        now=now,
     )
     _show_new(created, json=json)
 
@@ -103,11 +102,12 @@ def rotate(
     Example: patron keys rotate --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.access import manage_keys
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     now = datetime.now(UTC)
     rotated = manage_keys.rotate_key(
-        Shop.open(workspace), key_id, overlap_hours=overlap_hours, by="patron keys", now=now
+        RequestContext.from_name(Shop.open(workspace), "patron keys", now=now), key_id, overlap_hours=overlap_hours
     )
     _show_new(rotated, json=json)
 
@@ -119,9 +119,10 @@ def revoke(key_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron keys revoke --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.access import manage_keys
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_keys.revoke_key(Shop.open(workspace), key_id, by="patron keys", now=datetime.now(UTC))
+    manage_keys.revoke_key(RequestContext.from_name(Shop.open(workspace), "patron keys", now=datetime.now(UTC)), key_id)
     output.say(f"Revoked {key_id}.")
 
 

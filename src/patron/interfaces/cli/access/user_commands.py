@@ -79,6 +79,7 @@ def invite(  # noqa: PLR0913, PLR0917 - the options of a command
     Example: patron users invite ben@example.com --role marketer --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.i18n.user_mail_texts import invitation_mail
     from patron.storage.shop import Shop
 
@@ -86,13 +87,11 @@ def invite(  # noqa: PLR0913, PLR0917 - the options of a command
     address = shop.settings.access.console_address
     access = manage_users.Access(manage_users.parse_roles(role), manage_users.parse_grants(grant or ()), team)
     link = manage_users.invite(
-        shop,
+        RequestContext.from_name(shop, by, now=datetime.now(UTC)),
         email,
         access,
         name=name,
-        by=by,
         compose=invitation_mail(shop, address),
-        now=datetime.now(UTC),
     )
     if json:
         output.as_json({"user": link.user, "link": address + link.path, "is_mailed": link.is_mailed})
@@ -116,10 +115,13 @@ def set_roles(
     Example: patron users set-roles ben@example.com --role marketer --role approver --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     access = manage_users.Access(manage_users.parse_roles(role), manage_users.parse_grants(grant or ()), team)
-    changed = manage_users.set_access(Shop.open(workspace), user, access, by=by, now=datetime.now(UTC))
+    changed = manage_users.set_access(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user, access
+    )
     output.say(f"{changed.email}: {', '.join((*changed.roles, *changed.grants))}.")
 
 
@@ -130,9 +132,10 @@ def disable(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) ->
     Example: patron users disable ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.disable(Shop.open(workspace), user, by=by, now=datetime.now(UTC))
+    changed = manage_users.disable(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user)
     output.say(f"{changed.email} is disabled and signed out everywhere.")
 
 
@@ -143,9 +146,10 @@ def enable(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron users enable ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.enable(Shop.open(workspace), user, by=by, now=datetime.now(UTC))
+    changed = manage_users.enable(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user)
     output.say(f"{changed.email} is {changed.state}.")
 
 
@@ -156,10 +160,11 @@ def reset_link(user: UserName, by: SystemUser = "", workspace: Workspace = HERE,
     Example: patron users reset-link ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    link = manage_users.reset_link(shop, user, by=by, now=datetime.now(UTC))
+    link = manage_users.reset_link(RequestContext.from_name(shop, by, now=datetime.now(UTC)), user)
     address = shop.settings.access.console_address + link.path
     if json:
         output.as_json({"user": link.user, "link": address})
@@ -175,9 +180,12 @@ def remove_factor(user: UserName, by: SystemUser = "", workspace: Workspace = HE
     Example: patron users remove-factor ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.remove_second_factor(Shop.open(workspace), user, by=by, now=datetime.now(UTC))
+    changed = manage_users.remove_second_factor(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user
+    )
     output.say(f"{changed.email} signs in by password alone now, and is signed out everywhere.")
 
 
@@ -188,9 +196,12 @@ def unlink(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron users unlink ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.unlink_accounts(Shop.open(workspace), user, by=by, now=datetime.now(UTC))
+    changed = manage_users.unlink_accounts(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user
+    )
     way = "by password" if changed.has_password else "once you send a link: patron users reset-link"
     output.say(f"{changed.email} signs in {way}.")
 
@@ -226,9 +237,12 @@ def save_team(
     Example: patron teams save West --segment west --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_users.save_team(Shop.open(workspace), team, segment=segment, by=by, now=datetime.now(UTC))
+    manage_users.save_team(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), team, segment=segment
+    )
     output.say(f"Saved {team}.")
 
 
@@ -241,9 +255,10 @@ def delete_team(
     Example: patron teams delete West --workspace shop
     """
     from patron.commands.access import manage_users
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_users.delete_team(Shop.open(workspace), team, by=by, now=datetime.now(UTC))
+    manage_users.delete_team(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), team)
     output.say(f"Deleted {team}.")
 
 

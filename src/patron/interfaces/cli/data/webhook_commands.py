@@ -38,9 +38,13 @@ def add(
     Example: patron webhooks add --workspace shop https://shop.example/patron --event run.finished
     """
     from patron.commands.data.manage_webhooks import add_webhook
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    _show_secret(add_webhook(Shop.open(workspace), url, event, note=note, by=BY, now=datetime.now(UTC)), json=json)
+    _show_secret(
+        add_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), url, event, note=note),
+        json=json,
+    )
 
 
 @webhooks.command("list")
@@ -128,10 +132,13 @@ def rotate(
     Example: patron webhooks rotate --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import rotate_webhook_secret
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     now = datetime.now(UTC)
-    rotated = rotate_webhook_secret(Shop.open(workspace), webhook_id, overlap_hours=overlap_hours, by=BY, now=now)
+    rotated = rotate_webhook_secret(
+        RequestContext.from_name(Shop.open(workspace), BY, now=now), webhook_id, overlap_hours=overlap_hours
+    )
     _show_secret(rotated, json=json)
 
 
@@ -142,9 +149,10 @@ def enable(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks enable --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import enable_webhook
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    enable_webhook(Shop.open(workspace), webhook_id, by=BY, now=datetime.now(UTC))
+    enable_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
     output.say(f"Enabled {webhook_id}.")
 
 
@@ -155,9 +163,10 @@ def disable(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks disable --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import disable_webhook
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    disable_webhook(Shop.open(workspace), webhook_id, by=BY, now=datetime.now(UTC))
+    disable_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
     output.say(f"Disabled {webhook_id}.")
 
 
@@ -168,9 +177,10 @@ def delete(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks delete --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import delete_webhook
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    delete_webhook(Shop.open(workspace), webhook_id, by=BY, now=datetime.now(UTC))
+    delete_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
     output.say(f"Deleted {webhook_id}.")
 
 

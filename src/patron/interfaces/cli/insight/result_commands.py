@@ -72,6 +72,7 @@ def scores(
     Example: patron scores --workspace shop --out scores.csv
     """
     from patron.commands.models.export_scores import export_scores, require_format, shop_total, write_scores
+    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.render import show_scores_export, show_shop_total
     from patron.storage.shop import Shop
 
@@ -83,7 +84,7 @@ def scores(
         show_shop_total(shop_total(shop, cutoff), shop.settings.shop.time_zone, json=json)
     else:
         require_format(out)
-        exported = export_scores(shop, cutoff, now=datetime.now(UTC), by=system_user(""))
+        exported = export_scores(RequestContext.from_name(shop, system_user(""), now=datetime.now(UTC)), cutoff)
         show_scores_export(exported, write_scores(exported, out), json=json)
 
 
@@ -142,13 +143,14 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
     Example: patron lookalikes --workspace shop --persona 0 --count 500 --out lookalikes.csv
     """
     from patron.commands.outreach.audiences import find_lookalikes as command
+    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.customers.render_lookalikes import show_lookalikes
     from patron.storage.shop import Shop
 
     segment = command.Segment(persona, stage, None if ids is None else command.read_user_ids(ids))
     with output.progress("finding lookalikes"):
         shop, by = Shop.open(workspace), system_user("")
-        listed = command.find_lookalikes(shop, segment, most=count, now=datetime.now(UTC), by=by)
+        listed = command.find_lookalikes(RequestContext.from_name(shop, by, now=datetime.now(UTC)), segment, most=count)
     show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
 
 

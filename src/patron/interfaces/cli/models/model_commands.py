@@ -178,10 +178,11 @@ def export(
     Example: patron models export value --mlflow value-model --workspace shop
     """
     from patron.commands.models import export_model
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop, by = Shop.open(workspace), system_user("")
-    exported = export_model.export_to_mlflow(shop, model, mlflow, now=datetime.now(UTC), by=by)
+    exported = export_model.export_to_mlflow(RequestContext.from_name(shop, by, now=datetime.now(UTC)), model, mlflow)
     if json:
         output.as_json(exported)
     else:

@@ -91,10 +91,13 @@ def propose(
     Example: patron policy propose new-policy.toml --note "more for spring" --workspace shop
     """
     from patron.commands.offers import propose_policy
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     content = file.read_text(encoding="utf-8")
-    number = propose_policy.propose_policy(Shop.open(workspace), content, note=note, by=by, now=datetime.now(UTC))
+    number = propose_policy.propose_policy(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), content, note=note
+    )
     if json:
         output.as_json({"proposal_id": number})
     else:
@@ -108,9 +111,12 @@ def approve(number: Number, by: SystemUser = "", workspace: Workspace = HERE, *,
     Example: patron policy approve 3 --as "B. Kim" --workspace shop
     """
     from patron.commands.offers import propose_policy
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    approved = propose_policy.approve_proposal(Shop.open(workspace), number, by=by, now=datetime.now(UTC))
+    approved = propose_policy.approve_proposal(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), number
+    )
     if json:
         output.as_json({"proposal_id": number, "version": approved.version})
     else:

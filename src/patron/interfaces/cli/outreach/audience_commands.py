@@ -38,6 +38,7 @@ def save(
     Example: patron audience save audience.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.outreach.audiences import save_audience
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.audience_file import Audience
     from patron.storage.shop import Shop
 
@@ -46,7 +47,9 @@ def save(
         return
     if file is None:
         raise typer.BadParameter("name a file, or print one with --example", param_hint="FILE")
-    saved = save_audience.save_audience(Shop.open(workspace), Audience.load(file), by=name, now=datetime.now(UTC))
+    saved = save_audience.save_audience(
+        RequestContext.from_name(Shop.open(workspace), name, now=datetime.now(UTC)), Audience.load(file)
+    )
     if json:
         output.as_json({"name": saved.name, "version": saved.version})
     else:
@@ -103,11 +106,14 @@ def sync(
     Example: patron audience sync "every customer" --workspace shop
     """
     from patron.commands.outreach.audiences.sync_audience import sync_audience
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
     options = {"is_dry_run": dry_run, "is_small_allowed": small}
-    done = sync_audience(shop, name, now=now, by=system_user(""), clock=lambda: datetime.now(UTC), **options)
+    done = sync_audience(
+        RequestContext.from_name(shop, system_user(""), now=now, clock=lambda: datetime.now(UTC)), name, **options
+    )
     if json:
         output.as_json(done)
     else:
@@ -122,10 +128,13 @@ def withdraw(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, js
     Example: patron audience withdraw "every customer" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.audience_file import AUDIENCE
     from patron.storage.shop import Shop
 
-    saved = take_step(Shop.open(workspace), AUDIENCE, name, "withdrawn", by=by, now=datetime.now(UTC))
+    saved = take_step(
+        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), AUDIENCE, name, "withdrawn"
+    )
     if json:
         output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
     else:

@@ -27,11 +27,12 @@ def approve(
     Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands.outreach.campaigns import campaign_steps
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    saved = campaign_steps.approve(shop, CAMPAIGN, name, by=by, now=now, version=version)
+    saved = campaign_steps.approve(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, version=version)
     show_state("campaign", saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.content.start} on.")
@@ -46,11 +47,16 @@ def pause(
     Example: patron campaign pause "win back" --reason "wrong picture" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("campaign", take_step(shop, CAMPAIGN, name, "paused", by=by, now=now, reason=reason), json=json)
+    show_state(
+        "campaign",
+        take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "paused", reason=reason),
+        json=json,
+    )
 
 
 def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: AsJson = False) -> None:
@@ -59,11 +65,12 @@ def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron campaign resume "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("campaign", take_step(shop, CAMPAIGN, name, "resumed", by=by, now=now), json=json)
+    show_state("campaign", take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "resumed"), json=json)
 
 
 def withdraw(
@@ -74,11 +81,16 @@ def withdraw(
     Example: patron campaign withdraw "win back" --reason "out of stock" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("campaign", take_step(shop, CAMPAIGN, name, "withdrawn", by=by, now=now, reason=reason), json=json)
+    show_state(
+        "campaign",
+        take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "withdrawn", reason=reason),
+        json=json,
+    )
 
 
 def show_state(kind: str, saved: "SavedVersion[Any]", *, json: bool) -> None:

@@ -178,9 +178,12 @@ def preview(
     Example: patron channels preview "win back spring" --customer 1042 --out preview.html --workspace shop
     """
     from patron.commands.outreach.messages.preview_message import preview_message, write_preview
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    message = preview_message(Shop.open(workspace), campaign, customer, now=datetime.now(UTC), by=system_user(""))
+    message = preview_message(
+        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), campaign, customer
+    )
     if out is not None:
         write_preview(message, out)
     if json:

@@ -41,6 +41,7 @@ def save(
     Example: patron journey save journeys/abandoned_cart.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.outreach.journeys.save_journey import save_journey
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import Journey
     from patron.storage.shop import Shop
 
@@ -50,7 +51,7 @@ def save(
     if file is None:
         raise typer.BadParameter("name a file, or list ready-made ones with --example", param_hint="FILE")
     content = Journey.load(file)
-    saved = save_journey(Shop.open(workspace), content, by=name, now=datetime.now(UTC))
+    saved = save_journey(RequestContext.from_name(Shop.open(workspace), name, now=datetime.now(UTC)), content)
     show_state("journey", saved, json=json)
     if not json and saved.state == "draft":
         output.say(f'Next: patron journey plan "{saved.name}"')
@@ -118,11 +119,12 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
     Example: patron journey plan "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.journeys.plan_journey import plan_journey
+    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_journeys import show_plan
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    planned = plan_journey(shop, name, by=by, now=datetime.now(UTC))
+    planned = plan_journey(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name)
     show_plan(planned, shop.settings.shop, json=json)
     if not json:
         output.say(f'Next: patron journey approve "{name}" --as NAME --version {planned.version}, not by its author')
@@ -137,11 +139,16 @@ def approve(
     Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands.outreach.campaigns import campaign_steps
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("journey", campaign_steps.approve(shop, JOURNEY, name, by=by, now=now, version=version), json=json)
+    show_state(
+        "journey",
+        campaign_steps.approve(RequestContext.from_name(shop, by, now=now), JOURNEY, name, version=version),
+        json=json,
+    )
     if not json:
         output.say("`patron serve` takes customers through it from now on.")
 
@@ -155,11 +162,16 @@ def pause(
     Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("journey", take_step(shop, JOURNEY, name, "paused", by=by, now=now, reason=reason), json=json)
+    show_state(
+        "journey",
+        take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "paused", reason=reason),
+        json=json,
+    )
 
 
 @journey.command()
@@ -169,11 +181,12 @@ def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron journey resume "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("journey", take_step(shop, JOURNEY, name, "resumed", by=by, now=now), json=json)
+    show_state("journey", take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "resumed"), json=json)
 
 
 @journey.command()
@@ -185,11 +198,16 @@ def withdraw(
     Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
     shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("journey", take_step(shop, JOURNEY, name, "withdrawn", by=by, now=now, reason=reason), json=json)
+    show_state(
+        "journey",
+        take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "withdrawn", reason=reason),
+        json=json,
+    )
 
 
 @journey.command()
@@ -199,11 +217,14 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron journey result "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.journeys.measure_journey import measure_journey
+    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_journeys import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_result(measure_journey(shop, name, by=by, now=datetime.now(UTC)), shop.settings.shop, json=json)
+    show_result(
+        measure_journey(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name), shop.settings.shop, json=json
+    )
 
 
 @journey.command()

@@ -87,13 +87,16 @@ def settle(
     Example: patron campaign settle "win back spring" --message 3f2a... --sent --workspace shop
     """
     from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
     if message:
         if is_sent is None:
             raise typer.BadParameter("say whether it was sent: --sent or --not-sent")
-        settle_message(shop, name, message, is_sent=is_sent, by=by or getuser(), now=datetime.now(UTC))
+        settle_message(
+            RequestContext.from_name(shop, by or getuser(), now=datetime.now(UTC)), name, message, is_sent=is_sent
+        )
     left = unknown_messages(shop, name)
     if json:
         output.as_json({"unknown": left})

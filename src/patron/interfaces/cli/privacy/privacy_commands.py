@@ -42,12 +42,15 @@ def export(  # noqa: PLR0913 - one argument for each option
     Example: patron export --workspace shop --user-id 1042 --out customer.json
     """
     from patron.commands.privacy import export as exports
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    exported = exports.export_customer(Shop.open(workspace), **identifier, now=datetime.now(UTC), by=system_user(""))
+    exported = exports.export_customer(
+        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), **identifier
+    )
     if out is None:
         output.as_json(exported)
     else:
@@ -73,6 +76,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     Example: patron forget --workspace shop --user-id 1042
     """
     from patron.commands.privacy import forget as erasure
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     identifier = one_identifier(
@@ -81,7 +85,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
-    certificate = erasure.forget(shop, **identifier, now=datetime.now(UTC), by=system_user(""))
+    certificate = erasure.forget(RequestContext.from_name(shop, system_user(""), now=datetime.now(UTC)), **identifier)
     if json:
         output.as_json(certificate)
         return

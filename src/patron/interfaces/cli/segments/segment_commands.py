@@ -94,6 +94,7 @@ def save(
     Example: patron segment save segment.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.segments import save_segment
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     if example:
@@ -103,7 +104,9 @@ def save(
         raise typer.BadParameter("name a file, or print one with --example", param_hint="FILE")
     content = save_segment.read_segment_file(file)
     shop = Shop.open(workspace)
-    saved = save_segment.save_segment(shop, content, saved_by=name, now=datetime.now(UTC), where=str(file))
+    saved = save_segment.save_segment(
+        RequestContext.from_name(shop, name, now=datetime.now(UTC)), content, where=str(file)
+    )
     if json:
         output.as_json(saved)
     else:
@@ -123,9 +126,12 @@ def members(
     Example: patron segment members "valuable and leaving" --out members.csv --workspace shop
     """
     from patron.commands.segments.export_segment import export_members
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    written = export_members(Shop.open(workspace), name, out, now=datetime.now(UTC), by=system_user(""))
+    written = export_members(
+        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), name, out
+    )
     if json:
         output.as_json(written)
     else:
@@ -195,9 +201,12 @@ def restore(
     Example: patron segment restore "valuable and leaving" 1 --as "A. Lee" --workspace shop
     """
     from patron.commands.segments.save_segment import restore_segment
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    saved = restore_segment(Shop.open(workspace), name, version, saved_by=author, now=datetime.now(UTC))
+    saved = restore_segment(
+        RequestContext.from_name(Shop.open(workspace), author, now=datetime.now(UTC)), name, version
+    )
     if json:
         output.as_json(saved)
     else:
@@ -211,9 +220,10 @@ def delete(name: Name, author: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron segment delete "every customer" --workspace shop
     """
     from patron.commands.segments.save_segment import delete_segment
+    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    delete_segment(Shop.open(workspace), name, deleted_by=author, now=datetime.now(UTC))
+    delete_segment(RequestContext.from_name(Shop.open(workspace), author, now=datetime.now(UTC)), name)
     output.say(f"The segment {name!r} is deleted.")
 
 

@@ -19,7 +19,13 @@ from patron.commands.access.manage_keys import (
 from patron.commands.access.user_account import is_confirmed
 from patron.interfaces.console.access.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+)
 from patron.interfaces.http.access.key_routes import KeyKind
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
@@ -68,7 +74,7 @@ def create_key_now(request: Request) -> Response:
     shop, now = _console(request).answers.shop, datetime.now(UTC)
     options: dict[str, Any] = {"scopes": scopes, "days": days, "segment": form.get("segment", ""), "maker": maker}
     try:
-        key = create_key(shop, form.get("source", ""), kind, **options, now=now)
+        key = create_key(context_of(request), form.get("source", ""), kind, **options)
     except BadKeyTerms as error:
         return _form(request, kind, FIELDS.get(error.where, "days"))
     except NotFound:
@@ -84,7 +90,7 @@ def rotate_key_now(request: Request, key_id: str) -> Response:
         return question
     shop, maker, now = _console(request).answers.shop, actor_of(request), datetime.now(UTC)
     try:
-        return _secret(request, rotate_key(shop, key_id, maker=maker, now=now), rotated=key_id)
+        return _secret(request, rotate_key(context_of(request), key_id), rotated=key_id)
     except NotFound as error:
         return _keys(request, is_unknown=True, status=status_of(error))
 
@@ -96,7 +102,7 @@ def revoke_key_now(request: Request, key_id: str) -> Response:
     if question := _password_question(request):
         return question
     try:
-        revoke_key(_console(request).answers.shop, key_id, by=step_actor_of(request), now=datetime.now(UTC))
+        revoke_key(context_of(request), key_id)
     except NotFound as error:
         return _keys(request, is_unknown=True, status=status_of(error))
     return RedirectResponse(KEYS, 303)

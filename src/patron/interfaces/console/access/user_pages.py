@@ -28,7 +28,7 @@ from patron.commands.access.manage_users import (
 from patron.commands.access.user_account import is_confirmed
 from patron.interfaces.console.access.account_pages import ask_password, problem_values
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.access.session_cookies import link_address
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
@@ -95,7 +95,9 @@ def invite_now(request: Request) -> Response:
     letter = invitation_mail(shop, link_address(request, shop))
     options: dict[str, Any] = {"by": step_actor_of(request), "compose": letter, "now": datetime.now(UTC)}
     try:
-        link = invite(shop, form.get("email", ""), _access(request), name=form.get("name", ""), **options)
+        link = invite(
+            context_of(request), form.get("email", ""), _access(request), name=form.get("name", ""), **options
+        )
     except AccessProblem as problem:
         return _invite(request, _access(request), problem)
     return _link(request, link, "invitation", shop.settings.access.invitation_hours)
@@ -117,7 +119,7 @@ def change_user_access(request: Request, user_id: str) -> Response:
         return question
     shop = _console(request).answers.shop
     try:
-        set_access(shop, user_id, _access(request), by=step_actor_of(request), now=datetime.now(UTC))
+        set_access(context_of(request), user_id, _access(request))
     except AccessProblem as problem:
         return _user(request, user_id, problem)
     return RedirectResponse(f"{USERS}/{user_id}?note=saved", 303)
@@ -159,7 +161,7 @@ def show_reset_link(request: Request, user_id: str) -> Response:
         return question
     shop = _console(request).answers.shop
     try:
-        link = reset_link(shop, user_id, by=step_actor_of(request), now=datetime.now(UTC))
+        link = reset_link(context_of(request), user_id)
     except AccessProblem as problem:
         return _user(request, user_id, problem)
     return _link(request, link, "reset", RESET_LASTS.total_seconds() / HOUR_SECONDS)
@@ -174,7 +176,7 @@ def invite_user_again(request: Request, user_id: str) -> Response:
     shop = _console(request).answers.shop
     letter = invitation_mail(shop, link_address(request, shop))
     try:
-        link = invite_again(shop, user_id, by=step_actor_of(request), compose=letter, now=datetime.now(UTC))
+        link = invite_again(context_of(request), user_id, compose=letter)
     except AccessProblem as problem:
         return _user(request, user_id, problem)
     return _link(request, link, "invitation", shop.settings.access.invitation_hours)
@@ -196,7 +198,7 @@ def save_one_team(request: Request) -> Response:
     shop, form = _console(request).answers.shop, form_of(request)
     values: dict[str, Any] = {"by": step_actor_of(request), "now": datetime.now(UTC)}
     try:
-        save_team(shop, form.get("team", ""), segment=form.get("segment", ""), **values)
+        save_team(context_of(request), form.get("team", ""), segment=form.get("segment", ""), **values)
     except AccessProblem as problem:
         return _teams(request, problem)
     return RedirectResponse(TEAMS, 303)
@@ -210,7 +212,7 @@ def delete_one_team(request: Request) -> Response:
         return question
     shop, team = _console(request).answers.shop, form_of(request).get("team", "")
     try:
-        delete_team(shop, team, by=step_actor_of(request), now=datetime.now(UTC))
+        delete_team(context_of(request), team)
     except AccessProblem as problem:
         return _teams(request, problem)
     return RedirectResponse(TEAMS, 303)

@@ -29,7 +29,14 @@ from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import filters_of, names_of
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.segments.segment_pages import path_of
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    step_actor_of,
+)
 from patron.interfaces.http.access.customer_scope import (
     refuse_scope_change,
     refuse_scope_tag,
@@ -187,7 +194,7 @@ def _make_segment(request: Request, form: Mapping[str, str], ids: Sequence[str])
     refuse_scope_change(request, name)
     refuse_scope_tag(request, name)
     shop = request.app.state.console.answers.shop
-    made = save_tag_segment(shop, ids, name, by=step_actor_of(request), now=datetime.now(UTC))
+    made = save_tag_segment(context_of(request), ids, name)
     if action == SEGMENT:
         return RedirectResponse(f"{path_of(made.name)}?done=saved", 303)
     message = zip(("channel", "topic"), (form.get(one, "") for one in MESSAGE), strict=True)
@@ -207,19 +214,19 @@ def carry_out(
             tag = form.get("tag", "")
             refuse_scope_tag(request, tag)
             if action == "untag":
-                return "untagged", remove_tag(shop, ids, tag, by=by, now=now)
-            return "tagged", add_tag(shop, ids, tag, by=by, now=now)
+                return "untagged", remove_tag(context_of(request), ids, tag)
+            return "tagged", add_tag(context_of(request), ids, tag)
         case "owner":
-            return "assigned", assign_owner(shop, ids, form.get("owner", ""), by=by, now=now)
+            return "assigned", assign_owner(context_of(request), ids, form.get("owner", ""))
         case "task":
             return "tasks", *_create_tasks(form, ids, access, by=by, now=now)
         case "snooze":
             until = day_end(form.get("until", ""), shop.settings.shop.time_zone)
             if until is None:
                 raise BadRequest(422, IS_NOT_A_DAY, where="until", todo=CHOOSE_DAY)
-            return "snoozed", snooze(shop, ids, until=until, reason=form.get("reason", ""), by=by, now=now)
+            return "snoozed", snooze(context_of(request), ids, until=until, reason=form.get("reason", ""))
         case "unsnooze":
-            return "unsnoozed", end_snooze(shop, ids, by=by, now=now)
+            return "unsnoozed", end_snooze(context_of(request), ids)
         case other:
             raise BadRequest(422, NO_ACTION(name=other[:40]), where="do", todo=RELOAD_PAGE)
 
@@ -233,8 +240,8 @@ def _create_tasks(
     draft = TaskDraft(form.get("playbook", ""), form.get("text", ""), form.get("owner", ""), due_at)
     values = values_at_risk(access, ids)
     if len(ids) == 1:
-        return (len(create_tasks(shop, ids, draft, values_at_risk=values, by=by, now=now)),)
-    batch = create_task_batch(shop, ids, draft, values_at_risk=values, by=by, now=now)
+        return (len(create_tasks(context_of(request), ids, draft, values_at_risk=values)),)
+    batch = create_task_batch(context_of(request), ids, draft, values_at_risk=values)
     return len(batch.task_ids), batch.held_out_count, batch.control_count
 
 

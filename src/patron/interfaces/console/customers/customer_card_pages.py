@@ -26,7 +26,7 @@ from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.customers.portrait_texts import portrait_sentences
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import require_visible, rows_of, visible_of
 from patron.interfaces.http.access.list_access import ListAccess, reader_of
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now, customer_summary_now
@@ -55,7 +55,7 @@ def customer(request: Request, customer_id: str) -> Response:
 def texts(request: Request, customer_id: str) -> Response:
     """The customer with the notes and instructions of others, which the audit log records."""
     require_visible(request, [customer_id])
-    record_texts_revealed(_shop(request), customer_id, by=step_actor_of(request), now=datetime.now(UTC))
+    record_texts_revealed(context_of(request), customer_id)
     answer = show_customer(request, customer_id, is_revealed=True)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -77,9 +77,9 @@ def note(request: Request, customer_id: str) -> Response:
     require_visible(request, [customer_id])
     form, shop, by, now = form_of(request), _shop(request), step_actor_of(request), datetime.now(UTC)
     if note_id := form.get("delete"):
-        delete_note(shop, customer_id, note_id, by=by, now=now)
+        delete_note(context_of(request), customer_id, note_id)
         return RedirectResponse(with_done(_path(customer_id), "note_deleted", 1), 303)
-    write_note(shop, customer_id, form.get("text", ""), by=by, now=now)
+    write_note(context_of(request), customer_id, form.get("text", ""))
     return RedirectResponse(with_done(_path(customer_id), "note", 1), 303)
 
 

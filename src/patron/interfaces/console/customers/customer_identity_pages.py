@@ -11,7 +11,7 @@ from patron.commands.customers.correct_identity import merge_customers, unlink_i
 from patron.commands.customers.customer_contacts import masked_ids
 from patron.interfaces.console.customers.customer_card_pages import show_customer
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import require_visible, visible_of
 from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.known_parameters import require_known
@@ -60,9 +60,9 @@ def correct(request: Request, customer_id: str) -> Response:
     require_visible(request, [customer_id])
     if other := form.get("merge"):
         require_visible(request, [other])
-        merge_customers(shop, customer_id, other, by=by, now=now)
+        merge_customers(context_of(request), customer_id, other)
         return RedirectResponse(f"{_path(customer_id)}?done=merged", 303)
-    unlink_id(shop, customer_id, form.get("unlink", ""), by=by, now=now)
+    unlink_id(context_of(request), customer_id, form.get("unlink", ""))
     return RedirectResponse(f"{_path(customer_id)}?done=unlinked", 303)
 
 

@@ -18,7 +18,14 @@ from patron.commands.access.record_list_export import record_list_export
 from patron.commands.customers.customer_work import OUTCOMES
 from patron.commands.offers.propose_policy import propose_changes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    step_actor_of,
+)
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.task_view import results_of
 from patron.interfaces.http.known_parameters import require_known
@@ -97,12 +104,7 @@ def propose(request: Request) -> Response:
     chosen = find_suggestion(shop, form.get("code", ""))
     note = " ".join(suggestion_sentences(chosen, texts, console.formats(texts)))
     number = propose_changes(
-        shop,
-        {("tasks", chosen.key): chosen.new},
-        base_version=form.get("base_version", ""),
-        note=note,
-        by=step_actor_of(request),
-        now=datetime.now(UTC),
+        context_of(request), {("tasks", chosen.key): chosen.new}, base_version=form.get("base_version", ""), note=note
     )
     return RedirectResponse(f"/offers/proposals/{number}?notice=proposed", 303)
 
@@ -161,6 +163,6 @@ def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
 
 def _file(request: Request, name: ExportedList, rows: list[dict[str, Any]], first: str) -> Response:
     shop, by = request.app.state.answers.shop, step_actor_of(request)
-    record_list_export(shop, name, row_count=len(rows), query=request.url.query, by=by, now=datetime.now(UTC))
+    record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
     table = pa.Table.from_pylist(rows) if rows else pa.table({first: pa.array([], pa.string())})
     return csv_response(table, name.replace(" ", "-"))

@@ -27,7 +27,7 @@ from patron.commands.data.uploaded_files import (
 )
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -231,7 +231,7 @@ def start_import(request: Request, upload_id: str) -> Response:
     try:
         choice = _choice(look_into_upload(shop, upload_id, encoding=form.get("encoding", "")), form)
         options: dict[str, Any] = choice_options(upload_id, choice)
-        job = start_job(shop, IMPORT, options, by=step_actor_of(request), now=datetime.now(UTC))
+        job = start_job(context_of(request), IMPORT, options)
     except PatronError as error:
         return _columns(request, upload_id, form, error)
     return RedirectResponse(f"/jobs/{job.job_id}", 303)

@@ -20,7 +20,7 @@ from patron.answers.data.run_history import (
 from patron.commands.data.schedule_runs import schedule_runs
 from patron.interfaces.console.access.audit_texts import bare_actor
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.data.run_routes import runs_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
@@ -156,7 +156,7 @@ def _start(request: Request, kind: Kind) -> Response:
         elif form.get("budget", "").strip():
             options["budget"] = _budget(form["budget"])
         shop = request.app.state.console.answers.shop
-        job = start_job(shop, kind, options, by=step_actor_of(request), now=datetime.now(UTC))
+        job = start_job(context_of(request), kind, options)
     except PatronError as error:
         return _runs(request, error)
     return RedirectResponse(f"/jobs/{job.job_id}", 303)
@@ -189,7 +189,7 @@ def schedule(request: Request) -> Response:
     form = form_of(request)
     try:
         time = form.get("time", "").strip()[:5] if form.get("is_on") else ""
-        schedule_runs(request.app.state.console.answers.shop, time, by=step_actor_of(request), now=datetime.now(UTC))
+        schedule_runs(context_of(request), time)
     except PatronError as error:
         return _runs(request, error)
     return RedirectResponse("/runs", 303)

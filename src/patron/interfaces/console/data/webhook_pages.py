@@ -22,7 +22,7 @@ from patron.commands.data.manage_webhooks import (
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
 from patron.interfaces.console.access.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.data.webhook_routes import webhook_log
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NOTHING_HERE
@@ -67,7 +67,7 @@ def add_webhook_now(request: Request) -> Response:
         return question
     url, events, note = _terms(request)
     try:
-        new = add_webhook(_shop(request), url, events, note=note, by=step_actor_of(request), now=_now())
+        new = add_webhook(context_of(request), url, events, note=note)
     except BadWebhook as error:
         return _form(request, error.where)
     return _secret(request, new)
@@ -96,7 +96,7 @@ def change_webhook_now(request: Request, endpoint_id: str) -> Response:
         return question
     shop, (url, events, note) = _shop(request), _terms(request)
     try:
-        change_webhook(shop, endpoint_id, url=url, events=events, note=note, by=step_actor_of(request), now=_now())
+        change_webhook(context_of(request), endpoint_id, url=url, events=events, note=note)
     except BadWebhook as error:
         endpoint = find_webhook(shop, endpoint_id)
         return _form(request, error.where, endpoint=endpoint)
@@ -109,7 +109,7 @@ def rotate_secret_now(request: Request, endpoint_id: str) -> Response:
     """Make a new secret; for a day the one before signs, too."""
     if question := _password_question(request):
         return question
-    return _secret(request, rotate_webhook_secret(_shop(request), endpoint_id, by=step_actor_of(request), now=_now()))
+    return _secret(request, rotate_webhook_secret(context_of(request), endpoint_id))
 
 
 @router.post(f"{WEBHOOKS}/{{endpoint_id}}/test")

@@ -8,7 +8,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.commands.insight.digest_subscriptions import Confirmation, subscribe_to_digest, unsubscribe_from_digest
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs_sign_in, session_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs_sign_in,
+    session_of,
+)
 from patron.interfaces.http.access.session_cookies import limits_of, link_address
 from patron.interfaces.http.insight.digest_routes import my_digest
 from patron.interfaces.http.known_parameters import require_known
@@ -60,7 +67,7 @@ def subscribe(request: Request) -> Response:
 def end(request: Request) -> Response:
     """Send the reader no digest any more."""
     shop, actor = _console(request).answers.shop, session_of(request).actor
-    unsubscribe_from_digest(shop, actor.user_id, now=datetime.now(UTC), by=actor.name)
+    unsubscribe_from_digest(context_of(request), actor.user_id)
     return RedirectResponse(f"{PAGE}?note={ENDED}", 303)
 
 

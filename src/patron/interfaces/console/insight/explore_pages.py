@@ -1,7 +1,6 @@
 """Explore: a dashboard of pinned questions, all questions, and asking another one by parts or as SQL."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -30,7 +29,7 @@ from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.question_chart import drill_address, question_chart
 from patron.interfaces.charts.vega_bundle import VERSION, vega_bundle
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.insight.question_routes import (
@@ -251,7 +250,7 @@ def save(request: Request) -> Response:
     is_new = fields.get("save_as") == "new"
     question_id = "" if is_new else fields.get("question", "")[:80]
     by = step_actor_of(request)
-    question_id = save_question(console.answers.shop, draft, question_id=question_id, by=by, now=datetime.now(UTC))
+    question_id = save_question(context_of(request), draft, question_id=question_id)
     return RedirectResponse(f"/explore/questions/{quote(question_id)}", 303)
 
 
@@ -291,7 +290,7 @@ def pin(request: Request, question_id: str) -> Response:
     """Put a question on the dashboard, or take it off."""
     shop, is_pinned = request.app.state.console.answers.shop, form_of(request).get("is_pinned") == "1"
     question_detail(shop, question_id[:80])
-    pin_question(shop, question_id[:80], is_pinned=is_pinned, by=step_actor_of(request), now=datetime.now(UTC))
+    pin_question(context_of(request), question_id[:80], is_pinned=is_pinned)
     return RedirectResponse("/explore" if is_pinned else f"/explore/questions/{quote(question_id)}", 303)
 
 
@@ -300,7 +299,7 @@ def pin(request: Request, question_id: str) -> Response:
 def delete(request: Request, question_id: str) -> Response:
     """Delete a saved question with all its versions."""
     shop = request.app.state.console.answers.shop
-    delete_question(shop, question_id[:80], by=step_actor_of(request), now=datetime.now(UTC))
+    delete_question(context_of(request), question_id[:80])
     return RedirectResponse("/explore/questions", 303)
 
 
@@ -311,14 +310,7 @@ def export(request: Request, question_id: str) -> Response:
     shop = request.app.state.console.answers.shop
     shown = question_detail(shop, question_id[:80]).question
     result = run_question(shop, workers_of(request), shown.sql, most_rows=MAX_EXPORTED_ROWS, asker=asker_of(request))
-    record_list_export(
-        shop,
-        ExportedList.QUESTION,
-        row_count=len(result.rows),
-        query=shown.question_id,
-        by=step_actor_of(request),
-        now=datetime.now(UTC),
-    )
+    record_list_export(context_of(request), ExportedList.QUESTION, row_count=len(result.rows), query=shown.question_id)
     columns = [pa.array([row[n] for row in result.rows]) for n in range(len(result.columns))]
     names = [column.name for column in result.columns]
     return csv_response(pa.Table.from_arrays(columns, names), f"question-{quote(shown.question_id)}")

@@ -1,6 +1,5 @@
 """The pages of retention: cohorts in shares and in money, and payback against what winning customers cost."""
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ from patron.commands.access.record_list_export import record_list_export
 from patron.commands.insight.enter_acquisition_costs import enter_acquisition_costs
 from patron.interfaces.charts.cohort_charts import CohortNames, cohort_map, group_name, payback_chart
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.insight.retention_view import PARAMETERS, payback_of, retention_in
@@ -76,7 +75,7 @@ def costs(request: Request) -> Response:
     """Enter what was spent on winning customers."""
     text, shop = form_of(request).get("costs", ""), request.app.state.answers.shop
     try:
-        done = enter_acquisition_costs(shop, text, by=step_actor_of(request), now=datetime.now(UTC))
+        done = enter_acquisition_costs(context_of(request), text)
     except BadFile as error:
         return _payback(request, text=text, problem=error, status=status_of(error))
     return RedirectResponse(f"{PATH}/payback?entered={done.entered_count}&deleted={done.deleted_count}", 303)
@@ -125,9 +124,7 @@ def _file(request: Request, facts: Retention) -> Response:
         for age, cell in enumerate(row.cells)
     ]
     shop, query = request.app.state.answers.shop, request.url.query
-    record_list_export(
-        shop, ExportedList.RETENTION, row_count=len(rows), query=query, by=step_actor_of(request), now=datetime.now(UTC)
-    )
+    record_list_export(context_of(request), ExportedList.RETENTION, row_count=len(rows), query=query)
     table = pa.Table.from_pylist(rows) if rows else pa.table({facts.grouping: pa.array([], pa.string())})
     return csv_response(table, "retention")
 

@@ -21,7 +21,7 @@ from patron.commands.access.actors import is_same_actor
 from patron.commands.offers import propose_policy as proposals
 from patron.interfaces.console.offers.policy_form import KINDS, policy_form, requested_changes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -85,7 +85,7 @@ def propose_values(request: Request) -> Response:
         return _form(request, form, problems, status=422)
     base, note, by = form.get("base_version", ""), form.get("note", ""), step_actor_of(request)
     try:
-        number = proposals.propose_changes(shop, changes, base_version=base, note=note, by=by, now=datetime.now(UTC))
+        number = proposals.propose_changes(context_of(request), changes, base_version=base, note=note)
     except BadProposal as error:
         return _form(request, form, _by_field(error, form), status=status_of(error), problem=error)
     return RedirectResponse(f"/offers/proposals/{number}?notice=proposed", 303)
@@ -108,7 +108,7 @@ def propose_text(request: Request) -> Response:
     shop, form, by = _console(request).answers.shop, form_of(request), step_actor_of(request)
     content = form.get("content", "").replace("\r\n", "\n")
     try:
-        number = proposals.propose_policy(shop, content, note=form.get("note", ""), by=by, now=datetime.now(UTC))
+        number = proposals.propose_policy(context_of(request), content, note=form.get("note", ""))
     except BadProposal as error:
         return _text(request, content, note=form.get("note", ""), problem=error)
     return RedirectResponse(f"/offers/proposals/{number}?notice=proposed", 303)
@@ -187,7 +187,7 @@ def restore(request: Request, number: str) -> Response:
     shop, by = _console(request).answers.shop, step_actor_of(request)
     is_before = form_of(request).get("which") == "before"
     try:
-        fresh = proposals.propose_restore(shop, _number(number), is_before=is_before, by=by, now=datetime.now(UTC))
+        fresh = proposals.propose_restore(context_of(request), _number(number), is_before=is_before)
     except PatronError as error:
         return _proposal_page(request, _number(number), problem=error)
     return RedirectResponse(f"/offers/proposals/{fresh}?notice=proposed", 303)

@@ -27,7 +27,13 @@ from patron.interfaces.console.outreach.engagement_pages import (
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.rule_options import builder_options
 from patron.interfaces.console.segments.segment_pages import EVERYBODY, parsed_rule
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+)
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
@@ -96,7 +102,7 @@ def save(request: Request) -> Response:
     try:
         require_free(request, fields, [one.name for one in list_campaigns(shop_of(request))])
         campaign = Campaign.of(content_of(fields), where=fields["name"] or "campaign")
-        save_campaign(shop_of(request), campaign, by=step_actor_of(request), now=datetime.now(UTC))
+        save_campaign(context_of(request), campaign)
     except PatronError as error:
         return _form(request, fields, error=error)
     return after(CAMPAIGN, campaign.name, "saved")
@@ -114,7 +120,7 @@ def save_new_segment(request: Request) -> Response:
         require_free(request, {"name": name, "of": ""}, known)
         refuse_scope_change(request, name)
         content = {"name": name, "rule": parsed_rule(request, fields["rule"])}
-        save_segment(shop_of(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
+        save_segment(context_of(request), content)
     except PatronError as error:
         return _form(request, fields, error=error)
     fresh = {"segment": name, "segment_name": "", "rule": json.dumps(EVERYBODY)}

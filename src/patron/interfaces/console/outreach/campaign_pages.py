@@ -32,7 +32,7 @@ from patron.interfaces.console.outreach.engagement_pages import (
     shop_of,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs, step_actor_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
@@ -157,7 +157,7 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
         if actor_of(request).segment:
             raise NotFound(NOT_AMONG_YOURS, where="customer")
         by = step_actor_of(request)
-        shown = preview_message(shop_of(request), name, customer_id, now=datetime.now(UTC), by=by, is_masked=True)
+        shown = preview_message(context_of(request), name, customer_id, is_masked=True)
     except PatronError as error:
         return refused_message(request, error)
     return message_page(shown, is_text=request.query_params.get("as") == "text", subject=shown.subject)
@@ -168,7 +168,7 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
 def try_campaign(request: Request, name: str) -> Response:
     """Try it on a simulated shop, in the background."""
     try:
-        job = start_trial(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+        job = start_trial(context_of(request), name)
     except WorkspaceBusy as error:
         return PAGES.overview(request, name, error)
     return RedirectResponse(f"/jobs/{job.job_id}", 303)

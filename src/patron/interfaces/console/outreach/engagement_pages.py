@@ -17,7 +17,7 @@ from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -229,7 +229,7 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
         by, now = step_actor_of(request), datetime.now(UTC)
         try:
-            campaign_steps.approve(shop_of(request), drafts, name, by=by, now=now, version=version)
+            campaign_steps.approve(context_of(request), drafts, name, version=version)
         except PatronError as error:
             return pages.approval(request, name, error)
         return after(drafts, name, "approved")
@@ -255,7 +255,7 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
     def take(request: Request, name: str, step: str) -> Response:
         reason, by = form_of(request).get("reason", ""), step_actor_of(request)
         try:
-            campaign_steps.take_step(shop_of(request), drafts, name, step, by=by, now=datetime.now(UTC), reason=reason)
+            campaign_steps.take_step(context_of(request), drafts, name, step, reason=reason)
         except PatronError as error:
             return pages.overview(request, name, error)
         return after(drafts, name, step)
@@ -276,7 +276,7 @@ def _add_settlement(router: APIRouter, pages: DraftPages) -> None:
             if outcome not in ("sent", "not_sent"):
                 raise BadRequest(422, SENT_OR_NOT, where="outcome", todo=RELOAD_PAGE)
             is_sent, by = outcome == "sent", step_actor_of(request)
-            settle_message(shop_of(request), name, message, is_sent=is_sent, by=by, now=datetime.now(UTC))
+            settle_message(context_of(request), name, message, is_sent=is_sent)
         except PatronError as error:
             return pages.overview(request, name, error)
         return RedirectResponse(f"{path_of(drafts, name)}/messages?done=settled#unknown", 303)

@@ -32,7 +32,7 @@ from patron.interfaces.console.outreach.engagement_pages import (
     shop_of,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import refuse_scope_change
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -99,7 +99,7 @@ def save_example_segment(request: Request) -> Response:
     name = form_of(request).get("example", "")
     content = tomllib.loads(example_of(name).segment_file)
     refuse_scope_change(request, content["name"])
-    save_segment(shop_of(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
+    save_segment(context_of(request), content)
     return RedirectResponse(f"/journeys/new?example={name}", 303)
 
 
@@ -118,7 +118,7 @@ def save(request: Request) -> Response:
     try:
         require_free(request, fields, [one.name for one in list_journeys(shop_of(request))])
         journey = Journey.of(content_of(fields, steps_of(request, fields)), where=fields["name"] or "journey")
-        save_journey(shop_of(request), journey, by=step_actor_of(request), now=datetime.now(UTC))
+        save_journey(context_of(request), journey)
     except PatronError as error:
         return _form(request, fields, error=error)
     return after(JOURNEY, journey.name, "saved")

@@ -22,7 +22,14 @@ from patron.answers.privacy.processing_register import processing_register
 from patron.commands.privacy import privacy_requests as desk
 from patron.commands.privacy.correct_personal_data import correct_personal_data
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    step_actor_of,
+)
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -87,14 +94,12 @@ def enter_request(request: Request) -> Response:
     shop, form = _console(request).answers.shop, form_of(request)
     try:
         request_id = desk.open_request(
-            shop,
+            context_of(request),
             form.get("kind", ""),
             form.get("identifier", ""),
             words=form.get("words", ""),
             source=form.get("source", ""),
             received_at=_received_at(shop, form.get("received", "")),
-            by=step_actor_of(request),
-            now=datetime.now(UTC),
         )
     except BadPrivacyRequest as error:
         return _new_request(request, dict(form), problem=error)
@@ -121,7 +126,7 @@ def export(request: Request, request_id: str) -> Response:
     """Everything that is known of the person, as an archive to download."""
     shop, by = _console(request).answers.shop, step_actor_of(request)
     try:
-        content = desk.export_archive(shop, request_id, by=by, now=datetime.now(UTC))
+        content = desk.export_archive(context_of(request), request_id)
     except PatronError as error:
         return _request_page(request, request_id, problem=error)
     headers = {"Content-Disposition": f'attachment; filename="request-{quote(request_id)}.zip"'}
@@ -137,7 +142,7 @@ def answer(request: Request, request_id: str) -> Response:
         request,
         request_id,
         "answered",
-        lambda shop: desk.close_request(shop, request_id, note=note, by=by, now=datetime.now(UTC)),
+        lambda shop: desk.close_request(context_of(request), request_id, note=note),
     )
 
 
@@ -151,7 +156,7 @@ def reject(request: Request, request_id: str) -> Response:
         request,
         request_id,
         "rejected",
-        lambda shop: desk.reject_request(shop, request_id, reason, note=note, by=by, now=datetime.now(UTC)),
+        lambda shop: desk.reject_request(context_of(request), request_id, reason, note=note),
     )
 
 
@@ -165,7 +170,7 @@ def objection(request: Request, request_id: str) -> Response:
         request,
         request_id,
         "withdrawn",
-        lambda shop: desk.withdraw_consents(shop, request_id, known & set(purposes), by=by, now=datetime.now(UTC)),
+        lambda shop: desk.withdraw_consents(context_of(request), request_id, known & set(purposes)),
     )
 
 
@@ -178,7 +183,7 @@ def extend(request: Request, request_id: str) -> Response:
         request,
         request_id,
         "extended",
-        lambda shop: desk.extend_deadline(shop, request_id, reason, by=by, now=datetime.now(UTC)),
+        lambda shop: desk.extend_deadline(context_of(request), request_id, reason),
     )
 
 
@@ -192,7 +197,7 @@ def correct(request: Request, request_id: str) -> Response:
         request,
         request_id,
         "corrected",
-        lambda shop: correct_personal_data(shop, request_id, field, value, reason=reason, by=by, now=now),
+        lambda shop: correct_personal_data(context_of(request), request_id, field, value, reason=reason),
     )
 
 
@@ -212,7 +217,7 @@ def erase(request: Request, request_id: str) -> Response:
         return _erasure(request, request_id, is_unconfirmed=True)
     try:
         shop, by = console.answers.shop, step_actor_of(request)
-        desk.erase_person(shop, request_id, by=by, now=datetime.now(UTC))
+        desk.erase_person(context_of(request), request_id)
     except PatronError as error:
         return _request_page(request, request_id, problem=error)
     return RedirectResponse(f"/privacy/requests/{quote(request_id)}/certificate?notice=erased", 303)
@@ -236,7 +241,7 @@ def certificate(request: Request, request_id: str) -> Response:
 def confirm_files(request: Request, request_id: str) -> Response:
     """Confirm that the files which an erasure left were looked at."""
     by = step_actor_of(request)
-    desk.confirm_files(_console(request).answers.shop, request_id, by=by, now=datetime.now(UTC))
+    desk.confirm_files(context_of(request), request_id)
     return RedirectResponse(f"/privacy/requests/{quote(request_id)}/certificate?notice=files", 303)
 
 

@@ -30,7 +30,14 @@ from patron.commands.segments.export_segment import read_members
 from patron.commands.segments.save_segment import delete_segment, restore_segment, save_segment
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.rule_options import builder_options, rule_texts
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    step_actor_of,
+)
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
@@ -92,7 +99,7 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
     rows = [{name: getattr(line, name) for name in names} for line in lines]
     shop, by, now = _shop(request), step_actor_of(request), datetime.now(UTC)
-    record_list_export(shop, ExportedList.SEGMENTS, row_count=len(rows), query="", by=by, now=now)
+    record_list_export(context_of(request), ExportedList.SEGMENTS, row_count=len(rows), query="")
     money = [None if line.expected_cents is None else round(line.expected_cents) / 100 for line in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
 
@@ -101,7 +108,7 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
 @needs(Action.EXPORT, Area.SEGMENTS)
 def members_file(request: Request, name: str) -> Response:
     """Members with the shop's own ids, of those whom the reader sees; the audit log records it."""
-    rows = read_members(_shop(request), name, now=datetime.now(UTC), by=step_actor_of(request)).rows
+    rows = read_members(context_of(request), name).rows
     visible = visible_of(request)
     return csv_response(rows if visible is None else visible.restrict(rows), "members")
 
@@ -134,7 +141,7 @@ def save(request: Request) -> Response:
         refuse_scope_change(request, name)
         content = {"name": name, "folder": form.get("folder", "").strip()}
         content |= {"note": form.get("note", "").strip(), "rule": rule}
-        saved = save_segment(_shop(request), content, saved_by=step_actor_of(request), now=datetime.now(UTC))
+        saved = save_segment(context_of(request), content)
     except PatronError as error:
         return _builder(request, form, error=error)
     return RedirectResponse(f"{path_of(saved.name)}?{urlencode({'done': 'saved'})}", 303)
@@ -189,7 +196,7 @@ def restore(request: Request, name: str) -> Response:
     """Make the rule of an earlier version the newest."""
     refuse_scope_change(request, name)
     version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or 1
-    restore_segment(_shop(request), name, version, saved_by=step_actor_of(request), now=datetime.now(UTC))
+    restore_segment(context_of(request), name, version)
     return RedirectResponse(f"{path_of(name)}?done=saved", 303)
 
 
@@ -198,7 +205,7 @@ def restore(request: Request, name: str) -> Response:
 def delete(request: Request, name: str) -> Response:
     """Delete a segment."""
     refuse_scope_change(request, name)
-    delete_segment(_shop(request), name, deleted_by=step_actor_of(request), now=datetime.now(UTC))
+    delete_segment(context_of(request), name)
     return RedirectResponse("/segments?done=deleted", 303)
 
 

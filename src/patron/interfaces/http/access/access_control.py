@@ -22,10 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.access.actors import step_actor
 from patron.commands.access.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http.access.customer_scope import is_restricted, require_visible_customers
 from patron.interfaces.http.access.idempotency_keys import HEADER as IDEMPOTENCY_KEY
 from patron.interfaces.http.access.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.access.request_keys import request_key
+from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.common_sentences import SIGN_IN_FIRST
@@ -102,6 +104,13 @@ def needs_nothing(endpoint: Endpoint) -> Endpoint:
 def actor_of(request: Request) -> Actor:
     """Who asks."""
     return request.state.actor
+
+
+def context_of(request: Request, name: str = "") -> RequestContext:
+    """The request as commands take it; whoever uses a key may give their name."""
+    actor = actor_of(request)
+    actor = replace(actor, name=step_actor(actor, name))
+    return RequestContext(answers_of(request).shop, actor, now=datetime.now(UTC), clock=lambda: datetime.now(UTC))
 
 
 def step_actor_of(request: Request, name: str = "") -> str:

@@ -1,7 +1,7 @@
 """The audit log for programs."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from patron.answers.access.audit_trail import PAGE_LENGTH, AuditPage, AuditQuery, audit_trail, verify_audit_log
 from patron.commands.access.export_audit_log import export_audit_log
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit
@@ -54,7 +54,7 @@ def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     query = audit_query(shop.settings.shop.time_zone, action, by, since, until, before)
     if format == "csv":
         actor_of(request).require(Right(Action.EXPORT, Area.AUDIT))
-        rows = export_audit_log(shop, query, by=step_actor_of(request), now=datetime.now(UTC))
+        rows = export_audit_log(context_of(request), query)
         return csv_answer(rows, "audit-log.csv")
     trail = audit_trail(shop, query, length=limit or PAGE_LENGTH)
     following = str(Cursor("audit", (trail.next_before,))) if trail.next_before else None

@@ -17,7 +17,7 @@ from patron.commands.access.manage_keys import (
     rotate_key,
 )
 from patron.commands.access.user_account import is_confirmed
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area
@@ -85,7 +85,7 @@ def create(request: Request, body: KeyBody) -> NewKey:
     """Create a key; this answer alone holds it."""
     shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
     options: dict[str, Any] = {"scopes": body.scopes, "days": body.days, "segment": body.segment, "maker": maker}
-    return create_key(shop, body.source, body.kind, **options, now=now)
+    return create_key(context_of(request), body.source, body.kind, **options)
 
 
 @router.post("/{key_id}/rotate", dependencies=[Confirmed])
@@ -93,11 +93,11 @@ def create(request: Request, body: KeyBody) -> NewKey:
 def rotate(request: Request, key_id: KeyId, body: RotationBody) -> NewKey:
     """Create a key like this one, which then expires; this answer alone holds the new one."""
     shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
-    return rotate_key(shop, key_id, overlap_hours=body.overlap_hours, maker=maker, now=now)
+    return rotate_key(context_of(request), key_id, overlap_hours=body.overlap_hours)
 
 
 @router.post("/{key_id}/revoke", status_code=204, dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.ACCESS)
 def revoke(request: Request, key_id: KeyId) -> None:
     """Refuse a key from now on."""
-    revoke_key(answers_of(request).shop, key_id, by=step_actor_of(request), now=datetime.now(UTC))
+    revoke_key(context_of(request), key_id)

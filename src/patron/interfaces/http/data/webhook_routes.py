@@ -20,7 +20,7 @@ from patron.commands.data.manage_webhooks import (
     rotate_webhook_secret,
 )
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
 from patron.interfaces.http.access.key_routes import Confirmed, RotationBody
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
@@ -91,7 +91,7 @@ def webhooks(request: Request) -> list[WebhookEndpoint]:
 def add(request: Request, body: WebhookBody) -> NewWebhookSecret:
     """Report events to an address from now on; this answer alone holds the secret."""
     shop, by = answers_of(request).shop, step_actor_of(request)
-    return add_webhook(shop, body.url, body.events, note=body.note, by=by, now=_now())
+    return add_webhook(context_of(request), body.url, body.events, note=body.note)
 
 
 @router.get("/{endpoint_id}")
@@ -106,14 +106,14 @@ def webhook(request: Request, endpoint_id: EndpointId, cursor: CursorText = "", 
 def change(request: Request, endpoint_id: EndpointId, body: WebhookBody) -> WebhookEndpoint:
     """Change where and what is reported; the secret stays."""
     shop, by = answers_of(request).shop, step_actor_of(request)
-    return change_webhook(shop, endpoint_id, url=body.url, events=body.events, note=body.note, by=by, now=_now())
+    return change_webhook(context_of(request), endpoint_id, url=body.url, events=body.events, note=body.note)
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def delete(request: Request, endpoint_id: EndpointId) -> None:
     """Delete a webhook, its secret and its log."""
-    delete_webhook(answers_of(request).shop, endpoint_id, by=step_actor_of(request), now=_now())
+    delete_webhook(context_of(request), endpoint_id)
 
 
 @router.post("/{endpoint_id}/rotate", dependencies=[Confirmed])
@@ -121,21 +121,21 @@ def delete(request: Request, endpoint_id: EndpointId) -> None:
 def rotate(request: Request, endpoint_id: EndpointId, body: RotationBody) -> NewWebhookSecret:
     """Make a new secret; for the overlap both sign. This answer alone holds it."""
     shop, by = answers_of(request).shop, step_actor_of(request)
-    return rotate_webhook_secret(shop, endpoint_id, overlap_hours=body.overlap_hours, by=by, now=_now())
+    return rotate_webhook_secret(context_of(request), endpoint_id, overlap_hours=body.overlap_hours)
 
 
 @router.post("/{endpoint_id}/enable", dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def enable(request: Request, endpoint_id: EndpointId) -> WebhookEndpoint:
     """Report again, from now on."""
-    return enable_webhook(answers_of(request).shop, endpoint_id, by=step_actor_of(request), now=_now())
+    return enable_webhook(context_of(request), endpoint_id)
 
 
 @router.post("/{endpoint_id}/disable", dependencies=[Confirmed])
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def disable(request: Request, endpoint_id: EndpointId) -> WebhookEndpoint:
     """Report nothing until it is enabled again."""
-    return disable_webhook(answers_of(request).shop, endpoint_id, by=step_actor_of(request), now=_now())
+    return disable_webhook(context_of(request), endpoint_id)
 
 
 @router.post("/{endpoint_id}/test")

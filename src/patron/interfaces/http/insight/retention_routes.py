@@ -1,6 +1,5 @@
 """Retention, value by cohort, and payback for programs."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,7 +8,7 @@ from pydantic import BaseModel, Field
 from patron.answers.insight.cohort_sums import Grouping
 from patron.answers.insight.retention import Measure, Retention
 from patron.commands.insight.enter_acquisition_costs import EnteredCosts, enter_acquisition_costs
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.insight.retention_view import MAX_GROUP_LENGTH, PaybackView, payback_of, retention_of
 from patron.interfaces.http.known_parameters import require_known_parameters
@@ -63,4 +62,4 @@ def payback(request: Request) -> PaybackView:
 def costs(request: Request, body: CostLines) -> EnteredCosts:
     """Enter what was spent on winning customers, by channel and month; all lines, or none."""
     shop = answers_of(request).shop
-    return enter_acquisition_costs(shop, body.costs, by=step_actor_of(request), now=datetime.now(UTC))
+    return enter_acquisition_costs(context_of(request), body.costs)

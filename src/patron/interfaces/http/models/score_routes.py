@@ -1,13 +1,13 @@
 """Scores in bulk, with the shop's own ids, which a shop's server requests with a secret key."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.models.export_scores import ShopTotal, export_scores, shop_total
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
 from patron.interfaces.http.integer_bounds import PageNumber
@@ -47,7 +47,7 @@ def scores(
     request: Request, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None, as_of: AsOf = None
 ) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
-    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC), by=step_actor_of(request))
+    export = export_scores(context_of(request), as_of)
     visible = visible_of(request)
     rows = export.rows if visible is None else visible.restrict(export.rows)
     count, size = rows.num_rows, limit or PAGE_SIZE

@@ -14,7 +14,7 @@ from patron.commands.outreach.campaigns.measure_campaign import CampaignResult, 
 from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan, plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
-from patron.interfaces.http.access.access_control import needs, step_actor_of
+from patron.interfaces.http.access.access_control import context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.outreach.life_routes import Name, StepBody, VersionState, add_life_routes, routers_of
 from patron.schema.access.access_rights import Action, Area
@@ -64,7 +64,7 @@ def campaign(request: Request, name: Name) -> CampaignDetail:
 def save(request: Request, body: CampaignBody) -> VersionState:
     """Save a campaign as a draft: a new version, or none where nothing changed."""
     content = Campaign.of(body.campaign, where="campaign")
-    saved = save_campaign(answers_of(request).shop, content, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    saved = save_campaign(context_of(request, body.by), content)
     return VersionState.of(saved)
 
 
@@ -72,21 +72,21 @@ def save(request: Request, body: CampaignBody) -> VersionState:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def plan(request: Request, name: Name, body: StepBody) -> CampaignPlan:
     """Plan a campaign in money."""
-    return plan_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    return plan_campaign(context_of(request, body.by), name)
 
 
 @steps.post("/{name}/result")
 @needs(Action.ACT, Area.CAMPAIGNS)
 def result(request: Request, name: Name, body: StepBody) -> CampaignResult:
     """Measure against the holdout by the last run; before the end this is the result so far."""
-    return measure_campaign(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    return measure_campaign(context_of(request, body.by), name)
 
 
 @steps.post("/{name}/trial")
 @needs(Action.ACT, Area.CAMPAIGNS)
 def trial(request: Request, name: Name, body: StepBody) -> Job:
     """Try the newest version on a simulated shop whose truth is known, in the background: some minutes."""
-    return start_trial(answers_of(request).shop, name, by=step_actor_of(request, body.by), now=datetime.now(UTC))
+    return start_trial(context_of(request, body.by), name)
 
 
 add_life_routes(steps, CAMPAIGN)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from patron.answers.outreach.campaign_list import VersionContent, version_contents
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
@@ -88,7 +88,7 @@ def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:
     def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
         """Approve a plan; the author of the version cannot."""
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(campaign_steps.approve(shop, kind, name, by=by, now=now, version=body.version))
+        return VersionState.of(campaign_steps.approve(context_of(request), kind, name, version=body.version))
 
     @routes.post("/{name}/pause")
     @needs(Action.ACT, Area.CAMPAIGNS)
@@ -113,9 +113,9 @@ def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:
     def settle(request: Request, name: Name, body: SettlementBody) -> Settlement:
         """Say of a message of unknown outcome whether it was sent."""
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        settle_message(shop, name, body.message_id, is_sent=body.is_sent, by=by, now=now)
+        settle_message(context_of(request), name, body.message_id, is_sent=body.is_sent)
         return Settlement(message_id=body.message_id, is_sent=body.is_sent)
 
     def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
         shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(campaign_steps.take_step(shop, kind, name, step, by=by, now=now, reason=reason))
+        return VersionState.of(campaign_steps.take_step(context_of(request), kind, name, step, reason=reason))

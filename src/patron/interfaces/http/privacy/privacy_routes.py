@@ -1,6 +1,5 @@
 """Export and erasure of one person, which a shop's server requests with a secret key."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from patron.commands.customers.resolve_person import PersonIdentifier
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import ErasureCertificate, forget
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible_person
 from patron.schema.access.access_rights import Action, Area
 
@@ -47,7 +46,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Guarde
 def forget_person(request: Request, person: Person) -> ErasureCertificate:
     """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
     require_visible_person(request, PersonIdentifier(**person.identifier))
-    return forget(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC), by=step_actor_of(request))
+    return forget(context_of(request), **person.identifier)
 
 
 @router.post("/export")
@@ -55,6 +54,4 @@ def forget_person(request: Request, person: Person) -> ErasureCertificate:
 def export_person(request: Request, person: Person) -> dict[str, Any]:
     """Everything that is known of a person, with identifiers and texts in clear."""
     require_visible_person(request, PersonIdentifier(**person.identifier))
-    return export_customer(
-        request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC), by=step_actor_of(request)
-    )
+    return export_customer(context_of(request), **person.identifier)

@@ -20,7 +20,7 @@ from patron.answers.segments.saved_segments import (
 )
 from patron.commands.segments.export_segment import read_members
 from patron.commands.segments.save_segment import SavedVersion, save_segment
-from patron.interfaces.http.access.access_control import GuardedRoute, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
@@ -133,7 +133,7 @@ def members(
     request: Request, name: str, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
 ) -> MemberPage:
     """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
-    listed = read_members(answers_of(request).shop, name, now=datetime.now(UTC), by=step_actor_of(request))
+    listed = read_members(context_of(request), name)
     visible = visible_of(request)
     rows = listed.rows if visible is None else visible.restrict(listed.rows)
     count, size = rows.num_rows, limit or PAGE_SIZE
@@ -156,4 +156,4 @@ def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
     refuse_scope_change(request, name)
     content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}
     by, now = step_actor_of(request, body.saved_by), datetime.now(UTC)
-    return save_segment(answers_of(request).shop, content, saved_by=by, now=now, where=name)
+    return save_segment(context_of(request), content, where=name)

@@ -75,7 +75,7 @@ def start_job(context: RequestContext, kind: Kind, options: Mapping[str, Any]) -
                 todo=JOB_WAIT,
             )
         add_job(connection, job)
-        context.record(connection, AuditAction(f"{kind} started"), {"job": job.job_id, "by": context.by})
+        context.record(connection, AuditAction(f"{kind} started"), {"job": job.job_id})
     command = [sys.executable, "-m", MODULE, str(context.shop.folder), job.job_id]
     # why: a session of its own, so that an interrupted server does not interrupt it
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603

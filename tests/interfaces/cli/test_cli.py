@@ -17,6 +17,7 @@ import typer
 
 from patron.answers.customers.prospects import Prospect, Prospects
 from patron.commands.access.manage_keys import create_key
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.data.run_commands import parse_time
 from patron.interfaces.cli.data.run_summary import show_run

@@ -56,9 +56,8 @@ def test_every_integer_parameter_of_the_api_has_bounds(parameters):
 
 
 def test_the_bounds_themselves_are_answered_and_what_lies_beyond_is_refused(client, parameters, made_shop):
-    secret = {
-        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'bounds', 'secret').key}"
-    }
+    created = create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), "bounds", "secret")
+    secret = {"authorization": f"Bearer {created.key}"}
     everybody = {"rule": {"all": []}, "saved_by": "Lee"}
     assert client.put("/api/segments/everybody", json=everybody, headers=secret).status_code == 200
     somebody = client.get("/api/customers").json()["rows"][0]["customer_id"]

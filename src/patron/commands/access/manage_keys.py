@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from patron.collect.inbox.workspace_inbox import remember_source
-from patron.govern.access import api_keys, audit_log
+from patron.govern.access import api_keys
 from patron.govern.access.api_keys import DEFAULT_DAYS, MAX_DAYS, MAX_OVERLAP, MAX_SOURCE_LENGTH, Key, KeyTerms
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
@@ -51,19 +52,17 @@ def create_key(
     """
     if segment:
         definition(context.shop.store, segment)
-    is_owned = context.actor is not None and bool(context.actor.user_id) and kind != "write"
+    is_owned = bool(context.actor.user_id) and kind != "write"
     terms = KeyTerms(
         kind,
         None if scopes is None else tuple(scopes),
         days,
-        user_id=context.actor.user_id if context.actor and is_owned else "",
+        user_id=context.actor.user_id if is_owned else "",
         segment=segment,
     )
-    if context.actor and is_owned:
-        _require_rights(context.shop, context.actor, terms, context.now)
-    secret, key = api_keys.create_key(
-        context.shop, source, terms, at=context.now, by=context.actor.name if context.actor else context.by
-    )
+    if is_owned:
+        _require_rights(context, terms)
+    secret, key = api_keys.create_key(context.shop, source, terms, at=context.now, by=context.by)
     remember_source(context.shop, key.source)
     return _new_key(secret, key)
 
@@ -76,13 +75,13 @@ def grantable_rights(maker: Actor, kind: str) -> frozenset[Right]:
     return KEY_RIGHTS[kind] & api_keys.grantable(owner, is_restricted=bool(maker.segment))
 
 
-def _require_rights(shop: Shop, maker: Actor, terms: KeyTerms, now: datetime) -> None:
+def _require_rights(context: RequestContext, terms: KeyTerms) -> None:
     """Refuse a key that may more than its maker, or sees other customers. Raises BadKeyTerms."""
+    maker = context.actor
     beyond = sorted(set(terms.scopes or ()) - {str(right) for right in grantable_rights(maker, terms.kind)})
     if beyond:
-        with shop.store.begin() as connection:
-            details = {"by": maker.name, "kind": terms.kind, "scopes": beyond}
-            audit_log.append(shop, connection, AuditAction.KEY_REFUSED, details, at=now)
+        with context.shop.store.begin() as connection:
+            context.record(connection, AuditAction.KEY_REFUSED, {"kind": terms.kind, "scopes": beyond})
         what = RIGHTS_NOT_YOURS(names=", ".join(beyond))
         raise BadKeyTerms(what, where="--scope", todo=LEAVE_RIGHT_OUT)
     if maker.segment and terms.segment not in {"", maker.segment}:
@@ -100,11 +99,8 @@ def rotate_key(context: RequestContext, key_id: str, *, overlap_hours: float = 2
 
     Raises NotFound, BadKeyTerms.
     """
-    overlap, user_id = timedelta(hours=overlap_hours), context.actor.user_id if context.actor else ""
-    by = context.actor.name if context.actor else context.by
-    return _new_key(
-        *api_keys.rotate_key(context.shop, key_id, overlap=overlap, user_id=user_id, at=context.now, by=context.by)
-    )
+    options: dict[str, Any] = {"overlap": timedelta(hours=overlap_hours), "user_id": context.actor.user_id}
+    return _new_key(*api_keys.rotate_key(context.shop, key_id, **options, at=context.now, by=context.by))
 
 
 def revoke_key(context: RequestContext, key_id: str) -> None:

@@ -148,7 +148,8 @@ def request_reset(shop: Shop, email: str, *, compose: Compose, now: datetime) ->
         if user is None or user.state != UserState.ACTIVE or signs_in_at_issuer_only(shop, connection, user.user_id):
             return
         path = create_link(connection, LinkKind.RESET, user.user_id, by="the user", at=now, lasts=RESET_LASTS)
-        _log(RequestContext.from_name(shop, "", now=now), connection, AuditAction.RESET_LINK_REQUESTED, user.user_id)
+        details = {"user_id": user.user_id, "by": ""}
+        audit_log.append(shop, connection, AuditAction.RESET_LINK_REQUESTED, details, at=now)
     send_user_mail(shop, user, compose(user, path), now=now)
 
 
@@ -192,7 +193,7 @@ def save_team(context: RequestContext, team: str, *, segment: str) -> None:
         if not connection.execute(changed).rowcount:
             row = {"team": team, "segment": segment, "created_at": context.now, "created_by": context.by}
             connection.execute(sa.insert(TEAMS).values(row))
-        context.record(connection, AuditAction.TEAM_SAVED, {"team": team, "segment": segment, "by": context.by})
+        context.record(connection, AuditAction.TEAM_SAVED, {"team": team, "segment": segment})
 
 
 def delete_team(context: RequestContext, team: str) -> None:
@@ -203,7 +204,7 @@ def delete_team(context: RequestContext, team: str) -> None:
             raise AccessProblem("team_used", TEAM_HAS_MEMBERS, status=409, where=team, todo=todo)
         if not connection.execute(sa.delete(TEAMS).where(TEAMS.c.team == team)).rowcount:
             raise NotFound(NO_SUCH_TEAM, where=team[:MAX_TEAM_LENGTH])
-        context.record(connection, AuditAction.TEAM_DELETED, {"team": team, "by": context.by})
+        context.record(connection, AuditAction.TEAM_DELETED, {"team": team})
 
 
 def _access_details(access: Access) -> dict[str, object]:
@@ -213,4 +214,4 @@ def _access_details(access: Access) -> dict[str, object]:
 def _log(
     context: RequestContext, connection: sa.Connection, action: AuditAction, user_id: str, **details: object
 ) -> None:
-    context.record(connection, action, {"user_id": user_id, "by": context.by, **details})
+    context.record(connection, action, {"user_id": user_id, **details})

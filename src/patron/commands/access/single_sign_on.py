@@ -23,7 +23,6 @@ from patron.commands.access.sign_in import Browser, SignIn, begin_session
 from patron.commands.access.sign_in_limits import SignInLimits
 from patron.commands.access.user_account import require_confirmed
 from patron.govern.access import audit_log, users
-from patron.govern.access.request_context import RequestContext
 from patron.govern.access.sign_in_challenges import Challenge, ChallengeKind, create_challenge, use_challenge
 from patron.govern.access.user_identities import MAX_NAME_LENGTH, Identity, add_identity, find_identity, record_use
 from patron.govern.access.user_links import LinkKind, find_link, use_link
@@ -261,7 +260,7 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
         named = {"name": users.normal_name(person.name[: users.MAX_NAME_LENGTH])} if person.name.strip() else {}
         users.change_user(connection, user_id, state=UserState.ACTIVE.value, **named)
         by = user_name(users.find_user(connection, user_id).name, user_id)
-        _add(RequestContext.from_name(shop, by, now=now), connection, user_id, person)
+        _add(shop, connection, user_id, person, now, by=by)
         _log(shop, connection, AuditAction.USER_JOINED, user_id, now, by=by)
         _set_roles(shop, connection, user_id, person, now)
         return _begin_session(shop, connection, user_id, visit)
@@ -269,12 +268,7 @@ def _join(shop: Shop, visit: _Visit) -> SignIn:
 
 def _link(shop: Shop, session: Session, visit: _Visit) -> None:
     with shop.store.begin() as connection:
-        _add(
-            RequestContext.from_name(shop, session.actor.name, now=visit.now),
-            connection,
-            session.actor.user_id,
-            visit.person,
-        )
+        _add(shop, connection, session.actor.user_id, visit.person, visit.now, by=session.actor.name)
 
 
 def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
@@ -315,7 +309,7 @@ def _create(shop: Shop, connection: sa.Connection, person: Person, now: datetime
     user_id = users.add_user(connection, person.email, name, Access(roles), by=BY, at=now)
     users.change_user(connection, user_id, state=UserState.ACTIVE.value)
     _log(shop, connection, AuditAction.USER_CREATED, user_id, now, by=BY, roles=sorted(roles))
-    _add(RequestContext.from_name(shop, BY, now=now), connection, user_id, person)
+    _add(shop, connection, user_id, person, now, by=BY)
     return user_id
 
 
@@ -338,19 +332,11 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
     return tuple(roles)
 
 
-def _add(context: RequestContext, connection: sa.Connection, user_id: str, person: Person) -> None:
-    settings = context.shop.settings.oidc
-    identity = Identity(settings.issuer, person.subject, user_id, settings.label[:MAX_NAME_LENGTH], context.now, None)
+def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, now: datetime, *, by: str) -> None:
+    settings = shop.settings.oidc
+    identity = Identity(settings.issuer, person.subject, user_id, settings.label[:MAX_NAME_LENGTH], now, None)
     add_identity(connection, identity)
-    _log(
-        context.shop,
-        connection,
-        AuditAction.ACCOUNT_LINKED,
-        user_id,
-        context.now,
-        issuer=settings.issuer,
-        by=context.by,
-    )
+    _log(shop, connection, AuditAction.ACCOUNT_LINKED, user_id, now, issuer=settings.issuer, by=by)
 
 
 def _client_secret(shop: Shop, settings: OidcSettings) -> str:

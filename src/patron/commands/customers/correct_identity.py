@@ -1,14 +1,11 @@
 """Corrections of who is one customer, from the console: join two, take an id out; the audit log has who did it."""
 
-from datetime import datetime
 from hashlib import blake2b
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from patron.collect.loader import EVENT_SOURCE, load_events
 from patron.commands.customers.unlink_identity import UnlinkedToken, unlink
-from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
@@ -26,13 +23,8 @@ def unlink_id(context: RequestContext, customer_id: str, token: str) -> Unlinked
         raise NotFound(NOT_THE_ID, where=token[:64], todo=RELOAD_PAGE)
     unlinked = unlink(context.shop, token, at=context.now)
     with context.shop.store.begin() as connection:
-        _record(
-            context.shop,
-            connection,
-            AuditAction.IDENTITY_UNLINKED,
-            {"customer_id": customer_id, "token": token, "by": context.by},
-            context.now,
-        )
+        details = {"customer_id": customer_id, "token": token}
+        context.record(connection, AuditAction.IDENTITY_UNLINKED, details)
     return unlinked
 
 
@@ -43,7 +35,8 @@ def merge_customers(context: RequestContext, customer_id: str, other_customer_id
     WorkspaceBusy.
     """
     values = [_user_id(context.shop, one) for one in (customer_id, other_customer_id)]
-    event_id = f"merge-{blake2b(f'{customer_id} {other_customer_id} {context.now.isoformat()}'.encode(), digest_size=16).hexdigest()}"
+    pair = f"{customer_id} {other_customer_id} {context.now.isoformat()}"
+    event_id = f"merge-{blake2b(pair.encode(), digest_size=16).hexdigest()}"
     row = {
         "event_id": [event_id],
         "name": [Alias.event],
@@ -54,13 +47,9 @@ def merge_customers(context: RequestContext, customer_id: str, other_customer_id
     with context.shop.commit_lock():
         load_events(context.shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=context.now)
     with context.shop.store.begin() as connection:
-        details = {"customer_id": customer_id, "other_customer_id": other_customer_id, "by": context.by}
-        _record(context.shop, connection, AuditAction.CUSTOMERS_MERGED, details, context.now)
+        details = {"customer_id": customer_id, "other_customer_id": other_customer_id}
+        context.record(connection, AuditAction.CUSTOMERS_MERGED, details)
     return event_id
-
-
-def _record(shop: Shop, connection: sa.Connection, action: AuditAction, details: dict[str, str], at: datetime) -> None:
-    audit_log.append(shop, connection, action, details, at=at)
 
 
 def _tokens(shop: Shop, customer_id: str) -> list[str]:

@@ -103,7 +103,7 @@ def create_task_batch(
             connection.execute(sa.insert(TASKS), rows)
         details = {"playbook": draft.playbook, "owner": draft.owner, "batch_id": batch_id}
         counts = {"task_count": len(tasks), "held_out_count": held_out_count, "control_count": len(in_control)}
-        entry = {**about_customers(ids), **details, **counts, "by": context.by}
+        entry = {**about_customers(ids), **details, **counts}
         context.record(connection, AuditAction.TASKS_CREATED, entry)
     return TaskBatch(batch_id, tuple(tasks), held_out_count, len(in_control))
 

@@ -87,9 +87,7 @@ def add_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> i
         rows = [{"customer_id": one, "tag": tag, "added_at": context.now, "added_by": context.by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
-            context.record(
-                connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag, "by": context.by}
-            )
+            context.record(connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag})
     return len(rows)
 
 
@@ -102,9 +100,7 @@ def remove_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -
             of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
             connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
         if tagged:
-            context.record(
-                connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag, "by": context.by}
-            )
+            context.record(connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag})
     return len(tagged)
 
 
@@ -118,7 +114,7 @@ def assign_owner(context: RequestContext, customer_ids: Sequence[str], owner: st
             connection.execute(sa.delete(CUSTOMER_OWNERS).where(CUSTOMER_OWNERS.c.customer_id.in_(part)))
         if owner:
             connection.execute(sa.insert(CUSTOMER_OWNERS), [{"customer_id": identifier, **row} for identifier in ids])
-        details = {**about_customers(ids), "owner": owner, "by": context.by}
+        details = {**about_customers(ids), "owner": owner}
         context.record(connection, AuditAction.OWNER_ASSIGNED, details)
     return len(ids)
 
@@ -131,7 +127,7 @@ def write_note(context: RequestContext, customer_id: str, text: str) -> str:
     row = {"note_id": note_id, "customer_id": customer_id, "written_at": context.now, "written_by": context.by}
     with context.shop.store.begin() as connection:
         connection.execute(sa.insert(CUSTOMER_NOTES).values(**row, content=seal(context.shop, note_id, text)))
-        details = {"customer_id": customer_id, "note_id": note_id, "by": context.by}
+        details = {"customer_id": customer_id, "note_id": note_id}
         context.record(connection, AuditAction.NOTE_WRITTEN, details)
     return note_id
 
@@ -146,14 +142,14 @@ def delete_note(context: RequestContext, customer_id: str, note_id: str) -> None
         if author != context.by:
             raise _wrong("note", NOTE_AUTHOR, ASK_AUTHOR)
         connection.execute(sa.delete(CUSTOMER_NOTES).where(*of))
-        details = {"customer_id": customer_id, "note_id": note_id, "by": context.by}
+        details = {"customer_id": customer_id, "note_id": note_id}
         context.record(connection, AuditAction.NOTE_DELETED, details)
 
 
 def record_texts_revealed(context: RequestContext, customer_id: str) -> None:
     """Record that somebody reads the texts of others about a customer, before they are shown."""
     with context.shop.store.begin() as connection:
-        context.record(connection, AuditAction.NOTES_REVEALED, {"customer_id": customer_id, "by": context.by})
+        context.record(connection, AuditAction.NOTES_REVEALED, {"customer_id": customer_id})
 
 
 def create_tasks(
@@ -174,7 +170,7 @@ def create_tasks(
     rows = [task_row(context, identifier, draft, value_at_risk_cents=values.get(identifier)) for identifier in ids]
     with context.shop.store.begin() as connection:
         connection.execute(sa.insert(TASKS), rows)
-        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner, "by": context.by}
+        details = {**about_customers(ids), "playbook": draft.playbook, "owner": draft.owner}
         context.record(connection, AuditAction.TASKS_CREATED, details)
     return tuple(row["task_id"] for row in rows)
 
@@ -241,7 +237,6 @@ def close_task(context: RequestContext, task_id: str, outcome: str, text: str = 
             "customer_id": task.customer_id,
             "state": state,
             "outcome": outcome,
-            "by": context.by,
         }
         context.record(connection, AuditAction.TASK_CLOSED, details)
 
@@ -256,7 +251,7 @@ def snooze(context: RequestContext, customer_ids: Sequence[str], *, until: datet
     with context.shop.store.begin() as connection:
         _delete_snoozes(connection, ids)
         connection.execute(sa.insert(SNOOZES), [{"customer_id": identifier, **row} for identifier in ids])
-        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason, "by": context.by}
+        details = {**about_customers(ids), "until": until.isoformat(), "reason": reason}
         context.record(connection, AuditAction.WATCH_LIST_SNOOZED, details)
     return len(ids)
 
@@ -267,7 +262,7 @@ def end_snooze(context: RequestContext, customer_ids: Sequence[str]) -> int:
     with context.shop.store.begin() as connection:
         count = _delete_snoozes(connection, ids)
         if count:
-            context.record(connection, AuditAction.WATCH_LIST_SNOOZE_ENDED, {**about_customers(ids), "by": context.by})
+            context.record(connection, AuditAction.WATCH_LIST_SNOOZE_ENDED, {**about_customers(ids)})
     return count
 
 
@@ -304,7 +299,7 @@ def _change_open_tasks(
             of = (TASKS.c.task_id.in_(part), TASKS.c.state == "open", ~TASKS.c.is_holdout)
             count += connection.execute(sa.update(TASKS).where(*of).values(dict(values))).rowcount
         if count:
-            context.record(connection, action, {"task_count": count, **details, "by": context.by})
+            context.record(connection, action, {"task_count": count, **details})
     return count
 
 

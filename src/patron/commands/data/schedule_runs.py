@@ -21,5 +21,5 @@ def schedule_runs(context: RequestContext, local_time: str) -> RunSchedule:
     schedule = RunSchedule(local_time, context.now, context.by)
     with context.shop.store.begin() as connection:
         write_run_schedule(connection, schedule)
-        context.record(connection, AuditAction.RUNS_SCHEDULED, {"time": local_time, "by": context.by})
+        context.record(connection, AuditAction.RUNS_SCHEDULED, {"time": local_time})
     return schedule

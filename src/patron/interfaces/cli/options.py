@@ -1,12 +1,17 @@
 """Options that several commands share, declared once."""
 
+from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from patron.interfaces.i18n import LOCALES
+
+if TYPE_CHECKING:
+    from patron.govern.access.request_context import RequestContext
+    from patron.storage.shop import Shop
 
 HERE = Path()
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder (default: this folder).")]
@@ -19,6 +24,13 @@ Wait = Annotated[
 def system_user(name: str) -> str:
     """The name, or without one that of the system's account."""
     return name or getuser()
+
+
+def command_context(shop: "Shop", by: str = "") -> "RequestContext":
+    """The request that a command of this machine makes of a shop, by default in the name of the system's account."""
+    from patron.govern.access.request_context import RequestContext
+
+    return RequestContext.from_name(shop, system_user(by), now=datetime.now(UTC), clock=lambda: datetime.now(UTC))
 
 
 SystemUser = Annotated[

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from patron.commands.access.record_list_export import record_list_export
-from patron.interfaces.http.access.access_control import actor_of, context_of, step_actor_of
+from patron.interfaces.http.access.access_control import actor_of, context_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
@@ -30,8 +30,6 @@ def list_file(
     """
     actor_of(request).require(Right(Action.EXPORT, area))
     table = pa.table({column.removesuffix(CENTS): _column(column, [row[column] for row in rows]) for column in columns})
-    by, now = step_actor_of(request), datetime.now(UTC)
-    shop = request.app.state.answers.shop
     record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
     return csv_response(table, name.replace(" ", "-"))
 

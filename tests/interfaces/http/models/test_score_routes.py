@@ -21,9 +21,8 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {
-        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'shop', 'secret').key}"
-    }
+    created = create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), "shop", "secret")
+    return {"authorization": f"Bearer {created.key}"}
 
 
 def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
@@ -73,9 +72,8 @@ def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):
 
 
 def test_scores_leave_with_a_secret_key_only(client, made_shop):
-    read = {
-        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'crm', 'read').key}"
-    }
+    created = create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), "crm", "read")
+    read = {"authorization": f"Bearer {created.key}"}
     assert client.get("/api/scores").status_code == 401
     assert client.get("/api/scores", headers=read).status_code == 403
     assert client.get("/api/scores/total", headers=read).status_code == 200

@@ -33,9 +33,8 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {
-        "authorization": f"Bearer {create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), 'crm of campaigns', 'secret').key}"
-    }
+    created = create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), "crm of campaigns", "secret")
+    return {"authorization": f"Bearer {created.key}"}
 
 
 def test_a_campaign_is_saved_and_read(client, secret, made_shop):

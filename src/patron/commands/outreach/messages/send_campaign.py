@@ -9,7 +9,7 @@ guess, and settled by a receipt or by a person (`settle_message`).
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -98,13 +98,12 @@ def send_campaign(
     progress: Progress = silent,
     should_stop: Callable[[], bool] = keep_going,
 ) -> SendSummary:
-    """Send what is due of a campaign, until nothing more is; `clock` says the time as it goes on, default `now`.
+    """Send what is due of a campaign, until nothing more is; the request's clock says the time as it goes on.
 
     Where it `is_early`, nobody's planned time is waited for; quiet hours and caps still hold.
     Raises NotFound, BadCampaign in a state in which nothing is sent, WorkspaceBusy where another process sends it,
     ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
     """
-    times = context.clock or (lambda: context.now)
     with _hold_send_lock(context.shop, name):
         _load_withdrawals(context.shop)
         with context.shop.store.begin() as connection:
@@ -113,20 +112,18 @@ def send_campaign(
         saved = CAMPAIGN.saved_in(context.shop.store, name)
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
-            if times() >= _start(context.shop, saved):
-                way = channel or channel_of(context.shop, saved.content.channel, clock=times)
-                _Sending(context.shop, saved, way, times, context.by, is_early).send(progress, should_stop)
-        load_message_events(context.shop, name, now=times())
+            if context.time() >= _start(context.shop, saved):
+                way = channel or channel_of(context.shop, saved.content.channel, clock=context.time)
+                _Sending(context.shop, saved, way, context.time, context.by, is_early).send(progress, should_stop)
+        load_message_events(context.shop, name, now=context.time())
         return summary_of(context.shop, name)
 
 
 def send_until_done(  # noqa: PLR0913 - what a send consists of
-    shop: Shop,
+    context: RequestContext,
     name: str,
     *,
-    clock: Clock,
     wait: Callable[[float], object],
-    by: str,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = keep_going,
     is_only_due: bool = False,
@@ -139,22 +136,20 @@ def send_until_done(  # noqa: PLR0913 - what a send consists of
     """
     while True:
         summary = send_campaign(
-            *(shop, name),
-            now=clock(),
-            clock=clock,
-            by=by,
+            replace(context, now=context.time()),
+            name,
             is_early=is_early,
             progress=progress,
             should_stop=should_stop,
         )
         if is_only_due or summary.next_due_at is None:
             return summary
-        until = max(summary.next_due_at, clock() + MIN_WAIT)
-        while clock() < until:
-            if should_stop() or CAMPAIGN.saved_in(shop.store, name).state not in {APPROVED, RUNNING}:
-                return summary_of(shop, name)
+        until = max(summary.next_due_at, context.time() + MIN_WAIT)
+        while context.time() < until:
+            if should_stop() or CAMPAIGN.saved_in(context.shop.store, name).state not in {APPROVED, RUNNING}:
+                return summary_of(context.shop, name)
             progress(f"waiting until {until:%Y-%m-%d %H:%M} UTC", summary.sent_count, None)
-            wait(min(LOOK_SECONDS, max((until - clock()).total_seconds(), 0.0)))
+            wait(min(LOOK_SECONDS, max((until - context.time()).total_seconds(), 0.0)))
 
 
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:

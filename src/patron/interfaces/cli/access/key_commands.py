@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context
 
 if TYPE_CHECKING:
     from patron.commands.access.manage_keys import Key, NewKey
@@ -48,12 +48,10 @@ def create(  # noqa: PLR0913 - the options of a command
     Example: patron keys create --workspace shop --source web
     """
     from patron.commands.access import manage_keys
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    now = datetime.now(UTC)
     created = manage_keys.create_key(
-        RequestContext.from_name(Shop.open(workspace), "patron keys", now=now),
+        command_context(Shop.open(workspace), "patron keys"),
         source,
         kind,
         scopes=scope,
@@ -102,12 +100,10 @@ def rotate(
     Example: patron keys rotate --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.access import manage_keys
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    now = datetime.now(UTC)
     rotated = manage_keys.rotate_key(
-        RequestContext.from_name(Shop.open(workspace), "patron keys", now=now), key_id, overlap_hours=overlap_hours
+        command_context(Shop.open(workspace), "patron keys"), key_id, overlap_hours=overlap_hours
     )
     _show_new(rotated, json=json)
 
@@ -119,10 +115,9 @@ def revoke(key_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron keys revoke --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.access import manage_keys
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_keys.revoke_key(RequestContext.from_name(Shop.open(workspace), "patron keys", now=datetime.now(UTC)), key_id)
+    manage_keys.revoke_key(command_context(Shop.open(workspace), "patron keys"), key_id)
     output.say(f"Revoked {key_id}.")
 
 

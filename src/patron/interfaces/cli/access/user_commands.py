@@ -1,12 +1,11 @@
 """`patron users`: who signs in to the console, and what they may do; no command reads or prints a password."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
 
 users = typer.Typer(
     name="users", help="Manage who signs in to the console.", no_args_is_help=True, rich_markup_mode="rich"
@@ -79,7 +78,6 @@ def invite(  # noqa: PLR0913, PLR0917 - the options of a command
     Example: patron users invite ben@example.com --role marketer --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.i18n.user_mail_texts import invitation_mail
     from patron.storage.shop import Shop
 
@@ -87,7 +85,7 @@ def invite(  # noqa: PLR0913, PLR0917 - the options of a command
     address = shop.settings.access.console_address
     access = manage_users.Access(manage_users.parse_roles(role), manage_users.parse_grants(grant or ()), team)
     link = manage_users.invite(
-        RequestContext.from_name(shop, by, now=datetime.now(UTC)),
+        command_context(shop, by),
         email,
         access,
         name=name,
@@ -115,13 +113,10 @@ def set_roles(
     Example: patron users set-roles ben@example.com --role marketer --role approver --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     access = manage_users.Access(manage_users.parse_roles(role), manage_users.parse_grants(grant or ()), team)
-    changed = manage_users.set_access(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user, access
-    )
+    changed = manage_users.set_access(command_context(Shop.open(workspace), by), user, access)
     output.say(f"{changed.email}: {', '.join((*changed.roles, *changed.grants))}.")
 
 
@@ -132,10 +127,9 @@ def disable(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) ->
     Example: patron users disable ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.disable(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user)
+    changed = manage_users.disable(command_context(Shop.open(workspace), by), user)
     output.say(f"{changed.email} is disabled and signed out everywhere.")
 
 
@@ -146,10 +140,9 @@ def enable(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron users enable ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.enable(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user)
+    changed = manage_users.enable(command_context(Shop.open(workspace), by), user)
     output.say(f"{changed.email} is {changed.state}.")
 
 
@@ -160,11 +153,10 @@ def reset_link(user: UserName, by: SystemUser = "", workspace: Workspace = HERE,
     Example: patron users reset-link ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    link = manage_users.reset_link(RequestContext.from_name(shop, by, now=datetime.now(UTC)), user)
+    link = manage_users.reset_link(command_context(shop, by), user)
     address = shop.settings.access.console_address + link.path
     if json:
         output.as_json({"user": link.user, "link": address})
@@ -180,12 +172,9 @@ def remove_factor(user: UserName, by: SystemUser = "", workspace: Workspace = HE
     Example: patron users remove-factor ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.remove_second_factor(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user
-    )
+    changed = manage_users.remove_second_factor(command_context(Shop.open(workspace), by), user)
     output.say(f"{changed.email} signs in by password alone now, and is signed out everywhere.")
 
 
@@ -196,12 +185,9 @@ def unlink(user: UserName, by: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron users unlink ben@example.com --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    changed = manage_users.unlink_accounts(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), user
-    )
+    changed = manage_users.unlink_accounts(command_context(Shop.open(workspace), by), user)
     way = "by password" if changed.has_password else "once you send a link: patron users reset-link"
     output.say(f"{changed.email} signs in {way}.")
 
@@ -237,12 +223,9 @@ def save_team(
     Example: patron teams save West --segment west --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_users.save_team(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), team, segment=segment
-    )
+    manage_users.save_team(command_context(Shop.open(workspace), by), team, segment=segment)
     output.say(f"Saved {team}.")
 
 
@@ -255,10 +238,9 @@ def delete_team(
     Example: patron teams delete West --workspace shop
     """
     from patron.commands.access import manage_users
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    manage_users.delete_team(RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), team)
+    manage_users.delete_team(command_context(Shop.open(workspace), by), team)
     output.say(f"Deleted {team}.")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Locale, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Locale, SystemUser, Workspace, command_context
 
 tasks = typer.Typer(
     name="tasks",
@@ -68,14 +68,13 @@ def propose(
     Example: patron tasks propose larger_holdout --as "A. Lee" --workspace shop
     """
     from patron.commands.offers.propose_policy import propose_changes
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.customers.render_tasks import suggested_change
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
     changes, note = suggested_change(shop, code, locale)
-    version, now = shop.policy.version, datetime.now(UTC)
-    number = propose_changes(RequestContext.from_name(shop, by, now=now), changes, base_version=version, note=note)
+    version = shop.policy.version
+    number = propose_changes(command_context(shop, by), changes, base_version=version, note=note)
     if json:
         output.as_json({"proposal_id": number})
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context
 
 if TYPE_CHECKING:
     from patron.commands.data.manage_webhooks import NewWebhookSecret
@@ -38,11 +38,10 @@ def add(
     Example: patron webhooks add --workspace shop https://shop.example/patron --event run.finished
     """
     from patron.commands.data.manage_webhooks import add_webhook
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     _show_secret(
-        add_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), url, event, note=note),
+        add_webhook(command_context(Shop.open(workspace), BY), url, event, note=note),
         json=json,
     )
 
@@ -132,13 +131,9 @@ def rotate(
     Example: patron webhooks rotate --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import rotate_webhook_secret
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    now = datetime.now(UTC)
-    rotated = rotate_webhook_secret(
-        RequestContext.from_name(Shop.open(workspace), BY, now=now), webhook_id, overlap_hours=overlap_hours
-    )
+    rotated = rotate_webhook_secret(command_context(Shop.open(workspace), BY), webhook_id, overlap_hours=overlap_hours)
     _show_secret(rotated, json=json)
 
 
@@ -149,10 +144,9 @@ def enable(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks enable --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import enable_webhook
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    enable_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
+    enable_webhook(command_context(Shop.open(workspace), BY), webhook_id)
     output.say(f"Enabled {webhook_id}.")
 
 
@@ -163,10 +157,9 @@ def disable(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks disable --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import disable_webhook
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    disable_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
+    disable_webhook(command_context(Shop.open(workspace), BY), webhook_id)
     output.say(f"Disabled {webhook_id}.")
 
 
@@ -177,10 +170,9 @@ def delete(webhook_id: Shown, workspace: Workspace = HERE) -> None:
     Example: patron webhooks delete --workspace shop 0a1b2c3d4e5f
     """
     from patron.commands.data.manage_webhooks import delete_webhook
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    delete_webhook(RequestContext.from_name(Shop.open(workspace), BY, now=datetime.now(UTC)), webhook_id)
+    delete_webhook(command_context(Shop.open(workspace), BY), webhook_id)
     output.say(f"Deleted {webhook_id}.")
 
 

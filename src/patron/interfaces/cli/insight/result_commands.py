@@ -1,6 +1,5 @@
 """`patron report`, `scores`, `backtest`, `prospects` and `lookalikes`: results of a run."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.data.run_commands import parse_time
-from patron.interfaces.cli.options import HERE, AsJson, Locale, Workspace, system_user
+from patron.interfaces.cli.options import HERE, AsJson, Locale, Workspace, command_context, system_user
 
 MAX_PROSPECTS = 20
 MAX_LOOKALIKES = 500
@@ -72,7 +71,6 @@ def scores(
     Example: patron scores --workspace shop --out scores.csv
     """
     from patron.commands.models.export_scores import export_scores, require_format, shop_total, write_scores
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.render import show_scores_export, show_shop_total
     from patron.storage.shop import Shop
 
@@ -84,7 +82,7 @@ def scores(
         show_shop_total(shop_total(shop, cutoff), shop.settings.shop.time_zone, json=json)
     else:
         require_format(out)
-        exported = export_scores(RequestContext.from_name(shop, system_user(""), now=datetime.now(UTC)), cutoff)
+        exported = export_scores(command_context(shop), cutoff)
         show_scores_export(exported, write_scores(exported, out), json=json)
 
 
@@ -143,14 +141,13 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
     Example: patron lookalikes --workspace shop --persona 0 --count 500 --out lookalikes.csv
     """
     from patron.commands.outreach.audiences import find_lookalikes as command
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.customers.render_lookalikes import show_lookalikes
     from patron.storage.shop import Shop
 
     segment = command.Segment(persona, stage, None if ids is None else command.read_user_ids(ids))
     with output.progress("finding lookalikes"):
         shop, by = Shop.open(workspace), system_user("")
-        listed = command.find_lookalikes(RequestContext.from_name(shop, by, now=datetime.now(UTC)), segment, most=count)
+        listed = command.find_lookalikes(command_context(shop, by), segment, most=count)
     show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace, system_user
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context, system_user
 
 models = typer.Typer(
     name="models",
@@ -178,11 +178,10 @@ def export(
     Example: patron models export value --mlflow value-model --workspace shop
     """
     from patron.commands.models import export_model
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop, by = Shop.open(workspace), system_user("")
-    exported = export_model.export_to_mlflow(RequestContext.from_name(shop, by, now=datetime.now(UTC)), model, mlflow)
+    exported = export_model.export_to_mlflow(command_context(shop, by), model, mlflow)
     if json:
         output.as_json(exported)
     else:

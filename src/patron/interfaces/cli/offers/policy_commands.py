@@ -1,13 +1,12 @@
 """`patron policy`: the policy in force, another one before it is switched on, and how it gets there."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Locale, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Locale, SystemUser, Workspace, command_context
 
 Number = Annotated[int, typer.Argument(min=1, help="Number of the proposal.")]
 File = Annotated[Path, typer.Argument(help="A policy file, such as an edited copy of policy.toml.")]
@@ -91,13 +90,10 @@ def propose(
     Example: patron policy propose new-policy.toml --note "more for spring" --workspace shop
     """
     from patron.commands.offers import propose_policy
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     content = file.read_text(encoding="utf-8")
-    number = propose_policy.propose_policy(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), content, note=note
-    )
+    number = propose_policy.propose_policy(command_context(Shop.open(workspace), by), content, note=note)
     if json:
         output.as_json({"proposal_id": number})
     else:
@@ -111,12 +107,9 @@ def approve(number: Number, by: SystemUser = "", workspace: Workspace = HERE, *,
     Example: patron policy approve 3 --as "B. Kim" --workspace shop
     """
     from patron.commands.offers import propose_policy
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    approved = propose_policy.approve_proposal(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), number
-    )
+    approved = propose_policy.approve_proposal(command_context(Shop.open(workspace), by), number)
     if json:
         output.as_json({"proposal_id": number, "version": approved.version})
     else:

@@ -1,13 +1,12 @@
 """`patron audience`: segments as hashed identifiers for ad platforms."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, system_user
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +37,6 @@ def save(
     Example: patron audience save audience.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.outreach.audiences import save_audience
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.audience_file import Audience
     from patron.storage.shop import Shop
 
@@ -47,9 +45,7 @@ def save(
         return
     if file is None:
         raise typer.BadParameter("name a file, or print one with --example", param_hint="FILE")
-    saved = save_audience.save_audience(
-        RequestContext.from_name(Shop.open(workspace), name, now=datetime.now(UTC)), Audience.load(file)
-    )
+    saved = save_audience.save_audience(command_context(Shop.open(workspace), name), Audience.load(file))
     if json:
         output.as_json({"name": saved.name, "version": saved.version})
     else:
@@ -106,14 +102,11 @@ def sync(
     Example: patron audience sync "every customer" --workspace shop
     """
     from patron.commands.outreach.audiences.sync_audience import sync_audience
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     options = {"is_dry_run": dry_run, "is_small_allowed": small}
-    done = sync_audience(
-        RequestContext.from_name(shop, system_user(""), now=now, clock=lambda: datetime.now(UTC)), name, **options
-    )
+    done = sync_audience(command_context(shop), name, **options)
     if json:
         output.as_json(done)
     else:
@@ -128,13 +121,10 @@ def withdraw(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, js
     Example: patron audience withdraw "every customer" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.audience_file import AUDIENCE
     from patron.storage.shop import Shop
 
-    saved = take_step(
-        RequestContext.from_name(Shop.open(workspace), by, now=datetime.now(UTC)), AUDIENCE, name, "withdrawn"
-    )
+    saved = take_step(command_context(Shop.open(workspace), by), AUDIENCE, name, "withdrawn")
     if json:
         output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
     else:

@@ -1,13 +1,13 @@
 """`patron campaign`: campaigns from a file to their result."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Wait, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Wait, Workspace, command_context
 from patron.interfaces.cli.outreach import campaign_step_commands
 from patron.interfaces.cli.outreach.send_commands import send, settle
 
@@ -37,7 +37,6 @@ def save(
     Example: patron campaign save campaign.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.outreach.campaigns import save_campaign
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import Campaign
     from patron.storage.outreach.versioned_drafts import state_in_words
     from patron.storage.shop import Shop
@@ -53,9 +52,7 @@ def save(
     if file is None:
         raise typer.BadParameter("name a file, or print one with --example", param_hint="FILE")
     campaign = Campaign.load(file)
-    saved = save_campaign.save_campaign(
-        RequestContext.from_name(Shop.open(workspace), name, now=datetime.now(UTC)), campaign
-    )
+    saved = save_campaign.save_campaign(command_context(Shop.open(workspace), name), campaign)
     if json:
         output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
     else:
@@ -102,14 +99,13 @@ def plan(
     Example: patron campaign plan "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_campaigns import show_plan
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace, wait_seconds=wait)
     with output.progress("planning") as progress:
         progress("planning", 0, None)
-        planned = plan_campaign(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name)
+        planned = plan_campaign(command_context(shop, by), name)
     show_plan(planned, shop.settings.shop, json=json)
     if not json:
         output.say(f'Next: patron campaign approve "{name}" --as NAME --version {planned.version}, not by its author')
@@ -122,14 +118,11 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron campaign result "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.measure_campaign import measure_campaign
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_campaigns import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_result(
-        measure_campaign(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name), shop.settings.shop, json=json
-    )
+    show_result(measure_campaign(command_context(shop, by), name), shop.settings.shop, json=json)
 
 
 @campaign.command("try")

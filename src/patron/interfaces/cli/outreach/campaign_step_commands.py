@@ -1,12 +1,11 @@
 """Steps of `patron campaign` with a planned one, and what those of `patron journey` share with them."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
 
 if TYPE_CHECKING:
     from patron.storage.outreach.versioned_drafts import SavedVersion
@@ -27,12 +26,11 @@ def approve(
     Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands.outreach.campaigns import campaign_steps
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
-    saved = campaign_steps.approve(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, version=version)
+    shop = Shop.open(workspace)
+    saved = campaign_steps.approve(command_context(shop, by), CAMPAIGN, name, version=version)
     show_state("campaign", saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.content.start} on.")
@@ -47,14 +45,13 @@ def pause(
     Example: patron campaign pause "win back" --reason "wrong picture" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     show_state(
         "campaign",
-        take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "paused", reason=reason),
+        take_step(command_context(shop, by), CAMPAIGN, name, "paused", reason=reason),
         json=json,
     )
 
@@ -65,12 +62,11 @@ def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron campaign resume "win back" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("campaign", take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "resumed"), json=json)
+    shop = Shop.open(workspace)
+    show_state("campaign", take_step(command_context(shop, by), CAMPAIGN, name, "resumed"), json=json)
 
 
 def withdraw(
@@ -81,14 +77,13 @@ def withdraw(
     Example: patron campaign withdraw "win back" --reason "out of stock" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.campaign_file import CAMPAIGN
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     show_state(
         "campaign",
-        take_step(RequestContext.from_name(shop, by, now=now), CAMPAIGN, name, "withdrawn", reason=reason),
+        take_step(command_context(shop, by), CAMPAIGN, name, "withdrawn", reason=reason),
         json=json,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace, system_user
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context
 from patron.schema.outreach.channels import ADDRESS_KINDS, CHANNELS, CONFIGURABLE, DESCRIBED
 from patron.schema.spelling import one_of
 
@@ -178,12 +178,9 @@ def preview(
     Example: patron channels preview "win back spring" --customer 1042 --out preview.html --workspace shop
     """
     from patron.commands.outreach.messages.preview_message import preview_message, write_preview
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    message = preview_message(
-        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), campaign, customer
-    )
+    message = preview_message(command_context(Shop.open(workspace)), campaign, customer)
     if out is not None:
         write_preview(message, out)
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
 from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Version, show_state
 
 Name = Annotated[str, typer.Argument(help="Name of the journey.")]
@@ -41,7 +41,6 @@ def save(
     Example: patron journey save journeys/abandoned_cart.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.outreach.journeys.save_journey import save_journey
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import Journey
     from patron.storage.shop import Shop
 
@@ -51,7 +50,7 @@ def save(
     if file is None:
         raise typer.BadParameter("name a file, or list ready-made ones with --example", param_hint="FILE")
     content = Journey.load(file)
-    saved = save_journey(RequestContext.from_name(Shop.open(workspace), name, now=datetime.now(UTC)), content)
+    saved = save_journey(command_context(Shop.open(workspace), name), content)
     show_state("journey", saved, json=json)
     if not json and saved.state == "draft":
         output.say(f'Next: patron journey plan "{saved.name}"')
@@ -119,12 +118,11 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
     Example: patron journey plan "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.journeys.plan_journey import plan_journey
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_journeys import show_plan
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    planned = plan_journey(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name)
+    planned = plan_journey(command_context(shop, by), name)
     show_plan(planned, shop.settings.shop, json=json)
     if not json:
         output.say(f'Next: patron journey approve "{name}" --as NAME --version {planned.version}, not by its author')
@@ -139,14 +137,13 @@ def approve(
     Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
     """
     from patron.commands.outreach.campaigns import campaign_steps
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     show_state(
         "journey",
-        campaign_steps.approve(RequestContext.from_name(shop, by, now=now), JOURNEY, name, version=version),
+        campaign_steps.approve(command_context(shop, by), JOURNEY, name, version=version),
         json=json,
     )
     if not json:
@@ -162,14 +159,13 @@ def pause(
     Example: patron journey pause "abandoned cart" --reason "wrong link" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     show_state(
         "journey",
-        take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "paused", reason=reason),
+        take_step(command_context(shop, by), JOURNEY, name, "paused", reason=reason),
         json=json,
     )
 
@@ -181,12 +177,11 @@ def resume(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron journey resume "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
-    show_state("journey", take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "resumed"), json=json)
+    shop = Shop.open(workspace)
+    show_state("journey", take_step(command_context(shop, by), JOURNEY, name, "resumed"), json=json)
 
 
 @journey.command()
@@ -198,14 +193,13 @@ def withdraw(
     Example: patron journey withdraw "abandoned cart" --reason "new shop" --workspace shop
     """
     from patron.commands.outreach.campaigns.campaign_steps import take_step
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.outreach.journey_file import JOURNEY
     from patron.storage.shop import Shop
 
-    shop, now = Shop.open(workspace), datetime.now(UTC)
+    shop = Shop.open(workspace)
     show_state(
         "journey",
-        take_step(RequestContext.from_name(shop, by, now=now), JOURNEY, name, "withdrawn", reason=reason),
+        take_step(command_context(shop, by), JOURNEY, name, "withdrawn", reason=reason),
         json=json,
     )
 
@@ -217,14 +211,11 @@ def result(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json
     Example: patron journey result "abandoned cart" --workspace shop
     """
     from patron.commands.outreach.journeys.measure_journey import measure_journey
-    from patron.govern.access.request_context import RequestContext
     from patron.interfaces.cli.outreach.render_journeys import show_result
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_result(
-        measure_journey(RequestContext.from_name(shop, by, now=datetime.now(UTC)), name), shop.settings.shop, json=json
-    )
+    show_result(measure_journey(command_context(shop, by), name), shop.settings.shop, json=json)
 
 
 @journey.command()

@@ -5,13 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context
 
 if TYPE_CHECKING:
     from patron.commands.outreach.messages.send_campaign import SendSummary
@@ -56,11 +55,9 @@ def send(  # noqa: PLR0913 - one argument for each option
         return
     with _stopped_by_signals() as stop, output.progress("sending") as tick:
         summary = send_until_done(
-            shop,
+            command_context(shop, by),
             name,
-            clock=lambda: datetime.now(UTC),
             wait=stop.wait,
-            by=by or getuser(),
             progress=tick,
             should_stop=stop.is_set,
             is_only_due=only_due,
@@ -87,16 +84,13 @@ def settle(
     Example: patron campaign settle "win back spring" --message 3f2a... --sent --workspace shop
     """
     from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
     if message:
         if is_sent is None:
             raise typer.BadParameter("say whether it was sent: --sent or --not-sent")
-        settle_message(
-            RequestContext.from_name(shop, by or getuser(), now=datetime.now(UTC)), name, message, is_sent=is_sent
-        )
+        settle_message(command_context(shop, by), name, message, is_sent=is_sent)
     left = unknown_messages(shop, name)
     if json:
         output.as_json({"unknown": left})

@@ -1,6 +1,5 @@
 """`patron export` and `patron forget`: what a customer may request of their own data."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +16,8 @@ from patron.interfaces.cli.options import (
     UserId,
     Wait,
     Workspace,
+    command_context,
     one_identifier,
-    system_user,
 )
 
 if TYPE_CHECKING:
@@ -42,15 +41,12 @@ def export(  # noqa: PLR0913 - one argument for each option
     Example: patron export --workspace shop --user-id 1042 --out customer.json
     """
     from patron.commands.privacy import export as exports
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    exported = exports.export_customer(
-        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), **identifier
-    )
+    exported = exports.export_customer(command_context(Shop.open(workspace)), **identifier)
     if out is None:
         output.as_json(exported)
     else:
@@ -76,7 +72,6 @@ def forget(  # noqa: PLR0913 - one argument for each option
     Example: patron forget --workspace shop --user-id 1042
     """
     from patron.commands.privacy import forget as erasure
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     identifier = one_identifier(
@@ -85,7 +80,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
-    certificate = erasure.forget(RequestContext.from_name(shop, system_user(""), now=datetime.now(UTC)), **identifier)
+    certificate = erasure.forget(command_context(shop), **identifier)
     if json:
         output.as_json(certificate)
         return

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, system_user
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
 
 segment = typer.Typer(
     name="segment",
@@ -94,7 +94,6 @@ def save(
     Example: patron segment save segment.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.segments import save_segment
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
     if example:
@@ -104,9 +103,7 @@ def save(
         raise typer.BadParameter("name a file, or print one with --example", param_hint="FILE")
     content = save_segment.read_segment_file(file)
     shop = Shop.open(workspace)
-    saved = save_segment.save_segment(
-        RequestContext.from_name(shop, name, now=datetime.now(UTC)), content, where=str(file)
-    )
+    saved = save_segment.save_segment(command_context(shop, name), content, where=str(file))
     if json:
         output.as_json(saved)
     else:
@@ -126,12 +123,9 @@ def members(
     Example: patron segment members "valuable and leaving" --out members.csv --workspace shop
     """
     from patron.commands.segments.export_segment import export_members
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    written = export_members(
-        RequestContext.from_name(Shop.open(workspace), system_user(""), now=datetime.now(UTC)), name, out
-    )
+    written = export_members(command_context(Shop.open(workspace)), name, out)
     if json:
         output.as_json(written)
     else:
@@ -201,12 +195,9 @@ def restore(
     Example: patron segment restore "valuable and leaving" 1 --as "A. Lee" --workspace shop
     """
     from patron.commands.segments.save_segment import restore_segment
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    saved = restore_segment(
-        RequestContext.from_name(Shop.open(workspace), author, now=datetime.now(UTC)), name, version
-    )
+    saved = restore_segment(command_context(Shop.open(workspace), author), name, version)
     if json:
         output.as_json(saved)
     else:
@@ -220,10 +211,9 @@ def delete(name: Name, author: SystemUser = "", workspace: Workspace = HERE) -> 
     Example: patron segment delete "every customer" --workspace shop
     """
     from patron.commands.segments.save_segment import delete_segment
-    from patron.govern.access.request_context import RequestContext
     from patron.storage.shop import Shop
 
-    delete_segment(RequestContext.from_name(Shop.open(workspace), author, now=datetime.now(UTC)), name)
+    delete_segment(command_context(Shop.open(workspace), author), name)
     output.say(f"The segment {name!r} is deleted.")
 
 

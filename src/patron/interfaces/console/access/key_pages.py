@@ -68,11 +68,9 @@ def create_key_now(request: Request) -> Response:
     if kind not in KINDS:
         return _form(request, KINDS[0], "kind")
     chosen = {str(one) for one in request.state.form.getlist("scope")}
-    maker = actor_of(request)
-    scopes = None if chosen == {str(right) for right in grantable_rights(maker, kind)} else sorted(chosen)
+    scopes = None if chosen == {str(right) for right in grantable_rights(actor_of(request), kind)} else sorted(chosen)
     days = bounded_integer(form.get("days", ""), 1, MAX_NUMBER)
-    shop, now = _console(request).answers.shop, datetime.now(UTC)
-    options: dict[str, Any] = {"scopes": scopes, "days": days, "segment": form.get("segment", ""), "maker": maker}
+    options: dict[str, Any] = {"scopes": scopes, "days": days, "segment": form.get("segment", "")}
     try:
         key = create_key(context_of(request), form.get("source", ""), kind, **options)
     except BadKeyTerms as error:
@@ -88,7 +86,6 @@ def rotate_key_now(request: Request, key_id: str) -> Response:
     """Create a key like this one, which works for a day more."""
     if question := _password_question(request):
         return question
-    shop, maker, now = _console(request).answers.shop, actor_of(request), datetime.now(UTC)
     try:
         return _secret(request, rotate_key(context_of(request), key_id), rotated=key_id)
     except NotFound as error:

@@ -28,7 +28,7 @@ from patron.commands.access.manage_users import (
 from patron.commands.access.user_account import is_confirmed
 from patron.interfaces.console.access.account_pages import ask_password, problem_values
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.session_cookies import link_address
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
@@ -93,11 +93,9 @@ def invite_now(request: Request) -> Response:
         return question
     shop, form = _console(request).answers.shop, form_of(request)
     letter = invitation_mail(shop, link_address(request, shop))
-    options: dict[str, Any] = {"by": step_actor_of(request), "compose": letter, "now": datetime.now(UTC)}
     try:
-        link = invite(
-            context_of(request), form.get("email", ""), _access(request), name=form.get("name", ""), **options
-        )
+        invited = form.get("email", ""), _access(request)
+        link = invite(context_of(request), *invited, name=form.get("name", ""), compose=letter)
     except AccessProblem as problem:
         return _invite(request, _access(request), problem)
     return _link(request, link, "invitation", shop.settings.access.invitation_hours)
@@ -117,7 +115,6 @@ def change_user_access(request: Request, user_id: str) -> Response:
     """Change what a user may do."""
     if question := _password_question(request, f"{USERS}/{user_id}"):
         return question
-    shop = _console(request).answers.shop
     try:
         set_access(context_of(request), user_id, _access(request))
     except AccessProblem as problem:
@@ -159,7 +156,6 @@ def show_reset_link(request: Request, user_id: str) -> Response:
     """A link for a new password, shown this once."""
     if question := _password_question(request, f"{USERS}/{user_id}"):
         return question
-    shop = _console(request).answers.shop
     try:
         link = reset_link(context_of(request), user_id)
     except AccessProblem as problem:
@@ -195,10 +191,9 @@ def save_one_team(request: Request) -> Response:
     """Make a team, or change its segment."""
     if question := _password_question(request, TEAMS):
         return question
-    shop, form = _console(request).answers.shop, form_of(request)
-    values: dict[str, Any] = {"by": step_actor_of(request), "now": datetime.now(UTC)}
+    form = form_of(request)
     try:
-        save_team(context_of(request), form.get("team", ""), segment=form.get("segment", ""), **values)
+        save_team(context_of(request), form.get("team", ""), segment=form.get("segment", ""))
     except AccessProblem as problem:
         return _teams(request, problem)
     return RedirectResponse(TEAMS, 303)
@@ -210,7 +205,7 @@ def delete_one_team(request: Request) -> Response:
     """Delete a team without members."""
     if question := _password_question(request, TEAMS):
         return question
-    shop, team = _console(request).answers.shop, form_of(request).get("team", "")
+    team = form_of(request).get("team", "")
     try:
         delete_team(context_of(request), team)
     except AccessProblem as problem:
@@ -250,7 +245,7 @@ def _change(request: Request, user_id: str, change: Change, note: str) -> Respon
     if question := _password_question(request, f"{USERS}/{user_id}"):
         return question
     try:
-        change(_console(request).answers.shop, user_id, by=step_actor_of(request), now=datetime.now(UTC))
+        change(context_of(request), user_id)
     except AccessProblem as problem:
         return _user(request, user_id, problem)
     return RedirectResponse(f"{USERS}/{user_id}?note={note}", 303)

@@ -25,6 +25,7 @@ from patron.commands.customers.customer_work import (
 )
 from patron.commands.outreach.messages.message_reach import reach_of_customers
 from patron.commands.segments.save_tag_segment import save_tag_segment
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import filters_of, names_of
 from patron.interfaces.console.page_frame import Console
@@ -35,7 +36,6 @@ from patron.interfaces.http.access.access_control import (
     context_of,
     form_of,
     needs,
-    step_actor_of,
 )
 from patron.interfaces.http.access.customer_scope import (
     refuse_scope_change,
@@ -193,7 +193,6 @@ def _make_segment(request: Request, form: Mapping[str, str], ids: Sequence[str])
     _require_rights(request, action)
     refuse_scope_change(request, name)
     refuse_scope_tag(request, name)
-    shop = request.app.state.console.answers.shop
     made = save_tag_segment(context_of(request), ids, name)
     if action == SEGMENT:
         return RedirectResponse(f"{path_of(made.name)}?done=saved", 303)
@@ -208,40 +207,39 @@ def carry_out(
 
     Of several customers some are held out of tasks, whose number follows; one customer's task is by hand.
     """
-    shop, by, now = access.answers.shop, step_actor_of(request), datetime.now(UTC)
+    context = context_of(request)
     match form.get("do", ""):
         case "tag" | "untag" as action:
             tag = form.get("tag", "")
             refuse_scope_tag(request, tag)
             if action == "untag":
-                return "untagged", remove_tag(context_of(request), ids, tag)
-            return "tagged", add_tag(context_of(request), ids, tag)
+                return "untagged", remove_tag(context, ids, tag)
+            return "tagged", add_tag(context, ids, tag)
         case "owner":
-            return "assigned", assign_owner(context_of(request), ids, form.get("owner", ""))
+            return "assigned", assign_owner(context, ids, form.get("owner", ""))
         case "task":
-            return "tasks", *_create_tasks(form, ids, access, by=by, now=now)
+            return "tasks", *_create_tasks(context, form, ids, access)
         case "snooze":
-            until = day_end(form.get("until", ""), shop.settings.shop.time_zone)
+            until = day_end(form.get("until", ""), context.shop.settings.shop.time_zone)
             if until is None:
                 raise BadRequest(422, IS_NOT_A_DAY, where="until", todo=CHOOSE_DAY)
-            return "snoozed", snooze(context_of(request), ids, until=until, reason=form.get("reason", ""))
+            return "snoozed", snooze(context, ids, until=until, reason=form.get("reason", ""))
         case "unsnooze":
-            return "unsnoozed", end_snooze(context_of(request), ids)
+            return "unsnoozed", end_snooze(context, ids)
         case other:
             raise BadRequest(422, NO_ACTION(name=other[:40]), where="do", todo=RELOAD_PAGE)
 
 
 def _create_tasks(
-    form: Mapping[str, str], ids: Sequence[str], access: ListAccess, *, by: str, now: datetime
+    context: RequestContext, form: Mapping[str, str], ids: Sequence[str], access: ListAccess
 ) -> tuple[int, ...]:
     """Number of tasks; of several customers also of those who are held out, and of the shop's control group."""
-    shop = access.answers.shop
-    due_at = day_end(form.get("due", ""), shop.settings.shop.time_zone)
+    due_at = day_end(form.get("due", ""), context.shop.settings.shop.time_zone)
     draft = TaskDraft(form.get("playbook", ""), form.get("text", ""), form.get("owner", ""), due_at)
     values = values_at_risk(access, ids)
     if len(ids) == 1:
-        return (len(create_tasks(context_of(request), ids, draft, values_at_risk=values)),)
-    batch = create_task_batch(context_of(request), ids, draft, values_at_risk=values)
+        return (len(create_tasks(context, ids, draft, values_at_risk=values)),)
+    batch = create_task_batch(context, ids, draft, values_at_risk=values)
     return len(batch.task_ids), batch.held_out_count, batch.control_count
 
 

@@ -26,7 +26,7 @@ from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.customers.portrait_texts import portrait_sentences
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible, rows_of, visible_of
 from patron.interfaces.http.access.list_access import ListAccess, reader_of
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now, customer_summary_now
@@ -75,7 +75,7 @@ def act(request: Request, customer_id: str) -> Response:
 def note(request: Request, customer_id: str) -> Response:
     """Write a note, or delete one."""
     require_visible(request, [customer_id])
-    form, shop, by, now = form_of(request), _shop(request), step_actor_of(request), datetime.now(UTC)
+    form = form_of(request)
     if note_id := form.get("delete"):
         delete_note(context_of(request), customer_id, note_id)
         return RedirectResponse(with_done(_path(customer_id), "note_deleted", 1), 303)

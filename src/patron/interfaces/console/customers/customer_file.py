@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from patron.answers.customers.customer_list import COLUMNS, customer_table
 from patron.answers.customers.customer_marks import Marks, list_staff, marks_of
 from patron.commands.access.record_list_export import record_list_export
-from patron.interfaces.http.access.access_control import actor_of, context_of, step_actor_of
+from patron.interfaces.http.access.access_control import actor_of, context_of
 from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.customer_filters import CustomerFilters
@@ -26,7 +26,7 @@ def customer_file(request: Request, filters: CustomerFilters) -> Response:
     query = filters.query(shop.settings.shop.time_zone)
     table = customer_table(shop, query, index=access.index, among=access.among, bought=access.bought)
     # why: what is searched for may name somebody; which filters were set says enough
-    described, by = ",".join(filters.filter_values()), step_actor_of(request)
+    described = ",".join(filters.filter_values())
     record_list_export(context_of(request), ExportedList.CUSTOMERS, row_count=table.num_rows, query=described)
     shown = filters.shown_columns
     columns = {"customer_id": table["customer_id"]}

@@ -1,6 +1,5 @@
 """Corrections of who is one customer: what they would do is shown first, and any of them can be undone."""
 
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -11,7 +10,7 @@ from patron.commands.customers.correct_identity import merge_customers, unlink_i
 from patron.commands.customers.customer_contacts import masked_ids
 from patron.interfaces.console.customers.customer_card_pages import show_customer
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible, visible_of
 from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.known_parameters import require_known
@@ -55,8 +54,7 @@ def find(request: Request, customer_id: str) -> Response:
 @needs(Action.ACT, Area.CUSTOMERS)
 def correct(request: Request, customer_id: str) -> Response:
     """Join with another customer, or take an id out, from the next run on."""
-    form, shop = form_of(request), request.app.state.answers.shop
-    by, now = step_actor_of(request), datetime.now(UTC)
+    form = form_of(request)
     require_visible(request, [customer_id])
     if other := form.get("merge"):
         require_visible(request, [other])

@@ -24,7 +24,6 @@ from patron.interfaces.http.access.access_control import (
     context_of,
     form_of,
     needs,
-    step_actor_of,
 )
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.task_view import results_of
@@ -162,7 +161,6 @@ def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
 
 
 def _file(request: Request, name: ExportedList, rows: list[dict[str, Any]], first: str) -> Response:
-    shop, by = request.app.state.answers.shop, step_actor_of(request)
     record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
     table = pa.Table.from_pylist(rows) if rows else pa.table({first: pa.array([], pa.string())})
     return csv_response(table, name.replace(" ", "-"))

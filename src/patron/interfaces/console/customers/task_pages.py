@@ -13,7 +13,7 @@ from patron.commands.customers.customer_work import OUTCOMES, assign_tasks, clos
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible
 from patron.interfaces.http.access.list_access import reader_of
 from patron.interfaces.http.customers.task_view import task_page
@@ -101,7 +101,6 @@ def finish(request: Request, task_id: str) -> Response:
     """Record what became of a task, or drop it."""
     form, shop = form_of(request), request.app.state.answers.shop
     require_visible(request, [find_task(shop, task_id, reader=reader_of(request)).customer_id])
-    by, now = step_actor_of(request), datetime.now(UTC)
     close_task(context_of(request), task_id, form.get("outcome", ""), form.get("text", ""))
     return RedirectResponse(_back(form, "task_closed", 1), 303)
 

@@ -15,7 +15,7 @@ from patron.commands.access.record_list_export import record_list_export
 from patron.commands.customers.customer_work import SNOOZE_REASONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.access.customer_scope import is_restricted
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.customers.watch_list_view import WATCH_PARAMETERS, WatchListPage, watch_list_page
@@ -72,7 +72,6 @@ def _file(request: Request) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
     shop, now = request.app.state.answers.shop, datetime.now(UTC)
     page: WatchListPage = watch_list_page(request, now=now, page_size=EVERYBODY)
-    by = step_actor_of(request)
     record_list_export(context_of(request), ExportedList.WATCH_LIST, row_count=len(page.rows), query="")
     names = {one.user_id: one.name for one in list_staff(shop)}
     rows: list[dict[str, Any]] = [

@@ -155,7 +155,6 @@ def _start(request: Request, kind: Kind) -> Response:
             options["retrain"] = bool(form.get("retrain"))
         elif form.get("budget", "").strip():
             options["budget"] = _budget(form["budget"])
-        shop = request.app.state.console.answers.shop
         job = start_job(context_of(request), kind, options)
     except PatronError as error:
         return _runs(request, error)

@@ -22,7 +22,7 @@ from patron.commands.data.manage_webhooks import (
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
 from patron.interfaces.console.access.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.data.webhook_routes import webhook_log
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NOTHING_HERE
@@ -136,7 +136,7 @@ def change_state_now(request: Request, endpoint_id: str, change: str) -> Respons
         return question
     if change not in CHANGES:
         raise NotFound(NOTHING_HERE, where=change, todo=OPEN_WEBHOOK)
-    CHANGES[change](_shop(request), endpoint_id, by=step_actor_of(request), now=_now())
+    CHANGES[change](context_of(request), endpoint_id)
     return RedirectResponse(WEBHOOKS if change == "delete" else f"{WEBHOOKS}/{endpoint_id}", 303)
 
 

@@ -66,7 +66,7 @@ def subscribe(request: Request) -> Response:
 @needs_sign_in
 def end(request: Request) -> Response:
     """Send the reader no digest any more."""
-    shop, actor = _console(request).answers.shop, session_of(request).actor
+    actor = session_of(request).actor
     unsubscribe_from_digest(context_of(request), actor.user_id)
     return RedirectResponse(f"{PAGE}?note={ENDED}", 303)
 

@@ -13,7 +13,7 @@ from patron.answers.insight.experiments import ExperimentList
 from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.charts.experiment_charts import effect_by_day, effect_by_run
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.insight.experiment_view import PARAMETERS, experiment_of, experiments_of
 from patron.interfaces.http.integer_bounds import bounded_integer
@@ -118,7 +118,6 @@ def _file(request: Request, listing: ExperimentList) -> Response:
     """One line an experiment. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.EXPERIMENTS))
     rows = [_row(row) for row in listing.rows]
-    shop, by = request.app.state.answers.shop, step_actor_of(request)
     record_list_export(context_of(request), ExportedList.EXPERIMENTS, row_count=len(rows), query=request.url.query)
     table = pa.Table.from_pylist(rows) if rows else pa.table({"name": pa.array([], pa.string())})
     return csv_response(table, "experiments")

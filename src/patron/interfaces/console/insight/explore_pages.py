@@ -29,7 +29,7 @@ from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.question_chart import drill_address, question_chart
 from patron.interfaces.charts.vega_bundle import VERSION, vega_bundle
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.insight.question_routes import (
@@ -243,13 +243,11 @@ def group_name(one: Group, texts: Words) -> str:
 @needs(Action.ACT, Area.QUESTIONS)
 def save(request: Request) -> Response:
     """Save the question that was asked, as a new one or as another version."""
-    console: Console = request.app.state.console
     fields, form = form_of(request), request.state.form
     definition = msgspec.to_builtins(definition_of(fields, form))
     draft = QuestionDraft(fields.get("name", ""), definition, fields.get("folder", ""), fields.get("note", ""))
     is_new = fields.get("save_as") == "new"
     question_id = "" if is_new else fields.get("question", "")[:80]
-    by = step_actor_of(request)
     question_id = save_question(context_of(request), draft, question_id=question_id)
     return RedirectResponse(f"/explore/questions/{quote(question_id)}", 303)
 
@@ -298,7 +296,6 @@ def pin(request: Request, question_id: str) -> Response:
 @needs(Action.ACT, Area.QUESTIONS)
 def delete(request: Request, question_id: str) -> Response:
     """Delete a saved question with all its versions."""
-    shop = request.app.state.console.answers.shop
     delete_question(context_of(request), question_id[:80])
     return RedirectResponse("/explore/questions", 303)
 

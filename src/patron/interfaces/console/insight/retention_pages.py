@@ -73,7 +73,7 @@ def payback(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def costs(request: Request) -> Response:
     """Enter what was spent on winning customers."""
-    text, shop = form_of(request).get("costs", ""), request.app.state.answers.shop
+    text = form_of(request).get("costs", "")
     try:
         done = enter_acquisition_costs(context_of(request), text)
     except BadFile as error:
@@ -123,7 +123,7 @@ def _file(request: Request, facts: Retention) -> Response:
         for row in facts.rows
         for age, cell in enumerate(row.cells)
     ]
-    shop, query = request.app.state.answers.shop, request.url.query
+    query = request.url.query
     record_list_export(context_of(request), ExportedList.RETENTION, row_count=len(rows), query=query)
     table = pa.Table.from_pylist(rows) if rows else pa.table({facts.grouping: pa.array([], pa.string())})
     return csv_response(table, "retention")

@@ -83,7 +83,7 @@ def propose_values(request: Request) -> Response:
     changes, problems = requested_changes(policy_in_force(shop), form)
     if problems:
         return _form(request, form, problems, status=422)
-    base, note, by = form.get("base_version", ""), form.get("note", ""), step_actor_of(request)
+    base, note = form.get("base_version", ""), form.get("note", "")
     try:
         number = proposals.propose_changes(context_of(request), changes, base_version=base, note=note)
     except BadProposal as error:
@@ -105,7 +105,7 @@ def edit_text(request: Request) -> Response:
 @needs(Action.ACT, Area.OFFERS)
 def propose_text(request: Request) -> Response:
     """Propose a whole policy.toml."""
-    shop, form, by = _console(request).answers.shop, form_of(request), step_actor_of(request)
+    form = form_of(request)
     content = form.get("content", "").replace("\r\n", "\n")
     try:
         number = proposals.propose_policy(context_of(request), content, note=form.get("note", ""))
@@ -184,7 +184,6 @@ def preview(request: Request, number: str) -> Response:
 @needs(Action.ACT, Area.OFFERS)
 def restore(request: Request, number: str) -> Response:
     """Propose an earlier policy again."""
-    shop, by = _console(request).answers.shop, step_actor_of(request)
     is_before = form_of(request).get("which") == "before"
     try:
         fresh = proposals.propose_restore(context_of(request), _number(number), is_before=is_before)

@@ -32,7 +32,7 @@ from patron.interfaces.console.outreach.engagement_pages import (
     shop_of,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
@@ -156,7 +156,6 @@ def message_to(request: Request, name: str, customer_id: str) -> Response:
     try:
         if actor_of(request).segment:
             raise NotFound(NOT_AMONG_YOURS, where="customer")
-        by = step_actor_of(request)
         shown = preview_message(context_of(request), name, customer_id, is_masked=True)
     except PatronError as error:
         return refused_message(request, error)

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -192,7 +192,7 @@ def add_pages(router: APIRouter, pages: DraftPages) -> None:
     def measure(request: Request, name: str) -> Response:
         """Measure it by the last run, and show that."""
         try:
-            measured = pages.measure(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+            measured = pages.measure(context_of(request), name)
         except PatronError as error:
             return pages.show(request, name, "campaign_result", "result", error)
         return pages.show(request, name, "campaign_result", "result", result=msgspec.to_builtins(measured))
@@ -210,7 +210,7 @@ def add_pages(router: APIRouter, pages: DraftPages) -> None:
     def plan(request: Request, name: str) -> Response:
         """Plan it: a campaign in money, a journey by replay."""
         try:
-            pages.plan(shop_of(request), name, by=step_actor_of(request), now=datetime.now(UTC))
+            pages.plan(context_of(request), name)
         except PatronError as error:
             return pages.overview(request, name, error)
         return after(drafts, name, "planned")
@@ -227,7 +227,6 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
     def approve(request: Request, name: str) -> Response:
         """Approve the version that was looked at."""
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
-        by, now = step_actor_of(request), datetime.now(UTC)
         try:
             campaign_steps.approve(context_of(request), drafts, name, version=version)
         except PatronError as error:
@@ -253,7 +252,7 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
         return take(request, name, "withdrawn")
 
     def take(request: Request, name: str, step: str) -> Response:
-        reason, by = form_of(request).get("reason", ""), step_actor_of(request)
+        reason = form_of(request).get("reason", "")
         try:
             campaign_steps.take_step(context_of(request), drafts, name, step, reason=reason)
         except PatronError as error:
@@ -275,8 +274,7 @@ def _add_settlement(router: APIRouter, pages: DraftPages) -> None:
         try:
             if outcome not in ("sent", "not_sent"):
                 raise BadRequest(422, SENT_OR_NOT, where="outcome", todo=RELOAD_PAGE)
-            is_sent, by = outcome == "sent", step_actor_of(request)
-            settle_message(context_of(request), name, message, is_sent=is_sent)
+            settle_message(context_of(request), name, message, is_sent=outcome == "sent")
         except PatronError as error:
             return pages.overview(request, name, error)
         return RedirectResponse(f"{path_of(drafts, name)}/messages?done=settled#unknown", 303)

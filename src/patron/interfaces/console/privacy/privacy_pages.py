@@ -1,5 +1,6 @@
 """The privacy desk: requests of people about their data, worked off; consents; the register of processing."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,7 @@ from patron.answers.privacy.privacy_desk import (
 from patron.answers.privacy.processing_register import processing_register
 from patron.commands.privacy import privacy_requests as desk
 from patron.commands.privacy.correct_personal_data import correct_personal_data
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import (
     GuardedRoute,
@@ -28,7 +30,6 @@ from patron.interfaces.http.access.access_control import (
     context_of,
     form_of,
     needs,
-    step_actor_of,
 )
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, bounded_integer
@@ -117,14 +118,13 @@ def one_request(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def search_again(request: Request, request_id: str) -> Response:
     """Look for the person again."""
-    return _step(request, request_id, "searched", lambda shop: desk.identify_again(shop, request_id))
+    return _step(request, request_id, "searched", lambda context: desk.identify_again(context.shop, request_id))
 
 
 @router.post("/privacy/requests/{request_id}/export")
 @needs(Action.EXPORT, Area.PRIVACY)
 def export(request: Request, request_id: str) -> Response:
     """Everything that is known of the person, as an archive to download."""
-    shop, by = _console(request).answers.shop, step_actor_of(request)
     try:
         content = desk.export_archive(context_of(request), request_id)
     except PatronError as error:
@@ -137,12 +137,12 @@ def export(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def answer(request: Request, request_id: str) -> Response:
     """Close a request that was answered."""
-    note, by = form_of(request).get("note", ""), step_actor_of(request)
+    note = form_of(request).get("note", "")
     return _step(
         request,
         request_id,
         "answered",
-        lambda shop: desk.close_request(context_of(request), request_id, note=note),
+        lambda context: desk.close_request(context, request_id, note=note),
     )
 
 
@@ -150,13 +150,13 @@ def answer(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def reject(request: Request, request_id: str) -> Response:
     """Reject a request, with a reason."""
-    form, by = form_of(request), step_actor_of(request)
+    form = form_of(request)
     reason, note = form.get("reason", ""), form.get("note", "")
     return _step(
         request,
         request_id,
         "rejected",
-        lambda shop: desk.reject_request(context_of(request), request_id, reason, note=note),
+        lambda context: desk.reject_request(context, request_id, reason, note=note),
     )
 
 
@@ -164,13 +164,13 @@ def reject(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def objection(request: Request, request_id: str) -> Response:
     """Withdraw consents for the person."""
-    purposes, by = request.state.form.getlist("purpose"), step_actor_of(request)
+    purposes = request.state.form.getlist("purpose")
     known = set(_purposes(_console(request).answers.shop))
     return _step(
         request,
         request_id,
         "withdrawn",
-        lambda shop: desk.withdraw_consents(context_of(request), request_id, known & set(purposes)),
+        lambda context: desk.withdraw_consents(context, request_id, known & set(purposes)),
     )
 
 
@@ -178,12 +178,12 @@ def objection(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def extend(request: Request, request_id: str) -> Response:
     """Extend the deadline by two months, with a reason."""
-    reason, by = form_of(request).get("reason", ""), step_actor_of(request)
+    reason = form_of(request).get("reason", "")
     return _step(
         request,
         request_id,
         "extended",
-        lambda shop: desk.extend_deadline(context_of(request), request_id, reason),
+        lambda context: desk.extend_deadline(context, request_id, reason),
     )
 
 
@@ -191,13 +191,13 @@ def extend(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def correct(request: Request, request_id: str) -> Response:
     """Correct one field of the person."""
-    form, by, now = form_of(request), step_actor_of(request), datetime.now(UTC)
+    form = form_of(request)
     field, value, reason = (form.get(name, "") for name in ("field", "value", "reason"))
     return _step(
         request,
         request_id,
         "corrected",
-        lambda shop: correct_personal_data(context_of(request), request_id, field, value, reason=reason),
+        lambda context: correct_personal_data(context, request_id, field, value, reason=reason),
     )
 
 
@@ -216,7 +216,6 @@ def erase(request: Request, request_id: str) -> Response:
     if form_of(request).get("confirmation", "").strip().casefold() != console.words(request)("privacy.word").casefold():
         return _erasure(request, request_id, is_unconfirmed=True)
     try:
-        shop, by = console.answers.shop, step_actor_of(request)
         desk.erase_person(context_of(request), request_id)
     except PatronError as error:
         return _request_page(request, request_id, problem=error)
@@ -240,7 +239,6 @@ def certificate(request: Request, request_id: str) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def confirm_files(request: Request, request_id: str) -> Response:
     """Confirm that the files which an erasure left were looked at."""
-    by = step_actor_of(request)
     desk.confirm_files(context_of(request), request_id)
     return RedirectResponse(f"/privacy/requests/{quote(request_id)}/certificate?notice=files", 303)
 
@@ -322,10 +320,10 @@ def _received_at(shop: Shop, text: str) -> datetime:
     return now if day == now.astimezone(zone).date() else datetime.combine(day, time(tzinfo=zone)).astimezone(UTC)
 
 
-def _step(request: Request, request_id: str, notice: str, step: Any) -> Response:
+def _step(request: Request, request_id: str, notice: str, step: Callable[[RequestContext], object]) -> Response:
     """Take a step, and show the request after it."""
     try:
-        step(_console(request).answers.shop)
+        step(context_of(request))
     except PatronError as error:
         return _request_page(request, request_id, problem=error)
     return RedirectResponse(f"/privacy/requests/{quote(request_id)}?notice={notice}", 303)

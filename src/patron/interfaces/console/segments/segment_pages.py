@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -36,7 +35,6 @@ from patron.interfaces.http.access.access_control import (
     context_of,
     form_of,
     needs,
-    step_actor_of,
 )
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.csv_response import csv_response
@@ -98,7 +96,6 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.SEGMENTS))
     names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
     rows = [{name: getattr(line, name) for name in names} for line in lines]
-    shop, by, now = _shop(request), step_actor_of(request), datetime.now(UTC)
     record_list_export(context_of(request), ExportedList.SEGMENTS, row_count=len(rows), query="")
     money = [None if line.expected_cents is None else round(line.expected_cents) / 100 for line in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")

@@ -17,7 +17,7 @@ from patron.commands.access.manage_keys import (
     rotate_key,
 )
 from patron.commands.access.user_account import is_confirmed
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area
@@ -83,8 +83,7 @@ def keys(request: Request) -> list[Key]:
 @needs(Action.ADMINISTER, Area.ACCESS)
 def create(request: Request, body: KeyBody) -> NewKey:
     """Create a key; this answer alone holds it."""
-    shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
-    options: dict[str, Any] = {"scopes": body.scopes, "days": body.days, "segment": body.segment, "maker": maker}
+    options: dict[str, Any] = {"scopes": body.scopes, "days": body.days, "segment": body.segment}
     return create_key(context_of(request), body.source, body.kind, **options)
 
 
@@ -92,7 +91,6 @@ def create(request: Request, body: KeyBody) -> NewKey:
 @needs(Action.ADMINISTER, Area.ACCESS)
 def rotate(request: Request, key_id: KeyId, body: RotationBody) -> NewKey:
     """Create a key like this one, which then expires; this answer alone holds the new one."""
-    shop, maker, now = answers_of(request).shop, actor_of(request), datetime.now(UTC)
     return rotate_key(context_of(request), key_id, overlap_hours=body.overlap_hours)
 
 

@@ -20,7 +20,7 @@ from patron.commands.data.manage_webhooks import (
     rotate_webhook_secret,
 )
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.key_routes import Confirmed, RotationBody
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
@@ -90,7 +90,6 @@ def webhooks(request: Request) -> list[WebhookEndpoint]:
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def add(request: Request, body: WebhookBody) -> NewWebhookSecret:
     """Report events to an address from now on; this answer alone holds the secret."""
-    shop, by = answers_of(request).shop, step_actor_of(request)
     return add_webhook(context_of(request), body.url, body.events, note=body.note)
 
 
@@ -105,7 +104,6 @@ def webhook(request: Request, endpoint_id: EndpointId, cursor: CursorText = "", 
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def change(request: Request, endpoint_id: EndpointId, body: WebhookBody) -> WebhookEndpoint:
     """Change where and what is reported; the secret stays."""
-    shop, by = answers_of(request).shop, step_actor_of(request)
     return change_webhook(context_of(request), endpoint_id, url=body.url, events=body.events, note=body.note)
 
 
@@ -120,7 +118,6 @@ def delete(request: Request, endpoint_id: EndpointId) -> None:
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def rotate(request: Request, endpoint_id: EndpointId, body: RotationBody) -> NewWebhookSecret:
     """Make a new secret; for the overlap both sign. This answer alone holds it."""
-    shop, by = answers_of(request).shop, step_actor_of(request)
     return rotate_webhook_secret(context_of(request), endpoint_id, overlap_hours=body.overlap_hours)
 
 

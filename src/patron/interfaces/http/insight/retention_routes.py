@@ -61,5 +61,4 @@ def payback(request: Request) -> PaybackView:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def costs(request: Request, body: CostLines) -> EnteredCosts:
     """Enter what was spent on winning customers, by channel and month; all lines, or none."""
-    shop = answers_of(request).shop
     return enter_acquisition_costs(context_of(request), body.costs)

@@ -1,6 +1,5 @@
 """Steps that programs take with a campaign or a journey by a secret key: what both share."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from patron.answers.outreach.campaign_list import VersionContent, version_contents
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
@@ -87,8 +86,7 @@ def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:
     @needs(Action.APPROVE, Area.CAMPAIGNS)
     def approve(request: Request, name: Name, body: ApprovalBody) -> VersionState:
         """Approve a plan; the author of the version cannot."""
-        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(campaign_steps.approve(context_of(request), kind, name, version=body.version))
+        return VersionState.of(campaign_steps.approve(context_of(request, body.by), kind, name, version=body.version))
 
     @routes.post("/{name}/pause")
     @needs(Action.ACT, Area.CAMPAIGNS)
@@ -112,10 +110,8 @@ def add_life_routes(routes: APIRouter, kind: VersionedDrafts[Any]) -> None:
     @needs(Action.ACT, Area.CAMPAIGNS)
     def settle(request: Request, name: Name, body: SettlementBody) -> Settlement:
         """Say of a message of unknown outcome whether it was sent."""
-        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        settle_message(context_of(request), name, body.message_id, is_sent=body.is_sent)
+        settle_message(context_of(request, body.by), name, body.message_id, is_sent=body.is_sent)
         return Settlement(message_id=body.message_id, is_sent=body.is_sent)
 
     def take(request: Request, name: str, step: str, body: StepBody, reason: str = "") -> VersionState:
-        shop, by, now = answers_of(request).shop, step_actor_of(request, body.by), datetime.now(UTC)
-        return VersionState.of(campaign_steps.take_step(context_of(request), kind, name, step, reason=reason))
+        return VersionState.of(campaign_steps.take_step(context_of(request, body.by), kind, name, step, reason=reason))

@@ -22,7 +22,7 @@ from patron.answers.privacy.privacy_desk import (
 )
 from patron.answers.privacy.processing_register import ProcessingRegister, processing_register
 from patron.commands.access.record_list_export import record_list_export
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
 from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
@@ -78,7 +78,7 @@ def requests(
         return PrivacyRequestPage(**vars(desk), next_cursor=following)
     actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
     desk = privacy_desk(shop, state=state, length=MAX_EXPORTED, now=now)
-    rows, by = list(request_rows(desk)), step_actor_of(request)
+    rows = list(request_rows(desk))
     record_list_export(context_of(request), ExportedList.PRIVACY_REQUESTS, row_count=len(rows) - 1, query=state)
     return csv_answer(rows, "privacy-requests.csv")
 

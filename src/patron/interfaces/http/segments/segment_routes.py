@@ -20,7 +20,7 @@ from patron.answers.segments.saved_segments import (
 )
 from patron.commands.segments.export_segment import read_members
 from patron.commands.segments.save_segment import SavedVersion, save_segment
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, step_actor_of
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.cursors import CursorText, Limit, page_of
@@ -155,5 +155,4 @@ def save(request: Request, name: str, body: SegmentBody) -> SavedVersion:
     """Save a segment: a new version, or none where nothing changed."""
     refuse_scope_change(request, name)
     content = {"name": name, "folder": body.folder, "note": body.note, "rule": body.rule}
-    by, now = step_actor_of(request, body.saved_by), datetime.now(UTC)
-    return save_segment(context_of(request), content, where=name)
+    return save_segment(context_of(request, body.saved_by), content, where=name)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.govern.access.visible_customers import VisibleCustomers
 from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.errors import NotFound
 from patron.schema.sentences import Sentence
 from patron.service.live_profiles import find_live_profiles
-from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
 
 NO_CUSTOMER_FOUND = Sentence("no_customer_found", "no customer has this id, e-mail address or phone number")

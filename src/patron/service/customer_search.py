@@ -6,12 +6,12 @@ Nobody is opened for it: the text becomes codes under a derived key, which the s
 import re
 from collections.abc import Iterable, Iterator
 
+from patron.govern.access.visible_customers import VisibleCustomers
 from patron.govern.customers.contact_cards import tokens_with_name
 from patron.govern.customers.customer_contacts import customers_of, read_contacts, user_tokens
 from patron.govern.customers.user_tokens import run_or_none
 from patron.govern.vault import PREFIXES, Vault, normal_form
 from patron.schema.customers.customer_contacts import CustomerContacts, masked
-from patron.service.visible_customers import VisibleCustomers
 from patron.storage.shop import Shop
 
 MAX_CUSTOMERS = 200

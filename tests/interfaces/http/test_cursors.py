@@ -18,8 +18,8 @@ from patron.commands.privacy.privacy_requests import open_request, reject_reques
 from patron.commands.segments.save_segment import save_segment
 from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import Consent, iso_time, write_consents
-from patron.interfaces.http.cursors import Cursor
 from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.schema.list_pages import Cursor
 from patron.storage.data.webhooks import WebhookMessage, webhook_endpoints, write_messages
 from patron.storage.shop import Shop
 from patron.storage.store.store import IMPORTS

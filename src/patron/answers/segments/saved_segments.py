@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+from pydantic import AwareDatetime, Field
 
 from patron.answers.customers.customer_marks import list_tags
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import BadSegment
 from patron.segments.segment_rules import Rule, SegmentField, SegmentRule, rule_content
 from patron.segments.segment_sql import SegmentQuery, SegmentScope, memberships_query, segment_query
@@ -24,6 +27,13 @@ from patron.storage.segments.segment_definitions import (
 from patron.storage.segments.segment_query import count, known_names, query_members, read_rule, snapshot_scope
 from patron.storage.shop import Shop, Snapshot
 
+READ_SEGMENTS = Right(Action.READ, Area.SEGMENTS)
+Since = Annotated[
+    AwareDatetime | None,
+    Field(description="Time from which entries and exits count (default: 30 days before the last run's cutoff)."),
+]
+IsLive = Annotated[bool, Field(description="Whether events count that were stored since the last run.")]
+WithOverlaps = Annotated[bool, Field(description="Whether saved segments with members in common are listed, too.")]
 VISIBLE = "customer_id in (select customer_id from visible)"
 DAYS_BACK = 30
 """How far back entries and exits are counted unless a date is named."""
@@ -147,6 +157,7 @@ class SegmentNames:
     """Tags in use; a rule may name others, too."""
 
 
+@operation(READ_SEGMENTS, "GET /api/segments")
 def list_segments(shop: Shop, *, only: pa.Table | None = None) -> tuple[SegmentLine, ...]:
     """Every segment in order of folder and name, with its members at the last run; `only` counts these customers."""
     saved, view = definitions(shop.store), shop.snapshot()
@@ -178,26 +189,28 @@ def count_segment(shop: Shop, name: str, *, at: datetime | None = None) -> Segme
     return SegmentCount(_count(view, SegmentRule(name), at))
 
 
+@operation(READ_SEGMENTS, "POST /api/segments/count")
 def count_rule(
     shop: Shop,
-    content: object,
+    rule: dict[str, Any],
     *,
-    at: datetime | None = None,
-    with_overlaps: bool = False,
+    is_live: IsLive = False,
+    with_overlaps: WithOverlaps = False,
     only: pa.Table | None = None,
+    now: datetime | None = None,
 ) -> RuleCount:
-    """Customers whom a rule selects that need not be saved, and what is at stake; events count as in count_segment.
+    """Customers whom a rule selects, which is not saved, and what they are expected to bring.
 
-    `only` counts these customers. Raises NoRunYet, BadSegment.
+    A live count has events until `now`; `only` counts these customers. Raises NoRunYet, BadSegment.
     """
-    view = last_run(shop)
-    rule = read_rule(content, view, shop.store)
+    view, at = last_run(shop), now if is_live else None
+    parsed = read_rule(rule, view, shop.store)
     scope = snapshot_scope(view, at=at)
     groups = {"members": "m0", "customers": "true"}
-    totals = _totals(view.with_newest_events() if at else view, scope, [rule], groups, only)
+    totals = _totals(view.with_newest_events() if at else view, scope, [parsed], groups, only)
     members, customers = totals["members"], totals["customers"].customer_count
     share = members.customer_count / customers if customers else 0.0
-    overlaps = _overlaps(view, scope, rule, only) if with_overlaps else ()
+    overlaps = _overlaps(view, scope, parsed, only) if with_overlaps else ()
     return RuleCount(members.customer_count, share, members.expected_cents, overlaps)
 
 
@@ -205,9 +218,8 @@ def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
     return count(view.with_newest_events() if at else view, rule, at=at)
 
 
-def show_segment(
-    shop: Shop, name: str, *, since: datetime | None = None, only: pa.Table | None = None
-) -> SegmentDetail:
+@operation(READ_SEGMENTS, "GET /api/segments/{name}")
+def show_segment(shop: Shop, name: str, since: Since = None, *, only: pa.Table | None = None) -> SegmentDetail:
     """One segment in full; `since` is when entries and exits are counted from, by default 30 days before the cutoff.
 
     `only` counts these customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
@@ -236,13 +248,14 @@ def show_segment(
     )
 
 
-def compare_segments(shop: Shop, first: str, second: str, *, only: pa.Table | None = None) -> SegmentComparison:
+@operation(READ_SEGMENTS, "GET /api/segments/{name}/comparison/{other}")
+def compare_segments(shop: Shop, name: str, other: str, *, only: pa.Table | None = None) -> SegmentComparison:
     """Two segments: their totals, those of who is in both, and of who is in one only; `only` counts these customers.
 
     Raises NotFound, BadSegment.
     """
-    for name in (first, second):
-        _require_segment(shop, name)
+    for each in (name, other):
+        _require_segment(shop, each)
     view = last_run(shop)
     groups = {
         "first": "m0",
@@ -251,8 +264,8 @@ def compare_segments(shop: Shop, first: str, second: str, *, only: pa.Table | No
         "only_first": "m0 and not m1",
         "only_second": "m1 and not m0",
     }
-    rules = [SegmentRule(first), SegmentRule(second)]
-    return SegmentComparison(first, second, _totals(view, snapshot_scope(view), rules, groups, only))
+    rules = [SegmentRule(name), SegmentRule(other)]
+    return SegmentComparison(name, other, _totals(view, snapshot_scope(view), rules, groups, only))
 
 
 def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
@@ -260,6 +273,7 @@ def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
     return _versions(history(shop.store, name))
 
 
+@operation(READ_SEGMENTS, "GET /api/segment-fields")
 def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
     """What a rule may name, as the last run left the shop; `only` names tags of these customers."""
     known = known_names(shop.snapshot(), shop.store, with_other_events=True)

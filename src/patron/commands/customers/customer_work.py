@@ -9,6 +9,7 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.govern.access.customer_scope import refuse_scope_tag
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
 from patron.govern.privacy.value_detectors import personal_kind
@@ -76,8 +77,9 @@ class TaskDraft:
 
 
 def add_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> int:
-    """Give customers a tag; how many did not have it. Raises BadRequest, NotFound."""
+    """Give customers a tag; how many did not have it. Raises BadRequest, NotFound, NotAllowed."""
     tag = tag_name(tag)
+    refuse_scope_tag(context, tag)
     ids = require_customers(context.shop, customer_ids)
     with context.shop.store.begin() as connection:
         tagged = _existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag)
@@ -92,7 +94,8 @@ def add_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> i
 
 
 def remove_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> int:
-    """Take a tag from customers; how many had it."""
+    """Take a tag from customers; how many had it. Raises NotAllowed."""
+    refuse_scope_tag(context, tag)
     ids = list(dict.fromkeys(customer_ids))
     with context.shop.store.begin() as connection:
         tagged = sorted(_existing(connection, CUSTOMER_TAGS, ids, CUSTOMER_TAGS.c.tag == tag))

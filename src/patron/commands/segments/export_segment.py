@@ -5,16 +5,20 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
 from patron.schema.errors import BadFile
+from patron.schema.list_pages import CursorText, Limit, PageNumber, page_of
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import private_file
 from patron.storage.runs.last_run import last_run
@@ -27,6 +31,8 @@ END_IN_CSV = Sentence("end_in_csv", "End the name in .csv.")
 
 HEADER = ("user_id", "customer_id", "may_be_contacted")
 LINES_TOGETHER = 50_000
+EXPORT_SEGMENTS = Right(Action.EXPORT, Area.SEGMENTS)
+PAGE_SIZE = 1_000
 FIRST_TOKENS = """
 select m.customer_id, t.token from members m left join (
   select customer_id, token, row_number() over (partition by customer_id order by known_at desc, token) as place
@@ -53,6 +59,20 @@ class SegmentMembers:
     segment: str
     run_id: str
     rows: pa.Table
+
+
+@dataclass(frozen=True)
+class MemberPage:
+    """One page of members, in order of customer_id."""
+
+    segment: str
+    run_id: str
+    page: int
+    page_count: int
+    customer_count: int
+    rows: list[dict[str, Any]]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
 
 
 def export_members(context: RequestContext, name: str, path: Path) -> MembersFile:
@@ -85,12 +105,24 @@ def read_members(context: RequestContext, name: str) -> SegmentMembers:
         "customer_id": rows["customer_id"],
         "may_be_contacted": pa.array([may_contact[customer] for customer in customers], pa.bool_()),
     }
-    with (
-        context.shop.store.begin() as connection
-    ):  # why: before anybody gets them, so that none leaves without an entry
+    # why: before anybody gets them, so that none leaves without an entry
+    with context.shop.store.begin() as connection:
         details = {"segment": name, "run_id": view.run.run_id, "customer_count": rows.num_rows}
         context.record(connection, AuditAction.SEGMENT_EXPORTED, details)
     return SegmentMembers(name, view.run.run_id, pa.table(columns))
+
+
+@operation(EXPORT_SEGMENTS, "GET /api/segments/{name}/members", audit=AuditAction.SEGMENT_EXPORTED)
+def list_members(
+    context: RequestContext, name: str, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
+) -> MemberPage:
+    """Members with the shop's own ids, and whether they may be contacted; the audit log records each request."""
+    listed = read_members(context, name)
+    rows = listed.rows if context.visible is None else context.visible.restrict(listed.rows)
+    size = limit or PAGE_SIZE
+    shown = page_of(rows, listed.run_id, page=page, size=size, cursor=cursor)
+    page_count = max(1, -(-rows.num_rows // size))
+    return MemberPage(name, listed.run_id, page, page_count, rows.num_rows, shown.rows, shown.next_cursor)
 
 
 def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, bool]:

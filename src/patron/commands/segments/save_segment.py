@@ -5,9 +5,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from patron.govern.access.customer_scope import refuse_scope_change
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, SETTING_MISSING
 from patron.schema.errors import BadSegment
@@ -25,6 +30,10 @@ FIX_SEGMENT_LINE = Sentence(
 )
 SEGMENT_TABLE = Sentence("segment_table", "must be a table with a name and a rule")
 
+ACT_ON_SEGMENTS = Right(Action.ACT, Area.SEGMENTS)
+RuleContent = dict[str, Any]
+"""A rule, as the file of a segment has it."""
+SegmentText = Annotated[str, Field(max_length=300)]
 KEYS = ("name", "folder", "note", "rule")
 EXAMPLE = """\
 # segment.toml: patron segment save segment.toml
@@ -101,18 +110,32 @@ def save_segment(context: RequestContext, content: object, *, where: str = "segm
     if problems:
         raise BadSegment(joined(problems), where=where, todo=todo)
     name = texts.pop("name")
+    refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
         return SavedVersion(name, save_definition(connection, name, rule, saved_by=context.by, at=context.now, **texts))
 
 
+@operation(ACT_ON_SEGMENTS, "PUT /api/segments/{name}", name_field="saved_by")
+def save_segment_rule(
+    context: RequestContext, name: str, rule: RuleContent, folder: SegmentText = "", note: SegmentText = ""
+) -> SavedVersion:
+    """Save a segment: a new version, or none where nothing changed."""
+    content = {"name": name, "folder": folder, "note": note, "rule": rule}
+    return save_segment(context, content, where=name)
+
+
+@operation(ACT_ON_SEGMENTS)
 def restore_segment(context: RequestContext, name: str, version: int) -> SavedVersion:
-    """Save a version with the rule and folder of an earlier one. Raises NotFound, BadSegment."""
+    """Save a version with the rule and folder of an earlier one. Raises NotFound, BadSegment, NotAllowed."""
+    refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
         return SavedVersion(name, restore_definition(connection, name, version, saved_by=context.by, at=context.now))
 
 
+@operation(ACT_ON_SEGMENTS, audit=AuditAction.SEGMENT_DELETED)
 def delete_segment(context: RequestContext, name: str) -> None:
-    """Delete a segment with its history. Raises NotFound, BadSegment while a campaign or another segment uses it."""
+    """Delete a segment with its history. Raises NotFound, NotAllowed, BadSegment while something uses it."""
+    refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
         delete_definition(connection, name)
         context.record(connection, AuditAction.SEGMENT_DELETED, {"segment": name})

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from patron.commands.customers.customer_work import add_tag, tag_name
+from patron.govern.access.customer_scope import refuse_scope_change, refuse_scope_tag
 from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_SLASH
 from patron.schema.errors import BadRequest, BadSegment
@@ -34,21 +35,18 @@ def save_tag_segment(context: RequestContext, customer_ids: Sequence[str], name:
     """Tag customers, and save the segment of that tag; with the name of an earlier such segment they join it.
 
     Raises BadRequest for what is no tag (422) or a tag that others have already (409), who would be in the segment too;
-    BadSegment for a name that another segment has, NotFound.
+    BadSegment for a name that another segment has, NotFound, NotAllowed.
     """
     tag = tag_name(name)
+    refuse_scope_change(context, tag)
+    refuse_scope_tag(context, tag)
     if "/" in tag:
         raise BadSegment(NO_SLASH, where="name", todo=OTHER_NAME)
     rule, saved = TagRule((tag,)), definitions(context.shop.store).get(tag)
     if saved and saved.rule != rule:
         raise BadSegment(SEGMENT_OWN_RULE(name=tag), where="name", todo=OTHER_NAME)
     if not saved and _has_others(context.shop, tag, customer_ids):
-        raise BadRequest(
-            409,
-            TAG_OF_OTHERS(name=tag),
-            where="name",
-            todo=OTHER_NAME,
-        )
+        raise BadRequest(409, TAG_OF_OTHERS(name=tag), where="name", todo=OTHER_NAME)
     if not saved:  # why first: where it is refused nobody is tagged
         with context.shop.store.begin() as connection:
             save_definition(connection, tag, rule, saved_by=context.by, at=context.now)

@@ -8,6 +8,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from patron.govern.access import audit_log
+from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import ALL_RIGHTS, Actor
 from patron.schema.access.audit_actions import AuditAction
 from patron.storage.shop import Shop
@@ -34,6 +35,11 @@ class RequestContext:
     def by(self) -> str:
         """Who asks, as steps and the audit log write it."""
         return self.actor.name
+
+    @property
+    def visible(self) -> VisibleCustomers | None:
+        """Customers whom who asks sees; None is everybody."""
+        return visible_customers(self.shop, self.actor)
 
     def time(self) -> datetime:
         """What the time is by now."""

@@ -17,7 +17,7 @@ from patron.answers.insight.overview import Overview, overview
 from patron.answers.insight.period_figures import PeriodFigures, period_figures
 from patron.answers.insight.periods import PeriodQuery
 from patron.answers.models.models import Models, models, with_decisions
-from patron.service.visible_customers import VisibleCustomers
+from patron.govern.access.visible_customers import VisibleCustomers
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 

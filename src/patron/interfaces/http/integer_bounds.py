@@ -5,12 +5,10 @@ from typing import Annotated
 from fastapi import Query
 
 MAX_PERSONA_ID = 9_999
-MAX_PAGE = 9_999_999
 MAX_COUNT = 10**12
 """Largest count of rows that a page shows from its address."""
 
 PersonaId = Annotated[int, Query(ge=0, le=MAX_PERSONA_ID)]
-PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 def bounded_integer(text: str, low: int, high: int) -> int | None:

@@ -13,6 +13,7 @@ from patron.answers.data.query_worker import Cell, QuestionResult
 from patron.answers.insight.brief import Brief
 from patron.answers.insight.questions import QuestionInfo, list_questions
 from patron.answers.insight.today import RunItems, TodayItem, today
+from patron.govern.access.visible_customers import visible_customers
 from patron.interfaces.console.insight.today_texts import today_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.question_texts import cell_text, column_name
@@ -21,7 +22,6 @@ from patron.interfaces.report.brief_sentences import brief_parts
 from patron.schema.access.access_rights import Actor
 from patron.schema.errors import BadQuery
 from patron.schema.insight.digest import DigestPart
-from patron.service.visible_customers import visible_customers
 from patron.storage.shop import Shop
 
 TODAY_LINES = 8

@@ -9,8 +9,8 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.models.export_scores import COLUMNS, export_scores
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
-from patron.interfaces.http.cursors import Cursor
 from patron.interfaces.http.models import score_routes
+from patron.schema.list_pages import Cursor
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,10 @@ from patron.interfaces.http.access.access_control import GuardedRoute, context_o
 from patron.interfaces.http.access.customer_scope import require_visible, rows_of, visible_of
 from patron.interfaces.http.access.list_access import ListAccess, reader_of
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now, customer_summary_now
-from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import MAX_PAGE
 from patron.storage.customers.task_policy import PLAYBOOKS
 
 router = APIRouter(route_class=GuardedRoute)

@@ -24,7 +24,7 @@ from patron.interfaces.console.models.fairness_texts import fairness_sentences
 from patron.interfaces.console.models.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.formats import Formats
@@ -33,6 +33,7 @@ from patron.interfaces.report.brief_sentences import forecast_sentence
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import NotFound
+from patron.schema.list_pages import MAX_PAGE
 from patron.schema.sentences import Sentence
 
 MODELS_ARE_OF = Sentence("models_are_of", "The models are of {names}.")

@@ -34,7 +34,7 @@ from patron.interfaces.http.access.access_control import (
     form_of,
     needs,
 )
-from patron.interfaces.http.access.customer_scope import refuse_scope_change, rows_of, visible_of
+from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
@@ -118,7 +118,6 @@ def save_new_segment(request: Request) -> Response:
     try:
         known = [line.name for line in list_segments(shop_of(request))]
         require_free(request, {"name": name, "of": ""}, known)
-        refuse_scope_change(request, name)
         content = {"name": name, "rule": parsed_rule(request, fields["rule"])}
         save_segment(context_of(request), content)
     except PatronError as error:

@@ -33,7 +33,6 @@ from patron.interfaces.console.outreach.engagement_pages import (
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
-from patron.interfaces.http.access.customer_scope import refuse_scope_change
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
@@ -98,7 +97,6 @@ def save_example_segment(request: Request) -> Response:
     """Save the segment that a ready-made journey needs."""
     name = form_of(request).get("example", "")
     content = tomllib.loads(example_of(name).segment_file)
-    refuse_scope_change(request, content["name"])
     save_segment(context_of(request), content)
     return RedirectResponse(f"/journeys/new?example={name}", 303)
 

@@ -13,11 +13,11 @@ from patron.commands.access.export_audit_log import export_audit_log
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit
 from patron.interfaces.http.integer_bounds import MAX_COUNT
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.log_check import LogCheck
+from patron.schema.list_pages import Cursor, CursorText, Limit
 
 MAX_NAME_LENGTH = 100
 

@@ -6,18 +6,10 @@ import pyarrow as pa
 from fastapi import Request
 
 from patron.commands.customers.resolve_person import PersonIdentifier, customer_ids_of_person, unknown_person
+from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import Actor
 from patron.schema.customers.customer_contacts import unknown_customer
-from patron.schema.errors import NotAllowed
-from patron.schema.sentences import Sentence
-from patron.schema.spelling import one_line
-from patron.service.visible_customers import VisibleCustomers, visible_customers
-from patron.storage.segments.segment_definitions import segments_within, tags_within
 
-SCOPE_SEGMENT = Sentence("scope_segment", "this segment says which customers your team sees")
-SCOPE_TAG = Sentence("scope_tag", "this tag says which customers your team sees")
-
-UNRESTRICTED = Sentence("scope_ask", "Ask somebody whose team is not restricted by it.")
 PARAMETER = "customer_id"
 """Name of every path parameter, form field and query parameter that holds an opaque id."""
 
@@ -37,21 +29,6 @@ def is_restricted(request: Request) -> bool:
     """Whether the reader sees some customers only."""
     actor: Actor | None = request.state.actor
     return actor is not None and bool(actor.segment)
-
-
-def refuse_scope_change(request: Request, segment: str) -> None:
-    """Refuse a reader who sees some customers only to change the segment that says which. Raises NotAllowed."""
-    actor: Actor | None = request.state.actor
-    if actor and actor.segment and segment in segments_within(request.app.state.answers.shop.store, actor.segment):
-        what = SCOPE_SEGMENT
-        raise NotAllowed(403, what, where=segment[:100], todo=UNRESTRICTED)
-
-
-def refuse_scope_tag(request: Request, tag: str) -> None:
-    """Refuse such a reader to give or take a tag that this segment names. Raises NotAllowed."""
-    actor: Actor | None = request.state.actor
-    if actor and actor.segment and one_line(tag) in tags_within(request.app.state.answers.shop.store, actor.segment):
-        raise NotAllowed(403, SCOPE_TAG, where=tag[:40], todo=UNRESTRICTED)
 
 
 def require_visible_customers(request: Request) -> None:

@@ -8,10 +8,10 @@ from fastapi import Request
 from patron.answers.customers.customer_index import CustomerIndex
 from patron.answers.customers.customer_list import find_buyers
 from patron.answers.customers.customer_marks import Reader
+from patron.govern.access.visible_customers import VisibleCustomers
 from patron.interfaces.http.access.access_control import actor_of
 from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.answer_cache import Answers
-from patron.service.visible_customers import VisibleCustomers
 from patron.storage.runs.last_run import last_run
 
 

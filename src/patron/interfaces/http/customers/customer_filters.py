@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field, ValidationError
 
 from patron.answers.customers.customer_list import CustomerQuery, Direction, Period, Range, Sort
-from patron.interfaces.http.integer_bounds import MAX_PAGE, MAX_PERSONA_ID
+from patron.interfaces.http.integer_bounds import MAX_PERSONA_ID
+from patron.schema.list_pages import MAX_PAGE
 from patron.schema.spelling import one_line
 from patron.segments.segment_rules import Answer
 

@@ -22,14 +22,13 @@ from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.access.customer_scope import require_visible
 from patron.interfaces.http.access.list_access import ListAccess, reader_of
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import MAX_LIMIT, Cursor, CursorText, Limit, not_of_this_list
 from patron.interfaces.http.customers.customer_filters import CustomerFilters
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.customers.watch_list_view import PAGE_SIZE as WATCHED_PER_PAGE
 from patron.interfaces.http.customers.watch_list_view import WatchListPage, watch_list_page
-from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import MAX_LIMIT, Cursor, CursorText, Limit, PageNumber, not_of_this_list
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(

@@ -9,11 +9,10 @@ from patron.answers.customers.task_results import By, TaskResults
 from patron.answers.customers.task_suggestions import TaskAdvice, task_advice
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import CursorText, Limit
 from patron.interfaces.http.customers.task_view import TaskCursorPage, results_of, task_page
-from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import CursorText, Limit, PageNumber
 
 router = APIRouter(
     prefix="/api/tasks", tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]

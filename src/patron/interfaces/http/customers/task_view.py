@@ -9,8 +9,8 @@ from patron.answers.customers.task_list import PAGE_SIZE, TaskPage, View, list_t
 from patron.answers.customers.task_results import By, TaskResults, task_results
 from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.access.list_access import reader_of
-from patron.interfaces.http.cursors import Cursor
-from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
+from patron.schema.list_pages import MAX_PAGE, Cursor
 
 
 @dataclass(frozen=True)

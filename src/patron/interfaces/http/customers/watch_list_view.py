@@ -11,8 +11,8 @@ from patron.answers.customers.task_results import task_outcomes
 from patron.answers.customers.watch_list import CustomerAtRisk, snoozed_customers, watched_customers
 from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.access.list_access import ListAccess
-from patron.interfaces.http.cursors import Cursor
-from patron.interfaces.http.integer_bounds import MAX_PAGE, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
+from patron.schema.list_pages import MAX_PAGE, Cursor
 from patron.storage.runs.last_run import last_run
 
 PAGE_SIZE = 25

@@ -10,9 +10,9 @@ from patron.answers.data.data_quality import IMPORTS_PER_PAGE, ImportPage, list_
 from patron.commands.data.uploaded_files import Upload, look_into_upload
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 
 router = APIRouter(tags=["last run"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
 

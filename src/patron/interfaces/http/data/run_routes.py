@@ -18,9 +18,9 @@ from patron.answers.data.run_history import (
 )
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.service.jobs import look_up_job, settle_lost_jobs
 from patron.service.run_timer import next_time
 from patron.storage.runs.jobs import PREVIEW, RUN, Job, RunSchedule, newest_jobs, run_schedule

@@ -23,10 +23,10 @@ from patron.commands.data.send_webhooks import resend_webhook, send_test_event
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.key_routes import Confirmed, RotationBody
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.data.webhook_events import EVENT_NAMES
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.storage.data.webhooks import WebhookDelivery, WebhookEndpoint
 from patron.storage.shop import Shop
 

@@ -9,9 +9,9 @@ from patron.answers.models.forecast_ledger import FORECASTS_PER_PAGE, ForecastEn
 from patron.answers.models.models import Models
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 
 QuestionName = Annotated[str, Query(max_length=40, description="Empty for all.")]
 

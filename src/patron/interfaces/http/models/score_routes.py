@@ -9,10 +9,9 @@ from pydantic import AwareDatetime, BaseModel
 from patron.commands.models.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
 from patron.interfaces.http.access.customer_scope import visible_of
-from patron.interfaces.http.cursors import CursorText, Limit, page_of
-from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import CursorText, Limit, PageNumber, page_of
 from patron.storage.models.missing_forecasts import MissingForecast
 
 PAGE_SIZE = 1_000

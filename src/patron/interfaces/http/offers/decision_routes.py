@@ -19,11 +19,10 @@ from patron.answers.offers.decision_ledger import (
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.answer_cache import answers_of
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit
 from patron.interfaces.http.customers.lookup_routes import LookUp
-from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber
 from patron.service.customer_lookup import lookup_customer
 
 MAX_NAME_LENGTH = 40

@@ -25,12 +25,12 @@ from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
-from patron.interfaces.http.cursors import Cursor, CursorText, Limit, microseconds_of, time_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, PageNumber
+from patron.interfaces.http.integer_bounds import MAX_COUNT
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.access.log_check import LogCheck
+from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber, microseconds_of, time_of
 
 router = APIRouter(
     prefix="/api/privacy",

@@ -1,4 +1,4 @@
-"""Cursors of lists: the place of the last row that was answered, so that rows which come in between move nothing."""
+"""Pages of lists, by number or by cursor: the place of the last row, so that rows that come in between move nothing."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from fastapi import Query
+from pydantic import Field
 
 from patron.schema.common_sentences import CURSOR_NONE
 from patron.schema.errors import BadQuery, BadRequest
@@ -21,10 +21,12 @@ BEGIN_OR_CUTOFF = Sentence("begin_or_cutoff", "Begin without a cursor, or name t
 
 MAX_LIMIT = 1_000
 MAX_VALUE = 2**63
+MAX_PAGE = 9_999_999
 CursorText = Annotated[
-    str, Query(max_length=400, description="The next_cursor of the page before; instead of page. Empty for the first.")
+    str, Field(max_length=400, description="The next_cursor of the page before; instead of page. Empty for the first.")
 ]
-Limit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="Rows of a page; without it as many as usual.")]
+Limit = Annotated[int | None, Field(ge=1, le=MAX_LIMIT, description="Rows of a page; without it as many as usual.")]
+PageNumber = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

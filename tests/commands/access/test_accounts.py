@@ -229,15 +229,27 @@ def test_good_passwords_need_no_special_characters(password):
 def test_the_last_active_administrator_stays_one_and_a_team_with_members_stays(desk):
     admin = manage_users.Access((Role.ADMIN,))
     for change in (manage_users.disable, lambda *a, **b: manage_users.set_access(*a, EVERYBODY, **b)):
-        assert problem_of(change, desk.shop, "ada@example.com", by="x", now=NOW).problem == "last_admin"
+        assert (
+            problem_of(change, RequestContext.from_name(desk.shop, "x", now=NOW), "ada@example.com").problem
+            == "last_admin"
+        )
     link = desk.invite(access=admin)
-    assert problem_of(manage_users.disable, desk.shop, "ada@example.com", by="x", now=NOW).problem == "last_admin"
+    assert (
+        problem_of(manage_users.disable, RequestContext.from_name(desk.shop, "x", now=NOW), "ada@example.com").problem
+        == "last_admin"
+    )
     desk.join(link)
     manage_users.disable(RequestContext.from_name(desk.shop, "x", now=NOW), "ada@example.com")
-    assert problem_of(manage_users.disable, desk.shop, "ben@example.com", by="x", now=NOW).problem == "last_admin"
+    assert (
+        problem_of(manage_users.disable, RequestContext.from_name(desk.shop, "x", now=NOW), "ben@example.com").problem
+        == "last_admin"
+    )
     manage_users.save_team(RequestContext.from_name(desk.shop, "Ada", now=NOW), "West", segment="")
     desk.invite("dora@example.com", manage_users.Access((Role.VIEWER,), (Grant.EXPORT,), "West"))
-    assert problem_of(manage_users.delete_team, desk.shop, "West", by="Ada", now=NOW).problem == "team_used"
+    assert (
+        problem_of(manage_users.delete_team, RequestContext.from_name(desk.shop, "Ada", now=NOW), "West").problem
+        == "team_used"
+    )
     assert problem_of(desk.invite, "c@example.com", manage_users.Access((), (), "")).problem == "no_role"
     assert (
         problem_of(desk.invite, "c@example.com", manage_users.Access((Role.VIEWER,), (), "East")).problem == "no_team"

@@ -101,7 +101,10 @@ def test_who_linked_an_account_signs_in_by_it_and_by_no_password(shop, issuer):
         refusal(sign_in, shop, replace(entered, password=PASSWORD[1:]), HERE, limits=limits, now=now())
         == "sign_in_wrong"
     )
-    assert refusal(manage_users.reset_link, shop, "ada@example.com", by="test", now=now()) == "sso_only"
+    assert (
+        refusal(manage_users.reset_link, RequestContext.from_name(shop, "test", now=now()), "ada@example.com")
+        == "sso_only"
+    )
     configure(shop, issuer, is_only_way=False)
     assert sign_in(shop, entered, HERE, limits=limits, now=now()).secret
     configure(shop, issuer)

@@ -241,10 +241,10 @@ def test_rights_of_now_count_and_who_lost_them_gets_nothing(desk):
     for one in (changed, restricted, gone, disabled):
         subscribe(desk.shop, one)
     join(desk.shop, "ada", Role.ADMIN)
-    set_access = manage_users.set_access
-    set_access(desk.shop, changed, Access((Role.PRIVACY_OFFICER,)), by="Ada", now=MONDAY)
-    set_access(desk.shop, restricted, Access((Role.VIEWER,), (), "West"), by="Ada", now=MONDAY)
-    set_access(desk.shop, gone, Access((Role.SERVICE_AGENT,)), by="Ada", now=MONDAY)
+    set_access, ada = manage_users.set_access, RequestContext.from_name(desk.shop, "Ada", now=MONDAY)
+    set_access(ada, changed, Access((Role.PRIVACY_OFFICER,)))
+    set_access(ada, restricted, Access((Role.VIEWER,), (), "West"))
+    set_access(ada, gone, Access((Role.SERVICE_AGENT,)))
     manage_users.disable(RequestContext.from_name(desk.shop, "Ada", now=MONDAY), disabled)
     desk.run(hours=1)
     assert sorted(desk.bodies()) == [("ann@example.com", "today brief"), ("ben@example.com", "today")]

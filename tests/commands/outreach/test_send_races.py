@@ -101,7 +101,7 @@ def test_two_campaigns_at_once_keep_to_the_cap_together(shop):
 
     def send_other():
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(send_campaign, shop, "other", now=AT, channel=others).result()
+            pool.submit(send_campaign, RequestContext.from_name(shop, now=AT), "other", channel=others).result()
 
     channel = InterruptedChannel(send_other)
     send_campaign(RequestContext.from_name(shop, now=AT), NAME, channel=channel)

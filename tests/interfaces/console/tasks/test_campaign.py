@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from tests.support.shops.team_shop import colleague, in_a_thread
 
 from patron.commands.outreach.messages.send_campaign import send_campaign
+from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Role
 
 ANN, BO = colleague("Ann", Role.MARKETER), colleague("Bo", Role.APPROVER)
@@ -30,7 +31,7 @@ def test_a_segment_becomes_a_campaign_that_somebody_else_approves_and_that_is_me
     walk.confirm()
     assert walk.t("state.approved") in walk.text
     before = len(mail.messages)
-    in_a_thread(send_campaign, shop, name, now=datetime.now(UTC) + timedelta(days=1))
+    in_a_thread(send_campaign, RequestContext.from_name(shop, now=datetime.now(UTC) + timedelta(days=1)), name)
 
     walk.open(ann)
     walk.navigate("campaigns")

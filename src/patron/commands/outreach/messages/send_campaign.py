@@ -114,7 +114,9 @@ def send_campaign(
             _require_sendable(saved)
             if context.time() >= _start(context.shop, saved):
                 way = channel or channel_of(context.shop, saved.content.channel, clock=context.time)
-                _Sending(context.shop, saved, way, context.time, context.by, is_early).send(progress, should_stop)
+                _Sending(context.shop, saved, way, context.time, context.by or SENDER, is_early).send(
+                    progress, should_stop
+                )
         load_message_events(context.shop, name, now=context.time())
         return summary_of(context.shop, name)
 

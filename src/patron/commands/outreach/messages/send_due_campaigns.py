@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
-from patron.commands.outreach.messages.send_campaign import SENDER, keep_going, send_campaign
+from patron.commands.outreach.messages.send_campaign import keep_going, send_campaign
 from patron.engage.message_queue import settle_by_receipts
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError, WorkspaceBusy
@@ -33,7 +33,7 @@ def send_due_campaigns(
         try:
             if saved.state in {APPROVED, RUNNING}:
                 summary = send_campaign(
-                    RequestContext.from_name(shop, SENDER, now=clock(), clock=clock),
+                    RequestContext.from_name(shop, now=clock(), clock=clock),
                     saved.name,
                     should_stop=should_stop,
                 )

@@ -26,6 +26,7 @@ from patron.commands.access.manage_users import (
     unlink_accounts,
 )
 from patron.commands.access.user_account import is_confirmed
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.access.account_pages import ask_password, problem_values
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
@@ -55,7 +56,7 @@ FILE_COLUMNS = (
     "created_by",
     "signed_in_at",
 )
-Change = Callable[..., User]
+Change = Callable[[RequestContext, str], User]
 
 
 @router.get("/settings")

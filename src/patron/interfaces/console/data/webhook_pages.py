@@ -20,6 +20,7 @@ from patron.commands.data.manage_webhooks import (
     rotate_webhook_secret,
 )
 from patron.commands.data.send_webhooks import resend_webhook, send_test_event
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.access.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
@@ -37,7 +38,7 @@ OPEN_WEBHOOK = Sentence("open_webhook", "Open the webhook.")
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
 WEBHOOKS, NEW = "/settings/webhooks", "/settings/webhooks/new"
-CHANGES: dict[str, Callable[..., Any]] = {
+CHANGES: dict[str, Callable[[RequestContext, str], object]] = {
     "enable": enable_webhook,
     "disable": disable_webhook,
     "delete": delete_webhook,

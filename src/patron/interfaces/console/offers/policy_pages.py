@@ -19,6 +19,7 @@ from patron.answers.offers.policy_history import (
 from patron.answers.offers.policy_in_force import policy_in_force
 from patron.commands.access.actors import is_same_actor
 from patron.commands.offers import propose_policy as proposals
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.offers.policy_form import KINDS, policy_form, requested_changes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
@@ -30,7 +31,6 @@ from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import BadProposal, NotFound, PatronError
 from patron.schema.sentences import Sentence, problems_of
-from patron.storage.shop import Shop
 from patron.storage.toml_edit import line_of
 
 PREVIEW_LONG = Sentence("preview_long", "the preview took longer than {count} minutes")
@@ -169,12 +169,13 @@ def withdraw(request: Request, number: str) -> Response:
 def preview(request: Request, number: str) -> Response:
     """Compute what the next run would do with a proposal, while the reader goes on."""
 
-    def begin(shop: Shop, of: int, *, by: str, now: datetime) -> None:  # noqa: ARG001 - as a step
-        proposals.begin_preview(shop, of, now=now)
+    def begin(context: RequestContext, of: int) -> None:
+        proposals.begin_preview(context.shop, of, now=context.now)
         deadline = time.monotonic() + PREVIEW_SECONDS
-        values = {"now": now, "progress": lambda *_: _require_time(deadline)}
+        values = {"now": context.now, "progress": lambda *_: _require_time(deadline)}
+        previewed = (context.shop, of)
         threading.Thread(
-            target=proposals.preview_proposal, args=(shop, of), kwargs=values, name="policy preview", daemon=True
+            target=proposals.preview_proposal, args=previewed, kwargs=values, name="policy preview", daemon=True
         ).start()
 
     return _step(request, number, "previewing", begin)
@@ -208,10 +209,9 @@ def _number(text: str) -> int:
     return number
 
 
-def _step(request: Request, number: str, notice: str, step: Callable[..., object]) -> Response:
-    shop, by = _console(request).answers.shop, step_actor_of(request)
+def _step(request: Request, number: str, notice: str, step: Callable[[RequestContext, int], object]) -> Response:
     try:
-        step(shop, _number(number), by=by, now=datetime.now(UTC))
+        step(context_of(request), _number(number))
     except BadProposal as error:
         return _proposal_page(request, _number(number), problem=error)
     return RedirectResponse(f"/offers/proposals/{_number(number)}?notice={notice}", 303)

@@ -16,6 +16,7 @@ from patron.answers.outreach.campaign_list import VersionContent, version_conten
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
@@ -102,8 +103,8 @@ class DraftPages:
     facts: Facts
     changes: Callable[[Request], Any]
     """Writes what a version changed."""
-    plan: Callable[..., Any]
-    measure: Callable[..., Any]
+    plan: Callable[[RequestContext, str], Any]
+    measure: Callable[[RequestContext, str], Any]
     fragments: Mapping[str, str]
     recipients: Callable[[Request, str], Sequence[str]] = lambda _request, _name: ()
     """Customers whose message may be shown to the reader as they would get it."""

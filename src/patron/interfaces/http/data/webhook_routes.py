@@ -1,7 +1,6 @@
 """Webhooks for administrators: added, changed, rotated, tested; the log of deliveries, and sending one once more."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -73,10 +72,6 @@ def webhook_log(shop: Shop, endpoint_id: str, cursor: str, *, length: int = PAGE
     if page.has_more:
         following = str(Cursor(endpoint_id, (microseconds_of(rows[-1].happened_at), rows[-1].message_id)))
     return WebhookLog(page.webhook, rows, following)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @router.get("")

@@ -1,6 +1,7 @@
 """Webhooks for administrators: added, changed, rotated, tested; the log of deliveries, and sending one once more."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -134,7 +135,7 @@ def disable(request: Request, endpoint_id: EndpointId) -> WebhookEndpoint:
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def send_test(request: Request, endpoint_id: EndpointId) -> WebhookDelivery:
     """Send a test event at once, and say what was answered."""
-    return send_test_event(answers_of(request).shop, endpoint_id, clock=_now)
+    return send_test_event(answers_of(request).shop, endpoint_id, clock=lambda: datetime.now(UTC))
 
 
 @router.get("/{endpoint_id}/deliveries/{message_id}")
@@ -148,4 +149,4 @@ def delivery(request: Request, endpoint_id: EndpointId, message_id: MessageId) -
 @needs(Action.ADMINISTER, Area.SETTINGS)
 def resend(request: Request, endpoint_id: EndpointId, message_id: MessageId) -> WebhookDelivery:
     """Send a message of the log once more, under the same id, and say what was answered."""
-    return resend_webhook(answers_of(request).shop, endpoint_id, message_id, clock=_now)
+    return resend_webhook(answers_of(request).shop, endpoint_id, message_id, clock=lambda: datetime.now(UTC))

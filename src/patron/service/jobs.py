@@ -14,9 +14,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.progress import Progress
 from patron.schema.sentences import Sentence, named
 from patron.storage.outreach.campaign_file import CAMPAIGN
@@ -83,8 +86,17 @@ def start_job(context: RequestContext, kind: Kind, options: Mapping[str, Any]) -
     return job
 
 
-def start_trial(context: RequestContext, name: str) -> Job:
-    """Start the trial of a campaign's newest version on a simulated shop. Raises NotFound, WorkspaceBusy."""
+@operation(
+    Right(Action.ACT, Area.CAMPAIGNS),
+    "POST /api/campaigns/{name}/trial",
+    audit=AuditAction.TRIAL_STARTED,
+    name_field="by",
+)
+def start_trial(context: RequestContext, name: DraftName) -> Job:
+    """Try the newest version on a simulated shop whose truth is known, in the background: some minutes.
+
+    Raises NotFound, WorkspaceBusy.
+    """
     saved = CAMPAIGN.saved_in(context.shop.store, name)
     return start_job(context, TRIAL, {"campaign": saved.name, "version": saved.version})
 

@@ -1,13 +1,16 @@
 """Campaigns as people look at them: the list, and one with its versions, plan, steps and messages."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.outreach.draft_name import DraftName
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
@@ -22,6 +25,8 @@ TOTALS_OF_STEPS = {
     "measured": ("run_id", "until", "learned"),
 }
 """What is shown of the details of a step; the whole plan and result are shown once, as those of today."""
+
+READ_CAMPAIGNS = Right(Action.READ, Area.CAMPAIGNS)
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,16 @@ class CampaignDetail(DraftDetail):
     """The newest trial on a simulated shop that is kept; NULL without one."""
 
 
+@operation(READ_CAMPAIGNS, "GET /api/campaigns")
 def list_campaigns(shop: Shop) -> tuple[CampaignLine, ...]:
-    """Every campaign in its newest version, by name."""
+    """Every campaign: its state, messages, forecast and measured effect."""
     sent = sent_counts(shop)
     return tuple(_line(one, sent.get(one.name, 0)) for one in CAMPAIGN.all_saved_in(shop.store))
 
 
-def show_campaign(shop: Shop, name: str) -> CampaignDetail:
-    """One campaign. Raises NotFound."""
+@operation(READ_CAMPAIGNS, "GET /api/campaigns/{name}")
+def show_campaign(shop: Shop, name: DraftName) -> CampaignDetail:
+    """One campaign: its versions, steps, plan, messages and result. Raises NotFound."""
     saved = CAMPAIGN.saved_in(shop.store, name)
     facts = shared_detail(shop, saved)
     return CampaignDetail(**facts, line=_line(saved, sent_of(facts)), trial=_newest_trial(shop, name))
@@ -213,6 +220,17 @@ def version_contents(shop: Shop, kind: VersionedDrafts[Any], name: str) -> tuple
         VersionContent(row[0], utc(row[1]), row[2], kind.parse(json.loads(row[3]), where=name).model_dump(mode="json"))
         for row in rows
     )
+
+
+def versions_operation(kind: VersionedDrafts[Any]) -> Callable[..., tuple[VersionContent, ...]]:
+    """The versions of a campaign or a journey, as an operation."""
+
+    @operation(READ_CAMPAIGNS, f"GET /api/{kind.kind}s/{{name}}/versions")
+    def list_versions(shop: Shop, name: DraftName) -> tuple[VersionContent, ...]:
+        """Every version with its content, the newest first."""
+        return version_contents(shop, kind, name)
+
+    return list_versions
 
 
 def sent_counts(shop: Shop) -> dict[str, int]:

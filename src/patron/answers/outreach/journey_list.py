@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.answers.outreach.campaign_list import DraftDetail, row_counts, sent_counts, sent_of, shared_detail
+from patron.answers.outreach.campaign_list import (
+    READ_CAMPAIGNS,
+    DraftDetail,
+    row_counts,
+    sent_counts,
+    sent_of,
+    shared_detail,
+)
+from patron.govern.access.operations import operation
+from patron.schema.outreach.draft_name import DraftName
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES
 from patron.storage.outreach.journey_file import (
     JOURNEY,
@@ -54,8 +63,9 @@ class JourneyDetail(DraftDetail):
     """Customers on their way, by version and step that is next."""
 
 
+@operation(READ_CAMPAIGNS, "GET /api/journeys")
 def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
-    """Every journey in its newest version, by name."""
+    """Every journey: its state, what makes customers enter, how many did, and its messages."""
     sent, table = sent_counts(shop), JOURNEY_ENTRIES.c
     entered, active = row_counts(shop, table.journey), row_counts(shop, table.journey, table.state == "active")
     return tuple(
@@ -64,8 +74,9 @@ def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
     )
 
 
-def show_journey(shop: Shop, name: str) -> JourneyDetail:
-    """One journey. Raises NotFound."""
+@operation(READ_CAMPAIGNS, "GET /api/journeys/{name}")
+def show_journey(shop: Shop, name: DraftName) -> JourneyDetail:
+    """One journey: its versions, steps, plan, entries, messages and result. Raises NotFound."""
     saved, entries = JOURNEY.saved_in(shop.store, name), entry_counts(shop.store, name)
     facts, active = shared_detail(shop, saved), entries.states.get("active", 0)
     line = _line(saved, sent_of(facts), entries.total, active)

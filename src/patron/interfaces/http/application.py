@@ -29,7 +29,7 @@ from patron.interfaces.http.insight import (
 from patron.interfaces.http.models import model_routes, score_routes
 from patron.interfaces.http.offers import decision_routes, policy_routes
 from patron.interfaces.http.openapi.openapi_document import openapi_document
-from patron.interfaces.http.outreach import campaign_routes, journey_routes, receipt_routes, unsubscribe_routes
+from patron.interfaces.http.outreach import campaign_routes, receipt_routes, unsubscribe_routes
 from patron.interfaces.http.privacy import explanation_routes, privacy_desk_routes, privacy_routes
 from patron.interfaces.http.recommendations import recommendation_routes
 from patron.interfaces.http.refusals import (
@@ -106,7 +106,7 @@ def _api_router() -> APIRouter:
     for module in modules:
         whole.include_router(module.router)
     digests = (digest_routes.router, digest_routes.link_router)
-    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS, *journey_routes.ROUTERS)
+    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS)
     for each in (*digests, *recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
         whole.include_router(each)
     return whole

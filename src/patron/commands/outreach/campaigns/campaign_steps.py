@@ -1,16 +1,21 @@
 """Steps of what is saved in versions, each with its entry in the audit log: save, plan, approve, pause, withdraw ..."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.commands.access.actors import is_in_any_hand, is_second_person
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.versioned_drafts import (
     LOOK_THEN_REPEAT,
@@ -42,6 +47,10 @@ APPROVE_IN_CONSOLE = Sentence(
 )
 
 MAX_REASON_LENGTH = 300
+Reason = Annotated[str, Field(max_length=MAX_REASON_LENGTH)]
+ApprovedVersion = Annotated[
+    int | None, Field(ge=1, description="Version that is approved; refused where another one was saved since.")
+]
 
 
 def save(
@@ -145,3 +154,60 @@ def _reason(kind: VersionedDrafts[Any], text: str) -> dict[str, str]:
         what = ONE_LINE_MOST(count=MAX_REASON_LENGTH)
         raise kind.problem(what, where="--reason", todo=ONE_LINE_NO_PERSONAL)
     return {"reason": line} if line else {}
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """A campaign or a journey after a step."""
+
+    name: str
+    version: int
+    state: str
+
+    @classmethod
+    def from_version(cls, saved: SavedVersion[Any]) -> Self:
+        """The state of what is saved."""
+        return cls(saved.name, saved.version, saved.state)
+
+
+def life_operations(kind: VersionedDrafts[Any]) -> tuple[Callable[..., VersionState], ...]:
+    """The steps that people take with a planned campaign or journey, as operations."""
+    word = kind.kind
+
+    def step(does: Callable[..., VersionState], taken: str, action: Action = Action.ACT) -> Callable[..., VersionState]:
+        verb = does.__name__
+        does.__name__ = f"{verb}_{word}"
+        declare = operation(
+            Right(action, Area.CAMPAIGNS),
+            f"POST /api/{word}s/{{name}}/{verb}",
+            audit=AuditAction(f"{word} {taken}"),
+            name_field="by",
+        )
+        return declare(does)
+
+    def after(context: RequestContext, name: str, taken: str, reason: str = "") -> VersionState:
+        return VersionState.from_version(take_step(context, kind, name, taken, reason=reason))
+
+    def approve_version(context: RequestContext, name: DraftName, version: ApprovedVersion = None) -> VersionState:
+        """Approve a plan; the author of the version cannot."""
+        return VersionState.from_version(approve(context, kind, name, version=version))
+
+    def pause(context: RequestContext, name: DraftName, reason: Reason = "") -> VersionState:
+        """Stop sending for now."""
+        return after(context, name, "paused", reason)
+
+    def resume(context: RequestContext, name: DraftName) -> VersionState:
+        """Go on where it was stopped."""
+        return after(context, name, "resumed")
+
+    def withdraw(context: RequestContext, name: DraftName, reason: Reason = "") -> VersionState:
+        """Stop for good; what was sent stays on record."""
+        return after(context, name, "withdrawn", reason)
+
+    approve_version.__name__ = "approve"
+    return (
+        step(approve_version, "approved", Action.APPROVE),
+        step(pause, "paused"),
+        step(resume, "resumed"),
+        step(withdraw, "withdrawn"),
+    )

@@ -19,10 +19,14 @@ from patron.commands.outreach.campaigns.campaign_results import (
     shared_facts,
     with_outcomes,
 )
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.measure.effect_estimates import TREATED
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import (
@@ -58,8 +62,16 @@ class CampaignResult(SendResult):
     gain_factor_error: float | None
 
 
-def measure_campaign(context: RequestContext, name: str) -> CampaignResult:
-    """Measure a campaign by the last run; once its window is over by then, the result is kept as the step `measured`.
+@operation(
+    Right(Action.ACT, Area.CAMPAIGNS),
+    "POST /api/campaigns/{name}/result",
+    audit=AuditAction.CAMPAIGN_MEASURED,
+    name_field="by",
+)
+def measure_campaign(context: RequestContext, name: DraftName) -> CampaignResult:
+    """Measure against the holdout by the last run; before the end this is the result so far.
+
+    Once its window is over by then, the result is kept as the step `measured`.
 
     Raises NotFound, NoRunYet, BadCampaign where nothing can have happened yet.
     """

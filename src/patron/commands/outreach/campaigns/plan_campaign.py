@@ -22,9 +22,13 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
 from patron.commands.outreach.campaigns.campaign_steps import record_step
 from patron.decide.campaign_selection import CampaignSelection
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.versioned_drafts import person
@@ -99,8 +103,16 @@ class CampaignPlan:
     detectable: Detectable
 
 
-def plan_campaign(context: RequestContext, name: str) -> CampaignPlan:
-    """Plan the newest version of a campaign, and keep the plan; who was in the holdout stays in it.
+@operation(
+    Right(Action.ACT, Area.CAMPAIGNS),
+    "POST /api/campaigns/{name}/plan",
+    audit=AuditAction.CAMPAIGN_PLANNED,
+    name_field="by",
+)
+def plan_campaign(context: RequestContext, name: DraftName) -> CampaignPlan:
+    """Plan a campaign in money.
+
+    The newest version, and the plan is kept; who was in the holdout stays in it.
 
     Nobody is planned for their quiet hours. The same facts give the same rows. Raises NotFound for the campaign or a
     segment, NoRunYet, BadCampaign for a state that does not allow it, an unknown offer, a window that is over or nobody

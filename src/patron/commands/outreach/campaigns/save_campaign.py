@@ -6,8 +6,12 @@ from pathlib import Path
 
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
+from patron.commands.outreach.campaigns.campaign_steps import VersionState
 from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_CHANNEL, NO_TOPIC, OTHER_FOLDER, THERE_ALREADY, THERE_IS
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
@@ -17,6 +21,7 @@ from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
 
+ACT_ON_CAMPAIGNS = Right(Action.ACT, Area.CAMPAIGNS)
 DAYS = 14
 CAMPAIGN_FILE, TEMPLATE_FILE = "campaign.toml", "templates/hello.en.mjml"
 SUBJECT = "{{ customer.first_name | default: 'Hello' }}, something new for you"
@@ -56,6 +61,13 @@ end = {end:%Y-%m-%dT%H:%M:%S}
 [template.en]
 subject = "{subject}"
 """
+
+
+@operation(ACT_ON_CAMPAIGNS, "POST /api/campaigns", audit=AuditAction.CAMPAIGN_SAVED, name_field="by")
+def save_campaign_content(context: RequestContext, campaign: dict[str, object]) -> VersionState:
+    """Save a campaign as a draft: a new version, or none where nothing changed."""
+    content = Campaign.of(campaign, where="campaign")
+    return VersionState.from_version(save_campaign(context, content))
 
 
 def save_campaign(context: RequestContext, campaign: Campaign) -> SavedVersion[Campaign]:

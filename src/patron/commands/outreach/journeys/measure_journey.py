@@ -22,12 +22,16 @@ from patron.commands.outreach.campaigns.campaign_results import (
 )
 from patron.commands.outreach.journeys.journey_step_results import StepResult, step_results
 from patron.commands.outreach.messages.message_costs import message_cents
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import entry_outcomes_query
 from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadJourney
 from patron.schema.numbers import Numbers
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
 from patron.schema.table_definition import TIME
 from patron.storage.models.model_decisions import utc
@@ -81,8 +85,16 @@ class JourneyResult(SendResult):
     complained_share: float | None
 
 
-def measure_journey(context: RequestContext, name: str) -> JourneyResult:
-    """Measure a journey by the last run; once it is over, and everybody's time is, the result is kept.
+@operation(
+    Right(Action.ACT, Area.CAMPAIGNS),
+    "POST /api/journeys/{name}/result",
+    audit=AuditAction.JOURNEY_MEASURED,
+    name_field="by",
+)
+def measure_journey(context: RequestContext, name: DraftName) -> JourneyResult:
+    """Measure against the holdout by the last run; before its end this is the result so far.
+
+    Once it is over, and everybody's time is, the result is kept.
 
     Raises NotFound, NoRunYet, BadJourney where nobody can have entered yet.
     """

@@ -32,9 +32,13 @@ from patron.decide.candidates import audience_query
 from patron.decide.eligibility import may_contact, refuses_personal_offers
 from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.strata import strata
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import campaign_outcomes_query
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.numbers import Numbers
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
 from patron.storage.outreach.versioned_drafts import SavedVersion, person
@@ -139,8 +143,16 @@ class JourneyPlan:
     """The same with codes and values."""
 
 
-def plan_journey(context: RequestContext, name: str) -> JourneyPlan:
-    """Plan the newest version of a journey by replay, and keep the plan.
+@operation(
+    Right(Action.ACT, Area.CAMPAIGNS),
+    "POST /api/journeys/{name}/plan",
+    audit=AuditAction.JOURNEY_PLANNED,
+    name_field="by",
+)
+def plan_journey(context: RequestContext, name: DraftName) -> JourneyPlan:
+    """Plan a journey by replay of the days before the last run.
+
+    The newest version, and the plan is kept.
 
     Raises NotFound, NoRunYet, BadJourney for a state that does not allow it, one that is over, and an event, a segment
     or an offer that there is no more.

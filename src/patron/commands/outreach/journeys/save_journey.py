@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from patron.commands.outreach.campaigns import campaign_steps
+from patron.commands.outreach.campaigns.campaign_steps import VersionState
 from patron.engage.templates.message_template import MessageTemplates
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_CHANNEL, NO_OFFER, NO_SEGMENT, NO_TOPIC, SEGMENTS_LISTED, THERE_IS
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.outreach.channels import CHANNELS
@@ -31,6 +35,13 @@ EVENT_TODO = Sentence(
 
 Name = tuple[str, str]
 """Where a name stands, and the name."""
+
+
+@operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/journeys", audit=AuditAction.JOURNEY_SAVED, name_field="by")
+def save_journey_content(context: RequestContext, journey: dict[str, object]) -> VersionState:
+    """Save a journey as a draft: a new version, or none where nothing changed."""
+    content = Journey.of(journey, where="journey")
+    return VersionState.from_version(save_journey(context, content))
 
 
 def save_journey(context: RequestContext, journey: Journey) -> SavedVersion[Journey]:

@@ -4,17 +4,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import pyarrow.compute as pc
+from pydantic import Field
 
 from patron.commands.outreach.messages.message_batch import CustomerAnswers, answers_of_customers, ids_until_now
 from patron.engage.message_limits import capped_until
 from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
+from patron.govern.access.operations import operation
 from patron.govern.outreach.suppression_list import suppressed
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_CHANNEL, USE_NAMES
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
+from patron.schema.outreach.draft_name import DraftName
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop
@@ -25,6 +30,8 @@ CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS = "consent_unknown", "consent_wit
 SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED = "suppressed", "topic_withdrawn", "cap_reached"
 OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS, SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED)
 """Why a customer may not be written to, in the order of the checks before a message is sent."""
+
+Exclude = Annotated[Sequence[str], Field(description="segments whose members are left out")]
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,14 @@ class MessageReach:
     """Whether a sample stands for all members."""
 
 
+@operation(Right(Action.ACT, Area.CAMPAIGNS), "GET /api/campaigns/reach/{segment}")
 def message_reach(
-    shop: Shop, segment: str, *, channel: str, topic: str, exclude: Sequence[str] = (), now: datetime
+    shop: Shop, segment: DraftName, *, channel: str = "email", topic: str = "", exclude: Exclude = (), now: datetime
 ) -> MessageReach:
-    """Count whom a message on a channel about a topic may go to, by the checks that come before it is sent.
+    """How many of a segment a message may go to today, and why not to the others.
 
-    Quiet hours, budget and holdout take nobody away for good and are left to the plan. Raises NotFound, NoRunYet,
-    BadSegment, BadCampaign for an unknown channel or topic, MasterKeyError.
+    The checks before sending count; quiet hours, budget and holdout take nobody away for good and are left to the
+    plan. Raises NotFound, NoRunYet, BadSegment, BadCampaign for an unknown channel or topic, MasterKeyError.
     """
     _require_channel(channel)
     view = last_run(shop)

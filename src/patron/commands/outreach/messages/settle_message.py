@@ -1,15 +1,22 @@
 """Settle a message of unknown outcome, by a person who looked it up, such as in the log of the mail server."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC
+from typing import Annotated
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.engage.message_queue import update_messages
 from patron.govern.access import audit_log
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign, NotFound
+from patron.schema.outreach.draft_name import DraftName
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN
@@ -22,6 +29,29 @@ NO_MESSAGE = Sentence("no_message", "the campaign has no message {message!r}")
 LIST_UNKNOWN = Sentence("list_unknown", "`patron campaign settle NAME` lists those of unknown outcome.")
 ONLY_UNKNOWN = Sentence("only_unknown", "Only a message of unknown outcome needs to be settled.")
 MESSAGE_STATE = Sentence("message_state", "the message is {state}")
+
+MessageId = Annotated[str, Field(max_length=200)]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """A message whose outcome is known now."""
+
+    message_id: str
+    is_sent: bool
+
+
+def settle_operation(word: str) -> Callable[..., Settlement]:
+    """Settling a message of a campaign or of a journey, as an operation."""
+
+    def settle(context: RequestContext, name: DraftName, message_id: MessageId, *, is_sent: bool) -> Settlement:
+        """Say of a message of unknown outcome whether it was sent."""
+        settle_message(context, name, message_id, is_sent=is_sent)
+        return Settlement(message_id, is_sent)
+
+    settle.__name__ = f"settle_{word}_message"
+    right, audit = Right(Action.ACT, Area.CAMPAIGNS), AuditAction.MESSAGE_SETTLED
+    return operation(right, f"POST /api/{word}s/{{name}}/settle", audit=audit, name_field="by")(settle)
 
 
 def settle_message(context: RequestContext, campaign: str, message_id: str, *, is_sent: bool) -> None:

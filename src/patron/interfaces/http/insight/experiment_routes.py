@@ -11,8 +11,8 @@ from patron.interfaces.http.access.access_control import GuardedRoute, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.insight.experiment_view import ExperimentView, experiment_of, experiments_of
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.outreach.life_routes import Name
 from patron.schema.access.access_rights import Action, Area
+from patron.schema.outreach.draft_name import DraftName
 
 Year = Annotated[int | None, Query(ge=1970, le=9999, description="Year of the summary (default: that of the run).")]
 
@@ -35,6 +35,6 @@ def experiments(
 
 @router.get("/{kind}/{name}")
 @needs(Action.READ, Area.EXPERIMENTS)
-def experiment(request: Request, kind: Kind, name: Name) -> ExperimentView:
+def experiment(request: Request, kind: Kind, name: DraftName) -> ExperimentView:
     """One experiment: adjusted and raw effect with intervals, guard-rails, arms, and how the effect grew."""
     return experiment_of(answers_of(request), kind, name, now=datetime.now(UTC))

@@ -1,5 +1,5 @@
 """The API of outreach: campaigns and journeys for programs, receipts of providers, pages that links in messages open.
 
-Programs: `campaign_routes` and `journey_routes`; `life_routes` has the steps that both share.
+Programs: `campaign_routes` of campaigns and journeys.
 Providers: `receipt_routes`. Customers: `unsubscribe_routes`.
 """

@@ -159,7 +159,10 @@ class SegmentNames:
 
 @operation(READ_SEGMENTS, "GET /api/segments")
 def list_segments(shop: Shop, *, only: pa.Table | None = None) -> tuple[SegmentLine, ...]:
-    """Every segment in order of folder and name, with its members at the last run; `only` counts these customers."""
+    """Every segment with its members at the last run.
+
+    In order of folder and name; `only` counts these customers.
+    """
     saved, view = definitions(shop.store), shop.snapshot()
     sizes, problems = _sizes(last_run(shop), saved, only) if view else ({}, {})
     moves = _moves_of_run(last_run(shop), only) if view else {}
@@ -220,9 +223,9 @@ def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
 
 @operation(READ_SEGMENTS, "GET /api/segments/{name}")
 def show_segment(shop: Shop, name: str, since: Since = None, *, only: pa.Table | None = None) -> SegmentDetail:
-    """One segment in full; `since` is when entries and exits are counted from, by default 30 days before the cutoff.
+    """One segment: members, what is at stake, overlaps, entries and exits, and its versions.
 
-    `only` counts these customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
+    `since` is when entries and exits are counted from, by default 30 days before the cutoff. `only` counts these customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
     """
     versions, view = history(shop.store, name), last_run(shop)
     scope = snapshot_scope(view)
@@ -250,9 +253,9 @@ def show_segment(shop: Shop, name: str, since: Since = None, *, only: pa.Table |
 
 @operation(READ_SEGMENTS, "GET /api/segments/{name}/comparison/{other}")
 def compare_segments(shop: Shop, name: str, other: str, *, only: pa.Table | None = None) -> SegmentComparison:
-    """Two segments: their totals, those of who is in both, and of who is in one only; `only` counts these customers.
+    """Two segments: totals of each, of who is in both, and of who is in one only.
 
-    Raises NotFound, BadSegment.
+    `only` counts these customers. Raises NotFound, BadSegment.
     """
     for each in (name, other):
         _require_segment(shop, each)
@@ -275,7 +278,10 @@ def segment_history(shop: Shop, name: str) -> tuple[SegmentVersion, ...]:
 
 @operation(READ_SEGMENTS, "GET /api/segment-fields")
 def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
-    """What a rule may name, as the last run left the shop; `only` names tags of these customers."""
+    """What a rule may name: fields, traits, events, other segments and tags.
+
+    As the last run left the shop; `only` names tags of these customers.
+    """
     known = known_names(shop.snapshot(), shop.store, with_other_events=True)
     names = (tuple(sorted(listed)) for listed in (known.traits, known.events, known.segments))
     tags = tuple(tag.tag for tag in list_tags(shop, only=only))

@@ -56,8 +56,9 @@ class Operation:
 
     @property
     def sentence(self) -> str:
-        """What it does, in one sentence."""
-        return (inspect.getdoc(self.does) or "").partition("\n")[0]
+        """What it does, in one sentence: the first line of the function's text, without what it raises."""
+        line = (inspect.getdoc(self.does) or "").partition("\n")[0]
+        return line.partition(" Raises ")[0]
 
     @property
     def asked(self) -> tuple[inspect.Parameter, ...]:

@@ -6,10 +6,11 @@ something from a JSON body, in which whoever uses a key may also give their name
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 from patron.govern.access.operations import Operation, operation_of
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, of_whole_shop
@@ -53,9 +54,19 @@ def _parameters(declared: Operation, in_body: set[str], body: type[BaseModel] | 
     """The request, then what the address names, then the body."""
     kind = inspect.Parameter.KEYWORD_ONLY
     yield inspect.Parameter("request", kind, annotation=Request)
-    yield from (one.replace(kind=kind) for one in declared.asked if one.name not in in_body)
+    for one in declared.asked:
+        if f"{{{one.name}}}" in declared.address:
+            yield one.replace(kind=kind)
+        elif one.name not in in_body:
+            # why: FastAPI would look for a list in a body
+            query = Query(description=_description(one.annotation))
+            yield one.replace(kind=kind, annotation=Annotated[one.annotation, query])
     if body is not None:
         yield inspect.Parameter("body", kind, annotation=body)
+
+
+def _description(annotation: Any) -> str | None:
+    return next((one.description for one in get_args(annotation) if isinstance(one, FieldInfo)), None)
 
 
 def _body_parameters(declared: Operation) -> list[inspect.Parameter]:

@@ -225,7 +225,8 @@ def _count(view: Snapshot, rule: Rule, at: datetime | None) -> int:
 def show_segment(shop: Shop, name: str, since: Since = None, *, only: pa.Table | None = None) -> SegmentDetail:
     """One segment: members, what is at stake, overlaps, entries and exits, and its versions.
 
-    `since` is when entries and exits are counted from, by default 30 days before the cutoff. `only` counts these customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
+    `since` is when entries and exits are counted from, by default 30 days before the cutoff; `only` counts these
+    customers, as if there were no others. Raises NoRunYet, NotFound, BadSegment.
     """
     versions, view = history(shop.store, name), last_run(shop)
     scope = snapshot_scope(view)

@@ -57,6 +57,14 @@ def as_json(value: object) -> None:
     print(_json_text(value))  # noqa: T201 - stdout is the interface here
 
 
+def answer(value: object, text: str, *, json: bool) -> None:
+    """Print what a command found: JSON for programs, or a line for a person."""
+    if json:
+        as_json(value)
+    else:
+        say(text)
+
+
 def as_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print a list of rows as `as_json` does, without holding them in memory."""
     before = "[\n"

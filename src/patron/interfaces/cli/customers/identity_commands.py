@@ -41,10 +41,7 @@ def unlink(
     shop = Shop.open(workspace)
     token = value if kind == "token" else unlink_identity.token_of(shop, kind, value)
     unlinked = unlink_identity.unlink(shop, token, at=datetime.now(UTC))
-    if json:
-        output.as_json(unlinked)
-    else:
-        output.say(f"Unlinked {unlinked.token}: from the next run on it is a separate customer.")
+    output.answer(unlinked, f"Unlinked {unlinked.token}: from the next run on it is a separate customer.", json=json)
 
 
 @identity.command()
@@ -59,10 +56,9 @@ def reindex(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     from patron.storage.shop import Shop
 
     reindexed = reindex_contacts(Shop.open(workspace))
-    if json:
-        output.as_json(reindexed)
-    else:
-        output.say(f"Indexed {reindexed.customer_count:,} customers with a name, an address or a number.")
+    output.answer(
+        reindexed, f"Indexed {reindexed.customer_count:,} customers with a name, an address or a number.", json=json
+    )
 
 
 COMMANDS = (identity,)

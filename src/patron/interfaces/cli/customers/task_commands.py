@@ -75,10 +75,11 @@ def propose(
     changes, note = suggested_change(shop, code, locale)
     version = shop.policy.version
     number = propose_changes(command_context(shop, by), changes, base_version=version, note=note)
-    if json:
-        output.as_json({"proposal_id": number})
-    else:
-        output.say(f"Proposal {number} is open. Another person approves it: patron policy approve {number} --as NAME")
+    output.answer(
+        {"proposal_id": number},
+        f"Proposal {number} is open. Another person approves it: patron policy approve {number} --as NAME",
+        json=json,
+    )
 
 
 COMMANDS = (tasks,)

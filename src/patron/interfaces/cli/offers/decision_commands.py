@@ -92,10 +92,7 @@ def withdraw(
 
     shop = Shop.open(workspace, wait_seconds=wait)
     withdrawal = withdraw_offers(shop, run, name=name, reason=reason, now=datetime.now(UTC))
-    if json:
-        output.as_json(withdrawal)
-    else:
-        output.say(f"The offers of the run {run} are withdrawn; their budget is free again.")
+    output.answer(withdrawal, f"The offers of the run {run} are withdrawn; their budget is free again.", json=json)
 
 
 COMMANDS = (decisions,)

@@ -94,10 +94,11 @@ def propose(
 
     content = file.read_text(encoding="utf-8")
     number = propose_policy.propose_policy(command_context(Shop.open(workspace), by), content, note=note)
-    if json:
-        output.as_json({"proposal_id": number})
-    else:
-        output.say(f"Proposal {number} is open. Another person approves it: patron policy approve {number} --as NAME")
+    output.answer(
+        {"proposal_id": number},
+        f"Proposal {number} is open. Another person approves it: patron policy approve {number} --as NAME",
+        json=json,
+    )
 
 
 @policy.command()
@@ -110,10 +111,9 @@ def approve(number: Number, by: SystemUser = "", workspace: Workspace = HERE, *,
     from patron.storage.shop import Shop
 
     approved = propose_policy.approve_proposal(command_context(Shop.open(workspace), by), number)
-    if json:
-        output.as_json({"proposal_id": number, "version": approved.version})
-    else:
-        output.say(f"The policy {approved.version} is in force.")
+    output.answer(
+        {"proposal_id": number, "version": approved.version}, f"The policy {approved.version} is in force.", json=json
+    )
 
 
 @policy.command()

@@ -92,10 +92,11 @@ def show_state(kind: str, saved: "SavedVersion[Any]", *, json: bool) -> None:
     """Print the version and the state of a campaign or a journey."""
     from patron.storage.outreach.versioned_drafts import state_in_words
 
-    if json:
-        output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
-    else:
-        output.say(f"The {kind} {saved.name!r}, version {saved.version}, is {state_in_words(saved.state)}.")
+    output.answer(
+        {"name": saved.name, "version": saved.version, "state": saved.state},
+        f"The {kind} {saved.name!r}, version {saved.version}, is {state_in_words(saved.state)}.",
+        json=json,
+    )
 
 
 STEPS = (approve, pause, resume, withdraw)

@@ -233,10 +233,11 @@ def advance(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     due_at, troubles = advance_journeys(shop, clock=lambda: datetime.now(UTC))
     while due_at and due_at <= datetime.now(UTC) and not troubles:  # why: a round sends some seconds long
         due_at, troubles = advance_journeys(shop, clock=lambda: datetime.now(UTC))
-    if json:
-        output.as_json({"next_due_at": due_at, "troubles": [str(trouble) for trouble in troubles]})
-    else:
-        output.say(f"Next step: {due_at:%Y-%m-%d %H:%M} UTC." if due_at else "Nobody is on the way.")
+    output.answer(
+        {"next_due_at": due_at, "troubles": [str(trouble) for trouble in troubles]},
+        f"Next step: {due_at:%Y-%m-%d %H:%M} UTC." if due_at else "Nobody is on the way.",
+        json=json,
+    )
     if troubles:
         raise troubles[0]
 

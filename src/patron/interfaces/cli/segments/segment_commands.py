@@ -74,10 +74,7 @@ def count(
     from patron.storage.shop import Shop
 
     counted = count_segment(Shop.open(workspace), name, at=datetime.now(UTC) if live else None)
-    if json:
-        output.as_json(counted)
-    else:
-        output.say(f"{counted.count:,}")
+    output.answer(counted, f"{counted.count:,}", json=json)
 
 
 @segment.command()
@@ -104,10 +101,7 @@ def save(
     content = save_segment.read_segment_file(file)
     shop = Shop.open(workspace)
     saved = save_segment.save_segment(command_context(shop, name), content, where=str(file))
-    if json:
-        output.as_json(saved)
-    else:
-        output.say(f"The segment {saved.name!r} is saved as version {saved.version}.")
+    output.answer(saved, f"The segment {saved.name!r} is saved as version {saved.version}.", json=json)
 
 
 @segment.command()
@@ -126,13 +120,12 @@ def members(
     from patron.storage.shop import Shop
 
     written = export_members(command_context(Shop.open(workspace)), name, out)
-    if json:
-        output.as_json(written)
-    else:
-        output.say(
-            f"{written.customer_count:,} customers are in {written.file};"
-            f" {written.contactable_count:,} of them may be contacted."
-        )
+    output.answer(
+        written,
+        f"{written.customer_count:,} customers are in {written.file};"
+        f" {written.contactable_count:,} of them may be contacted.",
+        json=json,
+    )
 
 
 @segment.command()
@@ -198,10 +191,11 @@ def restore(
     from patron.storage.shop import Shop
 
     saved = restore_segment(command_context(Shop.open(workspace), author), name, version)
-    if json:
-        output.as_json(saved)
-    else:
-        output.say(f"The segment {saved.name!r} has its rule of version {version} again, as version {saved.version}.")
+    output.answer(
+        saved,
+        f"The segment {saved.name!r} has its rule of version {version} again, as version {saved.version}.",
+        json=json,
+    )
 
 
 @segment.command()

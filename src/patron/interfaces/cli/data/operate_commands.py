@@ -104,10 +104,9 @@ def restore(
     from patron.commands.data import backup as backups
 
     restored = backups.restore(archive, folder, now=datetime.now(UTC))
-    if json:
-        output.as_json(restored)
-    else:
-        output.say(f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files.")
+    output.answer(
+        restored, f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files.", json=json
+    )
 
 
 COMMANDS = (serve, doctor, backup, restore)

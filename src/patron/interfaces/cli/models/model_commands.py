@@ -117,10 +117,11 @@ def release(
     from patron.storage.shop import Shop
 
     pin = manage_models.release(Shop.open(workspace), question, now=datetime.now(UTC))
-    if json:
-        output.as_json(pin)
-    else:
-        output.say(f"{question} is no longer pinned to {pin.model_version}; the next `patron run` uses its champion.")
+    output.answer(
+        pin,
+        f"{question} is no longer pinned to {pin.model_version}; the next `patron run` uses its champion.",
+        json=json,
+    )
 
 
 @models.command()
@@ -140,10 +141,7 @@ def approve(
     from patron.storage.shop import Shop
 
     approval = manage_models.approve(Shop.open(workspace), model, name=name, note=note, now=datetime.now(UTC))
-    if json:
-        output.as_json(approval)
-    else:
-        output.say(f"{approval.model_version} is approved by {approval.name}.")
+    output.answer(approval, f"{approval.model_version} is approved by {approval.name}.", json=json)
 
 
 @models.command()
@@ -182,10 +180,9 @@ def export(
 
     shop, by = Shop.open(workspace), system_user("")
     exported = export_model.export_to_mlflow(command_context(shop, by), model, mlflow)
-    if json:
-        output.as_json(exported)
-    else:
-        output.say(f"{exported.folder} has {exported.model_version}: load it with mlflow.pyfunc.load_model.")
+    output.answer(
+        exported, f"{exported.folder} has {exported.model_version}: load it with mlflow.pyfunc.load_model.", json=json
+    )
 
 
 COMMANDS = (models,)

@@ -125,10 +125,11 @@ def withdraw(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, js
     from patron.storage.shop import Shop
 
     saved = take_step(command_context(Shop.open(workspace), by), AUDIENCE, name, "withdrawn")
-    if json:
-        output.as_json({"name": saved.name, "version": saved.version, "state": saved.state})
-    else:
-        output.say(f'The audience {name!r} is withdrawn. Next: patron audience sync "{name}" removes everybody.')
+    output.answer(
+        {"name": saved.name, "version": saved.version, "state": saved.state},
+        f'The audience {name!r} is withdrawn. Next: patron audience sync "{name}" removes everybody.',
+        json=json,
+    )
 
 
 def _show(lines: "Sequence[AudienceLine]", *, json: bool) -> None:

@@ -77,10 +77,7 @@ def try_channel(
     from patron.storage.shop import Shop
 
     answer = send_test(Shop.open(workspace), address, now=datetime.now(UTC), channel=channel)
-    if json:
-        output.as_json(answer)
-    else:
-        output.say(f"{answer.outcome}: {answer.detail}")
+    output.answer(answer, f"{answer.outcome}: {answer.detail}", json=json)
     if answer.outcome != "sent":
         raise typer.Exit(1)
 
@@ -158,10 +155,11 @@ def webhook_secret(
     from patron.storage.shop import Shop
 
     secret = make_webhook_secret(Shop.open(workspace), file=file)
-    if json:
-        output.as_json(secret)
-    else:
-        output.say(f"{'New secret' if secret.is_new else 'Secret'}: {secret.file} (it is in no backup: keep a copy).")
+    output.answer(
+        secret,
+        f"{'New secret' if secret.is_new else 'Secret'}: {secret.file} (it is in no backup: keep a copy).",
+        json=json,
+    )
 
 
 @channels.command()

@@ -291,7 +291,7 @@ def _run_steps(
 
 def _customer_count(shop: Shop, run: Run) -> int:
     view = shop.view(["segments"], [], run=run)
-    rows = view.query(f"select count(*) as n from segments where run_id = '{run.run_id}'")
+    rows = view.query("select count(*) as n from this_segments")
     return rows["n"][0].as_py()
 
 

@@ -36,7 +36,7 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: b
     refused = "or coalesce(not p.is_granted, false)" if policy.ordinary_offer else ""
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     until = as_of if is_past else as_of + timedelta(days=policy.caps.within_days)
-    active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
+    active_condition = _active_condition(as_of, policy.at_risk.active_within_days)
     return f"""
 with {_facts_of_candidates(run_id, as_of, until, policy)}
 select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
@@ -61,7 +61,7 @@ with {_facts_of_candidates(run_id, as_of, until, policy, without_run="")}
 select g.customer_id, coalesce(s2.lifecycle_stage, '') as lifecycle_stage,
   {FACTS_OF_CANDIDATE}
 from audience g
-left join (select customer_id, lifecycle_stage from segments where run_id = '{run_id}') s2
+left join (select customer_id, lifecycle_stage from this_segments) s2
   on s2.customer_id = g.customer_id
 {JOINED_FACTS}
 order by g.customer_id
@@ -85,7 +85,7 @@ def _facts_of_candidates(
     max(case when question = 'value' then value end) as value_cents_90_days,
     max(case when question = 'purchase' then value end) as purchase,
     max(case when question = 'churn' then value end) as churn_probability
-  from scores where run_id = '{run_id}' group by customer_id),
+  from this_scores group by customer_id),
 bought as (
   select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
     cast(sum(gross_cents) as bigint) as gross_cents, cast(sum(discount_cents) as bigint) as discount_cents,
@@ -105,24 +105,24 @@ personal as (
   where purpose = {literal(policy.consent.purpose(policy.consent.personal_offers))} and is_latest),
 leaving as (
   select customer_id, {", ".join(reasons)}
-  from reasons where run_id = '{run_id}' and question = 'churn' group by customer_id)"""
+  from this_reasons where question = 'churn' group by customer_id)"""
 
 
-def _active_condition(run_id: str, as_of: datetime, days: int) -> str:
+def _active_condition(as_of: datetime, days: int) -> str:
     """SQL condition: the customer was active in the last `days` days; nothing for 0."""
     if not days:
         return ""
     return f"""
   and g.customer_id in (
-    select customer_id from features
-    where run_id = '{run_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
+    select customer_id from this_features
+    where as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
-def effects_query(run_id: str) -> str:
+def effects_query() -> str:
     """SQL for the effects of offers that were really sent, as measured in this run."""
-    return f"""
-select offer, stratum, effect_cents, standard_error, window_share from effects
-where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, stratum
+    return """
+select offer, stratum, effect_cents, standard_error, window_share from this_effects
+where not is_placebo and offer <> 'any' order by offer, stratum
 """
 
 

@@ -93,8 +93,8 @@ def _is_pinned(view: StageView) -> bool:
     training = read_trainings(view, view.run.run_id).get(CHURN.name)
     champion = training.model_version if training else f"{CHURN.name}/{view.run.run_id}"
     sql = f"""
-select 1 as one from scores
-where run_id = '{view.run.run_id}' and question = '{CHURN.name}' and model_version <> '{champion}' limit 1"""
+select 1 as one from this_scores
+where question = '{CHURN.name}' and model_version <> '{champion}' limit 1"""
     return view.query(sql).num_rows > 0
 
 

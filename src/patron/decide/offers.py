@@ -73,7 +73,7 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
     run, policy = view.run, view.policy
     effects = {
         (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
-        for r in view.query(effects_query(run.run_id)).to_pylist()
+        for r in view.query(effects_query()).to_pylist()
     }
     left = remaining(view)
     return select_offers(

@@ -80,8 +80,8 @@ summed as (
     coalesce({exact_sum("s.value")}, 0) as expected_cents,
     coalesce({exact_sum(f"{width} * {width}")}, 0) as squared_widths
   from firsts f left join (
-    select customer_id, value, low, high from scores
-    where run_id = '{view.run.run_id}' and question = '{VALUE.name}'
+    select customer_id, value, low, high from this_scores
+    where question = '{VALUE.name}'
   ) s on s.customer_id = f.customer_id
   {_grouping_sets()}
 )

@@ -46,7 +46,7 @@ def write_model_alarms(view: StageView) -> pa.Table:
 
 def data_alarms(view: StageView) -> list[Row]:
     """Features that changed more than usual since the cutoff before, one alarm for each source of them."""
-    of_run = f"from features where run_id = '{view.run.run_id}'"
+    of_run = "from this_features"
     cutoffs = view.query(f"select as_of, count(*) as n {of_run} group by as_of order by as_of").to_pylist()
     columns = view.query(f"select * {of_run} limit 0").column_names
     names = [name for name in columns if name not in FEATURES.names and is_watched(name)]
@@ -102,8 +102,8 @@ def score_alarms(view: StageView) -> list[Row]:
 def calibration_alarms(view: StageView) -> list[Row]:
     """Questions whose newest forecast that can be checked was wrong by more than usual."""
     sql = f"""
-select question, scored_at, forecast_mean, actual_mean from forecast_checks
-where run_id = '{view.run.run_id}' and decile = {EVERYBODY} order by question, scored_at"""
+select question, scored_at, forecast_mean, actual_mean from this_forecast_checks
+where decile = {EVERYBODY} order by question, scored_at"""
     checks: dict[str, list[ForecastCheck]] = {}
     for row in view.query(sql).to_pylist():
         checks.setdefault(row.pop("question"), []).append(ForecastCheck(**row))
@@ -132,8 +132,7 @@ def _calibration_alarm(view: StageView, question: Question, checks: list[Forecas
 
 def _features_at(view: StageView, as_of: datetime, names: Sequence[str]) -> pa.Table:
     columns = ", ".join(f'"{name}"' for name in names)
-    of_run = f"from features where run_id = '{view.run.run_id}'"
-    return view.query(f"select {columns} {of_run} and as_of = {timestamp(as_of)}")
+    return view.query(f"select {columns} from this_features where as_of = {timestamp(as_of)}")
 
 
 def _data_alarm(group: list[FeatureChange], source: str, before: pa.Table, now: pa.Table) -> Row:

@@ -129,8 +129,8 @@ def _shop_pace(view: Snapshot) -> float:
     """The shop's days between orders at the last run."""
     run = view.run
     sql = f"""
-select days_from_first_to_last_order, order_day_count_lifetime from features
-where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_count_lifetime > 1"""
+select days_from_first_to_last_order, order_day_count_lifetime from this_features
+where as_of = {timestamp(run.as_of)} and order_day_count_lifetime > 1"""
     rows = view.query(sql)
     gaps = float_column(rows, "order_day_count_lifetime") - 1
     return median_pace_days(float_column(rows, "days_from_first_to_last_order"), gaps)

@@ -108,7 +108,7 @@ def _load(view: Snapshot) -> OrderModel | None:
     """The model of a run, verified; None where the run has none. Raises LakeDamaged."""
     question, run_id = SESSION_CONVERSION.name, view.run.run_id
     # why: the folder alone may be there from an earlier run of this name, which knew more
-    sql = f"select count(*) as n from backtests where run_id = '{run_id}' and question = '{question}'"
+    sql = f"select count(*) as n from this_backtests where question = '{question}'"
     if not view.query(sql)["n"][0].as_py():
         return None
     return model_registry.load(view.folder / "models", view.store, question, run_id, LEARNERS)

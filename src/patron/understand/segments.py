@@ -57,7 +57,7 @@ def read_churn_risk(view: StageView, features: pa.Table) -> ChurnRisk | None:
         return None
     sql = f"""
 select c.place, s.value from customers_in_order c left join (
-  select customer_id, value from scores where run_id = '{view.run.run_id}' and question = '{CHURN.name}'
+  select customer_id, value from this_scores where question = '{CHURN.name}'
 ) s on s.customer_id = c.customer_id order by c.place"""
     places = pa.array(np.arange(features.num_rows))
     customers = pa.table({"customer_id": features["customer_id"], "place": places})

@@ -69,7 +69,6 @@ def customer_needs(view: Snapshot, customer_id: str) -> tuple[CategoryNeed, ...]
 def category_forecasts(view: Snapshot) -> tuple[CategoryForecast, ...]:
     """The categories with the most expected spend, ten at most; without such a forecast, with the most customers."""
     sql = f"""
-select category, expected_cents, expected_customers, due_customer_count from category_forecasts
-where run_id = '{view.run.run_id}'
+select category, expected_cents, expected_customers, due_customer_count from this_category_forecasts
 order by coalesce(expected_cents, 0) desc, expected_customers desc, category limit {MAX_CATEGORIES}"""
     return tuple(CategoryForecast(**row) for row in records(view.query(sql)))

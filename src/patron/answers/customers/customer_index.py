@@ -179,9 +179,7 @@ def customer_index(view: Snapshot) -> CustomerIndex:
     numbers = {name: _numbers(rows[name]) for name in NUMBERS}
     numbers |= {name: _numbers(rows[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64())) for name in TIMES}
     codes = {name: _codes(rows[name].cast(TEXT)) for name in CODES}
-    sql = (
-        f"select cast(persona_id as varchar) as persona_id, name_code from personas where run_id = '{view.run.run_id}'"
-    )
+    sql = "select cast(persona_id as varchar) as persona_id, name_code from this_personas"
     persona_codes = {row["persona_id"]: row["name_code"] for row in records(view.query(sql))}
     ids = np.array([customer_id.encode() for customer_id in rows["customer_id"].to_pylist()], dtype=np.bytes_)
     buyers = _buyers(view, rows["customer_id"])

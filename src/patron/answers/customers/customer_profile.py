@@ -268,7 +268,7 @@ def _facts(view: Snapshot, customer_id: str) -> dict[str, Any]:
 
 
 def _persona_codes(view: Snapshot) -> dict[Any, str]:
-    sql = f"select persona_id, name_code from personas where run_id = '{view.run.run_id}'"
+    sql = "select persona_id, name_code from this_personas"
     return view.once("persona codes", lambda: {row["persona_id"]: row["name_code"] for row in records(view.query(sql))})
 
 

@@ -61,7 +61,7 @@ def prospects(shop: Shop, *, most: int = MAX_SHOWN) -> Prospects:
         view.query(
             f"""select count(*) as people_count, {exact_sum("value")} as expected_cents,
               max(model_version) as model_version
-            from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'"""
+            from this_scores where question = '{PROSPECTS.name}'"""
         )
     )[0]
     if not total["people_count"]:
@@ -121,8 +121,8 @@ def _missing(shop: Shop, view: Snapshot) -> NotEnoughData:
     where, prefix = f"run {view.run.run_id}", f"{PROSPECTS.name}: "
     reasons = [text.removeprefix(prefix) for text in summary.get("unanswered", ()) if text.startswith(prefix)]
     has_people = view.query(
-        f"""select count(*) as n from prospect_features
-        where run_id = '{view.run.run_id}' and as_of = {timestamp(view.run.as_of)}"""
+        f"""select count(*) as n from this_prospect_features
+        where as_of = {timestamp(view.run.as_of)}"""
     )["n"][0].as_py()
     if reasons and has_people:
         todo = RUN_WITH_OLDER_SIGN_UPS

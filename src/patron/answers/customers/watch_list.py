@@ -83,9 +83,9 @@ select v.customer_id, s.lifecycle_stage, c.last_order_at, v.churn_probability, v
   r.reasons, d.action
 from value_at_risk v
 join churn r on r.customer_id = v.customer_id
-join segments s on s.customer_id = v.customer_id and s.run_id = '{run_id}'
+join this_segments s on s.customer_id = v.customer_id
 left join customers c on c.customer_id = v.customer_id
-left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
+left join this_decisions d on d.customer_id = v.customer_id
 where v.run_id = '{run_id}' and {condition}"""
     mean = mean_by_recency(view, "churn")
     rows = records(view.query(sql, **tables))

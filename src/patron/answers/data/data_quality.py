@@ -82,9 +82,9 @@ def data_quality_of(view: Snapshot) -> DataQuality:
 
 
 def _checks(view: Snapshot) -> tuple[DataCheck, ...]:
-    sql = f"""
-select check_code, row_count, checked_count, treatment, example from cleaning
-where run_id = '{view.run.run_id}' order by row_count desc, check_code"""
+    sql = """
+select check_code, row_count, checked_count, treatment, example from this_cleaning
+order by row_count desc, check_code"""
     return tuple(DataCheck(**row) for row in records(view.query(sql)))
 
 

@@ -219,8 +219,8 @@ def _changes_for_others(view: Snapshot, decided: DecisionSummary, *, is_assumed:
 with best as (
   select a.decision_id, a.expected_net_value_cents, a.cost_cents,
     row_number() over (partition by a.decision_id order by a.expected_net_value_cents desc, a.action) as place
-  from alternatives a
-  where a.run_id = '{view.run.run_id}' and coalesce(a.forbidden_by, 'no_consent') = 'no_consent')
+  from this_alternatives a
+  where coalesce(a.forbidden_by, 'no_consent') = 'no_consent')
 select d.reason, count(*) as customer_count, coalesce(max(d.budget_price), 0.0) > 0 as has_price,
   count(case when b.expected_net_value_cents > 0 then 1 end) as worth_count,
   coalesce(sum(case when b.expected_net_value_cents > 0 then b.expected_net_value_cents end), 0.0) as value_cents,

@@ -108,6 +108,6 @@ cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offer
 def _example(shop: Shop, view: Snapshot, summary: Overview) -> CustomerCard | None:
     if summary.watch_list:
         return customer_card(shop, summary.watch_list[0].customer_id)
-    sql = f"select min(customer_id) as customer_id from recommendations where run_id = '{view.run.run_id}'"
+    sql = "select min(customer_id) as customer_id from this_recommendations"
     chosen = records(view.query(sql))[0]["customer_id"]
     return customer_card(shop, chosen) if chosen else None

@@ -35,18 +35,17 @@ class PartialDependence:
 
 def churn_drivers(view: Snapshot) -> tuple[ChurnDriver, ...]:
     """First reasons of customers likely to leave, the most frequent first; those without a reason last."""
-    sql = f"""
-select code, customer_count, share, mean_contribution, mean_churn_probability from churn_drivers
-where run_id = '{view.run.run_id}'
+    sql = """
+select code, customer_count, share, mean_contribution, mean_churn_probability from this_churn_drivers
 order by case when code = 'none' then 1 else 0 end, customer_count desc, code"""
     return tuple(ChurnDriver(**row, help=HELP_OF_CODE.get(row["code"])) for row in records(view.query(sql)))
 
 
 def partial_dependence(view: Snapshot) -> tuple[PartialDependence, ...]:
     """Partial dependence of the strongest features, the one that moves the forecast most first."""
-    sql = f"""
-select feature, value, mean_forecast from partial_dependence
-where run_id = '{view.run.run_id}' and question = 'churn' order by feature, value"""
+    sql = """
+select feature, value, mean_forecast from this_partial_dependence
+where question = 'churn' order by feature, value"""
     features = [
         PartialDependence(feature, tuple((row["value"], row["mean_forecast"]) for row in rows))
         for feature, rows in groupby(records(view.query(sql)), key=lambda row: row["feature"])

@@ -65,7 +65,7 @@ def customer_churn_reasons(view: Snapshot, customer_id: str) -> tuple[ChurnReaso
 
 
 def _has_reasons(view: Snapshot) -> bool:
-    sql = f"select 1 as one from reasons where run_id = '{view.run.run_id}' and question = '{CHURN.name}' limit 1"
+    sql = f"select 1 as one from this_reasons where question = '{CHURN.name}' limit 1"
     return view.once("has churn reasons", lambda: view.query(sql).num_rows > 0)
 
 

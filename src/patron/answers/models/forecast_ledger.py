@@ -99,8 +99,8 @@ def forecast_ledger_of(view: Snapshot) -> ForecastLedger:
 
 
 def _entries(view: Snapshot) -> tuple[ForecastEntry, ...]:
-    sql = f"""
-with checked as (select * from forecast_checks where run_id = '{view.run.run_id}'),
+    sql = """
+with checked as (select * from this_forecast_checks),
 worst as (
   select question, scored_at, decile as worst_decile, bias_share as worst_decile_bias,
     row_number() over (

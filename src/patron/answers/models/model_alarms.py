@@ -39,9 +39,9 @@ class ModelAlarm:
 
 def model_alarms(view: Snapshot) -> tuple[ModelAlarm, ...]:
     """Alarms of a run: data first, as what is wrong there explains the others; none of a run before there were any."""
-    sql = f"""
+    sql = """
 select kind, subject, part, source, level, before, now, value, allowed, since, customer_count, related
-from model_alarms where run_id = '{view.run.run_id}'
+from this_model_alarms
 order by case kind when 'data' then 0 when 'scores' then 1 else 2 end, value / allowed desc, subject"""
     rows = records(view.query(sql))
     return tuple(ModelAlarm(**{**row, "related": tuple(row["related"])}) for row in rows)

@@ -114,7 +114,7 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
 
 def _in_use(view: Snapshot) -> set[str]:
     """Models that the last run scored with; of questions that are not in `scores`, and of hazards, those it fitted."""
-    sql = f"select distinct question, model_version from scores where run_id = '{view.run.run_id}' order by 1, 2"
+    sql = "select distinct question, model_version from this_scores order by 1, 2"
     scored = records(view.query(sql))
     others = {*QUESTION_BY_NAME, SURVIVAL} - {row["question"] for row in scored}
     return {row["model_version"] for row in scored} | {f"{question}/{view.run.run_id}" for question in others}

@@ -219,17 +219,17 @@ order by question, case when origin = 'all' then 0 else 1 end, origin, case when
 
 def forecast_checks(view: Snapshot) -> tuple[ForecastCheck, ...]:
     """Forecasts of earlier runs whose horizon is over, the latest forecast of each question first."""
-    sql = f"""
+    sql = """
 select question, scored_at, decile, customer_count, forecast_mean, actual_mean, bias_share
-from forecast_checks where run_id = '{view.run.run_id}' order by question, scored_at desc, decile"""
+from this_forecast_checks order by question, scored_at desc, decile"""
     return tuple(ForecastCheck(**row) for row in records(view.query(sql)))
 
 
 def drift(view: Snapshot) -> tuple[Drift, ...]:
     """Features by how far they moved, the furthest first."""
-    sql = f"""
+    sql = """
 select feature, reference_run_id, population_stability_index, mean_before, mean_now
-from drift where run_id = '{view.run.run_id}' order by population_stability_index desc, feature"""
+from this_drift order by population_stability_index desc, feature"""
     return tuple(Drift(**row) for row in records(view.query(sql)))
 
 
@@ -237,26 +237,25 @@ def questions(view: Snapshot) -> tuple[Question, ...]:
     """Every question that was backtested or scored, in the order of UNITS."""
     tested, checked = backtests(view), forecast_checks(view)
     sql = f"""
-select question, max(model_version) as model_version, count(*) as scored_count from scores
-where run_id = '{view.run.run_id}' group by question
+select question, max(model_version) as model_version, count(*) as scored_count from this_scores group by question
 union all
 select 'recommend' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
-from affinities where run_id = '{view.run.run_id}' having count(*) > 0
+from this_affinities having count(*) > 0
 union all
 select 'category_purchase' as question, max(model_version) as model_version,
   count(distinct customer_id) as scored_count
-from category_needs where run_id = '{view.run.run_id}' having count(*) > 0
+from this_category_needs having count(*) > 0
 union all
 select 'message_response' as question, max(model_version) as model_version,
   count(distinct customer_id) as scored_count
-from response_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
+from this_response_forecasts having count(*) > 0
 union all
 select 'contract_churn' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
-from contract_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
+from this_contract_forecasts having count(*) > 0
 union all
 select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
   count(distinct customer_id) as scored_count
-from category_needs where run_id = '{view.run.run_id}' and expected_cents is not null having count(*) > 0"""
+from this_category_needs where expected_cents is not null having count(*) > 0"""
     scored = {row["question"]: row for row in records(view.query(sql))}
     known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
     return tuple(

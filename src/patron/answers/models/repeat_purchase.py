@@ -88,9 +88,8 @@ def repeat_purchase(view: Snapshot) -> RepeatPurchase | None:
     row = _model_row(view)
     if row is None:
         return None
-    sql = f"""
-select ended_at, order_count, expected_orders, is_held_out from repeat_purchase_weeks
-where run_id = '{view.run.run_id}' order by ended_at"""
+    sql = """
+select ended_at, order_count, expected_orders, is_held_out from this_repeat_purchase_weeks order by ended_at"""
     weeks = tuple(RepeatPurchaseWeek(**week) for week in records(view.query(sql)))
     held_out = [week for week in weeks if week.is_held_out]
     return RepeatPurchase(
@@ -145,7 +144,7 @@ def order_history(shop: Shop, customer_id: str) -> OrderHistory | None:
 
 
 def _model_row(view: Snapshot) -> dict[str, Any] | None:
-    sql = f"select * from repeat_purchase_models where run_id = '{view.run.run_id}'"
+    sql = "select * from this_repeat_purchase_models"
     rows = view.once("repeat purchase model", lambda: records(view.query(sql)))
     return rows[0] if rows else None
 

@@ -19,7 +19,7 @@ def mean_by_recency(view: Snapshot, question: str) -> float | None:
 def _mean_by_recency(view: Snapshot, question: str) -> float | None:
     sql = f"""
 select max(model_version) as version, {exact_sum("value")} / nullif(count(*), 0) as mean
-from scores where run_id = '{view.run.run_id}' and question = '{question}'"""
+from this_scores where question = '{question}'"""
     row = records(view.query(sql))[0]
     card = model_registry.card(view.folder / "models", view.store, row["version"]) if row["version"] else {}
     return row["mean"] if card.get("learner") == BY_RECENCY else None

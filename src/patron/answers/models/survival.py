@@ -177,7 +177,7 @@ def _is_without_churn(view: Snapshot) -> bool:
 
 
 def _longest_days(view: Snapshot) -> int:
-    sql = f"select max(horizon_days) as days from survival_backtests where run_id = '{view.run.run_id}'"
+    sql = "select max(horizon_days) as days from this_survival_backtests"
     return records(view.query(sql))[0]["days"] or PAUSE_DAYS
 
 

@@ -142,7 +142,7 @@ class AssignmentAlarm:
 
 def decision_summary(view: Snapshot) -> DecisionSummary:
     """Sum the decisions of the run by action and by reason."""
-    of_run = f"from decisions where run_id = '{view.run.run_id}'"
+    of_run = "from this_decisions"
     by_action = f"""
 select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents,
   {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
@@ -150,7 +150,7 @@ group by action order by customer_count desc, action"""
     version = f"""
 select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cents")}, 0.0) as exploration_cost_cents
 {of_run}"""
-    sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
+    sources = f"select distinct effect_source {of_run} where action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
     reasons = reason_counts(view, view.run.run_id)
@@ -217,20 +217,20 @@ def _available_cents(view: Snapshot) -> float:
 
 def effects(view: Snapshot) -> tuple[Effect, ...]:
     """Measured effects of the offers before this run, those over all customers first."""
-    sql = f"""
+    sql = """
 select offer, stratum, treated_count, control_count, coalesce(adjusted_cents, effect_cents) as effect_cents,
   coalesce(adjusted_low, low) as low, coalesce(adjusted_high, high) as high, standard_error, is_placebo,
   decided_from, decided_until, raw_cents, raw_low, raw_high, sequence_low, sequence_high, cost_cents, net_cents
-from effects where run_id = '{view.run.run_id}'
+from this_effects
 order by case when offer = 'any' then 0 else 1 end, case when stratum = 'all' then 0 else 1 end, offer, stratum"""
     return tuple(Effect(**row) for row in records(view.query(sql)))
 
 
 def assignment_alarms(view: Snapshot) -> tuple[AssignmentAlarm, ...]:
     """Of each assignment that cannot be as declared, the arm that is furthest off."""
-    sql = f"""
-select assignment, arm, decision_count, expected_decisions, p_value from assignment_checks
-where run_id = '{view.run.run_id}' and is_alarm
+    sql = """
+select assignment, arm, decision_count, expected_decisions, p_value from this_assignment_checks
+where is_alarm
 order by assignment desc, abs(decision_count - expected_decisions) / (expected_decisions + 1) desc, arm"""
     furthest = {}
     for row in records(view.query(sql)):

@@ -99,13 +99,12 @@ where g.run_id = '{view.run.run_id}' order by g.customer_id"""
 
 def _row(view: Snapshot, customer: str) -> dict[str, Any]:
     """The customer's churn probability and decision, NULL without one."""
-    run_id = view.run.run_id
     sql = f"""
 select d.action, d.reason, coalesce(e.is_delivered, false) as is_sent, s.value as churn_probability
 from chosen c
-left join decisions d on d.run_id = '{run_id}' and d.customer_id = c.customer_id
+left join this_decisions d on d.customer_id = c.customer_id
 left join exposures e on e.decision_id = d.decision_id
-left join scores s on s.run_id = '{run_id}' and s.customer_id = c.customer_id and s.question = '{CHURN.name}'"""
+left join this_scores s on s.customer_id = c.customer_id and s.question = '{CHURN.name}'"""
     [row] = records(view.query(sql, chosen=_table(customer_id=[customer])))
     return row
 

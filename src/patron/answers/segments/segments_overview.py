@@ -155,7 +155,7 @@ from (
     totals = records(view.query(sql))[0]
     prospects = f"""
 select count(*) as prospect_count, cast(coalesce({exact_sum("value")}, 0) as double) as prospects_cents
-from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'"""
+from this_scores where question = '{PROSPECTS.name}'"""
     apart = records(view.query(prospects))[0]
     if totals["highest"] is None:
         return ValueSpread((), None, None, **apart)
@@ -171,9 +171,9 @@ from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'
         for start, end in zip(edges, ends, strict=True)
     )
     total = totals["total"]
-    sure = f"""
+    sure = """
 select low, high, case when is_season_observed then season end as season
-from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"""
+from this_shop_forecasts where question = 'value'"""
     low, high, season = next((tuple(row.values()) for row in records(view.query(sure))), (None, None, None))
     top = totals["top"] / total if total and totals["top"] else None
     return ValueSpread(_joined(bins), total, top, low, high, season, **apart)

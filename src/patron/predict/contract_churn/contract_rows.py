@@ -51,7 +51,7 @@ from ({ending}) e
 join contracts l on l.customer_id = e.customer_id and l.contract_id = e.contract_id and l.ends_at = e.ends_at
 join keys k on k.customer_id = e.customer_id
 left join ({renewed}) r on r.as_of = e.as_of and r.customer_id = e.customer_id and r.contract_id = e.contract_id
-left join features f on f.run_id = '{run_id}' and f.customer_id = e.customer_id and f.as_of = e.as_of
+left join this_features f on f.customer_id = e.customer_id and f.as_of = e.as_of
 order by e.as_of, k.sample_key, e.ends_at, e.term_count, e.contract_id"""
 
 
@@ -69,7 +69,7 @@ def contract_rows(view: StageView) -> pa.Table:
         day=f"{SECONDS_A_DAY}.0",
         run_id=run_id,
     )
-    cutoffs = view.query(f"select distinct as_of from features where run_id = '{run_id}' order by as_of")
+    cutoffs = view.query("select distinct as_of from this_features order by as_of")
     facts = view.query(FACTS.format(facts=(OF_CUSTOMERS + HOLDERS).format(now=timestamp(now))))
     keys = sample_keys(facts, facts.select(["customer_id"]).slice(0, 0))
     rows = view.query(sql, cutoffs_of_run=cutoffs, keys=keys)

@@ -47,8 +47,8 @@ def build_next_orders(view: StageView) -> None:
 
 def _read_scores(view: StageView, question: str) -> pa.Table:
     return view.query(f"""
-select customer_id, question, value from scores
-where run_id = '{view.run.run_id}' and question = '{question}' order by customer_id""")
+select customer_id, question, value from this_scores
+where question = '{question}' order by customer_id""")
 
 
 def _rows(run_id: str, scores: dict) -> pa.Table:

@@ -140,8 +140,8 @@ def affinities(
     """Rows of `affinities` for every customer of the history and every other one with a cutoff, and prospects."""
     run, history = view.run, known.purchases
     others = view.query(
-        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from cutoffs m
-        where m.run_id = '{run.run_id}' and m.as_of = {timestamp(run.as_of)}
+        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from this_cutoffs m
+        where m.as_of = {timestamp(run.as_of)}
           and m.customer_id not in (select customer_id from history) order by m.customer_id""",
         history=history.select(["customer_id"]),
     )

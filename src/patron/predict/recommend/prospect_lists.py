@@ -29,8 +29,8 @@ def prospect_lists(view: StageView, history: pa.Table) -> pa.Table:
     """
     run = view.run
     prospects = view.query(f"""
-select distinct customer_id from prospect_features
-where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by customer_id""")
+select distinct customer_id from this_prospect_features
+where as_of = {timestamp(run.as_of)} order by customer_id""")
     recent = history.filter(pc.less_equal(history["days_before"], float(POPULAR_DAYS)))
     customers, products = encoded(recent["customer_id"]), encoded(recent["product_id"])
     people = pa.concat_arrays([customers.dictionary, prospects["customer_id"].combine_chunks()])

@@ -25,7 +25,7 @@ from patron.tabular.hazards import FittedHazards
 
 log = logging.getLogger(__name__)
 CHURN_SCORES = """
-select customer_id, value from scores where run_id = '{run_id}' and question = '{question}' order by customer_id"""
+select customer_id, value from this_scores where question = '{question}' order by customer_id"""
 
 
 def build_survival_curves(view: StageView) -> None:

@@ -39,7 +39,7 @@ where s.run_id = '{run_id}' and s.question = 'value' order by s.customer_id
 """
 REFERRED = """
 select r.customer_id, s.value from referrals r
-join scores s on s.customer_id = r.referred_customer_id and s.run_id = '{run_id}' and s.question = 'value'
+join this_scores s on s.customer_id = r.referred_customer_id and s.question = 'value'
 order by r.customer_id, r.referred_customer_id
 """
 SHOP = """

@@ -16,31 +16,27 @@ POPULAR_DAYS = 28
 """Purchases within so many days make a product popular."""
 Query = Callable[[str], pa.Table]
 
+PRODUCTS = """
+select product_id, seconds_of(known_at) / 86400.0 as known_day, category, brand, style_id, price_cents, cost_cents,
+  stock, is_consumable, is_blocked, seconds_of(offer_starts_at) / 86400.0 as offer_starts_day,
+  seconds_of(offer_ends_at) / 86400.0 as offer_ends_day
+from this_recommendable_products"""
+
 
 def list_tables(query: Query, run: Run, policy: Policy) -> dict[str, pa.Table]:
     """Tables `products`, `purchases`, `related`, `wanted`, `hidden`, `sources` and `responses`, as of the run."""
     return {
-        "products": query(_products(run)),
+        "products": query(PRODUCTS),
         "purchases": query(_purchases(run, policy)),
-        "related": query(f"""
-select product_id, related_id, kind, strength from related_products where run_id = '{run.run_id}'"""),
-        "wanted": query(f"""
-select customer_id, product_id, probability, days_since, usual_days, because_product_id from affinities
-where run_id = '{run.run_id}' order by customer_id, "rank" """),
+        "related": query("select product_id, related_id, kind, strength from this_related_products"),
+        "wanted": query("""
+select customer_id, product_id, probability, days_since, usual_days, because_product_id from this_affinities
+order by customer_id, "rank" """),
         "hidden": query(_hidden(run)),
-        "sources": query(f"select source, weight, clicks, orders from list_sources where run_id = '{run.run_id}'"),
-        "responses": query(f"""
-select product_id, clicks, expected_clicks, orders, expected_orders from product_responses
-where run_id = '{run.run_id}'"""),
+        "sources": query("select source, weight, clicks, orders from this_list_sources"),
+        "responses": query("""
+select product_id, clicks, expected_clicks, orders, expected_orders from this_product_responses"""),
     }
-
-
-def _products(run: Run) -> str:
-    return f"""
-select product_id, seconds_of(known_at) / 86400.0 as known_day, category, brand, style_id, price_cents, cost_cents,
-  stock, is_consumable, is_blocked, seconds_of(offer_starts_at) / 86400.0 as offer_starts_day,
-  seconds_of(offer_ends_at) / 86400.0 as offer_ends_day
-from recommendable_products where run_id = '{run.run_id}'"""
 
 
 def _hidden(run: Run) -> str:

@@ -13,13 +13,14 @@ import pyarrow as pa
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import Parameters, sql_list
+from patron.storage.engine import Parameters, literal, sql_list
 
 if TYPE_CHECKING:
     from patron.storage.duck_engine import DuckEngine
     from patron.storage.lake.lake import Lake
 
-LAST = "last_"
+LAST, THIS = "last_", "this_"
+"""Before a table's name: as the last completed run left it, and rows of this run only."""
 COPIED_VALUES = 16_000_000
 """Values kept in memory at once, each some 16 bytes there; of long texts, bytes in the files count instead."""
 COPIES = 16
@@ -39,6 +40,8 @@ class PinnedTables:
     engine: "DuckEngine"
     names: frozenset[str]
     versions: Mapping[str, int | None]
+    run_id: str
+    """Run whose rows queries read by the table's name after `this_`."""
     last_versions: Mapping[str, int | None] = field(default_factory=dict)
     """Versions that the last completed run left; queries read them by the table's name after `last_`."""
     conditions: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +66,10 @@ class PinnedTables:
         return (
             make(lambda part: self._rows(part) if part == name else self.relation(part)) if make else self._rows(name)
         )
+
+    def relation_of_run(self, name: str) -> str:
+        """SQL of the rows that a table has of this run. Raises WorkspaceError if undeclared."""
+        return rows_where(self.relation(name), f"run_id = {literal(self.run_id)}")
 
     def relation_of_files(self, name: str, files: Sequence[str]) -> str:
         """SQL of the rows of a table, not a rebuilt one, that are in some of its files; fast to plan for a few."""
@@ -92,6 +99,8 @@ class PinnedTables:
         """Put the snapshots that the query names in front of it, as one CTE each."""
         names = self.engine.table_names(sql) - set(arrow_tables)
         relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
+        of_run = {name.removeprefix(THIS) for name in names if name.startswith(THIS)}
+        relations += [(THIS + name, self.relation_of_run(name)) for name in sorted(of_run & BY_NAME.keys())]
         for name in sorted(self.last_versions):
             if LAST + name in names:
                 table = self._declared(name)

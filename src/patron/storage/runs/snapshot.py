@@ -111,6 +111,7 @@ class Snapshot:
             self.shop.engine,
             frozenset(BY_NAME),
             self.pinned,
+            self.run.run_id,
             conditions=self._conditions,
             rebuilt=facts,
         )

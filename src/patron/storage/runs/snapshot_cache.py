@@ -16,7 +16,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal
 from patron.storage.lake.parquet_rows import files_with
-from patron.storage.runs.pinned_tables import with_ctes
+from patron.storage.runs.pinned_tables import THIS, with_ctes
 from patron.storage.runs.snapshot import Fact, customer_row
 from patron.storage.shop import Shop, Snapshot
 
@@ -51,6 +51,8 @@ class SnapshotReader:
         """Files of each table that was asked for."""
         self._views: set[str] = set()
         """Tables that are known as views."""
+        self._of_run: set[str] = set()
+        """Tables whose rows of this run are known as views, too."""
         self._facts: dict[object, Any] = {}
         self._customer_rows: dict[tuple[str, str, str | None], pa.Table] = {}
         self._customer_bytes = 0
@@ -67,14 +69,17 @@ class SnapshotReader:
 
         Raises duckdb.Error, LakeDamaged.
         """
-        names = self._tables.engine.table_names(sql) & BY_NAME.keys() - NEWEST
+        named = self._tables.engine.table_names(sql)
+        of_run = {name.removeprefix(THIS) for name in named if name.startswith(THIS)} & BY_NAME.keys()
+        names = (named | of_run) & BY_NAME.keys() - NEWEST
         about = {name for name in names - self._tables.rebuilt.keys() if CUSTOMER_ID in BY_NAME[name].names}
         rows = {name: self.customer_rows(name, customer_id) for name in sorted(about)}
-        with self._cursor(names - about) as cursor:
+        with self._cursor(named - about - {THIS + name for name in about}) as cursor:
             cursor.register("customer", customer_row(customer_id))
             for name, of_customer in rows.items():
                 cursor.register(CUSTOMER_ROWS + name, of_customer)
-            relations = ((name, f"select * from {CUSTOMER_ROWS}{name}") for name in rows)
+            relations = [(name, f"select * from {CUSTOMER_ROWS}{name}") for name in rows]
+            relations += [(THIS + name, self._of_this_run(name)) for name in sorted(of_run & rows.keys())]
             return cursor.sql(with_ctes(sql, relations)).to_arrow_table()
 
     def customer_rows(self, name: str, customer_id: str, run_id: str | None = None) -> pa.Table:
@@ -108,8 +113,13 @@ class SnapshotReader:
     def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
         """A connection of one query, which knows the tables that it may name as views."""
         with self._lock:
-            for name in sorted(set(names) & BY_NAME.keys() - NEWEST):
+            named = set(names)
+            of_run = {name.removeprefix(THIS) for name in named if name.startswith(THIS)}
+            for name in sorted((named | of_run) & BY_NAME.keys() - NEWEST):
                 self._open_table(BY_NAME[name])
+            for name in sorted(of_run & BY_NAME.keys() - self._of_run):
+                self._con.execute(f"create view {THIS}{name} as {self._of_this_run(name)}")
+                self._of_run.add(name)
             return self._con.cursor()
 
     def _open_table(self, table: Table) -> None:
@@ -120,6 +130,9 @@ class SnapshotReader:
         kind = "table" if table.name in self._tables.rebuilt.keys() & AGGREGATED else "view"
         self._con.execute(f"create {kind} {table.name} as {self._tables.relation(table.name)}")
         self._views.add(table.name)
+
+    def _of_this_run(self, name: str) -> str:
+        return f"select * from {name} where {RUN_ID} = {literal(self._tables.run_id)}"
 
     def _files_of(self, table: Table) -> Sequence[str]:
         if table.name not in self._files:

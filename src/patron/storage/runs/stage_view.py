@@ -112,6 +112,7 @@ class StageView:
             workspace.engine,
             declared & BY_NAME.keys(),
             versions,
+            self.run.run_id,
             {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
             without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
             copies=workspace.copies,

@@ -99,7 +99,7 @@ def build_features(view: StageView) -> None:
     """Compute all features at the run's cutoffs, family by family so that memory stays bounded."""
     zone = view.settings.shop.time_zone
     run_id = view.run.run_id
-    rows = f"select customer_id, as_of from cutoffs where run_id = '{run_id}'"
+    rows = "select customer_id, as_of from this_cutoffs"
     as_ofs = view.query(f"select distinct as_of from ({rows}) m order by as_of")["as_of"].to_pylist()
     cutoffs = view.query(
         f"select m.customer_id, w.* from ({rows}) m join windows w on w.as_of = m.as_of"

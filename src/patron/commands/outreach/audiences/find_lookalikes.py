@@ -242,7 +242,7 @@ def _members(
             customer_id not in customers for customer_id in customer_ids
         )
     column, value = ("persona_id", segment.persona_id) if segment.stage is None else ("lifecycle_stage", segment.stage)
-    rows = view.query(f"select customer_id, {column} as part from segments where run_id = '{view.run.run_id}'")
+    rows = view.query(f"select customer_id, {column} as part from this_segments")
     parts = sorted(set(rows["part"].to_pylist()) - {-1})
     if value not in parts:
         todo = RUN_HAS(names=", ".join(map(str, parts)) or "none")

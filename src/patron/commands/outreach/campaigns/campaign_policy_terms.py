@@ -67,7 +67,7 @@ def evidence_of(shop: Shop, snapshot: Snapshot) -> Evidence:
     """Effects that runs measured, and what experts assume."""
     effects = {
         (row["offer"], row["stratum"]): MeasuredEffect(row["effect_cents"], row["standard_error"], row["window_share"])
-        for row in snapshot.query(effects_query(snapshot.run.run_id)).to_pylist()
+        for row in snapshot.query(effects_query()).to_pylist()
     }
     rules = OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
     return Evidence(effects, margin_share=shop.settings.shop.margin_share, rules=rules)

@@ -4,6 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from patron.storage.runs.runs import Run
 from patron.storage.runs.snapshot import Snapshot, customer_row
 from patron.storage.runs.snapshot_cache import CachedSnapshot, reader_of
 from patron.storage.shop import Shop
+from sample_rows import sample
 
 TRAITS = BY_NAME["traits"]
 AT = datetime(2024, 5, 1, tzinfo=UTC)
@@ -53,6 +55,26 @@ def test_one_customer_gets_all_of_their_rows_whatever_file_they_are_in(view, cus
 def test_a_query_with_ctes_of_its_own_reads_the_same(view):
     sql = f"with theirs as ({SQL}) select value from theirs"
     assert view.query_customer("bert", sql)["value"].to_pylist() == ["bert-0", "bert-1"]
+
+
+def test_this_before_a_table_reads_the_rows_of_the_run(tmp_path):
+    table, run = BY_NAME["segments"], Run.at(AT)
+    with closing(Shop.create(tmp_path / "shop")) as shop:
+        for run_id, customers in ((run.run_id, ("anna", "bert")), ("2024-04-01", ("bert", "carl"))):
+            row = sample(table, 1, np.random.default_rng(1)).to_pylist()[0] | {"run_id": run_id}
+            rows = [row | {"customer_id": customer} for customer in customers]
+            shop.lake.append(table, pa.Table.from_pylist(rows, schema=table.schema()))
+        pinned = {"segments": shop.lake.version(table)}
+        sql = "select customer_id from this_segments order by customer_id"
+        both = f"{sql[: -len(' order by customer_id')]} union all select customer_id from segments order by customer_id"
+        stage = shop.view(["segments"], [], run=run)
+        for view in (Snapshot(shop, run, pinned), CachedSnapshot(shop, run, pinned), stage):
+            assert view.query(sql)["customer_id"].to_pylist() == ["anna", "bert"]
+            assert view.query(both)["customer_id"].to_pylist() == ["anna", "anna", "bert", "bert", "bert", "carl"]
+        for view in (Snapshot(shop, run, pinned), CachedSnapshot(shop, run, pinned)):
+            theirs = "select t.run_id from this_segments t join customer c on c.customer_id = t.customer_id"
+            assert view.query_customer("bert", theirs)["run_id"].to_pylist() == [run.run_id]
+            assert view.query_customer("carl", theirs)["run_id"].to_pylist() == []
 
 
 @pytest.mark.parametrize("customer", ["bert", "zoe"])

@@ -7,6 +7,7 @@
 - `calibration`: probabilities that mean what they say
 - `shrunken_rates`: rates of groups, drawn to a prior
 - `bootstrap`: intervals over customers, paired gains
+- `k_means`: groups of rows around their means
 - `text_terms`: terms of a text in any mix of languages
 - `hulls`: steps along the upper hull of what choices bring and cost
 - `importance_sampling`: means under another policy than the one that drew the rows

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
+from patron.estimators.k_means import FittedKMeans, KMeans, adjusted_rand_index
 from patron.schema.numbers import Numbers, float_column
 from patron.understand.persona_traits import TraitColumn, clustered_matrix, trait_columns
 
@@ -47,7 +46,7 @@ class Personas:
 class Grouping:
     """A number of groups, tried."""
 
-    model: KMeans
+    model: FittedKMeans
     stabilities: Numbers
     agreement: Numbers
     """Adjusted Rand index of each pair of halves."""
@@ -78,7 +77,7 @@ def find_personas(features: pa.Table, seed: int) -> Personas:
         for count in range(MAX_PERSONAS, 1, -1):
             grouping = form_groups(sample, count, seed)
             if grouping is not None and grouping.is_stable:
-                labels = np.asarray(grouping.model.predict(matrix))
+                labels = grouping.model.predict(matrix)
                 return _by_value(labels, grouping, columns, float_column(features, "paid_cents_365_days"))
     return nobody
 
@@ -88,8 +87,8 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping | None:
 
     None where one of them is tiny.
     """
-    model = _kmeans(count, seed, STARTS).fit(sample)
-    labels = np.asarray(model.labels_)
+    model = KMeans(count, STARTS).fit(sample, seed=seed % 2**31)
+    labels = model.labels
     sizes = np.bincount(labels, minlength=count).astype(np.float64)
     if sizes.min() < max(MIN_SHARE * len(sample), MIN_CUSTOMERS):
         return None
@@ -100,18 +99,15 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping | None:
             break
         order = rng.permutation(len(sample))
         halves = np.array_split(order, 2)
-        again = [np.asarray(_kmeans(count, seed, STARTS_AGAIN).fit(sample[half]).predict(sample)) for half in halves]
-        agreement.append(adjusted_rand_score(*again))
+        fits = (KMeans(count, STARTS_AGAIN).fit(sample[half], seed=seed % 2**31) for half in halves)
+        again = [fitted.predict(sample) for fitted in fits]
+        agreement.append(adjusted_rand_index(*again))
         overlaps += [_best_overlap(labels, other, count) for other in again]
     return Grouping(model, np.mean(overlaps, axis=0), np.array(agreement))
 
 
 def _is_far_from_stable(stabilities: Numbers, agreement: np.floating) -> bool:
     return bool(stabilities.min() < MIN_PERSONA_STABILITY - FAR or agreement < MIN_STABILITY - FAR)
-
-
-def _kmeans(count: int, seed: int, starts: int) -> KMeans:
-    return KMeans(count, n_init=starts, random_state=seed % 2**31)  # pyright: ignore[reportArgumentType] - stubs know 'auto' only
 
 
 def _best_overlap(labels: np.ndarray, other: np.ndarray, count: int) -> Numbers:

@@ -58,6 +58,8 @@ class HeldReads:
     """Verified commits, by table and version."""
     deltas: "dict[tuple[str, int], DeltaTable]" = field(default_factory=dict)
     """Open tables at a version, by table and version."""
+    entries: set[str] = field(default_factory=set)
+    """Tables whose files' entries were read."""
     files: dict[str, Stamp] = field(default_factory=dict)
     """Stamps of data files that were compared with their entries, by the path that they were named by."""
 
@@ -136,13 +138,19 @@ class LakeRecord:
 
     def files(self, table: str, paths: Collection[str]) -> dict[str, FileEntry]:
         """Entries of some files; a file without one was not written by this workspace."""
-        if any((table, path) not in self._files for path in paths):
+        held = self.held(table)
+        has_read = held is not None and table in held.entries
+        if not has_read and any((table, path) not in self._files for path in paths):
+            if held is not None:
+                held.entries.add(table)
             self._files |= {(table, entry.path): entry for entry in self.all_files(table)}
         return {path: self._files[table, path] for path in paths if (table, path) in self._files}
 
     def reload(self, table: str) -> None:
         """Take the entries of a table's files from the store again."""
         self._files = {key: entry for key, entry in self._files.items() if key[0] != table}
+        if held := self.held(table):
+            held.entries.discard(table)
 
     def all_files(self, table: str) -> list[FileEntry]:
         """Entries of all files of a table."""

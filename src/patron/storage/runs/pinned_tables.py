@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from patron.storage.lake.lake import Lake
 
 LAST = "last_"
+TABLE_NAMES = frozenset(BY_NAME) | {LAST + name for name in BY_NAME}
+WORD, SOURCE = re.compile(r"\w+"), re.compile(r"\b(?:from|join)\s+(\w+)")
+"""Any name, and one that is certainly read: where the words of a query name no other table, these are all it reads."""
 COPIED_VALUES = 16_000_000
 """Values kept in memory at once, each some 16 bytes there; of long texts, bytes in the files count instead."""
 COPIES = 16
@@ -90,7 +93,7 @@ class PinnedTables:
 
     def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
-        names = self.engine.table_names(sql) - set(arrow_tables)
+        names = self._names_in(sql) - set(arrow_tables)
         relations = [(name, self.relation(name)) for name in sorted(names & BY_NAME.keys())]
         for name in sorted(self.last_versions):
             if LAST + name in names:
@@ -98,6 +101,12 @@ class PinnedTables:
                 files = pinned_files(self.lake, table, self.last_versions)
                 relations.append((LAST + name, self._copied(table, self.last_versions[name], files)))
         return with_ctes(sql, relations)
+
+    def _names_in(self, sql: str) -> frozenset[str]:
+        """Names of tables of the lake that a query reads, or of anything else."""
+        words, sources = (TABLE_NAMES & set(pattern.findall(sql)) for pattern in (WORD, SOURCE))
+        # why: to parse a query takes as long as to run a small one, and most names are told without
+        return sources if words == sources else self.engine.table_names(sql)
 
     def _declared(self, name: str) -> Table:
         if name not in self.names:

@@ -119,13 +119,10 @@ class _History:
 
 def _read_history(view: StageView) -> _History:
     before = read_trainings(view, view.run_before.run_id) if view.run_before else {}
-    runs = sql_list([training.trained_run_id for training in before.values()])
-    alarmed = "select distinct subject as question, run_id from model_alarms where kind = 'calibration'"
-    proven = f"select distinct question, run_id from backtests where run_id in {runs}"
-    pairs = [
-        frozenset((row["question"], row["run_id"]) for row in view.query(sql).to_pylist()) if before else frozenset()
-        for sql in (alarmed, proven)
-    ]
+    runs = sql_list([training.trained_run_id for training in before.values()] or [""])
+    alarmed = view.query("select distinct subject as question, run_id from model_alarms where kind = 'calibration'")
+    proven = view.query(f"select distinct question, run_id from backtests where run_id in {runs}")
+    pairs = (frozenset((row["question"], row["run_id"]) for row in rows.to_pylist()) for rows in (alarmed, proven))
     return _History(before, read_trainings(view, view.run.run_id), *pairs)
 
 

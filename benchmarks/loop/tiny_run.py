@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from patron.__main__ import import_sparingly
 from patron.commands.data.simulated_loop import ingest_events, seeded_workspace, write_rules
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -33,7 +34,6 @@ CUSTOMERS, HISTORY_DAYS, SEED, ROUNDS = 130, 300, 5, 5
 MINUTES = 30
 GOAL_SECONDS = 1.5
 COUNTED = {"queries": (DuckEngine, "query"), "commits": (Lake, "_add"), "transactions": (Store, "begin")}
-RUN = "from patron.interfaces.cli import main; import sys; sys.argv[0] = 'patron'; main()"
 
 
 def processor_seconds() -> float:
@@ -63,13 +63,23 @@ def simulate(folder: Path) -> tuple[datetime, Path, Path]:
 def run_command(workspace: Path, as_of: datetime) -> float:
     """Processor seconds of `patron run` in a process of its own."""
     before = processor_seconds()
-    command = [sys.executable, "-c", RUN, "run", "--workspace", str(workspace), "--as-of", f"{as_of:%Y-%m-%dT%H:%M}"]
+    command = [
+        sys.executable,
+        "-m",
+        "patron",
+        "run",
+        "--workspace",
+        str(workspace),
+        "--as-of",
+        f"{as_of:%Y-%m-%dT%H:%M}",
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
     return processor_seconds() - before
 
 
 def run_here(workspace: Path, as_of: datetime) -> dict[str, Any]:
     """Processor seconds of the run without imports and of each step, and how often it asks for what is counted."""
+    import_sparingly()
     from patron import run  # noqa: PLC0415 - only a process of its own pays for it
 
     counts: Counter[str] = Counter()

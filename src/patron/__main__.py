@@ -5,6 +5,7 @@ import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
+from threading import get_ident
 
 PLATFORM = ("typer", "duckdb", "deltalake", "sqlalchemy")
 """Packages that only the extra `platform` installs; one of each kind is enough to recognise a light install."""
@@ -16,13 +17,32 @@ COLLECTED_FROM = 50_000
 """New objects after which Python looks for garbage: imports make hundreds of thousands that all stay."""
 
 
-class WithoutPandas(MetaPathFinder):
-    """Does not find pandas: where it is installed, Arrow imports it at the first array, which takes 60 MB."""
+LOOKS_FOR_PACKAGES = "lightgbm.compat"
+
+
+class WithoutUnused(MetaPathFinder):
+    """Does not find what libraries import by themselves where it is installed, and no command needs.
+
+    Arrow imports pandas at the first array, which takes 60 MB. LightGBM imports scikit-learn for classes that wrap it,
+    which takes longer than to score a small shop.
+    """
+
+    def __init__(self) -> None:
+        self._loads_lightgbm: int | None = None
+        """Thread that began to import the module by which LightGBM looks for other packages."""
 
     def find_spec(self, fullname: str, *_: object) -> None:
         """Leave every other module to the finders after this one. Raises ModuleNotFoundError."""
         if fullname == "pandas":
             raise ModuleNotFoundError("no command of Patron uses pandas", name=fullname)
+        if fullname == LOOKS_FOR_PACKAGES:
+            self._loads_lightgbm = get_ident()
+        elif (
+            fullname == "sklearn"
+            and self._loads_lightgbm == get_ident()
+            and not hasattr(sys.modules.get(LOOKS_FOR_PACKAGES), "SKLEARN_INSTALLED")
+        ):
+            raise ModuleNotFoundError("Patron does not use LightGBM by way of scikit-learn", name=fullname)
 
 
 def main() -> None:
@@ -50,7 +70,7 @@ def import_sparingly() -> None:
     """Spare a command what libraries import or search for by themselves and Patron does not need."""
     gc.set_threshold(COLLECTED_FROM)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # why: it reads the metadata of every package
-    sys.meta_path.insert(0, WithoutPandas())
+    sys.meta_path.insert(0, WithoutUnused())
 
 
 def _run_command() -> None:

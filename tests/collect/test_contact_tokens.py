@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.contact_tokens import contacts_of
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.govern.vault import Vault
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.tables import EVENTS
 
 BASE = {"messageId": "m", "timestamp": "2024-01-01T00:00:00Z"}

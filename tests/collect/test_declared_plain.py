@@ -7,7 +7,6 @@ import pytest
 
 from patron.answers.data.sql_query import sql
 from patron.collect.files.file_import import import_files
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.raw_objects import split_objects
@@ -19,6 +18,7 @@ from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
 from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import SettingsError
 from patron.schema.tables import EVENTS
 from patron.storage.store.store import WORDINGS

@@ -8,14 +8,13 @@ from tests.support.personal_values import KEYS, sample
 from tests.support.ways_in import WAYS, bring_in
 from tests.support.workspace_bytes import mentions
 
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import inbox_position
 from patron.collect.personal_columns import replace_personal_values
 from patron.collect.segment_message import raw_event_of
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
-from patron.schema.data.raw_events import IDENTIFIERS, JSON_FOR_THE_VAULT
+from patron.schema.data.raw_events import IDENTIFIERS, JSON_FOR_THE_VAULT, raw_events_table
 from patron.schema.errors import BadEvent
 from patron.schema.tables import EVENTS
 from patron.understand.profiles.profile_writer import rebuild_profiles

@@ -8,7 +8,6 @@ import pytest
 from recommending_shop import AS_OF, order_line
 
 from patron import measure
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.govern.outreach.list_signatures import INTERESTS, signed_properties
@@ -16,6 +15,7 @@ from patron.govern.vault import Vault, initial_customer_id
 from patron.measure.list_responses import measure_lists
 from patron.recommenders.live.click_model import SOURCES
 from patron.recommenders.live.list_feedback import ListFeedback, learn_responses
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.tables import EVENTS, IDENTITIES, LIST_SOURCES, ORDER_LINES, PRODUCT_RESPONSES
 from patron.storage.runs.runs import Run
 from patron.storage.runs.stage_view import VAULT

@@ -14,17 +14,31 @@ from workspace_copies import copy_workspace
 from patron import decide, predict
 from patron.answers.models.fairness import fairness
 from patron.answers.models.metrics_by_group import metrics_by_group
+from patron.answers.models.model_versions import model_versions
 from patron.answers.models.models import models_of
 from patron.commands.data.simulated_loop import ingest_events, write_rules
 from patron.commands.models.manage_models import release, roll_back
 from patron.decide.fair_churn import read_past_churn
 from patron.interfaces.i18n.formats import Formats
+from patron.predict.category_needs import LEARNERS as OF_NEEDS
+from patron.predict.category_needs.pair_rows import FEATURE_VERSION
 from patron.predict.prediction_intervals import IntervalEnds
-from patron.predict.retraining import plan_training
+from patron.predict.retraining import plan_training, train_or_reuse
 from patron.predict.scoring import reuse
 from patron.predict.survival.early_warnings import read_forecasts
 from patron.run import run_loop, stage_view
-from patron.schema.models.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
+from patron.schema.models.questions import (
+    CATEGORY_PURCHASE,
+    CATEGORY_SPEND,
+    CHURN,
+    CONTRACT_CHURN,
+    MESSAGE_RESPONSE,
+    PROSPECTS,
+    QUESTIONS,
+    RECOMMEND,
+    SESSION_CONVERSION,
+    VALUE,
+)
 from patron.schema.numbers import float_column
 from patron.schema.tables import (
     ALARM,
@@ -49,6 +63,7 @@ from patron_command import run_patron
 
 pytestmark = pytest.mark.xdist_group("retraining")
 DAY = timedelta(days=1)
+OF_CATEGORIES = {CATEGORY_PURCHASE.name, CATEGORY_SPEND.name}
 OF_CUSTOMERS = {one.name for one in QUESTIONS if not one.is_ranking and one is not PROSPECTS}
 
 
@@ -106,17 +121,20 @@ def test_the_first_run_trains_and_the_next_scores_everybody_with_its_models(firs
         assert {row["question"] for row in trainings} >= OF_CUSTOMERS
         assert {(row["trained_run_id"], row["reason"]) for row in trainings} == {(first.run.run_id, reason)}
         models = {row["model_version"] for row in of_run(view, "scores").to_pylist()}
-        models |= {row["model_version"] for row in of_run(view, "affinities").to_pylist()}
-        assert models == {f"{row['question']}/{first.run.run_id}" for row in trainings}
+        for table in ("affinities", "category_needs"):
+            models |= {row["model_version"] for row in of_run(view, table).to_pylist()}
+        used = {row["question"] for row in trainings} - {CATEGORY_SPEND.name}  # needs name the model of the purchase
+        assert models == {f"{question}/{first.run.run_id}" for question in used}
     assert of_run(second, "scores", f"question = '{CHURN.name}'")["as_of"][0].as_py() == second.run.as_of
 
 
 def test_a_run_that_does_not_train_measures_nothing_and_shows_what_its_models_were_measured_by(first, second):
-    assert not OF_CUSTOMERS & set(of_run(second, "backtests")["question"].to_pylist())
+    assert of_run(second, "backtests").num_rows == 0
     shown, before = ({one.question: one for one in models_of(view).questions} for view in (second, first))
-    for question in OF_CUSTOMERS:
+    for question in OF_CUSTOMERS | OF_CATEGORIES:
         assert shown[question].board == before[question].board != ()
-        assert shown[question].card == before[question].card
+        assert shown[question].card == before[question].card != {}
+        assert shown[question].model_version == f"{question}/{first.run.run_id}"
     groups = [row for row in metrics_by_group(second) if row.question in OF_CUSTOMERS]
     assert groups
     assert groups == [row for row in metrics_by_group(first) if row.question in OF_CUSTOMERS]
@@ -199,6 +217,57 @@ def test_a_model_is_due_after_the_days_of_the_policy(shop):
         shop.policy = before
 
 
+class Trained(Exception):
+    """A training was begun."""
+
+
+def answer_category_purchase(view, feature_version=FEATURE_VERSION):
+    """What answers a question of another grain than customers; raises Trained where it would be trained."""
+
+    def train():
+        raise Trained
+
+    name = CATEGORY_PURCHASE.name
+    return train_or_reuse(
+        view, CATEGORY_PURCHASE, OF_NEEDS[name], feature_version=feature_version, tables=("orders",), train=train
+    )
+
+
+def test_questions_of_other_grains_keep_their_model_between_trainings(shop, first):
+    model = answer_category_purchase(view_at(shop, 1))
+    assert (model.training.model_version, model.training.reason) == (f"category_purchase/{first.run.run_id}", RECENT)
+    assert model.backtests.num_rows == 0
+    kept = {
+        name.partition("/")[0] for name in model_registry.model_versions(shop.store) if first.run.run_id not in name
+    }
+    assert not kept & (OF_CUSTOMERS | OF_CATEGORIES | {RECOMMEND.name})
+
+
+def test_questions_of_other_grains_are_trained_when_those_of_customers_are(shop, first):
+    for view, version in (
+        (view_at(shop, 6), FEATURE_VERSION),
+        (view_at(shop, 1, is_retraining=True), FEATURE_VERSION),
+        (view_at(shop, 1), "other"),
+    ):
+        with pytest.raises(Trained):
+            answer_category_purchase(view, version)
+    file = shop.folder / "models" / CATEGORY_PURCHASE.name / first.run.run_id / model_registry.INTERVALS
+    content = file.read_bytes()
+    file.write_bytes(b"damaged")
+    try:
+        with pytest.raises(Trained):
+            answer_category_purchase(view_at(shop, 1))
+    finally:
+        file.write_bytes(content)
+    for question in (SESSION_CONVERSION, MESSAGE_RESPONSE, CONTRACT_CHURN):  # this shop has had no model of them
+        assert plan_training(view_at(shop, 1), question, "1", ())[0].reason == FIRST
+
+
+def test_models_that_an_earlier_run_trained_are_in_use(shop, first):
+    in_use = {one.model_version for one in model_versions(shop) if one.is_in_use}
+    assert in_use >= {f"{name}/{first.run.run_id}" for name in OF_CUSTOMERS | OF_CATEGORIES | {RECOMMEND.name}}
+
+
 def test_a_run_that_is_run_again_decides_as_it_did(shop):
     assert [reason(view_at(shop, days)) for days in (-1, 0)] == [FIRST, RECENT]
 
@@ -245,6 +314,10 @@ def test_only_a_new_alarm_about_calibration_asks_for_a_training(shop, first, sec
         assert reason(view_at(shop, 1)) == RECENT
     write_alarm(second.run, "calibration", CHURN.name)
     assert [reason(view_at(shop, 1), question) for question in (CHURN, VALUE)] == [ALARM, RECENT]
+    write_alarm(second.run, "calibration", CATEGORY_PURCHASE.name)
+    with pytest.raises(Trained):
+        answer_category_purchase(view_at(shop, 1))
+    write_alarm(second.run, "calibration", CHURN.name)
     write_alarm(first.run, "calibration", CHURN.name)  # it was there when the model was trained
     assert reason(view_at(shop, 1)) == RECENT
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from made_visits import finish_run_with_model
 
@@ -17,6 +18,7 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.schema.errors import NotFound
+from patron.schema.tables import RECENT, TRAININGS
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.runs.runs import Run
 from patron.understand.facts import build_facts
@@ -126,6 +128,19 @@ def test_a_new_run_brings_its_own_model(shop):
     first = probability(shop, "u1", START)
     finish_run_with_model(shop, START - timedelta(days=1), LogisticOrder())
     assert probability(shop, "u1", START) != first
+
+
+def test_a_run_that_did_not_train_names_the_model_of_an_earlier_one(shop):
+    trained_at = START - timedelta(days=2)
+    finish_run_with_model(shop, trained_at, RateByLastEvent())
+    put(shop, START, "Product Viewed", "a", user="u1")
+    first = probability(shop, "u1", START)
+    run = Run.at(START - timedelta(days=1))
+    row = {"run_id": run.run_id, "question": "session_conversion", "trained_run_id": Run.at(trained_at).run_id}
+    row |= {"trained_at": trained_at, "reason": RECENT}
+    shop.lake.replace(TRAININGS, pa.Table.from_pylist([row], schema=TRAININGS.schema()), part=run.run_id)
+    finish_run_with_model(shop, run.as_of, LogisticOrder())
+    assert probability(shop, "u1", START) == first
 
 
 def test_who_signs_in_on_the_way_was_nobody_when_the_visit_began(shop):

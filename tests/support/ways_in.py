@@ -16,11 +16,10 @@ import pyarrow.parquet as pq
 from tests.support.personal_values import KEYS, KINDS, Case, needle_of
 
 from patron.collect.files.file_import import import_files
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.sensors_data import sensors_json
 from patron.commands.access.manage_keys import create_key
 from patron.govern.access.request_context import RequestContext
-from patron.schema.data.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS, raw_events_table
 from patron.service.collector import BATCH, HISTORY, SENSORS, Collector
 from patron.storage.shop import Shop
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from patron.collect.files.file_import import ImportResult
 from patron.collect.files.file_reader import inspect_file
-from patron.collect.files.import_job import ImportJob, raw_events_table, segment_raw_event
+from patron.collect.files.import_job import ImportJob, segment_raw_event
 from patron.collect.files.mapping import Mapping, load_mapping
 from patron.collect.inbox.compaction import LIVE
 from patron.collect.loader import open_loader, validate_raw_events
@@ -22,7 +22,7 @@ from patron.collect.request import source_rules, validate_message
 from patron.collect.tracking_plan import TrackingPlan, load_tracking_plan
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT
-from patron.schema.data.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS, raw_events_table
 from patron.schema.errors import BadFile, NotFound
 from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop

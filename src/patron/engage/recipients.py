@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from patron.engage.channels.mime import one_line
 from patron.engage.customer_time_zones import time_zones
+from patron.engage.mime import one_line
 from patron.engage.providers.provider_description import phone_country_code
 from patron.engage.templates.customer_names import NAMES
 from patron.govern.customers.contact_values import contacts_in

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 
 from patron.schema.numbers import Numbers
 
@@ -142,8 +142,8 @@ def is_by_chance(before: Counts, now: Counts, tests: int, *, is_ordered: bool) -
         return True
     alpha = FALSE_ALARM_SHARE / max(tests, 1) / (1 + is_ordered)
     scale = 1 / int(before.sum()) + 1 / int(now.sum())
-    is_index = stability_index(before, now) <= float(chi2.isf(alpha, freedom)) * scale
-    return is_index and not (is_ordered and abs(_rank_shift(before, now)) > float(norm.isf(alpha / 2)))
+    is_index = stability_index(before, now) <= float(chdtri(freedom, alpha)) * scale
+    return is_index and not (is_ordered and abs(_rank_shift(before, now)) > -float(ndtri(alpha / 2)))
 
 
 def _rank_shift(before: Counts, now: Counts) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from patron.measure.feature_changes import FALSE_ALARM_SHARE
 from patron.schema.numbers import Numbers
@@ -69,7 +69,7 @@ def calibration_error(
         return None
     difference = actual - forecast
     error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
-    is_noise = abs(difference.mean()) <= norm.isf(FALSE_ALARM_SHARE / 2 / max(tests, 1)) * error
+    is_noise = abs(difference.mean()) <= -ndtri(FALSE_ALARM_SHARE / 2 / max(tests, 1)) * error
     is_slight = is_probability and abs(difference.mean()) < MIN_SHIFT
     expected, came = float(forecast.mean()), float(actual.mean())
     ratio = error_ratio(expected, came, is_probability=is_probability)

@@ -1,10 +1,10 @@
 """Models that people pinned: an earlier model that scores a question, while the run's own champion is kept aside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from patron.estimators.learner import Fitted
+from patron.estimators.learner import Fitted, Learner
 from patron.predict.learners import LEARNERS
 from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
 from patron.storage.models import model_registry
@@ -37,7 +37,9 @@ def require_usable(
             raise type(error)(error.what, where=error.where, todo=todo) from error
 
 
-def load_model(models: Path, store: Store | DeclaredStore, model_version: str) -> Fitted:
-    """Read a kept model. Raises NotFound, LakeDamaged."""
+def load_model(
+    models: Path, store: Store | DeclaredStore, model_version: str, learners: Sequence[Learner] | None = None
+) -> Fitted:
+    """Read a kept model, of these learners or of those of its question. Raises NotFound, LakeDamaged."""
     question, _, version = model_version.partition("/")
-    return model_registry.load(models, store, question, version, LEARNERS[question])
+    return model_registry.load(models, store, question, version, LEARNERS[question] if learners is None else learners)

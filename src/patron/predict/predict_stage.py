@@ -72,8 +72,7 @@ def run(view: StageView) -> Summary:
         scores = coherent_scores([one.scores for one in answers])
         rankings, responses, contracts, visits, categories, _ = (result.result() for result in results)
         needs = build_category_needs(view, scores, categories)
-    of_parts = (needs, responses, contracts, visits)
-    evaluated = [*(one.backtests for one in answers), rankings.backtests, *(part.backtests for part in of_parts)]
+    parts = (rankings, needs, responses, contracts, visits)
     tables = {
         "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
@@ -81,14 +80,14 @@ def run(view: StageView) -> Summary:
         "reasons": [REASONS.empty(), *(one.reasons for one in answers)],
         "churn_drivers": [CHURN_DRIVERS.empty(), *(one.drivers for one in answers)],
         "partial_dependence": [PARTIAL_DEPENDENCE.empty(), *(one.partial_dependence for one in answers)],
-        "backtests": [BACKTESTS.empty(), *evaluated],
+        "backtests": [BACKTESTS.empty(), *(one.backtests for one in (*answers, *parts))],
         "shop_forecasts": [SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)],
     }
-    for name, parts in tables.items():
-        view.write(name, pa.concat_tables(parts))
-    trainings = [one.summary.training for one in answers] + ([rankings.training] if rankings.training else [])
+    for name, rows in tables.items():
+        view.write(name, pa.concat_tables(rows))
+    trainings = (*(one.summary.training for one in answers), *(one for part in parts for one in part.trainings))
     view.write("trainings", training_rows(view.run.run_id, trainings))
-    reasons = (*unanswered, *missing, *(reason for part in of_parts for reason in part.unanswered))
+    reasons = (*unanswered, *missing, *(reason for part in parts for reason in part.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
 
 

@@ -1,7 +1,6 @@
 """Training a question of any grain: backtest, fit the champion to all that is known, keep it with its manifest."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,11 +15,8 @@ from patron.predict.origins import Origin
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import Target
-from patron.schema.tables import BACKTESTS
 from patron.storage.models import model_registry
 from patron.storage.runs.stage_view import StageView
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,23 +30,6 @@ class TrainedModel:
     """Rows of `backtests`."""
     rows: pa.Table
     """What it was fitted to, as a manifest names it."""
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """Rows of `backtests` of a part of the stage, and the questions that it could not answer, with the reason."""
-
-    backtests: pa.Table
-    unanswered: tuple[str, ...] = ()
-
-
-def part_result(question: Target, answer: Callable[[], pa.Table]) -> PartResult:
-    """Rows of `backtests` that an answer gives, or the reason where it raises NotEnoughData."""
-    try:
-        return PartResult(answer())
-    except NotEnoughData as error:
-        log.warning("%s is not answered: %s", question.name, error.log_line)
-        return PartResult(BACKTESTS.empty(), (f"{question.name}: {error.what}",))
 
 
 def train_model(

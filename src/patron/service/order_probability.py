@@ -13,6 +13,7 @@ from patron.govern.vault import PREFIXES
 from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.models.questions import SESSION_CONVERSION
 from patron.storage.models import model_registry
+from patron.storage.models.trainings import measured_rows
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.facts.interactions import KINDS
 from patron.understand.profiles.profile_query import SOLD
@@ -105,13 +106,13 @@ class _Models:
 
 
 def _load(view: Snapshot) -> OrderModel | None:
-    """The model of a run, verified; None where the run has none. Raises LakeDamaged."""
-    question, run_id = SESSION_CONVERSION.name, view.run.run_id
+    """The model that a run or an earlier one trained, verified; None where the run has none. Raises LakeDamaged."""
+    question = SESSION_CONVERSION.name
     # why: the folder alone may be there from an earlier run of this name, which knew more
-    sql = f"select count(*) as n from this_backtests where question = '{question}'"
-    if not view.query(sql)["n"][0].as_py():
-        return None
-    return model_registry.load(view.folder / "models", view.store, question, run_id, LEARNERS)
+    measured = measured_rows("backtests", view.run.run_id)
+    trained = view.query(f"select max(run_id) as run_id from {measured} b where question = '{question}'")
+    run_id = trained["run_id"][0].as_py()
+    return run_id and model_registry.load(view.folder / "models", view.store, question, run_id, LEARNERS)
 
 
 _MODELS = _Models()

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import numpy as np
-from scipy.stats import rankdata
 
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, mean_ranks
 from patron.understand.persona_traits import TraitColumn
 from patron.understand.personas import Personas
 
@@ -50,7 +49,7 @@ def describe(personas: Personas) -> tuple[Description, ...]:
     """Describe every persona, in the order of their ids."""
     if not personas.stabilities:
         return ()
-    ranks = [rankdata(column.values, nan_policy="omit") for column in personas.columns]
+    ranks = [mean_ranks(column.values) for column in personas.columns]
     correlation = _correlation_within(personas)
     effects = [_effects(personas, place, ranks) for place in range(len(personas.stabilities))]
     ranked = [_facts(personas, place, effect, correlation) for place, effect in enumerate(effects)]

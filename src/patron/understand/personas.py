@@ -1,15 +1,17 @@
 """Personas: groups of customers who shop alike, as many as come out again from other halves of the customers."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from patron.schema.numbers import Numbers, float_column
 from patron.understand.persona_traits import TraitColumn, clustered_matrix, trait_columns
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 MAX_PERSONAS = 8
 MIN_DISTINCT = 80
@@ -47,7 +49,7 @@ class Personas:
 class Grouping:
     """A number of groups, tried."""
 
-    model: KMeans
+    model: "KMeans"
     stabilities: Numbers
     agreement: Numbers
     """Adjusted Rand index of each pair of halves."""
@@ -88,6 +90,8 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping | None:
 
     None where one of them is tiny.
     """
+    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - a shop without groups need not import it
+
     model = _kmeans(count, seed, STARTS).fit(sample)
     labels = np.asarray(model.labels_)
     sizes = np.bincount(labels, minlength=count).astype(np.float64)
@@ -110,7 +114,9 @@ def _is_far_from_stable(stabilities: Numbers, agreement: np.floating) -> bool:
     return bool(stabilities.min() < MIN_PERSONA_STABILITY - FAR or agreement < MIN_STABILITY - FAR)
 
 
-def _kmeans(count: int, seed: int, starts: int) -> KMeans:
+def _kmeans(count: int, seed: int, starts: int) -> "KMeans":
+    from sklearn.cluster import KMeans  # noqa: PLC0415 - a shop without groups need not import it
+
     return KMeans(count, n_init=starts, random_state=seed % 2**31)  # pyright: ignore[reportArgumentType] - stubs know 'auto' only
 
 

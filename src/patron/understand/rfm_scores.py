@@ -2,7 +2,8 @@
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import rankdata
+
+from patron.schema.numbers import mean_ranks
 
 FIFTHS = 5
 
@@ -11,7 +12,7 @@ def fifths(values: np.ndarray) -> np.ndarray:
     """Scores 1 (lowest) to 5 by rank; equal values share the mean rank and so the score, whatever the row order."""
     if not len(values):
         return np.zeros(0, dtype=np.int64)
-    rank = (rankdata(values, method="average") - 0.5) / len(values)
+    rank = (mean_ranks(values) - 0.5) / len(values)
     return np.minimum((rank * FIFTHS).astype(np.int64) + 1, FIFTHS)
 
 

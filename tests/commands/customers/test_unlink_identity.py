@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron import understand
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.commands.customers.unlink_identity import token_of, unlink
 from patron.govern.vault import Vault
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import NotFound
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from patron.answers.insight.experiments import list_experiments, show_experiment
 from patron.answers.outreach.campaign_list import list_campaigns, show_campaign
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.commands.access.actors import key_actor
@@ -28,6 +27,7 @@ from patron.govern.access import audit_log
 from patron.govern.access.api_keys import Key, Owner
 from patron.govern.access.request_context import RequestContext
 from patron.run import run_loop
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import BadCampaign, BadTemplate, NotFound
 from patron.segments.segment_parser import parse_rule
 from patron.storage.models.model_decisions import utc

@@ -17,6 +17,8 @@ cli = importlib.import_module("patron.interfaces.cli.app")
 NEVER = ("alembic", "pandas")
 """Alembic comes when a migration is due, and pandas never."""
 OF_LEARNERS = ("lightgbm", "numba", "optuna", "patron.run", "scipy.optimize", "scipy.stats", "sklearn")
+OF_IMPORTS = ("httpx", "sqlglot")
+"""What files that are imported, and messages that are sent, need."""
 OF_PAGES = ("altair", "fastapi")
 OF_DATA = ("deltalake", "duckdb", "pyarrow", "sqlalchemy")
 LEARN = frozenset(
@@ -103,6 +105,25 @@ def loaded_by(commands: dict[str, object], *modules: str) -> str:
 def test_only_who_learns_or_draws_imports_what_that_takes():
     light = {name: function for name, function in COMMANDS.items() if name not in LEARN | DRAW}
     assert loaded_by(light, *NEVER, *OF_LEARNERS, *OF_PAGES) == ""
+
+
+def test_a_run_imports_what_learns_only_when_it_learns():
+    assert loaded_by({"run": COMMANDS["run"]}, *NEVER, *OF_LEARNERS[:3], *OF_LEARNERS[4:], *OF_IMPORTS) == ""
+
+
+def test_a_command_has_lightgbm_without_scikit_learn_and_both_where_it_imports_both():
+    code = """
+import sys
+from patron.__main__ import import_sparingly
+import_sparingly()
+import lightgbm
+import numpy as np
+assert "sklearn" not in sys.modules
+lightgbm.train({"verbose": -1}, lightgbm.Dataset(np.eye(2), np.arange(2.0)), 1)
+import sklearn
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_who_draws_imports_no_learner():

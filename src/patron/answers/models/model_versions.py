@@ -14,6 +14,7 @@ from patron.schema.models.survival import SURVIVAL
 from patron.storage.models import model_registry
 from patron.storage.models.model_decisions import ModelDecision, active_pins, model_decisions
 from patron.storage.models.model_history import KeptModel, approvals, find_model, kept_models
+from patron.storage.models.trainings import read_trainings, version_in_use
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -113,11 +114,13 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
 
 
 def _in_use(view: Snapshot) -> set[str]:
-    """Models that the last run scored with; of questions that are not in `scores`, and of hazards, those it fitted."""
+    """Models that the last run scored with; of questions that are not in `scores`, and of hazards, its champions."""
     sql = "select distinct question, model_version from this_scores order by 1, 2"
     scored = records(view.query(sql))
     others = {*QUESTION_BY_NAME, SURVIVAL} - {row["question"] for row in scored}
-    return {row["model_version"] for row in scored} | {f"{question}/{view.run.run_id}" for question in others}
+    trainings = read_trainings(view, view.run.run_id)
+    champions = {version_in_use(trainings, question, view.run.run_id) for question in others}
+    return {row["model_version"] for row in scored} | champions
 
 
 def _primary_rows(view: Snapshot) -> dict[str, dict[str, Any]]:

@@ -14,13 +14,21 @@ from patron.answers.models.model_alarms import ModelAlarm, data_alarms_from, mod
 from patron.answers.models.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.answers.models.survival import Survival, survival
 from patron.schema.models.metrics import gini
-from patron.schema.models.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME, SESSION_CONVERSION, TARGETS
+from patron.schema.models.questions import (
+    CATEGORY_SPEND,
+    CENTS,
+    CHURN,
+    PROBABILITY,
+    QUESTION_BY_NAME,
+    SESSION_CONVERSION,
+    TARGETS,
+)
 from patron.schema.numbers import float_column
 from patron.storage.models import model_registry
 from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
 from patron.storage.models.model_decisions import ModelDecision, active_pins
 from patron.storage.models.model_history import approvals
-from patron.storage.models.trainings import Training, measured_rows, read_trainings
+from patron.storage.models.trainings import Training, measured_rows, read_trainings, version_in_use
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import Store
@@ -236,6 +244,7 @@ from this_drift order by population_stability_index desc, feature"""
 def questions(view: Snapshot) -> tuple[Question, ...]:
     """Every question that was backtested or scored, in the order of UNITS."""
     tested, checked = backtests(view), forecast_checks(view)
+    trainings, run_id = read_trainings(view, view.run.run_id), view.run.run_id
     sql = f"""
 select question, max(model_version) as model_version, count(*) as scored_count from this_scores group by question
 union all
@@ -253,13 +262,16 @@ union all
 select 'contract_churn' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
 from this_contract_forecasts having count(*) > 0
 union all
-select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
+select 'category_spend' as question, '{version_in_use(trainings, CATEGORY_SPEND.name, run_id)}' as model_version,
   count(distinct customer_id) as scored_count
 from this_category_needs where expected_cents is not null having count(*) > 0"""
     scored = {row["question"]: row for row in records(view.query(sql))}
+    versions = {code: row["model_version"] for code, row in scored.items()}
+    # why: it is forecast live, so that a run has no scores of it
+    versions[SESSION_CONVERSION.name] = version_in_use(trainings, SESSION_CONVERSION.name, run_id)
     known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
     return tuple(
-        _question(view, code, scored.get(code), [b for b in tested if b.question == code], checked)
+        _question(view, code, versions.get(code), scored.get(code), [b for b in tested if b.question == code], checked)
         for code in known
         if code in scored or any(row.question == code for row in tested)
     )
@@ -279,13 +291,11 @@ def _spread(view: Snapshot, code: str) -> Spread | None:
 def _question(
     view: Snapshot,
     code: str,
+    version: str | None,
     scored: dict[str, object] | None,
     tested: list[Backtest],
     checked: tuple[ForecastCheck, ...],
 ) -> Question:
-    version = str(scored["model_version"]) if scored and scored["model_version"] else None
-    if code == SESSION_CONVERSION.name:  # why: it is forecast live, so that a run has no scores of it
-        version = f"{code}/{view.run.run_id}"
     whole = tuple(row for row in tested if row.origin == "all")
     shown = primary_metrics(code)
     board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))

@@ -24,7 +24,7 @@ from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message, validation_sql
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import FAULTS
-from patron.schema.data.raw_events import RAW_EVENTS
+from patron.schema.data.raw_events import RAW_EVENTS, raw_events_table
 from patron.schema.errors import BadEvent, BadFile, BadMapping
 from patron.schema.sentences import Sentence
 
@@ -322,14 +322,3 @@ def segment_raw_event(number: int, line: bytes, plain: PlainProperties) -> dict[
         return {**read_message(line, plain), "row_number": number, "payload": payload}
     except BadEvent as error:
         return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
-
-
-def raw_events_table(rows: list[dict[str, object]]) -> pa.Table:
-    """Put raw events, with their numbers, problems and payloads, into one table."""
-    extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
-    schema = pa.schema([*RAW_EVENTS, *(pa.field(n, t) for n, t in extra)])
-    # why: most events fill few of all columns, and an empty column costs nothing
-    names = set().union(*rows)
-    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in names]))
-    columns = [table[f.name] if f.name in names else pa.nulls(len(rows), f.type) for f in schema]
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -3,10 +3,6 @@
 from collections.abc import Collection
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from patron.schema.errors import BadMapping
 from patron.schema.events import BY_NAME
 from patron.schema.spelling import did_you_mean
@@ -29,6 +25,11 @@ def check_events(part: str, event: Any, where: str) -> None:
 
 def event_names(event: Any) -> list[str]:
     """Names that a part's `event` states: the text itself, a constant, or the results of a CASE."""
+    # why inside: a parser of SQL, which only mappings need, and events that come by themselves do not
+    import sqlglot  # noqa: PLC0415
+    from sqlglot import exp  # noqa: PLC0415
+    from sqlglot.errors import SqlglotError  # noqa: PLC0415
+
     if isinstance(event, str):
         return [event]
     if not isinstance(event, dict):

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.consent_check import ConsentCheck, consents_of
-from patron.collect.files.import_job import raw_events_table
 from patron.collect.inbox import pending_sources
 from patron.collect.inbox.inbox import Inbox, PendingRequest
 from patron.collect.inbox.workspace_inbox import (
@@ -34,6 +33,7 @@ from patron.collect.request import KNOWN
 from patron.collect.suppression import reject_forgotten
 from patron.govern.vault import Vault
 from patron.schema.data.counts import IngestionCounts
+from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import InboxDamaged
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS

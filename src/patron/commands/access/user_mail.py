@@ -9,7 +9,7 @@ from datetime import datetime
 
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.email import MESSAGE_ID, EmailChannel
-from patron.engage.channels.mime import Header, date_header, header_bytes, header_text, mailbox, message_bytes
+from patron.engage.mime import Header, date_header, header_bytes, header_text, mailbox, message_bytes
 from patron.govern.access.users import User
 from patron.schema.errors import ChannelUnavailable
 from patron.storage.shop import Shop

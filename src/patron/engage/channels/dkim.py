@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from patron.engage.channels.mime import Header
+from patron.engage.mime import Header
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.sentences import Sentence
 

@@ -24,7 +24,8 @@ from email_validator import EmailNotValidError, validate_email
 
 from patron.engage.channels.channel import Handover, Outcome, OutgoingMessage
 from patron.engage.channels.dkim import DkimSigner
-from patron.engage.channels.mime import (
+from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
+from patron.engage.mime import (
     Header,
     date_header,
     header_bytes,
@@ -32,7 +33,6 @@ from patron.engage.channels.mime import (
     mailbox,
     message_bytes,
 )
-from patron.engage.channels.waiting_messages import WaitingMessages, answers_of
 from patron.schema.common_sentences import CHANNEL_EXAMPLE, CORRECT_CHANNEL
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.channels.channel_description import AddressKind

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-from scipy.optimize import nnls
+import scipy
 
 from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.estimators.learner import LABEL, Learner, forecasts, labelled
@@ -47,7 +47,7 @@ class WeightedRates(Learner):
         personal_rate = PersonalRate().fit(rows)
         rates = _rates(rows, personal_rate)
         cap = max(float(np.quantile(label, WINSOR_SHARE)), 1.0)
-        weights, _ = nnls(np.minimum(rates, cap), np.minimum(label, cap))
+        weights, _ = scipy.optimize.nnls(np.minimum(rates, cap), np.minimum(label, cap))
         total = float((rates * weights).sum())
         return FittedRates(personal_rate, tuple((weights * (label.sum() / total if total > 0 else 0.0)).tolist()))
 

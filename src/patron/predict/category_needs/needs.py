@@ -5,21 +5,24 @@ categories together cost at most what the customer is expected to pay.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import FORECAST, Fitted
+from patron.estimators.learner import FORECAST
 from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS
 from patron.predict.category_needs import LEARNERS
-from patron.predict.category_needs.pair_rows import CategoryPairs, labelled_by, pair_table
+from patron.predict.category_needs.pair_rows import FEATURE_VERSION, CategoryPairs, labelled_by, pair_table
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.origins import cutoff_origins
-from patron.predict.training import PartResult, keep, train_model
+from patron.predict.part_result import PartResult
+from patron.predict.retraining import CurrentModel, train_or_reuse
+from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import (
     CATEGORY_PURCHASE,
@@ -34,6 +37,7 @@ from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
 from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
+TABLES = ("order_lines", "orders")
 MAX_PAST_CUTOFFS = 9
 """Past cutoffs that are learned from and evaluated, 30 days apart."""
 MAX_ROWS = 24_000
@@ -42,20 +46,11 @@ CUSTOMERS_AT_ONCE = 20_000
 """Customers who are scored together, which bounds memory."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """The champion of a question, fitted and kept."""
-
-    fitted: Fitted
-    version: str
-    backtests: pa.Table
-
-
 @dataclass
 class Models:
     """The models of a run by question, and why others are missing."""
 
-    by_question: dict[str, Model] = field(default_factory=dict)
+    by_question: dict[str, CurrentModel] = field(default_factory=dict)
     unanswered: list[str] = field(default_factory=list)
 
 
@@ -85,8 +80,9 @@ def build_category_needs(
         models = Models(unanswered=[_reason(error)])
     view.write("category_needs", needs)
     view.write("category_forecasts", totals)
-    backtests = [BACKTESTS.empty(), *(one.backtests for one in models.by_question.values())]
-    return PartResult(pa.concat_tables(backtests), tuple(models.unanswered))
+    used = models.by_question.values()
+    backtests = pa.concat_tables([BACKTESTS.empty(), *(model.backtests for model in used)])
+    return PartResult(backtests, tuple(models.unanswered), tuple(model.training for model in used))
 
 
 def fit_categories(view: StageView) -> FittedCategories:
@@ -114,26 +110,32 @@ def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:
 
 
 def fit_models(view: StageView, purchases: Purchases) -> Models:
-    """Backtest both questions, fit their champions and keep them. Raises NotEnoughData in a shop without categories."""
+    """Train and keep the champions of both questions, or take earlier ones. Raises NotEnoughData without categories."""
     if not len(purchases.categories):
         raise NotEnoughData(
             "no order line names a category", where="order_lines", todo="Import categories of order lines or products."
         )
-    rows, models = learning_rows(purchases, view.run.as_of), Models()
+    models = Models()
+    rows = cache(lambda: learning_rows(purchases, view.run.as_of))
     for question in (CATEGORY_PURCHASE, CATEGORY_SPEND):
         try:
-            models.by_question[question.name] = fit_model(view, question, labelled_by(rows, question))
+            models.by_question[question.name] = current_model(view, question, rows)
         except NotEnoughData as error:
             models.unanswered.append(f"{question.name}: {error.what}")
             log.warning("%s is not answered: %s", question.name, error.log_line)
     return models
 
 
-def fit_model(view: StageView, question: CategoryQuestion, rows: pa.Table) -> Model:
-    """Backtest, fit and keep. Raises NotEnoughData, also where no past cutoff could be evaluated."""
-    origins = cutoff_origins(question, rows, view.run.as_of)
-    trained = train_model(view, question, LEARNERS[question.name], origins, rows, history="order_lines")
-    return Model(trained.fitted, keep(view, trained, ("order_lines", "orders")), trained.backtests)
+def current_model(view: StageView, question: CategoryQuestion, rows: Callable[[], pa.Table]) -> CurrentModel:
+    """The champion, perhaps trained to rows. Raises NotEnoughData, also where no past cutoff could be evaluated."""
+    learners = LEARNERS[question.name]
+
+    def train() -> TrainedModel:
+        labelled = labelled_by(rows(), question)
+        origins = cutoff_origins(question, labelled, view.run.as_of)
+        return train_model(view, question, learners, origins, labelled, history="order_lines")
+
+    return train_or_reuse(view, question, learners, feature_version=FEATURE_VERSION, tables=TABLES, train=train)
 
 
 def score_categories(
@@ -148,7 +150,10 @@ def score_categories(
             for first in range(0, len(purchases.customers), CUSTOMERS_AT_ONCE)
         )
     ]
-    same = {"run_id": view.run.run_id, "model_version": models.by_question[CATEGORY_PURCHASE.name].version}
+    same = {
+        "run_id": view.run.run_id,
+        "model_version": models.by_question[CATEGORY_PURCHASE.name].training.model_version,
+    }
     needs = pa.concat_tables([part.needs for part in parts])
     for name, text in same.items():
         needs = needs.append_column(name, pa.repeat(text, needs.num_rows))

@@ -5,13 +5,15 @@ import pyarrow.compute as pc
 
 from patron.estimators.learner import FORECAST, LABEL
 from patron.predict.contract_churn import LEARNERS
-from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
+from patron.predict.contract_churn.contract_rows import FEATURE_VERSION, contract_rows, learning_rows
 from patron.predict.origins import at, cutoff_origins
-from patron.predict.training import PartResult, keep, part_result, train_model
+from patron.predict.part_result import PartResult, part_result
+from patron.predict.retraining import CurrentModel, train_or_reuse
+from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CONTRACT_CHURN, MIN_ENDED_CONTRACTS, MIN_LOST_CONTRACTS
 from patron.schema.numbers import float_column
-from patron.schema.tables import BACKTESTS, CONTRACT_FORECASTS
+from patron.schema.tables import CONTRACT_FORECASTS
 from patron.storage.runs.stage_view import StageView
 
 TABLES = ("contracts", "features", "orders")
@@ -24,14 +26,38 @@ def build_contract_forecasts(view: StageView) -> PartResult:
         if not result.unanswered:
             return result
     else:
-        result = PartResult(BACKTESTS.empty())
+        result = PartResult()
     view.write("contract_forecasts", CONTRACT_FORECASTS.empty())
     return result
 
 
-def _answer(view: StageView) -> pa.Table:
-    """Write the forecasts; rows of `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
+def _answer(view: StageView) -> CurrentModel:
+    """Write the forecasts. Raises NotEnoughData."""
     rows = contract_rows(view)
+    model = train_or_reuse(
+        view,
+        CONTRACT_CHURN,
+        LEARNERS,
+        feature_version=FEATURE_VERSION,
+        tables=TABLES,
+        train=lambda: _train(view, rows),
+    )
+    here = at(rows, view.run.as_of)
+    columns = {
+        "run_id": pa.repeat(view.run.run_id, here.num_rows),
+        "customer_id": here["customer_id"],
+        "contract_id": here["contract_id"].cast(pa.string()),
+        "ends_at": here["ends_at"],
+        "is_cancelled": pc.equal(here["is_cancelled"], 1),
+        "probability": pa.array(float_column(model.fitted.predict(here), FORECAST)),
+        "model_version": pa.repeat(model.training.model_version, here.num_rows),
+    }
+    view.write("contract_forecasts", pa.table(columns).cast(CONTRACT_FORECASTS.schema()))
+    return model
+
+
+def _train(view: StageView, rows: pa.Table) -> TrainedModel:
+    """Backtest and fit. Raises NotEnoughData, also where no past cutoff is evaluated."""
     known = learning_rows(rows)
     lost = int(float_column(known, LABEL).sum())
     if known.num_rows < MIN_ENDED_CONTRACTS or lost < MIN_LOST_CONTRACTS:
@@ -42,17 +68,4 @@ def _answer(view: StageView) -> pa.Table:
             todo="Import a longer history of `Contract Started`, renewals included.",
         )
     origins = cutoff_origins(CONTRACT_CHURN, known, view.run.as_of)
-    trained = train_model(view, CONTRACT_CHURN, LEARNERS, origins, known, history="contracts")
-    version = keep(view, trained, TABLES)
-    here = at(rows, view.run.as_of)
-    columns = {
-        "run_id": pa.repeat(view.run.run_id, here.num_rows),
-        "customer_id": here["customer_id"],
-        "contract_id": here["contract_id"].cast(pa.string()),
-        "ends_at": here["ends_at"],
-        "is_cancelled": pc.equal(here["is_cancelled"], 1),
-        "probability": pa.array(float_column(trained.fitted.predict(here), FORECAST)),
-        "model_version": pa.repeat(version, here.num_rows),
-    }
-    view.write("contract_forecasts", pa.table(columns).cast(CONTRACT_FORECASTS.schema()))
-    return trained.backtests
+    return train_model(view, CONTRACT_CHURN, LEARNERS, origins, known, history="contracts")

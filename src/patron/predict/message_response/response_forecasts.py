@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_rows import (
+    FEATURE_VERSION,
     Recipients,
     customer_columns,
     learning_rows,
@@ -18,11 +19,13 @@ from patron.predict.message_response.message_rows import (
 )
 from patron.predict.message_response.messages import read_message_types
 from patron.predict.origins import later_origins
-from patron.predict.training import PartResult, keep, part_result, train_model
+from patron.predict.part_result import PartResult, part_result
+from patron.predict.retraining import CurrentModel, train_or_reuse
+from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import MESSAGE_RESPONSE, MIN_MESSAGES, MIN_RESPONSES
 from patron.schema.numbers import float_column
-from patron.schema.tables import BACKTESTS, RESPONSE_FORECASTS
+from patron.schema.tables import RESPONSE_FORECASTS
 from patron.storage.runs.stage_view import StageView
 
 MAX_TYPES = 5
@@ -32,7 +35,7 @@ TABLES = ("interactions", "exposures", "orders", "order_lines")
 
 def build_response_forecasts(view: StageView) -> PartResult:
     """Write `response_forecasts`; a shop that sends no messages has none, and needs no reason."""
-    types, result = read_message_types(view), PartResult(BACKTESTS.empty())
+    types, result = read_message_types(view), PartResult()
     if types.num_rows:
         result = part_result(MESSAGE_RESPONSE, lambda: _answer(view, types))
     if not types.num_rows or result.unanswered:
@@ -40,8 +43,24 @@ def build_response_forecasts(view: StageView) -> PartResult:
     return result
 
 
-def _answer(view: StageView, types: pa.Table) -> pa.Table:
-    """Write the forecasts; rows of `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
+def _answer(view: StageView, types: pa.Table) -> CurrentModel:
+    """Write the forecasts. Raises NotEnoughData."""
+    recipients = read_recipients(view)
+    model = train_or_reuse(
+        view,
+        MESSAGE_RESPONSE,
+        LEARNERS,
+        feature_version=FEATURE_VERSION,
+        tables=TABLES,
+        train=lambda: _train(view, types, recipients),
+    )
+    version = model.training.model_version
+    view.write("response_forecasts", forecast_responses(view, model.fitted, types, recipients, version))
+    return model
+
+
+def _train(view: StageView, types: pa.Table, recipients: Recipients) -> TrainedModel:
+    """Backtest and fit. Raises NotEnoughData, also where no past cutoff is evaluated."""
     messages, responses = (sum(types[name].to_pylist()) for name in ("message_count", "response_count"))
     if messages < MIN_MESSAGES or responses < MIN_RESPONSES:
         raise NotEnoughData(
@@ -49,13 +68,9 @@ def _answer(view: StageView, types: pa.Table) -> pa.Table:
             where="interactions",
             todo="Send `Message Sent` and `Message Clicked` with a campaign_id, or coupons with orders.",
         )
-    recipients = read_recipients(view)
     rows = learning_rows(view, types, recipients)
     origins = later_origins(rows, "sent_at", "until")
-    trained = train_model(view, MESSAGE_RESPONSE, LEARNERS, origins, rows, history="interactions")
-    version = keep(view, trained, TABLES)
-    view.write("response_forecasts", forecast_responses(view, trained.fitted, types, recipients, version))
-    return trained.backtests
+    return train_model(view, MESSAGE_RESPONSE, LEARNERS, origins, rows, history="interactions")
 
 
 def forecast_responses(

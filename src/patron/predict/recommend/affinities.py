@@ -1,6 +1,6 @@
 """Recommendations of a run: backtest, fit the champion, keep it, and rank products for every customer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from patron.govern.vault import IDENTIFIER
 from patron.predict.origins import MAX_ORIGINS
+from patron.predict.part_result import PartResult
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
 from patron.predict.recommend.library_lists import FittedLists, LearnedLists
@@ -18,13 +19,12 @@ from patron.predict.recommend.prospect_lists import prospect_lists
 from patron.predict.recommend.purchase_history import PurchaseHistory, promotions_at, read_promotions
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.predict.recommend.related_products import related_products, strongest_causes
-from patron.predict.retraining import plan_training
-from patron.predict.training import TrainedModel, keep, train_model
+from patron.predict.retraining import train_or_reuse
+from patron.predict.training import TrainedModel, train_model
 from patron.schema.models.questions import RECOMMEND
 from patron.schema.table_definition import TIME
-from patron.schema.tables import AFFINITIES, BACKTESTS, RELATED_PRODUCTS
+from patron.schema.tables import AFFINITIES, RELATED_PRODUCTS
 from patron.storage.engine import timestamp
-from patron.storage.models.trainings import Training
 from patron.storage.runs.stage_view import StageView
 
 MIN_HISTORY_DAYS = 56
@@ -40,16 +40,7 @@ order by customer_id, product_id, ordered_second desc, known_at
 # why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
 
 
-@dataclass(frozen=True)
-class AnsweredRanking:
-    """What ranking products did in a run."""
-
-    backtests: pa.Table
-    training: Training | None
-    """The training that the lists rest on; None of a shop without product ids."""
-
-
-def rank_products(view: StageView) -> AnsweredRanking:
+def rank_products(view: StageView) -> PartResult:
     """Write `affinities` and `related_products`; nothing when no purchase names a product.
 
     The champion of an earlier run ranks until it is due to be trained again (`retraining.py`).
@@ -61,23 +52,24 @@ def rank_products(view: StageView) -> AnsweredRanking:
     if not history.purchases.num_rows:
         view.write("affinities", AFFINITIES.empty())
         view.write("related_products", RELATED_PRODUCTS.empty())
-        return AnsweredRanking(BACKTESTS.empty(), None)
+        return PartResult()
     learners = tuple(
         learner for learner in LEARNERS if not isinstance(learner, LearnedLists) or _uses_learned_ranking(view)
     )
-    training, kept = plan_training(view, RECOMMEND, FEATURE_VERSION, learners)
-    evaluated = BACKTESTS.empty()
-    if kept:
-        fitted = cast("FittedLists", kept.fitted)
-    else:
+
+    def train() -> TrainedModel:
         trained = train_model(view, RECOMMEND, learners, ranking_origins(view, lines, promotions), history)
         fitted = replace(cast("FittedLists", trained.fitted), probabilities=_probabilities(trained))
-        evaluated = trained.backtests
-        keep(view, replace(trained, fitted=fitted, rows=history.purchases), ("order_lines", "promotions"))
+        return replace(trained, fitted=fitted, rows=history.purchases)
+
+    model = train_or_reuse(
+        view, RECOMMEND, learners, feature_version=FEATURE_VERSION, tables=("order_lines", "promotions"), train=train
+    )
     related = related_products(view)
     view.write("related_products", related)
-    view.write("affinities", affinities(view, fitted, history, related, training.model_version))
-    return AnsweredRanking(evaluated, training)
+    fitted = cast("FittedLists", model.fitted)
+    view.write("affinities", affinities(view, fitted, history, related, model.training.model_version))
+    return PartResult(model.backtests, trainings=(model.training,))
 
 
 def _uses_learned_ranking(view: StageView) -> bool:

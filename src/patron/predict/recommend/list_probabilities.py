@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+import scipy
 from scipy.special import expit
 
 from patron.predict.recommend.codes import Codes, places
@@ -75,7 +75,9 @@ class LogisticShare:
 
         start = np.array([np.log(share / (1 - share)), MIN_SLOPE, MIN_SLOPE])
         bounds = [(None, None), (MIN_SLOPE, None), (MIN_SLOPE, None)]
-        intercept, of_score, of_place = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+        intercept, of_score, of_place = scipy.optimize.minimize(
+            loss, start, jac=True, method="L-BFGS-B", bounds=bounds
+        ).x
         return cls(least, float(intercept - mean @ [of_score, of_place]), float(of_score), float(of_place))
 
     def of(self, score: Numbers, place: Codes) -> Numbers:

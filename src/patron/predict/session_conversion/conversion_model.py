@@ -1,4 +1,4 @@
-"""The model of `session_conversion` of a run: backtested on later visits, fitted to all, kept for the service."""
+"""The model of `session_conversion`: backtested on later visits, fitted to all, kept for the service."""
 
 import hashlib
 from dataclasses import replace
@@ -8,31 +8,37 @@ import pyarrow.compute as pc
 
 from patron.clickstream import FEATURES, LEARNERS, training_rows
 from patron.predict.origins import later_origins
+from patron.predict.part_result import PartResult, part_result
+from patron.predict.retraining import CurrentModel, train_or_reuse
 from patron.predict.sampling import SAMPLE_KEY
-from patron.predict.session_conversion.past_sessions import past_sessions
-from patron.predict.training import PartResult, keep, part_result, train_model
+from patron.predict.session_conversion.past_sessions import has_sessions, past_sessions
+from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import SESSION_CONVERSION
 from patron.schema.table_definition import TIME
-from patron.schema.tables import BACKTESTS
 from patron.storage.runs.stage_view import StageView
 
 MIN_SESSIONS, MIN_ORDERS = 300, 50
 """Visits, and visits that went on to an order after some event, without which there is no model."""
 TABLES = ("sessions", "interactions", "orders")
 BEGINS, KNOWN = "begins_at_us", "known_at_us"
+FEATURE_VERSION = hashlib.sha256(" ".join(FEATURES).encode()).hexdigest()[:12]
 
 
 def build_session_conversion(view: StageView) -> PartResult:
-    """Fit and keep the model of a run; a shop without events of visits has none, and needs no reason."""
-    sessions = past_sessions(view)
-    if not sessions:
-        return PartResult(BACKTESTS.empty())
-    return part_result(SESSION_CONVERSION, lambda: _answer(view, with_times(training_rows(sessions))))
+    """Train and keep the model, or leave an earlier run's; a shop without events of visits has none."""
+    return part_result(SESSION_CONVERSION, lambda: _model(view)) if has_sessions(view) else PartResult()
 
 
-def _answer(view: StageView, rows: pa.Table) -> pa.Table:
-    """Backtest, fit and keep. Raises NotEnoughData, also where no past cutoff could be evaluated."""
+def _model(view: StageView) -> CurrentModel:
+    return train_or_reuse(
+        view, SESSION_CONVERSION, LEARNERS, feature_version=FEATURE_VERSION, tables=TABLES, train=lambda: _train(view)
+    )
+
+
+def _train(view: StageView) -> TrainedModel:
+    """Backtest and fit. Raises NotEnoughData, also where no past cutoff could be evaluated."""
+    rows = with_times(training_rows(past_sessions(view)))
     sessions = round(pc.sum(rows["weight"]).as_py() or 0.0)
     converted = rows.filter(pc.equal(rows["label"], 1.0))
     orders = pc.count_distinct(converted["started_at"]).as_py()
@@ -45,8 +51,7 @@ def _answer(view: StageView, rows: pa.Table) -> pa.Table:
         )
     origins = later_origins(rows, BEGINS, KNOWN)
     trained = train_model(view, SESSION_CONVERSION, LEARNERS, origins, rows, history="sessions")
-    keep(view, replace(trained, rows=_named(rows)), TABLES)
-    return trained.backtests
+    return replace(trained, rows=_named(rows))
 
 
 def with_times(rows: pa.Table) -> pa.Table:
@@ -67,7 +72,6 @@ def _microseconds(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _named(rows: pa.Table) -> pa.Table:
-    """The rows with what a manifest names: times as times, and a hash of the features' names."""
-    version = hashlib.sha256(" ".join(FEATURES).encode()).hexdigest()[:12]
+    """The rows with what a manifest names: times as times, and the version of the features."""
     named = rows.set_column(rows.column_names.index("as_of"), "as_of", _microseconds(rows["as_of"]).cast(TIME))
-    return named.append_column("feature_version", pa.array([version] * rows.num_rows, pa.string()))
+    return named.append_column("feature_version", pa.repeat(FEATURE_VERSION, rows.num_rows))

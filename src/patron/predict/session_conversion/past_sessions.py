@@ -78,6 +78,11 @@ def past_sessions(view: StageView, *, most: int = MAX_SESSIONS) -> list[Session]
     return sessions
 
 
+def has_sessions(view: StageView) -> bool:
+    """Whether there are visits to learn from: in a shop whose visitors are not seen to browse, there are none."""
+    return bool(_parts(view, _finished(view), MAX_SESSIONS))
+
+
 def _histories(view: StageView, chosen: pa.Table) -> dict[int, VisitorHistory]:
     """Earlier orders of the customer of each visit that has any."""
     columns = map(_plain, view.query(HISTORY.format(seconds=SECONDS_UNTIL_KNOWN), chosen_sessions=chosen).columns)
@@ -92,11 +97,8 @@ def _plain(column: pa.ChunkedArray) -> list:
 
 def _chosen(view: StageView, most: int) -> pa.Table:
     """Finished visits, a sample by what happened in them: place, customer_id, started_at, ended_at, share (0 to 1)."""
-    since, until = view.run.as_of - timedelta(days=DAYS), view.run.as_of - timedelta(seconds=PAUSE_SECONDS)
-    finished = FINISHED.format(since=timestamp(since), until=timestamp(until))
-    counts = view.query(f"select count(*) as n, sum(view_count + cart_add_count) as browsed from ({finished}) f")
-    # why none: in a shop whose visitors are not seen to browse, a visit is a coupon or an opened message
-    parts = max(1, counts["n"][0].as_py() // (READ_FOR_ONE * most)) if counts["browsed"][0].as_py() else 0
+    finished = _finished(view)
+    parts = _parts(view, finished, most)
     if not parts:
         return pa.table({"customer_id": pa.array([], pa.string())})
     ordered = "order by started_at, ended_at, customer_id"
@@ -109,3 +111,16 @@ def _chosen(view: StageView, most: int) -> pa.Table:
     chosen = rows.take(pa.array(order)).select(["customer_id", "started_at", "ended_at"])
     share = (keys[order] % np.uint64(1_000)).astype(np.float64) / 1_000
     return chosen.append_column("place", pa.array(np.arange(len(order)))).append_column("share", pa.array(share))
+
+
+def _finished(view: StageView) -> str:
+    """SQL of the visits of the last 180 days that are over."""
+    since, until = view.run.as_of - timedelta(days=DAYS), view.run.as_of - timedelta(seconds=PAUSE_SECONDS)
+    return FINISHED.format(since=timestamp(since), until=timestamp(until))
+
+
+def _parts(view: StageView, finished: str, most: int) -> int:
+    """How many parts the engine divides visits into, of which it reads one; 0 where nobody is seen to browse."""
+    counts = view.query(f"select count(*) as n, sum(view_count + cart_add_count) as browsed from ({finished}) f")
+    # why none: in a shop whose visitors are not seen to browse, a visit is a coupon or an opened message
+    return max(1, counts["n"][0].as_py() // (READ_FOR_ONE * most)) if counts["browsed"][0].as_py() else 0

@@ -6,13 +6,12 @@ by hazards of those who order in the first 90 days: P(active at h) = (1 - churn)
 
 import logging
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from patron.predict.survival.hazard_backtest import HazardBacktest, backtest_hazards
-from patron.predict.survival.kept_hazards import fit_to_run, keep_hazards, seed_of
 from patron.predict.survival.landmarks import active_customers, first_order_at, read_landmarks
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CHURN
@@ -21,7 +20,10 @@ from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import SURVIVAL_BACKTESTS, SURVIVAL_CURVES
 from patron.storage.models.missing_forecasts import is_answered
 from patron.storage.runs.stage_view import StageView
-from patron.tabular.hazards import FittedHazards
+
+if TYPE_CHECKING:
+    from patron.predict.survival.hazard_backtest import HazardBacktest
+    from patron.tabular.hazards import FittedHazards
 
 log = logging.getLogger(__name__)
 CHURN_SCORES = """
@@ -34,6 +36,10 @@ def build_survival_curves(view: StageView) -> None:
     first_at = first_order_at(view)
     horizons = [days for days in HORIZONS_DAYS[1:] if first_at and forecast_from(first_at, days) <= view.run.as_of]
     if first_at and horizons and is_answered(view, CHURN):
+        # why inside: hazards bring scikit-learn, which takes a second that a young shop's run need not wait
+        from patron.predict.survival.hazard_backtest import backtest_hazards  # noqa: PLC0415
+        from patron.predict.survival.kept_hazards import fit_to_run, keep_hazards, seed_of  # noqa: PLC0415
+
         # why: sums do not depend on how many cores there are
         with threadpool_limits(limits=1, user_api="blas"):
             try:
@@ -48,14 +54,14 @@ def build_survival_curves(view: StageView) -> None:
     view.write("survival_backtests", backtests)
 
 
-def backtest_rows(view: StageView, result: HazardBacktest) -> pa.Table:
+def backtest_rows(view: StageView, result: "HazardBacktest") -> pa.Table:
     """Rows of `survival_backtests`."""
     origin = view.run.as_of - timedelta(days=result.origin * PERIOD_DAYS)
     rows = result.rows(view.run.run_id, f"{origin:%Y-%m-%d}")
     return pa.Table.from_pylist(rows, schema=SURVIVAL_BACKTESTS.schema())
 
 
-def curve_rows(view: StageView, result: HazardBacktest, fitted: FittedHazards, version: str) -> pa.Table:
+def curve_rows(view: StageView, result: "HazardBacktest", fitted: "FittedHazards", version: str) -> pa.Table:
     """Rows of `survival_curves`, by hazards of this version: everybody who is active, at every checked horizon."""
     horizons = np.array(result.horizons_days)
     scores = view.query(CHURN_SCORES.format(run_id=view.run.run_id, question=CHURN.name))
@@ -79,7 +85,7 @@ def curve_rows(view: StageView, result: HazardBacktest, fitted: FittedHazards, v
     )
 
 
-def survival(churn: Numbers, fitted: FittedHazards, customers: pa.Table, periods: int) -> Numbers:
+def survival(churn: Numbers, fitted: "FittedHazards", customers: pa.Table, periods: int) -> Numbers:
     """P(active) at 90 days and at the end of each later period of 30 days, so many in all; a row a customer."""
     later = fitted.survival(customers, periods - PAUSE_PERIODS)
     return (1 - churn)[:, None] * np.column_stack([np.ones(len(churn)), later])

@@ -16,8 +16,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import scipy.sparse as sp
-from scipy import linalg
 
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
@@ -112,12 +112,12 @@ def _weights(owned: sp.csr_array, ridge: float) -> npt.NDArray[np.float32]:
     users, items = owned.shape  # type: ignore[misc] - of every sparse array
     if users < items:  # the same inverse by the smaller side (Woodbury)
         dense = owned.toarray()
-        inner = linalg.cho_factor(_gram(sp.csr_array(owned.T), ridge), lower=True, overwrite_a=True)
-        inverse = dense.T @ linalg.cho_solve(inner, dense)
+        inner = scipy.linalg.cho_factor(_gram(sp.csr_array(owned.T), ridge), lower=True, overwrite_a=True)
+        inverse = dense.T @ scipy.linalg.cho_solve(inner, dense)
         inverse *= -1
         inverse[np.diag_indices(items)] += 1
     else:
-        inverse = linalg.inv(_gram(owned, ridge), overwrite_a=True)
+        inverse = scipy.linalg.inv(_gram(owned, ridge), overwrite_a=True)
     weights = (inverse / -np.diagonal(inverse)).astype(np.float32)
     weights[np.diag_indices(items)] = 0
     return weights

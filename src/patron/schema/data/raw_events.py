@@ -24,3 +24,14 @@ RAW_EVENTS = pa.schema(
     + [pa.field(name, TEXT) for name in (*IDENTIFIERS, *JSON_FOR_THE_VAULT)]
 )
 """One row per raw event: the facts of `events`, the shop's own ids, and what the vault will take."""
+
+
+def raw_events_table(rows: list[dict[str, object]]) -> pa.Table:
+    """Put raw events, with their numbers, problems and payloads, into one table."""
+    extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
+    schema = pa.schema([*RAW_EVENTS, *(pa.field(n, t) for n, t in extra)])
+    # why: most events fill few of all columns, and an empty column costs nothing
+    names = set().union(*rows)
+    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in names]))
+    columns = [table[f.name] if f.name in names else pa.nulls(len(rows), f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)

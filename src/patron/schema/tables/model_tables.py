@@ -10,7 +10,7 @@ RECENT = "recent"
 TRAINING_REASONS = (FIRST, REQUESTED, ALARM, DUE, UNPROVEN, OTHER_FEATURES, UNUSABLE, RECENT)
 TRAININGS = Table(
     "trainings",
-    "one row per run and question about people: the run that trained its champion; other questions train in every run",
+    "one row per run and answered question: the run that trained its champion",
     ("run_id", "question"),
     (
         RUN,

@@ -4,6 +4,7 @@ A run that does not train a question measures nothing of it: backtests, past for
 of the run that trained its champion.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -43,6 +44,12 @@ def read_trainings(view: "StageView | Snapshot", run_id: str) -> dict[str, Train
     sql = f"""
 select question, trained_run_id, trained_at, reason from trainings where run_id = '{run_id}' order by question"""
     return {row["question"]: Training(**row) for row in view.query(sql).to_pylist()}
+
+
+def version_in_use(trainings: Mapping[str, Training], question: str, run_id: str) -> str:
+    """The champion that a run's trainings name; the run's own where they name none, as before there were any."""
+    training = trainings.get(question)
+    return training.model_version if training else f"{question}/{run_id}"
 
 
 def training_run_ids(view: "StageView", question: str, *, since: datetime) -> list[str]:

@@ -1,10 +1,10 @@
 """What one stage sees of the workspace: the tables and capabilities it declares, and no way around them."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import METADATA, Store
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
+Fact = TypeVar("Fact")
 VAULT = "vault"
 CAPABILITIES = frozenset({VAULT})
 """What READS may name besides tables of the lake and of the store; the run hands them in."""
@@ -118,6 +119,7 @@ class StageView:
             copies=workspace.copies,
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
+        self._facts: dict[str, Any] = {}
 
     def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the stage's tables and the Arrow tables given by name."""
@@ -126,6 +128,12 @@ class StageView:
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
         """Read a table of the stage, whole or some columns."""
         return self.query(select_sql(name, columns))
+
+    def once(self, name: str, make: Callable[[], Fact]) -> Fact:
+        """What `make` returned when it was first asked for; two who ask at once may both compute it."""
+        if name not in self._facts:
+            self._facts[name] = make()
+        return self._facts[name]
 
     def table_version(self, name: str) -> int | None:
         """Version of a lake table that the stage reads; None before its first write."""

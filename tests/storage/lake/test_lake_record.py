@@ -182,7 +182,7 @@ def test_an_upgrade_takes_the_lake_as_it_is(tmp_path, monkeypatch):
     shop = Shop.open(folder)
     file, *_ = shop.lake.files(EVENTS)
     shop.close()
-    assert any("taken at the upgrade" in finding.what for finding in doctor(folder))
+    assert any("hashed at the upgrade" in finding.what for finding in doctor(folder))
     content = bytearray((folder / file).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / file).write_bytes(content)

@@ -90,31 +90,32 @@ def make_shop(folder: Path) -> None:
     fill(Shop.open(folder / "shop")).close()
 
 
-@pytest.fixture
-def empty_shop(tmp_path):
-    shop = Shop.create(tmp_path / "empty")
-    yield shop
-    shop.close()
-
-
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory) -> Path:
     """A folder with a new workspace `w` and the folder `config` of its key, to copy: that is faster than a new one."""
-    folder = tmp_path_factory.mktemp("new")
+    return made_once(tmp_path_factory, "new_home", make_new_home)
+
+
+def make_new_home(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
         Shop.create(folder / "w").close()
-    return folder
 
 
 @pytest.fixture
-def shop(new_home, tmp_path, monkeypatch):
-    """A new workspace with a key folder of its own."""
+def new_workspace(new_home, tmp_path, monkeypatch) -> Path:
+    """The folder of a new workspace with a key folder of its own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shutil.copytree(new_home, tmp_path, dirs_exist_ok=True)
-    shop = Shop.open(tmp_path / "w")
+    return tmp_path / "w"
+
+
+@pytest.fixture
+def shop(new_workspace):
+    """A new workspace, opened."""
+    shop = Shop.open(new_workspace)
     yield shop
     shop.close()
 

@@ -5,17 +5,19 @@ import importlib
 import os
 import shutil
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from made_shop import fill
 from sqlalchemy.engine import make_url
 from workspace_copies import copy_workspace
 
 from made_once import made_once
+from patron.govern.access import passwords
 from patron.storage.shop import SETTINGS_FILE, Shop
 from processor_time import ProcessorTime, add_options, slow_files
 
@@ -69,6 +71,16 @@ def _own_configuration_folder(tmp_path_factory):
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def product_hashers() -> Iterator[tuple[PasswordHasher, PasswordHasher]]:
+    """What hashes passwords and recovery codes in the product; tests hash a thousand times faster."""
+    with pytest.MonkeyPatch.context() as patch:
+        product = (passwords.HASHER, passwords.CODE_HASHER)
+        for name in ("HASHER", "CODE_HASHER"):
+            patch.setattr(passwords, name, PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield product
 
 
 @pytest.fixture(scope="session")

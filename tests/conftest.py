@@ -5,17 +5,19 @@ import importlib
 import os
 import shutil
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from made_shop import fill
 from sqlalchemy.engine import make_url
 from workspace_copies import copy_workspace
 
 from made_once import made_once
+from patron.govern.access import passwords
 from patron.storage.shop import SETTINGS_FILE, Shop
 from processor_time import ProcessorTime, add_options, slow_files
 
@@ -71,6 +73,16 @@ def _own_configuration_folder(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def product_hashers() -> Iterator[tuple[PasswordHasher, PasswordHasher]]:
+    """What hashes passwords and recovery codes in the product; tests hash a thousand times faster."""
+    with pytest.MonkeyPatch.context() as patch:
+        product = (passwords.HASHER, passwords.CODE_HASHER)
+        for name in ("HASHER", "CODE_HASHER"):
+            patch.setattr(passwords, name, PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield product
+
+
 @pytest.fixture(scope="session")
 def made_shop(tmp_path_factory: pytest.TempPathFactory):
     """The made shop, for all tests of a worker; who changes what others read works in a copy."""
@@ -90,31 +102,32 @@ def make_shop(folder: Path) -> None:
     fill(Shop.open(folder / "shop")).close()
 
 
-@pytest.fixture
-def empty_shop(tmp_path):
-    shop = Shop.create(tmp_path / "empty")
-    yield shop
-    shop.close()
-
-
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory) -> Path:
     """A folder with a new workspace `w` and the folder `config` of its key, to copy: that is faster than a new one."""
-    folder = tmp_path_factory.mktemp("new")
+    return made_once(tmp_path_factory, "new_home", make_new_home)
+
+
+def make_new_home(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
         Shop.create(folder / "w").close()
-    return folder
 
 
 @pytest.fixture
-def shop(new_home, tmp_path, monkeypatch):
-    """A new workspace with a key folder of its own."""
+def new_workspace(new_home, tmp_path, monkeypatch) -> Path:
+    """The folder of a new workspace with a key folder of its own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shutil.copytree(new_home, tmp_path, dirs_exist_ok=True)
-    shop = Shop.open(tmp_path / "w")
+    return tmp_path / "w"
+
+
+@pytest.fixture
+def shop(new_workspace):
+    """A new workspace, opened."""
+    shop = Shop.open(new_workspace)
     yield shop
     shop.close()
 

@@ -58,11 +58,9 @@ def decision(person, action):
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    Shop.create(tmp_path / "w").close()
-    (tmp_path / "w" / "policy.toml").write_text(POLICY, encoding="utf-8")
-    shop = Shop.open(tmp_path / "w")
+def shop(new_workspace):
+    (new_workspace / "policy.toml").write_text(POLICY, encoding="utf-8")
+    shop = Shop.open(new_workspace)
     tokens = Vault.open(shop).store_tokens("user_id", pa.array(PEOPLE), AS_OF).to_pylist()
     put(
         shop,

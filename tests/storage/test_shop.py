@@ -20,13 +20,6 @@ AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 RUN = Run.at(AS_OF)
 
 
-@pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "w")
-    yield shop
-    shop.close()
-
-
 def cutoffs(*customers: str) -> pa.Table:
     return pa.table(
         {"run_id": [RUN.run_id] * len(customers), "customer_id": list(customers), "as_of": [AS_OF] * len(customers)}

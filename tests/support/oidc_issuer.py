@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,6 +17,17 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT, SECRET = "patron", "of the client"
+
+
+def new_key() -> RSAKey:
+    """A key that signs, and its name."""
+    return RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
+
+
+@cache
+def first_key() -> RSAKey:
+    """The key of every issuer until it rotates: a new one takes a tenth of a second."""
+    return new_key()
 
 
 class LocalIssuer(ThreadingHTTPServer):
@@ -29,11 +41,11 @@ class LocalIssuer(ThreadingHTTPServer):
         self.clock = lambda: datetime.now(UTC)
         self.metadata = {}
         self.requests, self.codes = [], {}
-        self.rotate()
+        self.key = first_key()
 
     def rotate(self) -> None:
         """Sign with a new key from now on."""
-        self.key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
+        self.key = new_key()
 
     def answer(self, url: str) -> dict[str, str]:
         """What a browser brings back that goes to an address here, as the query of the callback."""

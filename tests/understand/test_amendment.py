@@ -122,13 +122,6 @@ class RandomShop:
         return {}
 
 
-@pytest.fixture
-def shop(tmp_path):
-    opened = Shop.create(tmp_path / "w")
-    yield opened
-    opened.close()
-
-
 def view_at(shop: Shop, number: int, last: CompletedRun | None = None) -> StageView:
     pinned = {EVENTS.name: shop.lake.version(EVENTS)}
     run = Run.at(START + timedelta(days=number, hours=3))

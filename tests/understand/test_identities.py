@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from patron import understand
 from patron.schema.tables import EVENTS
 from patron.storage.runs.runs import Run
-from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.facts.aliases import MAX_USER_IDS
 from patron.understand.facts.identities import MAX_CONTACTS, MAX_DEVICES_PER_WEEK
@@ -361,13 +360,6 @@ class OneByOne:
             else token
             for token in self.first
         }
-
-
-@pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "w")
-    yield shop
-    shop.close()
 
 
 def test_the_ledger_holds_every_change_of_customer_and_a_repeated_run_writes_the_same(pipeline, builder, shop):

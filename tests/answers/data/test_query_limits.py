@@ -19,10 +19,10 @@ ENDLESS = "with recursive n as (select 1::bigint as i union all select i + 1 fro
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
+def shop(new_workspace, monkeypatch):
     for name in ("MEMORY", "SPILL"):
         monkeypatch.setenv(f"PATRON_ENGINE__SQL_{name}_GB", "0.05")
-    shop = Shop.create(tmp_path / "w")
+    shop = Shop.open(new_workspace)
     yield shop
     assert not list((shop.folder / "tmp").iterdir())
     shop.close()

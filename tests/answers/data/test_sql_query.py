@@ -9,21 +9,18 @@ from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME, CUTOFFS
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.shop import Shop
 from patron.storage.store.store import EXPERIMENT_ARMS
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "w")
+def shop(shop):
     shop.lake.append(
         CUTOFFS,
         pa.table({"run_id": ["a", "a"], "customer_id": ["x", "y"], "as_of": pa.array([0, 0], pa.int64()).cast(TIME)}),
     )
-    yield shop
-    shop.close()
+    return shop
 
 
 def test_a_select_reads_declared_tables(shop):

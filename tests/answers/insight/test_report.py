@@ -36,9 +36,9 @@ def whole(made_shop):
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_before_a_run_has_completed_the_answer_says_what_to_do(empty_shop, name):
+def test_before_a_run_has_completed_the_answer_says_what_to_do(shop, name):
     with pytest.raises(NoRunYet, match="no run of the loop has completed"):
-        ANSWERS[name](empty_shop)
+        ANSWERS[name](shop)
 
 
 def test_the_overview_says_what_each_answer_says(made_shop, last):

@@ -12,7 +12,6 @@ from patron.govern.vault import Vault
 from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import NotFound
 from patron.storage.runs.runs import Run
-from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,16 +27,12 @@ MESSAGES = (
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
-    shop = Shop.create(tmp_path / "w")
+def shop(shop):
     for n, message in enumerate(MESSAGES):
         at = NOW + timedelta(minutes=n)
         row = raw_event_of({"messageId": f"m{n}", "timestamp": at.isoformat(), **message})
         load_events(shop, raw_events_table([row]), source="web", known="received", received_at=at)
-    yield shop
-    shop.close()
+    return shop
 
 
 def customers(shop, after_days):

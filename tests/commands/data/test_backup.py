@@ -17,13 +17,11 @@ NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "w")
+def shop(shop):
     for name in ("x", "y"):
         times = pa.array([0], pa.int64()).cast(TIME)
         shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": [name], "as_of": times}))
-    yield shop
-    shop.close()
+    return shop
 
 
 def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):

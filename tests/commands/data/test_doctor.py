@@ -240,18 +240,18 @@ def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):
     assert "is not a valid JSON Schema" in wrong(w)["tracking plan"].what
 
 
-@pytest.fixture
-def matrix(w, tmp_path, tmp_path_factory) -> Matrix:
-    """The workspace with one of everything in it, and another one to take files from."""
-    (w / "own-mapping.toml").write_text(OWN_MAPPING)
-    shop = Shop.open(w)
-    finish(shop, 1, now=AS_OF, cutoff=AS_OF)
-    shop.close()
-    other = tmp_path_factory.mktemp("other")
+@pytest.fixture(scope="module")
+def matrix(finished, tmp_path_factory) -> Matrix:
+    """The workspace with one of everything in it, of which each question takes a copy, and one to take files from."""
+    home, other = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("other")
+    shutil.copytree(finished, home, dirs_exist_ok=True)
+    (home / "w" / "own-mapping.toml").write_text(OWN_MAPPING)
+    with in_home(home), closing(Shop.open(home / "w")) as shop:
+        finish(shop, 1, now=AS_OF, cutoff=AS_OF)
     with in_home(other):
         create(other / "w", {"currency": "EUR", "name": "Another shop"})
         (other / "w" / "policy.toml").write_text("[budget]\namount = 0.07\n")
-    return Matrix(tmp_path, other, tmp_path_factory.mktemp("scratch"))
+    return Matrix(home, other, tmp_path_factory.mktemp("scratch"))
 
 
 def test_a_sample_of_the_damage_matrix_has_no_fault(matrix):

@@ -6,7 +6,6 @@ import pytest
 
 from patron.commands.data.import_files import import_files
 from patron.schema.progress import silent
-from patron.storage.shop import Shop
 
 HEADER = (
     "Name,Email,Financial Status,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,"
@@ -18,17 +17,13 @@ SECOND_LINE = "#{0},u{0}@x.org,,,,,,,,,2023-01-01 10:00:00 +0000,1,Pot,9.00,POT,
 
 
 @pytest.fixture
-def bring(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    shop = Shop.create(tmp_path / "w")
-
+def bring(shop, tmp_path):
     def bring(content: str, mapping: str = "shopify"):
         path = tmp_path / "orders.csv"
         path.write_text(content)
         return import_files(shop, [str(path)], mapping, now=datetime(2024, 6, 1, tzinfo=UTC), progress=silent)
 
-    yield bring
-    shop.close()
+    return bring
 
 
 def test_consents_of_the_same_orders_do_not_hide_that_a_share_of_them_is_lost(bring):

@@ -26,14 +26,6 @@ WOO = 'Order Number,Order Status,Order Date,Email (Billing),Item Name,SKU,Item C
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    shop = Shop.create(tmp_path / "w")
-    yield shop
-    shop.close()
-
-
-@pytest.fixture
 def bring(shop, tmp_path):
     def bring(mapping: str, content: str, received_at: datetime = RECEIVED_AT, **options):
         path = tmp_path / "export.csv"

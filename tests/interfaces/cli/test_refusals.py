@@ -30,13 +30,10 @@ HEADER = "who,at,qty,price,cur\n"
 
 
 @pytest.fixture
-def w(patron, tmp_path, monkeypatch):
+def w(new_workspace, tmp_path):
     """A new workspace and a mapping next to it."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     (tmp_path / "mine.toml").write_text(MAPPING)
-    patron("init", tmp_path / "w")
-    return tmp_path / "w"
+    return new_workspace
 
 
 @pytest.fixture

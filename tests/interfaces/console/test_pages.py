@@ -400,8 +400,8 @@ WITHOUT_A_RUN = {
 """What pages say before any run, which some need not; the others say how to make one."""
 
 
-def test_an_empty_workspace_says_what_to_do_next(empty_shop):
-    with served(empty_shop) as address, httpx.Client(base_url=address) as client:
+def test_an_empty_workspace_says_what_to_do_next(shop):
+    with served(shop) as address, httpx.Client(base_url=address) as client:
         for path in PATHS:
             answer = client.get(path)
             assert answer.status_code == 200
@@ -532,14 +532,6 @@ def replay_from_the_page(client, form):
     assert "0 rejected again" in client.get(replayed.headers["location"]).text
     assert client.get("/ingestion?replayed=1-<b>-3-4").status_code == 200
     assert client.post("/ingestion/replay", data={"import_id": "x" * 70_000}, headers=ours).status_code == 413
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
-    shop = Shop.create(tmp_path / "quiet")
-    yield shop
-    shop.close()
 
 
 def test_a_list_of_a_new_shop_with_nothing_in_it_skips_no_level_of_headings(shop):

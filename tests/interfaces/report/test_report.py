@@ -92,7 +92,7 @@ def test_hostile_product_names_are_text_and_nothing_else(written):
     assert "&lt;script&gt;alert" in html
 
 
-def test_no_report_is_written_before_a_run(empty_shop, tmp_path):
+def test_no_report_is_written_before_a_run(shop, tmp_path):
     with pytest.raises(NoRunYet, match="patron run"):
-        write_report(empty_shop, tmp_path / "report.html")
+        write_report(shop, tmp_path / "report.html")
     assert list(tmp_path.glob("report*")) == []

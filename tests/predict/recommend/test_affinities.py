@@ -2,23 +2,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from patron import predict
 from patron.predict.recommend.affinities import rank_products
 from patron.schema.tables import BY_NAME, PROMOTIONS
 from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run
-from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "shop")
-    yield shop
-    shop.close()
 
 
 def sell(shop, days_of_history, product_of):

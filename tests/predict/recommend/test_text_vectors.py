@@ -13,18 +13,10 @@ from patron.predict.recommend.text_vectors import content_vectors, installed_enc
 from patron.recommenders.content import ProductVectors
 from patron.schema.tables import TEXT_VECTORS
 from patron.storage.runs.runs import Run
-from patron.storage.shop import Shop
 
 NAMES = ["Red tea cup", "Scarlet mug", "Garden spade", None]
 AXES = np.random.default_rng(0).normal(size=(2, 8))
 MEANINGS = {"Red tea cup": (1, 0), "Scarlet mug": (1, 0.1), "Garden spade": (0, 1), "Garden fork": (0.1, 1)}
-
-
-@pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "shop")
-    yield shop
-    shop.close()
 
 
 class Encoder:

@@ -16,10 +16,13 @@ from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
 from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import MANY_FILES, Lake, LoadId
-from patron.storage.store.store import sqlite_url
 from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+PATHS = os.pathsep.join(path for path in sys.path if path)
+"""Where a process of a test finds what tests import, too."""
 
 
 @pytest.fixture
@@ -157,12 +160,11 @@ def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
 KILLED = """
 import sys
 from pathlib import Path
+from lake_records import record_next_to
 from patron.storage.duck_engine import DuckEngine
 from patron.storage.lake.lake import Lake
-from patron.storage.lake.lake_record import LakeRecord
-from patron.storage.store.store import Store
 from patron.schema.tables import CUTOFFS
-lake = Lake(Path(sys.argv[1]), LakeRecord(Store(sys.argv[2])))
+lake = Lake(Path(sys.argv[1]), record_next_to(Path(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.readline()
 lake.compact(CUTOFFS, DuckEngine())
@@ -175,8 +177,9 @@ def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
         lake.append(CUTOFFS, pa.concat_tables([cutoffs("a", name), cutoffs("b", name)]))
     expected = customers(lake)
     for milliseconds in (5, 15, 25, 40):
-        command = [sys.executable, "-c", KILLED, str(lake.folder), sqlite_url(lake.folder.parent / "store.db")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        command = [sys.executable, "-c", KILLED, str(lake.folder)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": PATHS}, **pipes) as process:
             process.stdout.readline()
             process.stdin.write(b"\n")
             process.stdin.flush()
@@ -235,13 +238,12 @@ except NoSpace as refused:
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 print(lake.read(PRODUCTS).num_rows, len(list(lake.path(PRODUCTS).glob("*.parquet"))))
 """
-    paths = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": PATHS},
     )
     assert done.stdout.splitlines()[-1] == "10 1", done.stderr
     assert "disk is full" in done.stdout

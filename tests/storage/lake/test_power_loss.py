@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
+from lake_records import KEY
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
@@ -94,7 +95,7 @@ class FittedNumber:
 
 def save_model(folder, watch=lambda *_: None):
     manifest = Manifest("value", "2026-01-01", "mean", {}, "2026-01-01", 1, "1", {}, 1, "")
-    store = Store(sqlite_url(folder / "tmp.db"))
+    store = Store(sqlite_url(folder / "tmp.db"), key=KEY)
     METADATA.create_all(store.engine, tables=[MODEL_MANIFESTS])
     event.listen(store.engine, "before_cursor_execute", watch)
     save(folder / "models", store, FittedNumber(), ModelRecord(manifest, {}, {}, ""))
@@ -171,7 +172,7 @@ def test_what_a_killed_process_left_unsynced_is_on_disk_before_it_leaves_the_inb
 
 def test_a_store_whose_making_was_cut_off_between_two_tables_is_made_by_the_next_command(tmp_path):
     url = sqlite_url(tmp_path / "store.db")
-    store, made = Store(url), []
+    store, made = Store(url, key=KEY), []
 
     def cut_off(_connection, _cursor, statement, *_):
         made.extend([statement] if statement.lstrip().upper().startswith("CREATE TABLE") else [])
@@ -182,7 +183,7 @@ def test_a_store_whose_making_was_cut_off_between_two_tables_is_made_by_the_next
     with pytest.raises(KeyboardInterrupt):
         store.upgrade()
     store.close()
-    again = Store(url)
+    again = Store(url, key=KEY)
     again.upgrade()
     with again.begin() as connection:
         assert connection.execute(WORKSPACE.select()).all() == []

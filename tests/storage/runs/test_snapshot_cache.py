@@ -27,22 +27,21 @@ FILES = (("anna", "bert"), ("bert", "carl"), ("dora", "emil"))
 
 
 @pytest.fixture
-def view(tmp_path):
-    with closing(Shop.create(tmp_path / "shop")) as shop:
-        for number, customers in enumerate(FILES):
-            rows = [
-                {
-                    "customer_id": customer,
-                    "trait": "colour",
-                    "value": f"{customer}-{number}",
-                    "event_id": f"{customer}-{number}",
-                    "occurred_at": AT,
-                    "known_at": AT,
-                }
-                for customer in customers
-            ]
-            shop.lake.append(TRAITS, pa.Table.from_pylist(rows, schema=TRAITS.schema()))
-        yield CachedSnapshot(shop, Run.at(AT), {"traits": shop.lake.version(TRAITS)})
+def view(shop):
+    for number, customers in enumerate(FILES):
+        rows = [
+            {
+                "customer_id": customer,
+                "trait": "colour",
+                "value": f"{customer}-{number}",
+                "event_id": f"{customer}-{number}",
+                "occurred_at": AT,
+                "known_at": AT,
+            }
+            for customer in customers
+        ]
+        shop.lake.append(TRAITS, pa.Table.from_pylist(rows, schema=TRAITS.schema()))
+    return CachedSnapshot(shop, Run.at(AT), {"traits": shop.lake.version(TRAITS)})
 
 
 @pytest.mark.parametrize("customer", ["anna", "bert", "carl", "cora", "dora", "emil", "zoe"])

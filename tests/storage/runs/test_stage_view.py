@@ -21,13 +21,6 @@ ASSIGNED = {"experiment": "retention", "customer_id": "c", "arm": "holdout", "as
 
 
 @pytest.fixture
-def shop(tmp_path):
-    shop = Shop.create(tmp_path / "w")
-    yield shop
-    shop.close()
-
-
-@pytest.fixture
 def view(shop):
     """A stage that reads orders, the consent ledger and the vault, and writes cutoffs and assignments."""
     return shop.view(

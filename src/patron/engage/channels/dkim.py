@@ -9,12 +9,14 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -57,7 +59,7 @@ class DkimSigner:
         """Read the key. Raises ChannelUnavailable."""
         todo = MAKE_DKIM
         try:
-            key = load_pem_private_key(file.read_bytes(), None)
+            key = _checked_key(file.read_bytes())
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a private key in PEM"
             raise ChannelUnavailable(DKIM_UNREADABLE(cause=reason), where=str(file), todo=todo) from error
@@ -87,6 +89,12 @@ class DkimSigner:
         content = b"\r\n".join((*signed, relaxed_header("dkim-signature", value)))
         code = b64encode(self.key.sign(content, PKCS1v15(), SHA256())).decode()
         return "DKIM-Signature", value + "\r\n ".join(code[n : n + LINE] for n in range(0, len(code), LINE))
+
+
+@lru_cache(maxsize=8)
+def _checked_key(content: bytes) -> PrivateKeyTypes:
+    """The key of a PEM file; that its numbers are primes takes a twentieth of a second to check, so once a process."""
+    return load_pem_private_key(content, None)
 
 
 def relaxed_header(name: str, value: str) -> bytes:

@@ -8,20 +8,15 @@ import pytest
 
 from patron.collect.loader import load_events
 from patron.govern.vault import Vault
-from patron.storage.shop import Shop
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
-    shop = Shop.create(tmp_path / "w")
+def shop(shop):
     columns = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
     load_events(shop, pa.table(columns), source="web", known="received", received_at=NOW)
-    yield shop
-    shop.close()
+    return shop
 
 
 def test_a_visitor_is_unlinked_by_the_shops_own_id_or_by_token(shop, patron):

@@ -9,6 +9,7 @@ import pytest
 from shopify_export import export
 
 from patron import understand
+from patron.commands.data.init_workspace import write_missing_settings
 from patron.interfaces.cli.data.run_commands import parse_time
 from patron.run import stage_view
 from patron.storage.runs.runs import Run
@@ -32,11 +33,9 @@ def orders():
 
 
 @pytest.fixture
-def w(patron, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
-    patron("init", tmp_path / "w", "--currency", "EUR", "--time-zone", "Europe/Berlin")
-    return tmp_path / "w"
+def w(new_workspace):
+    write_missing_settings(new_workspace, {"currency": "EUR", "time_zone": "Europe/Berlin"})
+    return new_workspace
 
 
 @pytest.fixture

@@ -15,14 +15,11 @@ IDENTIFY = {
 
 
 @pytest.fixture
-def w(patron, tmp_path, monkeypatch):
+def w(patron, new_workspace, tmp_path):
     """A workspace that knows one customer, before any run."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     (tmp_path / "events.jsonl").write_text(json.dumps(IDENTIFY | {"messageId": "m1"}))
-    assert patron("init", tmp_path / "w").code == 0
-    assert patron("import", "--workspace", tmp_path / "w", "--mapping", "segment", tmp_path / "events.jsonl").code == 0
-    return tmp_path / "w"
+    assert patron("import", "--workspace", new_workspace, "--mapping", "segment", tmp_path / "events.jsonl").code == 0
+    return new_workspace
 
 
 def test_forgetting_asks_and_a_no_changes_nothing(patron, w, monkeypatch):

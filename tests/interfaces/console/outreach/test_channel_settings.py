@@ -20,12 +20,12 @@ public_url = "http://127.0.0.1:8321"
 
 
 @pytest.fixture
-def with_email(empty_shop):
-    settings = empty_shop.folder / SETTINGS_FILE
+def with_email(shop):
+    settings = shop.folder / SETTINGS_FILE
     settings.write_text(settings.read_text("utf-8") + SECTION, "utf-8")
-    (empty_shop.folder / "smtp-password").write_text("hunter2")
-    empty_shop.reload_settings()
-    return empty_shop
+    (shop.folder / "smtp-password").write_text("hunter2")
+    shop.reload_settings()
+    return shop
 
 
 def test_channels_are_shown_and_checked_without_their_secrets(with_email):
@@ -46,14 +46,14 @@ def test_channels_are_shown_and_checked_without_their_secrets(with_email):
         assert secret not in page.text + checked + str(twin)
 
 
-def test_only_administrators_see_the_settings(empty_shop):
-    with served(empty_shop, Actor("Vi", rights_of_user([Role.VIEWER]))) as url:
+def test_only_administrators_see_the_settings(shop):
+    with served(shop, Actor("Vi", rights_of_user([Role.VIEWER]))) as url:
         answers = [httpx.get(url + path, timeout=60) for path in ("/settings/channels", "/api/settings")]
     assert [answer.status_code for answer in answers] == [401, 401], "who looks on is asked to sign in"
 
 
-def test_settings_open_in_the_language_that_was_asked_for(empty_shop):
-    with served(empty_shop, Actor("Ada", rights_of_user([Role.ADMIN]))) as url:
+def test_settings_open_in_the_language_that_was_asked_for(shop):
+    with served(shop, Actor("Ada", rights_of_user([Role.ADMIN]))) as url:
         pages = {lang: httpx.get(f"{url}/settings?lang={lang}", follow_redirects=True) for lang in ("en", "zh_CN")}
     assert {lang: "成员" in page.text for lang, page in pages.items()} == {"en": False, "zh_CN": True}
     assert {page.url.path for page in pages.values()} == {"/settings/users"}

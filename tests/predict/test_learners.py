@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.estimators.learner import FORECAST, Explains, reasons
+from patron.estimators.learner import FORECAST, Explains
 from patron.predict import churn, value
+from patron.predict.explanation import reasons
 from patron.predict.learners import LEARNERS
 from patron.predict.order_probability import FittedOrderProbability
 from patron.predict.origins import at, known_at_origin

@@ -35,10 +35,20 @@ class Kernel:
                 names[name] = called.compiled
         try:
             compiled = numba.njit(cache=True, **self.options)(self.function)
+            _forget_unreadable(compiled)
         except RuntimeError:  # why: Numba found no folder for machine code that it may write
             compiled = numba.njit(**self.options)(self.function)
         names[self.function.__name__] = compiled
         return compiled
+
+
+def _forget_unreadable(compiled: Any) -> None:
+    """Forget machine code of another version of Patron, whose index names types that are gone; it is compiled again."""
+    cache = compiled._cache  # noqa: SLF001 - Numba has no public name for it, and fails at each call otherwise
+    try:
+        cache._cache_file._load_index()  # noqa: SLF001 - as above
+    except Exception:  # noqa: BLE001 - whatever a stale pickle raises
+        cache.flush()
 
 
 def kernel(*, nogil: bool = False, fastmath: bool | set[str] = False) -> Callable[[Function], Function]:

@@ -23,7 +23,7 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 
 from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_checks import find_violations, require_valid
-from patron.schema.table_definition import Table, conform, sql_type
+from patron.schema.table_definition import Table, conform
 from patron.storage.duck_engine import DuckEngine
 from patron.storage.durable_files import sync
 from patron.storage.engine import literal
@@ -32,9 +32,9 @@ from patron.storage.lake.lake_log import LOG, files_of, open_version, paths_adde
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.lake.lake_verification import LakeVerifier
 from patron.storage.lake.parquet_rows import (
+    cast_rows,
     columns_without_nulls,
     declared_rows,
-    have_columns,
     split_by_partition,
     with_part,
 )
@@ -48,8 +48,6 @@ RETENTION = timedelta(days=7)
 SMALL_BYTES = 4_000_000
 GROUPS_PER_FILE = 16
 """Row groups of one file; a table with more has several, each a range of its order, so that few are written again."""
-FEW_FILES = 8
-"""Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""
 
@@ -191,18 +189,8 @@ class Lake:
 
         No files or columns yet means no rows or NULLs.
         """
-        fields = self.fields(table, version)
-        columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
-        nothing = ", ".join(f'cast(null as {sql_type(f.type)}) as "{f.name}"' for f in fields)
-        empty = f"select {nothing} where false"
         files = self.files(table, version) if only is None else only
-        if not files:
-            return empty
-        listed = f"[{', '.join(map(literal, files))}], hive_partitioning = true, hive_types_autocast = false"
-        if len(files) <= FEW_FILES and have_columns({f.name for f in fields} - {table.partition_by}, files):
-            return f"select {columns} from read_parquet({listed})"  # why: it takes less planning
-        scan = f"read_parquet({listed}, union_by_name = true)"
-        return f"select {columns} from (select * from {scan} union all by name {empty})"
+        return cast_rows(self.fields(table, version), files, table.partition_by)
 
     def fields(self, table: Table, version: int | None = None) -> list[pa.Field]:
         """Declared columns, then those that an open table has gained."""

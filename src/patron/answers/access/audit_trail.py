@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from patron.govern.access.audit_entries import AuditEntry, AuditQuery, count_entries, find_entries, known_actions
 from patron.govern.access.audit_log import check_log
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.log_check import LogCheck
 from patron.storage.shop import Shop
 
@@ -32,6 +34,7 @@ def audit_trail(shop: Shop, query: AuditQuery, *, length: int = PAGE_LENGTH) -> 
     return AuditPage(query, entries, next_before, count_entries(shop, query), known_actions(shop))
 
 
+@operation(Right(Action.READ, Area.AUDIT), "GET /api/audit/verification")
 def verify_audit_log(shop: Shop) -> LogCheck:
-    """Whether every entry of the audit log is as it was written, up to the last."""
+    """Whether every entry is as it was written, up to the last."""
     return check_log(shop)

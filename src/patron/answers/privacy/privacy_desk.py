@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.answers.privacy.consent_trail import READ_PRIVACY
+from patron.govern.access.operations import operation
 from patron.govern.customers.sealed_texts import unseal
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_REQUEST, OPEN_DESK
@@ -114,8 +116,9 @@ def privacy_desk(
     return PrivacyDesk(state, requests, open_count, overdue_count, page, len(rows) > length)
 
 
+@operation(READ_PRIVACY, "GET /api/privacy/requests/{request_id}")
 def privacy_request(shop: Shop, request_id: str, *, now: datetime) -> PrivacyRequest:
-    """One request. Raises NotFound."""
+    """One request."""
     return _request_of(shop, _row(shop, request_id), now)
 
 
@@ -124,8 +127,9 @@ def request_content(shop: Shop, request_id: str) -> RequestContent:
     return _content(shop, _row(shop, request_id))
 
 
+@operation(READ_PRIVACY, "GET /api/privacy/requests/{request_id}/certificate")
 def erasure_certificate(shop: Shop, request_id: str) -> Certificate:
-    """The certificate with which a request ended. Raises NotFound."""
+    """The certificate of an erasure, from the audit log."""
     row = _row(shop, request_id)
     certificate_id = row["result"]
     chosen = (

@@ -1,6 +1,7 @@
-"""What a restricted team may not change: the segment of the customers it sees, and the tags that segment names."""
+"""What a restricted team may not change or see: its segment and the tags that this names, and other customers."""
 
 from patron.govern.access.request_context import RequestContext
+from patron.schema.customers.customer_contacts import unknown_customer
 from patron.schema.errors import NotAllowed
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import one_line
@@ -23,3 +24,11 @@ def refuse_scope_tag(context: RequestContext, tag: str) -> None:
     scope = context.actor.segment
     if scope and one_line(tag) in tags_within(context.shop.store, scope):
         raise NotAllowed(403, SCOPE_TAG, where=tag[:40], todo=UNRESTRICTED)
+
+
+def require_visible(context: RequestContext, *customer_ids: str) -> None:
+    """Refuse customers whom who asks does not see. Raises NotFound, as for customers whom nobody knows."""
+    visible = context.visible
+    hidden = next((one for one in customer_ids if visible is not None and one not in visible), None)
+    if hidden is not None:
+        raise unknown_customer(hidden)

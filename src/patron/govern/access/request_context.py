@@ -11,6 +11,7 @@ from patron.govern.access import audit_log
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import ALL_RIGHTS, Actor
 from patron.schema.access.audit_actions import AuditAction
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
@@ -25,6 +26,8 @@ class RequestContext:
     now: datetime
     clock: Clock | None = None
     """What tells the time while a request of minutes is at work; without one it stays `now`."""
+    answers: AnswerCache | None = None
+    """Answers that a server keeps for its readers; without one none are kept."""
 
     @classmethod
     def from_name(cls, shop: Shop, by: str = "", *, now: datetime, clock: Clock | None = None) -> Self:
@@ -40,6 +43,11 @@ class RequestContext:
     def visible(self) -> VisibleCustomers | None:
         """Customers whom who asks sees; None is everybody."""
         return visible_customers(self.shop, self.actor)
+
+    @property
+    def cache(self) -> AnswerCache:
+        """Answers about the last run that are made once."""
+        return self.answers or AnswerCache(self.shop)
 
     def time(self) -> datetime:
         """What the time is by now."""

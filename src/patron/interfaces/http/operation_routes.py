@@ -8,11 +8,17 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from patron.govern.access.operations import Operation, operation_of
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, of_whole_shop
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    context_of,
+    needs,
+    of_whole_shop,
+    require_confirmed,
+)
 from patron.interfaces.http.known_parameters import require_known_parameters
 
 NAME = Annotated[str, Field(max_length=100, description="Name of whoever uses the key; kept with the key.")]
@@ -24,22 +30,27 @@ def operation_routes(tag: str, operations: Iterable[Callable[..., Any]]) -> APIR
     router = APIRouter(tags=[tag], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
     for declared in map(operation_of, operations):
         method, _, path = declared.address.partition(" ")
-        router.add_api_route(path, _endpoint(declared, method), methods=[method], response_model=_answer(declared))
+        answer = inspect.signature(declared.does).return_annotation
+        router.add_api_route(
+            path,
+            _endpoint(declared, method),
+            methods=[method],
+            response_model=answer,
+            status_code=204 if answer is None else 200,
+            dependencies=[Depends(require_confirmed)] if declared.needs_password else [],
+        )
     return router
-
-
-def _answer(declared: Operation) -> Any:
-    return inspect.signature(declared.does).return_annotation
 
 
 def _endpoint(declared: Operation, method: str) -> Callable[..., Any]:
     """A function that FastAPI can call, with the parameters that are asked for."""
     in_body = {one.name for one in _body_parameters(declared)} if method in WITH_BODY else set()
-    body = _body(declared) if in_body or declared.name_field else None
+    whole = _whole_body(declared) if in_body else None
+    body = whole or (_body(declared) if in_body or declared.name_field else None)
 
     def endpoint(request: Request, **asked: Any) -> Any:
         sent: BaseModel | None = asked.pop("body", None)
-        values = {name: getattr(sent, name) for name in in_body}
+        values = {name: sent if whole else getattr(sent, name) for name in in_body}
         by = getattr(sent, declared.name_field) if declared.name_field else ""
         return declared.carry_out(context_of(request, by), **asked, **values)
 
@@ -53,13 +64,27 @@ def _parameters(declared: Operation, in_body: set[str], body: type[BaseModel] | 
     """The request, then what the address names, then the body."""
     kind = inspect.Parameter.KEYWORD_ONLY
     yield inspect.Parameter("request", kind, annotation=Request)
-    yield from (one.replace(kind=kind) for one in declared.asked if one.name not in in_body)
+    for one in declared.asked:
+        if one.name not in in_body:
+            annotation = Annotated[one.annotation, Query()] if _is_model(one) else one.annotation
+            yield one.replace(kind=kind, annotation=annotation)
     if body is not None:
         yield inspect.Parameter("body", kind, annotation=body)
 
 
 def _body_parameters(declared: Operation) -> list[inspect.Parameter]:
     return [one for one in declared.asked if f"{{{one.name}}}" not in declared.address]
+
+
+def _is_model(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter stands for several fields."""
+    return isinstance(parameter.annotation, type) and issubclass(parameter.annotation, BaseModel)
+
+
+def _whole_body(declared: Operation) -> type[BaseModel] | None:
+    """The one parameter that is a body by itself."""
+    parameters = _body_parameters(declared)
+    return parameters[0].annotation if len(parameters) == 1 and _is_model(parameters[0]) else None
 
 
 def _body(declared: Operation) -> type[BaseModel]:

@@ -5,25 +5,21 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from patron.answers.access.audit_trail import PAGE_LENGTH, AuditPage, AuditQuery, audit_trail, verify_audit_log
 from patron.commands.access.export_audit_log import export_audit_log
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
+from patron.interfaces.http.access.access_control import actor_of, context_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.csv_answers import csv_answer
-from patron.interfaces.http.integer_bounds import MAX_COUNT
-from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.operation_routes import operation_routes
 from patron.schema.access.access_rights import Action, Area, Right
-from patron.schema.access.log_check import LogCheck
-from patron.schema.list_pages import Cursor, CursorText, Limit
+from patron.schema.list_pages import BeforeEntry, Cursor, CursorText, Limit
 
 MAX_NAME_LENGTH = 100
 
-router = APIRouter(
-    prefix="/api/audit", tags=["audit"], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)]
-)
+router = operation_routes("audit", (verify_audit_log,))
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class AuditCursorPage(AuditPage):
     """Null after the last page."""
 
 
-@router.get("", response_model=AuditCursorPage)
+@router.get("/api/audit", response_model=AuditCursorPage)
 @needs(Action.READ, Area.AUDIT)
 def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     request: Request,
@@ -42,7 +38,7 @@ def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     by: Annotated[str, Query(max_length=MAX_NAME_LENGTH, description="Part of the name of who did it.")] = "",
     since: Annotated[date | None, Query(description="First day, by the shop's clock.")] = None,
     until: Annotated[date | None, Query(description="Last day, by the shop's clock.")] = None,
-    before: Annotated[int | None, Query(ge=1, le=MAX_COUNT, description="Entries before this number.")] = None,
+    before: BeforeEntry = None,
     cursor: CursorText = "",
     limit: Limit = None,
     format: Literal["json", "csv"] = "json",  # noqa: A002 - the name in the address
@@ -59,13 +55,6 @@ def entries(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     trail = audit_trail(shop, query, length=limit or PAGE_LENGTH)
     following = str(Cursor("audit", (trail.next_before,))) if trail.next_before else None
     return AuditCursorPage(**vars(trail), next_cursor=following)
-
-
-@router.get("/verification")
-@needs(Action.READ, Area.AUDIT)
-def verification(request: Request) -> LogCheck:
-    """Whether every entry is as it was written, up to the last."""
-    return verify_audit_log(answers_of(request).shop)
 
 
 def audit_query(

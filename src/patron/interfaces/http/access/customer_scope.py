@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import pyarrow as pa
 from fastapi import Request
 
-from patron.commands.customers.resolve_person import PersonIdentifier, customer_ids_of_person, unknown_person
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import Actor
 from patron.schema.customers.customer_contacts import unknown_customer
@@ -52,12 +51,3 @@ def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
     )
     if hidden is not None:
         raise unknown_customer(hidden)
-
-
-def require_visible_person(request: Request, identifier: PersonIdentifier) -> None:
-    """The same for a person by any identifier. Raises NotFound."""
-    visible = visible_of(request)
-    if visible is not None:
-        customer_ids = customer_ids_of_person(request.app.state.answers.shop, identifier)
-        if not visible.select(customer_ids):
-            raise unknown_person(identifier)

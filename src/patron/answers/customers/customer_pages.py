@@ -95,7 +95,7 @@ def show_identity(
     """The ids of a customer; with `unlink` (a token) or `merge` (another customer), what that would do."""
     index, preview, shop = ListAccess(context).index, None, context.shop
     if merge:
-        require_visible(context, merge)
+        require_visible(context.visible, [merge])
         preview = preview_merge(shop, customer_id, merge, index=index)
     elif unlink:
         preview = preview_unlink(shop, customer_id, unlink, index=index)

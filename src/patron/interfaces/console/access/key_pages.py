@@ -65,7 +65,7 @@ def create_key_now(request: Request) -> Response:
     if question := _password_question(request):
         return question
     form = form_of(request)
-    kind = next((one for one in KINDS if one == form.get("kind")), None)
+    kind: KeyKind | None = next((one for one in KINDS if one == form.get("kind")), None)
     if kind is None:
         return _form(request, KINDS[0], "kind")
     chosen = {str(one) for one in request.state.form.getlist("scope")}

@@ -41,8 +41,8 @@ def experiments(request: Request) -> Response:
     require_known(parameters, (*PARAMETERS, "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     year = bounded_integer(parameters.get("year", ""), FIRST_YEAR, LAST_YEAR)
-    kind: Kind | Literal[""] = next((one for one in KINDS if one == parameters.get("kind")), "")
-    verdict: Verdict | Literal[""] = next((one for one in VERDICTS if one == parameters.get("verdict")), "")
+    kind: Kind | Literal[""] = next((one for one in KINDS if one == parameters.get("kind")), None) or ""
+    verdict: Verdict | Literal[""] = next((one for one in VERDICTS if one == parameters.get("verdict")), None) or ""
     listing = list_experiments(console.answers.shop, year=year, kind=kind, verdict=verdict)
     if parameters.get("format") == "csv":
         return _file(request, listing)

@@ -18,7 +18,6 @@ from patron.interfaces.charts.period_chart import revenue_in_period
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, of_whole_shop
 from patron.interfaces.http.access.customer_scope import visible_of
-from patron.interfaces.http.insight.period_parameters import PERIOD_PARAMETERS, period_address
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -27,6 +26,7 @@ from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(route_class=GuardedRoute)
+PERIOD_PARAMETERS = ("period", "month", "from", "to", "compare")
 VIEWS = ("figures", "people", "decisions")
 GROUPS = ("shop", "customers", "new_customers")
 LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
@@ -50,7 +50,7 @@ def overview(request: Request) -> Response:
         request,
         "insight/overview.html",
         here="overview",
-        twin=period_address(query, "/api/overview/period"),
+        twin=_address(query, "/api/overview/period"),
         view=view,
         overview=facts,
         figures=figures,
@@ -100,10 +100,25 @@ def _links(query: PeriodQuery, view: str) -> dict[str, object]:
         for comparison in COMPARISONS
     }
     return {
-        "periods": {days: period_address(one, "/overview", **more) for days, one in by_days.items()},
-        "comparisons": {code: period_address(one, "/overview", **more) for code, one in compared.items()},
-        "views": {one: period_address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
+        "periods": {days: _address(one, "/overview", **more) for days, one in by_days.items()},
+        "comparisons": {code: _address(one, "/overview", **more) for code, one in compared.items()},
+        "views": {one: _address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
     }
+
+
+def _address(query: PeriodQuery, path: str, **more: str) -> str:
+    """Address of a page with this period; what is as usual is not named."""
+    default = PeriodQuery()
+    values = {
+        "period": "" if query.period == default.period else query.period,
+        "month": query.month if query.period == "month" else "",
+        "from": str(query.first_day or "") if query.period == "custom" else "",
+        "to": str(query.last_day or "") if query.period == "custom" else "",
+        "compare": "" if query.compare == default.compare else query.compare,
+        **more,
+    }
+    parameters = urlencode({name: value for name, value in values.items() if value})
+    return f"{path}?{parameters}" if parameters else path
 
 
 def _charts(console: Console, texts: Words) -> OverviewCharts:

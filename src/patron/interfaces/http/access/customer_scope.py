@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 from fastapi import Request
 
+from patron.govern.access import customer_scope
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import Actor
-from patron.schema.customers.customer_contacts import unknown_customer
 
 PARAMETER = "customer_id"
 """Name of every path parameter, form field and query parameter that holds an opaque id."""
@@ -45,9 +45,4 @@ def require_visible_customers(request: Request) -> None:
 
 def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
     """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
-    visible = visible_of(request)
-    hidden = next(
-        (customer_id for customer_id in customer_ids if visible is not None and customer_id not in visible), None
-    )
-    if hidden is not None:
-        raise unknown_customer(hidden)
+    customer_scope.require_visible(visible_of(request), customer_ids)

@@ -1,5 +1,5 @@
 """The API of the shop as a whole: Today, periods, retention, experiments, questions, the mail digest.
 
-Routes: `insight_routes`, `question_routes`, `digest_routes`; a page's address has the names of `period_parameters`.
+Routes: `insight_routes`, `question_routes`, `digest_routes`.
 Shared with pages: `experiment_view`.
 """

@@ -1,10 +1,11 @@
-"""The shop as a whole for programs: Today, overview, periods, brief, retention, experiments."""
+"""The shop as a whole for programs: Today, overview, periods, brief, retention, experiments, questions."""
 
 from patron.answers.insight.brief import show_brief
 from patron.answers.insight.experiments import list_experiments
 from patron.answers.insight.overview import show_overview
 from patron.answers.insight.payback import show_payback
 from patron.answers.insight.period_figures import show_period
+from patron.answers.insight.questions import list_questions
 from patron.answers.insight.retention import show_retention
 from patron.answers.insight.today import show_today
 from patron.commands.insight.enter_acquisition_costs import enter_acquisition_costs
@@ -23,5 +24,6 @@ router = operation_routes(
         enter_acquisition_costs,
         list_experiments,
         show_experiment,
+        list_questions,
     ),
 )

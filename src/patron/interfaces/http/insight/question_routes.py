@@ -10,11 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
 
 from patron.answers.data.query_worker import Cell, QueryWorkers, QuestionResult
-from patron.answers.insight.questions import QuestionDetail, list_questions, question_detail, run_question
+from patron.answers.insight.questions import QuestionDetail, question_detail, run_question
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
-from patron.interfaces.http.operation_routes import operation_routes
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery
@@ -36,7 +35,6 @@ MAX_PART_LENGTH = 200
 MAX_RESULTS = 80
 
 router = APIRouter(tags=["questions"], route_class=GuardedRoute)
-router.include_router(operation_routes("questions", (list_questions,)))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The pages of experiments: everything with a control group, and each of them."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
@@ -41,8 +41,9 @@ def experiments(request: Request) -> Response:
     require_known(parameters, (*PARAMETERS, "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     year = bounded_integer(parameters.get("year", ""), FIRST_YEAR, LAST_YEAR)
-    kind: Kind | Literal[""] = next((one for one in KINDS if one == parameters.get("kind")), None) or ""
-    verdict: Verdict | Literal[""] = next((one for one in VERDICTS if one == parameters.get("verdict")), None) or ""
+    kind, verdict = (parameters.get(name, "") for name in ("kind", "verdict"))
+    kind = cast("Kind", kind) if kind in KINDS else ""
+    verdict = cast("Verdict", verdict) if verdict in VERDICTS else ""
     listing = list_experiments(console.answers.shop, year=year, kind=kind, verdict=verdict)
     if parameters.get("format") == "csv":
         return _file(request, listing)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Self
 
 import sqlalchemy as sa
@@ -39,12 +40,12 @@ class RequestContext:
         """Who asks, as steps and the audit log write it."""
         return self.actor.name
 
-    @property
+    @cached_property
     def visible(self) -> VisibleCustomers | None:
         """Customers whom who asks sees; None is everybody."""
         return visible_customers(self.shop, self.actor)
 
-    @property
+    @cached_property
     def cache(self) -> AnswerCache:
         """Answers about the last run that are made once."""
         return self.answers or AnswerCache(self.shop)

@@ -13,7 +13,7 @@ from patron.commands.access.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import server_routes
-from patron.interfaces.http.access import access_routes, audit_routes
+from patron.interfaces.http.access import access_routes
 from patron.interfaces.http.as_of_switch import AsOfSwitch
 from patron.interfaces.http.customers import customer_routes
 from patron.interfaces.http.data import data_routes
@@ -78,7 +78,6 @@ def _api_router() -> APIRouter:
         data_routes,
         customer_routes,
         privacy_routes,
-        audit_routes,
         offer_routes,
         receipt_routes,
         access_routes,

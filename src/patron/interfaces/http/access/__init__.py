@@ -3,5 +3,5 @@
 Who: `request_keys` and `session_cookies` are read, `access_control` decides before anything is looked up.
 Whom they see: `customer_scope`.
 Sent twice: `idempotency_keys`. Ways in that pages offer: `sign_in_methods`.
-API: `access_routes`, `audit_routes`.
+API: `access_routes`.
 """

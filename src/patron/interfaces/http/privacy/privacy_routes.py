@@ -1,6 +1,5 @@
 """Privacy for programs: export, erasure and explanation of one person; requests, consents, the register."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,13 +10,11 @@ from pydantic import BaseModel
 from patron.answers.privacy.consent_trail import MAX_EXPORTED, list_consents, verify_consents
 from patron.answers.privacy.customer_explanation import customer_explanation
 from patron.answers.privacy.privacy_desk import (
-    OPEN,
-    PAGE_LENGTH,
-    PrivacyDesk,
-    PrivacyRequest,
+    PrivacyRequestPage,
     erasure_certificate,
     privacy_desk,
     privacy_request,
+    request_page,
     request_rows,
 )
 from patron.answers.privacy.processing_register import processing_register
@@ -40,7 +37,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
-from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber, microseconds_of, time_of
+from patron.schema.list_pages import CursorText, Limit, PageNumber
 from patron.storage.runs.last_run import last_run
 
 router = operation_routes(
@@ -64,14 +61,6 @@ class Explanation(BaseModel):
     """Cutoff of the run that they are about."""
     sentences: dict[str, list[str]]
     """By language: en, zh-CN."""
-
-
-@dataclass(frozen=True)
-class PrivacyRequestPage(PrivacyDesk):
-    """Some requests, and where the next page begins."""
-
-    next_cursor: str | None
-    """Null after the last page."""
 
 
 @router.post("/api/people/explanation")
@@ -105,20 +94,9 @@ def requests(
     """Requests of people about their data: open ones by their deadline, closed ones the newest first; as CSV all."""
     shop, now = answers_of(request).shop, datetime.now(UTC)
     if format == "json":
-        after, name = None, f"privacy requests {state}"
-        if cursor:
-            at, request_id = Cursor.in_list(cursor, name, int, str).place
-            after = (time_of(at), request_id)
-        desk = privacy_desk(shop, state=state, page=page, length=limit or PAGE_LENGTH, after=after, now=now)
-        following = str(Cursor(name, _place_of(desk.requests[-1]))) if desk.has_more else None
-        return PrivacyRequestPage(**vars(desk), next_cursor=following)
+        return request_page(shop, state, page, cursor, limit, now=now)
     actor_of(request).require(Right(Action.EXPORT, Area.PRIVACY))
     desk = privacy_desk(shop, state=state, length=MAX_EXPORTED, now=now)
     rows = list(request_rows(desk))
     record_list_export(context_of(request), ExportedList.PRIVACY_REQUESTS, row_count=len(rows) - 1, query=state)
     return csv_answer(rows, "privacy-requests.csv")
-
-
-def _place_of(one: PrivacyRequest) -> tuple[int, str]:
-    """Where a request is in the order of its state: by its deadline, or by when it was closed."""
-    return (microseconds_of(one.due_at if one.state == OPEN else one.closed_at or one.due_at), one.request_id)

@@ -4,13 +4,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from patron.answers.data.run_history import show_job
 from patron.commands.data.schedule_runs import schedule_runs
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadQuery, NotEnoughData, WorkspaceBusy
 from patron.service import jobs
-from patron.service.run_timer import RunTimer, next_time
-from patron.storage.runs.jobs import RUN, RUNNING, SCHEDULE, add_job, job_of, new_job, run_schedule, update_job
+from patron.service.run_timer import RunTimer
+from patron.storage.runs.jobs import (
+    RUN,
+    RUNNING,
+    SCHEDULE,
+    add_job,
+    job_of,
+    new_job,
+    next_time,
+    run_schedule,
+    update_job,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -38,10 +49,10 @@ def test_work_that_is_refused_fails_with_its_message_and_later_news_change_nothi
 def test_a_job_whose_process_died_has_failed_and_makes_room_for_another(shop):
     job_id = request(shop)
     update_job(shop.store, job_id, state=RUNNING)
-    assert jobs.look_up_job(shop, job_id, now=NOW).state == "failed"
+    assert show_job(shop, job_id, now=NOW).state == "failed"
 
     def work(_job, _progress):
-        alive = jobs.look_up_job(shop, second, now=NOW + timedelta(hours=1))
+        alive = show_job(shop, second, now=NOW + timedelta(hours=1))
         with pytest.raises(WorkspaceBusy):
             jobs.start_job(RequestContext.from_name(shop, "Bo", now=NOW), RUN, {})
         return {"state": alive.state}

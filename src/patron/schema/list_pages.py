@@ -22,11 +22,14 @@ BEGIN_OR_CUTOFF = Sentence("begin_or_cutoff", "Begin without a cursor, or name t
 MAX_LIMIT = 1_000
 MAX_VALUE = 2**63
 MAX_PAGE = 9_999_999
+MAX_COUNT = 10**12
+"""Largest count of rows, or number of an entry, that an address names."""
 CursorText = Annotated[
     str, Field(max_length=400, description="The next_cursor of the page before; instead of page. Empty for the first.")
 ]
 Limit = Annotated[int | None, Field(ge=1, le=MAX_LIMIT, description="Rows of a page; without it as many as usual.")]
 PageNumber = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+BeforeEntry = Annotated[int | None, Field(ge=1, le=MAX_COUNT, description="Entries before this number.")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

@@ -2,7 +2,7 @@
 
 Collect: `collector` accepts, `compaction_worker` moves events into the lake.
 Customers now: `live_profiles` by `profile_reader`, `order_probability` of the open visit; `customer_lookup` and
-`customer_search` find them, `visible_customers` says which an actor sees.
+`customer_search` find them.
 Recommend: `recommendation_answers` to pages, made by `live_recommendations` from a `recommendation_source` and
 `session_events`; `list_learning` until the next night; `recommendation_preview` for staff.
 By itself: `run_timer` starts runs; `campaign_sender`, `digest_sender`, `webhook_sender` and `journey_process` start

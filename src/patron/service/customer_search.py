@@ -5,18 +5,31 @@ Nobody is opened for it: the text becomes codes under a derived key, which the s
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
+from pydantic import Field
+
+from patron.govern.access.operations import operation
 from patron.govern.access.visible_customers import VisibleCustomers
 from patron.govern.customers.contact_cards import tokens_with_name
 from patron.govern.customers.customer_contacts import customers_of, read_contacts, user_tokens
 from patron.govern.customers.user_tokens import run_or_none
 from patron.govern.vault import PREFIXES, Vault, normal_form
 from patron.schema.customers.customer_contacts import CustomerContacts, masked
+from patron.schema.customers.customer_rights import READ_CUSTOMERS
 from patron.storage.shop import Shop
 
 MAX_CUSTOMERS = 200
 MAX_SUGGESTED = 8
 MAX_CHARACTERS = 200
+SearchText = Annotated[
+    str,
+    Field(
+        max_length=MAX_CHARACTERS,
+        description="Name, e-mail address, phone number, the shop's id or an opaque id.",
+    ),
+]
+"""In a body only, never in an address."""
 MIN_DIGITS = 5
 """Digits that a text needs to be looked up as a telephone number."""
 OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
@@ -42,14 +55,15 @@ def find_by_text(
     return tuple(customer_ids)[:limit]
 
 
+@operation(READ_CUSTOMERS, "POST /api/customers/search")
 def suggest_customers(
-    shop: Shop, text: str, *, visible: VisibleCustomers | None = None, limit: int = MAX_SUGGESTED
+    shop: Shop, text: SearchText, *, visible: VisibleCustomers | None = None
 ) -> tuple[CustomerContacts, ...]:
-    """The first customers whom a text names, masked: which of them is meant shows, who they are does not.
+    """The first customers whom a text names, masked.
 
-    Raises MasterKeyError.
+    Which of them is meant shows, who they are does not. Raises MasterKeyError.
     """
-    customer_ids = find_by_text(shop, text, visible=visible, limit=limit)
+    customer_ids = find_by_text(shop, text, visible=visible, limit=MAX_SUGGESTED)
     contacts = read_contacts(shop, customer_ids)
     return tuple(masked(contacts.get(customer_id) or CustomerContacts(customer_id)) for customer_id in customer_ids)
 

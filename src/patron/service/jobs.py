@@ -24,11 +24,7 @@ from patron.schema.progress import Progress
 from patron.schema.sentences import Sentence, named
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.runs.jobs import (
-    FAILED,
     FINISHED,
-    IMPORT,
-    PREVIEW,
-    RUN,
     RUNNING,
     TRIAL,
     Job,
@@ -39,14 +35,11 @@ from patron.storage.runs.jobs import (
     new_job,
     update_job,
 )
+from patron.storage.runs.lost_jobs import LANES, LOST, START_AGAIN, WORK, fail_job, settle_lost_jobs
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
 OTHER_UNDER_WAY = Sentence("other_under_way", "another job is under way")
-UNDER_WAY = Sentence("under_way", "it is under way")
-
-PROCESS_ENDED = Sentence("process_ended", "the process ended before it was finished")
-START_AGAIN = Sentence("start_again", "Start it again; nothing was half-written.")
 JOB_BUSY = Sentence("job_busy", "a job of the kind {job} is under way since {time} UTC")
 JOB_WAIT = Sentence("job_wait", "Wait until it has finished, and try again.")
 UNEXPECTED = Sentence("unexpected", "an unexpected error occurred ({name})")
@@ -54,14 +47,8 @@ UNEXPECTED = Sentence("unexpected", "an unexpected error occurred ({name})")
 log = logging.getLogger(__name__)
 MODULE = "patron.interfaces.cli.data.job_process"
 """What is run; by name, as a service imports no command."""
-LANES = {RUN: (RUN, PREVIEW), PREVIEW: (RUN, PREVIEW), IMPORT: (IMPORT,), TRIAL: (TRIAL,)}
-"""Kinds of which one job is under way at a time, by kind."""
-TIME_TO_START = timedelta(minutes=2)
-"""A process that has not begun by then has died."""
 MIN_PAUSE_SECONDS = 1.0
 """Progress within a step is written no more often."""
-WORK = "job"
-LOST = PatronError(PROCESS_ENDED, todo=START_AGAIN)
 Work = Callable[[Job, Progress], Mapping[str, Any]]
 
 
@@ -107,32 +94,7 @@ def _await(shop: Shop, job: Job, process: "subprocess.Popen[bytes]") -> None:
     process.wait()
     ended_at = job.requested_at + timedelta(seconds=time.monotonic() - since)
     with suppress(Exception):  # why: the server may have closed the store; then the next look settles it
-        _fail(shop, job.job_id, LOST, ended_at)
-
-
-def look_up_job(shop: Shop, job_id: str, *, now: datetime) -> Job:
-    """One job, as it is now. Raises NotFound."""
-    if job_of(shop.store, job_id).is_under_way:
-        settle_lost_jobs(shop, now=now)
-    return job_of(shop.store, job_id)
-
-
-def settle_lost_jobs(shop: Shop, *, now: datetime) -> None:
-    """Write that jobs failed whose process is gone, as after a kill or a loss of power."""
-    with shop.store.begin() as connection:
-        jobs = jobs_under_way(connection)
-    for job in jobs:
-        is_starting = job.state != RUNNING and now < job.requested_at + TIME_TO_START
-        if not is_starting and not _is_alive(shop, job):
-            _fail(shop, job.job_id, LOST, now)
-
-
-def _is_alive(shop: Shop, job: Job) -> bool:
-    try:
-        with hold_work_lock(shop.folder, WORK, LANES[job.kind][0], WorkspaceBusy(UNDER_WAY)):
-            return False
-    except WorkspaceBusy:
-        return True
+        fail_job(shop, job.job_id, LOST, ended_at)
 
 
 def carry_out(shop: Shop, job_id: str, work: Mapping[str, Work], *, clock: Callable[[], datetime]) -> bool:
@@ -146,17 +108,13 @@ def carry_out(shop: Shop, job_id: str, work: Mapping[str, Work], *, clock: Calla
         try:
             result = work[job.kind](job, _writer(shop, job_id))
         except PatronError as error:
-            _fail(shop, job_id, error, clock())
+            fail_job(shop, job_id, error, clock())
             return False
         except BaseException as error:
-            _fail(shop, job_id, PatronError(UNEXPECTED(name=type(error).__name__), todo=START_AGAIN), clock())
+            fail_job(shop, job_id, PatronError(UNEXPECTED(name=type(error).__name__), todo=START_AGAIN), clock())
             raise
         update_job(shop.store, job_id, state=FINISHED, finished_at=clock(), step="", result=dict(result))
     return True
-
-
-def _fail(shop: Shop, job_id: str, problem: PatronError, now: datetime) -> None:
-    update_job(shop.store, job_id, state=FAILED, finished_at=now, problem=problem.plain())
 
 
 def _writer(shop: Shop, job_id: str) -> Progress:

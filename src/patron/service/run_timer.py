@@ -4,13 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError
-from patron.service.jobs import settle_lost_jobs, start_job
-from patron.storage.runs.jobs import RUN, SCHEDULE, RunSchedule, newest_jobs, run_schedule
+from patron.service.jobs import start_job
+from patron.storage.runs.jobs import RUN, SCHEDULE, last_time, newest_jobs, run_schedule
+from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.shop import Shop
 
 log = logging.getLogger(__name__)
@@ -68,19 +68,3 @@ class RunTimer:
                 if str(error) != self.trouble:
                     log.warning("a run that is due cannot start: %s", getattr(error, "log_line", error))
                 self.trouble = str(error)
-
-
-def last_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
-    """The last time of a schedule up to now; None where there is no schedule."""
-    if not schedule.local_time:
-        return None
-    local = now.astimezone(ZoneInfo(time_zone))
-    hour, minute = (int(part) for part in schedule.local_time.split(":"))
-    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return today if today <= local else today - timedelta(days=1)
-
-
-def next_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
-    """The next time of a schedule; None where there is no schedule."""
-    last = last_time(schedule, now, time_zone)
-    return last + timedelta(days=1) if last else None

@@ -237,8 +237,8 @@ def test_the_audit_log_says_to_which_host_events_go_and_nothing_secret_of_its_ad
     added = add_webhook(
         RequestContext.from_name(shop, ADMIN.name, now=START), "https://one.example/t/secret?key=2", ["run.failed"]
     )
-    options = {"events": ["run.failed"], "note": "", "by": ADMIN.name, "now": START}
-    change_webhook(RequestContext.from_name(shop, **options), added.endpoint_id, url="https://two.example/t/secret")
+    context = RequestContext.from_name(shop, ADMIN.name, now=START)
+    change_webhook(context, added.endpoint_id, url="https://two.example/t/secret", events=["run.failed"])
     for action, host in (("webhook added", "one.example"), ("webhook changed", "two.example")):
         [entry] = find_entries(shop, AuditQuery(action=action), 5)
         assert entry.details == {"webhook": added.endpoint_id, "host": host, "events": ["run.failed"]}

@@ -26,7 +26,6 @@ from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
 from patron.interfaces.console.mount import VISITOR_PAGES
 from patron.interfaces.console.screenshots import EVERYBODY, served
-from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.error_status import STATUS, status_of
 from patron.interfaces.http.server.collector_protocol import BODY_KIND_BY_PATH, SETTINGS_PATH
 from patron.interfaces.i18n import LOCALES
@@ -36,6 +35,7 @@ from patron.run import run_loop
 from patron.schema import errors
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.tables import IDENTITIES, REPEAT_PURCHASE_MODELS, SHOP_FORECASTS
+from patron.storage.runs.answer_cache import MAX_RECENT, AnswerCache
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.snapshot_cache import reader_of
 from patron.storage.shop import Shop
@@ -231,7 +231,7 @@ def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
 
 
 def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(made_shop):
-    answers = Answers(made_shop)
+    answers = AnswerCache(made_shop)
     made = []
 
     def make(name):

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from patron.answers.customers.customer_filters import MAX_PERSONA_ID
 from patron.commands.access.manage_keys import create_key
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
-from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PERSONA_ID, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
-from patron.schema.list_pages import MAX_PAGE
+from patron.schema.list_pages import MAX_COUNT, MAX_PAGE
 
 INT64 = 2**63
 EVERYTHING = Actor("Ada", rights_of_user(Role, Grant))

@@ -19,7 +19,7 @@ def test_a_fault_of_ours_is_told_without_its_inside(made_shop, monkeypatch, path
     def broken(*_args):
         raise RuntimeError("select secret from keys")
 
-    monkeypatch.setattr(app.state.answers, "overview", broken)
+    monkeypatch.setattr(app.state.answers, "cached", broken)
 
     async def ask():
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

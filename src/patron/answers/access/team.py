@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from patron.answers.insight.digest import DigestState, digest_state
+from patron.govern.access.operations import operation
 from patron.govern.access.second_factor import count_recovery_codes
 from patron.govern.access.user_identities import PASSKEY, Identity, list_identities
 from patron.govern.access.users import User, find_user, list_users
-from patron.schema.access.access_rights import TABLE, Action, Area, Role, rights_of_role
+from patron.schema.access.access_rights import TABLE, Action, Area, Right, Role, rights_of_role
 from patron.storage.access.access_tables import SESSIONS, TEAMS, USERS
 from patron.storage.segments.segment_definitions import definitions
 from patron.storage.shop import Shop
 
 __all__ = ["User"]
+READ_ACCESS = Right(Action.READ, Area.ACCESS)
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,16 @@ class Account:
     """What the person is sent by e-mail after runs."""
 
 
+@operation(READ_ACCESS, "GET /api/users")
 def people(shop: Shop) -> tuple[User, ...]:
     """Everybody who may sign in, is invited or was disabled."""
     with shop.store.begin() as connection:
         return list_users(connection)
 
 
+@operation(READ_ACCESS, "GET /api/users/{user_id}")
 def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
-    """One person with the sessions that work. Raises NotFound."""
+    """One user with open sessions."""
     access = shop.settings.access
     chosen = (
         sa.select(SESSIONS)
@@ -103,8 +107,9 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
     return Account(user, codes, tuple(sessions), passkeys, accounts, digest)
 
 
+@operation(READ_ACCESS, "GET /api/teams")
 def teams(shop: Shop) -> tuple[Team, ...]:
-    """Every team, in order of name."""
+    """Every team and the segment whose customers it sees."""
     members = sa.select(USERS.c.team, sa.func.count().label("count")).group_by(USERS.c.team).subquery()
     chosen = sa.select(TEAMS, members.c.count).outerjoin(members, members.c.team == TEAMS.c.team)
     with shop.store.begin() as connection:
@@ -120,8 +125,9 @@ def segment_choices(shop: Shop) -> tuple[str, ...]:
     return tuple(sorted(definitions(shop.store)))
 
 
+@operation(READ_ACCESS, "GET /api/roles")
 def role_rights() -> tuple[RoleRights, ...]:
-    """The table of roles and rights."""
+    """What each role may do, by area."""
     lines = []
     for role in Role:
         rights = rights_of_role(role)

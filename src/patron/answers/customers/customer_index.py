@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from patron.schema.table_definition import TEXT
 from patron.storage.models.missing_forecasts import scores_sql
-from patron.storage.runs.last_run import records
+from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Snapshot
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -268,3 +269,8 @@ select b.category, b.place from bought b join listed c on c.category = b.categor
         mask[bought[ends[number] : ends[number + 1]]] = True
         buyers[category] = np.packbits(mask)
     return buyers
+
+
+def index_at_last_run(cache: AnswerCache) -> CustomerIndex:
+    """Every customer of the last run. Raises NoRunYet."""
+    return cache.cached("customer_index", lambda: customer_index(last_run(cache.shop)))

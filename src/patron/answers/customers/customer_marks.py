@@ -4,12 +4,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
+from patron.schema.access.access_rights import Actor
 from patron.schema.common_sentences import NO_TASK, SEE_TASKS
+from patron.schema.customers.customer_rights import READ_CUSTOMERS, CustomerId
 from patron.schema.errors import NotFound
 from patron.storage.access.access_tables import USERS
 from patron.storage.customers.customer_tables import CUSTOMER_NOTES, CUSTOMER_OWNERS, CUSTOMER_TAGS, SNOOZES, TASKS
@@ -118,6 +123,11 @@ class Reader:
     user_id: str = ""
     is_revealed: bool = False
 
+    @classmethod
+    def from_actor(cls, actor: Actor, *, is_revealed: bool = False) -> Self:
+        """The eyes of whoever asks."""
+        return cls(actor.name, actor.user_id, is_revealed)
+
     def may_read(self, author: str, owner: str = "") -> bool:
         """Whether a text is theirs to read."""
         return self.is_revealed or author == self.name or bool(owner and owner == self.user_id)
@@ -215,6 +225,12 @@ def customer_work(shop: Shop, customer_id: str, *, reader: Reader, now: datetime
         tuple(task_of(shop, row, reader) for row in tasks),
         held_out_customers(shop, [customer_id], now=now).get(customer_id),
     )
+
+
+@operation(READ_CUSTOMERS, "GET /api/customers/{customer_id}/work")
+def show_customer_work(context: RequestContext, customer_id: CustomerId) -> CustomerWork:
+    """Tags, owner, notes, tasks and snooze; texts of others are left out."""
+    return customer_work(context.shop, customer_id, reader=Reader.from_actor(context.actor), now=context.now)
 
 
 def find_task(shop: Shop, task_id: str, *, reader: Reader) -> Task:

@@ -10,8 +10,12 @@ import sqlalchemy as sa
 
 from patron.answers.customers.customer_index import microseconds
 from patron.answers.customers.customer_marks import Reader, Task, task_of
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
+from patron.schema.customers.customer_rights import READ_CUSTOMERS
 from patron.schema.errors import BadQuery
+from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber
 from patron.storage.customers.customer_tables import TASKS
 from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
@@ -44,6 +48,14 @@ class TaskPage:
     """Closed tasks by their outcome."""
     has_more: bool
     """Whether tasks follow after these."""
+
+
+@dataclass(frozen=True)
+class TaskCursorPage(TaskPage):
+    """A page of tasks, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
 
 
 def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
@@ -86,6 +98,26 @@ def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
     counts = {name: len(of_view) for name, of_view in places.items()}
     has_more = start + size < len(chosen)
     return TaskPage(view, start // size + 1, page_count, len(chosen), tasks, counts, dict(outcomes), has_more)
+
+
+@operation(READ_CUSTOMERS, "GET /api/tasks")
+def show_tasks(
+    context: RequestContext, view: View = "open", page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None
+) -> TaskCursorPage:
+    """Tasks of staff, what is due first; texts of others are left out."""
+    visible, name = context.visible, f"tasks {view}"
+    listed = list_tasks(
+        context.shop,
+        view,
+        reader=Reader.from_actor(context.actor),
+        now=context.now,
+        page=page,
+        size=limit or PAGE_SIZE,
+        after=Cursor.in_list(cursor, name, int, int, int, int, str).place if cursor else None,
+        among=None if visible is None else visible.ids,
+    )
+    following = str(Cursor(name, place_of(view, listed.tasks[-1]))) if listed.has_more else None
+    return TaskCursorPage(**vars(listed), next_cursor=following)
 
 
 def place_of(view: View, task: Task | sa.Row[*tuple[Any, ...]]) -> Place:

@@ -10,7 +10,10 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.govern.access.operations import operation
+from patron.govern.access.visible_customers import VisibleCustomers
 from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_VALUE
+from patron.schema.customers.customer_rights import READ_CUSTOMERS
 from patron.schema.errors import BadQuery
 from patron.storage.customers.customer_tables import TASKS
 from patron.storage.shop import Shop
@@ -64,6 +67,14 @@ def task_results(shop: Shop, by: By = "person", *, now: datetime, among: frozens
     rows = [_result(key, of, now) for key, of in groups.items()]
     rows.sort(key=(lambda one: one.key) if by == "month" else (lambda one: (-one.task_count, one.key)))
     return TaskResults(by, _result("", tasks, now), tuple(rows))
+
+
+@operation(READ_CUSTOMERS, "GET /api/tasks/results")
+def show_task_results(
+    shop: Shop, by: By = "person", *, now: datetime, visible: VisibleCustomers | None = None
+) -> TaskResults:
+    """What became of tasks: by person, playbook, reason for leaving or month."""
+    return task_results(shop, by, now=now, among=None if visible is None else visible.ids)
 
 
 def task_outcomes(shop: Shop, *, among: Container[str] | None = None) -> dict[str, int]:

@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 
 from patron.answers.customers.task_effects import MARGIN, UNKNOWN, TaskEffects, TaskPart, task_effects
 from patron.answers.insight.experiment_line import ALARM_LEVEL
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import NotFound
 from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import TaskPolicy
@@ -48,8 +50,9 @@ class TaskAdvice:
     suggestions: tuple[TaskSuggestion, ...]
 
 
+@operation(Right(Action.READ, Area.EXPERIMENTS), "GET /api/tasks/effect")
 def task_advice(shop: Shop) -> TaskAdvice:
-    """The effect of tasks at the last run, and what it suggests. Raises NoRunYet."""
+    """What tasks changed: customers with a task against those held out by lot, and what that suggests."""
     shop.reload_settings()
     effects = task_effects(shop)
     return TaskAdvice(effects, shop.policy.version, task_suggestions(effects, shop.policy.tasks))

@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.answers.models.models import Drift, drift
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import DEAD_LETTERS, IMPORTS
 
 IMPORTS_PER_PAGE = 25
+READ_DATA = Right(Action.READ, Area.DATA)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class ImportPage:
 
 
 @dataclass(frozen=True)
+class ImportCursorPage(ImportPage):
+    """Imports, and where the next page begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
+@dataclass(frozen=True)
 class RejectionReason:
     """Rejected rows with one reason, with one message as an example."""
 
@@ -71,8 +83,9 @@ class DataQuality:
 LISTED = sa.select(*(IMPORTS.c[name] for name in ImportRecord.__dataclass_fields__))
 
 
+@operation(READ_DATA, "GET /api/data-quality")
 def data_quality(shop: Shop) -> DataQuality:
-    """Quality of the data at the last finished run. Raises NoRunYet."""
+    """Imports, refused rows, cleaning and drift."""
     return data_quality_of(last_run(shop))
 
 
@@ -99,6 +112,20 @@ def list_imports(
     with shop.store.begin() as connection:
         rows = connection.execute(wanted).mappings().all()
     return ImportPage(tuple(_import_of(row) for row in rows[:length]), len(rows) > length)
+
+
+@operation(READ_DATA, "GET /api/imports")
+def show_imports(shop: Shop, cursor: CursorText = "", limit: Limit = None) -> ImportCursorPage:
+    """Imports of files, the newest first."""
+    before: tuple[datetime, str] | None = None
+    if cursor:
+        at, import_id = Cursor.in_list(cursor, "imports", int, str).place
+        before = (time_of(at), import_id)
+    page, following = list_imports(shop, before=before, length=limit or IMPORTS_PER_PAGE), None
+    if page.has_more:
+        last = page.imports[-1]
+        following = str(Cursor("imports", (microseconds_of(last.started_at), last.import_id)))
+    return ImportCursorPage(**vars(page), next_cursor=following)
 
 
 def _imports(view: Snapshot) -> tuple[ImportRecord, ...]:

@@ -3,19 +3,25 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.answers.models.models import backtests, primary_metrics
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import NotFound
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.schema.models.questions import PROSPECTS
 from patron.schema.sentences import Sentence
 from patron.schema.tables import LIFECYCLE_STAGES
 from patron.storage.engine import exact_sum, literal, timestamp
 from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
 from patron.storage.models.model_decisions import utc
+from patron.storage.runs.jobs import PREVIEW, RUN, Job, RunSchedule, job_of, newest_jobs, next_time, run_schedule
 from patron.storage.runs.last_run import records
+from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import RUNS
@@ -25,6 +31,11 @@ NO_SUCH_RUN = Sentence("no_such_run", "no such run has completed")
 SEE_RUNS = Sentence("see_runs", "See /runs for the completed ones.")
 
 PAGE_SIZE = 25
+JOBS_LISTED = 8
+READ_RUNS = Right(Action.READ, Area.RUNS)
+RunId = Annotated[str, Field(max_length=40, description="Run by its name.")]
+LaterRunId = Annotated[RunId, Field(alias="now")]
+JobId = Annotated[str, Field(max_length=40)]
 COMPARED_FILES = (SETTINGS, POLICY, EDGES, RULES)
 
 
@@ -178,6 +189,44 @@ def run_history(shop: Shop, *, before: datetime | None = None, limit: int = PAGE
     return RunPage(lines, total, before, lines[-1].as_of if len(rows) > limit else None)
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Runs that completed, work under way, and when runs start by themselves."""
+
+    history: RunPage
+    jobs: tuple[Job, ...]
+    """Runs and previews from the console and of the schedule, the newest first."""
+    schedule: RunSchedule
+    next_at: datetime | None
+    """When the next run starts by itself; None where none does."""
+    next_cursor: str | None
+    """Where the next page of runs begins; null after the last."""
+
+
+@operation(READ_RUNS, "GET /api/runs")
+def list_runs(
+    shop: Shop, before: datetime | None = None, cursor: CursorText = "", limit: Limit = None, *, now: datetime
+) -> Runs:
+    """Completed runs, the latest cutoff first, and work under way."""
+    if cursor:
+        before = time_of(*Cursor.in_list(cursor, "runs", int).place)
+    settle_lost_jobs(shop, now=now)
+    schedule = run_schedule(shop.store)
+    jobs = newest_jobs(shop.store, RUN, PREVIEW, limit=JOBS_LISTED)
+    next_at = next_time(schedule, now, shop.settings.shop.time_zone)
+    history = run_history(shop, before=before, limit=limit or PAGE_SIZE)
+    following = str(Cursor("runs", (microseconds_of(history.next_before),))) if history.next_before else None
+    return Runs(history, jobs, schedule, next_at, following)
+
+
+@operation(READ_RUNS, "GET /api/jobs/{job_id}")
+def show_job(shop: Shop, job_id: JobId, *, now: datetime) -> Job:
+    """One run, preview or import in the background, as it is now."""
+    if job_of(shop.store, job_id).is_under_way:
+        settle_lost_jobs(shop, now=now)
+    return job_of(shop.store, job_id)
+
+
 def run_choices(shop: Shop, *, limit: int) -> tuple[RunChoice, ...]:
     """The newest completed runs, also where the shop is that of a past one."""
     chosen = sa.select(RUNS.c.run_id, RUNS.c.as_of).order_by(RUNS.c.as_of.desc()).limit(limit)
@@ -185,8 +234,9 @@ def run_choices(shop: Shop, *, limit: int) -> tuple[RunChoice, ...]:
         return tuple(RunChoice(row.run_id, utc(row.as_of)) for row in connection.execute(chosen))
 
 
+@operation(READ_RUNS, "GET /api/runs/{run_id}")
 def run_detail(shop: Shop, run_id: str) -> RunDetail:
-    """One run. Raises NotFound."""
+    """One run: steps with their seconds, totals, champions, segments and decisions."""
     row = _row(shop, run_id)
     view = _view(shop, row)
     return RunDetail(
@@ -198,11 +248,13 @@ def run_detail(shop: Shop, run_id: str) -> RunDetail:
     )
 
 
-def compare_runs(shop: Shop, before_id: str, now_id: str) -> RunComparison:
-    """What changed from one run to another. Raises NotFound."""
-    rows = [_row(shop, run_id) for run_id in (before_id, now_id)]
-    before, now = (run_facts(_view(shop, row)) for row in rows)
-    return comparison(before, now, tuple(_changed_settings(*(row["summary"].get(FILES, {}) for row in rows))))
+@operation(READ_RUNS, "GET /api/runs/compare")
+def compare_runs(shop: Shop, before: RunId, later: LaterRunId) -> RunComparison:
+    """What changed from one run to another: champions, totals, segments, decisions, settings."""
+    rows = [_row(shop, run_id) for run_id in (before, later)]
+    of_before, of_later = (run_facts(_view(shop, row)) for row in rows)
+    settings = tuple(_changed_settings(*(row["summary"].get(FILES, {}) for row in rows)))
+    return comparison(of_before, of_later, settings)
 
 
 def comparison(before: RunFacts, now: RunFacts, settings: tuple[ChangedSetting, ...] = ()) -> RunComparison:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.outreach.channels import CONFIGURABLE
 from patron.storage.outreach.channel_section import ChannelSection
 from patron.storage.shop import Shop
@@ -37,8 +39,9 @@ class WorkspaceSettings:
     """Most messages per customer, and within how many days."""
 
 
+@operation(Right(Action.READ, Area.SETTINGS), "GET /api/settings")
 def workspace_settings(shop: Shop) -> WorkspaceSettings:
-    """The settings in force."""
+    """The shop and its ways to customers as the files have them; of secrets only whether they are there."""
     about, messages = shop.settings.shop, shop.policy.messages
     channels = tuple(_channel(shop.folder, name, shop.settings.channels.section(name)) for name in CONFIGURABLE)
     caps = tuple((cap.most, cap.within_days) for cap in messages.caps)

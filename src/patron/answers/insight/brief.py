@@ -8,7 +8,10 @@ from patron.answers.customers.watch_list import watch_list
 from patron.answers.models.forecast_ledger import ForecastEntry, forecast_ledger_of
 from patron.answers.models.model_alarms import model_alarms
 from patron.answers.offers.offer_results import DecisionSummary, Effect, decision_summary, effects
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.models.questions import CHURN, VALUE
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -115,6 +118,12 @@ class Brief:
     wrong_forecasts: tuple[WrongForecast, ...]
     checked_count: int
     """Questions whose latest forecast has been scored."""
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/brief", is_of_whole_shop=True)
+def show_brief(cache: AnswerCache) -> Brief:
+    """What offers earned, what to change, what is not known, and which forecasts were wrong."""
+    return cache.cached("brief", lambda: brief(cache.shop))
 
 
 def brief(shop: Shop) -> Brief:

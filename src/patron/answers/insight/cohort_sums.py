@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from patron.schema.models.questions import VALUE
 from patron.storage.engine import literal
 from patron.storage.models.missing_forecasts import missing_forecasts
-from patron.storage.runs.last_run import records
+from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Snapshot
 
 Grouping = Literal["month", "channel", "category", "country"]
@@ -96,6 +97,11 @@ def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
         ),
         _forecast_error(view),
     )
+
+
+def sums_at_last_run(cache: AnswerCache, grouping: Grouping) -> CohortSums:
+    """Cohorts of the last run, which cost a moment and stay until the next one. Raises NoRunYet."""
+    return cache.cached(("cohort sums", grouping), lambda: cohort_sums(last_run(cache.shop), grouping))
 
 
 def known_groupings(view: Snapshot) -> tuple[Grouping, ...]:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from typing import Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.answers.customers.task_effects import task_effects
 from patron.answers.customers.task_experiment import TASK_EXPERIMENT, task_lines
-from patron.answers.insight.experiment_line import VERDICTS, Experiment, Kind, verdict_of
+from patron.answers.insight.experiment_line import VERDICTS, Experiment, Kind, Verdict, verdict_of
 from patron.answers.insight.experiment_results import (
     DETECTABLE_ERRORS,
     HANDED_OVER,
@@ -25,6 +26,8 @@ from patron.answers.insight.experiment_results import (
 from patron.answers.insight.share_intervals import REACH_95
 from patron.answers.offers.offer_experiment import OFFERS, OfferExperiment, offer_experiment
 from patron.answers.outreach.campaign_list import row_counts
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import NotFound
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
@@ -39,6 +42,7 @@ SEE_EXPERIMENTS = Sentence("see_experiments", "See the list of experiments.")
 NO_EXPERIMENT = Sentence("no_experiment", "no experiment {name!r} with measured offers")
 NO_TASK_EXPERIMENT = Sentence("no_task_experiment", "no experiment {name!r} with tasks")
 
+Year = Annotated[int | None, Field(ge=1970, le=9999, description="Year of the summary (default: that of the run).")]
 DECIDED = ("won", "lost", "inconclusive")
 
 
@@ -98,8 +102,14 @@ class ExperimentDetail:
     """Of the policy's offers: each offer, and every run that measured them."""
 
 
-def list_experiments(shop: Shop, *, year: int | None = None) -> ExperimentList:
-    """Every experiment of the shop; the summary is of a year, by default that of the last run. Raises NoRunYet."""
+@operation(Right(Action.READ, Area.EXPERIMENTS), "GET /api/experiments")
+def list_experiments(
+    shop: Shop, *, year: Year = None, kind: Kind | Literal[""] = "", verdict: Verdict | Literal[""] = ""
+) -> ExperimentList:
+    """Campaigns, journeys, offers and tasks against their control groups: won, lost or not significant, in money.
+
+    The summary counts all of the year. Raises NoRunYet.
+    """
     view, usual = last_run(shop), _Unsubscribes.of(shop)
     zone = ZoneInfo(shop.settings.shop.time_zone)
     assigned = _arm_sizes(shop)
@@ -123,7 +133,7 @@ def list_experiments(shop: Shop, *, year: int | None = None) -> ExperimentList:
         view.run.as_of,
         _summary(chosen, of_year),
         tuple(years),
-        tuple(rows),
+        tuple(row for row in rows if kind in {"", row.kind} and verdict in {"", row.verdict}),
     )
 
 

@@ -1,6 +1,6 @@
 """The shop at a glance: what a manager wants to know first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patron.answers.customers.category_needs import CategoryForecast, category_forecasts
@@ -24,8 +24,12 @@ from patron.answers.segments.segments_overview import (
     value_spread,
 )
 from patron.answers.segments.stage_values import StageValue, stage_values
+from patron.govern.access.operations import operation
+from patron.govern.access.visible_customers import VisibleCustomers
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.data.refunds import LaterRefunds
 from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -57,6 +61,17 @@ class Overview:
     """What this run has too little history for."""
     assignment_alarms: tuple[AssignmentAlarm, ...] = ()
     """Why effects must not be trusted, if so."""
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/overview")
+def show_overview(cache: AnswerCache, *, visible: VisibleCustomers | None = None) -> Overview:
+    """Key figures, trend, people, risk and decisions of the last run."""
+    facts = cache.cached("overview", lambda: overview(cache.shop))
+    if visible is None:
+        return facts
+    name = ("watch list", visible)
+    listed = cache.cached_per_customer(name, lambda: watch_list(last_run(cache.shop), only=visible.rows))
+    return replace(facts, watch_list=listed)
 
 
 def overview(shop: Shop) -> Overview:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from patron.answers.insight.cohort_sums import CohortSum, CohortSums, month_number, month_text
+from patron.answers.insight.cohort_sums import CohortSum, CohortSums, month_number, month_text, sums_at_last_run
 from patron.answers.insight.retention import margin_cell
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.storage.insight.cost_tables import ACQUISITION_COSTS
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.store.store import Store
 
 Costs = Mapping[tuple[str, int], int]
@@ -46,6 +49,39 @@ class Payback:
     earliest: int | None
     latest: int | None
     """The 95 % interval of that month; NULL: not yet."""
+
+
+@dataclass(frozen=True)
+class UnusedCost:
+    """A channel and month with a cost in which nobody came: it counts in no payback."""
+
+    channel: str
+    month: str
+    """YYYY-MM."""
+
+
+@dataclass(frozen=True)
+class PaybackView:
+    """Payback by channel, against what winning customers cost."""
+
+    paybacks: tuple[Payback, ...]
+    unused_costs: tuple[UnusedCost, ...]
+    channels: tuple[str, ...]
+    """Channels by which customers came."""
+    cost_count: int
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/retention/payback")
+def show_payback(cache: AnswerCache) -> PaybackView:
+    """When customers have brought what it cost to win them, by channel."""
+    # why: costs may be entered between runs, so that they are read afresh
+    sums, costs = sums_at_last_run(cache, "channel"), acquisition_costs(cache.shop.store)
+    return PaybackView(
+        paybacks(sums, costs),
+        tuple(UnusedCost(*cost) for cost in unused_costs(sums, costs)),
+        tuple(sorted({cohort.group for cohort in sums.cohorts if cohort.group})),
+        len(costs),
+    )
 
 
 def acquisition_costs(store: Store) -> dict[tuple[str, int], int]:

@@ -7,10 +7,23 @@ customers is compared with what the same customers brought, that of prospects wi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
+from pydantic import Field
+
 from patron.answers.data.run_history import value_at_risk_cents
-from patron.answers.insight.periods import PeriodQuery, Span, add_months, other_span, span_of
+from patron.answers.insight.overview import Overview, show_overview
+from patron.answers.insight.periods import (
+    Compare,
+    Period,
+    PeriodQuery,
+    Span,
+    add_months,
+    other_span,
+    period_query,
+    span_of,
+)
 from patron.answers.insight.revenue import (
     DAYS_COMPARED,
     Window,
@@ -19,10 +32,14 @@ from patron.answers.insight.revenue import (
     window_edges,
     windows_between,
 )
+from patron.govern.access.operations import operation
+from patron.govern.access.visible_customers import VisibleCustomers
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.models.questions import PROSPECTS
 from patron.storage.engine import exact_sum, literal, timestamp
 from patron.storage.models.missing_forecasts import scores_sql
-from patron.storage.runs.last_run import records
+from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.runs.last_run import last_run, records
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Snapshot
 
@@ -87,6 +104,14 @@ class PeriodFigures:
     """Months with orders, the newest first, to choose from."""
 
 
+@dataclass(frozen=True)
+class PeriodOverview:
+    """The overview of the last run, with the key figures of a period."""
+
+    overview: Overview
+    period: PeriodFigures
+
+
 def period_figures(view: Snapshot, query: PeriodQuery) -> PeriodFigures:
     """Key figures of a period at a run. Raises BadQuery for a period that is none."""
     zone = ZoneInfo(view.settings.shop.time_zone)
@@ -103,6 +128,26 @@ def period_figures(view: Snapshot, query: PeriodQuery) -> PeriodFigures:
     return PeriodFigures(
         query, span, compared, figures, _course(view, span, before, zone), _months(first_at, view, zone)
     )
+
+
+def period_at_last_run(cache: AnswerCache, query: PeriodQuery) -> PeriodFigures:
+    """Key figures of a period at the last run; only the periods that were requested most recently are kept."""
+    return cache.cached_per_customer(("period", query), lambda: period_figures(last_run(cache.shop), query))
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/overview/period")
+def show_period(  # noqa: PLR0913, PLR0917 - one argument for each parameter
+    cache: AnswerCache,
+    visible: VisibleCustomers | None = None,
+    period: Period = "90",
+    month: Annotated[str, Field(max_length=7)] = "",
+    first_day: Annotated[str, Field(alias="from", max_length=10)] = "",
+    last_day: Annotated[str, Field(alias="to", max_length=10)] = "",
+    compare: Compare = "previous",
+) -> PeriodOverview:
+    """The last run with the key figures of a period, next to those of another one."""
+    named = {"period": period, "month": month, "from": first_day, "to": last_day, "compare": compare}
+    return PeriodOverview(show_overview(cache, visible=visible), period_at_last_run(cache, period_query(named)))
 
 
 def _days(span: Span, view: Snapshot) -> tuple[str, str]:

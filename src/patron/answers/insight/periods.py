@@ -1,18 +1,21 @@
 """Periods that a reader chooses by the shop's calendar, and the ones that they are compared with."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal
+from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
-from patron.schema.common_sentences import NOT_A_MONTH
+from patron.schema.common_sentences import IT_IS_ONE_OF, NOT_A_MONTH, NOT_A_VALUE
 from patron.schema.errors import BadQuery
 from patron.schema.sentences import Sentence
 
 PERIOD_AFTER = Sentence("period_after", "the period begins after the end of the data")
 PERIOD_DAYS = Sentence("period_days", "a period needs a first day and a last day")
 PERIOD_LONG = Sentence("period_long", "the period is too long")
+NOT_A_DAY = Sentence("not_a_day", "{text!r} is not a day")
+DAY_SUCH_AS = Sentence("day_such_as", "Write one such as 2024-03-01.")
 CHOOSE_BEFORE = Sentence("choose_before", "Choose one before {day}.")
 MONTH_SUCH_AS = Sentence("month_such_as", "Write one such as 2024-03.")
 CHOOSE_BOTH = Sentence("choose_both", "Choose both.")
@@ -37,6 +40,31 @@ class PeriodQuery:
     """Of the period `custom`, by the shop's calendar; it is part of it, as is the last day."""
     last_day: date | None = None
     compare: Compare = "previous"
+
+
+def period_query(parameters: Mapping[str, str]) -> PeriodQuery:
+    """The period that an address names. Raises BadQuery."""
+    default = PeriodQuery()
+    return PeriodQuery(
+        cast("Period", _require_one("period", parameters.get("period") or default.period, PERIODS)),
+        parameters.get("month", "")[:7],
+        _day("from", parameters.get("from", "")),
+        _day("to", parameters.get("to", "")),
+        cast("Compare", _require_one("compare", parameters.get("compare") or default.compare, COMPARISONS)),
+    )
+
+
+def _require_one(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise BadQuery(NOT_A_VALUE(value=value), where=name, todo=IT_IS_ONE_OF(choices=", ".join(known)))
+    return value
+
+
+def _day(name: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadQuery(NOT_A_DAY(text=text), where=name, todo=DAY_SUCH_AS) from None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import msgspec
 
 from patron.answers.data.query_worker import QueryWorkers, QuestionResult
 from patron.answers.insight.ready_questions import READY_BY_CODE, READY_QUESTIONS
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_SUCH_QUESTION, SQL_SELECT
 from patron.schema.errors import BadQuery, NotFound
 from patron.schema.insight.guided_question import GuidedQuestion, guided_sql
@@ -57,6 +59,7 @@ class QuestionDetail:
     versions: tuple[SavedQuestion, ...]
 
 
+@operation(Right(Action.READ, Area.QUESTIONS), "GET /api/questions")
 def list_questions(shop: Shop) -> tuple[QuestionInfo, ...]:
     """Every question: saved ones by folder and name, then ready-made ones."""
     pins, zone = pin_choices(shop.store), shop.settings.shop.time_zone

@@ -4,16 +4,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from typing import Literal
+from typing import Annotated, Literal
 
-from patron.answers.insight.cohort_sums import NO_SUM, REACH_80, CohortSum, CohortSums, Grouping, month_text
+from pydantic import Field
+
+from patron.answers.insight.cohort_sums import (
+    NO_SUM,
+    REACH_80,
+    CohortSum,
+    CohortSums,
+    Grouping,
+    known_groupings,
+    month_text,
+    sums_at_last_run,
+)
 from patron.answers.insight.share_intervals import REACH_95, share_interval
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Snapshot
 
 Measure = Literal["share", "revenue", "margin"]
 MEASURES: tuple[Measure, ...] = ("share", "revenue", "margin")
-SPANS = (12, 24, 36)
+SPANS: tuple[Literal[12], Literal[24], Literal[36]] = (12, 24, 36)
 """How many months of cohorts can be shown."""
+MAX_GROUP_LENGTH = 200
+Group = Annotated[str | None, Field(max_length=MAX_GROUP_LENGTH, description="Cohorts of one group only, by month.")]
+Months = Annotated[Literal[12, 24, 36], Field(description="Cohorts of so many months until the run.")]
 MAX_GROUPS = 10
 OTHER = "other"
 """Code of all groups but the largest."""
@@ -99,6 +117,27 @@ def retention(  # noqa: PLR0913 - what a reader chooses
         rows = tuple(table.row(code, cohorts) for code, cohorts in _groups(chosen).items())
     mean = table.row("", chosen) if len(rows) > 1 else None
     return Retention(view.run.run_id, view.run.as_of, measure, grouping, group, months, rows, mean, groupings)
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/retention")
+def show_retention(
+    cache: AnswerCache,
+    measure: Measure = "share",
+    by: Grouping = "month",
+    group: Group = None,
+    months: Months = 12,
+) -> Retention:
+    """Who ordered again, or what customers have brought so far, by cohort, with intervals and what is expected."""
+    view = last_run(cache.shop)
+    return retention(
+        view,
+        sums_at_last_run(cache, by),
+        measure=measure,
+        grouping=by,
+        group=None if by == "month" else group,
+        months=months,
+        groupings=cache.cached("cohort groupings", lambda: known_groupings(view)),
+    )
 
 
 def _groups(cohorts: Sequence[CohortSum]) -> dict[str, list[CohortSum]]:

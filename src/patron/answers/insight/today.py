@@ -15,8 +15,11 @@ from patron.answers.insight.brief import Change, changes
 from patron.answers.models.model_alarms import ModelAlarm, model_alarms
 from patron.answers.offers.offer_results import decision_summary, effects
 from patron.answers.outreach.campaign_list import details_of
-from patron.schema.access.access_rights import Action, Actor, Area
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.data.dead_letter_reasons import FAULTS
+from patron.schema.errors import NoRunYet
 from patron.storage.customers.customer_tables import TASKS
 from patron.storage.data.webhooks import PERSON, webhook_endpoints
 from patron.storage.engine import exact_sum, literal
@@ -29,8 +32,10 @@ from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.jobs import FAILED, RUN, newest_jobs
-from patron.storage.runs.last_run import records
+from patron.storage.runs.last_run import last_run, records
+from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import DEAD_LETTERS, RUNS
@@ -162,6 +167,22 @@ def today(
     items.sort(key=lambda one: (not one.is_first, -(one.value_cents or 0.0), one.kind, one.name))
     total = sum(item.value_cents or 0.0 for item in items)
     return Today(last.run.as_of if last else None, tuple(items), total, setup_steps(shop, actor))
+
+
+def run_items_of(cache: AnswerCache) -> RunItems | None:
+    """Lines that follow from the last run; None before any."""
+    try:
+        return cache.cached("run items", lambda: run_items(last_run(cache.shop)))
+    except NoRunYet:
+        return None
+
+
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/today")
+def show_today(context: RequestContext) -> Today:
+    """What needs a decision: approvals, alarms, what stopped, tasks and requests; by the money at stake."""
+    settle_lost_jobs(context.shop, now=context.now)
+    among = frozenset() if context.visible is None else context.visible
+    return today(context.shop, context.actor, run_items_of(context.cache), now=context.now, among=among)
 
 
 def _of_run(items: RunItems, actor: Actor) -> Iterator[TodayItem]:

@@ -2,17 +2,28 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from patron.answers.customers.contract_forecasts import has_contracts
 from patron.answers.models.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
 from patron.answers.models.fairness import FairnessResults, fairness
-from patron.answers.models.forecast_ledger import ForecastLedger, forecast_ledger_of
+from patron.answers.models.forecast_ledger import (
+    FORECASTS_PER_PAGE,
+    ForecastEntry,
+    ForecastLedger,
+    forecast_ledger_of,
+    newest_forecasts,
+)
 from patron.answers.models.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.models.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.models.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.answers.models.survival import Survival, survival
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.schema.models.metrics import gini
 from patron.schema.models.questions import (
     CATEGORY_SPEND,
@@ -29,6 +40,7 @@ from patron.storage.models.missing_forecasts import MissingForecast, missing_for
 from patron.storage.models.model_decisions import ModelDecision, active_pins
 from patron.storage.models.model_history import approvals
 from patron.storage.models.trainings import Training, measured_rows, read_trainings, version_in_use
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import Store
@@ -43,6 +55,8 @@ SHARES = 100
 """Points of a Lorenz curve."""
 BASELINES = frozenset(name for target in TARGETS for name in target.baselines)
 """Learners that are baselines, which any other has to beat."""
+READ_MODELS = Right(Action.READ, Area.MODELS)
+QuestionName = Annotated[str, Field(max_length=40, description="Empty for all.")]
 
 
 def primary_metrics(code: str) -> tuple[str, ...]:
@@ -174,6 +188,38 @@ class Models:
     """Every earlier forecast, scored when it came due."""
     survival: Survival | None = None
     """How forecasts of who stays did, and how early the churn forecast warned; None where churn has no forecast."""
+
+
+@operation(READ_MODELS, "GET /api/models")
+def show_models(cache: AnswerCache) -> Models:
+    """Questions, champions, backtests, checked forecasts and drift."""
+    # why: people may decide about models between runs, which is read afresh
+    return with_decisions(cache.cached("models", lambda: models(cache.shop)), cache.shop.store)
+
+
+@dataclass(frozen=True)
+class ForecastPage:
+    """Forecasts of earlier runs against what came, and where the next page begins."""
+
+    entries: tuple[ForecastEntry, ...]
+    next_cursor: str | None
+    """Null after the last page."""
+
+
+@operation(READ_MODELS, "GET /api/models/forecasts")
+def show_forecasts(
+    cache: AnswerCache, question: QuestionName = "", cursor: CursorText = "", limit: Limit = None
+) -> ForecastPage:
+    """Every forecast whose horizon is over against what came, the latest first; of one question or of all."""
+    ledger, before, size = show_models(cache).ledger, None, limit or FORECASTS_PER_PAGE
+    if cursor:
+        at, name = Cursor.in_list(cursor, "forecasts", int, str).place
+        before = (time_of(at), name)
+    following = newest_forecasts(ledger.entries if ledger else (), question, before=before)
+    shown = following[:size]
+    has_more = len(following) > size
+    place = (microseconds_of(shown[-1].scored_at), shown[-1].question) if has_more else ()
+    return ForecastPage(shown, str(Cursor("forecasts", place)) if has_more else None)
 
 
 def models(shop: Shop) -> Models:

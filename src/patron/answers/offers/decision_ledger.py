@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import pyarrow as pa
+from pydantic import Field
 
 from patron.answers.offers.offer_results import ReasonCount, reason_counts
+from patron.answers.offers.policy_in_force import READ_OFFERS
+from patron.govern.access.operations import operation
 from patron.schema.common_sentences import NO_DECIDING_RUN, RUN_HAS
 from patron.schema.errors import BadQuery, NotFound
+from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import both, did_you_mean
 from patron.schema.table_definition import TEXT
@@ -36,6 +41,9 @@ IS_VISIBLE = " and d.customer_id in (select customer_id from visible)"
 IS_NONE = "case when d.action = 'none' then 1 else 0 end"
 IS_AFTER = f"""({IS_NONE} > $is_none or {IS_NONE} = $is_none and (d.expected_net_value_cents < $net_value
   or d.expected_net_value_cents = $net_value and d.customer_id > $customer))"""
+MAX_NAME_LENGTH = 40
+RunName = Annotated[str, Field(max_length=MAX_NAME_LENGTH, description="Run by its name (default: the last one).")]
+ReasonCode = Annotated[str, Field(max_length=MAX_NAME_LENGTH)]
 Place = tuple[int, float, str]
 """Where a decision is in the order of the list: 1 where nothing is offered, net value in cents, customer."""
 
@@ -79,6 +87,14 @@ class DecisionPage:
 
 
 @dataclass(frozen=True)
+class DecisionCursorPage(DecisionPage):
+    """A page of the ledger, and where the next one begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
+@dataclass(frozen=True)
 class Alternative:
     """One offer that was considered."""
 
@@ -106,6 +122,37 @@ class DecisionDetail(DecisionRow):
     """Every offer that was considered, the best first; none for a run of an older Patron."""
     withdrawal: Withdrawal | None = None
     """Who withdrew the run's offers before they were sent; None without that."""
+
+
+@operation(READ_OFFERS, "GET /api/decisions")
+def show_decisions(  # noqa: PLR0913 - one argument for each parameter
+    shop: Shop,
+    run: RunName = "",
+    reason: ReasonCode = "",
+    page: PageNumber = 1,
+    cursor: CursorText = "",
+    limit: Limit = None,
+    *,
+    only: pa.Table | None = None,
+) -> DecisionCursorPage:
+    """Decisions of a run, counted by reason, filtered and paged; offers first. A cursor stays in its run."""
+    after = None
+    if cursor:
+        last = Cursor.parse(cursor, int, float, str)
+        run, after = last.of, last.place
+    listed = decisions(shop, run_id=run, reason=reason, page=page, size=limit or PAGE_SIZE, after=after, only=only)
+    following = str(Cursor(listed.run_id, _place_of(listed.rows[-1]))) if listed.has_more else None
+    return DecisionCursorPage(**vars(listed), next_cursor=following)
+
+
+def _place_of(row: DecisionRow) -> Place:
+    return (int(row.action == "none"), row.expected_net_value_cents, row.customer_id)
+
+
+@operation(READ_OFFERS, "GET /api/decisions/{decision_id}")
+def show_decision(shop: Shop, decision_id: str, run: RunName = "", *, only: pa.Table | None = None) -> DecisionDetail:
+    """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
+    return decision_of(shop, [decision_id], run_id=run, only=only)
 
 
 def decisions(  # noqa: PLR0913 - what a page of a list consists of

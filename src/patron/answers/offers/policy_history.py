@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import Field
 
+from patron.answers.offers.policy_in_force import READ_OFFERS
+from patron.govern.access.operations import operation
 from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import NotFound, SettingsError
+from patron.schema.list_pages import MAX_COUNT
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.policy_changes import PolicyChange, policy_changes
@@ -17,6 +21,8 @@ from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import POLICY_FILE
 
 PROPOSED, APPROVED = "proposed", "approved"
+
+ProposalNumber = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,9 @@ def policy_text(shop: Shop) -> str:
     return (shop.folder / POLICY_FILE).read_text(encoding="utf-8")
 
 
+@operation(READ_OFFERS, "GET /api/policy/proposals")
 def policy_proposals(shop: Shop) -> tuple[PolicyProposal, ...]:
-    """Every proposal, newest first."""
+    """Every proposal, newest first, with what it changes."""
     with shop.store.begin() as connection:
         newest = sa.select(POLICY_PROPOSALS).order_by(POLICY_PROPOSALS.c.proposal_id.desc())
         rows = connection.execute(newest).mappings().all()
@@ -70,8 +77,9 @@ def open_proposal_count(shop: Shop) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(POLICY_PROPOSALS).where(is_open)) or 0
 
 
-def policy_proposal(shop: Shop, number: int) -> PolicyProposal:
-    """One proposal. Raises NotFound."""
+@operation(READ_OFFERS, "GET /api/policy/proposals/{number}")
+def policy_proposal(shop: Shop, number: ProposalNumber) -> PolicyProposal:
+    """One proposal."""
     return _proposal_of(shop, _row(shop, number))
 
 

@@ -3,17 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import pyarrow as pa
 import sqlalchemy as sa
+from pydantic import Field
 
+from patron.govern.access.operations import operation
 from patron.govern.privacy.consent_ledger import first_damaged_entry, size, words_place
 from patron.govern.vault import Vault
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.log_check import LogCheck
+from patron.schema.list_pages import BeforeEntry, Cursor, CursorText, Limit
 from patron.schema.table_definition import TEXT
 from patron.storage.shop import Shop
 from patron.storage.store.store import CONSENT_LEDGER, WORDINGS
 
+READ_PRIVACY = Right(Action.READ, Area.PRIVACY)
+OpaqueId = Annotated[str, Field(max_length=64, description="Opaque id; empty: everybody.")]
 PAGE_LENGTH = 50
 MAX_EXPORTED = 100_000
 """Entries that a file has at most."""
@@ -51,6 +58,14 @@ class ConsentPage:
     total_count: int
 
 
+@dataclass(frozen=True)
+class ConsentCursorPage(ConsentPage):
+    """Some entries of the ledger, and where the next page begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
 def consent_trail(
     shop: Shop, *, customer_id: str = "", before: int | None = None, length: int = PAGE_LENGTH
 ) -> ConsentPage:
@@ -73,8 +88,25 @@ def consent_trail(
     return ConsentPage(customer_id, entries, entries[-1].entry if len(rows) > length else None, total)
 
 
+@operation(READ_PRIVACY, "GET /api/privacy/consents")
+def list_consents(
+    shop: Shop,
+    customer: OpaqueId = "",
+    before: BeforeEntry = None,
+    cursor: CursorText = "",
+    limit: Limit = None,
+) -> ConsentCursorPage:
+    """The ledger of consents, newest first."""
+    if cursor:
+        (before,) = Cursor.in_list(cursor, "consents", int).place
+    trail = consent_trail(shop, customer_id=customer, before=before, length=limit or PAGE_LENGTH)
+    following = str(Cursor("consents", (trail.next_before,))) if trail.next_before else None
+    return ConsentCursorPage(**vars(trail), next_cursor=following)
+
+
+@operation(READ_PRIVACY, "GET /api/privacy/consents/verification")
 def verify_consents(shop: Shop) -> LogCheck:
-    """Whether every entry of the ledger is as it was written, up to the last."""
+    """Whether the chain of the ledger is intact."""
     damaged = first_damaged_entry(shop.store)
     problem = "" if damaged is None else f"entry {damaged} was changed, or one before it is missing"
     return LogCheck(size(shop.store), damaged, problem)

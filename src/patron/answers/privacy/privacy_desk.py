@@ -9,10 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.answers.privacy.consent_trail import READ_PRIVACY
+from patron.govern.access.operations import operation
 from patron.govern.customers.sealed_texts import unseal
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_REQUEST, OPEN_DESK
 from patron.schema.errors import NotFound
+from patron.schema.list_pages import Cursor, microseconds_of, time_of
 from patron.schema.privacy.privacy_requests import RequestContent
 from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
@@ -73,6 +76,14 @@ class PrivacyDesk:
 
 
 @dataclass(frozen=True)
+class PrivacyRequestPage(PrivacyDesk):
+    """Some requests, and where the next page begins."""
+
+    next_cursor: str | None
+    """Null after the last page."""
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Proof of an erasure, from the audit log."""
 
@@ -114,8 +125,27 @@ def privacy_desk(
     return PrivacyDesk(state, requests, open_count, overdue_count, page, len(rows) > length)
 
 
+def request_page(
+    shop: Shop, state: str, page: int = 1, cursor: str = "", limit: int | None = None, *, now: datetime
+) -> PrivacyRequestPage:
+    """A page of the requests of a state, by its number or from a cursor on. Raises BadQuery."""
+    after, name = None, f"privacy requests {state}"
+    if cursor:
+        at, request_id = Cursor.in_list(cursor, name, int, str).place
+        after = (time_of(at), request_id)
+    desk = privacy_desk(shop, state=state, page=page, length=limit or PAGE_LENGTH, after=after, now=now)
+    following = str(Cursor(name, _place_of(desk.requests[-1]))) if desk.has_more else None
+    return PrivacyRequestPage(**vars(desk), next_cursor=following)
+
+
+def _place_of(one: PrivacyRequest) -> tuple[int, str]:
+    """Where a request is in the order of its state: by its deadline, or by when it was closed."""
+    return (microseconds_of(one.due_at if one.state == OPEN else one.closed_at or one.due_at), one.request_id)
+
+
+@operation(READ_PRIVACY, "GET /api/privacy/requests/{request_id}")
 def privacy_request(shop: Shop, request_id: str, *, now: datetime) -> PrivacyRequest:
-    """One request. Raises NotFound."""
+    """One request."""
     return _request_of(shop, _row(shop, request_id), now)
 
 
@@ -124,8 +154,9 @@ def request_content(shop: Shop, request_id: str) -> RequestContent:
     return _content(shop, _row(shop, request_id))
 
 
+@operation(READ_PRIVACY, "GET /api/privacy/requests/{request_id}/certificate")
 def erasure_certificate(shop: Shop, request_id: str) -> Certificate:
-    """The certificate with which a request ended. Raises NotFound."""
+    """The certificate of an erasure, from the audit log."""
     row = _row(shop, request_id)
     certificate_id = row["result"]
     chosen = (

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from patron.answers.privacy.consent_trail import READ_PRIVACY
+from patron.govern.access.operations import operation
 from patron.schema.tables import TABLES
 from patron.storage.offers.policy import PROFILING
 from patron.storage.outreach.audience_file import AUDIENCE
@@ -62,8 +64,9 @@ class ProcessingRegister:
     """refuse or allow: what the policy says of unknown consent."""
 
 
+@operation(READ_PRIVACY, "GET /api/privacy/processing")
 def processing_register(shop: Shop) -> ProcessingRegister:
-    """What is done with data of people, from the declared tables, the policy and the settings."""
+    """The register of processing activities."""
     policy, channels = shop.policy, _channels(shop.settings.channels)
     bases = {
         "collect": policy.consent.events_need,

@@ -1,15 +1,18 @@
 """Keys of programs: created, listed, rotated and revoked."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from patron.collect.inbox.workspace_inbox import remember_source
 from patron.govern.access import api_keys
 from patron.govern.access.api_keys import DEFAULT_DAYS, MAX_DAYS, MAX_OVERLAP, MAX_SOURCE_LENGTH, Key, KeyTerms
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
-from patron.schema.access.access_rights import KEY_RIGHTS, Actor, Right
+from patron.schema.access.access_rights import KEY_RIGHTS, Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadKeyTerms
 from patron.schema.sentences import Sentence
@@ -22,6 +25,29 @@ LEAVE_RIGHT_OUT = Sentence("leave_right_out", "Leave it out, or ask somebody who
 LEAVE_SEGMENT_OUT = Sentence("leave_segment_out", "Leave it out: the key sees what you see.")
 
 __all__ = ["DEFAULT_DAYS", "MAX_DAYS", "MAX_OVERLAP", "MAX_SOURCE_LENGTH", "Key", "KeyTerms"]
+
+
+ADMINISTER = Right(Action.ADMINISTER, Area.ACCESS)
+KeyKind = Literal["write", "read", "secret"]
+KeyId = Annotated[str, Field(max_length=40, description="Id of the key, as the list has it.")]
+Source = Annotated[
+    str, Field(min_length=1, max_length=MAX_SOURCE_LENGTH, description="Source of the events sent with it.")
+]
+Scopes = Annotated[
+    Sequence[str] | None,
+    Field(
+        max_length=max(len(rights) for rights in KEY_RIGHTS.values()),
+        description="Rights, such as read:segments (default: all of the kind).",
+    ),
+]
+Days = Annotated[
+    int | None,
+    Field(ge=1, le=MAX_DAYS, description="Lifetime (default: 365 days; without end for write keys)."),
+]
+SegmentName = Annotated[
+    str, Field(max_length=100, description="Segment outside which it sees no customer (default: its maker's).")
+]
+OverlapHours = Annotated[float, Field(ge=0, le=168)]
 
 
 @dataclass(frozen=True)
@@ -37,18 +63,20 @@ class NewKey:
     expires_at: datetime | None
 
 
+@operation(ADMINISTER, "POST /api/keys", audit=AuditAction.KEY_CREATED, needs_password=True)
 def create_key(
     context: RequestContext,
-    source: str,
-    kind: str = "write",
+    source: Source,
+    kind: KeyKind = "write",
     *,
-    scopes: Iterable[str] | None = None,
-    days: int | None = None,
-    segment: str = "",
+    scopes: Scopes = None,
+    days: Days = None,
+    segment: SegmentName = "",
 ) -> NewKey:
-    """Create a key of a source; a user who makes one that is not public owns it. Raises BadKeyTerms, NotFound.
+    """Create a key; this answer alone holds it.
 
-    Scopes beyond the maker's rights are refused, and written to the audit log.
+    A user who makes one that is not public owns it. Scopes beyond the maker's rights are refused, and written to the
+    audit log. Raises BadKeyTerms, NotFound.
     """
     if segment:
         definition(context.shop.store, segment)
@@ -89,22 +117,25 @@ def _require_rights(context: RequestContext, terms: KeyTerms) -> None:
         raise BadKeyTerms(what, where="--segment", todo=LEAVE_SEGMENT_OUT)
 
 
+@operation(Right(Action.READ, Area.ACCESS), "GET /api/keys")
 def list_keys(shop: Shop) -> list[Key]:
-    """All keys, oldest first, without the secrets."""
+    """Every key, oldest first, without the secrets."""
     return api_keys.list_keys(shop)
 
 
-def rotate_key(context: RequestContext, key_id: str, *, overlap_hours: float = 24) -> NewKey:
-    """Create a key like this one, which ends after the overlap; one that is not public is then its maker's.
+@operation(ADMINISTER, "POST /api/keys/{key_id}/rotate", audit=AuditAction.KEY_ROTATED, needs_password=True)
+def rotate_key(context: RequestContext, key_id: KeyId, *, overlap_hours: OverlapHours = 24) -> NewKey:
+    """Create a key like this one, which then expires; this answer alone holds the new one.
 
-    Raises NotFound, BadKeyTerms.
+    One that is not public is then its maker's. Raises NotFound, BadKeyTerms.
     """
     options: dict[str, Any] = {"overlap": timedelta(hours=overlap_hours), "user_id": context.actor.user_id}
     return _new_key(*api_keys.rotate_key(context.shop, key_id, **options, at=context.now, by=context.by))
 
 
-def revoke_key(context: RequestContext, key_id: str) -> None:
-    """Refuse a key from now on. Raises NotFound."""
+@operation(ADMINISTER, "POST /api/keys/{key_id}/revoke", audit=AuditAction.KEY_REVOKED, needs_password=True)
+def revoke_key(context: RequestContext, key_id: KeyId) -> None:
+    """Refuse a key from now on."""
     api_keys.revoke_key(context.shop, key_id, at=context.now, by=context.by)
 
 

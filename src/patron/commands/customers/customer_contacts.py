@@ -4,8 +4,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from patron.govern.access import audit_log
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.customer_contacts import read_contacts, user_tokens
 from patron.govern.customers.user_tokens import known_user_tokens
 from patron.govern.vault import Vault
@@ -18,6 +23,7 @@ from patron.schema.customers.customer_contacts import (
     masked,
     unknown_customer,
 )
+from patron.schema.customers.customer_rights import READ_CUSTOMERS
 from patron.schema.errors import BadQuery
 from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
@@ -41,6 +47,10 @@ __all__ = [
 PLACE = "reveal note"
 MAX_CHARACTERS = 300
 REVEAL = Right(Action.REVEAL, Area.CUSTOMERS)
+
+
+ReasonCode = Annotated[str, Field(max_length=40, description=f"One of {', '.join(REVEAL_REASONS)}.")]
+ReasonNote = Annotated[str, Field(max_length=300, description="A line of your own; kept encrypted in the audit log.")]
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,28 @@ def masked_contacts(shop: Shop, customer_ids: Iterable[str]) -> dict[str, Custom
     return {customer_id: masked(one) for customer_id, one in read_contacts(shop, customer_ids).items()}
 
 
+@operation(READ_CUSTOMERS, "GET /api/customers/{customer_id}/contacts")
+def show_contacts(shop: Shop, customer_id: str) -> CustomerContacts:
+    """Name, addresses, numbers and the shop's own ids of a customer, masked."""
+    contacts = masked_contacts(shop, [customer_id]).get(customer_id)
+    if contacts is None:
+        raise unknown_customer(customer_id)
+    return contacts
+
+
 def masked_ids(shop: Shop, tokens: Sequence[str]) -> dict[str, str]:
     """The ids behind tokens, masked, by token; without those that were erased. Raises MasterKeyError."""
     values = Vault.open(shop).reveal(tokens)
     return {token: mask_id(value) for token, value in zip(tokens, values, strict=True) if value is not None}
+
+
+@operation(REVEAL, "POST /api/customers/{customer_id}/reveal", audit=AuditAction.CONTACTS_REVEALED)
+def show_contacts_in_clear(
+    context: RequestContext, customer_id: str, reason: ReasonCode = "", note: ReasonNote = ""
+) -> CustomerContacts:
+    """The same in clear; the audit log records who sees it, and why."""
+    why = RevealReason(reason, note)
+    return reveal_contacts(context.shop, customer_id, actor=context.actor, reason=why, now=context.now)
 
 
 def reveal_contacts(

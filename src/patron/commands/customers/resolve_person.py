@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, Self
 
 import pyarrow as pa
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
+from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import FOLDED, PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.common_sentences import USE_ONE_OF
 from patron.schema.errors import NotFound, SettingsError
@@ -39,6 +42,32 @@ class PersonIdentifier:
         if sum(value is not None for value in vars(self).values()) != 1:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in vars(self))
             raise SettingsError(ONE_WAY_TO_NAME, where="customer", todo=USE_ONE_OF(names=options))
+
+
+IdentifierText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
+
+
+class NamedPerson(BaseModel):
+    """A person, identified in exactly one way; in a body only, never in an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: IdentifierText = None
+    email: IdentifierText = None
+    phone: IdentifierText = None
+    anonymous_id: IdentifierText = None
+    customer_id: IdentifierText = None
+
+    @model_validator(mode="after")
+    def _in_one_way(self) -> Self:
+        if len(self.identifier) != 1:
+            raise ValueError(f"identify the person by exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def identifier(self) -> dict[str, str]:
+        """The one identifier."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,13 @@ def unknown_person(identifier: PersonIdentifier) -> NotFound:
         NO_CUSTOMER_WITH(kind=how.replace("_", " "), value=value),
         todo=CHECK_OR_LOOK_UP,
     )
+
+
+def require_visible_person(context: RequestContext, identifier: PersonIdentifier) -> None:
+    """Refuse a person whom who asks does not see. Raises NotFound, as for somebody whom nobody knows."""
+    visible = context.visible
+    if visible is not None and not visible.select(customer_ids_of_person(context.shop, identifier)):
+        raise unknown_person(identifier)
 
 
 def customer_ids_of_person(shop: Shop, identifier: PersonIdentifier) -> tuple[str, ...]:

@@ -1,16 +1,20 @@
 """Webhooks of the shop: added, changed, rotated, disabled and deleted; a secret is shown once."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.engage.providers.standard_webhooks import new_secret
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHOOSE_AT_LEAST_ONE, ONE_LINE_MOST, SHORTEN, TOO_LONG, USE_24_HOURS
 from patron.schema.data.webhook_events import EVENT_NAMES
@@ -23,7 +27,7 @@ from patron.storage.data.webhook_tables import (
     WEBHOOK_ENDPOINTS,
     WEBHOOK_MESSAGES,
 )
-from patron.storage.data.webhooks import PERSON, WebhookEndpoint, webhook_endpoint, webhook_endpoints
+from patron.storage.data.webhooks import PERSON, EndpointId, WebhookEndpoint, webhook_endpoint, webhook_endpoints
 from patron.storage.models.model_decisions import utc
 from patron.storage.shop import Shop
 
@@ -42,6 +46,13 @@ MAX_ENDPOINTS = 50
 MAX_URL_LENGTH, MAX_NOTE_LENGTH = 500, 200
 MAX_OVERLAP = timedelta(days=7)
 """Longest time for which both secrets sign after a rotation."""
+ADMINISTER = Right(Action.ADMINISTER, Area.SETTINGS)
+Url = Annotated[
+    str, Field(min_length=1, max_length=MAX_URL_LENGTH, description="https address; others if [webhooks] allows.")
+]
+Events = Annotated[Sequence[str], Field(min_length=1, max_length=len(EVENT_NAMES), description=", ".join(EVENT_NAMES))]
+Note = Annotated[str, Field(max_length=MAX_NOTE_LENGTH)]
+OverlapHours = Annotated[float, Field(ge=0, le=168)]
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,9 @@ class NewWebhookSecret:
     """Until then the previous secret signs, too."""
 
 
-def add_webhook(context: RequestContext, url: str, events: Iterable[str], *, note: str = "") -> NewWebhookSecret:
-    """Report events to an address from now on. Raises BadWebhook."""
+@operation(ADMINISTER, "POST /api/webhooks", audit=AuditAction.WEBHOOK_ADDED, needs_password=True)
+def add_webhook(context: RequestContext, url: Url, events: Events, *, note: Note = "") -> NewWebhookSecret:
+    """Report events to an address from now on; this answer alone holds the secret."""
     values = _valid_fields(context.shop, url, events, note)
     if len(webhook_endpoints(context.shop.store)) >= MAX_ENDPOINTS:
         raise BadWebhook(WEBHOOK_COUNT(count=MAX_ENDPOINTS), where="url", todo=DELETE_ONE_FIRST)
@@ -69,18 +81,24 @@ def add_webhook(context: RequestContext, url: str, events: Iterable[str], *, not
     return NewWebhookSecret(endpoint_id, secret, None)
 
 
+@operation(ADMINISTER, "PUT /api/webhooks/{endpoint_id}", audit=AuditAction.WEBHOOK_CHANGED, needs_password=True)
 def change_webhook(
-    context: RequestContext, endpoint_id: str, *, url: str, events: Iterable[str], note: str
+    context: RequestContext, endpoint_id: EndpointId, *, url: Url, events: Events, note: Note = ""
 ) -> WebhookEndpoint:
-    """Change where and what is reported. Raises NotFound, BadWebhook."""
+    """Change where and what is reported; the secret stays."""
     webhook_endpoint(context.shop.store, endpoint_id)
     values = _valid_fields(context.shop, url, events, note)
     _update(context, endpoint_id, values, AuditAction.WEBHOOK_CHANGED, _entry(values))
     return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def rotate_webhook_secret(context: RequestContext, endpoint_id: str, *, overlap_hours: float = 24) -> NewWebhookSecret:
-    """Make a new secret; for the overlap both sign. Raises NotFound, BadWebhook."""
+@operation(
+    ADMINISTER, "POST /api/webhooks/{endpoint_id}/rotate", audit=AuditAction.WEBHOOK_ROTATED, needs_password=True
+)
+def rotate_webhook_secret(
+    context: RequestContext, endpoint_id: EndpointId, *, overlap_hours: OverlapHours = 24
+) -> NewWebhookSecret:
+    """Make a new secret; for the overlap both sign. This answer alone holds it."""
     webhook_endpoint(context.shop.store, endpoint_id)
     if not 0 <= overlap_hours <= MAX_OVERLAP / timedelta(hours=1):
         raise BadWebhook(SECRET_HOURS, where="overlap_hours", todo=USE_24_HOURS)
@@ -91,24 +109,36 @@ def rotate_webhook_secret(context: RequestContext, endpoint_id: str, *, overlap_
     return NewWebhookSecret(endpoint_id, secret, until)
 
 
-def enable_webhook(context: RequestContext, endpoint_id: str) -> WebhookEndpoint:
-    """Report to an endpoint again, what happens from now on and what still waits. Raises NotFound."""
+@operation(
+    ADMINISTER, "POST /api/webhooks/{endpoint_id}/enable", audit=AuditAction.WEBHOOK_ENABLED, needs_password=True
+)
+def enable_webhook(context: RequestContext, endpoint_id: EndpointId) -> WebhookEndpoint:
+    """Report again, from now on."""
     if not webhook_endpoint(context.shop.store, endpoint_id).is_enabled:
         values = {"disabled_at": None, "disabled_why": "", "failing_since": None, "enabled_at": context.now}
         _update(context, endpoint_id, values, AuditAction.WEBHOOK_ENABLED, {})
     return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def disable_webhook(context: RequestContext, endpoint_id: str, *, why: str = PERSON) -> WebhookEndpoint:
-    """Report nothing to an endpoint until somebody enables it. Raises NotFound."""
+@operation(
+    ADMINISTER, "POST /api/webhooks/{endpoint_id}/disable", audit=AuditAction.WEBHOOK_DISABLED, needs_password=True
+)
+def disable_webhook(context: RequestContext, endpoint_id: EndpointId) -> WebhookEndpoint:
+    """Report nothing until it is enabled again."""
+    return disable_for(context, endpoint_id, PERSON)
+
+
+def disable_for(context: RequestContext, endpoint_id: str, why: str) -> WebhookEndpoint:
+    """Report nothing to an endpoint until somebody enables it, for a reason. Raises NotFound."""
     if webhook_endpoint(context.shop.store, endpoint_id).is_enabled:
         values = {"disabled_at": context.now, "disabled_why": why}
         _update(context, endpoint_id, values, AuditAction.WEBHOOK_DISABLED, {"reason": why})
     return webhook_endpoint(context.shop.store, endpoint_id)
 
 
-def delete_webhook(context: RequestContext, endpoint_id: str) -> None:
-    """Forget an endpoint, its secret and its log. Raises NotFound."""
+@operation(ADMINISTER, "DELETE /api/webhooks/{endpoint_id}", audit=AuditAction.WEBHOOK_DELETED, needs_password=True)
+def delete_webhook(context: RequestContext, endpoint_id: EndpointId) -> None:
+    """Delete a webhook, its secret and its log."""
     webhook_endpoint(context.shop.store, endpoint_id)
     table, log = WEBHOOK_ENDPOINTS, WEBHOOK_DELIVERIES
     with context.shop.store.begin() as connection:

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 import httpx
 import sqlalchemy as sa
 
-from patron.commands.data.manage_webhooks import disable_webhook, signing_secrets
+from patron.commands.data.manage_webhooks import ADMINISTER, disable_for, signing_secrets
 from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.engage.channels.guarded_http import GuardedClient
 from patron.engage.providers.standard_webhooks import keys_of, signature_headers
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import CONTINUES_BY_ITSELF
 from patron.schema.data.webhook_events import TEST_EVENT
@@ -30,6 +31,8 @@ from patron.storage.data.webhooks import (
     FAILURES,
     GONE,
     WAITING,
+    EndpointId,
+    MessageId,
     WebhookDelivery,
     WebhookEndpoint,
     delivery_of,
@@ -76,8 +79,12 @@ def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] =
     return next_delivery_at(shop.store)
 
 
-def send_test_event(shop: Shop, endpoint_id: str, *, clock: Clock) -> WebhookDelivery:
-    """Send a test event at once, also to an endpoint that is disabled. Raises NotFound."""
+@operation(ADMINISTER, "POST /api/webhooks/{endpoint_id}/test")
+def send_test_event(shop: Shop, endpoint_id: EndpointId, *, clock: Clock) -> WebhookDelivery:
+    """Send a test event at once, and say what was answered.
+
+    An endpoint that is disabled gets it, too. Raises NotFound.
+    """
     webhook_endpoint(shop.store, endpoint_id)
     now = clock()
     message_id = f"msg_test_{endpoint_id}_{int(now.timestamp() * 1000)}"
@@ -89,8 +96,9 @@ def send_test_event(shop: Shop, endpoint_id: str, *, clock: Clock) -> WebhookDel
     return _send_now(shop, endpoint_id, message_id, clock)
 
 
-def resend_webhook(shop: Shop, endpoint_id: str, message_id: str, *, clock: Clock) -> WebhookDelivery:
-    """Send a message of the log once more, under the same id. Raises NotFound."""
+@operation(ADMINISTER, "POST /api/webhooks/{endpoint_id}/deliveries/{message_id}/resend")
+def resend_webhook(shop: Shop, endpoint_id: EndpointId, message_id: MessageId, *, clock: Clock) -> WebhookDelivery:
+    """Send a message of the log once more, under the same id, and say what was answered."""
     webhook_endpoint(shop.store, endpoint_id)
     return _send_now(shop, endpoint_id, message_id, clock)
 
@@ -165,7 +173,7 @@ def _write(shop: Shop, attempts: list[Attempt], *, is_by_hand: bool = False) -> 
         elif endpoint.failing_since and attempt.at - endpoint.failing_since >= longest:
             disabled[endpoint.endpoint_id] = (FAILURES, attempt.at)
     for endpoint_id, (why, at) in disabled.items():
-        disable_webhook(RequestContext.from_name(shop, BY_ITSELF, now=at), endpoint_id, why=why)
+        disable_for(RequestContext.from_name(shop, BY_ITSELF, now=at), endpoint_id, why)
 
 
 def _write_attempt(connection: sa.Connection, attempt: Attempt, *, is_by_hand: bool) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 from zoneinfo import available_timezones
 
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from patron.collect.files.file_reader import NOT_IN_ENCODING, InputFile, inspect_file, is_json, is_parquet
 from patron.collect.files.import_preview import Preview
@@ -30,7 +31,9 @@ from patron.commands.data.import_files import (
     preview_import,
 )
 from patron.commands.data.init_workspace import missing_settings, write_missing_settings
+from patron.govern.access.operations import operation
 from patron.govern.privacy.value_detectors import personal_kind
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import CHOOSE_FILE
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile, BadQuery, NotFound, code_of
@@ -200,8 +203,9 @@ def delete_old_uploads(shop: Shop, *, now: datetime) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def look_into_upload(shop: Shop, upload_id: str, *, encoding: str = "") -> Upload:
-    """Columns, samples and a fitting mapping of an uploaded file. Raises NotFound, BadFile."""
+@operation(Right(Action.ACT, Area.DATA), "GET /api/uploads/{upload_id}")
+def look_into_upload(shop: Shop, upload_id: str, *, encoding: Annotated[str, Field(max_length=20)] = "") -> Upload:
+    """An uploaded file that is not imported yet: its columns, masked samples, and the mapping that fits it."""
     path = _file(shop, upload_id)
     source = _inspect(path, encoding)
     rows = next(iter(source.chunks())).rows.slice(0, SAMPLES)

@@ -4,10 +4,14 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import sqlalchemy as sa
+from pydantic import Field
 
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.amounts import cents_of
 from patron.schema.common_sentences import NOT_A_MONTH
@@ -31,6 +35,8 @@ COST_AMOUNT = Sentence("cost_amount", "Write it as 1250.00.")
 
 MAX_ROWS = 5_000
 MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
+MAX_TEXT_LENGTH = 500_000
+CostLines = Annotated[str, Field(max_length=MAX_TEXT_LENGTH, examples=["web,2026-03,1250.00"])]
 HEADER = ("channel", "month", "cost")
 TODO = Sentence(
     "costs_todo",
@@ -46,13 +52,15 @@ class EnteredCosts:
     deleted_count: int
 
 
-def enter_acquisition_costs(context: RequestContext, text: str) -> EnteredCosts:
-    """Store the lines of a CSV text: channel, month, cost in units of the shop's currency; all of them, or none.
+@operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/retention/costs", audit=AuditAction.ACQUISITION_COSTS_ENTERED)
+def enter_acquisition_costs(context: RequestContext, costs: CostLines) -> EnteredCosts:
+    """Enter what was spent on winning customers, by channel and month; all lines, or none.
 
-    Commas, semicolons and tabs part the cells; a first line of names is left out. A line that is entered again replaces
-    the earlier one, and one without a cost deletes it. Raises BadFile with the number of the line, NoRunYet.
+    Lines of a CSV text are channel, month, and cost in units of the shop's currency. Commas, semicolons and tabs part
+    the cells; a first line of names is left out. A line that is entered again replaces the earlier one, and one without
+    a cost deletes it. Raises BadFile with the number of the line, NoRunYet.
     """
-    author, rows = person(context.by), _rows(context.shop, text)
+    author, rows = person(context.by), _rows(context.shop, costs)
     entered = [
         {"channel": channel, "month": month, "cost_cents": cents, "entered_at": context.now, "entered_by": author}
         for (channel, month), cents in rows.items()

@@ -4,19 +4,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from pydantic import AwareDatetime, Field
 
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER
 from patron.schema.errors import BadFile
+from patron.schema.list_pages import CursorText, Limit, PageNumber, page_of
 from patron.schema.models.metrics import decile_of
 from patron.schema.numbers import float_column
 from patron.schema.sentences import Sentence
@@ -32,6 +37,8 @@ from patron.storage.store.store import AUDIT
 NOT_SCORE_FORMAT = Sentence("not_score_format", "{name} is not a format for scores")
 END_NAME_IN = Sentence("end_name_in", "End the name in {names}.")
 
+PAGE_SIZE = 1_000
+AsOf = Annotated[AwareDatetime | None, Field(description="Cutoff of another completed run, with its time zone.")]
 WRITERS: dict[str, Callable[[pa.Table, pa.NativeFile], None]] = {".csv": pa_csv.write_csv, ".parquet": pq.write_table}
 COLUMNS = pa.schema(
     [
@@ -90,6 +97,47 @@ class ScoresExport:
     """What the run has too little history for: these columns are empty."""
 
 
+@dataclass(frozen=True)
+class ScorePage:
+    """One page of scores, in order of customer_id, and who is left out."""
+
+    run_id: str
+    as_of: datetime
+    page: int
+    page_count: int
+    customer_count: int
+    objecting_count: int
+    erased_count: int
+    missing_forecasts: tuple[MissingForecast, ...]
+    """What the run has too little history for: these columns are null."""
+    rows: list[dict[str, Any]]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
+
+
+@operation(Right(Action.EXPORT, Area.CUSTOMERS), "GET /api/scores", audit=AuditAction.SCORES_EXPORTED)
+def list_scores(
+    context: RequestContext, page: PageNumber = 1, cursor: CursorText = "", limit: Limit = None, as_of: AsOf = None
+) -> ScorePage:
+    """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
+    export = export_scores(context, as_of)
+    rows = export.rows if context.visible is None else context.visible.restrict(export.rows)
+    size = limit or PAGE_SIZE
+    shown = page_of(rows, export.run_id, page=page, size=size, cursor=cursor)
+    return ScorePage(
+        export.run_id,
+        export.as_of,
+        page,
+        max(1, -(-rows.num_rows // size)),
+        rows.num_rows,
+        export.objecting_count,
+        export.erased_count,
+        export.missing_forecasts,
+        shown.rows,
+        shown.next_cursor,
+    )
+
+
 def export_scores(context: RequestContext, as_of: datetime | None = None) -> ScoresExport:
     """Gather the scores of the last completed run, or of that of a cutoff; the audit log records it.
 
@@ -115,8 +163,9 @@ def export_scores(context: RequestContext, as_of: datetime | None = None) -> Sco
     return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
 
 
-def shop_total(shop: Shop, as_of: datetime | None = None) -> ShopTotal:
-    """The forecast total of the last completed run, or of that of a cutoff.
+@operation(Right(Action.READ, Area.OVERVIEW), "GET /api/scores/total")
+def shop_total(shop: Shop, as_of: AsOf = None) -> ShopTotal:
+    """The forecast of all customers together, in units of the shop's currency.
 
     Raises NoRunYet, NotFound, and NotEnoughData where the run had too little history.
     """

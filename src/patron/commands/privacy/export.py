@@ -13,12 +13,20 @@ import sqlalchemy as sa
 
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import collector_state
-from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_person
+from patron.commands.customers.resolve_person import (
+    NamedPerson,
+    Person,
+    PersonIdentifier,
+    find_person,
+    require_visible_person,
+)
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
 from patron.govern.outreach.sent_messages import readable_messages
 from patron.govern.privacy.consent_ledger import history, words_place
 from patron.govern.vault import Vault
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import NotFound
 from patron.schema.sentences import Sentence
@@ -39,6 +47,13 @@ BY_TOKEN = tuple(
     and table.name not in BY_CUSTOMER
     and any(column.personal == "token" for column in table.columns)
 )
+
+
+@operation(Right(Action.EXPORT, Area.PRIVACY), "POST /api/people/export", audit=AuditAction.EXPORTED)
+def export_person(context: RequestContext, person: NamedPerson) -> dict[str, Any]:
+    """Everything that is known of a person, with identifiers and texts in clear."""
+    require_visible_person(context, PersonIdentifier(**person.identifier))
+    return export_customer(context, **person.identifier)
 
 
 def export_customer(context: RequestContext, **identifier: str | None) -> dict[str, Any]:

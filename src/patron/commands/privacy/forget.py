@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.collect.validation import problem_message
-from patron.commands.customers.resolve_person import Person, PersonIdentifier, find_person
+from patron.commands.customers.resolve_person import (
+    NamedPerson,
+    Person,
+    PersonIdentifier,
+    find_person,
+    require_visible_person,
+)
 from patron.commands.privacy.forget_files import erase_from_files, files_left
 from patron.commands.privacy.forget_lake import (
     delete_old_versions,
@@ -26,11 +32,13 @@ from patron.commands.privacy.forget_lake import (
 )
 from patron.commands.privacy.forget_models import erase_from_models
 from patron.govern.access import audit_log
+from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
 from patron.govern.privacy.consent_ledger import erase_wordings
 from patron.govern.privacy.person_mentions import mentions_any
 from patron.govern.vault import IDENTIFIER, Vault
+from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.data.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
@@ -94,6 +102,13 @@ def identify_person(shop: Shop, **identifier: str | None) -> Person:
     Raises NotFound, SettingsError unless named in one way.
     """
     return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier))
+
+
+@operation(Right(Action.ACT, Area.PRIVACY), "POST /api/people/forget", audit=AuditAction.FORGOTTEN)
+def forget_person(context: RequestContext, person: NamedPerson) -> ErasureCertificate:
+    """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
+    require_visible_person(context, PersonIdentifier(**person.identifier))
+    return forget(context, **person.identifier)
 
 
 def forget(context: RequestContext, **identifier: str | None) -> ErasureCertificate:

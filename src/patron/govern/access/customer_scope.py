@@ -1,6 +1,10 @@
-"""What a restricted team may not change: the segment of the customers it sees, and the tags that segment names."""
+"""What a restricted team may not change or see: its segment and the tags that this names, and other customers."""
+
+from collections.abc import Iterable
 
 from patron.govern.access.request_context import RequestContext
+from patron.govern.access.visible_customers import VisibleCustomers
+from patron.schema.customers.customer_contacts import unknown_customer
 from patron.schema.errors import NotAllowed
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import one_line
@@ -23,3 +27,10 @@ def refuse_scope_tag(context: RequestContext, tag: str) -> None:
     scope = context.actor.segment
     if scope and one_line(tag) in tags_within(context.shop.store, scope):
         raise NotAllowed(403, SCOPE_TAG, where=tag[:40], todo=UNRESTRICTED)
+
+
+def require_visible(visible: VisibleCustomers | None, customer_ids: Iterable[str]) -> None:
+    """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
+    hidden = next((one for one in customer_ids if visible is not None and one not in visible), None)
+    if hidden is not None:
+        raise unknown_customer(hidden)

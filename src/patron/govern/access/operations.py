@@ -26,8 +26,10 @@ def _visible_rows(context: RequestContext) -> pa.Table | None:
 GIVEN: Mapping[str, Callable[[RequestContext], object]] = {
     "context": lambda context: context,
     "shop": lambda context: context.shop,
+    "cache": lambda context: context.cache,
     "actor": lambda context: context.actor,
     "now": lambda context: context.now,
+    "clock": lambda context: context.time,
     "visible": lambda context: context.visible,
     "only": _visible_rows,
 }
@@ -48,6 +50,8 @@ class Operation:
     """Whether it counts all customers: who sees some of them only is refused."""
     name_field: str
     """Field in which whoever uses a key may give their name; empty where no name is kept."""
+    needs_password: bool
+    """Whether whoever signed in must have entered their password lately."""
 
     @property
     def name(self) -> str:
@@ -79,11 +83,13 @@ def operation(
     audit: AuditAction | None = None,
     is_of_whole_shop: bool = False,
     name_field: str = "",
+    needs_password: bool = False,
 ) -> Callable[[Does], Does]:
     """Declare that a function is an operation; it stays the function that it is."""
 
     def declare(does: Does) -> Does:
-        does.__dict__["operation"] = Operation(does, right, address, audit, is_of_whole_shop, name_field)
+        declared = Operation(does, right, address, audit, is_of_whole_shop, name_field, needs_password)
+        does.__dict__["operation"] = declared
         return does
 
     return declare

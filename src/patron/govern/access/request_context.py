@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Self
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from patron.govern.access import audit_log
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import ALL_RIGHTS, Actor
 from patron.schema.access.audit_actions import AuditAction
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
 Clock = Callable[[], datetime]
@@ -25,6 +27,8 @@ class RequestContext:
     now: datetime
     clock: Clock | None = None
     """What tells the time while a request of minutes is at work; without one it stays `now`."""
+    answers: AnswerCache | None = None
+    """Answers that a server keeps for its readers; without one none are kept."""
 
     @classmethod
     def from_name(cls, shop: Shop, by: str = "", *, now: datetime, clock: Clock | None = None) -> Self:
@@ -36,10 +40,15 @@ class RequestContext:
         """Who asks, as steps and the audit log write it."""
         return self.actor.name
 
-    @property
+    @cached_property
     def visible(self) -> VisibleCustomers | None:
         """Customers whom who asks sees; None is everybody."""
         return visible_customers(self.shop, self.actor)
+
+    @cached_property
+    def cache(self) -> AnswerCache:
+        """Answers about the last run that are made once."""
+        return self.answers or AnswerCache(self.shop)
 
     def time(self) -> datetime:
         """What the time is by now."""

@@ -51,6 +51,11 @@ class VisibleCustomers:
         """Those rows of a table with customer_id that are about customers whom the actor sees."""
         return rows.filter(pc.is_in(rows["customer_id"], value_set=self.rows["customer_id"].combine_chunks()))
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """Their ids."""
+        return frozenset(self.rows["customer_id"].to_pylist())
+
     @cached_property
     def sorted_ids(self) -> np.ndarray:
         """Their ids as bytes, ascending."""

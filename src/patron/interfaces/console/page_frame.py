@@ -14,11 +14,11 @@ from patron.answers.data.run_history import run_choices
 from patron.interfaces.console.as_of_addresses import page_as_of
 from patron.interfaces.console.navigation import of_run, open_groups
 from patron.interfaces.console.templating import environment
-from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.errors import NoRunYet, PatronError, ReadOnlyPast
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.past_shop import PastShop
 from patron.storage.runs.snapshot import Past
 
@@ -54,7 +54,7 @@ class DataShown:
 class Console:
     """Renders pages over one shop; keeps nothing per reader."""
 
-    def __init__(self, answers: Answers, pages: Mapping[str, str]) -> None:
+    def __init__(self, answers: AnswerCache, pages: Mapping[str, str]) -> None:
         self.answers = answers
         self.pages = pages
         """Addresses of the pages that the navigation names, by their code."""

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 
+from patron.answers.customers.customer_index import index_at_last_run
 from patron.answers.customers.watch_list import watch_list_history
+from patron.answers.insight.retention import show_retention
+from patron.answers.insight.today import run_items_of
+from patron.answers.models.models import show_models
 from patron.commands.customers.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.insight.overview_pages import opening_charts
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.insight.overview_routes import run_items_of
-from patron.interfaces.http.insight.retention_view import retention_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import PatronError
 from patron.storage.runs.last_run import last_run
@@ -77,8 +79,8 @@ def _steps(console: Console) -> Iterator[Callable[[], object]]:
     answers, texts = console.answers, words(choose_locale(console.answers.shop.settings.shop.locale))
     yield from _drawings(opening_charts(console, texts))
     yield partial(run_items_of, answers)
-    yield answers.customer_index
+    yield partial(index_at_last_run, answers)
     yield partial(answers.cached, "watch list history", lambda: watch_list_history(last_run(answers.shop)))
-    yield answers.models
+    yield partial(show_models, answers)
     yield partial(prepare_contacts, answers.shop)
-    yield partial(retention_of, answers, "share", "month", None, 12)
+    yield partial(show_retention, answers)

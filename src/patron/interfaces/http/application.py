@@ -13,24 +13,17 @@ from patron.commands.access.sign_in_limits import SignInLimits
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import server_routes
-from patron.interfaces.http.access import audit_routes, key_routes, user_routes
-from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.access import access_routes
 from patron.interfaces.http.as_of_switch import AsOfSwitch
-from patron.interfaces.http.customers import contact_routes, customer_routes, lookup_routes, task_routes
-from patron.interfaces.http.data import import_routes, quality_routes, run_routes, webhook_routes
+from patron.interfaces.http.customers import customer_routes
+from patron.interfaces.http.data import data_routes
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.insight import (
-    digest_routes,
-    experiment_routes,
-    overview_routes,
-    question_routes,
-    retention_routes,
-)
-from patron.interfaces.http.models import model_routes, score_routes
-from patron.interfaces.http.offers import decision_routes, policy_routes
+from patron.interfaces.http.insight import digest_routes, insight_routes, question_routes
+from patron.interfaces.http.models import model_routes
+from patron.interfaces.http.offers import offer_routes
 from patron.interfaces.http.openapi.openapi_document import openapi_document
 from patron.interfaces.http.outreach import campaign_routes, receipt_routes, unsubscribe_routes
-from patron.interfaces.http.privacy import explanation_routes, privacy_desk_routes, privacy_routes
+from patron.interfaces.http.privacy import privacy_routes
 from patron.interfaces.http.recommendations import recommendation_routes
 from patron.interfaces.http.refusals import (
     is_for_programs,
@@ -46,6 +39,7 @@ from patron.schema.access.access_rights import Actor
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
 from patron.service.live_recommendations import LiveRecommendations
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
 
@@ -53,7 +47,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
     """Application over one shop: API and console; `visitor` is what somebody may do who has not signed in."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
-    app.state.answers = Answers(shop)
+    app.state.answers = AnswerCache(shop)
     app.state.recommendations = LiveRecommendations(shop)
     if collector:
         collector.on_accepted = app.state.recommendations.observe
@@ -79,35 +73,23 @@ def _api_router() -> APIRouter:
     whole = APIRouter()
     modules = (
         server_routes,
-        overview_routes,
-        lookup_routes,
+        insight_routes,
         model_routes,
-        quality_routes,
-        contact_routes,
+        data_routes,
         customer_routes,
-        task_routes,
         privacy_routes,
-        score_routes,
-        import_routes,
-        privacy_desk_routes,
-        audit_routes,
-        policy_routes,
-        explanation_routes,
-        decision_routes,
-        experiment_routes,
+        offer_routes,
+        segment_routes,
+        campaign_routes,
         receipt_routes,
-        key_routes,
+        access_routes,
         unsubscribe_routes,
-        run_routes,
         question_routes,
-        user_routes,
-        webhook_routes,
     )
     for module in modules:
         whole.include_router(module.router)
     digests = (digest_routes.router, digest_routes.link_router)
-    engagement = (*segment_routes.ROUTERS, *campaign_routes.ROUTERS)
-    for each in (*digests, *recommendation_routes.ROUTERS, *retention_routes.ROUTERS, *engagement):
+    for each in (*digests, *recommendation_routes.ROUTERS):
         whole.include_router(each)
     return whole
 

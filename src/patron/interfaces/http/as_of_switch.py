@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from patron.interfaces.console.as_of_addresses import PARAMETER, with_as_of
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import is_open
-from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.errors import PatronError
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.past_shop import PastShop, past_shop
 from patron.storage.shop import Shop
 
@@ -34,14 +34,14 @@ class PastApplication:
     """The application as a route of a request that looks back asks it: with another shop behind answers and pages."""
 
     def __init__(self, app: Starlette, shop: PastShop) -> None:
-        answers = Answers(shop)
+        answers = AnswerCache(shop)
         self.state = _PastState(app.state, answers, Console(answers, app.state.console.pages))
 
 
 class _PastState:
     """State of an application, of which answers and pages are those of a past run."""
 
-    def __init__(self, present: Any, answers: Answers, console: Console) -> None:
+    def __init__(self, present: Any, answers: AnswerCache, console: Console) -> None:
         self.__dict__.update(present=present, answers=answers, console=console)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,15 +1,5 @@
 """Bounds of the integers in addresses: the JSON API refuses one outside, a page takes its default instead."""
 
-from typing import Annotated
-
-from fastapi import Query
-
-MAX_PERSONA_ID = 9_999
-MAX_COUNT = 10**12
-"""Largest count of rows that a page shows from its address."""
-
-PersonaId = Annotated[int, Query(ge=0, le=MAX_PERSONA_ID)]
-
 
 def bounded_integer(text: str, low: int, high: int) -> int | None:
     """Whole number written in ASCII digits, from low to high; None for anything else."""

@@ -5,7 +5,7 @@ something from a JSON body, in which whoever uses a key may also give their name
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,34 +13,45 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from patron.govern.access.operations import Operation, operation_of
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, of_whole_shop
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    context_of,
+    needs,
+    of_whole_shop,
+    require_confirmed,
+)
 from patron.interfaces.http.known_parameters import require_known_parameters
 
 NAME = Annotated[str, Field(max_length=100, description="Name of whoever uses the key; kept with the key.")]
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 
-def operation_routes(tag: str, operations: Iterable[Callable[..., Any]]) -> APIRouter:
+def operation_routes(*operations: Callable[..., Any]) -> APIRouter:
     """Routes of operations, in their order; of two that match an address the first answers."""
-    router = APIRouter(tags=[tag], route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
+    router = APIRouter(route_class=GuardedRoute, dependencies=[Depends(require_known_parameters)])
     for declared in map(operation_of, operations):
         method, _, path = declared.address.partition(" ")
-        router.add_api_route(path, _endpoint(declared, method), methods=[method], response_model=_answer(declared))
+        answer = inspect.signature(declared.does).return_annotation
+        router.add_api_route(
+            path,
+            _endpoint(declared, method),
+            methods=[method],
+            response_model=answer,
+            status_code=204 if answer is None else 200,
+            dependencies=[Depends(require_confirmed)] if declared.needs_password else [],
+        )
     return router
-
-
-def _answer(declared: Operation) -> Any:
-    return inspect.signature(declared.does).return_annotation
 
 
 def _endpoint(declared: Operation, method: str) -> Callable[..., Any]:
     """A function that FastAPI can call, with the parameters that are asked for."""
     in_body = {one.name for one in _body_parameters(declared)} if method in WITH_BODY else set()
-    body = _body(declared) if in_body or declared.name_field else None
+    whole = _whole_body(declared) if in_body else None
+    body = whole or (_body(declared) if in_body or declared.name_field else None)
 
     def endpoint(request: Request, **asked: Any) -> Any:
         sent: BaseModel | None = asked.pop("body", None)
-        values = {name: getattr(sent, name) for name in in_body}
+        values = {name: sent if whole else getattr(sent, name) for name in in_body}
         by = getattr(sent, declared.name_field) if declared.name_field else ""
         return declared.carry_out(context_of(request, by), **asked, **values)
 
@@ -71,6 +82,17 @@ def _description(annotation: Any) -> str | None:
 
 def _body_parameters(declared: Operation) -> list[inspect.Parameter]:
     return [one for one in declared.asked if f"{{{one.name}}}" not in declared.address]
+
+
+def _is_model(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter stands for several fields."""
+    return isinstance(parameter.annotation, type) and issubclass(parameter.annotation, BaseModel)
+
+
+def _whole_body(declared: Operation) -> type[BaseModel] | None:
+    """The one parameter that is a body by itself."""
+    parameters = _body_parameters(declared)
+    return parameters[0].annotation if len(parameters) == 1 and _is_model(parameters[0]) else None
 
 
 def _body(declared: Operation) -> type[BaseModel]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from patron.schema.common_sentences import NO_SUCH_MESSAGE
 from patron.schema.errors import NotFound
@@ -35,6 +36,10 @@ FAILURES, GONE, PERSON = "failures", "gone", "person"
 """Why an endpoint is disabled."""
 KEPT_FOR = timedelta(days=30)
 """How long messages and their deliveries stay in the log."""
+
+
+EndpointId = Annotated[str, Field(max_length=40, description="Id of the webhook, as the list has it.")]
+MessageId = Annotated[str, Field(max_length=80, description="webhook-id of the message.")]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -137,3 +138,19 @@ def run_schedule(store: Store) -> RunSchedule:
 def write_run_schedule(connection: sa.Connection, schedule: RunSchedule) -> None:
     """Change when runs start by themselves."""
     upsert(connection, RUN_SCHEDULES, [{"name": NIGHTLY, **vars(schedule)}], update=tuple(vars(schedule)))
+
+
+def last_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
+    """The last time of a schedule up to now; None where there is no schedule."""
+    if not schedule.local_time:
+        return None
+    local = now.astimezone(ZoneInfo(time_zone))
+    hour, minute = (int(part) for part in schedule.local_time.split(":"))
+    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return today if today <= local else today - timedelta(days=1)
+
+
+def next_time(schedule: RunSchedule, now: datetime, time_zone: str) -> datetime | None:
+    """The next time of a schedule; None where there is no schedule."""
+    last = last_time(schedule, now, time_zone)
+    return last + timedelta(days=1) if last else None

@@ -12,7 +12,7 @@ from campaign_shop import with_mail_server
 from digest_readers import join, subscribe, token_of, with_address
 from mail_server import mail_server
 from patron.commands.access.sign_in_limits import OF_CONFIRMATIONS
-from patron.commands.data.manage_webhooks import add_webhook, disable_webhook
+from patron.commands.data.manage_webhooks import add_webhook, disable_for
 from patron.govern.access.request_context import RequestContext
 from patron.govern.access.user_sessions import Browser, create_session, csrf_token
 from patron.interfaces.console.screenshots import served
@@ -139,7 +139,7 @@ def test_what_did_not_arrive_is_seen_by_its_reader_and_by_who_administers(desk):
     row = {"user_id": ann.user_id, "run_id": "r", "run_finished_at": NOW, "state": "failed", "attempt_count": 6}
     row |= {"attempted_at": NOW, "next_attempt_at": None, "answer": "550 5.1.1 no such mailbox"}
     added = add_webhook(RequestContext.from_name(shop, "Ada", now=NOW), "https://192.0.2.1/patron", ["run.finished"])
-    disable_webhook(RequestContext.from_name(shop, "patron serve", now=NOW), added.endpoint_id, why="gone")
+    disable_for(RequestContext.from_name(shop, "patron serve", now=NOW), added.endpoint_id, "gone")
     with shop.store.begin() as connection:
         upsert(connection, DIGEST_DELIVERIES, [row])
     assert "may not have reached you" in ann.get("/").text

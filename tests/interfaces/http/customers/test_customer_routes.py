@@ -7,6 +7,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from patron.answers.customers.customer_filters import CustomerFilters
 from patron.answers.customers.customer_list import CustomerQuery, Range, match_customers
 from patron.answers.segments.saved_segments import count_rule
 from patron.commands.customers.customer_work import delete_note, write_note
@@ -16,7 +17,6 @@ from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.console.segments.segment_links import segment_rule
 from patron.interfaces.http.csv_response import safe_column
-from patron.interfaces.http.customers.customer_filters import CustomerFilters
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

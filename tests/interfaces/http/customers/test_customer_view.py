@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from patron.answers.customers.customer_profile import CustomerCard, customer_card
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
-from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now
 from patron.schema.errors import NoRunYet, NotFound
 from patron.schema.tables import BY_NAME, CUSTOMERS, FEATURES, IDENTITIES
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.runs import Run
 from patron.storage.store.store import RUNS
 
@@ -59,7 +59,7 @@ def id_of(shop, user):
 
 def test_a_customer_no_run_has_covered_is_shown_with_live_data(shop):
     send(shop, "a", "b")
-    found = customer_now(Answers(shop), id_of(shop, "u1"), now=NOW)
+    found = customer_now(AnswerCache(shop), id_of(shop, "u1"), now=NOW)
     assert isinstance(found, NewCustomer)
     assert (found.customer_id, found.live.event_count) == (id_of(shop, "u1"), 2)
 
@@ -69,7 +69,7 @@ def test_who_came_after_the_last_run_is_new_and_who_was_there_has_a_card(shop):
     known = id_of(shop, "u1")
     finish_run(shop, known)
     send(shop, "b", "c", "d", user="u2")
-    card, new = (customer_now(Answers(shop), one, now=NOW) for one in (known, id_of(shop, "u2")))
+    card, new = (customer_now(AnswerCache(shop), one, now=NOW) for one in (known, id_of(shop, "u2")))
     assert isinstance(card, CustomerCard)
     assert (card.order_count, card.paid_cents, card.live.event_count) == (2, 700, 1)
     assert isinstance(new, NewCustomer)
@@ -80,23 +80,23 @@ def test_what_happens_after_a_run_changes_what_is_live_and_not_the_facts(shop):
     send(shop, "a")
     known = id_of(shop, "u1")
     finish_run(shop, known)
-    before = customer_now(Answers(shop), known, now=NOW)
+    before = customer_now(AnswerCache(shop), known, now=NOW)
     send(shop, "b", "c")
-    after = customer_now(Answers(shop), known, now=NOW)
+    after = customer_now(AnswerCache(shop), known, now=NOW)
     assert (before.live.event_count, after.live.event_count) == (1, 3)
     assert replace(after, live=None) == replace(before, live=None) == customer_card(shop, known)
 
 
 def test_who_is_known_to_a_run_only_has_a_card_without_anything_live(shop):
     finish_run(shop, "imported")
-    card = customer_now(Answers(shop), "imported", now=NOW)
+    card = customer_now(AnswerCache(shop), "imported", now=NOW)
     assert (card.customer_id, card.paid_cents, card.live) == ("imported", 700, None)
 
 
 def test_an_unknown_customer_is_not_found_and_before_a_run_the_answer_says_so(shop):
     send(shop, "a")
     with pytest.raises(NoRunYet):
-        customer_now(Answers(shop), "nobody", now=NOW)
+        customer_now(AnswerCache(shop), "nobody", now=NOW)
     finish_run(shop, "somebody")
     with pytest.raises(NotFound, match="no customer has this id"):
-        customer_now(Answers(shop), "nobody", now=NOW)
+        customer_now(AnswerCache(shop), "nobody", now=NOW)

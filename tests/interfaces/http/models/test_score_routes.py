@@ -9,7 +9,6 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.models.export_scores import COLUMNS, export_scores
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
-from patron.interfaces.http.models import score_routes
 from patron.schema.list_pages import Cursor
 
 
@@ -26,7 +25,7 @@ def secret(made_shop):
 
 
 def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
-    monkeypatch.setattr(score_routes, "PAGE_SIZE", 100)
+    monkeypatch.setattr("patron.commands.models.export_scores.PAGE_SIZE", 100)
     first = client.get("/api/scores", headers=secret).json()
     pages = [
         client.get("/api/scores", params={"page": n + 1}, headers=secret).json() for n in range(first["page_count"])

@@ -1,7 +1,7 @@
 """`patron keys`: which programs may send events or read scores."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -53,7 +53,7 @@ def create(  # noqa: PLR0913 - the options of a command
     created = manage_keys.create_key(
         command_context(Shop.open(workspace), "patron keys"),
         source,
-        kind,
+        cast("manage_keys.KeyKind", kind),
         scopes=scope,
         days=expires_days,
         segment=segment,

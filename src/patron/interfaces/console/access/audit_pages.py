@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.answers.access.audit_trail import audit_trail, verify_audit_log
+from patron.answers.access.audit_trail import MAX_NAME_LENGTH, audit_query, audit_trail, verify_audit_log
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
-from patron.interfaces.http.access.audit_routes import MAX_NAME_LENGTH, audit_query
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.log_check import LogCheck
+from patron.schema.list_pages import MAX_COUNT
 
 router = APIRouter(route_class=GuardedRoute)
 FILTERS = ("action", "by", "since", "until")

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from patron.answers.access.team import people, segment_choices
 from patron.commands.access.manage_keys import (
     DEFAULT_DAYS,
+    KeyKind,
     NewKey,
     create_key,
     grantable_rights,
@@ -26,7 +27,6 @@ from patron.interfaces.http.access.access_control import (
     form_of,
     needs,
 )
-from patron.interfaces.http.access.key_routes import KeyKind
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.schema.access.access_rights import Action, Area, Right
@@ -35,7 +35,7 @@ from patron.schema.errors import BadKeyTerms, NotFound
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
 KEYS, NEW = "/settings/keys", "/settings/keys/new"
-KINDS = get_args(KeyKind)
+KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
 LIFETIMES = (30, 90, DEFAULT_DAYS, 730)
 """Days to choose from."""
 MAX_NUMBER = 999
@@ -64,8 +64,9 @@ def create_key_now(request: Request) -> Response:
     """Create a key; it is shown this once."""
     if question := _password_question(request):
         return question
-    form, kind = form_of(request), form_of(request).get("kind", "")
-    if kind not in KINDS:
+    form = form_of(request)
+    kind: KeyKind | None = next((one for one in KINDS if one == form.get("kind")), None)
+    if kind is None:
         return _form(request, KINDS[0], "kind")
     chosen = {str(one) for one in request.state.form.getlist("scope")}
     scopes = None if chosen == {str(right) for right in grantable_rights(actor_of(request), kind)} else sorted(chosen)

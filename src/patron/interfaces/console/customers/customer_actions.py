@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from patron.answers.customers.customer_filters import CustomerFilters, read_filters
 from patron.answers.customers.customer_list import CustomerQuery, find_customers, match_customers
 from patron.answers.customers.customer_marks import list_staff, list_tags
+from patron.answers.customers.list_access import ListAccess
 from patron.commands.customers.create_task_batch import BY_REASON, create_task_batch
 from patron.commands.customers.customer_work import (
     MAX_CUSTOMERS,
@@ -30,20 +32,12 @@ from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import filters_of, names_of
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.segments.segment_pages import path_of
-from patron.interfaces.http.access.access_control import (
-    GuardedRoute,
-    actor_of,
-    context_of,
-    form_of,
-    needs,
-)
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import (
     require_visible,
     rows_of,
     visible_of,
 )
-from patron.interfaces.http.access.list_access import ListAccess
-from patron.interfaces.http.customers.customer_filters import CustomerFilters, read_filters
 from patron.interfaces.http.error_status import status_of
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import IT_IS_ONE_OF, RELOAD_PAGE
@@ -102,7 +96,7 @@ def _prepare(
         raise BadRequest(422, IS_NO_ACTION, where="do", todo=IT_IS_ONE_OF(choices=", ".join(ACTIONS)))
     _require_rights(request, action)
     console: Console = request.app.state.console
-    shop, access = console.answers.shop, ListAccess(request)
+    shop, access = console.answers.shop, ListAccess(context_of(request))
     shop.reload_settings()
     among = access.chosen(chosen) if chosen else access.among
     query = CustomerQuery() if chosen else filters.query(shop.settings.shop.time_zone)
@@ -143,7 +137,7 @@ def act(request: Request) -> Response:
     """Do it, and return to the list."""
     form = form_of(request)
     picked = [str(value) for value in request.state.form.getlist("id")]
-    access = ListAccess(request)
+    access = ListAccess(context_of(request))
     if not picked and "kept" not in form:
         raise BadRequest(422, CHOOSES_NOBODY, where="id", todo=CHOOSE_CUSTOMERS)
     filters = read_filters(dict(parse_qsl(form.get("kept", "").removeprefix("?"))))
@@ -269,7 +263,7 @@ def _back(path: str) -> str:
 
 
 def _everybody(access: ListAccess, filters: CustomerFilters) -> list[str]:
-    shop = access.answers.shop
+    shop = access.cache.shop
     query = filters.query(shop.settings.shop.time_zone)
     matching = match_customers(shop, query, index=access.index, among=access.among, bought=access.bought)
     return list(matching.customer_ids(MAX_CUSTOMERS))

@@ -7,10 +7,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.customers.customer_index import NUMBERS
-from patron.answers.customers.customer_marks import customer_work, list_staff, list_tags
+from patron.answers.customers.customer_index import NUMBERS, index_at_last_run
+from patron.answers.customers.customer_marks import Reader, customer_work, list_staff, list_tags
 from patron.answers.customers.customer_profile import CustomerCard, CustomerSummary
 from patron.answers.customers.customer_timeline import KINDS, customer_timeline
+from patron.answers.customers.list_access import ListAccess
 from patron.answers.models.repeat_purchase import order_history
 from patron.commands.customers.customer_work import (
     OUTCOMES,
@@ -26,9 +27,8 @@ from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.customers.portrait_texts import portrait_sentences
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible, rows_of, visible_of
-from patron.interfaces.http.access.list_access import ListAccess, reader_of
 from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now, customer_summary_now
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
@@ -67,7 +67,7 @@ def texts(request: Request, customer_id: str) -> Response:
 def act(request: Request, customer_id: str) -> Response:
     """Tag, assign, create a task, snooze: for this customer."""
     require_visible(request, [customer_id])
-    done = carry_out(request, form_of(request), [customer_id], ListAccess(request))
+    done = carry_out(request, form_of(request), [customer_id], ListAccess(context_of(request)))
     return RedirectResponse(with_done(_path(customer_id), *done), 303)
 
 
@@ -104,7 +104,9 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
         "card": card,
         "contacts": contacts,
         "view": view,
-        "work": customer_work(shop, customer_id, reader=reader_of(request, is_revealed=is_revealed), now=now),
+        "work": customer_work(
+            shop, customer_id, reader=Reader.from_actor(actor_of(request), is_revealed=is_revealed), now=now
+        ),
         "staff": {one.user_id: one.name for one in list_staff(shop)},
         "tags": list_tags(shop, only=rows_of(visible_of(request))),
         "playbooks": PLAYBOOKS,
@@ -130,7 +132,7 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
 
 def _key_facts(request: Request, customer_id: str) -> dict[str, Any]:
     """The numbers of the list and the watch list about this customer, from where these have them."""
-    index = request.app.state.answers.customer_index()
+    index = index_at_last_run(request.app.state.answers)
     positions = index.positions([customer_id])
     return index.row(int(positions[0])) if len(positions) else dict.fromkeys(NUMBERS)
 

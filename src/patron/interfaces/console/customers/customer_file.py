@@ -5,13 +5,13 @@ import pyarrow.compute as pc
 from fastapi import Request
 from fastapi.responses import Response
 
+from patron.answers.customers.customer_filters import CustomerFilters
 from patron.answers.customers.customer_list import COLUMNS, customer_table
 from patron.answers.customers.customer_marks import Marks, list_staff, marks_of
+from patron.answers.customers.list_access import ListAccess
 from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.http.access.access_control import actor_of, context_of
-from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.customers.customer_filters import CustomerFilters
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.storage.shop import Shop
@@ -22,7 +22,7 @@ MONEY_COLUMNS = frozenset({"value", "value_at_risk", "paid"})
 def customer_file(request: Request, filters: CustomerFilters) -> Response:
     """Everybody of the list with the columns shown, as CSV. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
-    shop, access = request.app.state.answers.shop, ListAccess(request)
+    shop, access = request.app.state.answers.shop, ListAccess(context_of(request))
     query = filters.query(shop.settings.shop.time_zone)
     table = customer_table(shop, query, index=access.index, among=access.among, bought=access.bought)
     # why: what is searched for may name somebody; which filters were set says enough

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customers.identity_preview import IdentityPreview, linked_identities, preview_merge, preview_unlink
+from patron.answers.customers.list_access import ListAccess
 from patron.commands.customers.correct_identity import merge_customers, unlink_id
 from patron.commands.customers.customer_contacts import masked_ids
 from patron.interfaces.console.customers.customer_card_pages import show_customer
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible, visible_of
-from patron.interfaces.http.access.list_access import ListAccess
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
 from patron.service.customer_search import find_by_text
@@ -66,8 +66,8 @@ def correct(request: Request, customer_id: str) -> Response:
 
 def preview_of(request: Request, customer_id: str) -> IdentityPreview:
     """What the correction in an address would do. Raises NotFound, BadQuery."""
-    access, parameters = ListAccess(request), request.query_params
-    shop = access.answers.shop
+    access, parameters = ListAccess(context_of(request)), request.query_params
+    shop = access.cache.shop
     if token := parameters.get("unlink"):
         return preview_unlink(shop, customer_id, token, index=access.index)
     return preview_merge(shop, customer_id, parameters.get("merge", ""), index=access.index)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from patron.answers.customers.customer_filters import COLUMNS
 from patron.answers.customers.customer_list import CustomerPage
 from patron.answers.customers.customer_marks import StaffMember
-from patron.interfaces.http.customers.customer_filters import COLUMNS
 from patron.interfaces.i18n.translations import Words
 from patron.segments.segment_rules import ANSWERS
 

@@ -8,17 +8,17 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from patron.answers.customers.customer_filters import COLUMNS, PARAMETERS, CustomerFilters, read_filters
 from patron.answers.customers.customer_list import DIRECTIONS, NOBODY, SORTS, CustomerPage, find_customers
 from patron.answers.customers.customer_marks import Marks, list_staff, list_tags, marks_of
+from patron.answers.customers.list_access import ListAccess
 from patron.commands.customers.customer_contacts import masked_contacts
 from patron.interfaces.console.customers.customer_file import MONEY_COLUMNS, customer_file
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.console.segments.segment_links import segment_link
-from patron.interfaces.http.access.access_control import GuardedRoute, form_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import rows_of, visible_of
-from patron.interfaces.http.access.list_access import ListAccess
-from patron.interfaces.http.customers.customer_filters import COLUMNS, PARAMETERS, CustomerFilters, read_filters
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
 from patron.service.customer_search import find_by_text
@@ -81,7 +81,7 @@ def names_of(request: Request, customer_ids: Sequence[str]) -> dict[str, Any]:
 
 def _list(request: Request, filters: CustomerFilters, *, matches: tuple[str, ...] | None = None) -> Response:
     console: Console = request.app.state.console
-    shop, access = console.answers.shop, ListAccess(request)
+    shop, access = console.answers.shop, ListAccess(context_of(request))
     among = access.among if matches is None else access.chosen(matches)
     query = filters.query(shop.settings.shop.time_zone)
     listing = find_customers(shop, query, index=access.index, among=among, bought=access.bought)

@@ -6,11 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.commands.customers.customer_contacts import RevealReason, masked_contacts, reveal_contacts
+from patron.commands.customers.customer_contacts import RevealReason, reveal_contacts, show_contacts
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs
 from patron.schema.access.access_rights import Action, Area
-from patron.schema.customers.customer_contacts import unknown_customer
 from patron.schema.errors import BadQuery
 
 router = APIRouter(route_class=GuardedRoute)
@@ -43,10 +42,7 @@ def reveal(request: Request, customer_id: str) -> Response:
 
 def _contacts_page(request: Request, customer_id: str, **more: Any) -> Response:
     console: Console = request.app.state.console
-    shown = masked_contacts(console.answers.shop, [customer_id]).get(customer_id)
-    if shown is None:
-        raise unknown_customer(customer_id)
-    return _page(request, customer_id, contacts=shown, **more)
+    return _page(request, customer_id, contacts=show_contacts(console.answers.shop, customer_id), **more)
 
 
 def _page(request: Request, customer_id: str, *, status: int = 200, **facts: Any) -> Response:

@@ -12,21 +12,15 @@ from patron.answers.customers.customer_marks import list_staff
 from patron.answers.customers.task_effects import TaskEffects, TaskPart
 from patron.answers.customers.task_experiment import task_lines
 from patron.answers.customers.task_list import VIEWS
-from patron.answers.customers.task_results import BY, By, TaskResult, TaskResults
+from patron.answers.customers.task_results import BY, By, TaskResult, TaskResults, show_task_results
 from patron.answers.customers.task_suggestions import find_suggestion, task_advice
 from patron.commands.access.record_list_export import record_list_export
 from patron.commands.customers.customer_work import OUTCOMES
 from patron.commands.offers.propose_policy import propose_changes
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import (
-    GuardedRoute,
-    actor_of,
-    context_of,
-    form_of,
-    needs,
-)
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
+from patron.interfaces.http.access.customer_scope import visible_of
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.customers.task_view import results_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.task_texts import part_name, suggestion_sentences
 from patron.schema.access.access_rights import Action, Area, Right
@@ -41,12 +35,12 @@ RESULTS, EFFECT = "/tasks/results", "/tasks/effect"
 @needs(Action.READ, Area.CUSTOMERS)
 def results(request: Request) -> Response:
     """What became of tasks, or its file."""
-    parameters, now = request.query_params, datetime.now(UTC)
+    parameters = request.query_params
     require_known(parameters, ("by", "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     last_run(console.answers.shop)  # why: before a run there is nobody to do anything for
     by = cast("By", parameters.get("by", "") if parameters.get("by", "") in BY else BY[0])
-    listing = results_of(request, by, now=now)
+    listing = show_task_results(console.answers.shop, by, now=datetime.now(UTC), visible=visible_of(request))
     staff = {one.user_id: one.name for one in list_staff(console.answers.shop)}
     if parameters.get("format") == "csv":
         return _results_file(request, listing, staff)

@@ -7,20 +7,20 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.customers.customer_marks import find_task, list_staff
-from patron.answers.customers.task_list import MAX_EXPORTED, VIEWS, View
+from patron.answers.customers.customer_marks import Reader, find_task, list_staff
+from patron.answers.customers.task_list import MAX_EXPORTED, VIEWS, View, show_tasks
 from patron.commands.customers.customer_work import OUTCOMES, assign_tasks, close_task
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible
-from patron.interfaces.http.access.list_access import reader_of
-from patron.interfaces.http.customers.task_view import task_page
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList
+from patron.schema.list_pages import MAX_PAGE
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
@@ -51,14 +51,15 @@ def tasks(request: Request) -> Response:
     console: Console = request.app.state.console
     shop, now = console.answers.shop, datetime.now(UTC)
     last_run(shop)  # why: before a run there is nobody to do anything for, and the page says what to do first
-    reader = reader_of(request)
+    reader = Reader.from_actor(actor_of(request))
     usual = "mine" if reader.user_id else "open"
     view = parameters.get("view", "") if parameters.get("view", "") in VIEWS else usual
     if parameters.get("format") == "csv":
-        every = task_page(request, cast("View", view), now=now, size=MAX_EXPORTED).tasks
+        every = show_tasks(context_of(request), cast("View", view), limit=MAX_EXPORTED).tasks
         rows = [fields_of(one, "text") for one in every]
         return list_file(request, ExportedList.TASKS, rows, area=Area.CUSTOMERS, columns=FILE_COLUMNS)
-    listing = task_page(request, cast("View", view), now=now)
+    page = bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1
+    listing = show_tasks(context_of(request), cast("View", view), page)
     return console.page(
         request,
         "customers/tasks.html",
@@ -90,7 +91,7 @@ def assign(request: Request) -> Response:
     form, shop = form_of(request), request.app.state.answers.shop
     ids = [str(value) for value in request.state.form.getlist("id")]
     for task_id in ids:
-        require_visible(request, [find_task(shop, task_id, reader=reader_of(request)).customer_id])
+        require_visible(request, [find_task(shop, task_id, reader=Reader.from_actor(actor_of(request))).customer_id])
     count = assign_tasks(context_of(request), ids, form.get("owner", ""))
     return RedirectResponse(_back(form, "tasks_assigned", count), 303)
 
@@ -100,7 +101,7 @@ def assign(request: Request) -> Response:
 def finish(request: Request, task_id: str) -> Response:
     """Record what became of a task, or drop it."""
     form, shop = form_of(request), request.app.state.answers.shop
-    require_visible(request, [find_task(shop, task_id, reader=reader_of(request)).customer_id])
+    require_visible(request, [find_task(shop, task_id, reader=Reader.from_actor(actor_of(request))).customer_id])
     close_task(context_of(request), task_id, form.get("outcome", ""), form.get("text", ""))
     return RedirectResponse(_back(form, "task_closed", 1), 303)
 

@@ -1,6 +1,5 @@
 """The watch list: who is at risk, why, what is at stake, who looks after them, and what is done about it."""
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +10,7 @@ from fastapi.responses import Response
 from patron.answers.customers.customer_list import NOBODY
 from patron.answers.customers.customer_marks import list_staff
 from patron.answers.customers.watch_list import watch_list_history
+from patron.answers.customers.watch_list_page import WatchListPage, show_watch_list
 from patron.commands.access.record_list_export import record_list_export
 from patron.commands.customers.customer_work import SNOOZE_REASONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
@@ -18,13 +18,15 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.access.customer_scope import is_restricted
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.customers.watch_list_view import WATCH_PARAMETERS, WatchListPage, watch_list_page
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
+from patron.schema.list_pages import MAX_PAGE
 from patron.storage.runs.last_run import last_run
 
 router = APIRouter(route_class=GuardedRoute)
+WATCH_PARAMETERS = ("owner", "show", "page")
 EVERYBODY = 1_000_000
 
 
@@ -37,7 +39,7 @@ def watch_list(request: Request) -> Response:
         return _file(request)
     console: Console = request.app.state.console
     shop = console.answers.shop
-    page = watch_list_page(request, now=datetime.now(UTC))
+    page = _watch_list(request)
     ids = [row.customer.customer_id for row in page.rows]
     values = {
         name: text for name in WATCH_PARAMETERS if (text := request.query_params.get(name, "")) and name != "page"
@@ -70,8 +72,7 @@ def watch_list(request: Request) -> Response:
 def _file(request: Request) -> Response:
     """Everybody on the list with reasons as codes, as CSV. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
-    shop, now = request.app.state.answers.shop, datetime.now(UTC)
-    page: WatchListPage = watch_list_page(request, now=now, page_size=EVERYBODY)
+    shop, page = request.app.state.answers.shop, _watch_list(request, limit=EVERYBODY)
     record_list_export(context_of(request), ExportedList.WATCH_LIST, row_count=len(page.rows), query="")
     names = {one.user_id: one.name for one in list_staff(shop)}
     rows: list[dict[str, Any]] = [
@@ -90,6 +91,14 @@ def _file(request: Request) -> Response:
     ]
     table = pa.Table.from_pylist(rows) if rows else pa.table({"customer_id": pa.array([], pa.string())})
     return csv_response(table, "watch-list")
+
+
+def _watch_list(request: Request, limit: int | None = None) -> WatchListPage:
+    """The page that an address names; a parameter that is not valid is as usual."""
+    parameters = request.query_params
+    show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
+    page = bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1
+    return show_watch_list(context_of(request), parameters.get("owner", "")[:64], show, page, limit=limit)
 
 
 def _address(path: str, values: dict[str, str], page: int) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import UploadFile
 
+from patron.answers.data.data_quality import data_quality
 from patron.answers.data.ingestion_status import ingestion_status
 from patron.commands.data.built_in_mappings import built_in_mappings
 from patron.commands.data.column_mapping import DATE_FORMATS, EVENTS, FIELDS, ORDERS, ColumnMapping
@@ -29,11 +30,12 @@ from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import CHOOSE_FILE
 from patron.schema.errors import BadFile, BadQuery, PatronError
+from patron.schema.list_pages import MAX_COUNT
 from patron.schema.progress import silent
 from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS as EVENTS_TABLE
@@ -53,10 +55,10 @@ MAX_VALUE_LENGTH = 200
 
 @router.get("/data-quality")
 @needs(Action.READ, Area.DATA)
-def data_quality(request: Request) -> Response:
+def quality(request: Request) -> Response:
     """Quality of the data."""
     console: Console = request.app.state.console
-    texts, facts = console.words(request), console.answers.quality()
+    texts, facts = console.words(request), data_quality(console.answers.shop)
     chart = evaluation_charts.drift(facts.drift, texts, console.formats(texts)) if facts.drift else None
     return console.page(
         request,

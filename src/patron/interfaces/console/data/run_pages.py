@@ -13,15 +13,16 @@ from patron.answers.data.run_history import (
     RunFacts,
     compare_runs,
     comparison,
+    list_runs,
     run_detail,
     run_facts,
     run_history,
+    show_job,
 )
 from patron.commands.data.schedule_runs import schedule_runs
 from patron.interfaces.console.access.audit_texts import bare_actor
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
-from patron.interfaces.http.data.run_routes import runs_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
@@ -29,7 +30,7 @@ from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadQuery, NoRunYet, PatronError
 from patron.schema.sentences import Sentence
-from patron.service.jobs import look_up_job, start_job
+from patron.service.jobs import start_job
 from patron.storage.runs.jobs import IMPORT, PREVIEW, RUN, SCHEDULE, TRIAL, Job, Kind
 from patron.storage.runs.last_run import last_run
 
@@ -72,7 +73,7 @@ def _runs(request: Request, problem: PatronError | None = None) -> Response:
     console: Console = request.app.state.console
     require_known(request.query_params, ("before", "format", *FRAME_PARAMETERS))
     before = _time(request.query_params.get("before", ""))
-    facts = runs_of(request, before)
+    facts = list_runs(console.answers.shop, before, now=datetime.now(UTC))
     twin = f"/api/runs?{urlencode({'before': before.isoformat()})}" if before else "/api/runs"
     next_before = facts.history.next_before
     return console.page(
@@ -200,7 +201,7 @@ def job(request: Request, job_id: str) -> Response:
     """How far work in the background is, and what came of it."""
     console: Console = request.app.state.console
     shop = console.answers.shop
-    facts = look_up_job(shop, job_id, now=datetime.now(UTC))
+    facts = show_job(shop, job_id, now=datetime.now(UTC))
     if not facts.is_under_way:
         shop.reload_settings()  # why: a first import writes the shop's currency
     return console.page(

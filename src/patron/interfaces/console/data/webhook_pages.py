@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.data.webhook_log import find_webhook, list_webhooks
+from patron.answers.data.webhook_log import find_webhook, list_deliveries, list_webhooks
 from patron.commands.access.user_account import is_confirmed
 from patron.commands.data.manage_webhooks import (
     NewWebhookSecret,
@@ -24,7 +24,6 @@ from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.access.account_pages import ask_password
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
-from patron.interfaces.http.data.webhook_routes import webhook_log
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NOTHING_HERE
 from patron.schema.data.webhook_events import EVENT_NAMES
@@ -174,7 +173,7 @@ def _page(request: Request, template: str, *, status: int = 200, **values: Any) 
 
 def _endpoint_page(request: Request, endpoint_id: str, *, sent: WebhookDelivery | None = None) -> Response:
     cursor = request.query_params.get("cursor", "")
-    log = webhook_log(_shop(request), endpoint_id, cursor)
+    log = list_deliveries(_shop(request), endpoint_id, cursor)
     twin = f"/api/webhooks/{endpoint_id}"
     return _page(
         request, "data/webhook.html", twin=twin, endpoint=log.webhook, log=log, host_of=_host_of, now=_now(), sent=sent

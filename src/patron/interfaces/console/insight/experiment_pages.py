@@ -1,29 +1,35 @@
 """The pages of experiments: everything with a control group, and each of them."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.insight.experiment_line import KINDS, VERDICTS, Experiment
-from patron.answers.insight.experiments import ExperimentList
+from patron.answers.insight.experiment_line import KINDS, VERDICTS, Experiment, Kind, Verdict
+from patron.answers.insight.experiments import ExperimentList, list_experiments
 from patron.commands.access.record_list_export import record_list_export
 from patron.interfaces.charts.experiment_charts import effect_by_day, effect_by_run
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
 from patron.interfaces.http.csv_response import csv_response
-from patron.interfaces.http.insight.experiment_view import PARAMETERS, experiment_of, experiments_of
+from patron.interfaces.http.insight.experiment_view import show_experiment
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
+from patron.schema.errors import NotFound
+from patron.schema.sentences import Sentence
+
+NO_EXPERIMENT_KIND = Sentence("no_experiment_kind", "no kind of experiment {name!r}")
+KINDS_ARE = Sentence("kinds_are", "Kinds are {names}.")
 
 router = APIRouter(route_class=GuardedRoute)
 PATH = "/experiments"
 TASK_EFFECT = "/tasks/effect"
+PARAMETERS = ("year", "kind", "verdict")
 FIRST_YEAR, LAST_YEAR = 1970, 9999
 
 
@@ -35,9 +41,10 @@ def experiments(request: Request) -> Response:
     require_known(parameters, (*PARAMETERS, "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
     year = bounded_integer(parameters.get("year", ""), FIRST_YEAR, LAST_YEAR)
-    kind = next((one for one in KINDS if one == parameters.get("kind")), "")
-    verdict = next((one for one in VERDICTS if one == parameters.get("verdict")), "")
-    listing = experiments_of(console.answers, year=year, kind=kind, verdict=verdict)
+    kind, verdict = (parameters.get(name, "") for name in ("kind", "verdict"))
+    kind = cast("Kind", kind) if kind in KINDS else ""
+    verdict = cast("Verdict", verdict) if verdict in VERDICTS else ""
+    listing = list_experiments(console.answers.shop, year=year, kind=kind, verdict=verdict)
     if parameters.get("format") == "csv":
         return _file(request, listing)
     values = {"year": str(year or ""), "kind": kind, "verdict": verdict}
@@ -66,8 +73,11 @@ def experiment(request: Request, kind: str, name: str) -> Response:
     require_known(request.query_params, FRAME_PARAMETERS)
     if kind == "tasks":
         return RedirectResponse(TASK_EFFECT, 303)
+    known: Kind | None = next((one for one in KINDS if one == kind), None)
+    if known is None:
+        raise NotFound(NO_EXPERIMENT_KIND(name=kind), where="kind", todo=KINDS_ARE(names=", ".join(KINDS)))
     console: Console = request.app.state.console
-    texts, facts = console.words(request), experiment_of(console.answers, kind, name, now=datetime.now(UTC))
+    texts, facts = console.words(request), show_experiment(console.answers, known, name, now=datetime.now(UTC))
     detail, formats = facts.detail, console.formats(texts)
     if detail.offers is not None:
         chart = effect_by_run(detail.offers.runs, texts, formats)

@@ -7,15 +7,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from patron.answers.customers.customer_list import CustomerQuery
-from patron.answers.insight.period_figures import PeriodFigure, PeriodFigures
-from patron.answers.insight.periods import COMPARISONS, Period, PeriodQuery
+from patron.answers.insight.brief import show_brief
+from patron.answers.insight.overview import show_overview
+from patron.answers.insight.period_figures import PeriodFigure, PeriodFigures, period_at_last_run
+from patron.answers.insight.periods import COMPARISONS, Period, PeriodQuery, period_query
+from patron.answers.models.models import show_models
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
 from patron.interfaces.charts.period_chart import revenue_in_period
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs, of_whole_shop
 from patron.interfaces.http.access.customer_scope import visible_of
-from patron.interfaces.http.insight.period_parameters import PERIOD_PARAMETERS, period_address, period_query
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -24,6 +26,7 @@ from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(route_class=GuardedRoute)
+PERIOD_PARAMETERS = ("period", "month", "from", "to", "compare")
 VIEWS = ("figures", "people", "decisions")
 GROUPS = ("shop", "customers", "new_customers")
 LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
@@ -41,16 +44,13 @@ def overview(request: Request) -> Response:
     query, view = period_query(parameters), parameters.get("view", "")
     view = view if view in VIEWS else VIEWS[0]
     answers, texts = console.answers, console.words(request)
-    formats, facts, figures = (
-        console.formats(texts),
-        answers.overview(visible_of(request)),
-        answers.period_figures(query),
-    )
+    formats, facts = console.formats(texts), show_overview(answers, visible=visible_of(request))
+    figures = period_at_last_run(answers, query)
     return console.page(
         request,
         "insight/overview.html",
         here="overview",
-        twin=period_address(query, "/api/overview/period"),
+        twin=_address(query, "/api/overview/period"),
         view=view,
         overview=facts,
         figures=figures,
@@ -59,7 +59,7 @@ def overview(request: Request) -> Response:
         ],
         charts=_charts(console, texts),
         period_chart=_period_chart(console, query, texts),
-        sentences=summary_sentences(facts, answers.models(), texts, formats),
+        sentences=summary_sentences(facts, show_models(answers), texts, formats),
         links=_links(query, view),
         months=_months(figures, formats),
         last_moment=lambda end: end - timedelta(microseconds=1),
@@ -72,7 +72,7 @@ def overview(request: Request) -> Response:
 def brief(request: Request) -> Response:
     """What offers earned, what to change, what is not known, and which forecasts were wrong."""
     console: Console = request.app.state.console
-    texts, facts = console.words(request), console.answers.brief()
+    texts, facts = console.words(request), show_brief(console.answers)
     parts = brief_parts(facts, console.answers.shop.policy.offer_names, texts, console.formats(texts))
     return console.page(request, "insight/brief.html", here="brief", twin="/api/brief", brief=facts, parts=parts)
 
@@ -100,19 +100,34 @@ def _links(query: PeriodQuery, view: str) -> dict[str, object]:
         for comparison in COMPARISONS
     }
     return {
-        "periods": {days: period_address(one, "/overview", **more) for days, one in by_days.items()},
-        "comparisons": {code: period_address(one, "/overview", **more) for code, one in compared.items()},
-        "views": {one: period_address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
+        "periods": {days: _address(one, "/overview", **more) for days, one in by_days.items()},
+        "comparisons": {code: _address(one, "/overview", **more) for code, one in compared.items()},
+        "views": {one: _address(query, "/overview", view="" if one == VIEWS[0] else one) for one in VIEWS},
     }
 
 
+def _address(query: PeriodQuery, path: str, **more: str) -> str:
+    """Address of a page with this period; what is as usual is not named."""
+    default = PeriodQuery()
+    values = {
+        "period": "" if query.period == default.period else query.period,
+        "month": query.month if query.period == "month" else "",
+        "from": str(query.first_day or "") if query.period == "custom" else "",
+        "to": str(query.last_day or "") if query.period == "custom" else "",
+        "compare": "" if query.compare == default.compare else query.compare,
+        **more,
+    }
+    parameters = urlencode({name: value for name, value in values.items() if value})
+    return f"{path}?{parameters}" if parameters else path
+
+
 def _charts(console: Console, texts: Words) -> OverviewCharts:
-    facts, formats = console.answers.overview(), console.formats(texts)
+    facts, formats = show_overview(console.answers), console.formats(texts)
     return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
 
 
 def _period_chart(console: Console, query: PeriodQuery, texts: Words) -> Chart:
-    figures, formats = console.answers.period_figures(query), console.formats(texts)
+    figures, formats = period_at_last_run(console.answers, query), console.formats(texts)
     return console.answers.cached_per_customer(
         ("period chart", query, texts.locale), lambda: revenue_in_period(figures.course, texts, formats)
     )

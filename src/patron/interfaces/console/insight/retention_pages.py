@@ -1,14 +1,15 @@
 """The pages of retention: cohorts in shares and in money, and payback against what winning customers cost."""
 
-from typing import Any
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import pyarrow as pa
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from patron.answers.insight.cohort_sums import GROUPINGS
-from patron.answers.insight.retention import MEASURES, SPANS, Retention
+from patron.answers.insight.cohort_sums import GROUPINGS, Grouping
+from patron.answers.insight.payback import show_payback
+from patron.answers.insight.retention import MAX_GROUP_LENGTH, MEASURES, SPANS, Measure, Retention, show_retention
 from patron.commands.access.record_list_export import record_list_export
 from patron.commands.insight.enter_acquisition_costs import enter_acquisition_costs
 from patron.interfaces.charts.cohort_charts import CohortNames, cohort_map, group_name, payback_chart
@@ -16,15 +17,17 @@ from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.insight.retention_view import PARAMETERS, payback_of, retention_in
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadFile
+from patron.schema.list_pages import MAX_COUNT
 
 router = APIRouter(route_class=GuardedRoute)
 PATH = "/retention"
+PARAMETERS = ("measure", "by", "group", "months")
+Choice = TypeVar("Choice", bound=str | int)
 DEFAULTS = {"measure": MEASURES[0], "by": GROUPINGS[0], "group": None, "months": SPANS[0]}
 
 
@@ -34,7 +37,7 @@ def cohorts(request: Request) -> Response:
     """Cohorts as a heat map and as a table, or as a file."""
     require_known(request.query_params, (*PARAMETERS, "format", *FRAME_PARAMETERS))
     console: Console = request.app.state.console
-    facts, texts = retention_in(request, console.answers), console.words(request)
+    facts, texts = _retention(request), console.words(request)
     if request.query_params.get("format") == "csv":
         return _file(request, facts)
     formats = console.formats(texts)
@@ -81,9 +84,24 @@ def costs(request: Request) -> Response:
     return RedirectResponse(f"{PATH}/payback?entered={done.entered_count}&deleted={done.deleted_count}", 303)
 
 
+def _retention(request: Request) -> Retention:
+    """Retention as the address names it; a value that is none of the choices is the first of them."""
+    parameters = request.query_params
+    measure: Measure = _choice(MEASURES, parameters.get("measure"))
+    grouping: Grouping = _choice(GROUPINGS, parameters.get("by"))
+    months: Literal[12, 24, 36] = _choice(SPANS, parameters.get("months"))
+    group = parameters.get("group")
+    short = None if group is None else group[:MAX_GROUP_LENGTH]
+    return show_retention(request.app.state.answers, measure, grouping, short, months)
+
+
+def _choice(choices: tuple[Choice, ...], text: str | None) -> Choice:
+    return next((choice for choice in choices if str(choice) == text), choices[0])
+
+
 def _payback(request: Request, *, status: int = 200, **more: Any) -> Response:
     console: Console = request.app.state.console
-    texts, facts = console.words(request), payback_of(console.answers)
+    texts, facts = console.words(request), show_payback(console.answers)
     values: dict[str, Any] = {"done": None, "text": "", "problem": None, **more}
     return console.page(
         request,

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.data.setup_steps import OF_USER, setup_steps
+from patron.answers.insight.today import show_today
 from patron.commands.data.dismiss_setup import dismiss_setup_step
 from patron.interfaces.console.insight.today_texts import today_action, today_sentence
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, form_of, needs
-from patron.interfaces.http.insight.overview_routes import today_of
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(route_class=GuardedRoute)
@@ -28,7 +28,7 @@ FALLBACKS = {
 def today(request: Request) -> Response:
     """What needs a decision, ranked by money."""
     console: Console = request.app.state.console
-    texts, facts = console.words(request), today_of(request)
+    texts, facts = console.words(request), show_today(context_of(request))
     formats, names = console.formats(texts), console.answers.shop.policy.offer_names
     actor = actor_of(request)
     lines = [

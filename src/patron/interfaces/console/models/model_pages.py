@@ -7,9 +7,9 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.answers.insight.brief import latest_forecasts
+from patron.answers.insight.brief import latest_forecasts, show_brief
 from patron.answers.models.forecast_ledger import HORIZONS, ForecastEntry, newest_forecasts
-from patron.answers.models.models import Models
+from patron.answers.models.models import Models, show_models
 from patron.answers.models.repeat_purchase import repeat_purchase_model
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import (
@@ -191,7 +191,7 @@ def question(request: Request, question: str) -> Response:
 def _wrong(request: Request) -> list[str]:
     """Sentences about the latest forecasts that missed by more than chance, with what went with it."""
     texts, formats = _language(request)
-    return [forecast_sentence(one, texts, formats) for one in _console(request).answers.brief().wrong_forecasts]
+    return [forecast_sentence(one, texts, formats) for one in show_brief(_console(request).answers).wrong_forecasts]
 
 
 def _console(request: Request) -> Console:
@@ -199,7 +199,7 @@ def _console(request: Request) -> Console:
 
 
 def _facts(request: Request) -> Models:
-    return _console(request).answers.models()
+    return show_models(_console(request).answers)
 
 
 def _language(request: Request) -> tuple[Words, Formats]:

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.answers.offers.decision_ledger import MAX_EXPORTED, PAGE_SIZE, DecisionPage, decision_of
+from patron.answers.offers.decision_ledger import MAX_EXPORTED, MAX_NAME_LENGTH, PAGE_SIZE, DecisionPage, decision_of
 from patron.answers.offers.decision_ledger import decisions as decisions_of
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, needs
@@ -13,7 +13,6 @@ from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
-from patron.interfaces.http.offers.decision_routes import MAX_NAME_LENGTH
 from patron.interfaces.i18n.decision_texts import decision_sentences
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList

@@ -24,12 +24,13 @@ from patron.interfaces.console.offers.policy_form import KINDS, policy_form, req
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs, step_actor_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.policy_texts import change_rows, policy_sentences
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import BadProposal, NotFound, PatronError
+from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence, problems_of
 from patron.storage.toml_edit import line_of
 

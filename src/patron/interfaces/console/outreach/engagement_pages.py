@@ -20,7 +20,7 @@ from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.engagement_texts import EngagementTexts
 from patron.interfaces.i18n.refusal_texts import refusal_text
@@ -28,6 +28,7 @@ from patron.interfaces.i18n.rule_texts import Change
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import RELOAD_PAGE
 from patron.schema.errors import BadRequest, NotFound, PatronError
+from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop

@@ -32,13 +32,13 @@ from patron.interfaces.http.access.access_control import (
     needs,
 )
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadPrivacyRequest, PatronError
-from patron.schema.list_pages import MAX_PAGE
+from patron.schema.list_pages import MAX_COUNT, MAX_PAGE
 from patron.schema.privacy.privacy_requests import CORRECTABLE, EXTENSIONS, KINDS, REJECTIONS, SOURCES
 from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import PROFILING

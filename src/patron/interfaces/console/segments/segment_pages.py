@@ -39,12 +39,13 @@ from patron.interfaces.http.access.access_control import (
 from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.csv_response import csv_response
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.integer_bounds import MAX_COUNT, bounded_integer
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadSegment, NoRunYet, PatronError
+from patron.schema.list_pages import MAX_COUNT
 
 router = APIRouter(route_class=GuardedRoute)
 EVERYBODY = {"all": []}

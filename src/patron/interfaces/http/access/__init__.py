@@ -1,7 +1,7 @@
 """Who asks and whether they may; then the API of users, keys and the audit log.
 
 Who: `request_keys` and `session_cookies` are read, `access_control` decides before anything is looked up.
-Whom they see: `customer_scope` for every answer, `list_access` for the list.
+Whom they see: `customer_scope`.
 Sent twice: `idempotency_keys`. Ways in that pages offer: `sign_in_methods`.
-API: `user_routes`, `key_routes`, `audit_routes`.
+API: `access_routes`.
 """

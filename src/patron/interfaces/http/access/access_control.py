@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patron.commands.access.actors import step_actor
 from patron.commands.access.identify_actor import Session, csrf_token, identify_key, identify_session
+from patron.commands.access.user_account import is_confirmed
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http.access.customer_scope import is_restricted, require_visible_customers
 from patron.interfaces.http.access.idempotency_keys import HEADER as IDEMPOTENCY_KEY
@@ -38,6 +40,8 @@ from patron.storage.shop import Shop
 
 NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
 NOBODY_SIGNED_IN = Sentence("nobody_signed_in", "nobody is signed in, and no key was sent")
+PASSWORD_NOT_LATELY = Sentence("password_not_lately", "the password was not entered recently")
+CONFIRM_THEN_REPEAT = Sentence("confirm_then_repeat", "Enter it at /account/confirm, then repeat.")
 RELOAD_AND_TRY = Sentence("reload_and_try", "Reload the page and try again.")
 SEND_HEADER = Sentence("send_header", "Send {name}.")
 FORM_OF_OTHER_SESSION = Sentence("form_of_other_session", "the form is not from a page of this session")
@@ -110,7 +114,8 @@ def context_of(request: Request, name: str = "") -> RequestContext:
     """The request as commands take it; whoever uses a key may give their name."""
     actor = actor_of(request)
     actor = replace(actor, name=step_actor(actor, name))
-    return RequestContext(answers_of(request).shop, actor, now=datetime.now(UTC), clock=lambda: datetime.now(UTC))
+    answers, clock = answers_of(request), partial(datetime.now, UTC)
+    return RequestContext(answers.shop, actor, now=clock(), clock=clock, answers=answers)
 
 
 def step_actor_of(request: Request, name: str = "") -> str:
@@ -257,6 +262,13 @@ def session_of(request: Request) -> Session:
     if session is None:
         raise NotAllowed(403, NEEDS_PERSON, todo=SIGN_IN_FIRST)
     return session
+
+
+def require_confirmed(request: Request) -> None:
+    """Refuse a session whose password was not entered lately, as the pages do. Raises NotAllowed."""
+    session = request.state.session
+    if session is not None and not is_confirmed(session, now=datetime.now(UTC)):
+        raise NotAllowed(403, PASSWORD_NOT_LATELY, todo=CONFIRM_THEN_REPEAT)
 
 
 def _require(request: Request, right: Right, *, is_of_whole_shop: bool) -> None:

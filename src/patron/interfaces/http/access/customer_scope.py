@@ -5,10 +5,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 from fastapi import Request
 
-from patron.commands.customers.resolve_person import PersonIdentifier, customer_ids_of_person, unknown_person
+from patron.govern.access import customer_scope
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import Actor
-from patron.schema.customers.customer_contacts import unknown_customer
 
 PARAMETER = "customer_id"
 """Name of every path parameter, form field and query parameter that holds an opaque id."""
@@ -46,18 +45,4 @@ def require_visible_customers(request: Request) -> None:
 
 def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
     """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
-    visible = visible_of(request)
-    hidden = next(
-        (customer_id for customer_id in customer_ids if visible is not None and customer_id not in visible), None
-    )
-    if hidden is not None:
-        raise unknown_customer(hidden)
-
-
-def require_visible_person(request: Request, identifier: PersonIdentifier) -> None:
-    """The same for a person by any identifier. Raises NotFound."""
-    visible = visible_of(request)
-    if visible is not None:
-        customer_ids = customer_ids_of_person(request.app.state.answers.shop, identifier)
-        if not visible.select(customer_ids):
-            raise unknown_person(identifier)
+    customer_scope.require_visible(visible_of(request), customer_ids)

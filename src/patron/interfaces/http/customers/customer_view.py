@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import TypeVar
 
 from patron.answers.customers.customer_profile import CustomerCard, CustomerSummary, customer_card, customer_summary
-from patron.interfaces.http.answer_cache import Answers
+from patron.govern.access.operations import operation
+from patron.schema.customers.customer_rights import READ_CUSTOMERS, CustomerId
 from patron.schema.customers.live_profile import LiveProfile
 from patron.schema.errors import NotFound
 from patron.service.live_profiles import live_profile
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
 Summary = TypeVar("Summary", bound=CustomerSummary)
@@ -23,23 +25,24 @@ class NewCustomer:
     live: LiveProfile
 
 
-def customer_now(answers: Answers, customer_id: str, *, now: datetime) -> CustomerCard | NewCustomer:
-    """One customer at the last run, which is kept for the next reader, and now. Raises NotFound for an unknown id."""
-    return _now(answers, "card", customer_card, customer_id, now)
+@operation(READ_CUSTOMERS, "GET /api/customers/{customer_id}")
+def customer_now(cache: AnswerCache, customer_id: CustomerId, *, now: datetime) -> CustomerCard | NewCustomer:
+    """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
+    return _now(cache, "card", customer_card, customer_id, now)
 
 
-def customer_summary_now(answers: Answers, customer_id: str, *, now: datetime) -> CustomerSummary | NewCustomer:
+def customer_summary_now(cache: AnswerCache, customer_id: str, *, now: datetime) -> CustomerSummary | NewCustomer:
     """What matters most about one customer, for which less is read. Raises NotFound for an unknown id."""
-    return _now(answers, "summary", customer_summary, customer_id, now)
+    return _now(cache, "summary", customer_summary, customer_id, now)
 
 
 def _now(
-    answers: Answers, name: str, read: Callable[[Shop, str], Summary], customer_id: str, now: datetime
+    cache: AnswerCache, name: str, read: Callable[[Shop, str], Summary], customer_id: str, now: datetime
 ) -> Summary | NewCustomer:
-    shop = answers.shop
+    shop = cache.shop
     live = live_profile(shop, customer_id, now=now)
     try:
-        of_run = answers.cached_per_customer((name, customer_id), lambda: read(shop, customer_id))
+        of_run = cache.cached_per_customer((name, customer_id), lambda: read(shop, customer_id))
         return replace(of_run, live=live)
     except NotFound:
         if live is None:

@@ -1,4 +1,1 @@
-"""The API of data: runs, imports, quality, webhooks.
-
-`run_routes` (and work in the background), `import_routes`, `quality_routes`, `webhook_routes`.
-"""
+"""The API of data: `data_routes` lists its operations, and has what this server's collector counts."""

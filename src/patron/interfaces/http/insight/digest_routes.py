@@ -16,8 +16,10 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from patron.answers.access.team import account
+from patron.answers.insight.brief import show_brief
 from patron.answers.insight.digest import DigestState
 from patron.answers.insight.questions import TILE_SECONDS
+from patron.answers.insight.today import run_items_of
 from patron.commands.access.manage_users import can_send_mail
 from patron.commands.insight.digest_subscriptions import (
     DigestLink,
@@ -36,7 +38,6 @@ from patron.interfaces.http.access.access_control import (
 )
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.error_status import status_of
-from patron.interfaces.http.insight.overview_routes import run_items_of
 from patron.interfaces.http.insight.question_routes import result_of
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.interfaces.report.digest import DigestFacts, DigestSection, digest_sections
@@ -81,7 +82,7 @@ def my_digest(request: Request) -> DigestPreview:
     facts = DigestFacts(
         shop,
         lambda: run_items_of(answers),
-        answers.brief,
+        lambda: show_brief(answers),
         lambda sql: result_of(request, sql, seconds=TILE_SECONDS),
     )
     try:

@@ -1,31 +1,27 @@
-"""An experiment for the page and its twin: what was kept, or before its end what measuring it says, and every day."""
+"""One experiment: what was kept, or before its end what measuring it says, and every day."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
+from pydantic import Field
 
-from patron.answers.insight.experiment_line import KINDS, Kind
-from patron.answers.insight.experiments import (
-    ExperimentDetail,
-    ExperimentList,
-    list_experiments,
-    show_experiment,
-)
+from patron.answers.insight import experiments
+from patron.answers.insight.experiment_line import Kind
+from patron.answers.insight.experiments import ExperimentDetail
 from patron.commands.outreach.campaigns.effect_by_day import DayEffect, effect_by_day
 from patron.commands.outreach.campaigns.measure_campaign import campaign_result
 from patron.commands.outreach.journeys.measure_journey import journey_result
-from patron.interfaces.http.answer_cache import Answers
-from patron.schema.errors import BadCampaign, BadJourney, NotFound
-from patron.schema.sentences import Sentence
+from patron.govern.access.operations import operation
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.errors import BadCampaign, BadJourney
 from patron.storage.outreach.versioned_drafts import MEASURED
+from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.shop import Shop
 
-NO_EXPERIMENT_KIND = Sentence("no_experiment_kind", "no kind of experiment {name!r}")
-KINDS_ARE = Sentence("kinds_are", "Kinds are {names}.")
-
-PARAMETERS = ("year", "kind", "verdict")
+ExperimentName = Annotated[str, Field(max_length=100, description="Name of the campaign or journey.")]
 
 
 @dataclass(frozen=True)
@@ -36,33 +32,24 @@ class ExperimentView:
     days: tuple[DayEffect, ...]
 
 
-def experiments_of(answers: Answers, *, year: int | None, kind: str = "", verdict: str = "") -> ExperimentList:
-    """Experiments of the shop, of one kind or verdict; the summary counts all of the year. Raises NoRunYet."""
-    listing = list_experiments(answers.shop, year=year)
-    rows = tuple(row for row in listing.rows if kind in {"", row.kind} and verdict in {"", row.verdict})
-    return replace(listing, rows=rows)
-
-
-def experiment_of(answers: Answers, kind: str, name: str, *, now: datetime) -> ExperimentView:
-    """One experiment. Raises NotFound, NoRunYet."""
-    if kind not in KINDS:
-        raise NotFound(NO_EXPERIMENT_KIND(name=kind), where="kind", todo=KINDS_ARE(names=", ".join(KINDS)))
-    known = cast("Kind", kind)
-    detail = show_experiment(answers.shop, known, name)
+@operation(Right(Action.READ, Area.EXPERIMENTS), "GET /api/experiments/{kind}/{name}")
+def show_experiment(cache: AnswerCache, kind: Kind, name: ExperimentName, *, now: datetime) -> ExperimentView:
+    """One experiment: adjusted and raw effect with intervals, guard-rails, arms, and how the effect grew."""
+    shop = cache.shop
+    detail = experiments.show_experiment(shop, kind, name)
     if kind in {"offers", "tasks"}:
         return ExperimentView(detail, ())
     if detail.line.state != MEASURED:
-        so_far = answers.cached_per_customer(("result so far", kind, name), lambda: _so_far(answers, kind, name, now))
-        detail = show_experiment(answers.shop, known, name, so_far=so_far)
-    days = answers.cached_per_customer(
-        ("effect by day", kind, name), lambda: effect_by_day(answers.shop, cast("Any", kind), name)
-    )
+        so_far = cache.cached_per_customer(("result so far", kind, name), lambda: _so_far(shop, kind, name, now))
+        detail = experiments.show_experiment(shop, kind, name, so_far=so_far)
+    of_day = ("effect by day", kind, name)
+    days = cache.cached_per_customer(of_day, lambda: effect_by_day(shop, cast("Any", kind), name))
     return ExperimentView(detail, days)
 
 
-def _so_far(answers: Answers, kind: str, name: str, now: datetime) -> Mapping[str, Any] | None:
+def _so_far(shop: Shop, kind: str, name: str, now: datetime) -> Mapping[str, Any] | None:
     measure = campaign_result if kind == "campaign" else journey_result
     try:
-        return msgspec.to_builtins(measure(answers.shop, name, now=now))
+        return msgspec.to_builtins(measure(shop, name, now=now))
     except (BadCampaign, BadJourney):
         return None  # why: nothing was sent yet, or nobody has entered

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
 
 from patron.answers.data.query_worker import Cell, QueryWorkers, QuestionResult
-from patron.answers.insight.questions import QuestionDetail, QuestionInfo, list_questions, question_detail, run_question
+from patron.answers.insight.questions import QuestionDetail, question_detail, run_question
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
@@ -161,13 +161,6 @@ def sql_of_address(request: Request) -> str:
 def _question_answer(detail: QuestionDetail | None, sql: str, result: QuestionResult) -> AnsweredQuestion:
     names = tuple(column.name for column in result.columns)
     return AnsweredQuestion(detail, sql, names, result.rows, result.is_cut)
-
-
-@router.get("/api/questions", dependencies=[Depends(require_known_parameters)])
-@needs(Action.READ, Area.QUESTIONS)
-def questions(request: Request) -> tuple[QuestionInfo, ...]:
-    """Every question: saved ones by folder and name, then ready-made ones."""
-    return list_questions(answers_of(request).shop)
 
 
 @router.get("/api/questions/ask")

@@ -1,4 +1,1 @@
-"""The API of models: backtests and drift, forecasts against the actual, scores in bulk.
-
-`model_routes`, `score_routes`.
-"""
+"""The API of models: `model_routes` lists its operations."""

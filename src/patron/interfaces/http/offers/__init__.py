@@ -1,4 +1,1 @@
-"""The API of offers: the decision ledger, and the policy with proposals to change it.
-
-`decision_routes`, `policy_routes`.
-"""
+"""The API of offers: `offer_routes` lists its operations; `decision_view` finds a decision by an id of the shop's."""

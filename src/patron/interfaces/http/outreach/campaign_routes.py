@@ -19,7 +19,10 @@ from patron.service.jobs import start_trial
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.journey_file import JOURNEY
 
-CAMPAIGN_STEPS = (
+router = operation_routes(
+    list_campaigns,
+    message_reach,
+    show_campaign,
     save_campaign_content,
     plan_campaign,
     measure_campaign,
@@ -27,18 +30,12 @@ CAMPAIGN_STEPS = (
     versions_operation(CAMPAIGN),
     *life_operations(CAMPAIGN),
     settle_operation("campaign"),
-)
-JOURNEY_STEPS = (
+    list_journeys,
+    show_journey,
     save_journey_content,
     plan_journey,
     measure_journey,
     versions_operation(JOURNEY),
     *life_operations(JOURNEY),
     settle_operation("journey"),
-)
-ROUTERS = (
-    operation_routes("campaigns", (list_campaigns, message_reach, show_campaign)),
-    operation_routes("steps of campaigns", CAMPAIGN_STEPS),
-    operation_routes("journeys", (list_journeys, show_journey)),
-    operation_routes("steps of journeys", JOURNEY_STEPS),
 )

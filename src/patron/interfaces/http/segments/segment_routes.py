@@ -11,5 +11,6 @@ from patron.commands.segments.export_segment import list_members
 from patron.commands.segments.save_segment import save_segment_rule
 from patron.interfaces.http.operation_routes import operation_routes
 
-READS = (list_segments, segment_names, count_rule, show_segment, compare_segments)
-ROUTERS = (operation_routes("last run", READS), operation_routes("segments", (list_members, save_segment_rule)))
+router = operation_routes(
+    list_segments, segment_names, count_rule, show_segment, compare_segments, list_members, save_segment_rule
+)

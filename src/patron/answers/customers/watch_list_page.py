@@ -1,23 +1,25 @@
-"""The watch list for a page or the API: who is at risk at the last run and not snoozed, and who looks after them."""
+"""A page of the watch list: who is at risk at the last run and not snoozed, and what staff do about them."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import Request
+from pydantic import Field
 
 from patron.answers.customers.customer_list import CustomerQuery, match_customers
 from patron.answers.customers.customer_marks import Marks, held_out_customers, marks_of
+from patron.answers.customers.list_access import ListAccess
 from patron.answers.customers.task_results import task_outcomes
 from patron.answers.customers.watch_list import CustomerAtRisk, snoozed_customers, watched_customers
-from patron.interfaces.http.access.customer_scope import visible_of
-from patron.interfaces.http.access.list_access import ListAccess
-from patron.interfaces.http.integer_bounds import bounded_integer
-from patron.schema.list_pages import MAX_PAGE, Cursor
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
+from patron.schema.customers.customer_rights import READ_CUSTOMERS
+from patron.schema.list_pages import Cursor, CursorText, Limit, PageNumber
 from patron.storage.runs.last_run import last_run
 
 PAGE_SIZE = 25
-WATCH_PARAMETERS = ("owner", "show", "page")
-SHOWN = ("watched", "snoozed")
+Owner = Annotated[str, Field(max_length=64, description="User id, or nobody.")]
+Show = Literal["watched", "snoozed"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,28 @@ class WatchListPage:
     """Where the next page begins; null after the last."""
 
 
-def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SIZE, cursor: str = "") -> WatchListPage:
-    """The page that an address names, the most value at risk first. Raises NoRunYet, BadQuery, BadRequest."""
-    parameters, access = request.query_params, ListAccess(request)
-    shop, index = access.answers.shop, access.index
-    show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
-    query = CustomerQuery(is_at_risk=True, sort="value_at_risk", owner=parameters.get("owner", "")[:64])
+@operation(READ_CUSTOMERS, "GET /api/watch-list")
+def show_watch_list(
+    context: RequestContext,
+    owner: Owner = "",
+    show: Show = "watched",
+    page: PageNumber = 1,
+    cursor: CursorText = "",
+    limit: Limit = None,
+) -> WatchListPage:
+    """Customers at risk of leaving with value to lose, the most first, and what staff do about them."""
+    shop, page_size = context.shop, limit or PAGE_SIZE
+    access = ListAccess(context)
+    index = access.index
+    query = CustomerQuery(is_at_risk=True, sort="value_at_risk", owner=owner)
     matching = match_customers(shop, query, index=index, among=access.among)
-    snoozed = snoozed_customers(shop, now=now)
+    snoozed = snoozed_customers(shop, now=context.now)
     is_snoozed = index.mask(index.positions(snoozed))
     chosen = is_snoozed if show == "snoozed" else ~is_snoozed
     listed = replace(matching, mask=matching.mask & chosen, positions=matching.positions[chosen[matching.positions]])
     count = len(listed.positions)
     page_count = max(1, -(-count // page_size))
-    start = (min(bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1, page_count) - 1) * page_size
+    start = (min(page, page_count) - 1) * page_size
     if cursor:
         (last,) = Cursor.in_run(cursor, index.run_id, str).place
         start = listed.count_until(replace(query, after=last))
@@ -77,10 +87,10 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
     rows = (
         watched_customers(view, ids)
         if len(ids) > PAGE_SIZE
-        else access.answers.cached_per_customer(("watched", *ids), lambda: watched_customers(last_run(shop), ids))
+        else context.cache.cached_per_customer(("watched", *ids), lambda: watched_customers(last_run(shop), ids))
     )
     customers = {row.customer_id: row for row in rows}
-    nothing, held_out = (None, ""), held_out_customers(shop, ids, now=now)
+    nothing, held_out = (None, ""), held_out_customers(shop, ids, now=context.now)
     return WatchListPage(
         view.run.run_id,
         view.run.as_of,
@@ -91,7 +101,7 @@ def watch_list_page(request: Request, *, now: datetime, page_size: int = PAGE_SI
         count,
         index.total("value_at_risk_cents", listed.mask),
         int((matching.mask & is_snoozed).sum()),
-        task_outcomes(shop, among=visible_of(request)),
+        task_outcomes(shop, among=context.visible),
         tuple(
             WatchedRow(
                 customers[identifier],

@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, ValidationError
 
-from patron.answers.customers.customer_list import CustomerQuery, Direction, Period, Range, Sort
-from patron.interfaces.http.integer_bounds import MAX_PERSONA_ID
-from patron.schema.list_pages import MAX_PAGE
+from patron.answers.customers.customer_list import PAGE_SIZE, CustomerQuery, Direction, Period, Range, Sort
+from patron.schema.list_pages import MAX_LIMIT, MAX_PAGE, CursorText
 from patron.schema.spelling import one_line
 from patron.segments.segment_rules import Answer
 
@@ -35,6 +34,7 @@ COLUMNS = (
 """Columns that a reader may choose."""
 USUAL_COLUMNS = ("stage", "persona", "value", "churn_probability", "paid", "orders", "last_order", "action")
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
+MAX_PERSONA_ID = 9_999
 MAX_MONEY, MAX_ORDERS = 10**10, 10**9
 
 Text = Annotated[str, Field(max_length=64)]
@@ -132,6 +132,13 @@ class CustomerFilters(BaseModel):
         """Those parameters that filter, without sorting, columns and page."""
         shown = {"sort": "value", "direction": "descending", "columns": "", "page": 1}
         return self.values(**shown)
+
+
+class CustomerListQuery(CustomerFilters):
+    """Filters of the list, and where a page of it begins."""
+
+    cursor: CursorText = ""
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows of a page.")] = PAGE_SIZE
 
 
 PARAMETERS = tuple(CustomerFilters.model_fields)

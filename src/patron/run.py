@@ -214,14 +214,14 @@ def run_loop(
         finished = FinishedRun(
             run.run_id,
             run.as_of,
-            elapsed,
-            _customer_count(shop, run),
-            seconds,
-            results["predict"],
-            results["engage"].outbox,
-            results["facts"],
-            results["later refunds"],
-            find_missing_forecasts(shop.view(list(NEEDED_OF_FORECASTS), [], run=run)),
+            seconds=elapsed,
+            customer_count=_customer_count(shop, run),
+            seconds_by_step=seconds,
+            forecasts=results["predict"],
+            outbox=results["engage"].outbox,
+            facts=results["facts"],
+            later_refunds=results["later refunds"],
+            missing_forecasts=find_missing_forecasts(shop.view(list(NEEDED_OF_FORECASTS), [], run=run)),
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
         tidy_lake(shop)

@@ -197,7 +197,15 @@ def _allocation(
     stock, floors = tuple(prices[1 : offers + 1].tolist()), tuple(prices[offers + 2 :].tolist())
     multipliers = Multipliers(budget, stock, contacts, floors)
     value, spent = problem.value(choice), float(problem.usage(choice)[0])
-    return Allocation(choice, value, max(bound, value), spent, multipliers, problem, curve)
+    return Allocation(
+        choice,
+        value,
+        bound=max(bound, value),
+        spent=spent,
+        multipliers=multipliers,
+        _problem=problem,
+        _exact_curve=curve,
+    )
 
 
 def _curve(problem: AllocationProblem) -> Curve:

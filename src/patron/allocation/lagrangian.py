@@ -99,10 +99,10 @@ def _sample(problem: AllocationProblem) -> AllocationProblem:
     return AllocationProblem(
         np.ascontiguousarray(problem.net[every]),
         np.ascontiguousarray(problem.cost[every]),
-        problem.limits * share,
-        np.ascontiguousarray(problem.members[every]),
-        problem.offers,
-        None,
+        limits=problem.limits * share,
+        members=np.ascontiguousarray(problem.members[every]),
+        offers=problem.offers,
+        ids=None,
     )
 
 
@@ -110,7 +110,10 @@ def _descend(problem: AllocationProblem, scale: Numbers, worth: float, prices: N
     """Stages of falling tau, each to where its gap is small next to what smoothing adds."""
     least = float(np.minimum(np.where(problem.net > -np.inf, problem.net, 0.0).min(axis=1, initial=0.0), 0).sum())
     least -= 1e-6 * (abs(least) + worth)
-    tau, bound, best, before = cooling.warmest * worth, np.inf, prices, None
+    tau = cooling.warmest * worth
+    bound = np.inf
+    best = prices
+    before = None
     while True:
         state = _newton(problem, scale, prices, tau, least, cooling.gap)
         # why: near the end prices are straight lines in tau

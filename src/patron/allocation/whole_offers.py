@@ -140,7 +140,9 @@ def _apply_moves(net, cost, members, rows, offers, choice, used, limits, weight)
     for at in range(len(used)):
         excess += max(used[at] - limits[at], 0.0) * weight[at]
     for move in range(len(rows)):
-        row, offer, now = rows[move], offers[move], choice[rows[move]]
+        row = rows[move]
+        offer = offers[move]
+        now = choice[rows[move]]
         if offer == now:
             continue
         gain = (net[row, offer] if offer >= 0 else 0.0) - (net[row, now] if now >= 0 else 0.0)

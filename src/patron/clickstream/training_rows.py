@@ -11,7 +11,9 @@ from patron.estimators.learner import LABEL
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-WEIGHT, STARTED_AT, ENDED_AT = "weight", "started_at", "ended_at"
+WEIGHT = "weight"
+STARTED_AT = "started_at"
+ENDED_AT = "ended_at"
 MIN_ROWS, MIN_ORDERS = 200, 20
 MAX_PREFIXES = 6
 """Rows of one visit; of a longer one they are spread evenly."""
@@ -35,7 +37,9 @@ def training_rows(sessions: Iterable[Session], *, most_prefixes: int = MAX_PREFI
     Weights of a visit add up to 1, so that long ones do not rule; the label is 1 where an order came after the prefix.
     A prefix of orders alone has no row: nothing was done yet that could say something. Times are seconds since 1970.
     """
-    customers, times, features = [], [], []
+    customers = []
+    times = []
+    features = []
     for session in sessions:
         kinds = [event.kind for event in session.events]
         last_order = max((at for at, kind in enumerate(kinds) if kind == ORDER), default=-1)

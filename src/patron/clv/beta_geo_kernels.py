@@ -43,7 +43,9 @@ class BetaGeoLikelihood:
     def __call__(self, logs: Numbers) -> tuple[float, Numbers]:
         """Mean, and its slopes."""
         params = np.exp(logs)
-        x, tx, T = self.x, self.tx, self.T
+        x = self.x
+        tx = self.tx
+        T = self.T
         kind = (self.k, float(self.first_too))
         values, places = (x.values, tx.values, T.values), (x.inverse, tx.inverse, T.inverse)
         sums = _weighted_sums(params, kind, values, places, self.log_rest, self.share)
@@ -69,7 +71,9 @@ def _order_terms(r: float, alpha: float, k: int, x: Numbers) -> tuple[Numbers, N
 def _leaving_terms(a: float, b: float, first: float, x: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
     """Of each count of orders: log chance to have stayed, and to have left after the last; slopes in a, b, b then."""
     staying, leaving = np.empty(len(x)), np.full(len(x), -np.inf)
-    d_a, d_b, d_b_left = np.empty(len(x)), np.empty(len(x)), np.zeros(len(x))
+    d_a = np.empty(len(x))
+    d_b = np.empty(len(x))
+    d_b_left = np.zeros(len(x))
     both, log_ab = digamma(a + b), math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     for n in range(len(x)):
         stayed = b + x[n] + first
@@ -92,7 +96,10 @@ def _weighted_sums(
     share: Numbers,
 ) -> Numbers:
     """Weighted sums over rows: log-likelihood, and its slopes in r, alpha, a and b."""
-    r, alpha, a, b = params[0], params[1], params[2], params[3]
+    r = params[0]
+    alpha = params[1]
+    a = params[2]
+    b = params[3]
     k, first = kind
     x, tx, T = values
     x_place, tx_place, T_place = places
@@ -106,7 +113,9 @@ def _weighted_sums(
         size = r + k * x[at]
         in_T, in_tx = log_T[T_place[n]], log_tx[tx_place[n]]
         per_T, per_tx = 1 / (alpha + T[T_place[n]]), 1 / (alpha + tx[tx_place[n]])
-        log_passed, d_r, d_alpha = 0.0, -in_T, size * per_T
+        log_passed = 0.0
+        d_r = -in_T
+        d_alpha = size * per_T
         if k > 1 and log_rest[n] > -1e300:
             total = d_r = d_alpha = 0.0
             for j in range(k):
@@ -195,7 +204,9 @@ def _orders_gained(size: float, odds: float, k: int, phase: int, leaving: tuple[
     while phases > 0 and chance > NEGLIGIBLE:
         chance *= phases / ((size + phases - 1) * q)
         phases -= 1
-    gained, stays, counted = 0.0, 1.0, 0
+    gained = 0.0
+    stays = 1.0
+    counted = 0
     total = expected = none = 0.0
     while phases <= most or chance > NEGLIGIBLE:
         while counted < (phases + phase) // k:

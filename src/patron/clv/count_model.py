@@ -61,7 +61,7 @@ def new_customer_rows(others: Mapping[str, float] | None = None) -> Histories:
     """Somebody who has just placed their first order, and their `others`, columns such as covariates."""
     nothing = np.zeros(1)
     extras = {name: np.full(1, float(value)) for name, value in (others or {}).items()}
-    return Histories(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), extras)
+    return Histories(nothing, nothing, T=nothing, weight=np.ones(1), inverse=np.zeros(1, np.int64), extras=extras)
 
 
 def summary_columns(steps: Iterable[tuple[Indices, Numbers]], T: Numbers, horizon: float) -> dict[str, Numbers]:
@@ -285,7 +285,14 @@ class CountLearner(ABC, Generic[Model]):
         log_likelihood = value * customers + self.constant(rows, scale)
         sure = delta_method_covariance(covariance(second, at, customers), transform)
         logarithms = tuple(not one for one in is_free) if any(is_free) else ()
-        estimates = Estimates(self._params(at, transform, scale), log_likelihood, sure, customers, logarithms, unit)
+        estimates = Estimates(
+            self._params(at, transform, scale),
+            log_likelihood,
+            covariance=sure,
+            customer_count=customers,
+            logarithms=logarithms,
+            unit=unit,
+        )
         return self.fitted_model(
             replace(estimates, dropout_share=self.dropout_share(self.fitted_model(estimates), rows))
         )

@@ -156,7 +156,7 @@ def sample_rows(rows: Histories, count: int = FEW_ROWS) -> Histories:
     chosen = np.sort(np.random.default_rng(SAMPLE_SEED).choice(len(rows.T), count, replace=False))
     extras = {name: column[chosen] for name, column in rows.extras.items()}
     frequency, recency, T, weight = (one[chosen] for one in (rows.frequency, rows.recency, rows.T, rows.weight))
-    return Histories(frequency, recency, T, weight, np.arange(count), extras)
+    return Histories(frequency, recency, T=T, weight=weight, inverse=np.arange(count), extras=extras)
 
 
 def mean_age(rows: Histories) -> float:
@@ -166,4 +166,11 @@ def mean_age(rows: Histories) -> float:
 
 def rescale(rows: Histories, scale: float) -> Histories:
     """Rows with their times in another unit."""
-    return Histories(rows.frequency, rows.recency / scale, rows.T / scale, rows.weight, rows.inverse, rows.extras)
+    return Histories(
+        rows.frequency,
+        rows.recency / scale,
+        T=rows.T / scale,
+        weight=rows.weight,
+        inverse=rows.inverse,
+        extras=rows.extras,
+    )

@@ -207,7 +207,11 @@ def fit_spend(
     params |= {name: float(effect) for name, effect in zip(names, at[3:], strict=True)}
     log_likelihood = value * customers - customers * math.log(scale)
     estimates = Estimates(
-        params, float(log_likelihood), covariance(second, at, customers), customers, tuple(not one for one in free)
+        params,
+        float(log_likelihood),
+        covariance=covariance(second, at, customers),
+        customer_count=customers,
+        logarithms=tuple(not one for one in free),
     )
     return FittedGammaGamma(estimates, scale, _independence(x, mean[keep]), names)
 
@@ -252,7 +256,9 @@ class _Likelihood:
         both = scipy.special.digamma(distinct + q)
         d_gamma_p = (self.counts.values * (both - scipy.special.digamma(distinct)))[self.counts.inverse]
         d_gamma_q = (both - scipy.special.digamma(q))[self.counts.inverse]
-        px, log_total, total = p * self.x, self.log_total, scale + self.x * self.z
+        px = p * self.x
+        log_total = self.log_total
+        total = scale + self.x * self.z
         log_sum = np.log(total)
         value = gammas + q * log_scale + px * (log_total - log_sum) - q * log_sum - self.log_z
         d_p = d_gamma_p + self.x * (log_total - log_sum)

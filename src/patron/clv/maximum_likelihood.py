@@ -116,7 +116,9 @@ def _newton(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbe
     The first are by the sample's curvature; the whole one's is taken once, where they have led, and is that of the
     maximum but for a hundredth.
     """
-    at, last, is_exact = near, np.inf, False
+    at = near
+    last = np.inf
+    is_exact = False
     for step in range(MAX_STEPS):
         if not np.abs(at).max() < LOG_BOUND - 1:
             return None

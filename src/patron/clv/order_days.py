@@ -85,11 +85,15 @@ class OrderDays:
         """What was known of each customer of a summary at the end of a day: a row each."""
         places = summary["customer_id"].to_numpy()
         known = self.day <= cutoff
-        who, day, paid = self.who[known], self.day[known], self.paid[known]
+        who = self.who[known]
+        day = self.day[known]
+        paid = self.paid[known]
         size = len(self.ids)
         counts = [np.bincount(who[day > cutoff - back], minlength=size)[places] for back in WINDOWS]
         orders = np.bincount(who, minlength=size)
-        largest, newest, oldest = np.zeros(size), np.zeros(size), np.zeros(size)
+        largest = np.zeros(size)
+        newest = np.zeros(size)
+        oldest = np.zeros(size)
         np.maximum.at(largest, who, paid)
         newest[who] = paid  # why: entries are by day, so the last one stays
         oldest[who[::-1]] = paid[::-1]

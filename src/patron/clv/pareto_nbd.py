@@ -92,7 +92,11 @@ def likelihood(law: Law, x: float, tx: float, T: float) -> tuple[float, float, f
     size = r + x
     log_aT, log_bT = math.log(alpha + T), math.log(beta + T)
     alive = -size * log_aT - s * log_bT
-    dead, log_a, a, log_b, b = -math.inf, 0.0, 0.0, 0.0, 0.0
+    dead = -math.inf
+    log_a = 0.0
+    a = 0.0
+    log_b = 0.0
+    b = 0.0
     if tx < T:
         left, log_a, a, log_b, b = dropout_integral(alpha, beta, size, s, tx, T)
         dead = math.log(s) + left
@@ -100,7 +104,9 @@ def likelihood(law: Law, x: float, tx: float, T: float) -> tuple[float, float, f
     gap = math.exp(low - high)
     both = high + math.log1p(gap)
     gone = (gap if alive >= dead else 1.0) / (1 + gap)
-    stays, log_alpha, log_beta = 1 - gone, math.log(alpha), math.log(beta)
+    stays = 1 - gone
+    log_alpha = math.log(alpha)
+    log_beta = math.log(beta)
     return (
         both + r * log_alpha + s * log_beta,
         log_alpha - stays * log_aT - gone * log_a,
@@ -120,8 +126,12 @@ def likelihoods(
     terms = np.empty((6, len(x)))
     for n in range(len(x)):
         value, d_r, d_alpha, d_s, d_beta, alive = likelihood((r, alpha[n], s, beta[n]), x[n], tx[n], T[n])
-        terms[0, n], terms[1, n], terms[2, n] = value, d_r, d_alpha
-        terms[3, n], terms[4, n], terms[5, n] = d_s, d_beta, alive
+        terms[0, n] = value
+        terms[1, n] = d_r
+        terms[2, n] = d_alpha
+        terms[3, n] = d_s
+        terms[4, n] = d_beta
+        terms[5, n] = alive
     return terms[0], terms[1], terms[2], terms[3], terms[4], terms[5]
 
 
@@ -130,7 +140,10 @@ def _sums(
     law: Law, history: tuple[Numbers, Numbers, Numbers], share: Numbers, values: Numbers, place: Indices
 ) -> tuple[float, float, float, float, float]:
     """Weighted sums over rows: log-likelihood, and its slopes in r, alpha, s and beta."""
-    r, x, tx, T = law[0], history[0], history[1], history[2]
+    r = law[0]
+    x = history[0]
+    tx = history[1]
+    T = history[2]
     gammas, d_gammas = np.empty(len(values)), np.empty(len(values))
     for n in range(len(values)):
         gammas[n], d_gammas[n] = math.lgamma(r + values[n]) - math.lgamma(r), digamma(r + values[n]) - digamma(r)

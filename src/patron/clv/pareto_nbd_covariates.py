@@ -169,7 +169,7 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
         check_covariates(covariates or {}, self.columns())
         T, nothing = np.asarray(T, dtype=np.float64), np.zeros(len(T))
         columns = {name: np.asarray((covariates or {}).get(name, nothing), dtype=np.float64) for name in self.columns()}
-        return Histories(nothing, nothing, T, np.ones(len(T)), np.arange(len(T)), columns)
+        return Histories(nothing, nothing, T=T, weight=np.ones(len(T)), inverse=np.arange(len(T)), extras=columns)
 
 
 def check_covariates(covariates: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -146,7 +146,9 @@ def posterior(
     check_customer_count(rows, learner.name)
     scale = mean_age(rows) if learner.in_time else 1.0
     rescaled = rescale(rows, scale)
-    objective, customers, start = learner.objective(rescaled), rows.customer_count, learner.start(rescaled)
+    objective = learner.objective(rescaled)
+    customers = rows.customer_count
+    start = learner.start(rescaled)
     target = _with_prior(objective, start, customers)
     at, second = maximise(target, start)
     chain, kept = _draw_chain(lambda logs: customers * target(logs)[0], at, -customers * second, rng, draws)
@@ -208,7 +210,10 @@ def _chain(
     inside = np.abs(proposed).max(axis=1) < LOG_BOUND
     density = np.array([log_density(one) if is_in else -np.inf for one, is_in in zip(proposed, inside, strict=True)])
     ratio = np.where(np.isfinite(density), density, -np.inf) - proposing
-    last, last_ratio, chain, kept = centre, log_density(centre), np.empty((count, size)), 0
+    last = centre
+    last_ratio = log_density(centre)
+    chain = np.empty((count, size))
+    kept = 0
     chance = np.log(rng.random(count))
     for n in range(count):
         if chance[n] < ratio[n] - last_ratio:
@@ -234,4 +239,11 @@ def _effective(values: Numbers) -> float:
 def _part(rows: Histories, some: slice) -> Histories:
     extras: Mapping[str, Numbers] = {name: column[some] for name, column in rows.extras.items()}
     T = rows.T[some]
-    return Histories(rows.frequency[some], rows.recency[some], T, rows.weight[some], np.arange(len(T)), extras)
+    return Histories(
+        rows.frequency[some],
+        rows.recency[some],
+        T=T,
+        weight=rows.weight[some],
+        inverse=np.arange(len(T)),
+        extras=extras,
+    )

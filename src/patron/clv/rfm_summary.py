@@ -178,12 +178,10 @@ def _distinct_texts(bounds: Timestamps, content: npt.NDArray[np.uint8]) -> tuple
         while True:
             known = slots[slot]
             if known < 0:
-                slots[slot], first[count_distinct], hashes[count_distinct], place[n] = (
-                    count_distinct,
-                    n,
-                    mixed,
-                    count_distinct,
-                )
+                slots[slot] = count_distinct
+                first[count_distinct] = n
+                hashes[count_distinct] = mixed
+                place[n] = count_distinct
                 count_distinct += 1
                 break
             is_same = hashes[known] == mixed and bounds[first[known] + 1] - bounds[first[known]] == high - low
@@ -258,7 +256,12 @@ def _net_refunds(times: Timestamps, amounts: Numbers, low: int, high: int, end: 
 def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale: float, row: Numbers) -> None:
     """Fill one customer's row from their orders."""
     end, last = span
-    first, repeats, money, gaps, later, money_later = times[0], 0, 0.0, 0.0, 0, 0.0
+    first = times[0]
+    repeats = 0
+    money = 0.0
+    gaps = 0.0
+    later = 0
+    money_later = 0.0
     newest = first
     for n in range(1, len(times)):
         if times[n] <= end:
@@ -269,9 +272,14 @@ def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale:
         elif times[n] <= last:
             later += 1
             money_later += amounts[n]
-    row[0], row[1], row[2] = repeats, (newest - first) / scale, (end - first) / scale
+    row[0] = repeats
+    row[1] = (newest - first) / scale
+    row[2] = (end - first) / scale
     row[3], row[4] = money / repeats if repeats else 0.0, gaps
-    row[5], row[6], row[7], row[8] = later, first, 1.0, money_later / later if later else 0.0
+    row[5] = later
+    row[6] = first
+    row[7] = 1.0
+    row[8] = money_later / later if later else 0.0
     row[9] = (money + amounts[0]) / (repeats + 1)
 
 
@@ -282,7 +290,9 @@ def _sort(times: Timestamps, amounts: Numbers, low: int, high: int) -> None:
         order = np.argsort(times[low:high], kind="mergesort")
         times[low:high], amounts[low:high] = times[low:high][order], amounts[low:high][order]
     for n in range(low + 1, high):
-        time, amount, place = times[n], amounts[n], n
+        time = times[n]
+        amount = amounts[n]
+        place = n
         while place > low and (times[place - 1] > time or (times[place - 1] == time and amounts[place - 1] < amount)):
             times[place], amounts[place] = times[place - 1], amounts[place - 1]
             place -= 1

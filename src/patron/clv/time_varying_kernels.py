@@ -146,11 +146,15 @@ def seasonal_dropout_integral(
     now, start, end = span
     slopes[:] = 0.0
     total = sum_log_a = sum_a = sum_log_b = sum_b = 0.0
-    top, height, is_over = -math.inf, 0.0, False
+    top = -math.inf
+    height = 0.0
+    is_over = False
     p = _place(multipliers, now)
     while now < end:
         until = _until(multipliers, p, end if now >= start else start)
-        a, b, length = multipliers.orders[p], multipliers.leaving[p], until - now
+        a = multipliers.orders[p]
+        b = multipliers.leaving[p]
+        length = until - now
         if height < top - FAR and not is_over:
             most = multipliers.log_steepest + math.log(end - now) - size * math.log(from_a) - (s + 1) * math.log(from_b)
             is_over = most < top - NEGLIGIBLE
@@ -202,7 +206,9 @@ def _seasonal_likelihood(
     gap = math.exp(low - high)
     both = high + math.log1p(gap)
     gone = (gap if alive >= dead else 1.0) / (1 + gap)
-    stays, log_alpha, log_beta = 1 - gone, math.log(alpha), math.log(beta)
+    stays = 1 - gone
+    log_alpha = math.log(alpha)
+    log_beta = math.log(beta)
     for c in range(slopes.shape[1]):
         per = size / a_T if c < multipliers.z_orders.shape[1] else s / b_T
         slopes[0, c] = gone * slopes[0, c] - stays * per * slopes[1, c]
@@ -246,7 +252,10 @@ def seasonal_expected_orders(
     size, alpha, s, beta = rates
     expected = np.zeros(len(now))
     for n in range(len(now)):
-        at, end, from_b, time = now[n], now[n] + horizon, beta[n], 0.0
+        at = now[n]
+        end = now[n] + horizon
+        from_b = beta[n]
+        time = 0.0
         p = _place(multipliers, at)
         while at < end:
             until = _until(multipliers, p, end)
@@ -285,7 +294,9 @@ def seasonal_no_order_probability(
 def _add_counts(row: Numbers, chance: float, size: float, odds: float) -> None:
     """Add the chances of 0, 1 ... or more orders, `odds` of them expected per size, of those who stay so long."""
     q = odds / (1 + odds)
-    part, cumulated, most = math.exp(-size * math.log1p(odds)), 0.0, len(row) - 1
+    part = math.exp(-size * math.log1p(odds))
+    cumulated = 0.0
+    most = len(row) - 1
     for count in range(most):
         row[count] += chance * part
         cumulated += part
@@ -305,7 +316,10 @@ def seasonal_count_probabilities(
     size, alpha, s, beta = rates
     probabilities = np.zeros((len(now), most + 1))
     for n in range(len(now)):
-        at, end, from_a, from_b = now[n], now[n] + horizon, 0.0, beta[n]
+        at = now[n]
+        end = now[n] + horizon
+        from_a = 0.0
+        from_b = beta[n]
         p = _place(multipliers, at)
         while at < end:
             until = _until(multipliers, p, end)

@@ -156,7 +156,9 @@ class EventLoader:
         """Learn what others have stored and forgotten since the last load; what we store, the inbox has to learn."""
         self.vault.reload_forgotten()
         pending_sources.add_pending(self.shop.store, [self.source])
-        lake, known, now = self.shop.lake, self.known_until.number, self.shop.lake.version(EVENTS)
+        lake = self.shop.lake
+        known = self.known_until.number
+        now = self.shop.lake.version(EVENTS)
         if now == known:
             return
         added = None if known is None or now is None else lake.files_added(EVENTS, known, now)
@@ -270,7 +272,9 @@ def open_loader(
     vault = Vault.open(shop)
     pending_sources.add_pending(shop.store, [source])
     with shop.engine.connect() as con:
-        loader = EventLoader(shop, vault, con, source, known, received_at, import_id)
+        loader = EventLoader(
+            shop, vault, con=con, source=source, known=known, received_at=received_at, import_id=import_id
+        )
         loader.read_stored_ids()
         yield loader
 

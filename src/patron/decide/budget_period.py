@@ -42,8 +42,8 @@ def remaining(view: StageView) -> Remaining:
     return Remaining(
         max(policy.budget.cents - spent, 0.0),
         max(regret - max(explored, 0.0), 0.0),
-        period.since,
-        period.until,
-        spent,
-        explored,
+        since=period.since,
+        until=period.until,
+        spent_cents=spent,
+        exploration_cost_cents=explored,
     )

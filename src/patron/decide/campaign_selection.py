@@ -114,7 +114,9 @@ def select_campaign_offers(
     and else for those who refuse personal offers and have no ordinary one. What customers outside the holdout are
     expected to cost is within the budget.
     """
-    spend, refuses, margin = spend_per_day(rows), refuses_personal_offers(rows), evidence.margin_share
+    spend = spend_per_day(rows)
+    refuses = refuses_personal_offers(rows)
+    margin = evidence.margin_share
     stratum = np.where(refuses, "all", strata(rows, spend))
     plain = expected_values(
         rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
@@ -238,7 +240,9 @@ def _selection(  # noqa: PLR0913, PLR0917 - the parts of a selection
     contact: Numbers,
     added: Numbers,
 ) -> CampaignSelection:
-    chosen, at, is_one = np.maximum(action, 0), np.arange(len(action)), action != NOTHING
+    chosen = np.maximum(action, 0)
+    at = np.arange(len(action))
+    is_one = action != NOTHING
 
     def of_action(values: Numbers) -> Numbers:
         return np.where(is_one, values[at, chosen], 0.0)

@@ -99,7 +99,10 @@ def expected_values(
     """
     per_day, order = spend_per_day(rows), order_cents(rows)
     reasons, shape = reasons_for_leaving(rows), (rows.num_rows, len(offers))
-    effect, cost, error_of, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
+    effect = np.zeros(shape)
+    cost = np.zeros(shape)
+    error_of = np.zeros(shape)
+    is_measured = np.zeros(shape, np.bool_)
     for at, offer in enumerate(offers):
         costs, margin = offer_costs(offer, per_day, order), offer.margin(margin_share)
         added = np.minimum(offer.assumed_purchase_uplift * rule_factors(reasons, offer, rules), 1.0)

@@ -117,9 +117,9 @@ select p.place, l.label from places p join ({label_query(CHURN)}) l
     return PastChurn(
         np.array(forecasts["customer_id"].to_pylist(), dtype=np.str_),
         forecasts["as_of"].to_numpy(),
-        float_column(forecasts, "value"),
-        float_column(labels, "label"),
-        np.array(forecasts["is_latest"].to_pylist(), dtype=np.bool_),
+        forecast=float_column(forecasts, "value"),
+        happened=float_column(labels, "label"),
+        is_latest=np.array(forecasts["is_latest"].to_pylist(), dtype=np.bool_),
     )
 
 
@@ -170,7 +170,14 @@ def judge_churn(
     counts = {group: len(np.unique(latest.customers[names == group])) for group in thresholds}
     fitted = (
         FairnessRow(
-            CHURN_DECISION, GROUP_THRESHOLDS, trait, group, THRESHOLD, counts[group], value, others_value=threshold
+            CHURN_DECISION,
+            GROUP_THRESHOLDS,
+            trait=trait,
+            group_name=group,
+            metric=THRESHOLD,
+            customer_count=counts[group],
+            value=value,
+            others_value=threshold,
         )
         for group, value in thresholds.items()
     )

@@ -45,8 +45,18 @@ def price_rows(trait: str, without: Selected, with_thresholds: Selected) -> Iter
     before, after = (set(rows["customer_id"].to_pylist()) for rows, _ in (without, with_thresholds))
     change = expected_gain_cents(with_thresholds[1]) - expected_gain_cents(without[1])
     for metric, count in ((CUSTOMERS_ADDED, len(after - before)), (CUSTOMERS_REMOVED, len(before - after))):
-        yield FairnessRow(OFFERS_DECISION, GROUP_THRESHOLDS, trait, "", metric, count)
-    yield FairnessRow(OFFERS_DECISION, GROUP_THRESHOLDS, trait, "", EXPECTED_GAIN_CHANGE, len(after), round(change, 2))
+        yield FairnessRow(
+            OFFERS_DECISION, GROUP_THRESHOLDS, trait=trait, group_name="", metric=metric, customer_count=count
+        )
+    yield FairnessRow(
+        OFFERS_DECISION,
+        GROUP_THRESHOLDS,
+        trait=trait,
+        group_name="",
+        metric=EXPECTED_GAIN_CHANGE,
+        customer_count=len(after),
+        value=round(change, 2),
+    )
 
 
 def is_refused(rows: Iterable[FairnessRow]) -> bool:

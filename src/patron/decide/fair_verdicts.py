@@ -69,8 +69,22 @@ def comparison_rows(
         )
     if mitigation == NO_MITIGATION:
         if comparison.left_out_count:
-            yield FairnessRow(decision, mitigation, trait, "", LEFT_OUT, comparison.left_out_count)
-        yield FairnessRow(decision, mitigation, trait, "", WITHOUT_GROUP, comparison.without_group_count)
+            yield FairnessRow(
+                decision,
+                mitigation,
+                trait=trait,
+                group_name="",
+                metric=LEFT_OUT,
+                customer_count=comparison.left_out_count,
+            )
+        yield FairnessRow(
+            decision,
+            mitigation,
+            trait=trait,
+            group_name="",
+            metric=WITHOUT_GROUP,
+            customer_count=comparison.without_group_count,
+        )
 
 
 def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:

@@ -148,12 +148,14 @@ def _compare(
         half = NormalDist().inv_cdf((1 + level) / 2)
         width = half * float(np.nanstd(between))
         gap = Interval(one - other, one - other - width, one - other + width)
-        yield GroupMetric(name, metric, count, _interval(one, draws[metric]), other, gap)
+        yield GroupMetric(
+            name, metric, customer_count=count, value=_interval(one, draws[metric]), others_value=other, gap=gap
+        )
         if metric == SELECTION_RATE and other > 0:
             ratios = np.log(draws[metric]) - np.log(draws_of_others[metric])
             low, high = np.exp(ratios.mean() + half * ratios.std() * np.array([-1, 1])).tolist()
             ratio = Interval(one / other, min(low, one / other), max(high, one / other))
-            yield GroupMetric(name, SELECTION_RATIO, count, ratio, 1.0, None)
+            yield GroupMetric(name, SELECTION_RATIO, customer_count=count, value=ratio, others_value=1.0, gap=None)
 
 
 def _draws(rows: SelectedRows, rng: np.random.Generator) -> dict[str, Numbers]:

@@ -186,7 +186,9 @@ class _Draft:
         cls, rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy, evidence: Evidence, supply: Supply
     ) -> "_Draft":
         """Nothing for anybody yet; who can get nothing has the reason."""
-        spend, refuses, margin = spend_per_day(rows), refuses_personal_offers(rows), evidence.margin_share
+        spend = spend_per_day(rows)
+        refuses = refuses_personal_offers(rows)
+        margin = evidence.margin_share
         stratum = np.where(refuses, ALL, strata(rows, spend))
         expected = expected_values(
             rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
@@ -216,12 +218,12 @@ class _Draft:
         return OfferSelection(
             self.action,
             self.best,
-            self.reason,
-            self.stratum,
-            self.expected,
-            self.counts / SLOTS,
-            self.forbidden,
-            price,
+            reason=self.reason,
+            stratum=self.stratum,
+            expected=self.expected,
+            propensities_by_action=self.counts / SLOTS,
+            forbidden=self.forbidden,
+            budget_price=price,
         )
 
 
@@ -254,7 +256,9 @@ def _select_eligible(
     unoffered = np.where(((expected.net > 0) & possible).any(axis=1), "over_budget", "net_value_below_zero")
     of_best = np.where(best >= 0, "best_net_value", unoffered)
     draft.reason[eligible] = np.where(action != best, "exploring", of_best)
-    draft.best[eligible], draft.action[eligible], draft.counts[eligible] = best, action, counts
+    draft.best[eligible] = best
+    draft.action[eligible] = action
+    draft.counts[eligible] = counts
     is_closed = prices.is_other & (counts[:, :-1] == 0)
     draft.forbidden[eligible] = np.where(is_closed, "other_price", draft.forbidden[eligible])
     return float(allocation.prices["budget"])

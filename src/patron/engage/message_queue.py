@@ -91,7 +91,9 @@ def due_messages(  # noqa: PLR0913 - which part of which messages
         .limit(most)
     )
     return [
-        DueMessage(row[0], bool(row[1]), bool(row[2]), row[3], float(row[4]), row[5])
+        DueMessage(
+            row[0], bool(row[1]), is_planned=bool(row[2]), offer=row[3], cost_cents=float(row[4]), attempt_count=row[5]
+        )
         for row in connection.execute(chosen)
     ]
 

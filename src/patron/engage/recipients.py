@@ -205,7 +205,9 @@ def _recipient(
     facts: _Facts,
     texts: Sequence[str],
 ) -> Recipient:
-    events, traits, kind = facts.events.get(customer_id), facts.traits.get(customer_id, {}), facts.address_kind
+    events = facts.events.get(customer_id)
+    traits = facts.traits.get(customer_id, {})
+    kind = facts.address_kind
     personal: dict[str, str] = {}
     address, contact = "", events.contact if events else ""
     for text in texts:

@@ -142,7 +142,9 @@ def moments(matrix: Numbers, *, fills_with_median: bool = False) -> tuple[Number
     middle = np.nansum(matrix, axis=0) / np.maximum((~is_missing).sum(axis=0), 1)
     filled, fill = np.where(is_missing, middle, matrix), None
     if fills_with_median:
-        fill, middle, spread = np.median(filled, axis=0), filled.mean(axis=0), filled.std(axis=0)
+        fill = np.median(filled, axis=0)
+        middle = filled.mean(axis=0)
+        spread = filled.std(axis=0)
     else:
         spread = np.sqrt(((filled - middle) ** 2).sum(axis=0) / np.maximum((~is_missing).sum(axis=0), 1))
     return middle, np.where(spread > 0, spread, 1.0), fill

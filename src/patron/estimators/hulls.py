@@ -43,14 +43,18 @@ class HullSteps:
 @kernel()
 def _next_step(gains, costs, gain, cost):  # noqa: ANN001, ANN202
     """The choice with the best return from a point of the hull, or -1; of two equal returns the longer step."""
-    best, best_rate, best_gain = -1, 0.0, 0.0
+    best = -1
+    best_rate = 0.0
+    best_gain = 0.0
     for choice in range(len(gains)):
         rise, step = gains[choice] - gain, costs[choice] - cost
         if rise <= 0 or step < 0:
             continue
         rate = rise / step if step > 0 else np.inf
         if rate > best_rate or (rate == best_rate and rise > best_gain):
-            best, best_rate, best_gain = choice, rate, rise
+            best = choice
+            best_rate = rate
+            best_gain = rise
     return best
 
 

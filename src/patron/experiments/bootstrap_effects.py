@@ -80,7 +80,7 @@ def _row(arm: Any, effect: float, draws: Numbers) -> BootstrapRow:
     ends = percentile_interval(effect, draws)
     sides = min((draws <= 0).sum(), (draws >= 0).sum())
     p_value = min(1.0, 2 * (float(sides) + 1) / (len(draws) + 1))
-    return BootstrapRow(arm, ends.value, ends.low, ends.high, p_value)
+    return BootstrapRow(arm, ends.value, low=ends.low, high=ends.high, p_value=p_value)
 
 
 def _mean_effect(control: Numbers, treated: Numbers, resamples: int, rng: np.random.Generator) -> tuple[float, Numbers]:

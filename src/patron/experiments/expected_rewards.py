@@ -49,7 +49,9 @@ def _sums(rows: Numbers, log: DecisionLog, fold: Codes, count: int) -> tuple[Num
     order = np.lexsort((log.action, fold))
     group = fold[order] * count + log.action[order]
     for places in np.split(order, np.flatnonzero(np.diff(group)) + 1):
-        part, action, columns = fold[places[0]], log.action[places[0]], rows[places]
+        part = fold[places[0]]
+        action = log.action[places[0]]
+        columns = rows[places]
         squares[part, action] = columns.T @ columns
         products[part, action] = columns.T @ log.reward[places]
     return squares, products

@@ -11,7 +11,9 @@ from patron.experiments.effect_tests import WelchTest
 from patron.experiments.result_rows import ResultRows
 from patron.schema.errors import BadExperiment
 
-SAFE, HARMED, UNCLEAR = "safe", "harmed", "unclear"
+SAFE = "safe"
+HARMED = "harmed"
+UNCLEAR = "unclear"
 ONE_SIDED = 0.9
 """Level of a two-sided interval, of whose ends each is a one-sided bound at 95 %."""
 
@@ -63,5 +65,5 @@ def guard_rail(
             test = WelchTest(row.effect, row.standard_error, row.degrees_of_freedom)
             low, high = test.ends(ONE_SIDED)
             verdict = SAFE if low > -margin else HARMED if high < -margin else UNCLEAR
-            results.append(GuardRailRow(row.arm, row.effect, low, high, margin, verdict))
+            results.append(GuardRailRow(row.arm, row.effect, low=low, high=high, margin=margin, verdict=verdict))
     return GuardRail(tuple(results))

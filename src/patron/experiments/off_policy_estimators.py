@@ -12,7 +12,9 @@ from patron.estimators.importance_sampling import self_normalised_mean
 from patron.experiments.decision_log import DecisionLog
 from patron.schema.numbers import Numbers
 
-DIRECT_METHOD, IPS, SELF_NORMALISED_IPS = "dm", "ips", "snips"
+DIRECT_METHOD = "dm"
+IPS = "ips"
+SELF_NORMALISED_IPS = "snips"
 DOUBLY_ROBUST, SELF_NORMALISED_DOUBLY_ROBUST = "dr", "sndr"
 SWITCH, SHRINKAGE = "switch", "shrinkage"
 TRIALS = 25
@@ -111,7 +113,9 @@ def _least_loss(
         parts, change = of_policy + other * residual, (other - weight) * residual
         bias, error = abs(float(change.mean())), float(change.std(ddof=1) / np.sqrt(len(change)))
         loss = (bias + error) ** 2 + float(parts.var(ddof=1)) / len(parts)
-        return loss, Estimate(name, float(parts.mean()), parts, other, float(setting), bias + NORMAL * error)
+        return loss, Estimate(
+            name, float(parts.mean()), parts=parts, weight=other, shrinkage=float(setting), bias=bias + NORMAL * error
+        )
 
     tried = [loss_and_estimate(*candidate) for candidate in candidates]
     return min(tried, key=lambda one: one[0])[1]

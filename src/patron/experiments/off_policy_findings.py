@@ -45,7 +45,9 @@ def _overlap(log: DecisionLog) -> list[str]:
 
 
 def _propensities(log: DecisionLog) -> list[str]:
-    findings, weight, inverse = [], log.weight, 1 / log.propensity
+    findings = []
+    weight = log.weight
+    inverse = 1 / log.propensity
     ends = skewed_interval(float(weight.mean()), weight, SURE)
     if ends.high < 1 - ROUNDING:
         findings.append(

@@ -109,7 +109,14 @@ def off_policy(  # noqa: PLR0913, PLR0917 - one argument for each part of a log
     chosen = rows[default.estimator]
     findings = (*log_findings(log), *model_findings(every.get(DIRECT_METHOD), default))
     return OffPolicyValue(
-        chosen.value, chosen.low, chosen.high, default.estimator, logged, gain, tuple(rows.values()), findings
+        chosen.value,
+        chosen.low,
+        high=chosen.high,
+        estimator=default.estimator,
+        logged=logged,
+        gain=gain,
+        rows=tuple(rows.values()),
+        findings=findings,
     )
 
 
@@ -120,4 +127,12 @@ def _row(one: Estimate, log: DecisionLog) -> EstimatorRow:
     else:
         size = effective_sample_size(one.weight)
         clipped = float(np.mean(one.weight < log.weight / 2))
-    return EstimatorRow(one.estimator, ends.value, ends.low, ends.high, size, clipped, one.shrinkage)
+    return EstimatorRow(
+        one.estimator,
+        ends.value,
+        low=ends.low,
+        high=ends.high,
+        effective_sample_size=size,
+        share_clipped=clipped,
+        shrinkage=one.shrinkage,
+    )

@@ -159,15 +159,17 @@ def as_decision_outcomes(
     return DecisionOutcomes(
         texts("run_id"),
         texts("customer_id"),
-        texts("stratum"),
-        action,
-        flags("is_holdout"),
-        flags("is_first"),
-        float_column(rows, "margin_cents"),
-        np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
-        float_column(rows, "used_discount_cents"),
-        sending + order * float_column(rows, "used_orders") + points * float_column(rows, "used_paid_cents"),
-        by_action,
+        stratum=texts("stratum"),
+        action=action,
+        is_holdout=flags("is_holdout"),
+        is_first=flags("is_first"),
+        margin_cents=float_column(rows, "margin_cents"),
+        covariates=np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
+        discount_cents=float_column(rows, "used_discount_cents"),
+        other_cost_cents=sending
+        + order * float_column(rows, "used_orders")
+        + points * float_column(rows, "used_paid_cents"),
+        propensities=by_action,
     )
 
 

@@ -66,7 +66,10 @@ def estimate_effect(
             results averaged by size.
     """
     shares = float_column(people, share) if share else np.zeros(people.num_rows)
-    raw, adjusted, weights, methods = list[EffectRow](), list[EffectRow](), list[float](), set[str]()
+    raw = list[EffectRow]()
+    adjusted = list[EffectRow]()
+    weights = list[float]()
+    methods = set[str]()
     for one in np.unique(shares):
         part = people.filter(pa.array(shares == one))
         before = float_column(part, covariate)

@@ -75,7 +75,9 @@ def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     propensities = view.query(PROPENSITIES_QUERY, windows=run_windows)
     outcomes = as_decision_outcomes(rows, propensities, order_costs)
     share = window_share(run_windows, window_days=policy.window_days)
-    return MeasuredOutcomes(outcomes, share, is_placebo, min(cutoffs), max(cutoffs))
+    return MeasuredOutcomes(
+        outcomes, share, is_placebo=is_placebo, decided_from=min(cutoffs), decided_until=max(cutoffs)
+    )
 
 
 def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:

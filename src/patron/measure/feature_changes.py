@@ -46,7 +46,9 @@ OF_THE_SHOP = "message_sent_"
 BINS = 5
 FREQUENT = 0.01
 """Share of customers from which a level has a cell of its own."""
-NO_VALUE, ZERO, FIRST_BIN = 0, 1, 2
+NO_VALUE = 0
+ZERO = 1
+FIRST_BIN = 2
 
 
 @dataclass(frozen=True)

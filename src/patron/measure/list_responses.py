@@ -34,9 +34,9 @@ def measure_lists(view: StageView) -> None:
     feedback = ListFeedback(
         code.astype(np.int64),
         np.array([one["position"] for one in shown], dtype=np.int64),
-        np.array([one["interests"] for one in shown]),
-        np.array([one["is_clicked"] for one in shown]),
-        np.array([one["is_ordered"] for one in shown]),
+        interests=np.array([one["interests"] for one in shown]),
+        is_clicked=np.array([one["is_clicked"] for one in shown]),
+        is_ordered=np.array([one["is_ordered"] for one in shown]),
     )
     weights, response = learn_responses(feedback, len(products))
     run_id = view.run.run_id

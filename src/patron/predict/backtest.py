@@ -255,7 +255,16 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
         cause = f"{default.name} or every baseline could not be fitted" if origins else lacking
         why = f"No past cutoff could be evaluated: {cause}. {default.name} is used, unproven."
         baseline = next(learner.name for learner in learners if learner.is_baseline)
-        return Backtest(question, learners, (), {}, default.name, baseline, why, left_out)
+        return Backtest(
+            question,
+            learners,
+            origins=(),
+            evaluations={},
+            champion=default.name,
+            baseline=baseline,
+            why=why,
+            left_out=left_out,
+        )
     kept = {key: one for key, one in evaluations.items() if key[0] in shown}
     for learner in complete:
         parts = [evaluations[name, learner.name] for name in shown]
@@ -263,7 +272,17 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     primary = {learner.name: float(kept[ALL, learner.name].value(question.primary_metric)) for learner in complete}
     baseline = _best(question.primary_metric, baselines, primary)
     why = _reason(question, champion, default, baseline, primary, shown)
-    return Backtest(question, learners, shown, kept, champion.name, baseline.name, why, left_out, primary)
+    return Backtest(
+        question,
+        learners,
+        origins=shown,
+        evaluations=kept,
+        champion=champion.name,
+        baseline=baseline.name,
+        why=why,
+        left_out=left_out,
+        primary_metric=primary,
+    )
 
 
 def default_learner(question: Target, learners: Sequence[Learner]) -> Learner:

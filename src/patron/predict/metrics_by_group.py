@@ -120,7 +120,9 @@ def _measure(
     rng: np.random.Generator,
 ) -> dict[str, float | None]:
     """The champion in one group, next to the baseline and the earlier model, with paired intervals."""
-    metric, actual, forecast = result.question.primary_metric, champion.actual[where], champion.forecast[where]
+    metric = result.question.primary_metric
+    actual = champion.actual[where]
+    forecast = champion.forecast[where]
     weights = bootstrap_weights(champion.customers[where], rng=rng, resamples=FEWER_RESAMPLES)
     around = interval(metric, actual, forecast, weights=weights)
     row = {"value": around.value, "low": around.low, "high": around.high}

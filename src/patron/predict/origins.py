@@ -113,10 +113,10 @@ class Origin:
         return Forecasts(
             keys_of(rows),
             float_column(rows, LABEL),
-            float_column(fitted.predict(rows), FORECAST),
-            float_column(rows, WEIGHT) if WEIGHT in rows.column_names else None,
-            rows[CAMPAIGN].combine_chunks().indices.to_numpy().astype(np.int64) if has_campaigns else None,
-            fitted.total.season_spread if isinstance(fitted, SumsToTotal) else 0.0,
+            forecast=float_column(fitted.predict(rows), FORECAST),
+            weight=float_column(rows, WEIGHT) if WEIGHT in rows.column_names else None,
+            campaigns=rows[CAMPAIGN].combine_chunks().indices.to_numpy().astype(np.int64) if has_campaigns else None,
+            season_spread=fitted.total.season_spread if isinstance(fitted, SumsToTotal) else 0.0,
         )
 
 

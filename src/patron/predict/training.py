@@ -51,7 +51,9 @@ def train_model(
     if history and not result.origins:
         raise NotEnoughData(result.why, where=history, todo="Import or collect a longer history.")
     learner, fitted = fit_champion(result, known)
-    return TrainedModel(learner, fitted, result, to_table(result, run_id=view.run.run_id, rng=rng), known)
+    return TrainedModel(
+        learner, fitted, result=result, backtests=to_table(result, run_id=view.run.run_id, rng=rng), rows=known
+    )
 
 
 def keep(
@@ -63,7 +65,9 @@ def keep(
     intervals: IntervalEnds | None = None,
 ) -> str:
     """Save a champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
-    learner, rows, backtests = trained.learner, trained.rows, trained.backtests
+    learner = trained.learner
+    rows = trained.rows
+    backtests = trained.backtests
     has_features = "feature_version" in rows.column_names
     manifest = model_registry.Manifest(
         question=trained.result.question.name,

@@ -38,7 +38,9 @@ def best_items(
         values, places = np.ascontiguousarray(scores, dtype=np.float64).ravel(), np.empty(0, dtype=np.int64)
         starts = np.arange(len(scores) + 1, dtype=np.int64) * scores.shape[1]
     else:
-        values, places, starts = scores.data.astype(np.float64), _whole(scores.indices), _whole(scores.indptr)
+        values = scores.data.astype(np.float64)
+        places = _whole(scores.indices)
+        starts = _whole(scores.indptr)
     without = _whole(banned.indices), _whole(banned.indptr)
     return BestItems(*_best(values, places, starts, is_dense, *without, allowed, popular, fill, k))
 
@@ -96,7 +98,9 @@ def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
 
 @kernel(nogil=True)
 def _append_missing(first, of_first, others, of_others):  # noqa: ANN001, ANN202
-    rows, k, more = len(first), first.shape[1], others.shape[1]
+    rows = len(first)
+    k = first.shape[1]
+    more = others.shape[1]
     items, scores = np.full((rows, k + more), -1, dtype=np.int64), np.full((rows, k + more), -np.inf)
     for row in range(rows):
         count = 0

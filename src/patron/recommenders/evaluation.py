@@ -99,11 +99,11 @@ def _truth(test: pa.Table, known: Interactions, *, is_rated: bool) -> Truth:
     return Truth(
         encoded.dictionary,
         codes_of_ids(encoded.dictionary, known.users),
-        row,
-        codes_of_ids(test["item_id"], known.items),
-        is_liked,
-        np.bincount(pairs // len(items.dictionary), minlength=len(encoded.dictionary)),
-        weight if is_rated else None,
+        row=row,
+        item=codes_of_ids(test["item_id"], known.items),
+        is_liked=is_liked,
+        item_count=np.bincount(pairs // len(items.dictionary), minlength=len(encoded.dictionary)),
+        rating=weight if is_rated else None,
     )
 
 

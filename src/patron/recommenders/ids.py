@@ -11,7 +11,9 @@ from patron.schema.errors import BadInteractions
 
 Codes = npt.NDArray[np.int64]
 Ids: TypeAlias = pa.Array | pa.ChunkedArray
-NUMBERS, TEXTS, BYTES = "numbers", "texts", "bytes"
+NUMBERS = "numbers"
+TEXTS = "texts"
+BYTES = "bytes"
 DIGITS = 38
 """Of the widest whole numbers, such as DuckDB's HUGEINT."""
 

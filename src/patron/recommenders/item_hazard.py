@@ -54,7 +54,9 @@ class Spells:
         """Cut each pair's history at its purchases; rows at one time are one purchase."""
         key = known.user * len(known.items) + known.item
         order = np.argsort(key, kind="stable")  # rows are in order of time, and stay so within a pair
-        key, day, age = key[order], known.day[order], known.days_before_last[order]
+        key = key[order]
+        day = known.day[order]
+        age = known.days_before_last[order]
         starts = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(day) > 0))[: len(key)])
         rows = np.diff(np.append(starts, len(key)))
         key, day, age = key[starts], day[starts], age[starts]
@@ -134,7 +136,9 @@ class ItemHazard(Recommender):
     ) -> sp.csr_array:
         """Users x items: rate of each pair, faded rows, times the lift of its elapsed time."""
         last = spells.is_last
-        user, item, days = spells.user[last], spells.item[last], spells.days[last]
+        user = spells.user[last]
+        item = spells.item[last]
+        days = spells.days[last]
         gap = gaps_of_spells(spells, gaps)[last]
         ahead = np.maximum(self.visits_ahead * visit_gaps(known, visit_days)[user] / gap, MIN_GAPS_AHEAD)
         lift = _mean_lift(lifts, days / gap, ahead) ** self.shape_weight

@@ -232,7 +232,9 @@ def check_settings(learner: Any) -> None:
     for field in fields(learner):
         if type(field.default) not in {int, float}:
             continue
-        name, value, is_whole = field.name, getattr(learner, field.name), type(field.default) is int
+        name = field.name
+        value = getattr(learner, field.name)
+        is_whole = type(field.default) is int
         kind, words = (Integral, "a whole number") if is_whole else (Real, "a number")
         least = MIN_SETTINGS.get(name, 1) if is_whole else 0
         most = 1 if name in UP_TO_1 else np.finfo(float).max

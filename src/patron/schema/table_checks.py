@@ -41,7 +41,9 @@ def find_violations(
     key = ", ".join(f'"{name}"' for name in table.key)
     # why: equal keys have equal hashes, and counting whole numbers is much faster than grouping by texts
     [row] = con.execute(f"select {counts}, count(distinct hash({key})) from {relation}").fetchall()
-    total, failed, hashes = row[0], row[1:-1], row[-1]
+    total = row[0]
+    failed = row[1:-1]
+    hashes = row[-1]
     faults = [f"{count} {words}" for words, count in zip(checks, failed, strict=True) if count]
     if hashes < total:
         groups = f"select count(*) as n from {relation} group by {key} having count(*) > 1"

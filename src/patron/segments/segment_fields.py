@@ -29,7 +29,7 @@ def _kind(of: pa.DataType) -> Kind | None:
 
 
 FIELDS: Mapping[str, SegmentField] = {
-    column.name: SegmentField(column.name, kind, column.meaning, column.unit, column.choices)
+    column.name: SegmentField(column.name, kind, meaning=column.meaning, unit=column.unit, choices=column.choices)
     for column in SEGMENT_FIELDS.columns
     if column.name not in KEYS and (kind := _kind(column.type))
 }

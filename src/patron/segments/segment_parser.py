@@ -66,8 +66,13 @@ RULE_CONDITIONS = Sentence("rule_conditions", "a rule has at most {count} condit
 RULE_COMPARES = Sentence("rule_compares", "{op} compares numbers (got {value})")
 RULE_WINDOW = Sentence("rule_window", "{name} must be a whole number from 1 to {most:,} (got {value})")
 
-MAX_DEPTH, MAX_CONDITIONS, MAX_VALUES, MAX_TEXT_LENGTH = 12, 200, 1_000, 200
-MAX_DAYS, MAX_TIMES, MAX_NUMBER = 36_500, 1_000_000, 1e15
+MAX_DEPTH = 12
+MAX_CONDITIONS = 200
+MAX_VALUES = 1_000
+MAX_TEXT_LENGTH = 200
+MAX_DAYS = 36_500
+MAX_TIMES = 1_000_000
+MAX_NUMBER = 1e15
 TODO = Sentence(
     "rule_todo",
     "Correct the rule; `patron segment fields` lists what it may name, `patron segment save --example` shows how.",

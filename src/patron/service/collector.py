@@ -197,7 +197,9 @@ class Collector:
             return known
         hashed = key_hash(secret)
         if age > CACHE_SECONDS or (age > RELOAD_SECONDS and hashed not in self._keys):
-            self._keys, self._keys_in_use, self._keys_loaded_at = keys_by_hash(self.shop), {}, time.monotonic()
+            self._keys = keys_by_hash(self.shop)
+            self._keys_in_use = {}
+            self._keys_loaded_at = time.monotonic()
         key = self._keys.get(hashed)
         if key is not None:
             self._keys_in_use[secret] = key

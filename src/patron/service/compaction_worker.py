@@ -162,7 +162,9 @@ def main(folder: Path) -> None:
     """Work until the input is closed."""
     for one in (signal.SIGINT, signal.SIGTERM):  # why: they are for the collector, which tells us by closing the input
         signal.signal(one, signal.SIG_IGN)
-    worker, is_last, wait = CompactionWorker(Shop.open(folder)), False, 0.0
+    worker = CompactionWorker(Shop.open(folder))
+    is_last = False
+    wait = 0.0
     while not is_last:
         ready, _, _ = select.select([INPUT], [], [], wait)
         is_last, wait = bool(ready) and not os.read(INPUT, READ_BYTES), COMPACT_SECONDS

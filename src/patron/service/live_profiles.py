@@ -122,7 +122,9 @@ def _view_context(shop: Shop, view: Snapshot | None, customer_id: str, now: date
     if view is None:
         return ViewContext(now, settings.time_zone, rates, DAYS_WITHOUT_HISTORY)
     pace = view.once("days between orders", lambda: _shop_pace(view))
-    return ViewContext(now, settings.time_zone, rates, pace, _stage_at_run(view, customer_id))
+    return ViewContext(
+        now, settings.time_zone, rates=rates, pace_days=pace, stage_at_run=_stage_at_run(view, customer_id)
+    )
 
 
 def _shop_pace(view: Snapshot) -> float:

@@ -146,9 +146,9 @@ class LiveRecommendations:
         request = ListRequest(
             scenario,
             day_of(now),
-            customer,
-            self._session(tokens, now) if is_profiled else (),
-            [code for product_id in query.product_ids if (code := source.index.code(product_id)) != UNKNOWN],
+            customer=customer,
+            session=self._session(tokens, now) if is_profiled else (),
+            context=[code for product_id in query.product_ids if (code := source.index.code(product_id)) != UNKNOWN],
             count=query.k,
             allowed=_allowed_codes(query.only, source),
         )
@@ -313,7 +313,15 @@ class LiveRecommendations:
         why_short = {str(name): count for name, count in made.why_short.items()}
         follows = next_page if next_page in self._lists and not why_short else None
         version, personal = source.index.version, shown.is_personal
-        return Recommendation(shown.list_id, shown.scenario, version, personal, answered, why_short, follows)
+        return Recommendation(
+            shown.list_id,
+            shown.scenario,
+            model_version=version,
+            is_personal=personal,
+            products=answered,
+            why_short=why_short,
+            next=follows,
+        )
 
     def _product(self, shown: _ShownList, listed: ListedProduct, product_id: str, position: int) -> RecommendedProduct:
         source, reason = shown.source, listed.reason
@@ -321,12 +329,12 @@ class LiveRecommendations:
         return RecommendedProduct(
             product_id,
             position,
-            source.product_names[listed.product].as_py(),
-            source.price_cents[listed.product].as_py(),
-            listed.click_probability,
-            listed.buy_probability,
-            listed.propensity,
-            RecommendationReason(
+            product_name=source.product_names[listed.product].as_py(),
+            price_cents=source.price_cents[listed.product].as_py(),
+            click_probability=listed.click_probability,
+            buy_probability=listed.buy_probability,
+            propensity=listed.propensity,
+            reason=RecommendationReason(
                 reason.code,
                 self.vault.reveal_identifiers([about])[0] if about else None,
                 source.product_names[reason.product].as_py() if about else None,
@@ -334,7 +342,7 @@ class LiveRecommendations:
                 reason.usual_days,
                 *(None if day is None else time_of(day) for day in (reason.offer_starts_day, reason.offer_ends_day)),
             ),
-            self._event(shown, product_id, position, listed),
+            event=self._event(shown, product_id, position, listed),
         )
 
     def _event(self, shown: _ShownList, product_id: str, position: int, listed: ListedProduct) -> dict[str, Any]:

@@ -122,16 +122,16 @@ def preview_recommendations(
     return RecommendationPreview(
         view.run.run_id,
         view.run.as_of,
-        query,
-        policy.scenario_names,
-        customer,
-        page_product,
-        recommendation.is_personal,
-        policy.of_scenario(query.scenario).count,
-        _products(view, recommendation),
-        dict(recommendation.why_short),
-        why_not_product,
-        _exclusion(live, list_query, why_not_product, now=now),
+        query=query,
+        scenarios=policy.scenario_names,
+        customer=customer,
+        page_product=page_product,
+        is_personal=recommendation.is_personal,
+        place_count=policy.of_scenario(query.scenario).count,
+        products=_products(view, recommendation),
+        why_short=dict(recommendation.why_short),
+        why_not_product=why_not_product,
+        exclusion=_exclusion(live, list_query, why_not_product, now=now),
     )
 
 
@@ -200,11 +200,11 @@ def _products(view: Snapshot, recommendation: Recommendation) -> tuple[Previewed
         PreviewedProduct(
             product.position,
             product.product_id,
-            product.product_name,
-            categories.get(product.product_id),
-            product.price_cents,
-            product.click_probability,
-            product.reason,
+            product_name=product.product_name,
+            category=categories.get(product.product_id),
+            price_cents=product.price_cents,
+            click_probability=product.click_probability,
+            reason=product.reason,
         )
         for product in recommendation.products
     )

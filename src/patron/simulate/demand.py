@@ -123,7 +123,9 @@ def nudge_weights(settings: SimulatorSettings) -> np.ndarray:
 def active_offers(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> ActiveOffers:
     """Spread exposures over days and people (sorted by index); a later offer replaces an earlier one."""
     shape = (len(days), len(people))
-    offer, strength, weight = np.full(shape, -1), np.zeros(shape), np.zeros(shape)
+    offer = np.full(shape, -1)
+    strength = np.zeros(shape)
+    weight = np.zeros(shape)
     by_age = nudge_weights(settings)
     at = np.searchsorted(people.person, exposure.person)
     known = (at < len(people)) & (people.person[np.minimum(at, len(people) - 1)] == exposure.person)

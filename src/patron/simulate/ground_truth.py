@@ -119,7 +119,15 @@ def mean_baskets(people: People, world: ShopSimulator, horizon_days: int) -> Bas
     first = world.settings.start + timedelta(days=world.day)
     months = np.array([(first + timedelta(days=horizon_days * t // BASKETS)).month - 1 for t in range(BASKETS)])
     yes = np.ones(len(row), dtype=bool)
-    visits = Visits(row, people.person[row], FAR_DAY + run, months[run], yes, ~yes, np.full(len(row), -1))
+    visits = Visits(
+        row,
+        people.person[row],
+        day=FAR_DAY + run,
+        month=months[run],
+        is_order=yes,
+        is_sale=~yes,
+        offer=np.full(len(row), -1),
+    )
     items = browse_products(visits, people, world.catalogue, world.draws)
     price = world.catalogue.price_cents[items.product] * items.quantity * items.is_bought
     gross = np.bincount(items.visit, weights=price, minlength=len(row))

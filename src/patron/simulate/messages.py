@@ -45,7 +45,9 @@ def newsletter(day: int, people: People, alive: np.ndarray, shop: SimulatorSetti
     at = shop.start + timedelta(days=day)
     campaign = np.full(len(to), (at.year - shop.start.year) * 12 + at.month - shop.start.month)
     sent = make_batch("Message Sent", number * STEPS + 120, sent_us, people.person[to], campaign=campaign)
-    delivered = DeliveredMessages(number, people.person[to], sent_us, opens, np.full(len(to), 121))
+    delivered = DeliveredMessages(
+        number, people.person[to], sent_us=sent_us, is_opened=opens, first_step=np.full(len(to), 121)
+    )
     return [sent, *_openings_and_clicks(delivered, {"campaign": campaign}, draws)]
 
 
@@ -58,7 +60,9 @@ def offer_responses(
     # why: an offer at midnight acts on that day and one later on the next, so a day can have one of each
     first_step = np.where(exposed_us % DAY_US == 0, 131, 133)
     return _openings_and_clicks(
-        DeliveredMessages(number, person, exposed_us, opens, first_step), {"decision": decision}, draws
+        DeliveredMessages(number, person, sent_us=exposed_us, is_opened=opens, first_step=first_step),
+        {"decision": decision},
+        draws,
     )
 
 

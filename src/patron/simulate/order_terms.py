@@ -40,7 +40,9 @@ def discount_terms(
     visits: Visits, visit: np.ndarray, people: People, shop: SimulatorSettings, draws: Draws
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Discount share, coupon and free shipping of orders: an offer that is used, a sale, or the newsletter's code."""
-    row, number, offer = visits.row[visit], visits.number[visit], visits.offer[visit]
+    row = visits.row[visit]
+    number = visits.number[visit]
+    offer = visits.offer[visit]
     # why: the last entry of these arrays stands for no offer, also in a shop that makes none
     has_code = np.array([*(o.has_code for o in shop.offers), False])[offer]
     used = has_code & draws.below("redeem", people.redeemed_share[row], number)

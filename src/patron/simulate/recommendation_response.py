@@ -49,7 +49,7 @@ class ShownRecommendations:
 
 
 _NOBODY, _NEVER = np.empty(0, np.int64), np.empty(0, bool)
-NONE_SHOWN = ShownRecommendations(_NOBODY, _NOBODY, _NOBODY, _NEVER, _NEVER)
+NONE_SHOWN = ShownRecommendations(_NOBODY, _NOBODY, decision=_NOBODY, is_clicked=_NEVER, is_bought=_NEVER)
 
 
 def taste_match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catalogue) -> np.ndarray:
@@ -85,7 +85,9 @@ def show_recommendations(
     clicked = draws.below("rec click", people.recommendation_interest[row] * fit, number)
     bought_share = np.where(visits.is_order[visit], BOUGHT_SHARE, shop.recommendation_conversion_share)
     bought = clicked & draws.below("rec buy", bought_share * fit, number)
-    return ShownRecommendations(visit, product, recommended.decision[first + place], clicked, bought)
+    return ShownRecommendations(
+        visit, product, decision=recommended.decision[first + place], is_clicked=clicked, is_bought=bought
+    )
 
 
 def add_bought_items(visits: Visits, items: Items, shown: ShownRecommendations, draws: Draws) -> tuple[Visits, Items]:
@@ -97,7 +99,7 @@ def add_bought_items(visits: Visits, items: Items, shown: ShownRecommendations, 
     place = np.full(len(visit), MAX_VIEWS)
     yes = np.ones(len(visit), dtype=bool)
     quantity = quantity_of(visits.number[visit], place, draws)
-    extra = Items(visit, place, product, yes, yes, quantity)
+    extra = Items(visit, place, product=product, is_added=yes, is_bought=yes, quantity=quantity)
     both = {name: np.concatenate([getattr(items, name), getattr(extra, name)]) for name in Items.__dataclass_fields__}
     order = np.lexsort((both["place"], both["visit"]))
     is_order = visits.is_order.copy()

@@ -13,8 +13,12 @@ from patron.simulate.recommendation_response import ShownRecommendations
 from patron.simulate.visits import Items, Visits
 
 SECOND = 1_000_000
-SIGN_IN_SECOND, CHECKOUT_SECOND, ORDER_SECOND = 600, 620, 690
-ITEM_SECOND, SECONDS_PER_ITEM, SHOWN_SECOND = 30, 55, 455
+SIGN_IN_SECOND = 600
+CHECKOUT_SECOND = 620
+ORDER_SECOND = 690
+ITEM_SECOND = 30
+SECONDS_PER_ITEM = 55
+SHOWN_SECOND = 455
 ANONYMOUS_SHARE = 0.22
 """Share of visits to the web shop by known customers that begin without signing in."""
 

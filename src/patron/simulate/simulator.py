@@ -136,7 +136,9 @@ class ShopSimulator:
         key = exposures.person * DAY_SPAN + exposures.day
         keep = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
         keep = keep[np.argsort(exposures.day[keep], kind="stable")]
-        person, item, day = exposures.person[keep], exposures.item[keep], exposures.day[keep]
+        person = exposures.person[keep]
+        item = exposures.item[keep]
+        day = exposures.day[keep]
         base = np.array([demand.strength_of(offer, self.settings) for offer in self.settings.offers])[item]
         for one in np.unique(day):
             now = day == one
@@ -192,7 +194,9 @@ class ShopSimulator:
     def _simulate_days(self, days: np.ndarray) -> list[Batch]:
         """Everything that starts on these days."""
         visits, people = self._visits(days)
-        shop, goods, draws = self.settings, self.catalogue, self.draws
+        shop = self.settings
+        goods = self.catalogue
+        draws = self.draws
         items = browse_products(visits, people, goods, draws)
         shown = recommendation_response.show_recommendations(self._recommended, visits, people, goods, shop, draws)
         visits, items = recommendation_response.add_bought_items(visits, items, shown, draws)

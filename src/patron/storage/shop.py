@@ -225,7 +225,9 @@ class Shop:
         if stamps != self._stamps:
             settings, policy = load_settings(self.folder / SETTINGS_FILE), Policy.load(self.folder / POLICY_FILE)
             require_same_currency(self.store, settings.shop.currency)
-            self.settings, self.policy, self._stamps = settings, policy, stamps
+            self.settings = settings
+            self.policy = policy
+            self._stamps = stamps
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """Run SQL on the embedded engine."""
@@ -248,17 +250,17 @@ class Shop:
         parts = WorkspaceParts(
             self.folder,
             self.settings,
-            self.policy,
-            self.lake,
-            self.engine,
-            self.store,
-            last,
-            active_pins(self.store),
-            self._run_before(run.as_of),
-            is_retraining,
-            withdrawn_runs(self.store),
-            definitions(self.store),
-            self._copies,
+            policy=self.policy,
+            lake=self.lake,
+            engine=self.engine,
+            store=self.store,
+            last=last,
+            pinned_models=active_pins(self.store),
+            run_before=self._run_before(run.as_of),
+            is_retraining=is_retraining,
+            withdrawn=withdrawn_runs(self.store),
+            segments=definitions(self.store),
+            copies=self._copies,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 

@@ -104,11 +104,11 @@ def fit_candidates(
             Candidate(
                 learner,
                 learner.name,
-                learner.complexity,
-                by_fold,
-                CalibratedModel(whole, fitted, calibration),
-                calibration.probability(log_odds(train)),
-                calibration.probability(log_odds(test)),
+                complexity=learner.complexity,
+                by_fold=by_fold,
+                model=CalibratedModel(whole, fitted, calibration),
+                train=calibration.probability(log_odds(train)),
+                test=calibration.probability(log_odds(test)),
             )
         )
     members = [at for at, one in enumerate(candidates) if one.name in AVERAGED]
@@ -174,11 +174,11 @@ def _average(
     return Candidate(
         None,
         AVERAGE,
-        AVERAGE_COMPLEXITY,
-        by_fold,
-        AveragedModel(models, calibration),
-        calibration.probability(_mean_log_odds([train for _, _, train in last])),
-        calibration.probability(_mean_log_odds([test for _, test, _ in last])),
+        complexity=AVERAGE_COMPLEXITY,
+        by_fold=by_fold,
+        model=AveragedModel(models, calibration),
+        train=calibration.probability(_mean_log_odds([train for _, _, train in last])),
+        test=calibration.probability(_mean_log_odds([test for _, test, _ in last])),
     )
 
 

@@ -149,7 +149,9 @@ def _conclude(
         candidate.name: _decide_folds(candidate, labels, payoff, is_ordered=is_ordered) for candidate in candidates
     }
     preferred = next(candidate for candidate in candidates if candidate.name == preference.preferred)
-    report = audit(Audited(compared, split, parts, candidates, preferred, judged, payoff))
+    report = audit(
+        Audited(compared, split, folds=parts, candidates=candidates, preferred=preferred, parts=judged, payoff=payoff)
+    )
     test_gap = None
     if "test" in judged:
         best = forecasts["test"][preference.best]

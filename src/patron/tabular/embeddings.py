@@ -27,7 +27,10 @@ MAX_KINDS, MAX_PAIRS, PAUSES = 60, 120, 12
 """The most frequent events and pairs of neighbours that are counted apart; pauses by powers of two of hours."""
 MIN_EVENTS, MIN_CUSTOMERS = 4, 50
 """A customer with fewer events has no two stretches; of fewer customers nothing is learned."""
-STEPS, BATCH, LEARNING_RATE, TEMPERATURE = 200, 256, 0.01, 0.2
+STEPS = 200
+BATCH = 256
+LEARNING_RATE = 0.01
+TEMPERATURE = 0.2
 HOUR = 3_600_000_000
 
 Integers = npt.NDArray[np.int64]
@@ -90,7 +93,7 @@ def fit_embeddings(
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             moved = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-9)
             weights = weights - LEARNING_RATE * moved
-    return Embeddings(customer, time, kind, kinds, pairs, spread, weights)
+    return Embeddings(customer, time, kind=kind, kinds=kinds, pairs=pairs, spread=spread, weights=weights)
 
 
 @dataclass(frozen=True, eq=False)

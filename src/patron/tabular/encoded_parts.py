@@ -76,4 +76,12 @@ def encode(columns: Columns, label: Numbers, split: Split, *, seed: int, groups:
     encoding = Encoding.of(rows, outcome)
     training = encoding.training_matrix(rows, outcome, units, rng=rng)
     judged_units = split.judged if groups is None else groups[split.judged]
-    return EncodedSplit(encoding, kept, training, outcome, encoding.matrix(judged), label[split.judged], judged_units)
+    return EncodedSplit(
+        encoding,
+        kept,
+        training=training,
+        training_label=outcome,
+        judged=encoding.matrix(judged),
+        judged_label=label[split.judged],
+        judged_units=judged_units,
+    )

@@ -67,7 +67,7 @@ class JudgedPart:
 
     def _row(self, learner: str, metric: Metric, forecast: Numbers) -> ScoreRow:
         one = self.interval(metric, forecast)
-        return ScoreRow(learner, self.part, metric.name, one.value, one.low, one.high)
+        return ScoreRow(learner, self.part, metric=metric.name, value=one.value, low=one.low, high=one.high)
 
     def interval(self, metric: Metric, forecast: Numbers) -> Interval:
         """One metric of probabilities, or of decisions.

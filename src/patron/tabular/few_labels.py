@@ -30,7 +30,9 @@ from patron.tabular.labels import read_label
 from patron.tabular.learners import Classifier, Logistic
 from patron.tabular.splits import Layout, Split, TimeOrder
 
-LABELLED_ONLY, SELF_TRAINED, WITH_EMBEDDINGS = "labelled_only", "self_trained", "with_embeddings"
+LABELLED_ONLY = "labelled_only"
+SELF_TRAINED = "self_trained"
+WITH_EMBEDDINGS = "with_embeddings"
 SIZES = (50, 100, 200, 400, 800)
 SURE = 0.9
 """Probability from which on a row without a label counts as labelled."""
@@ -139,7 +141,9 @@ def learning_curve(  # noqa: PLR0913 - one argument for each choice
         rows = few.curve(sizes, repeats, test_share)
         method = _best(rows)
         model = few.model(method)
-    return LearningCurve(rows, method, model, points if method == WITH_EMBEDDINGS else None, frame_kind(table))
+    return LearningCurve(
+        rows, method, model=model, points=points if method == WITH_EMBEDDINGS else None, frame_kind=frame_kind(table)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,4 +309,6 @@ def _curve_row(way: str, size: int, values: Numbers, alone: Numbers, picks: Any)
         percentile_interval(float(each[:, 0].mean()), each[picks, resamples].mean(axis=1))
         for each in (values, values - alone)
     )
-    return CurveRow(way, size, auc.value, auc.low, auc.high, gain.value, gain.low, gain.high)
+    return CurveRow(
+        way, size, auc=auc.value, low=auc.low, high=auc.high, gain=gain.value, gain_low=gain.low, gain_high=gain.high
+    )

@@ -88,7 +88,9 @@ def lifecycle_stages(
     """
     since, gaps = rhythm.days_since_last, rhythm.gaps
     pace, is_back = _pace_days(rhythm, shop_pace_days)
-    is_due, is_lapsed, is_at_risk = since > pace, since > LAPSED_PACES * pace, since > AT_RISK_PACES * pace
+    is_due = since > pace
+    is_lapsed = since > LAPSED_PACES * pace
+    is_at_risk = since > AT_RISK_PACES * pace
     if risk is not None:
         is_forecast = np.isfinite(risk.probability)
         is_lapsed = np.where(is_forecast, is_due & (risk.probability >= risk.lapsed_from), is_lapsed)

@@ -144,4 +144,6 @@ def _fact(column: TraitColumn, value: float, shop_value: float, effect: float) -
     code = trait.high if effect > 0 else trait.low
     if column.level is not None and code:
         code = f"{code}={quote(column.level, safe='')}"
-    return Fact(trait.feature, column.level, trait.unit, value, shop_value, effect, code)
+    return Fact(
+        trait.feature, column.level, unit=trait.unit, value=value, shop_value=shop_value, effect=effect, name_code=code
+    )

@@ -155,7 +155,7 @@ def curve_of_scores(  # noqa: PLR0913 - three tables and what they are called
         draws["untargeted"].append(mean.gains(spend, weight))
     curves = {name: Curve(gain, np.array(draws[name])) for name, gain in whole.items()}
     low, high = np.quantile(curves["all arms"].draws, [0.025, 0.975], axis=0)
-    return CostCurve(spend, whole["all arms"], low, high, curves, findings)
+    return CostCurve(spend, whole["all arms"], low=low, high=high, curves=curves, findings=findings)
 
 
 @dataclass(frozen=True, eq=False)

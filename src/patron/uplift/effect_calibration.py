@@ -80,4 +80,4 @@ def _bin(rows: Comparable, part: Any, seed: int) -> CalibrationRow:
         return offered - others
 
     one: Interval = few.resamples(gap, seed)
-    return CalibrationRow(float(few.effect.mean()), one.value, one.low, one.high, len(part))
+    return CalibrationRow(float(few.effect.mean()), one.value, low=one.low, high=one.high, row_count=len(part))

@@ -41,7 +41,7 @@ class Problem:
     def take(self, rows: npt.NDArray[Any], seed: int) -> "Problem":
         """Some of the rows."""
         chances = Propensities(self.chances.values[rows], self.chances.is_known, ())
-        return Problem(self.matrix[rows], self.names, self.trial.take(rows), chances, seed)
+        return Problem(self.matrix[rows], self.names, trial=self.trial.take(rows), chances=chances, seed=seed)
 
     def arm_models(self, base: BaseLearner) -> tuple[Any, ...]:
         """A model of the outcome for each arm."""
@@ -98,7 +98,7 @@ class EffectLearner(Learner, ABC):
         base = _nuisance_base(self)
         folds = Folds.of(trial.arm, seed)
         chances = propensities(propensity, trial, rows, matrix, base=base, folds=folds)
-        problem = Problem(matrix, encoding.names, trial, chances, seed)
+        problem = Problem(matrix, encoding.names, trial=trial, chances=chances, seed=seed)
         model = self.fit_effects(problem)
         response = fit_mean(base, matrix, trial.outcome, is_binary=trial.kind == "binary", seed=seed)
         return FittedUplift(

@@ -161,7 +161,7 @@ def _frequent_levels(texts: pa.ChunkedArray) -> tuple[str, ...]:
 def _number_column(name: str, values: Numbers) -> NumberColumn:
     known = values[~np.isnan(values)]
     if not len(known):
-        return NumberColumn(name, 0.0, 0.0, 0.0, 0.0, is_marked=False, is_flag=False)
+        return NumberColumn(name, 0.0, sd=0.0, low=0.0, high=0.0, is_marked=False, is_flag=False)
     is_marked = len(known) < len(values)
     ends = float(known.min()), float(known.max())
     sd = float(known.std()) if ends[0] < ends[1] else 0.0

@@ -66,13 +66,17 @@ def policy_value(  # noqa: PLR0913 - what a trial is
         above = np.where(trial.arm == chosen, 1 / chances.of_arm(trial), 0.0)
         if not above.any():
             raise BadTrial("no row got the arm that the policy chooses", where="decision", todo="Try these arms first.")
-        values, weight, method = trial.outcome, above, "ips"
+        values = trial.outcome
+        weight = above
+        method = "ips"
     else:
         names = feature_names(rows, features, [propensity] if isinstance(propensity, str) else [])
         matrix = FeatureEncoding.of(rows, names).matrix(rows)
         chances = propensities(propensity, trial, rows, matrix, base=base, folds=folds)
         scores = doubly_robust_scores(trial, outcome_means(trial, matrix, base, folds), chances)
-        values, weight, method = scores[place, chosen], np.ones(len(chosen)), "dr"
+        values = scores[place, chosen]
+        weight = np.ones(len(chosen))
+        method = "dr"
     rng, parts = np.random.default_rng(seed), weight * values
     draws = []
     for _ in range(RESAMPLES):

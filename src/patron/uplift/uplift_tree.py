@@ -64,7 +64,9 @@ class UpliftTree(EffectLearner):
     def _best_split(self, matrix: Numbers, gains: Numbers) -> tuple[int, float] | None:
         """Column and threshold of the largest difference of effects, in standard errors."""
         best, split = self.least_gap, None
-        count, total, squares = len(gains), gains.sum(axis=0), (gains**2).sum(axis=0)
+        count = len(gains)
+        total = gains.sum(axis=0)
+        squares = (gains**2).sum(axis=0)
         for column in range(matrix.shape[1]):
             values = matrix[:, column]
             for threshold in _thresholds(values):

@@ -35,7 +35,9 @@ def audit_trail(shop: Shop, query: AuditQuery, *, length: int = PAGE_LENGTH) -> 
     matching = find_entries(shop, query, length + 1)
     entries = tuple(matching[:length])
     next_before = entries[-1].entry if len(matching) > length else None
-    return AuditPage(query, entries, next_before, count_entries(shop, query), known_actions(shop))
+    return AuditPage(
+        query, entries, next_before=next_before, total_count=count_entries(shop, query), actions=known_actions(shop)
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def audit_query(
     midnight = time(tzinfo=ZoneInfo(zone))
     first = datetime.combine(since, midnight) if since else None
     after = datetime.combine(until + timedelta(days=1), midnight) if until and until < date.max else None
-    return AuditQuery(action, by.strip(), first, after, before)
+    return AuditQuery(action, by.strip(), since=first, until=after, before=before)
 
 
 @operation(Right(Action.READ, Area.AUDIT), "GET /api/audit/verification")

@@ -95,16 +95,16 @@ def account(shop: Shop, user_id: str, *, now: datetime) -> Account:
         OpenSession(
             row["session_id"],
             row["address"],
-            row["browser"],
-            row["created_at"].replace(tzinfo=UTC),
-            row["used_at"].replace(tzinfo=UTC),
-            row["has_second_factor"],
+            browser=row["browser"],
+            created_at=row["created_at"].replace(tzinfo=UTC),
+            used_at=row["used_at"].replace(tzinfo=UTC),
+            has_second_factor=row["has_second_factor"],
         )
         for row in rows
     )
     passkeys = tuple(identity for identity in identities if identity.issuer == PASSKEY)
     accounts = tuple(identity for identity in identities if identity.issuer != PASSKEY)
-    return Account(user, codes, tuple(sessions), passkeys, accounts, digest)
+    return Account(user, codes, sessions=tuple(sessions), passkeys=passkeys, accounts=accounts, digest=digest)
 
 
 @operation(READ_ACCESS, "GET /api/teams")
@@ -115,7 +115,13 @@ def teams(shop: Shop) -> tuple[Team, ...]:
     with shop.store.begin() as connection:
         rows = connection.execute(chosen.order_by(TEAMS.c.team)).mappings().all()
     return tuple(
-        Team(row["team"], row["segment"], row["count"] or 0, row["created_at"].replace(tzinfo=UTC), row["created_by"])
+        Team(
+            row["team"],
+            row["segment"],
+            member_count=row["count"] or 0,
+            created_at=row["created_at"].replace(tzinfo=UTC),
+            created_by=row["created_by"],
+        )
         for row in rows
     )
 

@@ -187,7 +187,16 @@ def customer_index(view: Snapshot) -> CustomerIndex:
     options = {name: _options(codes[name], persona_codes if name == "persona_id" else None) for name in CODES}
     categories = (FilterOption(name, name, int(np.bitwise_count(bits).sum())) for name, bits in buyers.items())
     most_bought = tuple(sorted(categories, key=lambda one: (-one.customer_count, one.value)))
-    return CustomerIndex(view.run.run_id, ids, numbers, codes, persona_codes, most_bought, buyers, options)
+    return CustomerIndex(
+        view.run.run_id,
+        ids,
+        numbers=numbers,
+        codes=codes,
+        persona_codes=persona_codes,
+        categories=most_bought,
+        buyers=buyers,
+        options=options,
+    )
 
 
 def _sql(view: Snapshot) -> str:

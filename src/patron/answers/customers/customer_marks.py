@@ -194,7 +194,9 @@ def marks_of(shop: Shop, customer_ids: Iterable[str]) -> dict[str, Marks]:
 
 def held_out_customers(shop: Shop, customer_ids: Iterable[str], *, now: datetime) -> dict[str, datetime]:
     """Until when customers are held out of tasks by bulk actions; who is not is left out."""
-    listed, column, until = list(customer_ids), TASKS.c, dict[str, datetime]()
+    listed = list(customer_ids)
+    column = TASKS.c
+    until = dict[str, datetime]()
     with shop.store.begin() as connection:
         for start in range(0, len(listed), BATCH):
             ids = listed[start : start + BATCH]
@@ -219,11 +221,11 @@ def customer_work(shop: Shop, customer_id: str, *, reader: Reader, now: datetime
     return CustomerWork(
         customer_id,
         marks.tags,
-        marks.owner,
-        Snooze(**in_utc(snooze)) if snooze else None,
-        tuple(_note(shop, row, reader) for row in notes),
-        tuple(task_of(shop, row, reader) for row in tasks),
-        held_out_customers(shop, [customer_id], now=now).get(customer_id),
+        owner=marks.owner,
+        snooze=Snooze(**in_utc(snooze)) if snooze else None,
+        notes=tuple(_note(shop, row, reader) for row in notes),
+        tasks=tuple(task_of(shop, row, reader) for row in tasks),
+        held_out_until=held_out_customers(shop, [customer_id], now=now).get(customer_id),
     )
 
 

@@ -76,7 +76,9 @@ def list_timeline(
     limit: Limit = None,
 ) -> TimelineCursorPage:
     """What happened with a customer, the latest first: orders with their lines, messages, offers and visits."""
-    view, size, start = last_run(shop), limit or TIMELINE_LENGTH, None
+    view = last_run(shop)
+    size = limit or TIMELINE_LENGTH
+    start = None
     if cursor:
         of, start = Cursor.in_run(cursor, view.run.run_id, str, int).place
         if of != kind or start < 0:
@@ -93,7 +95,9 @@ def show_identity(
     context: RequestContext, customer_id: CustomerId, unlink: Token = "", merge: Token = ""
 ) -> CustomerIdentity:
     """The ids of a customer; with `unlink` (a token) or `merge` (another customer), what that would do."""
-    index, preview, shop = ListAccess(context).index, None, context.shop
+    index = ListAccess(context).index
+    preview = None
+    shop = context.shop
     if merge:
         require_visible(context.visible, [merge])
         preview = preview_merge(shop, customer_id, merge, index=index)

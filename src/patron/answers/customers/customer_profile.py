@@ -347,15 +347,15 @@ def _recommendation(row: dict[str, Any], products: Mapping[str, Product]) -> Rec
     return Recommendation(
         row["rank"],
         row["product_id"],
-        product.product_name if product else None,
-        product.category if product else None,
-        product.price_cents if product else None,
-        NextProductReason(
+        product_name=product.product_name if product else None,
+        category=product.category if product else None,
+        price_cents=product.price_cents if product else None,
+        reason=NextProductReason(
             row["reason"],
             name_of(products, other) or other,
-            row["days_since"],
-            row["usual_days"],
-            row["offer_starts_at"],
-            row["offer_ends_at"],
+            days_since=row["days_since"],
+            usual_days=row["usual_days"],
+            offer_starts_at=row["offer_starts_at"],
+            offer_ends_at=row["offer_ends_at"],
         ),
     )

@@ -94,7 +94,15 @@ def timeline_page(
         replace(entry, lines=tuple(lines.get((entry.order_id, entry.kind), ())[:MAX_LINES])) for entry in entries
     )
     page = start // size + 1
-    return TimelinePage(customer_id, kind, page, page_count, len(chosen), counts, tuple(with_lines))
+    return TimelinePage(
+        customer_id,
+        kind,
+        page=page,
+        page_count=page_count,
+        total_count=len(chosen),
+        counts=counts,
+        entries=tuple(with_lines),
+    )
 
 
 def _entries(view: Snapshot, customer_id: str) -> Iterator[TimelineEntry]:
@@ -102,13 +110,22 @@ def _entries(view: Snapshot, customer_id: str) -> Iterator[TimelineEntry]:
     detail = pc.fill_null(lines["category"], "")
     for row in _groups(lines, ["order_id", "is_refund"], detail, [("paid_cents", "sum")]):
         kind, paid = "refund" if row["is_refund"] else "order", row["paid_cents_sum"]
-        yield TimelineEntry(row["occurred_at_max"], kind, _detail(row), row["detail_count"], paid, row["order_id"])
+        yield TimelineEntry(
+            row["occurred_at_max"],
+            kind,
+            detail=_detail(row),
+            count=row["detail_count"],
+            paid_cents=paid,
+            order_id=row["order_id"],
+        )
     events = view.customer_rows("interactions", customer_id)
     detail = pc.coalesce(events["category"], events["campaign_id"], "")
     for row in _groups(events, ["local_day", "kind"], detail):
-        yield TimelineEntry(row["occurred_at_max"], row["kind"], _detail(row), row["detail_count"], None)
+        yield TimelineEntry(
+            row["occurred_at_max"], row["kind"], detail=_detail(row), count=row["detail_count"], paid_cents=None
+        )
     for row in records(view.customer_rows("exposures", customer_id).select(["exposed_at", "action"])):
-        yield TimelineEntry(row["exposed_at"], "offer", row["action"], 1, None)
+        yield TimelineEntry(row["exposed_at"], "offer", detail=row["action"], count=1, paid_cents=None)
 
 
 def _groups(

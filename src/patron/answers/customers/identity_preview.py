@@ -120,13 +120,13 @@ def _now(view: Snapshot, index: CustomerIndex, customer_id: str, tokens: Iterabl
     return CustomerOutlook(
         customer_id,
         tuple(tokens),
-        row.get("order_count", 0),
-        row.get("paid_cents", 0),
-        row.get("last_order_at"),
-        row.get("value_cents"),
-        row.get("churn_probability"),
-        row.get("lifecycle_stage"),
-        tuple(sorted(_segments(view, [customer_id]))),
+        order_count=row.get("order_count", 0),
+        paid_cents=row.get("paid_cents", 0),
+        last_order_at=row.get("last_order_at"),
+        value_cents=row.get("value_cents"),
+        churn_probability=row.get("churn_probability"),
+        lifecycle_stage=row.get("lifecycle_stage"),
+        segments=tuple(sorted(_segments(view, [customer_id]))),
         is_estimate=False,
     )
 
@@ -146,13 +146,13 @@ def _outlook(
     return CustomerOutlook(
         customer_id,
         tuple(tokens),
-        len(orders),
-        paid,
-        last,
-        float(np.median(values)) if values else None,
-        float(np.mean(churn)) if churn else None,
-        stages.most_common(1)[0][0] if stages else None,
-        tuple(sorted(name for name, count in members.items() if 2 * count > len(like))),
+        order_count=len(orders),
+        paid_cents=paid,
+        last_order_at=last,
+        value_cents=float(np.median(values)) if values else None,
+        churn_probability=float(np.mean(churn)) if churn else None,
+        lifecycle_stage=stages.most_common(1)[0][0] if stages else None,
+        segments=tuple(sorted(name for name, count in members.items() if 2 * count > len(like))),
         is_estimate=True,
     )
 

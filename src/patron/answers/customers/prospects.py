@@ -106,9 +106,9 @@ def _best(view: Snapshot, most: int) -> tuple[Prospect, ...]:
         Prospect(
             row["customer_id"],
             row["value"],
-            row["days_since_known"],
-            row["declared_acquisition_channel"],
-            tuple(row["reasons"] or ()),
+            days_since_known=row["days_since_known"],
+            acquisition_channel=row["declared_acquisition_channel"],
+            reasons=tuple(row["reasons"] or ()),
         )
         for row in records(rows)
     )

@@ -17,7 +17,10 @@ ALL = "all"
 UNKNOWN = "unknown"
 """Reason of customers without one."""
 SIGNIFICANT = 0.05
-REVENUE, MARGIN, ORDERS, RETAINED = "revenue", "margin", "orders", "retained"
+REVENUE = "revenue"
+MARGIN = "margin"
+ORDERS = "orders"
+RETAINED = "retained"
 METRICS = (REVENUE, MARGIN, ORDERS, RETAINED)
 
 
@@ -169,16 +172,16 @@ def _metric(row: Mapping[str, Any]) -> MetricEffect:
     return MetricEffect(
         row["metric"],
         row["treated_mean"],
-        row["holdout_mean"],
-        row["effect"],
-        row["sequence_low"],
-        row["sequence_high"],
-        row["low"],
-        row["high"],
-        row["raw_effect"],
-        error,
-        None if error is None else error * DETECTABLE_ERRORS,
-        row["adjusted_p_value"],
+        control_mean=row["holdout_mean"],
+        effect=row["effect"],
+        low=row["sequence_low"],
+        high=row["sequence_high"],
+        once_low=row["low"],
+        once_high=row["high"],
+        raw_effect=row["raw_effect"],
+        standard_error=error,
+        detectable=None if error is None else error * DETECTABLE_ERRORS,
+        adjusted_p_value=row["adjusted_p_value"],
     )
 
 

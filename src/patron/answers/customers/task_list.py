@@ -97,7 +97,16 @@ def list_tasks(  # noqa: PLR0913 - what a page of a list consists of
     tasks = tuple(task_of(shop, rows[one], reader) for one in of_page)
     counts = {name: len(of_view) for name, of_view in places.items()}
     has_more = start + size < len(chosen)
-    return TaskPage(view, start // size + 1, page_count, len(chosen), tasks, counts, dict(outcomes), has_more)
+    return TaskPage(
+        view,
+        start // size + 1,
+        page_count=page_count,
+        total_count=len(chosen),
+        tasks=tasks,
+        counts=counts,
+        outcomes=dict(outcomes),
+        has_more=has_more,
+    )
 
 
 @operation(READ_CUSTOMERS, "GET /api/tasks")

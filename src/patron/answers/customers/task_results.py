@@ -106,10 +106,10 @@ def _result(key: str, tasks: Iterable[dict[str, Any]], now: datetime) -> TaskRes
     return TaskResult(
         key,
         len(tasks),
-        states["open"],
-        overdue,
-        len(done),
-        states["dropped"],
-        dict(sorted(outcomes.items())),
-        median(days) if days else None,
+        open_count=states["open"],
+        overdue_count=overdue,
+        done_count=len(done),
+        dropped_count=states["dropped"],
+        outcomes=dict(sorted(outcomes.items())),
+        median_days=median(days) if days else None,
     )

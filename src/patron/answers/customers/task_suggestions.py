@@ -88,7 +88,15 @@ def _share(whole: TaskPart, policy: TaskPolicy) -> TaskSuggestion | None:
     else:
         return None
     reach = sqrt((1 / new + 1 / (1 - new)) / (1 / old + 1 / (1 - old)))
-    return TaskSuggestion(code, "holdout_share", old, new, (whole,), margin.detectable, margin.detectable * reach)
+    return TaskSuggestion(
+        code,
+        "holdout_share",
+        old=old,
+        new=new,
+        parts=(whole,),
+        detectable_cents=margin.detectable,
+        new_detectable_cents=margin.detectable * reach,
+    )
 
 
 def _usual(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | None:
@@ -99,7 +107,7 @@ def _usual(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | None:
     if best is None or best.playbook == policy.usual_playbook or (usual is not None and usual.of(MARGIN).is_gain):
         return None
     parts = (best,) if usual is None else (best, usual)
-    return TaskSuggestion("usual_playbook", "usual_playbook", policy.usual_playbook, best.playbook, parts)
+    return TaskSuggestion("usual_playbook", "usual_playbook", old=policy.usual_playbook, new=best.playbook, parts=parts)
 
 
 def _by_reason(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | None:
@@ -118,7 +126,11 @@ def _by_reason(effects: TaskEffects, policy: TaskPolicy) -> TaskSuggestion | Non
         elif lost is not None:
             del new[reason]
             evidence.append(lost)
-    return TaskSuggestion("playbooks", "playbooks", policy.playbooks, new, tuple(evidence)) if evidence else None
+    return (
+        TaskSuggestion("playbooks", "playbooks", old=policy.playbooks, new=new, parts=tuple(evidence))
+        if evidence
+        else None
+    )
 
 
 def _best(parts: list[TaskPart]) -> TaskPart | None:

@@ -94,15 +94,15 @@ def show_watch_list(
     return WatchListPage(
         view.run.run_id,
         view.run.as_of,
-        query.owner,
-        show,
-        start // page_size + 1,
-        page_count,
-        count,
-        index.total("value_at_risk_cents", listed.mask),
-        int((matching.mask & is_snoozed).sum()),
-        task_outcomes(shop, among=context.visible),
-        tuple(
+        owner=query.owner,
+        show=show,
+        page=start // page_size + 1,
+        page_count=page_count,
+        total_count=count,
+        value_at_risk_cents=index.total("value_at_risk_cents", listed.mask),
+        snoozed_count=int((matching.mask & is_snoozed).sum()),
+        outcomes=task_outcomes(shop, among=context.visible),
+        rows=tuple(
             WatchedRow(
                 customers[identifier],
                 marks.get(identifier, Marks()),
@@ -112,5 +112,5 @@ def show_watch_list(
             for identifier in ids
             if identifier in customers
         ),
-        str(Cursor(index.run_id, (ids[-1],))) if start + page_size < count else None,
+        next_cursor=str(Cursor(index.run_id, (ids[-1],))) if start + page_size < count else None,
     )

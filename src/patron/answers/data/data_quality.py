@@ -91,7 +91,14 @@ def data_quality(shop: Shop) -> DataQuality:
 
 def data_quality_of(view: Snapshot) -> DataQuality:
     """Quality of the data at one run."""
-    return DataQuality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _rejected(view), drift(view))
+    return DataQuality(
+        view.run.run_id,
+        view.run.as_of,
+        checks=_checks(view),
+        imports=_imports(view),
+        rejected=_rejected(view),
+        drift=drift(view),
+    )
 
 
 def _checks(view: Snapshot) -> tuple[DataCheck, ...]:

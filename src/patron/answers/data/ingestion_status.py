@@ -89,9 +89,9 @@ order by count(flags) > 0 desc, event_count desc, source, name limit {SHOWN}"""
         EventVolume(
             row["source"],
             row["name"],
-            row["event_count"],
-            row["last_received_at"],
-            {flag: row[flag] for flag in WARNINGS if row[flag]},
+            event_count=row["event_count"],
+            last_received_at=row["last_received_at"],
+            warning_counts={flag: row[flag] for flag in WARNINGS if row[flag]},
         )
         for row in records(shop.query(sql))
     )

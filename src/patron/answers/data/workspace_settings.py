@@ -46,7 +46,13 @@ def workspace_settings(shop: Shop) -> WorkspaceSettings:
     channels = tuple(_channel(shop.folder, name, shop.settings.channels.section(name)) for name in CONFIGURABLE)
     caps = tuple((cap.most, cap.within_days) for cap in messages.caps)
     return WorkspaceSettings(
-        about.name, about.currency, about.time_zone, about.locale, channels, messages.quiet_hours, caps
+        about.name,
+        about.currency,
+        time_zone=about.time_zone,
+        locale=about.locale,
+        channels=channels,
+        quiet_hours=messages.quiet_hours,
+        caps=caps,
     )
 
 

@@ -271,13 +271,21 @@ def open_questions(view: Snapshot, measured: tuple[Effect, ...]) -> Iterator[Ope
     for offer in view.policy.offers:
         one = by_offer.get(offer.id)
         if one is None:
-            yield OpenQuestion(offer.id, None, None, None, 0, None, None)
+            yield OpenQuestion(offer.id, None, low=None, high=None, decision_count=0, needed_count=None, days=None)
             continue
         cost = _cost(one, offer.contact_cost_cents)
         if one.low <= cost <= one.high:
             count = one.treated_count + one.control_count
             needed, days = _plan(one, cost, count, view.run.as_of)
-            yield OpenQuestion(offer.id, one.effect_cents - cost, one.low - cost, one.high - cost, count, needed, days)
+            yield OpenQuestion(
+                offer.id,
+                one.effect_cents - cost,
+                low=one.low - cost,
+                high=one.high - cost,
+                decision_count=count,
+                needed_count=needed,
+                days=days,
+            )
 
 
 def _plan(one: Effect, cost_cents: float, count: int, now: datetime) -> tuple[int | None, int | None]:

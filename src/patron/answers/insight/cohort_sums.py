@@ -30,7 +30,7 @@ class AgeSum:
     margin_squares: float
 
 
-NO_SUM = AgeSum(0, 0, 0.0, 0.0, 0.0)
+NO_SUM = AgeSum(0, 0, margin_cents=0.0, paid_squares=0.0, margin_squares=0.0)
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def cohort_sums(view: Snapshot, grouping: Grouping) -> CohortSums:
             CohortSum(
                 row["group_code"],
                 month_number(row["first_month"]),
-                row["customer_count"],
-                ages.get((row["group_code"], row["first_month"]), {}),
-                _forecast(row) if has_forecast else NO_FORECAST,
+                customer_count=row["customer_count"],
+                ages=ages.get((row["group_code"], row["first_month"]), {}),
+                forecast=_forecast(row) if has_forecast else NO_FORECAST,
             )
             for row in records(view.query(f"select * from cohorts {of_run} order by group_code, first_month"))
         ),

@@ -95,11 +95,11 @@ def arms(result: Mapping[str, Any]) -> tuple[Arm, ...]:
         Arm(
             name,
             one["customers"],
-            one["orders"],
-            one["paid_cents"],
-            one["discount_cents"],
-            one["refund_cents"],
-            one["margin_cents"],
+            order_count=one["orders"],
+            paid_cents=one["paid_cents"],
+            discount_cents=one["discount_cents"],
+            refund_cents=one["refund_cents"],
+            margin_cents=one["margin_cents"],
         )
         for name in ARMS
         if (one := result["arms"].get(name))
@@ -115,11 +115,11 @@ def guard_rails(result: Mapping[str, Any], usual_unsubscribed: float | None) -> 
         GuardRail(
             rail["metric"],
             rail["verdict"],
-            "count" if rail["metric"] == "orders" else "money",
-            rail["effect"],
-            rail.get("low"),
-            rail.get("high"),
-            baselines[rail["metric"]],
+            unit="count" if rail["metric"] == "orders" else "money",
+            value=rail["effect"],
+            low=rail.get("low"),
+            high=rail.get("high"),
+            baseline=baselines[rail["metric"]],
         )
         for rail in result["guard_rails"]
     ]
@@ -131,7 +131,7 @@ def guard_rails(result: Mapping[str, Any], usual_unsubscribed: float | None) -> 
         low, high = share_interval(times, sent)
         is_known = limit is not None
         verdict = "harmed" if is_known and low > limit else "safe" if is_known and high < limit else "unclear"
-        rails.append(GuardRail(metric, verdict, "share", times / sent, low, high, limit))
+        rails.append(GuardRail(metric, verdict, unit="share", value=times / sent, low=low, high=high, baseline=limit))
     return tuple(rails)
 
 

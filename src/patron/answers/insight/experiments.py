@@ -131,9 +131,9 @@ def list_experiments(
     return ExperimentList(
         view.run.run_id,
         view.run.as_of,
-        _summary(chosen, of_year),
-        tuple(years),
-        tuple(row for row in rows if kind in {"", row.kind} and verdict in {"", row.verdict}),
+        summary=_summary(chosen, of_year),
+        years=tuple(years),
+        rows=tuple(row for row in rows if kind in {"", row.kind} and verdict in {"", row.verdict}),
     )
 
 
@@ -166,14 +166,25 @@ def _show_offers(shop: Shop, name: str) -> ExperimentDetail:
     if offers is None or name != experiment:
         todo = did_you_mean(name, (experiment,)) or SEE_EXPERIMENTS
         raise NotFound(NO_EXPERIMENT(name=name), where="experiment", todo=todo)
-    return ExperimentDetail(_offer_line(offers, experiment), (), (), {}, {}, None, None, offers)
+    return ExperimentDetail(
+        _offer_line(offers, experiment),
+        (),
+        composition=(),
+        messages={},
+        receipts={},
+        cost_cents=None,
+        planned_cents=None,
+        offers=offers,
+    )
 
 
 def _show_tasks(shop: Shop, name: str) -> ExperimentDetail:
     lines = task_lines(task_effects(shop))
     if not lines or name != TASK_EXPERIMENT:
         raise NotFound(NO_TASK_EXPERIMENT(name=name), where="experiment", todo=SEE_EXPERIMENTS)
-    return ExperimentDetail(lines[0], (), (), {}, {}, None, None, None)
+    return ExperimentDetail(
+        lines[0], (), composition=(), messages={}, receipts={}, cost_cents=None, planned_cents=None, offers=None
+    )
 
 
 def _newest_versions(shop: Shop, kind: Any) -> tuple[SavedVersion[Any], ...]:

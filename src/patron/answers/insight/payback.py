@@ -120,18 +120,18 @@ def _payback(sums: CohortSums, channel: str, cohorts: Sequence[CohortSum], spent
     for age in range(sums.run_month - min(cohort.month for cohort in cohorts)):
         cell = margin_cell(sums, [cohort for cohort in cohorts if cohort.month + age < sums.run_month], age)
         if cell.low is not None and cell.high is not None:
-            months.append(PaybackMonth(age, cell.customer_count, cell.value, cell.low, cell.high))
+            months.append(PaybackMonth(age, cell.customer_count, margin_cents=cell.value, low=cell.low, high=cell.high))
     of_channel = {key: cents for key, cents in spent.items() if channel in {"", key[0]}}
     customers, cost = sum(cohort.customer_count for cohort in cohorts), sum(of_channel.values())
     each = cost / customers
     return Payback(
         channel,
         month_text(min(month for _, month in of_channel)),
-        month_text(max(month for _, month in of_channel)),
-        customers,
-        cost,
-        each,
-        tuple(months),
+        last_month=month_text(max(month for _, month in of_channel)),
+        customer_count=customers,
+        cost_cents=cost,
+        cost_per_customer_cents=each,
+        months=tuple(months),
         paid_back=_first(months, [month.margin_cents for month in months], each),
         earliest=_first(months, [month.high for month in months], each),
         latest=_first(months, [month.low for month in months], each),

@@ -48,9 +48,9 @@ def period_query(parameters: Mapping[str, str]) -> PeriodQuery:
     return PeriodQuery(
         cast("Period", _require_one("period", parameters.get("period") or default.period, PERIODS)),
         parameters.get("month", "")[:7],
-        _day("from", parameters.get("from", "")),
-        _day("to", parameters.get("to", "")),
-        cast("Compare", _require_one("compare", parameters.get("compare") or default.compare, COMPARISONS)),
+        first_day=_day("from", parameters.get("from", "")),
+        last_day=_day("to", parameters.get("to", "")),
+        compare=cast("Compare", _require_one("compare", parameters.get("compare") or default.compare, COMPARISONS)),
     )
 
 

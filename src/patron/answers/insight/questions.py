@@ -109,4 +109,17 @@ def _saved_question_info(one: SavedQuestion, pins: Mapping[str, bool], zone: str
 def _of_ready(code: str, pins: Mapping[str, bool], zone: str) -> QuestionInfo:
     ready, question_id = READY_BY_CODE[code], READY + code
     is_pinned = pins.get(question_id, ready.is_pinned)
-    return QuestionInfo(question_id, code, code, "", "", ready.sql_in(zone), None, is_pinned, 1, "", None, "")
+    return QuestionInfo(
+        question_id,
+        code,
+        name=code,
+        folder="",
+        note="",
+        sql=ready.sql_in(zone),
+        guided=None,
+        is_pinned=is_pinned,
+        version=1,
+        owner="",
+        saved_at=None,
+        saved_by="",
+    )

@@ -116,7 +116,17 @@ def retention(  # noqa: PLR0913 - what a reader chooses
     else:
         rows = tuple(table.row(code, cohorts) for code, cohorts in _groups(chosen).items())
     mean = table.row("", chosen) if len(rows) > 1 else None
-    return Retention(view.run.run_id, view.run.as_of, measure, grouping, group, months, rows, mean, groupings)
+    return Retention(
+        view.run.run_id,
+        view.run.as_of,
+        measure=measure,
+        grouping=grouping,
+        group=group,
+        months=months,
+        rows=rows,
+        mean=mean,
+        groupings=groupings,
+    )
 
 
 @operation(Right(Action.READ, Area.OVERVIEW), "GET /api/retention")
@@ -174,7 +184,15 @@ class _Table:
             ages = [age for cohort in cohorts for age in cohort.ages.values()]
             so_far = sum(age.margin_cents if is_margin else age.paid_cents for age in ages) / count
             expected, low, high = self._expected(cohorts)
-        return CohortRow(code, count, tuple(self._cells(cohorts)), so_far, expected, low, high)
+        return CohortRow(
+            code,
+            count,
+            cells=tuple(self._cells(cohorts)),
+            so_far_cents=so_far,
+            expected_cents=expected,
+            expected_low=low,
+            expected_high=high,
+        )
 
     def _cells(self, cohorts: Sequence[CohortSum]) -> list[CohortCell]:
         first = min(cohort.month for cohort in cohorts)
@@ -199,9 +217,9 @@ class _Table:
                     squares += done.margin_squares if self.measure == "margin" else done.paid_squares
         mean = total / count
         if count < 2:
-            return CohortCell(mean, None, None, count, is_complete)
+            return CohortCell(mean, None, high=None, customer_count=count, is_complete=is_complete)
         reach = REACH_95 * sqrt(max(squares - count * mean**2, 0.0) / (count - 1) / count)
-        return CohortCell(mean, mean - reach, mean + reach, count, is_complete)
+        return CohortCell(mean, mean - reach, high=mean + reach, customer_count=count, is_complete=is_complete)
 
     def _expected(self, cohorts: Sequence[CohortSum]) -> tuple[float | None, float | None, float | None]:
         """What each is expected to bring; wrong as the whole shop's forecast may be, and as customers differ."""

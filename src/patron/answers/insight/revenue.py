@@ -131,9 +131,9 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
         KeyFigure(
             code,
             unit,
-            of(now) if now else None,
-            of(before) if before else None,
-            tuple(of(window) or 0.0 for window in course),
+            value=of(now) if now else None,
+            previous=of(before) if before else None,
+            trend=tuple(of(window) or 0.0 for window in course),
         )
         for code, unit, of in WINDOW_FIGURES
     )
@@ -175,7 +175,9 @@ join {scores_sql(view, "value")} v on v.customer_id = l.customer_id and v.run_id
 where l.ordered_at >= {start}"""
     value = by_run.get(view.run.run_id)
     paid = records(view.query(sql))[0]["paid"] if is_compared and value is not None else None
-    return KeyFigure("expected_value", "money", value, paid, tuple(by_run.values()), compared="same_customers")
+    return KeyFigure(
+        "expected_value", "money", value=value, previous=paid, trend=tuple(by_run.values()), compared="same_customers"
+    )
 
 
 def _at_risk(view: Snapshot) -> KeyFigure:
@@ -187,7 +189,9 @@ where run_id in (select run_id from {comparable_runs_sql(view)} c)"""
     by_run, earlier = _by_run(view, sql), earlier_run_id(view)
     previous = records(view.query(f"{sql} and run_id = '{earlier}' group by run_id"))[0]["figure"] if earlier else None
     value, trend = by_run.get(view.run.run_id), tuple(by_run.values())
-    return KeyFigure("at_risk", "count", value, previous, trend, is_more_better=False, compared="earlier_run")
+    return KeyFigure(
+        "at_risk", "count", value=value, previous=previous, trend=trend, is_more_better=False, compared="earlier_run"
+    )
 
 
 def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:

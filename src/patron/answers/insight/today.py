@@ -206,9 +206,9 @@ def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
             yield TodayItem(
                 f"{kind}_approval",
                 f"/{kind}s/{saved.name}",
-                _planned_cents(saved),
-                at,
-                saved.name,
+                value_cents=_planned_cents(saved),
+                since=at,
+                name=saved.name,
                 details={"by": saved.saved_by},
             )
 
@@ -230,15 +230,22 @@ def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
         link, last = f"/{kind}s/{saved.name}", saved.steps[-1] if saved.steps else None
         since = last.taken_at if last else saved.saved_at
         if saved.state == PAUSED:
-            yield TodayItem(f"{kind}_paused", link, _planned_cents(saved), since, saved.name)
+            yield TodayItem(f"{kind}_paused", link, value_cents=_planned_cents(saved), since=since, name=saved.name)
         if saved.state == ENDED:
-            yield TodayItem(f"{kind}_ended", link, _planned_cents(saved), since, saved.name)
+            yield TodayItem(f"{kind}_ended", link, value_cents=_planned_cents(saved), since=since, name=saved.name)
         if saved.name in failures:
             count, first = failures[saved.name]
-            yield TodayItem("messages_failed", link, None, utc(first), saved.name, count)
+            yield TodayItem("messages_failed", link, value_cents=None, since=utc(first), name=saved.name, count=count)
         if saved.name in unsettled:
             count, first = unsettled[saved.name]
-            yield TodayItem("messages_unknown", f"{link}/messages#unknown", None, utc(first), saved.name, count)
+            yield TodayItem(
+                "messages_unknown",
+                f"{link}/messages#unknown",
+                value_cents=None,
+                since=utc(first),
+                name=saved.name,
+                count=count,
+            )
 
 
 def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedVersion[Campaign] | SavedVersion[Journey]]]:

@@ -160,11 +160,11 @@ select 1 as one from scores where {run} and question = '{CHURN.name}' and model_
     return FairnessResults(
         traits,
         results,
-        tuple((row["decision"], row["trait"], row["customer_count"]) for row in small),
-        tuple(trait for trait in traits if trait not in named),
-        _mitigation(rows),
-        refused.num_rows > 0,
-        pinned.num_rows > 0,
+        left_out=tuple((row["decision"], row["trait"], row["customer_count"]) for row in small),
+        unknown_traits=tuple(trait for trait in traits if trait not in named),
+        mitigation=_mitigation(rows),
+        is_refused=refused.num_rows > 0,
+        is_pinned=pinned.num_rows > 0,
     )
 
 
@@ -176,4 +176,6 @@ def _mitigation(rows: list[dict]) -> Mitigation | None:
     counts = {row["metric"]: row["customer_count"] for row in rows}
     change = next((row["value"] for row in rows if row["metric"] == EXPECTED_GAIN_CHANGE), None)
     added, removed = (counts.get(name, 0) for name in (CUSTOMERS_ADDED, CUSTOMERS_REMOVED))
-    return Mitigation(fitted[0]["trait"], thresholds, added, removed, change)
+    return Mitigation(
+        fitted[0]["trait"], thresholds, added_count=added, removed_count=removed, gain_change_cents=change
+    )

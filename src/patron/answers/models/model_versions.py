@@ -105,9 +105,11 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
     return ModelDetail(
         model,
         model_registry.card(models, shop.store, model.model_version),
-        vars(model_registry.manifest(models, shop.store, model.model_version)),
-        tuple(decision for decision in model_decisions(shop.store) if decision.model_version == model.model_version),
-        tuple(
+        manifest=vars(model_registry.manifest(models, shop.store, model.model_version)),
+        decisions=tuple(
+            decision for decision in model_decisions(shop.store) if decision.model_version == model.model_version
+        ),
+        groups=tuple(
             metric for metric in metrics_by_group(last_run(shop), model.version) if metric.question == model.question
         ),
     )

@@ -211,7 +211,9 @@ def show_forecasts(
     cache: AnswerCache, question: QuestionName = "", cursor: CursorText = "", limit: Limit = None
 ) -> ForecastPage:
     """Every forecast whose horizon is over against what came, the latest first; of one question or of all."""
-    ledger, before, size = show_models(cache).ledger, None, limit or FORECASTS_PER_PAGE
+    ledger = show_models(cache).ledger
+    before = None
+    size = limit or FORECASTS_PER_PAGE
     if cursor:
         at, name = Cursor.in_list(cursor, "forecasts", int, str).place
         before = (time_of(at), name)

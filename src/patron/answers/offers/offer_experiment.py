@@ -77,12 +77,12 @@ order by run_id, offer, stratum"""
     return OfferExperiment(
         _arm(whole),
         tuple(_arm(row) for row in now if row["offer"] != ANY and row["stratum"] == ALL),
-        tuple(_arm(row) for row in now if row["offer"] == ANY and row["stratum"] != ALL),
-        tuple(MeasuredRun(run, one.customer_cents, one.customer_low, one.customer_high) for run, one in gains),
-        whole["is_placebo"],
-        whole["decided_from"],
-        whole["decided_until"],
-        _p_value(view),
+        strata=tuple(_arm(row) for row in now if row["offer"] == ANY and row["stratum"] != ALL),
+        runs=tuple(MeasuredRun(run, one.customer_cents, one.customer_low, one.customer_high) for run, one in gains),
+        is_placebo=whole["is_placebo"],
+        decided_from=whole["decided_from"],
+        decided_until=whole["decided_until"],
+        sample_ratio_p_value=_p_value(view),
     )
 
 
@@ -96,7 +96,15 @@ def _arm(row: Mapping[str, Any]) -> OfferArm:
         ends = (row[name] - other_cost for name in ("raw_cents", "raw_low", "raw_high"))
         raw = Gain.of(*ends, error=error, treated=treated)
     gain = Gain.of(effect - other_cost, low - other_cost, high - other_cost, error=error, treated=treated)
-    return OfferArm(row["offer"], row["stratum"], treated, row["control_count"], gain, raw, error * DETECTABLE_ERRORS)
+    return OfferArm(
+        row["offer"],
+        row["stratum"],
+        treated_count=treated,
+        control_count=row["control_count"],
+        gain=gain,
+        raw=raw,
+        detectable_cents=error * DETECTABLE_ERRORS,
+    )
 
 
 def _p_value(view: Snapshot) -> float | None:

@@ -106,15 +106,15 @@ def _proposal_of(shop: Shop, row: sa.RowMapping) -> PolicyProposal:
     return PolicyProposal(
         row["proposal_id"],
         row["state"],
-        row["note"],
-        utc(row["proposed_at"]),
-        row["proposed_by"],
-        utc(row["decided_at"]) if row["decided_at"] else None,
-        row["decided_by"],
-        policy.version if policy else "",
-        changes,
-        row["state"] == PROPOSED and row["base_version"] != shop.policy.version,
-        row["preview"],
+        note=row["note"],
+        proposed_at=utc(row["proposed_at"]),
+        proposed_by=row["proposed_by"],
+        decided_at=utc(row["decided_at"]) if row["decided_at"] else None,
+        decided_by=row["decided_by"],
+        version=policy.version if policy else "",
+        changes=changes,
+        is_outdated=row["state"] == PROPOSED and row["base_version"] != shop.policy.version,
+        preview=row["preview"],
     )
 
 

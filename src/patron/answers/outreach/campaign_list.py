@@ -159,7 +159,9 @@ def _newest_trial(shop: Shop, name: str) -> Job | None:
 
 
 def _line(saved: SavedVersion[Campaign], sent: int) -> CampaignLine:
-    campaign, plan, result = saved.content, details_of(saved.last("planned")), details_of(saved.last("measured"))
+    campaign = saved.content
+    plan = details_of(saved.last("planned"))
+    result = details_of(saved.last("measured"))
     against = (result or {}).get("against_forecast")
     return CampaignLine(
         name=saved.name,
@@ -184,7 +186,7 @@ def taken_step(one: TakenStep) -> CampaignStep:
     """A step with the totals of what it found."""
     names = TOTALS_OF_STEPS.get(one.step)
     details = one.details if names is None else {name: one.details[name] for name in names if name in one.details}
-    return CampaignStep(one.step, one.version, one.taken_at, one.taken_by, details)
+    return CampaignStep(one.step, one.version, taken_at=one.taken_at, taken_by=one.taken_by, details=details)
 
 
 def details_of(step: TakenStep | None) -> Mapping[str, Any] | None:

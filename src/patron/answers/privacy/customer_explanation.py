@@ -65,13 +65,13 @@ def customer_explanation(view: Snapshot, tokens: Sequence[str], customer_id: str
     return CustomerExplanation(
         customer,
         view.run.as_of,
-        is_likely,
-        reasons.get(customer, ()) if is_likely else (),
-        row["action"],
-        row["reason"],
-        row["is_sent"],
-        tuple(traits["trait"].to_pylist()),
-        thresholds.num_rows > 0,
+        is_likely_to_leave=is_likely,
+        reasons=reasons.get(customer, ()) if is_likely else (),
+        action=row["action"],
+        reason=row["reason"],
+        is_sent=row["is_sent"],
+        sensitive_traits=tuple(traits["trait"].to_pylist()),
+        has_group_thresholds=thresholds.num_rows > 0,
         is_withdrawn=view.run.run_id in view.withdrawn,
     )
 

@@ -122,7 +122,9 @@ def privacy_desk(
         overdue_count = connection.scalar(counted.where(table.due_at < now)) or 0
     requests = tuple(_request_of(shop, row, now) for row in rows[:length])
     state = CLOSED if state != OPEN else OPEN
-    return PrivacyDesk(state, requests, open_count, overdue_count, page, len(rows) > length)
+    return PrivacyDesk(
+        state, requests, open_count=open_count, overdue_count=overdue_count, page=page, has_more=len(rows) > length
+    )
 
 
 def request_page(
@@ -170,7 +172,14 @@ def erasure_certificate(shop: Shop, request_id: str) -> Certificate:
         raise NotFound(NO_ERASURE, where=request_id, todo=OPEN_REQUEST)
     details = json.loads(entry["details"])
     at = datetime.fromisoformat(entry["at"])
-    return Certificate(certificate_id, at, details["erased"], details.get("by", ""), entry["entry"], entry["hash"])
+    return Certificate(
+        certificate_id,
+        at,
+        erased=details["erased"],
+        by=details.get("by", ""),
+        audit_entry=entry["entry"],
+        audit_hash=entry["hash"],
+    )
 
 
 def request_rows(desk: PrivacyDesk) -> Iterator[tuple[str, ...]]:

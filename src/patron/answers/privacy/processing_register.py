@@ -82,7 +82,9 @@ def processing_register(shop: Shop) -> ProcessingRegister:
         "audiences": _audiences(shop),
     }
     activities = (
-        ProcessingActivity(code, tables, _classes(tables), bases.get(code, ""), recipients.get(code, ()))
+        ProcessingActivity(
+            code, tables, classes=_classes(tables), basis=bases.get(code, ""), recipients=recipients.get(code, ())
+        )
         for code, tables in TABLES_OF.items()
     )
     return ProcessingRegister(tuple(activities), policy.consent.unknown)

@@ -291,7 +291,14 @@ def segment_names(shop: Shop, *, only: pa.Table | None = None) -> SegmentNames:
 
 def _versions(saved: Iterable[SegmentDefinition]) -> tuple[SegmentVersion, ...]:
     versions = [
-        SegmentVersion(one.version, one.saved_at, one.saved_by, one.note, one.folder, rule_content(one.rule))
+        SegmentVersion(
+            one.version,
+            one.saved_at,
+            saved_by=one.saved_by,
+            note=one.note,
+            folder=one.folder,
+            rule=rule_content(one.rule),
+        )
         for one in saved
     ]
     return tuple(reversed(versions))

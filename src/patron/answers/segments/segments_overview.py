@@ -112,9 +112,9 @@ group by s.run_id, s.lifecycle_stage"""
         LifecycleStage(
             stage,
             now.get(stage, {}).get("customer_count", 0),
-            now.get(stage, {}).get("customer_count", 0) / total if total else 0.0,
-            before.get(stage, 0) if before else None,
-            now.get(stage, {}).get("expected_cents"),
+            share=now.get(stage, {}).get("customer_count", 0) / total if total else 0.0,
+            previous_count=before.get(stage, 0) if before else None,
+            expected_cents=now.get(stage, {}).get("expected_cents"),
         )
         for stage in LIFECYCLE_STAGES
     )
@@ -176,7 +176,9 @@ select low, high, case when is_season_observed then season end as season
 from this_shop_forecasts where question = 'value'"""
     low, high, season = next((tuple(row.values()) for row in records(view.query(sure))), (None, None, None))
     top = totals["top"] / total if total and totals["top"] else None
-    return ValueSpread(_joined(bins), total, top, low, high, season, **apart)
+    return ValueSpread(
+        _joined(bins), total, top_tenth_share=top, low_cents=low, high_cents=high, season=season, **apart
+    )
 
 
 def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:

@@ -163,7 +163,9 @@ def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
         raise BadFile(UNKNOWN_ENCODING(name=encoding), where=str(path), todo=NAME_ENCODING) from None
-    lines, position, last = 0, 0, ""
+    lines = 0
+    position = 0
+    last = ""
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 22):
@@ -207,7 +209,16 @@ def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int, *
         raise BadFile(FILE_HEADER_ONLY, where=str(path), todo=EXPORT_AGAIN)
     if not named:
         raise BadFile(HEADER_NO_COLUMN, where=str(path), todo=FIRST_LINE)
-    return InputFile(path, named, lines, is_unfinished, mark, encoding, names, rows.line_num)
+    return InputFile(
+        path,
+        named,
+        line_count=lines,
+        is_unfinished=is_unfinished,
+        delimiter=mark,
+        encoding=encoding,
+        header=names,
+        header_line_count=rows.line_num,
+    )
 
 
 def _number_chunks(tables: Iterator[pa.Table]) -> Iterator[Chunk]:

@@ -88,7 +88,7 @@ class PreviewLoader(EventLoader):
         for row in rows.slice(0, SHOWN_OF_KIND).to_pylist():
             reason, message = problem_message(row["problem"], row["order_id"]) if row["problem"] else ("", "")
             event = {name: row[name] for name in SHOWN if row[name] is not None}
-            shown = PreviewedRow(file, row["row_number"], event, reason, message)
+            shown = PreviewedRow(file, row["row_number"], event=event, reason=reason, message=message)
             if sum(one.kind == shown.kind for one in self.rows) < SHOWN_OF_KIND:
                 self.rows.append(shown)
 
@@ -118,14 +118,16 @@ def preview_import(  # noqa: PLR0913 - what an import takes
         loader = PreviewLoader(
             shop,
             Vault.open(shop),
-            con,
-            rules.source or rules.name,
-            "occurred",
-            received_at,
+            con=con,
+            source=rules.source or rules.name,
+            known="occurred",
+            received_at=received_at,
             import_id="",
             extra_currencies=currencies,
         )
         loader.read_stored_ids()
         counts = ImportJob(loader, rules, sources, progress).run()
     lines = sum(source.line_count for source in sources)
-    return Preview(counts, loader.by_event, loader.rejected_by_reason, tuple(loader.rows), lines)
+    return Preview(
+        counts, loader.by_event, rejected_by_reason=loader.rejected_by_reason, rows=tuple(loader.rows), line_count=lines
+    )

@@ -150,7 +150,16 @@ def prepare_events(
     rejected: Counter[str] = Counter()
     duplicate: Counter[str] = Counter()
     loaders = [
-        EventLoader(shop, vault, con, part.requests[0].source, "received", part.received_at, LIVE) for part in parts
+        EventLoader(
+            shop,
+            vault,
+            con=con,
+            source=part.requests[0].source,
+            known="received",
+            received_at=part.received_at,
+            import_id=LIVE,
+        )
+        for part in parts
     ]
     # why: a consent may come from another source than the behaviour; all are written before any event is checked
     batches = [
@@ -177,7 +186,9 @@ def pending_event_rows(
     shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]
 ) -> pa.Table:
     """Rows of `events` that pending requests will become, with the columns that profiles need; nothing is stored."""
-    loader = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
+    loader = EventLoader(
+        shop, vault, con=con, source="", known="received", received_at=requests[0].received_at, import_id=LIVE
+    )
     rows = reject_forgotten(vault, validated_rows(loader, requests, raw_events_of(requests)))
     sources = pa.array([request.source for request in requests for _ in request.rows], pa.string())
     rows = rows.append_column("source", sources)

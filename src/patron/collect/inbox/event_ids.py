@@ -94,7 +94,9 @@ class EventIds:
 
     def _settle(self, count: int) -> None:
         if not self._ordered and len(self._fresh) >= GENERATION:
-            self._settling, self._fresh, self._until = self._fresh, set(), self._last
+            self._settling = self._fresh
+            self._fresh = set()
+            self._until = self._last
             self._ordered = sorted(self._settling, reverse=True)
         if self._ordered:
             some = self._ordered[-count:]

@@ -150,7 +150,9 @@ class Inbox:
         ]
         with self._transaction():
             unknown = self._ids.unknown([one for of_request in ids for of_message in of_request for one in of_message])
-            remaining, stored, counts = set(unknown), [], []
+            remaining = set(unknown)
+            stored = []
+            counts = []
             for seq, (request, message_ids) in enumerate(zip(requests, ids, strict=True), self.last_seq() + 1):
                 rows, count = _deduplicated(request, message_ids, remaining)
                 counts.append(count)
@@ -375,7 +377,9 @@ def _deduplicated(
     request: Request, ids: list[tuple[bytes, ...]], unknown: set[bytes]
 ) -> tuple[list[RawEvent], IngestionCounts]:
     """Raw events of a request to store, and its counts; ids of stored messages are taken out of `unknown`."""
-    rows, duplicate, rejected = [], 0, 0
+    rows = []
+    duplicate = 0
+    rejected = 0
     for message, message_ids in zip(request.messages, ids, strict=True):
         if message.is_rejected:
             rejected += 1

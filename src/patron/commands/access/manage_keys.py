@@ -140,4 +140,4 @@ def revoke_key(context: RequestContext, key_id: KeyId) -> None:
 
 
 def _new_key(secret: str, key: Key) -> NewKey:
-    return NewKey(secret, key.key_id, key.source, key.kind, key.scopes, key.expires_at)
+    return NewKey(secret, key.key_id, source=key.source, kind=key.kind, scopes=key.scopes, expires_at=key.expires_at)

@@ -48,7 +48,9 @@ MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core 1.0, section 2."""
 MAX_BYTES = 512 * 1024
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-BASIC, POST, NONE = "client_secret_basic", "client_secret_post", "none"
+BASIC = "client_secret_basic"
+POST = "client_secret_post"
+NONE = "none"
 
 
 @dataclass(frozen=True)

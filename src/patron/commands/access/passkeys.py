@@ -157,7 +157,14 @@ def add_passkey(shop: Shop, session: Session, place: PasskeyPlace, answer: str, 
             expected_origin=place.origin,
             require_user_verification=True,
         )
-    identity = Identity(PASSKEY, bytes_to_base64url(registration.credential_id), user_id, name, now, None)
+    identity = Identity(
+        PASSKEY,
+        bytes_to_base64url(registration.credential_id),
+        user_id=user_id,
+        name=name,
+        created_at=now,
+        used_at=None,
+    )
     with shop.store.begin() as connection:
         users.lock_users(connection)
         _require_room([one for one in list_identities(connection, user_id) if one.issuer == PASSKEY])

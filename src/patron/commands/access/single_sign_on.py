@@ -216,7 +216,9 @@ def _use_challenge(shop: Shop, callback: IssuerCallback, *, now: datetime) -> Ch
 
 
 def _person(shop: Shop, challenge: Challenge, callback: IssuerCallback, *, now: datetime) -> Person:
-    settings, issuer, content = shop.settings.oidc, issuer_of(shop), challenge.content
+    settings = shop.settings.oidc
+    issuer = issuer_of(shop)
+    content = challenge.content
     announces = issuer.metadata(now=now).get("authorization_response_iss_parameter_supported") is True
     if callback.error or not 0 < len(callback.code) <= MAX_CODE_LENGTH or (announces and not callback.issuer):
         raise AccessProblem("sso_refused", ISSUER_NOBODY, status=401, todo=SIGN_IN_AGAIN)
@@ -232,10 +234,10 @@ def _person(shop: Shop, challenge: Challenge, callback: IssuerCallback, *, now: 
     return Person(
         claims["sub"],
         email,
-        name if isinstance(name := claims.get("name"), str) else "",
-        frozenset(one for one in listed if isinstance(one, str)),
-        settings.is_second_factor or (isinstance(amr, list) and "mfa" in amr),
-        at if isinstance(at, int | float) else 0,
+        name=name if isinstance(name := claims.get("name"), str) else "",
+        values=frozenset(one for one in listed if isinstance(one, str)),
+        has_second_factor=settings.is_second_factor or (isinstance(amr, list) and "mfa" in amr),
+        signed_in_at=at if isinstance(at, int | float) else 0,
     )
 
 
@@ -285,7 +287,9 @@ def _confirm(shop: Shop, session: Session, visit: _Visit) -> None:
 
 def _begin_session(shop: Shop, connection: sa.Connection, user_id: str, visit: _Visit) -> SignIn:
     """A session, or the question for a code where the issuer asked for no second factor and the user has one."""
-    user, has_factor, now = users.find_user(connection, user_id), visit.person.has_second_factor, visit.now
+    user = users.find_user(connection, user_id)
+    has_factor = visit.person.has_second_factor
+    now = visit.now
     record_use(connection, shop.settings.oidc.issuer, visit.person.subject, at=now)
     if user.has_second_factor and not has_factor:
         stored = users.secret_of(connection, user_id)["password_hash"]
@@ -334,7 +338,14 @@ def _roles(settings: OidcSettings, person: Person) -> tuple[Any, ...]:
 
 def _add(shop: Shop, connection: sa.Connection, user_id: str, person: Person, now: datetime, *, by: str) -> None:
     settings = shop.settings.oidc
-    identity = Identity(settings.issuer, person.subject, user_id, settings.label[:MAX_NAME_LENGTH], now, None)
+    identity = Identity(
+        settings.issuer,
+        person.subject,
+        user_id=user_id,
+        name=settings.label[:MAX_NAME_LENGTH],
+        created_at=now,
+        used_at=None,
+    )
     add_identity(connection, identity)
     _log(shop, connection, AuditAction.ACCOUNT_LINKED, user_id, now, issuer=settings.issuer, by=by)
 

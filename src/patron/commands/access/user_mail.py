@@ -87,7 +87,16 @@ def send_user_mail(shop: Shop, user: User, mail: UserMail, *, now: datetime) -> 
 
 def hand_over_mail(shop: Shop, user: User, mail: UserMail, *, message_id: str, now: datetime) -> Handover:
     """Hand a letter to the SMTP server and say what became of it. Raises ChannelUnavailable: it was not handed over."""
-    message = OutgoingMessage(message_id, user.email, user.name, mail.subject, mail.text, mail.html, "", "")
+    message = OutgoingMessage(
+        message_id,
+        user.email,
+        recipient_name=user.name,
+        subject=mail.subject,
+        text=mail.text,
+        html=mail.html,
+        topic="",
+        unsubscribe_token="",
+    )
     channel = TeamEmail.of(shop, clock=lambda: now)
     # why: each connection logs in before it looks for a letter, and there is one
     settings = channel.settings.model_copy(update={"connections": 1})

@@ -72,7 +72,9 @@ def create_task_batch(
     require_one_of("playbook", draft.playbook, (*PLAYBOOKS, BY_REASON))
     ids = require_customers(context.shop, customer_ids)
     require_staff(context.shop.store, draft.owner)
-    values, reasons, before = values_at_risk or {}, _reasons(context.shop, ids), predecessors(last_run(context.shop))
+    values = values_at_risk or {}
+    reasons = _reasons(context.shop, ids)
+    before = predecessors(last_run(context.shop))
     batch_id = hashlib.sha256(f"{context.now.isoformat()}/{context.by}/{draft.playbook}".encode()).hexdigest()[:32]
     tasks: list[str] = []
     held_out_count = 0

@@ -159,7 +159,9 @@ def _effects_in_window(
 
     The same month is simulated once more without these offers; customers' random numbers do not depend on offers.
     """
-    days, since, until = shop.policy.measure.window_days, before.now, before.now + timedelta(days=MONTH_DAYS)
+    days = shop.policy.measure.window_days
+    since = before.now
+    until = before.now + timedelta(days=MONTH_DAYS)
     offers = offers_in_outbox(shop.folder, finished.run_id, since)
     without = window_margins(before.advance(until), size.settings, since, days)
     with_offers = window_margins(events, size.settings, since, days)

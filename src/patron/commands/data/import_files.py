@@ -285,5 +285,8 @@ def _rejected(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[Rejecte
     )
     with shop.store.begin() as connection:
         rows = connection.execute(sa.select(numbered).where(numbered.c.place == 1).order_by(numbered.c.reason)).all()
-    first = tuple(RejectedRow(row.file, row.row_number, row.reason, row.message, row.reason in FAULTS) for row in rows)
+    first = tuple(
+        RejectedRow(row.file, row.row_number, reason=row.reason, message=row.message, is_fault=row.reason in FAULTS)
+        for row in rows
+    )
     return {row.reason: row.n for row in rows}, first

@@ -66,7 +66,10 @@ def report_webhook_events(shop: Shop, *, now: datetime) -> int:
         new += _unknown(shop, _facts_of_run(shop, since))
     with shop.store.begin() as connection:
         messages = (
-            WebhookMessage(one.message_id, one.event, one.happened_at, one.data, one.customer_ids) for one in new
+            WebhookMessage(
+                one.message_id, one.event, happened_at=one.happened_at, data=one.data, customer_ids=one.customer_ids
+            )
+            for one in new
         )
         write_messages(connection, messages, endpoints, now)
         delete_old_messages(connection, now)
@@ -192,4 +195,4 @@ def _moves(event: str, data: dict[str, Any], customer_ids: list[str], at: dateti
     for part in range(min(parts, MAX_PARTS)):
         ids = tuple(customer_ids[part * MAX_CUSTOMERS : (part + 1) * MAX_CUSTOMERS])
         key = f"{data['segment']}/{data['run_id']}/{part + 1}"
-        yield Fact(event, key, at, {**whole, "part": part + 1}, ids)
+        yield Fact(event, key, happened_at=at, data={**whole, "part": part + 1}, customer_ids=ids)

@@ -177,7 +177,9 @@ def _write(shop: Shop, attempts: list[Attempt], *, is_by_hand: bool = False) -> 
 
 
 def _write_attempt(connection: sa.Connection, attempt: Attempt, *, is_by_hand: bool) -> None:
-    delivery, table, endpoint = attempt.delivery, WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS
+    delivery = attempt.delivery
+    table = WEBHOOK_DELIVERIES
+    endpoint = WEBHOOK_ENDPOINTS
     count = delivery.attempt_count + 1
     if attempt.is_success:
         state, next_at = DELIVERED, None

@@ -62,7 +62,9 @@ CHOOSE_ANOTHER = Sentence("choose_another", "Choose another.")
 USE_IMPORT = Sentence("use_import", "Use `patron import` for it.")
 
 UPLOADS_FOLDER = "uploads"
-MAPPING_FILE, HEAD_FOLDER, CONTENT_FOLDER = "mapping.toml", "head", "content"
+MAPPING_FILE = "mapping.toml"
+HEAD_FOLDER = "head"
+CONTENT_FOLDER = "content"
 UPLOAD_ID = re.compile("[0-9a-f]{16}")
 MAX_BYTES = 256 << 20
 KEPT_FOR = timedelta(days=1)
@@ -215,12 +217,12 @@ def look_into_upload(shop: Shop, upload_id: str, *, encoding: Annotated[str, Fie
     return Upload(
         upload_id,
         path.name,
-        path.stat().st_size,
-        source.line_count,
-        source.encoding,
-        columns,
-        _built_in(path, source.encoding),
-        suggest_mapping(source.columns),
+        byte_count=path.stat().st_size,
+        line_count=source.line_count,
+        encoding=source.encoding,
+        columns=columns,
+        built_in=_built_in(path, source.encoding),
+        suggestion=suggest_mapping(source.columns),
     )
 
 

@@ -24,7 +24,9 @@ QUESTION_WHAT = Sentence("question_what", "Write what it answers.")
 QUESTION_DELETE = Sentence("question_delete", "Delete one that nobody needs.")
 QUESTION_LIST = Sentence("question_list", "See /explore/questions.")
 
-MAX_NAME_LENGTH, MAX_NOTE_LENGTH, MAX_SQL_LENGTH = 80, 500, 6_000
+MAX_NAME_LENGTH = 80
+MAX_NOTE_LENGTH = 500
+MAX_SQL_LENGTH = 6_000
 MAX_QUESTIONS = 500
 MAX_VERSIONS = 50
 MAX_PINS = 12

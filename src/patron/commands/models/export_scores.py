@@ -127,14 +127,14 @@ def list_scores(
     return ScorePage(
         export.run_id,
         export.as_of,
-        page,
-        max(1, -(-rows.num_rows // size)),
-        rows.num_rows,
-        export.objecting_count,
-        export.erased_count,
-        export.missing_forecasts,
-        shown.rows,
-        shown.next_cursor,
+        page=page,
+        page_count=max(1, -(-rows.num_rows // size)),
+        customer_count=rows.num_rows,
+        objecting_count=export.objecting_count,
+        erased_count=export.erased_count,
+        missing_forecasts=export.missing_forecasts,
+        rows=shown.rows,
+        next_cursor=shown.next_cursor,
     )
 
 
@@ -160,7 +160,14 @@ def export_scores(context: RequestContext, as_of: datetime | None = None) -> Sco
         erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == AuditAction.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
         context.record(connection, AuditAction.SCORES_EXPORTED, details)
-    return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
+    return ScoresExport(
+        view.run.run_id,
+        view.run.as_of,
+        rows=rows,
+        objecting_count=len(ids) - rows.num_rows,
+        erased_count=erased_count,
+        missing_forecasts=missing,
+    )
 
 
 @operation(Right(Action.READ, Area.OVERVIEW), "GET /api/scores/total")

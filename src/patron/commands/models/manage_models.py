@@ -62,7 +62,7 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
         newest = last.run.as_of if last else max(model.as_of for model in kept_models(shop.store))
         require_usable_models(shop, [pinned], newest)
         _record(shop, ModelDecision(pinned, PINNED, now, note))
-    return Rollback(question, pinned, current.model_version, note, newest)
+    return Rollback(question, pinned, instead_of=current.model_version, reason=note, last_run_as_of=newest)
 
 
 def release(shop: Shop, question: str, *, now: datetime) -> ModelDecision:
@@ -81,7 +81,12 @@ def approve(shop: Shop, model: str, *, name: str, note: str = "", now: datetime)
     version = find_model(shop.store, model).model_version
     manifest_sha256 = min(manifest_hashes(shop.store, version))
     approval = ModelDecision(
-        version, APPROVED, now, _text(note, "--note") if note else "", _text(name, "--as"), manifest_sha256
+        version,
+        APPROVED,
+        decided_at=now,
+        note=_text(note, "--note") if note else "",
+        name=_text(name, "--as"),
+        manifest_sha256=manifest_sha256,
     )
     _record(shop, approval)
     return approval

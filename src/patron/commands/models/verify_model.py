@@ -54,7 +54,13 @@ def verify_model(shop: Shop, name: str) -> Verification:
         fitted = refit(shop.view(predict.READS, (), run=run, pinned=manifest.table_versions), manifest)
         with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as folder:
             differences, count = model_registry.compare_files(models, model_version, fitted, Path(folder))
-    return Verification(model_version, not differences, count, differences, manifest.table_versions)
+    return Verification(
+        model_version,
+        not differences,
+        file_count=count,
+        differences=differences,
+        table_versions=manifest.table_versions,
+    )
 
 
 def _require_versions(shop: Shop, manifest: Manifest) -> None:

@@ -18,7 +18,9 @@ from patron.storage.master_key import keys_folder
 from patron.storage.offers import policy as policies
 
 CUSTOMERS = 600
-HISTORY_DAYS, MONTH_DAYS, FOLLOWED_DAYS = 270, 30, 60
+HISTORY_DAYS = 270
+MONTH_DAYS = 30
+FOLLOWED_DAYS = 60
 REMINDER_SHARE, CALL_SHARE = 0.02, 0.15
 """Discounts that a reminder and a call are as attractive as; see CATALOGUE_SHOP."""
 USUAL_ORDER_CENTS, MAX_DISCOUNT = 6_000, 0.9

@@ -70,7 +70,16 @@ def logged_value(shop: Shop, candidate: Policy, *, seed: int = 0) -> LoggedValue
     outcomes, is_placebo = _outcomes(shop)
     if outcomes is None or is_placebo:
         why: WhyNot = "nothing_logged" if outcomes is None else "not_delivered"
-        return LoggedValue(0, 0, 0.0, None, None, tuple(offer.id for offer in candidate.offers), (), why)
+        return LoggedValue(
+            0,
+            0,
+            unsupported_share=0.0,
+            candidate=None,
+            today=None,
+            never_tried=tuple(offer.id for offer in candidate.offers),
+            findings=(),
+            why_not=why,
+        )
     actions = sorted({*(offer.id for policy in (candidate, shop.policy) for offer in policy.offers), *outcomes.action})
     actions = [*(action for action in actions if action != NONE), NONE]
     logged = _logged_probabilities(outcomes, actions)
@@ -156,4 +165,6 @@ def _value(
     judged = off_policy(reward, action, propensity, target, context=outcomes.covariates, seed=seed)
     size = judged.row("ips").effective_sample_size
     share = float(1 - target[:, -1].mean())
-    return ValuePerDecision(judged.value, judged.low, judged.high, size, share, judged.gain), judged.findings
+    return ValuePerDecision(
+        judged.value, judged.low, high=judged.high, effective_sample_size=size, offer_share=share, gain=judged.gain
+    ), judged.findings

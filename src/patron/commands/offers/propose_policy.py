@@ -40,7 +40,10 @@ MAKE_ANOTHER = Sentence("make_another", "Make another one.")
 
 LIST_PROPOSALS = Sentence("list_proposals", "List them with `patron policy history`.")
 
-PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
+PROPOSED = "proposed"
+APPROVED = "approved"
+REJECTED = "rejected"
+WITHDRAWN = "withdrawn"
 MAX_NOTE_LENGTH, MAX_CONTENT_LENGTH = 1_000, 200_000
 RUNNING, DONE, FAILED = "running", "done", "failed"
 """States of a preview."""

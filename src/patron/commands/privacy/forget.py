@@ -142,10 +142,10 @@ def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime, by: s
         erasure = Erasure(
             shop,
             vault,
-            earlier.certificate_id if earlier else secrets.token_hex(8),
-            Person(tuple(sorted(tokens))),
-            at,
-            by,
+            certificate_id=earlier.certificate_id if earlier else secrets.token_hex(8),
+            person=Person(tuple(sorted(tokens))),
+            at=at,
+            by=by,
             counts=dict(earlier.counts) if earlier else {},
         )
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
@@ -167,7 +167,9 @@ def _erase_files(erasure: Erasure) -> None:
 
 def _empty_dead_letters(erasure: Erasure) -> None:
     """Empty the dead letters that name the person; their rows stay, so that counts stay right."""
-    vault, tokens, letter = erasure.vault, frozenset(erasure.person.tokens), DEAD_LETTERS.c
+    vault = erasure.vault
+    tokens = frozenset(erasure.person.tokens)
+    letter = DEAD_LETTERS.c
     chosen = sa.select(letter.dead_letter_id, letter.payload).where(letter.reason != REASON)
     with erasure.shop.store.begin() as connection:
         matching = [
@@ -281,4 +283,11 @@ def _certify(erasure: Erasure) -> ErasureCertificate:
     with erasure.shop.store.begin() as connection:
         entry = audit_log.append(erasure.shop, connection, AuditAction.FORGOTTEN, facts, at=at, by=erasure.by)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
-    return ErasureCertificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)
+    return ErasureCertificate(
+        erasure.certificate_id,
+        at,
+        erased=erasure.counts,
+        files_left=left,
+        audit_entry=entry.entry,
+        audit_hash=entry.hash,
+    )

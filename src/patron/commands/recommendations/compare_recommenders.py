@@ -82,7 +82,16 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
     is_repeating = repeat_share >= MANY_REPEATS if repeats is None else repeats
     rows = evaluate(train, test, chosen, k=k, exclude_seen=not is_repeating, seed=seed)
     users = len(pc.unique(test["user_id"]))
-    return RecommenderComparison(rows, how, k, train.num_rows, test.num_rows, users, repeat_share, is_repeating)
+    return RecommenderComparison(
+        rows,
+        how,
+        k=k,
+        train_count=train.num_rows,
+        test_count=test.num_rows,
+        user_count=users,
+        repeat_share=repeat_share,
+        is_repeating=is_repeating,
+    )
 
 
 def _learners_by_name(names: Sequence[str] | None) -> Mapping[str, Recommender]:

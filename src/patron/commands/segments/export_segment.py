@@ -84,7 +84,9 @@ def export_members(context: RequestContext, name: str, path: Path) -> MembersFil
         for text in _csv_texts(lines):
             out.write(text.encode())
     contactable_count = pc.sum(members.rows["may_be_contacted"]).as_py() or 0
-    return MembersFile(name, members.run_id, members.rows.num_rows, contactable_count, str(path))
+    return MembersFile(
+        name, members.run_id, customer_count=members.rows.num_rows, contactable_count=contactable_count, file=str(path)
+    )
 
 
 def read_members(context: RequestContext, name: str) -> SegmentMembers:
@@ -122,7 +124,15 @@ def list_members(
     size = limit or PAGE_SIZE
     shown = page_of(rows, listed.run_id, page=page, size=size, cursor=cursor)
     page_count = max(1, -(-rows.num_rows // size))
-    return MemberPage(name, listed.run_id, page, page_count, rows.num_rows, shown.rows, shown.next_cursor)
+    return MemberPage(
+        name,
+        listed.run_id,
+        page=page,
+        page_count=page_count,
+        customer_count=rows.num_rows,
+        rows=shown.rows,
+        next_cursor=shown.next_cursor,
+    )
 
 
 def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, bool]:

@@ -135,7 +135,14 @@ def segment_matches(
     ids = rows["customer_id"].to_pylist()
     tokens, times = user_tokens(snapshot, ids), rows["entered_at"].to_pylist()
     matches = [
-        TriggerMatch(one.name, one.version, each, tokens[each], at, f"member since {entered_at.isoformat()}")
+        TriggerMatch(
+            one.name,
+            one.version,
+            customer_id=each,
+            token=tokens[each],
+            at=at,
+            cause=f"member since {entered_at.isoformat()}",
+        )
         for each, entered_at in zip(ids, times, strict=True)
         if each in tokens
     ]

@@ -56,7 +56,9 @@ def read_returned(content: bytes, *, now: datetime) -> ReturnedMessage:
     temporary, permanent = _failures(message)
     status = _status(message)
     if permanent or status.startswith("5"):
-        return ReturnedMessage(Receipt(message_id, BOUNCED, at, is_permanent(status or "5.1.1"), status))
+        return ReturnedMessage(
+            Receipt(message_id, BOUNCED, occurred_at=at, is_permanent=is_permanent(status or "5.1.1"), detail=status)
+        )
     if temporary or status.startswith("4"):
         kind = DEFERRED if _action(message) == "delayed" else BOUNCED
         return ReturnedMessage(Receipt(message_id, kind, at, is_permanent=False, detail=status))

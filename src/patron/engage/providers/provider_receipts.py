@@ -96,7 +96,9 @@ def _patron(content: Content) -> Iterator[Receipt | None]:
         if not isinstance(row.get("is_permanent", False), bool):
             raise TypeError("is_permanent is not true or false")
         detail = status_in(str(row.get("detail", "")))
-        yield Receipt(row["message_id"], row["kind"], at, row.get("is_permanent", False), detail)
+        yield Receipt(
+            row["message_id"], row["kind"], occurred_at=at, is_permanent=row.get("is_permanent", False), detail=detail
+        )
 
 
 def _sendgrid(content: Content) -> Iterator[Receipt | None]:
@@ -134,7 +136,7 @@ def _receipt(header: str, kind: str | None, timestamp: float, is_hard: bool, sta
     at = datetime.fromtimestamp(timestamp, UTC)
     if at.year not in YEARS:
         raise ValueError("the timestamp is no time that a message could have")
-    return Receipt(message_id, kind, at, is_hard, status[:MAX_DETAIL_LENGTH])
+    return Receipt(message_id, kind, occurred_at=at, is_permanent=is_hard, detail=status[:MAX_DETAIL_LENGTH])
 
 
 PROVIDERS: Mapping[str, Callable[[Content], Iterator[Receipt | None]]] = {

@@ -48,7 +48,9 @@ def build_request(
     if described.user:
         credentials = f"{_fill(described.user, values)}:{_fill(described.password, values)}"
         headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
-    content, form, body = _fill_all(described.body, values), "", b""
+    content = _fill_all(described.body, values)
+    form = ""
+    body = b""
     if described.format == "form":
         form = _percent_encoded({name: _text(one) for name, one in content.items()})
         body = form.encode()

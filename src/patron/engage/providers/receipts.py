@@ -4,8 +4,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-DELIVERED, DEFERRED, BOUNCED, REJECTED = "delivered", "deferred", "bounced", "rejected"
-COMPLAINED, OPENED, CLICKED, UNSUBSCRIBED = "complained", "opened", "clicked", "unsubscribed"
+DELIVERED = "delivered"
+DEFERRED = "deferred"
+BOUNCED = "bounced"
+REJECTED = "rejected"
+COMPLAINED = "complained"
+OPENED = "opened"
+CLICKED = "clicked"
+UNSUBSCRIBED = "unsubscribed"
 KINDS = (DELIVERED, DEFERRED, BOUNCED, REJECTED, COMPLAINED, OPENED, CLICKED, UNSUBSCRIBED)
 MESSAGE_ID = re.compile("[0-9a-f]{32}")
 IN_HEADER = re.compile(r"<?([0-9a-f]{32})@[^\s<>@]+>?")

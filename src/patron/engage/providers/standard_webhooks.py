@@ -16,7 +16,9 @@ SIZES = range(24, 65)
 """Bytes that a secret may have."""
 TOLERANCE_SECONDS = 300
 """How far the time of a message may be from ours, so that nobody can send an old one once more."""
-ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
+ID = "webhook-id"
+TIMESTAMP = "webhook-timestamp"
+SIGNATURE = "webhook-signature"
 
 
 def new_secret() -> str:

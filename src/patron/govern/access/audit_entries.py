@@ -82,4 +82,6 @@ def _second(time: datetime) -> str:
 def _entry_of(row: sa.RowMapping) -> AuditEntry:
     details = json.loads(row["details"])
     by = str(details.pop("by", ""))
-    return AuditEntry(row["entry"], datetime.fromisoformat(row["at"]), row["action"], by, details, row["hash"])
+    return AuditEntry(
+        row["entry"], datetime.fromisoformat(row["at"]), action=row["action"], by=by, details=details, hash=row["hash"]
+    )

@@ -88,7 +88,15 @@ def operation(
     """Declare that a function is an operation; it stays the function that it is."""
 
     def declare(does: Does) -> Does:
-        declared = Operation(does, right, address, audit, is_of_whole_shop, name_field, needs_password)
+        declared = Operation(
+            does,
+            right,
+            address=address,
+            audit=audit,
+            is_of_whole_shop=is_of_whole_shop,
+            name_field=name_field,
+            needs_password=needs_password,
+        )
         does.__dict__["operation"] = declared
         return does
 

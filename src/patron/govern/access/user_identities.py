@@ -129,8 +129,8 @@ def _identity_of(row: sa.RowMapping) -> Identity:
     return Identity(
         row["issuer"],
         row["subject"],
-        row["user_id"],
-        row["name"],
-        row["created_at"].replace(tzinfo=UTC),
-        row["used_at"] and row["used_at"].replace(tzinfo=UTC),
+        user_id=row["user_id"],
+        name=row["name"],
+        created_at=row["created_at"].replace(tzinfo=UTC),
+        used_at=row["used_at"] and row["used_at"].replace(tzinfo=UTC),
     )

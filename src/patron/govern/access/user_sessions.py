@@ -98,9 +98,14 @@ def find_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:
             connection.execute(used.values(used_at=now))
     actor = _actor_of(row)
     return Session(
-        row["session_id"], actor, row["created_at"], row["used_at"], row["confirmed_at"], row["has_second_factor"],
-        row["locale"],
-    )  # fmt: skip
+        row["session_id"],
+        actor,
+        created_at=row["created_at"],
+        used_at=row["used_at"],
+        confirmed_at=row["confirmed_at"],
+        has_second_factor=row["has_second_factor"],
+        locale=row["locale"],
+    )
 
 
 def actor_of_user(connection: sa.Connection, user_id: str) -> Actor | None:

@@ -12,7 +12,10 @@ from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_tables import SUPPRESSIONS
 from patron.storage.store.store import Store, upsert
 
-UNSUBSCRIBED, SOFT_BOUNCES, HARD_BOUNCE, COMPLAINT = "unsubscribed", "soft_bounces", "hard_bounce", "complaint"
+UNSUBSCRIBED = "unsubscribed"
+SOFT_BOUNCES = "soft_bounces"
+HARD_BOUNCE = "hard_bounce"
+COMPLAINT = "complaint"
 STRENGTH = {UNSUBSCRIBED: 0, SOFT_BOUNCES: 1, HARD_BOUNCE: 2, COMPLAINT: 3}
 """A stronger reason replaces a weaker one; only the weakest is lifted when its owner subscribes again."""
 ALL_TOPICS = ""

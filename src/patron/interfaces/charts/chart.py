@@ -17,7 +17,9 @@ HALF, WIDE = 460, 940
 NARROW = 336
 """Width of every chart on a telephone, pixels: drawn once more, for letters do not shrink with a picture."""
 
-INK, FAINT, GRID = "#334155", "#64748b", "#e2e8f0"
+INK = "#334155"
+FAINT = "#64748b"
+GRID = "#e2e8f0"
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#94a3b8"
 """Okabe and Ito's palette, distinct for every common kind of colour vision, and a grey."""
 

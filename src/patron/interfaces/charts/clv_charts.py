@@ -249,11 +249,9 @@ def calibration_by_decile(
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
     """Lorenz curve: the share of an amount that the customers with the least hold, and the line of equality."""
     metadata, points = metadata_of(table), table.to_pylist()
-    equal, by_value, by_forecast = (
-        words("chart.lorenz.equal"),
-        words("chart.lorenz.by_value"),
-        words("chart.lorenz.by_forecast"),
-    )
+    equal = words("chart.lorenz.equal")
+    by_value = words("chart.lorenz.by_value")
+    by_forecast = words("chart.lorenz.by_forecast")
     kinds = {by_value: "share_of_value", by_forecast: "share_of_value_by_forecast", equal: "share_of_customers"}
     if "normalised_gini" not in metadata:
         del kinds[by_forecast]

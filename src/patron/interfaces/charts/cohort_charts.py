@@ -58,11 +58,11 @@ def cohort_map(facts: Retention, words: Words, formats: Formats) -> Chart | None
         HeatCell(
             label,
             age,
-            cell.value / most,
-            _value(cell, formats, is_share=is_share),
-            _value(cell, formats, is_share=is_share),
-            row_mark(place, 2 + age - first),
-            cell.is_complete,
+            level=cell.value / most,
+            label=_value(cell, formats, is_share=is_share),
+            short_label=_value(cell, formats, is_share=is_share),
+            mark=row_mark(place, 2 + age - first),
+            is_complete=cell.is_complete,
         )
         for place, (label, (_, row)) in enumerate(zip(labels, rows, strict=True))
         for age, cell in enumerate(row.cells)

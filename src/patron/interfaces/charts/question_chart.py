@@ -88,14 +88,20 @@ def question_chart(
         return None
     measured = column_name(result.columns[measure].name, words)
     by = column_name(result.columns[first].name, words)
-    return Chart(title, words("explore.chart_description", measure=measured, by=by), spec, (), (), narrow)
+    return Chart(
+        title, words("explore.chart_description", measure=measured, by=by), spec=spec, head=(), rows=(), narrow=narrow
+    )
 
 
 class _Picked:
     """Which columns of a result are drawn, and how their values read."""
 
     def __init__(self, result: QuestionResult, key: int, measure: int, words: Words, formats: Formats) -> None:
-        self.result, self.key, self.measure, self.words, self.formats = result, key, measure, words, formats
+        self.result = result
+        self.key = key
+        self.measure = measure
+        self.words = words
+        self.formats = formats
         self.unit = unit_of(result.columns[measure])
         self.divisor = 100.0 if self.unit == "money" else 1.0
 

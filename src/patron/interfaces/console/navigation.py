@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-RUN, PARTLY, NOTHING = "run", "partly", "nothing"
+RUN = "run"
+PARTLY = "partly"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -36,55 +38,62 @@ NAVIGATION = (
     NavigationGroup(
         "",
         (
-            NavigationItem("today", "/", "today", "t", "overview", of_run=PARTLY),
-            NavigationItem("overview", "/overview", "overview", "o", "overview"),
-            NavigationItem("brief", "/brief", "brief", "b", "overview", is_of_whole_shop=True),
+            NavigationItem("today", "/", icon="today", key="t", area="overview", of_run=PARTLY),
+            NavigationItem("overview", "/overview", icon="overview", key="o", area="overview"),
+            NavigationItem("brief", "/brief", icon="brief", key="b", area="overview", is_of_whole_shop=True),
         ),
     ),
     NavigationGroup(
         "customers",
         (
-            NavigationItem("customers", "/customers", "customers", "c", "customers", of_run=PARTLY),
-            NavigationItem("watch_list", "/watch-list", "watch", "w", "customers", of_run=PARTLY),
-            NavigationItem("tasks", "/tasks", "task", "k", "customers", of_run=NOTHING),
-            NavigationItem("segments", "/segments", "segments", "s", "segments", of_run=PARTLY),
+            NavigationItem("customers", "/customers", icon="customers", key="c", area="customers", of_run=PARTLY),
+            NavigationItem("watch_list", "/watch-list", icon="watch", key="w", area="customers", of_run=PARTLY),
+            NavigationItem("tasks", "/tasks", icon="task", key="k", area="customers", of_run=NOTHING),
+            NavigationItem("segments", "/segments", icon="segments", key="s", area="segments", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "engage",
         (
-            NavigationItem("campaigns", "/campaigns", "campaigns", "m", "campaigns", of_run=NOTHING),
-            NavigationItem("journeys", "/journeys", "journeys", "j", "campaigns", of_run=NOTHING),
-            NavigationItem("offers", "/offers", "offers", "f", "offers", of_run=PARTLY),
+            NavigationItem("campaigns", "/campaigns", icon="campaigns", key="m", area="campaigns", of_run=NOTHING),
+            NavigationItem("journeys", "/journeys", icon="journeys", key="j", area="campaigns", of_run=NOTHING),
+            NavigationItem("offers", "/offers", icon="offers", key="f", area="offers", of_run=PARTLY),
             NavigationItem(
-                "recommendations", "/recommendations", "recommendations", "r", "recommendations", of_run=NOTHING
+                "recommendations",
+                "/recommendations",
+                icon="recommendations",
+                key="r",
+                area="recommendations",
+                of_run=NOTHING,
             ),
-            NavigationItem("decisions", "/decisions", "decisions", "d", "offers"),
+            NavigationItem("decisions", "/decisions", icon="decisions", key="d", area="offers"),
         ),
     ),
     NavigationGroup(
         "evidence",
         (
-            NavigationItem("experiments", "/experiments", "experiments", "x", "experiments", of_run=PARTLY),
-            NavigationItem("retention", "/retention", "retention", "n", "overview", of_run=PARTLY),
-            NavigationItem("models", "/models", "models", "l", "models", of_run=PARTLY),
+            NavigationItem(
+                "experiments", "/experiments", icon="experiments", key="x", area="experiments", of_run=PARTLY
+            ),
+            NavigationItem("retention", "/retention", icon="retention", key="n", area="overview", of_run=PARTLY),
+            NavigationItem("models", "/models", icon="models", key="l", area="models", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "data",
         (
-            NavigationItem("explore", "/explore", "explore", "e", "questions", of_run=PARTLY),
-            NavigationItem("data_quality", "/data-quality", "quality", "q", "data", of_run=PARTLY),
-            NavigationItem("ingestion", "/ingestion", "ingestion", "i", "data", of_run=NOTHING),
-            NavigationItem("runs", "/runs", "runs", "u", "runs", of_run=PARTLY),
+            NavigationItem("explore", "/explore", icon="explore", key="e", area="questions", of_run=PARTLY),
+            NavigationItem("data_quality", "/data-quality", icon="quality", key="q", area="data", of_run=PARTLY),
+            NavigationItem("ingestion", "/ingestion", icon="ingestion", key="i", area="data", of_run=NOTHING),
+            NavigationItem("runs", "/runs", icon="runs", key="u", area="runs", of_run=PARTLY),
         ),
     ),
     NavigationGroup(
         "govern",
         (
-            NavigationItem("privacy_desk", "/privacy", "privacy", "p", "privacy", of_run=NOTHING),
-            NavigationItem("audit_log", "/audit", "audit", "a", "audit", of_run=NOTHING),
-            NavigationItem("settings", "/settings", "settings", "y", "settings", of_run=NOTHING),
+            NavigationItem("privacy_desk", "/privacy", icon="privacy", key="p", area="privacy", of_run=NOTHING),
+            NavigationItem("audit_log", "/audit", icon="audit", key="a", area="audit", of_run=NOTHING),
+            NavigationItem("settings", "/settings", icon="settings", key="y", area="settings", of_run=NOTHING),
         ),
     ),
 )

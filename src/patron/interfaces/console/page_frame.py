@@ -145,7 +145,17 @@ class Console:
         path = _path_of(request, "/")
         kept = tuple(pair for pair in request.query_params.multi_items() if pair[0] not in FRAME_PARAMETERS)
         back = f"{path}?{urlencode(kept)}" if kept else path
-        return DataShown(run_id, date, runs, path, kept, back, is_past, is_rebuilt, of_run(here))
+        return DataShown(
+            run_id,
+            date,
+            runs=runs,
+            path=path,
+            kept=kept,
+            back=back,
+            is_past=is_past,
+            is_rebuilt=is_rebuilt,
+            of_run=of_run(here),
+        )
 
     def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""

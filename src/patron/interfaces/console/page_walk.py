@@ -37,7 +37,9 @@ def walk_pages(get: Callable[[str], httpx.Response], start: Iterable[str] = ()) 
     """One address of each page that links lead to, by the path of its route; `get` follows redirects."""
     patterns = [(path, re.compile(re.sub(r"\\\{\w+(:\w+)?\\\}", "[^/]+", re.escape(path)))) for path in page_routes()]
     waiting = deque((*PAGES.values(), "/account", "/styleguide", *start))
-    met, opened, addresses = set(waiting), dict.fromkeys(page_routes(), 0), dict[str, str]()
+    met = set(waiting)
+    opened = dict.fromkeys(page_routes(), 0)
+    addresses = dict[str, str]()
     while waiting:
         address = waiting.popleft()
         route = next((path for path, pattern in patterns if pattern.fullmatch(address.partition("?")[0])), None)

@@ -9,7 +9,9 @@ from typing import Any
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
-CENTS, SHARE, DAYS = "cents", "0 to 1", "days"
+CENTS = "cents"
+SHARE = "0 to 1"
+DAYS = "days"
 BOUGHT = ("product", "category", "brand")
 FORECAST_FIELDS = ("value", "churn", "purchase")
 """How the names of fields begin that are forecasts."""
@@ -114,7 +116,9 @@ class RuleTexts:
         return self.texts("rule.bought", what=self.texts("rule.comma").join(bought), window=self._window(rule))
 
     def _comparison(self, kind: str, rule: Mapping[str, Any]) -> str:
-        name, op, value = rule[kind], rule["op"], rule.get("value", True)
+        name = rule[kind]
+        op = rule["op"]
+        value = rule.get("value", True)
         shown = (
             self.field_name(name) if kind == "field" else self.texts("rule.trait", name=self.texts.code("trait", name))
         )

@@ -115,7 +115,7 @@ def _questions(facts: DigestFacts, words: Words, formats: Formats) -> DigestSect
     pinned = (question for question in list_questions(facts.shop) if question.is_pinned)
     tables = tuple(_table(facts, one, words, formats) for one in pinned)
     lines = () if tables else (DigestLine(words("digest.no_questions"), "/explore/questions"),)
-    return DigestSection(DigestPart.QUESTIONS, words("digest.questions"), "/explore", lines, tables)
+    return DigestSection(DigestPart.QUESTIONS, words("digest.questions"), link="/explore", lines=lines, tables=tables)
 
 
 def _table(facts: DigestFacts, question: QuestionInfo, words: Words, formats: Formats) -> DigestTable:
@@ -135,7 +135,9 @@ def _table(facts: DigestFacts, question: QuestionInfo, words: Words, formats: Fo
     )
     numbers = tuple(n > 0 and column.kind == "number" for n, column in enumerate(columns))
     notes = (_more_rows(result, words, formats), _more_columns(result, words))
-    return DigestTable(name, link, head, tuple(rows), numbers, " ".join(note for note in notes if note))
+    return DigestTable(
+        name, link, head=head, rows=tuple(rows), numbers=numbers, note=" ".join(note for note in notes if note)
+    )
 
 
 def _more_columns(result: QuestionResult, words: Words) -> str:

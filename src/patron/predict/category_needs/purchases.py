@@ -57,7 +57,11 @@ class DatedAmounts:
         """What was known some days before the run, days counted from there."""
         known = self.where((self.ordered_ago >= days) & (self.known_ago >= days))
         return DatedAmounts(
-            known.key, known.ordered_ago - days, known.known_ago - days, known.is_refund, known.paid_cents
+            known.key,
+            known.ordered_ago - days,
+            known_ago=known.known_ago - days,
+            is_refund=known.is_refund,
+            paid_cents=known.paid_cents,
         )
 
     def coming(self, days: int, horizon: int) -> "DatedAmounts":
@@ -108,9 +112,9 @@ def read_purchases(view: StageView) -> Purchases:
     return Purchases(
         customers,
         keys[SAMPLE_KEY].to_numpy().astype(np.int64),
-        categories,
-        _sorted(buyer * max(len(categories), 1) + category, lines),
-        _sorted(_numbers(orders["customer_id"], customers), orders),
+        categories=categories,
+        lines=_sorted(buyer * max(len(categories), 1) + category, lines),
+        orders=_sorted(_numbers(orders["customer_id"], customers), orders),
     )
 
 
@@ -127,4 +131,6 @@ def _sorted(key: Integers, rows: pa.Table) -> DatedAmounts:
     )
     is_refund = rows["is_refund"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.bool_)
     order = np.lexsort([paid, is_refund, -known, -ordered, key])
-    return DatedAmounts(key[order], ordered[order], known[order], is_refund[order], paid[order])
+    return DatedAmounts(
+        key[order], ordered[order], known_ago=known[order], is_refund=is_refund[order], paid_cents=paid[order]
+    )

@@ -23,7 +23,9 @@ from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.models.model_registry import ERASED
 
-PRODUCTS_FILE, SETTINGS_FILE, RECOMMENDER = "products.json", "settings.json", "recommender"
+PRODUCTS_FILE = "products.json"
+SETTINGS_FILE = "settings.json"
+RECOMMENDER = "recommender"
 DAY_SECONDS = 86_400.0
 ASSUMED_REPEAT, ASSUMED_NEW = 0.2, 0.02
 """Probability of a customer's first product, bought before or new to them, while no past cutoff has shown it."""

@@ -54,7 +54,9 @@ def edge_links(edges: pa.Table, products: pa.Table, together: pa.Table) -> pa.Ta
 
 def walked_links(graph: ProductGraph, starts: Iterable[str]) -> pa.Table:
     """Links of the kind together from each start to what goes with something on a walk from it."""
-    products, related, strengths = [], [], [np.empty(0)]
+    products = []
+    related = []
+    strengths = [np.empty(0)]
     for start in starts:
         visits = graph.walk([start], NEAREST, kind_weights=WALKED)
         visits = visits.filter(pc.is_in(visits["kind"], pa.array(GOES_WITH)))

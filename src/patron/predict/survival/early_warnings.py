@@ -91,9 +91,9 @@ def read_forecasts(view: StageView) -> Forecasts:
     return Forecasts(
         customers,
         float_column(rows, "label") > 0,
-        days,
-        dict(zip(WARNING_RULES, (float_column(rows, "value"), days), strict=True)),
-        np.vstack([np.ones(len(customers)), weights]),
+        days_since_last_order=days,
+        by_rule=dict(zip(WARNING_RULES, (float_column(rows, "value"), days), strict=True)),
+        weights=np.vstack([np.ones(len(customers)), weights]),
     )
 
 

@@ -90,7 +90,13 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     # chance alone does not move what is expected
     expected = np.exp(mean + (spread**2 - chance**2) / 2)
     return ShopTotal(
-        float(expected), float(low), float(high), methods, level, history.season.is_observed, season_spread
+        float(expected),
+        float(low),
+        high_cents=float(high),
+        methods=methods,
+        season=level,
+        is_season_observed=history.season.is_observed,
+        season_spread=season_spread,
     )
 
 

@@ -59,7 +59,9 @@ def build_value_parts(view: StageView) -> None:
     column = {name: float_column(inputs, name) for name in inputs.column_names if name != "customer_id"}
     shop = view.query(SHOP).to_pylist()[0]
     shop_returns = min(max(float(shop["returns_share"] or 0.0), 0.0), MAX_RETURNS_SHARE)
-    paid, orders, returned = column["paid"], column["orders"], column["returned"]
+    paid = column["paid"]
+    orders = column["orders"]
+    returned = column["returned"]
     returns_share = np.divide(returned, paid, out=np.full(len(paid), shop_returns), where=paid != 0)
     weighted = PRIOR_ORDERS * shop_returns + orders * np.minimum(returns_share, MAX_RETURNS_SHARE)
     share = weighted / (PRIOR_ORDERS + orders)

@@ -111,7 +111,12 @@ class Blend(Recommender):
         counts = np.maximum(weights.repeat, weights.new) > 0
         members = fit_members(known, counts)
         return FittedBlend(
-            self, Catalogue.of(known), members, weights.repeat[counts], weights.new[counts], fit_rater(known)
+            self,
+            Catalogue.of(known),
+            members=members,
+            repeat_weights=weights.repeat[counts],
+            new_weights=weights.new[counts],
+            rater=fit_rater(known),
         )
 
 

@@ -48,7 +48,9 @@ def candidates_of(
 def candidates_in_batches(fitted: Sequence[FittedRecommender], users: Codes, history: sp.csr_array) -> Candidates:
     """As `candidates_of` all items, some users at a time, so that scores fit into memory."""
     count = history.shape[1]  # type: ignore[index] - of every sparse array
-    every_item, parts, rows = np.ones(count, dtype=np.bool_), [], 0
+    every_item = np.ones(count, dtype=np.bool_)
+    parts = []
+    rows = 0
     for batch in batches(users, count * len(fitted)):
         part = candidates_of(fitted, batch, history, every_item)
         parts.append((part.row + rows, part.item, part.is_repeat, part.shares))

@@ -123,7 +123,9 @@ class LearnedRanking(Recommender):
         rng = np.random.default_rng(self.seed)
         if known.promotions:
             known = replace(known, promotions=known.promotions.known_by(known.end_day))
-        pairs, facts, days = [], [], None
+        pairs = []
+        facts = []
+        days = None
         for one in hold_out(known, self.windows):
             days = one.days
             pairs.append(HeldOutPairs.of(one, MAX_USERS, rng))

@@ -106,7 +106,9 @@ def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
 @kernel()
 def _values(data, places, starts, columns, users, items):  # noqa: ANN001, ANN202
     """One row of the matrix is written out at a time: SciPy looks through it once for each pair."""
-    values, of_row, row = np.zeros(len(users)), np.zeros(columns), -1
+    values = np.zeros(len(users))
+    of_row = np.zeros(columns)
+    row = -1
     for at in range(len(users)):
         if users[at] != row:
             if row >= 0:

@@ -37,7 +37,9 @@ def texts_of(products: pa.Table) -> list[str]:
 def text_block(texts: list[str]) -> sp.csr_array:
     """Products x terms."""
     place_of: dict[str, int] = {}
-    starts, places, counts = [0], [], []
+    starts = [0]
+    places = []
+    counts = []
     for text in texts:
         for term, count in Counter(terms_of(text)).items():
             places.append(place_of.setdefault(term, len(place_of)))

@@ -25,7 +25,9 @@ from patron.schema.numbers import float_column
 
 EPSILON = 1e-5
 """How much of a walk may wait at a node, times its edges: less is more exact, and slower."""
-EDGES, IDS, IGNORED = "product_graph.npz", "products.feather", "ignored.feather"
+EDGES = "product_graph.npz"
+IDS = "products.feather"
+IGNORED = "ignored.feather"
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,15 +87,22 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
     starts, targets, kinds, shares, kinds_of = arrays
     count = len(kinds_of)
     slot, nodes = np.full(count, -1, dtype=np.int32), np.empty(count, dtype=np.int32)
-    score, waiting, strength = np.empty(count), np.empty(count), np.empty(count, dtype=np.float32)
+    score = np.empty(count)
+    waiting = np.empty(count)
+    strength = np.empty(count, dtype=np.float32)
     parent, parent_kind = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int8)
     is_queued = np.empty(count, dtype=np.bool_)
     queue = list(np.arange(0))
     for node in np.unique(start):
         at = len(queue)
         slot[node] = at
-        nodes[at], score[at], waiting[at], strength[at] = node, 0.0, (start == node).sum() / len(start), 1.0
-        parent[at], parent_kind[at], is_queued[at] = -1, -1, True
+        nodes[at] = node
+        score[at] = 0.0
+        waiting[at] = (start == node).sum() / len(start)
+        strength[at] = 1.0
+        parent[at] = -1
+        parent_kind[at] = -1
+        is_queued[at] = True
         queue.append(np.int64(at))
     size, first = len(queue), 0
     while first < len(queue):
@@ -114,10 +121,16 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
             if to < 0:
                 to = np.int64(size)
                 slot[target] = to
-                nodes[to], score[to], waiting[to], strength[to], is_queued[to] = target, 0.0, 0.0, 0.0, False
+                nodes[to] = target
+                score[to] = 0.0
+                waiting[to] = 0.0
+                strength[to] = 0.0
+                is_queued[to] = False
                 size += 1
             if strength[at] * step > strength[to]:
-                strength[to], parent[to], parent_kind[to] = strength[at] * step, at, kinds[place]
+                strength[to] = strength[at] * step
+                parent[to] = at
+                parent_kind[to] = kinds[place]
             waiting[to] += amount * step
             if not is_queued[to] and waiting[to] > epsilon * (starts[target + 1] - starts[target]):
                 queue.append(to)
@@ -137,7 +150,9 @@ def _total_weight(bits, kind_weights):  # noqa: ANN001, ANN202
 
 @kernel()
 def _best_nodes(nodes, score, is_allowed, k):  # noqa: ANN001, ANN202
-    best, of_best, count = np.full(k, -1, dtype=np.int64), np.full(k, -np.inf), 0
+    best = np.full(k, -1, dtype=np.int64)
+    of_best = np.full(k, -np.inf)
+    count = 0
     for at in range(len(nodes)):
         if nodes[at] < len(is_allowed) and is_allowed[nodes[at]]:
             count = insert(best, of_best, count, nodes[at], score[at])

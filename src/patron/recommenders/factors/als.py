@@ -73,7 +73,13 @@ class ALS(Recommender):
         for _ in range(self.rounds):
             for of, other, entries, ridge in equations:
                 solve(of, entries, other, other.T @ other, ridge)
-        return FittedALS(self, Catalogue.of(known), self.user_factors(known, y, mean_weight), y, mean_weight)
+        return FittedALS(
+            self,
+            Catalogue.of(known),
+            user_factors=self.user_factors(known, y, mean_weight),
+            item_factors=y,
+            mean_weight=mean_weight,
+        )
 
     def user_factors(self, known: Interactions, item_factors: Factors, mean_weight: float) -> Factors:
         """What fits best to the factors of items."""

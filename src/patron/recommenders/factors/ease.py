@@ -84,7 +84,9 @@ class EASE(Recommender):
         head = np.sort(np.argsort(-users, kind="stable")[: self.head])
         weights = _weights(sp.csr_array(owned[:, head]), self.regularisation * max(float(users[head].mean()), 1.0))
         tail = self._tail(known, head, weights)
-        return FittedEASE(self, Catalogue.of(known), self.profiles(known), head, weights, tail)
+        return FittedEASE(
+            self, Catalogue.of(known), profiles=self.profiles(known), head=head, weights=weights, neighbours=tail
+        )
 
     def profiles(self, known: Interactions) -> sp.csr_array:
         """Users x items: 1 for what a user had last, less for what is older."""

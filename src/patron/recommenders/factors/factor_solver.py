@@ -60,7 +60,9 @@ def solve(x: Factors, entries: Entries, y: Factors, gram: Factors, ridge: Number
 @kernel(nogil=True, fastmath=FAST)
 def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last, steps):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     count = x.shape[1]
-    product, rest, way = np.empty(count, x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
+    product = np.empty(count, x.dtype)
+    rest = np.empty(count, x.dtype)
+    way = np.empty(count, x.dtype)
     for row in range(first, last):
         begin, end = starts[row], starts[row + 1]
         if begin == end:

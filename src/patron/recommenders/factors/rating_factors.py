@@ -106,7 +106,7 @@ class Ratings:
         of_user, of_item = Side.of(self.user, self.shape[0]), Side.of(self.item, self.shape[1])
         x, y = (random_factors(rng, count, factors) for count in self.shape)
         mean, spread = float(self.rating.mean()), max(float(self.rating.std()), 1e-9)
-        at = RatingFactors(mean, spread, np.zeros(len(x)), np.zeros(len(y)), x, y, 0.0)
+        at = RatingFactors(mean, spread, user_bias=np.zeros(len(x)), item_bias=np.zeros(len(y)), x=x, y=y, penalty=0.0)
         for penalty in penalties:
             for _ in range(ROUNDS):
                 at = self._improve(at, of_user, of_item, penalty)
@@ -122,7 +122,7 @@ class Ratings:
             nothing = np.empty((0, x.shape[1]), np.float32)
             solve(x, of_user.entries(self.item, rest), y, nothing, penalty * np.sqrt(of_user.counts))
             solve(y, of_item.entries(self.user, rest), x, nothing, penalty * np.sqrt(of_item.counts))
-        return RatingFactors(at.mean, at.spread, user_bias, item_bias, x, y, penalty)
+        return RatingFactors(at.mean, at.spread, user_bias=user_bias, item_bias=item_bias, x=x, y=y, penalty=penalty)
 
     def fit_users(self, of_items: RatingFactors) -> RatingFactors:
         """Biases and factors of these users, with those of the items as they are."""

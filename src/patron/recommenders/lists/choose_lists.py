@@ -70,27 +70,27 @@ def choose_lists(
     limits = Limits(
         float(rules.bought_within_days),
         float(rules.returned_within_days),
-        float(rules.min_relevance),
-        rules.one_per_style,
-        int(k + 1 if rules.most_per_category is None else min(rules.most_per_category, k + 1)),
-        int(k * rules.tail_share + ROUNDING),
-        float(rules.diversity),
+        min_relevance=float(rules.min_relevance),
+        one_per_style=rules.one_per_style,
+        most_per_category=int(k + 1 if rules.most_per_category is None else min(rules.most_per_category, k + 1)),
+        tail_places=int(k * rules.tail_share + ROUNDING),
+        diversity=float(rules.diversity),
     )
     arrays = candidates.item, candidates.relevance, _products(facts, rules)
     items, relevance, exclusions, counts = greedy_lists(starts, *arrays, histories, limits, int(k))
-    return ProductLists(items, relevance, candidates, exclusions, counts)
+    return ProductLists(items, relevance, candidates=candidates, exclusions=exclusions, counts=counts)
 
 
 def _products(facts: ProductFacts, rules: ListRules) -> Products:
     return Products(
         product_exclusions(facts, rules),
         facts.style,
-        facts.category,
-        facts.brand,
-        facts.is_consumable,
-        facts.is_tail,
-        facts.vectors,
-        facts.has_vector,
+        category=facts.category,
+        brand=facts.brand,
+        is_consumable=facts.is_consumable,
+        is_tail=facts.is_tail,
+        vectors=facts.vectors,
+        has_vector=facts.has_vector,
     )
 
 

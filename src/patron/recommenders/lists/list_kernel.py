@@ -140,15 +140,15 @@ def _new_pool(size):  # noqa: ANN001, ANN202
     return Pool(
         np.empty(size, dtype=np.int64),
         np.empty(size),
-        np.empty(size),
-        np.empty(size),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.bool_),
-        np.empty(size, dtype=np.bool_),
-        np.empty(size, dtype=np.int64),
+        share=np.empty(size),
+        nearest=np.empty(size),
+        state=np.empty(size, dtype=np.int64),
+        style=np.empty(size, dtype=np.int64),
+        category=np.empty(size, dtype=np.int64),
+        brand=np.empty(size, dtype=np.int64),
+        is_tail=np.empty(size, dtype=np.bool_),
+        has_vector=np.empty(size, dtype=np.bool_),
+        place=np.empty(size, dtype=np.int64),
     )
 
 
@@ -310,8 +310,13 @@ def _raise_nearest(pool, size, newest, vectors, diversity):  # noqa: ANN001, ANN
     """
     if diversity == 0:
         return
-    item, style, category, brand = pool.item, pool.style, pool.category, pool.brand
-    state, nearest, has_vector = pool.state, pool.nearest, pool.has_vector
+    item = pool.item
+    style = pool.style
+    category = pool.category
+    brand = pool.brand
+    state = pool.state
+    nearest = pool.nearest
+    has_vector = pool.has_vector
     for at in range(size):
         if state[at] > ELIGIBLE:
             continue

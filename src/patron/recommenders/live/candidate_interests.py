@@ -143,7 +143,9 @@ def _fade(days: float) -> float:
 
 def _related(starts: Iterable[tuple[int, float, tuple[ProductRows, ...]]]) -> tuple[Codes, Numbers, Codes]:
     """Products related to some (product, weight, kinds of related ones), how strongly, and to which of them."""
-    products, strengths, sources = [np.empty(0, np.int64)], [np.empty(0)], [np.empty(0, np.int64)]
+    products = [np.empty(0, np.int64)]
+    strengths = [np.empty(0)]
+    sources = [np.empty(0, np.int64)]
     for code, weight, kinds in starts:
         for rows in kinds:
             part = rows.row(code)[:RELATED]

@@ -82,18 +82,18 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
     return RecommendationIndex(
         at_day,
         ProductFacts.of(facts),
-        popularity.astype(np.float32),
-        together,
-        follows,
-        alike,
-        substitutes,
-        never,
-        float_column(products, "known_day", missing=np.nan).astype(np.float32),
-        margin.astype(np.float32),
-        _days_or_none(products, "offer_starts_day"),
-        _days_or_none(products, "offer_ends_day"),
-        _customers(tables, ids),
-        version,
+        popularity=popularity.astype(np.float32),
+        together=together,
+        follows=follows,
+        alike=alike,
+        substitutes=substitutes,
+        never=never,
+        known_since=float_column(products, "known_day", missing=np.nan).astype(np.float32),
+        margin_cents=margin.astype(np.float32),
+        offer_starts_day=_days_or_none(products, "offer_starts_day"),
+        offer_ends_day=_days_or_none(products, "offer_ends_day"),
+        customers=_customers(tables, ids),
+        version=version,
     )
 
 
@@ -163,7 +163,7 @@ def _customers(tables: IndexTables, ids: pa.Array) -> Customers:
     )
     row, product = codes_of_ids(columns[0], customers), codes_of_ids(wanted["product_id"], ids)
     wants = ProductRows.of(row, product, len(customers), **values)
-    return Customers(customers, wants, bought, returned, _past(tables.hidden, customers, ids))
+    return Customers(customers, wants, bought=bought, returned=returned, hidden=_past(tables.hidden, customers, ids))
 
 
 def _past(rows: pa.Table, customers: pa.Array, ids: pa.Array) -> ProductRows:

@@ -245,12 +245,12 @@ class ListMaker:
             ListedProduct(
                 int(candidates.product[place]),
                 float(rates[place]),
-                float(expected[at]),
-                float(buys[at]),
-                float(propensities[at]),
-                tuple(candidates.interests[place, :-1].tolist()),
-                shares[at],
-                reason_of(self.index, candidates, int(place), shares[at], request.customer, request.day),
+                expected_clicks=float(expected[at]),
+                buy_probability=float(buys[at]),
+                propensity=float(propensities[at]),
+                interests=tuple(candidates.interests[place, :-1].tolist()),
+                shares=shares[at],
+                reason=reason_of(self.index, candidates, int(place), shares[at], request.customer, request.day),
             )
             for at, place in enumerate(places)
         )

@@ -14,7 +14,9 @@ from patron.schema.numbers import Numbers
 
 UNKNOWN = -1
 """Place of a product or customer that is not in the index."""
-STRENGTH, PROBABILITY, DAYS = "strength", "probability", "days"
+STRENGTH = "strength"
+PROBABILITY = "probability"
+DAYS = "days"
 WANTED = (PROBABILITY, "days_since", "usual_days", "because")
 
 

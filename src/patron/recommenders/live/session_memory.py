@@ -9,7 +9,10 @@ MAX_SHOPPERS = 100_000
 """Shoppers that are remembered, those of the latest events."""
 MAX_EVENTS = 60
 """Events that are kept of each shopper."""
-SHOWN, CLICK, ORDER, RETURN = "shown", "click", "order", "return"
+SHOWN = "shown"
+CLICK = "click"
+ORDER = "order"
+RETURN = "return"
 EVIDENCE = {"view": 0.5, CLICK: 0.7, "wishlist": 0.8, "cart_add": 1.0, ORDER: 1.0}
 """How much an event with a product speaks for what goes with it, 0 to 1; other events speak for nothing."""
 HIDE = frozenset({"hide", "bad_review"})

@@ -118,7 +118,9 @@ class CoVisitation(ProfileLearner):
 def _best_next(sequences, places, starts, factors, count):  # noqa: ANN001, ANN202
     items = len(starts) - 1
     best, of_best = np.full((items, count), -1, dtype=np.int32), np.zeros((items, count), dtype=np.float32)
-    sums, is_touched, touched = np.zeros(items), np.zeros(items, dtype=np.bool_), np.empty(items, dtype=np.int64)
+    sums = np.zeros(items)
+    is_touched = np.zeros(items, dtype=np.bool_)
+    touched = np.empty(items, dtype=np.int64)
     discount = factors[-1]
     for item in range(items):
         size = 0

@@ -141,7 +141,9 @@ def _near_sums(starts, places, values, of_starts, of_places, of_values, columns)
             for at in range(of_starts[middle], of_starts[middle + 1]):
                 column, product = of_places[at], np.float64(value) * of_values[at]
                 if place_of[column] < first:
-                    place_of[column], near[size], of_near[size] = size, column, product
+                    place_of[column] = size
+                    near[size] = column
+                    of_near[size] = product
                     size += 1
                 else:
                     of_near[place_of[column]] += product
@@ -154,7 +156,9 @@ def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
     starts, places, values, of_starts, of_places, of_values = arrays
     rows = len(starts) - 1
     best, of_best = np.full((rows, count), -1, dtype=np.int32), np.zeros((rows, count), dtype=np.float32)
-    sums, is_touched, touched = np.zeros(columns), np.zeros(columns, dtype=np.bool_), np.empty(columns, dtype=np.int64)
+    sums = np.zeros(columns)
+    is_touched = np.zeros(columns, dtype=np.bool_)
+    touched = np.empty(columns, dtype=np.int64)
     for row in range(rows):
         size = 0
         for place in range(starts[row], starts[row + 1]):

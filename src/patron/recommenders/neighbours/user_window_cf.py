@@ -42,7 +42,9 @@ class FittedUserWindowCf(FittedRecommender):
 
     def scores(self, users: Codes) -> Scores:
         """Shares of the user's and of like users' newest baskets, weighted by how like they are."""
-        rows, others, learner = self.shares[users], self._of_others, self.learner
+        rows = self.shares[users]
+        others = self._of_others
+        learner = self.learner
         lengths, parts = squared_lengths(rows), []
         for block, product in others.products(rows):
             scale = lengths[block, None] ** learner.asymmetry * others.squared_lengths ** (1 - learner.asymmetry)

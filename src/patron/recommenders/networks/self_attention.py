@@ -73,7 +73,7 @@ class SelfAttention(Recommender):
         weights = {name: one.detach().numpy().copy() for name, one in network.weights.items()}
         items, rest = weights.pop("items")[1:], tuple(weights.values())
         ends = self.sequence_ends(known, items, rest)
-        return FittedSelfAttention(self, Catalogue.of(known), ends, items, rest)
+        return FittedSelfAttention(self, Catalogue.of(known), user_factors=ends, item_factors=items, weights=rest)
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Of the network's weights but the items', by name."""
@@ -89,7 +89,9 @@ class Network:
     """Weights, as tensors by name; item 0 is the empty place before a short sequence."""
 
     def __init__(self, torch: Any, settings: SelfAttention, item_count: int) -> None:
-        self.torch, self.settings, self.item_count = torch, settings, item_count
+        self.torch = torch
+        self.settings = settings
+        self.item_count = item_count
         shapes = {"items": (item_count + 1, settings.width), **settings.shapes()}
         self.weights = {
             name: torch.ones(shape) if len(shape) == 1 else 0.02 * torch.randn(shape) for name, shape in shapes.items()
@@ -99,7 +101,9 @@ class Network:
 
     def states(self, sequences: Any, dropout: float) -> Any:
         """Vector of what comes after each place of each sequence."""
-        torch, weights, heads = self.torch, self.weights, self.settings.heads
+        torch = self.torch
+        weights = self.weights
+        heads = self.settings.heads
         F, (rows, length) = torch.nn.functional, sequences.shape
         is_item = sequences > 0
         before = torch.ones(length, length, dtype=torch.bool).tril()

@@ -36,7 +36,9 @@ class TowerNetwork:
     """Weights, as tensors by name, and what is known of items and users."""
 
     def __init__(self, torch: Any, settings: Any, content: Factors, facts: sp.csr_array) -> None:
-        self.torch, self.settings, self.facts = torch, settings, facts
+        self.torch = torch
+        self.settings = settings
+        self.facts = facts
         self.content = torch.as_tensor(content)
         self.has_content = self.content.any(dim=1)
         width = settings.width

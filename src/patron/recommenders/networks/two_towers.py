@@ -118,7 +118,16 @@ class TwoTowers(Recommender):
         items = weights["scale"] * tower(inputs, weights["item_wide"], weights["item_narrow"])
         of_users = weights["facts"], weights["user_wide"], weights["user_narrow"]
         x = self.user_vectors(known, inputs, facts, of_users)
-        return FittedTwoTowers(self, Catalogue.of(known), x, items, inputs, of_users, facts.ids, facts.facts)
+        return FittedTwoTowers(
+            self,
+            Catalogue.of(known),
+            user_factors=x,
+            item_factors=items,
+            inputs=inputs,
+            weights=of_users,
+            user_ids=facts.ids,
+            user_facts=facts.facts,
+        )
 
 
 def _with_items(known: Interactions, ids: pa.Array) -> Interactions:

@@ -82,7 +82,14 @@ class CategoryPopularity(Recommender):
         item_chance = volume / np.maximum(of_category[known.category], OLDER_WEIGHT)
         chance = of_category / max(float(volume.sum()), OLDER_WEIGHT)
         rows = self.category_rows(known, known.category, len(chance))
-        return FittedCategoryPopularity(self, catalogue, known.category, item_chance, chance, rows)
+        return FittedCategoryPopularity(
+            self,
+            catalogue,
+            category=known.category,
+            item_chance=item_chance,
+            category_chance=chance,
+            category_rows=rows,
+        )
 
     def category_rows(self, known: Interactions, category: Codes, count: int) -> sp.csr_array:
         """Users x categories: rows, less for what is older."""

@@ -45,7 +45,9 @@ class GroupPopularity:
         known by its whole path.
         """
         rows = np.unique(np.column_stack([customer, item, *levels]), axis=0)
-        customer, item, paths = rows[:, 0], rows[:, 1], rows[:, 2:]
+        customer = rows[:, 0]
+        item = rows[:, 1]
+        paths = rows[:, 2:]
         fitted = cls(_by_half(customer, item, item_count), (), {})
         for depth in range(1, paths.shape[1] + 1):
             is_known = (paths[:, :depth] >= 0).all(axis=1)

@@ -37,7 +37,9 @@ COMPARISONS = {"is": "=", "is_not": "<>", "at_least": ">=", "at_most": "<=", "ab
 ONLY_TEXT = ("is", "is_not")
 EMPTY = ("is_empty", "is_not_empty")
 """Comparisons without a value."""
-MAX_MEASURES, MAX_GROUPS, MAX_FILTERS = 3, 2, 3
+MAX_MEASURES = 3
+MAX_GROUPS = 2
+MAX_FILTERS = 3
 MAX_ROWS = 1_000
 RUN_COLUMN = "run_id"
 AGGREGATES = {"sum": "sum({})", "mean": "avg({})", "median": "median({})", "distinct": "count(distinct {})"}

@@ -13,7 +13,9 @@ forecast and whether it happened. Definitions, of the rows of a group:
 
 SELECTION_RATE, SELECTION_RATIO = "selection_rate", "selection_ratio"
 TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE = "true_positive_rate", "false_positive_rate"
-CALIBRATION_GAP, CALIBRATION_ERROR, AUC = "calibration_gap", "calibration_error", "auc"
+CALIBRATION_GAP = "calibration_gap"
+CALIBRATION_ERROR = "calibration_error"
+AUC = "auc"
 GROUP_METRICS = (
     SELECTION_RATE,
     SELECTION_RATIO,

@@ -16,7 +16,9 @@ ORDERED = "max(case when l.customer_id is not null and not l.is_refund then 1 el
 NET_PAID = "coalesce(cast(sum(l.paid_cents) as double), 0.0)"
 DAYS_BEFORE_FORECAST = 30
 """Days of history that the first cutoff needs which a forecast is learned from and checked at."""
-CENTS, PROBABILITY, RANKING = "cents", "probability", "ranking"
+CENTS = "cents"
+PROBABILITY = "probability"
+RANKING = "ranking"
 
 
 @dataclass(frozen=True, kw_only=True)

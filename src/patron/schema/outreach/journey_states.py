@@ -14,7 +14,11 @@ class EntryState(StrEnum):
     """Ended before, for a reason."""
 
 
-EXIT_STEP, EXIT_EVENT, MERGED, WITHDRAWN, OVER = "exit_step", "exit_event", "merged", "withdrawn", "over"
+EXIT_STEP = "exit_step"
+EXIT_EVENT = "exit_event"
+MERGED = "merged"
+WITHDRAWN = "withdrawn"
+OVER = "over"
 ENTRY_REASONS = {
     EXIT_STEP: "came to a step that ends the journey",
     EXIT_EVENT: "did what ends the journey",

@@ -6,13 +6,16 @@ from patron.schema.tables.shared_columns import RUN, maybe, of
 
 CHURN_DECISION, OFFERS_DECISION = "churn", "offers"
 NO_MITIGATION, GROUP_THRESHOLDS = "none", "group_thresholds"
-THRESHOLD, LEFT_OUT, WITHOUT_GROUP = "threshold", "left_out", "without_group"
-CUSTOMERS_ADDED, CUSTOMERS_REMOVED, EXPECTED_GAIN_CHANGE = (
-    "customers_added",
-    "customers_removed",
-    "expected_gain_change",
-)
-FAIR, WARN, REFUSE, UNTESTED = "fair", "warn", "refuse", "untested"
+THRESHOLD = "threshold"
+LEFT_OUT = "left_out"
+WITHOUT_GROUP = "without_group"
+CUSTOMERS_ADDED = "customers_added"
+CUSTOMERS_REMOVED = "customers_removed"
+EXPECTED_GAIN_CHANGE = "expected_gain_change"
+FAIR = "fair"
+WARN = "warn"
+REFUSE = "refuse"
+UNTESTED = "untested"
 FAIRNESS_METRICS = (
     *GROUP_METRICS,
     THRESHOLD,

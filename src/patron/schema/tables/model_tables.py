@@ -3,8 +3,13 @@
 from patron.schema.table_definition import INT, NUMBER, TEXT, TIME, Column, Table
 from patron.schema.tables.shared_columns import RUN, maybe, of
 
-FIRST, REQUESTED, ALARM, DUE = "first", "requested", "alarm", "due"
-UNPROVEN, OTHER_FEATURES, UNUSABLE = "unproven", "other_features", "unusable"
+FIRST = "first"
+REQUESTED = "requested"
+ALARM = "alarm"
+DUE = "due"
+UNPROVEN = "unproven"
+OTHER_FEATURES = "other_features"
+UNUSABLE = "unusable"
 RECENT = "recent"
 """Not trained: the model is recent enough."""
 TRAINING_REASONS = (FIRST, REQUESTED, ALARM, DUE, UNPROVEN, OTHER_FEATURES, UNUSABLE, RECENT)

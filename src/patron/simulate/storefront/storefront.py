@@ -159,7 +159,15 @@ class Storefront:
         self._requests += 1
         is_available = self._world.is_available[today.day]
         request = ListRequest(
-            number, shopper, visit.shopper, visit.at, scenario, context_item, k, tuple(visit.pages), is_available
+            number,
+            shopper,
+            visitor=visit.shopper,
+            at=visit.at,
+            scenario=scenario,
+            context_item=context_item,
+            k=k,
+            session_items=tuple(visit.pages),
+            is_available=is_available,
         )
         items, propensities = self._check(policy.recommend(request), k)
         chance = self._look[: len(items)] * today.chances.click[row, items]
@@ -210,7 +218,11 @@ class Storefront:
 
     def _record(self, visit: _Visit, kind: EventKind, item: int, request: int, place: int) -> None:
         shopper = visit.shopper if self._is_signed_up[visit.shopper] else None
-        visit.events.append(ShopEvent(visit.at, kind, shopper, visit.shopper, item, request, place))
+        visit.events.append(
+            ShopEvent(
+                visit.at, kind, shopper=shopper, visitor=visit.shopper, item=item, request=request, position=place
+            )
+        )
 
     def _publish(self, visit: _Visit, policy: Policy) -> None:
         """Let the policy observe what has happened since the last time."""
@@ -242,13 +254,13 @@ class Storefront:
             impressions=Impressions(
                 day,
                 request,
-                shopper,
-                scenario,
-                item.astype(np.int64),
-                _places(size),
-                propensity,
-                chance,
-                clicked.astype(bool),
+                shopper=shopper,
+                scenario=scenario,
+                item=item.astype(np.int64),
+                position=_places(size),
+                propensity=propensity,
+                click_chance=chance,
+                is_clicked=clicked.astype(bool),
             ),
             purchases=Purchases(*bought.T),
             true_click_share=np.divide(

@@ -95,7 +95,9 @@ def expected_click(world: StorefrontWorld, shopper: int, day: int, context_item:
 
     That is weighed by its probability, or on a product's page taken to be the product's category.
     """
-    settings, row, category_of = world.settings, np.array([shopper]), world.products.category_of
+    settings = world.settings
+    row = np.array([shopper])
+    category_of = world.products.category_of
     due_at = world.needs.due_at[shopper]
     about = np.diff(world.shoppers.category_shares[shopper], prepend=0.0)
     if context_item is not None:
@@ -127,8 +129,12 @@ def draw_views(world: StorefrontWorld, visits: Intentions, utility: np.ndarray, 
 
     A logit choice among the products of a category; who needs a product and searches for it looks at it first.
     """
-    settings, draws, is_available = world.settings, world.draws, world.is_available[day]
-    shopper, place, date = visits.shopper[:, None], np.arange(MAX_VIEWS)[None, :], np.array([day])
+    settings = world.settings
+    draws = world.draws
+    is_available = world.is_available[day]
+    shopper = visits.shopper[:, None]
+    place = np.arange(MAX_VIEWS)[None, :]
+    date = np.array([day])
     uniform = draws.uniform("view category", shopper, date, place)
     other = _pick_category(world.shoppers.category_shares[visits.shopper], uniform)
     is_same = draws.below("same category", settings.same_category_share, shopper, date, place)

@@ -23,7 +23,9 @@ def tagged_customers(store: Store | DeclaredStore, tags: Collection[str]) -> dic
     """The Arrow table `customer_tags` of these tags, by its name; nothing where there are none to look for."""
     if not tags:
         return {}
-    column, listed, rows = CUSTOMER_TAGS.c, sorted(tags), list[tuple[str, str]]()
+    column = CUSTOMER_TAGS.c
+    listed = sorted(tags)
+    rows = list[tuple[str, str]]()
     with store.begin() as connection:
         for start in range(0, len(listed), BATCH):
             chosen = sa.select(column.customer_id, column.tag).where(column.tag.in_(listed[start : start + BATCH]))

@@ -31,7 +31,9 @@ LIST_WEBHOOKS = Sentence("list_webhooks", "List them with `patron webhooks list`
 DELIVERIES_KEPT = Sentence("deliveries_kept", "The log keeps deliveries for 30 days.")
 MESSAGES_KEPT = Sentence("messages_kept", "The log keeps messages for 30 days.")
 
-WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
+WAITING = "waiting"
+DELIVERED = "delivered"
+FAILED = "failed"
 FAILURES, GONE, PERSON = "failures", "gone", "person"
 """Why an endpoint is disabled."""
 KEPT_FOR = timedelta(days=30)

@@ -48,7 +48,9 @@ class Eraser(Lake):
 
         File statistics stay counts of rows only.
         """
-        delta, count, actions = self._open(table), 0, []
+        delta = self._open(table)
+        count = 0
+        actions = []
         self.files(table)
         now = time.time_ns() // 1_000_000
         with table_errors(self.path(table)), engine.cursor(tables) as con:

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from patron.schema.models.questions import QUESTIONS
 from patron.storage.store.store import MODEL_DECISIONS, Store
 
-PINNED, RELEASED, APPROVED = "pinned", "released", "approved"
+PINNED = "pinned"
+RELEASED = "released"
+APPROVED = "approved"
 PINNABLE = tuple(question.name for question in QUESTIONS if not question.is_ranking)
 """Questions whose champion can be an earlier model."""
 

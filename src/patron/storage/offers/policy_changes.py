@@ -34,15 +34,15 @@ def _section(section: str, was: Any, becomes: Any) -> Iterator[PolicyChange]:
         return
     for key in dict.fromkeys((*was, *becomes)):
         if was.get(key) != becomes.get(key):
-            yield PolicyChange(section, "", key, was.get(key), becomes.get(key))
+            yield PolicyChange(section, "", key=key, old=was.get(key), new=becomes.get(key))
 
 
 def _offers(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[PolicyChange]:
     for offer in dict.fromkeys((*was, *becomes)):
         old, new = was.get(offer), becomes.get(offer)
         if old is None or new is None:
-            yield PolicyChange("offers", offer, "", old, new)
+            yield PolicyChange("offers", offer, key="", old=old, new=new)
             continue
         for key in new:
             if old[key] != new[key]:
-                yield PolicyChange("offers", offer, key, old[key], new[key])
+                yield PolicyChange("offers", offer, key=key, old=old[key], new=new[key])

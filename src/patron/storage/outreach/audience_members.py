@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import AUDIENCE_MEMBERS
 
-ADDING, ADDED, REMOVING = "adding", "added", "removing"
+ADDING = "adding"
+ADDED = "added"
+REMOVING = "removing"
 BATCH_SIZE = 500
 
 

@@ -44,8 +44,14 @@ WRONG_STATE = Sentence("wrong_state", "{name!r} is {state} and cannot be {step}"
 NAME_PERSON = Sentence("name_person", 'Name a person, such as --as "A. Lee".')
 SEE_SHOW = Sentence("see_show", "See `patron {kind} show`.")
 
-DRAFT, PLANNED, APPROVED, RUNNING = "draft", "planned", "approved", "running"
-PAUSED, WITHDRAWN, ENDED, MEASURED = "paused", "withdrawn", "ended", "measured"
+DRAFT = "draft"
+PLANNED = "planned"
+APPROVED = "approved"
+RUNNING = "running"
+PAUSED = "paused"
+WITHDRAWN = "withdrawn"
+ENDED = "ended"
+MEASURED = "measured"
 STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
 IS_OVER = (WITHDRAWN, ENDED, MEASURED)
 BEFORE = ""
@@ -268,7 +274,13 @@ class VersionedDrafts(Generic[Content]):
         name, steps = row["name"], _steps(connection, row["name"])
         content = self.parse(json.loads(row["content"]), where=f"{self.kind} {name}")
         return SavedVersion(
-            content, row["version"], utc(row["saved_at"]), row["saved_by"], state_after(steps), steps, name
+            content,
+            row["version"],
+            saved_at=utc(row["saved_at"]),
+            saved_by=row["saved_by"],
+            state=state_after(steps),
+            steps=steps,
+            name=name,
         )
 
 
@@ -285,7 +297,9 @@ def holdouts_of(
     connection: sa.Connection, names: Sequence[str], customer_ids: Iterable[str]
 ) -> dict[tuple[str, str], bool]:
     """Whether customers who were assigned to campaigns or journeys are in their holdouts, by name and customer."""
-    table, ids, known = ASSIGNMENTS.c, sorted(set(customer_ids)), dict[tuple[str, str], bool]()
+    table = ASSIGNMENTS.c
+    ids = sorted(set(customer_ids))
+    known = dict[tuple[str, str], bool]()
     for start in range(0, len(ids), IN_ONE_QUERY):
         chosen = sa.select(table.campaign, table.customer_id, table.is_holdout).where(
             table.customer_id.in_(ids[start : start + IN_ONE_QUERY]), table.campaign.in_(names)
@@ -343,10 +357,10 @@ def _steps(connection: sa.Connection, name: str) -> tuple[TakenStep, ...]:
         TakenStep(
             row["entry"],
             row["step"],
-            row["version"],
-            utc(row["taken_at"]),
-            row["taken_by"],
-            json.loads(row["details"]),
+            version=row["version"],
+            taken_at=utc(row["taken_at"]),
+            taken_by=row["taken_by"],
+            details=json.loads(row["details"]),
         )
         for row in connection.execute(chosen).mappings()
     )

@@ -58,5 +58,7 @@ class AnswerCache:
 
     def _drop_older(self, version: object) -> None:
         if self._version != version:
-            self._version, self._cached, self._making = version, {}, defaultdict(threading.Lock)
+            self._version = version
+            self._cached = {}
+            self._making = defaultdict(threading.Lock)
             self._cached_per_customer = OrderedDict()

@@ -19,8 +19,14 @@ NO_JOB = Sentence("no_job", "no such job")
 SEE_RUNS_KEPT = Sentence("see_runs_kept", "See /runs for the jobs that are kept.")
 
 Kind = Literal["run", "preview", "import", "trial"]
-RUN, PREVIEW, IMPORT, TRIAL = "run", "preview", "import", "trial"
-WAITING, RUNNING, FINISHED, FAILED = "waiting", "running", "finished", "failed"
+RUN = "run"
+PREVIEW = "preview"
+IMPORT = "import"
+TRIAL = "trial"
+WAITING = "waiting"
+RUNNING = "running"
+FINISHED = "finished"
+FAILED = "failed"
 UNDER_WAY = (WAITING, RUNNING)
 SCHEDULE = "schedule"
 """Who requests the runs that start by themselves."""
@@ -76,7 +82,7 @@ class RunSchedule:
 
 def new_job(kind: Kind, options: Mapping[str, Any], *, by: str, now: datetime) -> Job:
     """A job that was just requested."""
-    return Job(secrets.token_hex(8), kind, WAITING, options, now, by)
+    return Job(secrets.token_hex(8), kind, state=WAITING, options=options, requested_at=now, requested_by=by)
 
 
 def add_job(connection: sa.Connection, job: Job) -> None:

@@ -32,7 +32,9 @@ def last_run(shop: Shop) -> Snapshot:
             where=str(shop.folder),
             todo=IMPORT_FIRST,
         )
-    return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned, snapshot.withdrawn, snapshot.past)
+    return CachedSnapshot(
+        snapshot.shop, snapshot.run, pinned=snapshot.pinned, withdrawn=snapshot.withdrawn, past=snapshot.past
+    )
 
 
 def run_as_of(shop: Shop, as_of: datetime | None) -> Snapshot:

@@ -78,7 +78,7 @@ class PastShop(Shop):
         facts = self._facts(row["table_versions"])
         withdrawn = withdrawn_runs(self.store, before=self.run.as_of)
         past = Past.EXACT if facts else Past.REBUILT
-        return Snapshot(self, run_of(row), {**last.pinned, **facts}, withdrawn, past)
+        return Snapshot(self, run_of(row), pinned={**last.pinned, **facts}, withdrawn=withdrawn, past=past)
 
     def newest_snapshot(self) -> Snapshot:
         """The same: nothing newer is read. Raises NotFound."""

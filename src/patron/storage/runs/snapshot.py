@@ -109,9 +109,9 @@ class Snapshot:
         return PinnedTables(
             self.shop.lake,
             self.shop.engine,
-            frozenset(BY_NAME),
-            self.pinned,
-            self.run.run_id,
+            names=frozenset(BY_NAME),
+            versions=self.pinned,
+            run_id=self.run.run_id,
             conditions=self._conditions,
             rebuilt=facts,
         )

@@ -111,11 +111,11 @@ class StageView:
         self._tables = PinnedTables(
             workspace.lake,
             workspace.engine,
-            declared & BY_NAME.keys(),
-            versions,
-            self.run.run_id,
-            {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
-            without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
+            names=declared & BY_NAME.keys(),
+            versions=versions,
+            run_id=self.run.run_id,
+            last_versions={name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
+            conditions=without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
             copies=workspace.copies,
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}

@@ -132,7 +132,15 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
     content = json.dumps(rule_content(rule), ensure_ascii=False, sort_keys=True)
     if newest and (newest["rule"], newest["folder"]) == (content, folder):
         return newest["version"]
-    saved = SegmentDefinition(name, newest["version"] + 1 if newest else 1, rule, folder, at, saved_by, note)
+    saved = SegmentDefinition(
+        name,
+        newest["version"] + 1 if newest else 1,
+        rule=rule,
+        folder=folder,
+        saved_at=at,
+        saved_by=saved_by,
+        note=note,
+    )
     try:
         connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
     except IntegrityError as error:

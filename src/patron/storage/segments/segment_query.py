@@ -63,7 +63,15 @@ def stage_scope(view: "StageView") -> SegmentScope:
 
 def _scope(view: "Snapshot | StageView", rules: Mapping[str, Rule], at: datetime, fields_table: str) -> SegmentScope:
     run, purpose_of = view.run, view.policy.consent.purpose
-    return SegmentScope(run.run_id, run.as_of, at, run_features(view), rules, purpose_of, fields_table)
+    return SegmentScope(
+        run.run_id,
+        run.as_of,
+        at=at,
+        features=run_features(view),
+        rules=rules,
+        purpose_of=purpose_of,
+        fields_table=fields_table,
+    )
 
 
 def run_features(view: "Snapshot | StageView") -> Mapping[str, SegmentField]:

@@ -19,7 +19,11 @@ from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_E
 
 FILES = "files"
 """Key of a run's summary."""
-SETTINGS, POLICY, TRACKING, EDGES, OUTBOX = "settings", "policy", "tracking", "edges", "outbox"
+SETTINGS = "settings"
+POLICY = "policy"
+TRACKING = "tracking"
+EDGES = "edges"
+OUTBOX = "outbox"
 RULES = "offer_rules"
 PLACES = frozenset({"store_url", "inbox_url", "master_key_file"})
 """Settings that are not kept: they may hold a password."""

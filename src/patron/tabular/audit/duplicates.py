@@ -12,8 +12,12 @@ from patron.tabular.columns import Columns, Index
 
 TWIN = 0.8
 """Twins have at least this share of what a row says in common."""
-MAX_SCREENED, MAX_JUDGED, MAX_TRAINING = 600, 3_000, 20_000
-MIN_TWINS, MIN_SHARE, MIN_EXACT_SHARE = 5, 0.025, 0.01
+MAX_SCREENED = 600
+MAX_JUDGED = 3_000
+MAX_TRAINING = 20_000
+MIN_TWINS = 5
+MIN_SHARE = 0.025
+MIN_EXACT_SHARE = 0.01
 NEIGHBOURS = 10
 APART = 0.3
 """How much less a twin has in common with the tenth most similar row; rows alike by nature have many like them."""
@@ -60,9 +64,13 @@ def _keep_their_label(audited: Audited, screened: Index, twins: Index) -> bool:
 
 
 def _sentence(audited: Audited, rows: Index, is_twin: npt.NDArray[np.bool_], is_copy: npt.NDArray[np.bool_]) -> str:
-    where, label, forecast = audited.judged_name, audited.judged.label[rows], audited.forecast[rows]
+    where = audited.judged_name
+    label = audited.judged.label[rows]
+    forecast = audited.forecast[rows]
     others = np.flatnonzero(~is_twin)
-    count, share, exact = int(is_twin.sum()), float(is_twin.mean()), int(is_copy.sum())
+    count = int(is_twin.sum())
+    share = float(is_twin.mean())
+    exact = int(is_copy.sum())
     how = f"{exact:,} of them identical" if exact else "none of them identical, but nearly so"
     score = ""
     if len(others) and 0 < label[others].sum() < len(others):

@@ -104,7 +104,13 @@ def early_warning(
             else:
                 gain = first - precisions
                 gains.append((name, share, percentile_interval(float(gain[0]), gain[1:])))
-    return EarlyWarning(tuple(scores), tuple(gains), within, len(warned.is_event), int(warned.is_event.sum()))
+    return EarlyWarning(
+        tuple(scores),
+        tuple(gains),
+        within=within,
+        customer_count=len(warned.is_event),
+        leaver_count=int(warned.is_event.sum()),
+    )
 
 
 @dataclass(frozen=True, eq=False)

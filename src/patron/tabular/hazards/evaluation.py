@@ -96,24 +96,34 @@ def evaluate_hazards(
         judged.units, rng=np.random.default_rng(seed), resamples=resample_count(len(judged.units))
     )
     baseline = FittedHazards(
-        model.roles, LifeTableHazards(model.life_table), model.life_table, model.counts, (), model.kinds, model.encoding
+        model.roles,
+        LifeTableHazards(model.life_table),
+        life_table=model.life_table,
+        counts=model.counts,
+        notes=(),
+        kinds=model.kinds,
+        encoding=model.encoding,
     )
     names = (model.model.kind, BASELINE) if model.model.kind != LifeTableHazards.kind else (BASELINE,)
     measured = [judged.measure(one, draws) for one in (model, baseline)[: len(names)]]
     scores = [
-        HazardScore(name, metric, period, one.value, one.low, one.high)
+        HazardScore(name, metric, period=period, value=one.value, low=one.low, high=one.high)
         for name, values in zip(names, measured, strict=True)
         for (metric, period), (value, drawn) in values.items()
         for one in (_interval(metric, value, drawn),)
     ]
     gains = [
-        HazardScore(names[0], metric, period, one.value, one.low, one.high)
+        HazardScore(names[0], metric, period=period, value=one.value, low=one.low, high=one.high)
         for (metric, period), (value, drawn) in measured[0].items()
         if metric in GAINS and len(names) > 1
         for one in (_gain(metric, (value, drawn), measured[1][metric, period]),)
     ]
     return HazardEvaluation(
-        tuple(scores), tuple(gains), judged.horizon, len(judged.followed), int(judged.is_event.sum())
+        tuple(scores),
+        tuple(gains),
+        horizon=judged.horizon,
+        customer_count=len(judged.followed),
+        event_count=int(judged.is_event.sum()),
     )
 
 
@@ -250,7 +260,9 @@ class JudgedLifetimes:
         _, place = np.unique(risk, return_inverse=True)
         order = np.argsort(place, kind="stable")
         both = np.vstack([np.ones((1, len(order))), draws])[:, order]
-        ranked, followed, is_event = place[order], self.followed[order], self.is_event[order]
+        ranked = place[order]
+        followed = self.followed[order]
+        is_event = self.is_event[order]
         sums = np.zeros((4, len(both)))
         for period in range(1, self.horizon + 1):
             is_case = is_event & (followed == period)

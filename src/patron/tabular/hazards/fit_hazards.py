@@ -136,7 +136,9 @@ def _fit(  # noqa: PLR0913 - what both kinds of tables come to
     model: HazardModel = settings.fit(
         matrix.astype(np.float32), rows, life_table, has_landmarks=roles.has_landmarks, seed=seed
     )
-    return FittedHazards(roles, model, life_table, counts, notes, kinds, encoding)
+    return FittedHazards(
+        roles, model, life_table=life_table, counts=counts, notes=notes, kinds=kinds, encoding=encoding
+    )
 
 
 def _encode(columns: Columns, rows: PersonPeriods, life_table: LifeTable, seed: int) -> tuple[Encoding, Numbers]:

@@ -116,7 +116,9 @@ class HazardLogistic:
             weights, curvature = _newton(weights, ridge, blocks, rows)
             total = sum(rows.weight[some] @ columns for columns, some in blocks()) / rows.weight.sum()
             errors = np.sqrt(np.diag(np.linalg.pinv(curvature)))
-        return FittedHazardLogistic(features, time, weights, errors, np.asarray(total), longest)
+        return FittedHazardLogistic(
+            features, time, weights=weights, standard_errors=errors, centre=np.asarray(total), longest_period=longest
+        )
 
 
 def _newton(weights: Numbers, ridge: Numbers, blocks: Any, rows: PersonPeriods) -> tuple[Numbers, Numbers]:
@@ -145,7 +147,9 @@ def _derivatives(weights: Numbers, ridge: Numbers, blocks: Any, rows: PersonPeri
     loss = float(ridge @ weights**2) / 2
     slope, curvature = ridge * weights, np.diag(ridge)
     for columns, some in blocks():
-        z, label, weight = columns @ weights, rows.label[some], rows.weight[some]
+        z = columns @ weights
+        label = rows.label[some]
+        weight = rows.weight[some]
         probability = expit(z)
         loss += float(weight @ (np.logaddexp(0, z) - label * z))
         slope = slope + columns.T @ (weight * (probability - label))

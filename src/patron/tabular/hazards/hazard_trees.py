@@ -131,7 +131,9 @@ class HazardTrees:
         if len(fold) > ROWS_TO_CALIBRATE:
             fold[uniforms(rows.units, seed + 1) >= ROWS_TO_CALIBRATE / len(fold)] = -1
         folds = range(FOLDS if len(fold) < ROWS_FOR_ONE_FOLD else 1)
-        boosters, losses, judged = [], np.zeros(self.rounds), []
+        boosters = []
+        losses = np.zeros(self.rounds)
+        judged = []
         for one in folds:
             inside, outside = np.flatnonzero((fold != one) & (fold >= 0)), np.flatnonzero(fold == one)
             if not len(outside) or not rows.label[inside].any():

@@ -117,7 +117,9 @@ def read_person_periods(table: pa.Table, roles: HazardRoles) -> PersonPeriods:
         raise BadComparison(what, where=roles.event, todo="End a customer's rows with the period of leaving.")
     rows = np.arange(table.num_rows)
     ahead = np.ones(len(rows), dtype=np.intp)
-    return PersonPeriods(rows, periods, ahead, is_event.astype(np.float64), np.ones(len(rows)), units)
+    return PersonPeriods(
+        rows, periods, ahead=ahead, label=is_event.astype(np.float64), weight=np.ones(len(rows)), units=units
+    )
 
 
 def draw(rows: PersonPeriods, *, limit: int, seed: int) -> PersonPeriods:
@@ -140,7 +142,11 @@ def lifetimes_of(rows: PersonPeriods) -> tuple[Lifetimes, Index]:
     first, last = order[starts], order[ends]
     is_event = rows.label[last] > 0
     return Lifetimes(
-        rows.rows[first], rows.periods[first] - 1, rows.periods[last], is_event, np.ones(len(first))
+        rows.rows[first],
+        rows.periods[first] - 1,
+        last=rows.periods[last],
+        is_event=is_event,
+        last_share=np.ones(len(first)),
     ), first
 
 
@@ -159,7 +165,7 @@ def _blocks(lifetimes: Lifetimes, units: Hashes) -> Iterator[PersonPeriods]:
         label = (is_last & lifetimes.is_event[place]).astype(np.float64)
         weight = np.where(is_last, lifetimes.last_share[place], 1.0)
         rows = lifetimes.rows[place]
-        yield PersonPeriods(rows, periods, offset + 1, label, weight, units[rows])
+        yield PersonPeriods(rows, periods, ahead=offset + 1, label=label, weight=weight, units=units[rows])
 
 
 def _joined(parts: list[PersonPeriods]) -> PersonPeriods:

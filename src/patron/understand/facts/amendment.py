@@ -135,7 +135,7 @@ def find_change(view: StageView, scope: Scope, new: pa.Table) -> Change | None:
         moved=moved,
         again=orders_again,
     )
-    return Change(since, events, order_events, gone, orders_again, touched)
+    return Change(since, events, order_events=order_events, customers=gone, orders=orders_again, touched=touched)
 
 
 def amend_facts(view: StageView, scope: Scope, change: Change, tables: Small) -> None:

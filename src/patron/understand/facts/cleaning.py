@@ -11,7 +11,9 @@ from patron.understand.facts.usable_events import MIN_TIME, Scope, has_flag
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
-KEPT, EXCLUDED, CORRECTED = "kept", "excluded", "corrected"
+KEPT = "kept"
+EXCLUDED = "excluded"
+CORRECTED = "corrected"
 SALES = "('Order Completed', 'Order Line Completed')"
 LINKS = ("Identify", "Alias", "Identity Unlinked")
 OTHER_NAMES = (*OF_PRODUCTS, "Order Completed", "Order Line Completed", STARTED, CANCELLED, *LINKS)

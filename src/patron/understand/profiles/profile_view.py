@@ -120,7 +120,13 @@ def last_visit(events: list[StoredEvent], now: datetime) -> Visit | None:
     last_us, count = of_visit[0].at_us, len(of_visit)
     is_open = _us(now) // MICROSECONDS - last_us // MICROSECONDS < GAP_SECONDS
     has_more_events = len(events) == MAX_EVENTS and count == sum(is_at_the_shop(event.name) for event in events)
-    return Visit(_datetime(of_visit[-1].at_us), _datetime(last_us), count, is_open, has_more_events)
+    return Visit(
+        _datetime(of_visit[-1].at_us),
+        _datetime(last_us),
+        event_count=count,
+        is_open=is_open,
+        has_more_events=has_more_events,
+    )
 
 
 def is_at_the_shop(name: str) -> bool:

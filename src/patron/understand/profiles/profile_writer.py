@@ -50,7 +50,9 @@ def rebuild_profiles(shop: Shop, position: InboxPosition) -> None:
     Raises ProfilesBehind.
     """
     with _raise_profiles_behind(), shop.engine.connect() as con:
-        before, version, rows = profile_state(shop.store), _lake_version(shop), shop.lake.relation(EVENTS)
+        before = profile_state(shop.store)
+        version = _lake_version(shop)
+        rows = shop.lake.relation(EVENTS)
         generation = profile_store.start_generation(shop.store)
         profile_store.write_generation(shop.store, generation, _profiles(con, rows, _count(shop, rows)))
         after = ProfileState(generation, version, position.inbox_id, position.seq)

@@ -18,7 +18,9 @@ from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
 
-NO_CONSENT, SUPPRESSED, NO_IDENTIFIER = "no_consent", "suppressed", "no_identifier"
+NO_CONSENT = "no_consent"
+SUPPRESSED = "suppressed"
+NO_IDENTIFIER = "no_identifier"
 REASONS = {
     NO_CONSENT: "have not agreed to advertising, or withdrew marketing",
     SUPPRESSED: "complained, bounced, or left all topics",

@@ -133,7 +133,13 @@ def find_lookalikes(context: RequestContext, segment: Segment, *, most: int = 50
     user_ids = _user_ids(context.shop, customer_by_token, {one for one, _ in chosen})
     marketing = latest_answers(context.shop.store, consent.names_of(consent.marketing), customer_by_token)
     people = tuple(
-        Lookalike(rank, one, user_ids.get(one), likeness, consent.allows(is_granted=marketing.get(one)))
+        Lookalike(
+            rank,
+            one,
+            user_id=user_ids.get(one),
+            likeness=likeness,
+            may_be_contacted=consent.allows(is_granted=marketing.get(one)),
+        )
         for rank, (one, likeness) in enumerate(chosen, start=1)
     )
     with context.shop.store.begin() as connection:

@@ -64,7 +64,13 @@ def stored_assignments(store: Store, campaign: str) -> dict[str, Assigned]:
         sent = set(connection.scalars(handed))
         rows = connection.execute(chosen).all()
     return {
-        row[0]: Assigned(bool(row[1]), row[2], row[3], (row[4] or 0.0) if row[0] in sent else 0.0, row[0] in sent)
+        row[0]: Assigned(
+            bool(row[1]),
+            row[2],
+            version=row[3],
+            cost_cents=(row[4] or 0.0) if row[0] in sent else 0.0,
+            is_handed_over=row[0] in sent,
+        )
         for row in rows
     }
 

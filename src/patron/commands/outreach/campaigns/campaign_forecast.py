@@ -121,17 +121,17 @@ def forecast(about: Assumptions, factor: GainFactor, deviation: float, saving: f
     return CampaignForecast(
         orders,
         max(orders + factor.factor * float(about.added[treated].sum()), 0.0),
-        float(about.cost[treated].sum()),
-        margin,
-        margin - REACH_80 * error,
-        margin + REACH_80 * error,
-        low,
-        high,
-        factor.factor,
-        factor.standard_error,
-        factor.learned_from,
-        gain,
-        cost,
+        cost_cents=float(about.cost[treated].sum()),
+        margin_cents=margin,
+        low_cents=margin - REACH_80 * error,
+        high_cents=margin + REACH_80 * error,
+        measured_low_cents=low,
+        measured_high_cents=high,
+        gain_factor=factor.factor,
+        gain_factor_error=factor.standard_error,
+        learned_from=factor.learned_from,
+        assumed_gain_cents=gain,
+        window_cost_cents=cost,
     )
 
 
@@ -159,7 +159,15 @@ def detectable(
     treated, holdout = counts["treated"], counts["holdout"]
     if min(treated, holdout) < 2:
         sentence = "Nothing can be measured without a holdout: set holdout_share above 0."
-        return Detectable(expected_cents, None, deviation, saving, None, is_enough=False, sentence=sentence)
+        return Detectable(
+            expected_cents,
+            None,
+            deviation_cents=deviation,
+            saving=saving,
+            needed_customers=None,
+            is_enough=False,
+            sentence=sentence,
+        )
     arm = 2 / (1 / treated + 1 / holdout)
     smallest = detectable_effect(max(arm, 2.0), deviation, saving=saving)
     needed = None
@@ -178,4 +186,12 @@ def detectable(
             f"This cannot be known with your traffic: the expected effect is {effect} per customer, and effects from"
             f" {least} on are detected; {more}."
         )
-    return Detectable(expected_cents, smallest, deviation, saving, needed, is_enough=is_enough, sentence=sentence)
+    return Detectable(
+        expected_cents,
+        smallest,
+        deviation_cents=deviation,
+        saving=saving,
+        needed_customers=needed,
+        is_enough=is_enough,
+        sentence=sentence,
+    )

@@ -292,11 +292,11 @@ def arm_summaries(people: pa.Table) -> dict[str, ArmSummary]:
         summaries[name] = ArmSummary(
             int(of_arm.sum()),
             int(total("order_count")),
-            int(total("paid_cents")),
-            int(total("discount_cents")),
-            int(total("refund_count")),
-            int(total("refund_cents")),
-            total("margin_cents"),
+            paid_cents=int(total("paid_cents")),
+            discount_cents=int(total("discount_cents")),
+            refunds=int(total("refund_count")),
+            refund_cents=int(total("refund_cents")),
+            margin_cents=total("margin_cents"),
         )
     return summaries
 

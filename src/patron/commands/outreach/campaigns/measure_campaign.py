@@ -152,7 +152,9 @@ def _against(forecast: Mapping[str, Any], best: MarginEffect | None) -> AgainstF
         return None
     low, high = forecast["measured_low_cents"], forecast["measured_high_cents"]
     is_within = low is not None and low <= best.total_cents <= high
-    return AgainstForecast(forecast["margin_cents"], low, high, best.total_cents, is_within)
+    return AgainstForecast(
+        forecast["margin_cents"], low, high_cents=high, actual_cents=best.total_cents, is_within=is_within
+    )
 
 
 def _gain_factor(

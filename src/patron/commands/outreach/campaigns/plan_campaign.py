@@ -150,7 +150,15 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     expected = forecast(about, factor, deviation, saving)
     net = factor.factor * selected.gain - selected.cost
     names, response = audience["customer_id"].to_pylist(), about.response(factor.factor)
-    rows = PlannedRows(names, is_holdout, offer.tolist(), send_at, response, net, selected.cost)
+    rows = PlannedRows(
+        names,
+        is_holdout,
+        offer=offer.tolist(),
+        send_at=send_at,
+        response=response,
+        net_cents=net,
+        cost_cents=selected.cost,
+    )
     treated = int((~is_holdout).sum())
     counts = {"treated": treated, "holdout": len(chosen) - treated}
     known = detectable(

@@ -92,13 +92,13 @@ class CampaignTrial:
         return TrialFigures(
             self.customers,
             self.seed,
-            played.plan.message_count,
-            MarginEstimate(forecast.margin_cents, forecast.low_cents, forecast.high_cents),
-            MarginEstimate(best.total_cents, best.total_low_cents, best.total_high_cents) if best else None,
-            played.truth_total_cents,
-            played.truth_cents,
-            tuple(map(str, self.unmet)),
-            tuple(one.plain() for one in self.unmet),
+            message_count=played.plan.message_count,
+            forecast=MarginEstimate(forecast.margin_cents, forecast.low_cents, forecast.high_cents),
+            measured=MarginEstimate(best.total_cents, best.total_low_cents, best.total_high_cents) if best else None,
+            truth_cents=played.truth_total_cents,
+            truth_each_cents=played.truth_cents,
+            unmet=tuple(map(str, self.unmet)),
+            unmet_texts=tuple(one.plain() for one in self.unmet),
         )
 
 
@@ -122,7 +122,7 @@ def _try(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress:
         what = TRIAL_LONG(days=campaign.window.days, most=MAX_LENGTH.days)
         raise BadCampaign(what, where=campaign.name, todo=TRIAL_SHORTER)
     played = _play(shop, campaign, customers=customers, seed=seed, progress=progress)
-    return CampaignTrial(campaign.name, customers, seed, played, _unmet(campaign, played))
+    return CampaignTrial(campaign.name, customers, seed=seed, played=played, unmet=_unmet(campaign, played))
 
 
 def _unmet(campaign: Campaign, played: PlayedCampaign) -> tuple[Text, ...]:

@@ -99,7 +99,16 @@ def send_test(shop: Shop, address: str, *, now: datetime, channel: str = "email"
     words = "can send e-mail" if channel == "email" else f"can send messages by {channel}"
     text = _sample_text(way, f"This message shows that {name} {words}.", url)
     html = f'<p>This message shows that {escape(name)} {words}.</p><p><a href="{url}">Unsubscribe</a></p>\n'
-    message = OutgoingMessage(secrets.token_hex(16), address, "", f"Test of {name}", text, html, TEST_TOPIC, token)
+    message = OutgoingMessage(
+        secrets.token_hex(16),
+        address,
+        recipient_name="",
+        subject=f"Test of {name}",
+        text=text,
+        html=html,
+        topic=TEST_TOPIC,
+        unsubscribe_token=token,
+    )
 
     async def hand_over() -> Handover:
         return [one async for one in way.hand_over([message])].pop()

@@ -160,7 +160,9 @@ class JourneyEventProcessor:
         """Who became a member of a segment by a newer run than the last that was looked at, some thousands a round."""
         journeys = {one.name for one in self.live.saved if isinstance(one.content.trigger, SegmentTrigger)}
         running = self.live.running()
-        snapshot, matches, members_after = self.shop.snapshot(), list[TriggerMatch](), dict[str, str]()
+        snapshot = self.shop.snapshot()
+        matches = list[TriggerMatch]()
+        members_after = dict[str, str]()
         cutoff = snapshot.run.as_of.isoformat() if snapshot else ""
         # why: of a newer run all are looked at, not only those whose ids come after the last one's
         is_same = position.members_of == cutoff

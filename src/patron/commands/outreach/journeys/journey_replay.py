@@ -61,7 +61,18 @@ def simulate_path(
     journey: Journey, customer_id: str, entered_at: datetime, events: Iterable[Event], holds: Holds
 ) -> SimulatedPath:
     """One customer's way, with their events in order of time; messages are sent when they are due."""
-    first = Entry("", journey.name, 0, customer_id, None, False, entered_at, 0, entered_at, entered_at)
+    first = Entry(
+        "",
+        journey.name,
+        version=0,
+        customer_id=customer_id,
+        token=None,
+        is_holdout=False,
+        entered_at=entered_at,
+        step=0,
+        reached_at=entered_at,
+        due_at=entered_at,
+    )
     entry, sends = enter_step(first, journey, 0, entered_at), list[tuple[int, datetime]]()
 
     def advance(entry: Entry, until: datetime) -> Entry:
@@ -110,7 +121,7 @@ def _starts(shop: Shop, snapshot: Snapshot, journey: Journey, since: datetime, u
     if isinstance(trigger, SegmentTrigger):
         return _segment_starts(snapshot, trigger, since, until)
     if isinstance(trigger, ProductTrigger):
-        open_journey = OpenJourney(journey.name, journey, 0, since, until)
+        open_journey = OpenJourney(journey.name, journey, version=0, open_since=since, end_at=until)
         of_days = f"month >= {literal(since.strftime('%Y-%m'))} and occurred_at >= {timestamp(since)}"
         changes = product_changes(shop, f"select * from ({shop.lake.relation(EVENTS)}) where {of_days}")
         matches = product_matches(shop, open_journey, changes)

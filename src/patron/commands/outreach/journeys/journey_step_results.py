@@ -34,7 +34,9 @@ Key = tuple[int, str]
 
 def step_results(store: Store, name: str) -> tuple[StepResult, ...]:
     """What the steps of each version that anybody entered sent, the newest version first."""
-    entry, message, receipt = JOURNEY_ENTRIES.c, MESSAGES.c, RECEIPTS.c
+    entry = JOURNEY_ENTRIES.c
+    message = MESSAGES.c
+    receipt = RECEIPTS.c
     entered = sa.select(entry.version).where(entry.journey == name).distinct().order_by(entry.version.desc())
     states = sa.select(message.message_id, message.state).where(message.campaign == name)
     kinds = sa.select(receipt.message_id, receipt.kind).distinct()

@@ -43,7 +43,9 @@ class LiveJourneys:
         """Those that customers may enter, and that send."""
         zone = ZoneInfo(self.shop.settings.shop.time_zone)
         return [
-            OpenJourney(one.name, one.content, one.version, _open_since(one, zone), one.end_at(zone))
+            OpenJourney(
+                one.name, one.content, version=one.version, open_since=_open_since(one, zone), end_at=one.end_at(zone)
+            )
             for one in self.saved
             if one.state == RUNNING
         ]
@@ -63,12 +65,16 @@ class LiveJourneys:
 
 def start_journeys(shop: Shop, now: datetime) -> LiveJourneys:
     """Start what is approved and due, end what is over, and return the journeys that are under way then."""
-    zone, under_way, started = ZoneInfo(shop.settings.shop.time_zone), [], set()
+    zone = ZoneInfo(shop.settings.shop.time_zone)
+    under_way = []
+    started = set()
     for saved in JOURNEY.all_saved_in(shop.store):
         if saved.state in IS_OVER:
             _exit_entries(shop, saved.name, WITHDRAWN if saved.state == IS_WITHDRAWN else OVER, now)
             continue
-        start, end, is_new = saved.content.start_at(zone), saved.content.end_at(zone), saved.last("started") is None
+        start = saved.content.start_at(zone)
+        end = saved.content.end_at(zone)
+        is_new = saved.last("started") is None
         if end is not None and now >= end:
             _exit_entries(shop, saved.name, OVER, end)
             if saved.state in CAN_END:

@@ -266,7 +266,11 @@ def _sends(shop: Shop, journey: Journey, sent_to: Mapping[int, Sequence[str]]) -
         if isinstance(step, Send):
             customers, channel = sent_to.get(place, ()), step.channel or journey.channel
             cost = float(expected_message_cents(shop, step.offer, customers).sum())
-            sends.append(SendPlan(journey.step_id(place), channel, step.offer, len(customers), cost))
+            sends.append(
+                SendPlan(
+                    journey.step_id(place), channel, offer=step.offer, message_count=len(customers), cost_cents=cost
+                )
+            )
     return sends
 
 

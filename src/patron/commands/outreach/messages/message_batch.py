@@ -33,7 +33,9 @@ from patron.storage.shop import Shop
 
 BATCH = 500
 """Most messages that are checked at once, and in clear in memory."""
-REFUSED_BASIS, ALLOWED_BASIS, WITHDRAWN_BASIS = "unknown_refused", "unknown_allowed", "withdrawn"
+REFUSED_BASIS = "unknown_refused"
+ALLOWED_BASIS = "unknown_allowed"
+WITHDRAWN_BASIS = "withdrawn"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class MessageChecker:
 
     def check(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> list[CheckedMessage]:
         """Check every message in order; what passes is rendered, and uses up the allowance."""
-        rules, checked, written_to = self.rules(at, {due.offer for due, _ in pairs}), [], set[str]()
+        rules = self.rules(at, {due.offer for due, _ in pairs})
+        checked = []
+        written_to = set[str]()
         facts = self._facts(pairs, at)
         for due, person in pairs:
             of_person = facts[due.customer_id]
@@ -130,7 +134,9 @@ class MessageChecker:
         }
 
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
-        mailing, policy, people = self.mailing, self.shop.policy, [person for _, person in pairs]
+        mailing = self.mailing
+        policy = self.shop.policy
+        people = [person for _, person in pairs]
         contacts = {person.contact for person in people if person.contact}
         ids_of = {person.customer_id: ids_until_now(person) for person in people}
         all_ids = sorted(set[str]().union(*ids_of.values()))
@@ -151,17 +157,17 @@ class MessageChecker:
             person.customer_id: MessageFacts(
                 answers[person.customer_id].marketing,
                 (person.contact or None) if person.token else None,
-                not blocked.isdisjoint(person.contacts),
-                _has_message(owners.get(person.contact, {}), due)
+                is_suppressed=not blocked.isdisjoint(person.contacts),
+                has_message=_has_message(owners.get(person.contact, {}), due)
                 # why only of a campaign: each step of a journey writes to its customers, who enter once for all ids
                 or (not due.entry_id and not written_to.isdisjoint(ids_of[due.customer_id] - {due.customer_id})),
-                answers[person.customer_id].is_topic_withdrawn,
-                due.is_holdout or not held_out.isdisjoint(ids_of[due.customer_id]),
-                due.is_planned,
-                ZoneInfo(person.time_zone or shop_zone),
-                tuple(at for one in sorted(ids_of[due.customer_id]) for at in times.get(one, ())),
-                due.offer,
-                due.cost_cents,
+                is_topic_withdrawn=answers[person.customer_id].is_topic_withdrawn,
+                is_holdout=due.is_holdout or not held_out.isdisjoint(ids_of[due.customer_id]),
+                is_planned=due.is_planned,
+                zone=ZoneInfo(person.time_zone or shop_zone),
+                sent_times=tuple(at for one in sorted(ids_of[due.customer_id]) for at in times.get(one, ())),
+                offer=due.offer,
+                cost_cents=due.cost_cents,
             )
             for due, person in pairs
         }
@@ -194,7 +200,9 @@ class MessageChecker:
             return CheckedMessage(due, facts, Verdict("missing_value"), row)
         self.allowance.use(facts)
         content = self.content(person.address, template.language, rendered)
-        return CheckedMessage(due, facts, verdict, row, _outgoing(row, person, rendered, token), content)
+        return CheckedMessage(
+            due, facts, verdict=verdict, row=row, outgoing=_outgoing(row, person, rendered, token), content=content
+        )
 
     def content(self, address: str, language: str, message: RenderedMessage) -> dict[str, str]:
         """What is kept of a message."""
@@ -212,7 +220,14 @@ class MessageChecker:
 
     def _unsubscribe_token(self, person: Recipient, message_id: str, language: str) -> str:
         mailing = self.mailing
-        subscription = Subscription(person.token, person.contact, mailing.channel, mailing.topic, message_id, language)
+        subscription = Subscription(
+            person.token,
+            person.contact,
+            channel=mailing.channel,
+            topic=mailing.topic,
+            message_id=message_id,
+            locale=language,
+        )
         return token_of(self.keys, subscription)
 
     def _row(self, due: DueMessage, person: Recipient, facts: MessageFacts) -> dict[str, Any]:

@@ -26,8 +26,12 @@ from patron.storage.shop import Shop
 
 LOOKED_AT = 2_000
 """Customers who are looked at: of a larger segment these are a sample, as customer ids are random."""
-CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS = "consent_unknown", "consent_withdrawn", "no_address"
-SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED = "suppressed", "topic_withdrawn", "cap_reached"
+CONSENT_UNKNOWN = "consent_unknown"
+CONSENT_WITHDRAWN = "consent_withdrawn"
+NO_ADDRESS = "no_address"
+SUPPRESSED = "suppressed"
+TOPIC_WITHDRAWN = "topic_withdrawn"
+CAP_REACHED = "cap_reached"
 OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS, SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED)
 """Why a customer may not be written to, in the order of the checks before a message is sent."""
 
@@ -82,7 +86,16 @@ def reach_of_customers(
     free = obstacles.pop("", 0)
     scale = len(customer_ids) / len(looked_at) if looked_at else 1.0
     counts = {code: round(obstacles[code] * scale) for code in OBSTACLES if obstacles[code]}
-    return MessageReach("", channel, topic, len(customer_ids), 0, round(free * scale), counts, scale > 1)
+    return MessageReach(
+        "",
+        channel,
+        topic=topic,
+        member_count=len(customer_ids),
+        excluded_count=0,
+        reachable_count=round(free * scale),
+        obstacles=counts,
+        is_estimate=scale > 1,
+    )
 
 
 def _require_channel(channel: str) -> None:

@@ -76,12 +76,12 @@ def preview_message(
     return MessagePreview(
         saved.name,
         template.language,
-        message.subject,
-        message.text,
-        message.html,
-        bool(recipient.address),
-        sms_length(message.text.strip()) if channel.has_segments else None,
-        tuple(sorted(template.variables)),
+        subject=message.subject,
+        text=message.text,
+        html=message.html,
+        has_address=bool(recipient.address),
+        length=sms_length(message.text.strip()) if channel.has_segments else None,
+        variables=tuple(sorted(template.variables)),
     )
 
 

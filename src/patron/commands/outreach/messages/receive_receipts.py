@@ -141,7 +141,11 @@ def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[in
     for one, message in leaving:
         if message["contact"]:
             subscription = Subscription(
-                message["token"] or "", message["contact"], message["channel"], message["topic"], one.message_id
+                message["token"] or "",
+                message["contact"],
+                channel=message["channel"],
+                topic=message["topic"],
+                message_id=one.message_id,
             )
             unsubscribe(shop, subscription, now=now)
     return len(new), len(ours) - len(new), len(receipts) - len(ours), len(suppressed)

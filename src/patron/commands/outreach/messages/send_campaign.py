@@ -196,13 +196,13 @@ def summary_of(shop: Shop, name: str, *, is_sent_elsewhere: bool = False) -> Sen
     return SendSummary(
         name,
         saved.state,
-        by_state[MessageState.SENT],
-        by_state[MessageState.WAITING] + max(left, 0) + (on_their_way if is_sent_elsewhere else 0),
-        by_state[MessageState.UNKNOWN] + (0 if is_sent_elsewhere else on_their_way),
-        by_state[MessageState.FAILED],
-        by_state[MessageState.SKIPPED],
-        by_reason,
-        None if is_over or due_at is None else max(due_at, _start(shop, saved)),
+        sent_count=by_state[MessageState.SENT],
+        waiting_count=by_state[MessageState.WAITING] + max(left, 0) + (on_their_way if is_sent_elsewhere else 0),
+        unknown_count=by_state[MessageState.UNKNOWN] + (0 if is_sent_elsewhere else on_their_way),
+        failed_count=by_state[MessageState.FAILED],
+        skipped_count=by_state[MessageState.SKIPPED],
+        by_reason=by_reason,
+        next_due_at=None if is_over or due_at is None else max(due_at, _start(shop, saved)),
     )
 
 
@@ -238,7 +238,9 @@ class _Sending:
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
         dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
-        total, done, reported = summary_of(self.shop, self.saved.name).waiting_count, 0, 0
+        total = summary_of(self.shop, self.saved.name).waiting_count
+        done = 0
+        reported = 0
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
@@ -268,7 +270,9 @@ class _Sending:
 
     def _skip_rest(self) -> None:
         """Skip whoever's turn did not come before the campaign ended."""
-        name, channel, at = self.saved.name, self.saved.content.channel, self.clock().astimezone(UTC)
+        name = self.saved.name
+        channel = self.saved.content.channel
+        at = self.clock().astimezone(UTC)
         while True:
             with self.shop.store.begin() as connection:
                 rest = due_messages(connection, name, channel, datetime.max.replace(tzinfo=UTC), most=LOOKED_AHEAD)

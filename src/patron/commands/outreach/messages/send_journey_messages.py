@@ -109,7 +109,10 @@ class JourneySend:
 
     def _move_on(self, entries: Sequence[Entry]) -> list[Entry]:
         """Let entries go on whose message is settled or too late, and wait where it waits; returns those to send."""
-        now, to_send, moved, late = self.clock(), list[Entry](), list[Entry](), list[dict[str, Any]]()
+        now = self.clock()
+        to_send = list[Entry]()
+        moved = list[Entry]()
+        late = list[dict[str, Any]]()
         with self.shop.store.begin() as connection:
             rows = self._messages(connection, entries)
             at_step = {one.entry_id for one in entries_at_step(connection, rows, self.mailing.place)}
@@ -164,7 +167,9 @@ class JourneySend:
         ]
         channel = self.channel_of(self.mailing.channel)
         for pairs in checker.batches(due):
-            handover = MessageHandover(checker, channel, self.clock, dictionary, self.should_stop)
+            handover = MessageHandover(
+                checker, channel, clock=self.clock, dictionary=dictionary, should_stop=self.should_stop
+            )
             handover.hand_over(checker.check(pairs, self.clock()))
             if self.should_stop():
                 return

@@ -59,7 +59,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument for each option
     from patron.commands.recommendations.compare_recommenders import InteractionColumns, compare_recommenders
     from patron.interfaces.cli.recommendations.render_recommenders import show_recommenders
 
-    columns = InteractionColumns(user, item, time, weight, event, category)
+    columns = InteractionColumns(user, item, time=time, weight=weight, event=event, category=category)
     with output.progress("comparing recommenders"):
         comparison = compare_recommenders(
             file,

@@ -114,7 +114,9 @@ def turn_my_factor_on(request: Request) -> Response:
 @needs_sign_in
 def turn_my_factor_off(request: Request) -> Response:
     """Turn the second factor off."""
-    shop, session, password = _console(request).answers.shop, session_of(request), form_of(request).get("password", "")
+    shop = _console(request).answers.shop
+    session = session_of(request)
+    password = form_of(request).get("password", "")
     try:
         turn_factor_off(shop, session, password, limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
@@ -126,7 +128,9 @@ def turn_my_factor_off(request: Request) -> Response:
 @needs_sign_in
 def renew_my_codes(request: Request) -> Response:
     """Make new recovery codes, and show them."""
-    shop, session, password = _console(request).answers.shop, session_of(request), form_of(request).get("password", "")
+    shop = _console(request).answers.shop
+    session = session_of(request)
+    password = form_of(request).get("password", "")
     try:
         codes = renew_recovery_codes(shop, session, password, limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:
@@ -138,7 +142,9 @@ def renew_my_codes(request: Request) -> Response:
 @needs_sign_in
 def end_sessions_of_mine(request: Request) -> Response:
     """End one session, or all others."""
-    shop, session, chosen = _console(request).answers.shop, session_of(request), form_of(request).get("session", "")
+    shop = _console(request).answers.shop
+    session = session_of(request)
+    chosen = form_of(request).get("session", "")
     end_my_sessions(shop, session, session_id=chosen, now=datetime.now(UTC))
     if chosen == session.session_id:
         return leave(request, "/sign-in?note=signed_out")
@@ -156,7 +162,9 @@ def confirm_page(request: Request) -> Response:
 @needs_sign_in
 def confirm_password(request: Request) -> Response:
     """Note that the password was entered again."""
-    shop, session, form = _console(request).answers.shop, session_of(request), form_of(request)
+    shop = _console(request).answers.shop
+    session = session_of(request)
+    form = form_of(request)
     try:
         confirm(shop, session, form.get("password", ""), limits=limits_of(request), now=datetime.now(UTC))
     except AccessProblem as problem:

@@ -127,7 +127,9 @@ def options_to_confirm(request: Request) -> Response:
 @needs_sign_in
 def confirm_by_passkey(request: Request) -> Response:
     """Note that somebody proved again who they are."""
-    form, session, shop = form_of(request), session_of(request), _shop(request)
+    form = form_of(request)
+    session = session_of(request)
+    shop = _shop(request)
     answer, options = form.get("answer", ""), {"limits": limits_of(request), "now": datetime.now(UTC)}
     try:
         confirm_with_passkey(shop, session, _place(request), answer, **options)

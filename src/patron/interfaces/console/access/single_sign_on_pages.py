@@ -86,7 +86,9 @@ def complete(request: Request) -> Response:
     state, code, error, issuer = (
         parameters.get(name, "")[:MAX_PARAMETER_LENGTH] for name in ("state", "code", "error", "iss")
     )
-    callback = IssuerCallback(state, code, error, issuer, request.cookies.get(issuer_cookie(request), ""))
+    callback = IssuerCallback(
+        state, code, error=error, issuer=issuer, secret=request.cookies.get(issuer_cookie(request), "")
+    )
     session = request.state.session
     options: dict[str, Any] = {"session": session, "replaces": session_secret(request), "now": datetime.now(UTC)}
     try:
@@ -109,7 +111,9 @@ def _go_on(request: Request, signed_in: SignIn | None, path: str) -> Response:
 
 def _go(request: Request, purpose: Purpose, **options: Any) -> Response:
     """A page that goes on to the issuer, with the cookie by which this browser is known again."""
-    shop, address, now = _shop(request), browser_of(request).address, datetime.now(UTC)
+    shop = _shop(request)
+    address = browser_of(request).address
+    now = datetime.now(UTC)
     redirect = begin_single_sign_on(
         shop, purpose, _callback(request), address, limits=limits_of(request), now=now, **options
     )

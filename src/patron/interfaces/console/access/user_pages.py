@@ -40,7 +40,9 @@ from patron.schema.errors import AccessProblem
 
 router = APIRouter(route_class=GuardedRoute)
 HERE = "settings"
-USERS, TEAMS, INVITE = "/settings/users", "/settings/teams", "/settings/users/invite"
+USERS = "/settings/users"
+TEAMS = "/settings/teams"
+INVITE = "/settings/users/invite"
 NOTES = ("saved", "enabled", "disabled", "factor_removed", "unlinked")
 HOUR_SECONDS = 3_600
 FILE_COLUMNS = (

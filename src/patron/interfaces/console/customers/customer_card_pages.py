@@ -87,7 +87,9 @@ def note(request: Request, customer_id: str) -> Response:
 def show_customer(request: Request, customer_id: str, *, is_revealed: bool = False, **more: Any) -> Response:
     """The page of one customer. Raises NotFound for an id that nobody has, or whom the actor does not see."""
     require_visible(request, [customer_id])
-    parameters, console, now = request.query_params, request.app.state.console, datetime.now(UTC)
+    parameters = request.query_params
+    console = request.app.state.console
+    now = datetime.now(UTC)
     require_known(parameters, ("view", "kind", "page", "done", "unlink", "merge", *FRAME_PARAMETERS))
     shop = console.answers.shop
     view = more.pop("view", parameters.get("view", ""))

@@ -93,7 +93,9 @@ def effect(request: Request) -> Response:
 def propose(request: Request) -> Response:
     """Propose what the effect suggests; another person approves it."""
     console: Console = request.app.state.console
-    form, shop, texts = form_of(request), console.answers.shop, console.words(request)
+    form = form_of(request)
+    shop = console.answers.shop
+    texts = console.words(request)
     chosen = find_suggestion(shop, form.get("code", ""))
     note = " ".join(suggestion_sentences(chosen, texts, console.formats(texts)))
     number = propose_changes(

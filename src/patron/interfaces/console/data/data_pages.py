@@ -211,11 +211,23 @@ def _choice(sent_file: Upload, chosen: Mapping[str, str]) -> MappingChoice:
             if name.startswith(COLUMN_PREFIX) and value
         }
         rows = values["rows"] if values["rows"] in EVENTS else ORDERS
-        columns = ColumnMapping(rows, named, values["currency"], values["date_format"], bool(values["decimal_comma"]))
+        columns = ColumnMapping(
+            rows,
+            named,
+            currency=values["currency"],
+            date_format=values["date_format"],
+            has_decimal_comma=bool(values["decimal_comma"]),
+        )
     usual = sent_file.built_in or CUSTOM
     mapping = values["mapping"] if values["mapping"] in {sent_file.built_in, CUSTOM} else usual
     currency = values["shop_currency"] if "shop_currency" in chosen else _currency_of(sent_file)
-    return MappingChoice(mapping or usual, columns, sent_file.encoding, currency, values["shop_time_zone"])
+    return MappingChoice(
+        mapping or usual,
+        columns,
+        encoding=sent_file.encoding,
+        shop_currency=currency,
+        shop_time_zone=values["shop_time_zone"],
+    )
 
 
 def _currency_of(sent_file: Upload) -> str:

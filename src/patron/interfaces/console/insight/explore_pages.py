@@ -116,7 +116,7 @@ def _tile(request: Request, console: Console, question: QuestionInfo) -> Tile:
     try:
         result = result_of(request, question.sql, seconds=TILE_SECONDS)
     except BadQuery as problem:
-        return Tile(question, name, None, None, problem)
+        return Tile(question, name, result=None, chart=None, problem=problem)
     formats = console.formats(texts)
     return kept_for_run(
         request, (question, texts.locale), lambda: _dashboard_tile(question, name, result, texts, formats)
@@ -133,7 +133,7 @@ def _dashboard_tile(question: QuestionInfo, name: str, result: QuestionResult, t
         for row in result.rows[:TILE_ROWS]
     )
     head = tuple(column_name(column.name, texts) for column in columns)
-    return Tile(question, name, result, None, None, head, tuple(rows))
+    return Tile(question, name, result=result, chart=None, problem=None, head=head, rows=tuple(rows))
 
 
 @router.get("/explore/questions")
@@ -160,7 +160,9 @@ def _ask(request: Request, problem: PatronError | None = None) -> Response:
     console: Console = request.app.state.console
     parameters = request.query_params
     require_known(parameters, (*ASK_PARAMETERS, "as", *FRAME_PARAMETERS))
-    guided, sql, result = None, parameters.get("sql", ""), None
+    guided = None
+    sql = parameters.get("sql", "")
+    result = None
     try:
         guided = None if sql else guided_of(parameters)
         sql = sql_of_address(request)
@@ -260,7 +262,10 @@ def question(request: Request, question_id: str) -> Response:
     require_known(request.query_params, ("version", *FRAME_PARAMETERS))
     version = bounded_integer(request.query_params.get("version", ""), 1, MAX_VERSION) or 0
     detail = question_detail(console.answers.shop, question_id[:80], version)
-    shown, texts, problem, result = detail.question, console.words(request), None, None
+    shown = detail.question
+    texts = console.words(request)
+    problem = None
+    result = None
     try:
         result = result_of(request, shown.sql)
     except BadQuery as error:

@@ -96,7 +96,9 @@ def _links(query: PeriodQuery, view: str) -> dict[str, object]:
     more = {"view": "" if view == VIEWS[0] else view}
     by_days = {days: PeriodQuery(days, compare=query.compare) for days in LAST_DAYS}
     compared = {
-        comparison: PeriodQuery(query.period, query.month, query.first_day, query.last_day, comparison)
+        comparison: PeriodQuery(
+            query.period, query.month, first_day=query.first_day, last_day=query.last_day, compare=comparison
+        )
         for comparison in COMPARISONS
     }
     return {

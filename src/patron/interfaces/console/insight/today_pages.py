@@ -52,7 +52,9 @@ def _link(console: Console, link: str) -> str:
 def dismiss(request: Request) -> Response:
     """Take a step off the list."""
     console: Console = request.app.state.console
-    step, shop, actor = form_of(request).get("step", ""), console.answers.shop, actor_of(request)
+    step = form_of(request).get("step", "")
+    shop = console.answers.shop
+    actor = actor_of(request)
     if step in {one.code for one in setup_steps(shop, actor)}:  # why: who cannot take it takes it off nobody's list
         dismiss_setup_step(shop, step, actor, is_of_user=step in OF_USER, now=datetime.now(UTC))
     return RedirectResponse("/", 303)

@@ -54,7 +54,9 @@ class PolicyForm:
 
 def policy_form(policy: Policy) -> PolicyForm:
     """The form with the values of a policy."""
-    budget, caps, consent = policy.budget, policy.caps, policy.consent
+    budget = policy.budget
+    caps = policy.caps
+    consent = policy.consent
     sections = (
         (
             "budget",

@@ -228,7 +228,9 @@ def _proposal_page(request: Request, number: int, problem: PatronError | None = 
     require_known(request.query_params, ("notice", *FRAME_PARAMETERS))
     shop, now = console.answers.shop, datetime.now(UTC)
     shop.reload_settings()
-    one, by, notice = policy_proposal(shop, number), step_actor_of(request), request.query_params.get("notice", "")
+    one = policy_proposal(shop, number)
+    by = step_actor_of(request)
+    notice = request.query_params.get("notice", "")
     started = datetime.fromisoformat(one.preview["started_at"]) if one.preview else now
     is_late = now - started > timedelta(seconds=PREVIEW_SECONDS * 2)
     return console.page(

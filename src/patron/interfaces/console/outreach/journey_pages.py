@@ -73,7 +73,15 @@ def step_lines(detail: JourneyDetail, results: tuple[StepResult, ...], write: Jo
         step_id = journey.step_id(place)
         languages = {code: one.format for code, one in step.template.items()} if isinstance(step, Send) else {}
         text = write.step(journey, place)
-        yield StepLine(place + 1, step_id, step.do, text, waiting.get(place, 0), sent.get(step_id), languages)
+        yield StepLine(
+            place + 1,
+            step_id,
+            do=step.do,
+            text=text,
+            waiting_count=waiting.get(place, 0),
+            result=sent.get(step_id),
+            languages=languages,
+        )
 
 
 @router.get("/journeys")
@@ -115,7 +123,10 @@ def message(request: Request, name: str, number: int, language: str) -> Response
 
 def _facts(request: Request, detail: JourneyDetail) -> Mapping[str, Any]:
     console: Console = request.app.state.console
-    shop, write, texts, name = shop_of(request), journey_texts(request), console.words(request), detail.line.name
+    shop = shop_of(request)
+    write = journey_texts(request)
+    texts = console.words(request)
+    name = detail.line.name
     content, path = Journey.of(dict(detail.content), where=name), path_of(JOURNEY, name)
     start = engagement_texts(request).moment(content.start) if content.start else ""
     lines = list(step_lines(detail, step_results(shop.store, name), write))

@@ -74,7 +74,9 @@ class DigestPreview:
 @needs_sign_in
 def my_digest(request: Request) -> DigestPreview:
     """The mail digest of the person who signed in: what was chosen, what became of it, and what it would hold now."""
-    answers, actor, now = answers_of(request), actor_of(request), datetime.now(UTC)
+    answers = answers_of(request)
+    actor = actor_of(request)
+    now = datetime.now(UTC)
     shop, person = answers.shop, account(answers.shop, session_of(request).actor.user_id, now=now)
     readable, chosen = readable_parts(actor), person.digest.subscription
     parts = tuple(one for one in readable if chosen is None or one in chosen.parts)
@@ -91,7 +93,15 @@ def my_digest(request: Request) -> DigestPreview:
     except NoRunYet:
         subject, sections = "", ()
     can_send, has_mail_server = can_send_digests(shop), can_send_mail(shop)
-    return DigestPreview(person.digest, readable, can_send, has_mail_server, texts.locale, subject, sections)
+    return DigestPreview(
+        person.digest,
+        readable,
+        can_send=can_send,
+        has_mail_server=has_mail_server,
+        locale=texts.locale,
+        subject=subject,
+        sections=sections,
+    )
 
 
 @link_router.get("/digest/{token}")
@@ -135,12 +145,20 @@ async def _answer(request: Request, act: Callable[[Shop], tuple[DigestLink, str]
     try:
         link, done = await run_in_threadpool(act, shop)
     except NotFound:
-        link, done, problem, status = None, "", "digest_link.invalid", HTTPStatus.NOT_FOUND
+        link = None
+        done = ""
+        problem = "digest_link.invalid"
+        status = HTTPStatus.NOT_FOUND
     except PatronError as error:  # why no words of it: they are for who runs the server, and this may be anybody
         LOG.warning("the link of a digest failed: %s", error.log_line)
-        link, done, problem, status = None, "", "digest_link.later", status_of(error)
+        link = None
+        done = ""
+        problem = "digest_link.later"
+        status = status_of(error)
     else:
-        texts, problem, status = digest_words(shop, link.user.locale)[0], "", HTTPStatus.OK
+        texts = digest_words(shop, link.user.locale)[0]
+        problem = ""
+        status = HTTPStatus.OK
     values = {"t": texts, "shop_name": shop.settings.shop.name or "Patron", "link": link, "done": done}
     content = environment().get_template("insight/digest_link.html").render(**values, problem=problem)
     return HTMLResponse(content, status, headers={"X-Robots-Tag": "noindex", "Vary": "Accept-Language"})

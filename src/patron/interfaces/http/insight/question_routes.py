@@ -160,7 +160,7 @@ def sql_of_address(request: Request) -> str:
 
 def _question_answer(detail: QuestionDetail | None, sql: str, result: QuestionResult) -> AnsweredQuestion:
     names = tuple(column.name for column in result.columns)
-    return AnsweredQuestion(detail, sql, names, result.rows, result.is_cut)
+    return AnsweredQuestion(detail, sql, columns=names, rows=result.rows, is_cut=result.is_cut)
 
 
 @router.get("/api/questions/ask")

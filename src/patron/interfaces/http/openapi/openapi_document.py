@@ -22,7 +22,10 @@ DESCRIPTION = (
     "operation needs: a key has those of its kind, or the scopes among them that it was made with. Every refusal has "
     "one shape (RFC 9457). Without a key or a session the answer is 401, whatever the address."
 )
-SECRET, READ, WRITE, SESSION = "SecretKey", "ReadKey", "WriteKey", "Session"
+SECRET = "SecretKey"  # noqa: S105 - the name of a scheme
+READ = "ReadKey"
+WRITE = "WriteKey"
+SESSION = "Session"
 SCHEMES: dict[str, dict[str, str]] = {
     SESSION: {
         "type": "apiKey",

@@ -29,7 +29,10 @@ WRITE_KEY_PUBLIC = Sentence("write_key_public", "a write key is public, and list
 
 PATH = "/api/recommendations"
 DECIMALS = 6
-MAX_PRODUCTS, MAX_ONLY, MAX_PEOPLE, MAX_ASKED = 100, 10_000, 1_000, 100
+MAX_PRODUCTS = 100
+MAX_ONLY = 10_000
+MAX_PEOPLE = 1_000
+MAX_ASKED = 100
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ScenarioName = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Count = Annotated[int, Field(ge=1, le=MAX_ASKED)]

@@ -16,7 +16,7 @@ from patron.answers.customers.identity_preview import (
     preview_unlink,
 )
 from patron.answers.customers.list_access import ListAccess
-from patron.govern.access.customer_scope import require_visible
+from patron.govern.access.customer_scope import refuse_hidden
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.customers.customer_rights import READ_CUSTOMERS, CustomerId
@@ -99,7 +99,7 @@ def show_identity(
     preview = None
     shop = context.shop
     if merge:
-        require_visible(context.visible, [merge])
+        refuse_hidden(context.visible, [merge])
         preview = preview_merge(shop, customer_id, merge, index=index)
     elif unlink:
         preview = preview_unlink(shop, customer_id, unlink, index=index)

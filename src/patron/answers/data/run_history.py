@@ -216,7 +216,7 @@ def list_runs(
     next_at = next_time(schedule, now, shop.settings.shop.time_zone)
     history = run_history(shop, before=before, limit=limit or PAGE_SIZE)
     following = str(Cursor("runs", (microseconds_of(history.next_before),))) if history.next_before else None
-    return Runs(history, jobs, schedule=schedule, next_at=next_at, next_cursor=following)
+    return Runs(history, jobs, schedule, next_at, following)
 
 
 @operation(READ_RUNS, "GET /api/jobs/{job_id}")
@@ -242,9 +242,9 @@ def run_detail(shop: Shop, run_id: str) -> RunDetail:
     return RunDetail(
         _line(row, _alarm_counts(shop, [run_id])),
         dict(row["summary"].get("seconds", {})),
-        facts=run_facts(view),
-        missing_forecasts=missing_forecasts(view),
-        table_versions=row["table_versions"],
+        run_facts(view),
+        missing_forecasts(view),
+        row["table_versions"],
     )
 
 
@@ -265,14 +265,12 @@ def comparison(before: RunFacts, now: RunFacts, settings: tuple[ChangedSetting, 
         for question in sorted(learners[0].keys() | learners[1].keys())
         if learners[0].get(question) != learners[1].get(question)
     )
-    return RunComparison(
-        before, now, champions=changed, differences=tuple(_differences(before, now)), settings=settings
-    )
+    return RunComparison(before, now, changed, tuple(_differences(before, now)), settings)
 
 
 def _differences(before: RunFacts, now: RunFacts) -> Iterator[Difference]:
     for code, unit in UNITS_OF_TOTALS.items():
-        yield Difference("total", code, unit=unit, before=before.totals.get(code), now=now.totals.get(code))
+        yield Difference("total", code, unit, before.totals.get(code), now.totals.get(code))
     for group in ("stages", "segments", "actions"):
         olds, news = getattr(before, group), getattr(now, group)
         names = (
@@ -281,7 +279,7 @@ def _differences(before: RunFacts, now: RunFacts) -> Iterator[Difference]:
             else sorted({*olds, *news})
         )
         for name in names:
-            yield Difference(group.removesuffix("s"), name, unit="count", before=olds.get(name), now=news.get(name))
+            yield Difference(group.removesuffix("s"), name, "count", olds.get(name), news.get(name))
     old, new = ({champion.question: champion for champion in facts.champions} for facts in (before, now))
     for question in sorted(old.keys() | new.keys()):
         sides = [of.get(question) for of in (old, new)]
@@ -316,11 +314,11 @@ group by segment"""
     return RunFacts(
         view.run.run_id,
         view.run.as_of,
-        totals=totals,
-        champions=tuple(_champions(view)),
-        stages=stages,
-        segments=_counts(view, members),
-        actions={name: row["n"] for name, row in decided.items()},
+        totals,
+        tuple(_champions(view)),
+        stages,
+        _counts(view, members),
+        {name: row["n"] for name, row in decided.items()},
     )
 
 
@@ -347,9 +345,7 @@ def _champions(view: Snapshot) -> Iterator[Champion]:
     """The champion of each question on its primary metric, over all past cutoffs."""
     for row in backtests(view):
         if row.origin == "all" and row.learner == row.champion and row.metric in primary_metrics(row.question)[:1]:
-            yield Champion(
-                row.question, row.champion, metric=row.metric, value=row.value, baseline_value=row.baseline_value
-            )
+            yield Champion(row.question, row.champion, row.metric, row.value, row.baseline_value)
 
 
 def _alarm_counts(shop: Shop, run_ids: list[str]) -> dict[str, int]:
@@ -394,9 +390,9 @@ def _line(row: sa.RowMapping, alarms: Mapping[str, int]) -> RunLine:
     return RunLine(
         row["run_id"],
         utc(row["as_of"]),
-        finished_at=utc(row["finished_at"]),
-        seconds=row["seconds"],
-        policy_version=row["policy_version"],
+        utc(row["finished_at"]),
+        row["seconds"],
+        row["policy_version"],
         slowest_step=step,
         slowest_seconds=seconds,
         missing_count=len(summary.get("missing_forecasts", ())),

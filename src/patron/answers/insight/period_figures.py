@@ -126,12 +126,7 @@ def period_figures(view: Snapshot, query: PeriodQuery) -> PeriodFigures:
         *_new_customer_figures(view, span, before, query),
     )
     return PeriodFigures(
-        query,
-        span,
-        compared=compared,
-        figures=figures,
-        course=_course(view, span, before, zone),
-        months=_months(first_at, view, zone),
+        query, span, compared, figures, _course(view, span, before, zone), _months(first_at, view, zone)
     )
 
 
@@ -178,10 +173,10 @@ def _shop_figures(view: Snapshot, span: Span, before: Span | None, query: Period
         PeriodFigure(
             code,
             unit,
-            group="shop",
-            value=value,
-            previous=previous or None,
-            not_compared=_reason_without_comparison(before, previous, query),
+            "shop",
+            value,
+            previous or None,
+            _reason_without_comparison(before, previous, query),
             filters=buyers,
         )
         for code, unit in (
@@ -236,10 +231,10 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
     paid = PeriodFigure(
         "revenue_known",
         "money",
-        group="customers",
-        value=now.get("known"),
-        previous=then.get("known") or None,
-        not_compared=_reason_without_comparison(before, then.get("known"), query),
+        "customers",
+        now.get("known"),
+        then.get("known") or None,
+        _reason_without_comparison(before, then.get("known"), query),
         filters={"last_order_from": first, "first_order_to": _day_before(first)}
         if span.ends_at == view.run.as_of
         else {},
@@ -253,18 +248,18 @@ def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: Pe
             PeriodFigure(
                 code,
                 unit,
-                group="customers",
-                value=value,
-                previous=previous,
-                not_compared=None
+                "customers",
+                value,
+                previous,
+                None
                 if query.compare == "none"
                 else "no_run"
                 if earlier is None
                 else "nothing_then"
                 if not previous
                 else None,
-                basis="earlier_run",
-                filters={"lifecycle_stage": "at_risk"},
+                "earlier_run",
+                {"lifecycle_stage": "at_risk"},
                 is_more_better=False,
             )
             for code, unit, (value, previous) in (("at_risk", "count", counts), ("value_at_risk", "money", at_stake))
@@ -284,14 +279,7 @@ where l.ordered_at >= {start} and l.customer_id in (select v.customer_id from {o
     paid = records(view.query(sql))[0]["paid"] if is_compared else None
     reason = "no_forecast" if value is None else "nothing_then" if is_compared and not paid else None
     return PeriodFigure(
-        "expected_value",
-        "money",
-        group="customers",
-        value=value,
-        previous=paid or None,
-        not_compared=reason,
-        basis="same_customers",
-        filters={"sort": "value"},
+        "expected_value", "money", "customers", value, paid or None, reason, "same_customers", {"sort": "value"}
     )
 
 
@@ -306,10 +294,10 @@ def _new_customer_figures(
             PeriodFigure(
                 code,
                 unit,
-                group="new_customers",
-                value=now.get(name),
-                previous=then.get(name) or None,
-                not_compared=_reason_without_comparison(before, then.get(name), query),
+                "new_customers",
+                now.get(name),
+                then.get(name) or None,
+                _reason_without_comparison(before, then.get(name), query),
                 filters=filters,
             )
             for code, unit, name in (("revenue_new", "money", "new"), ("new_customers", "count", "count"))
@@ -337,13 +325,7 @@ where c.is_identified and c.first_event_at >= {timestamp(earliest)} and c.first_
         "no_forecast" if value is None else "nothing_then" if query.compare != "none" and not then["paid"] else None
     )
     return PeriodFigure(
-        "prospects_value",
-        "money",
-        group="new_customers",
-        value=value,
-        previous=then["paid"] or None,
-        not_compared=reason,
-        basis="prospects_then",
+        "prospects_value", "money", "new_customers", value, then["paid"] or None, reason, "prospects_then"
     )
 
 

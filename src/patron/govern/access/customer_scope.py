@@ -29,7 +29,7 @@ def refuse_scope_tag(context: RequestContext, tag: str) -> None:
         raise NotAllowed(403, SCOPE_TAG, where=tag[:40], todo=UNRESTRICTED)
 
 
-def require_visible(visible: VisibleCustomers | None, customer_ids: Iterable[str]) -> None:
+def refuse_hidden(visible: VisibleCustomers | None, customer_ids: Iterable[str]) -> None:
     """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
     hidden = next((one for one in customer_ids if visible is not None and one not in visible), None)
     if hidden is not None:

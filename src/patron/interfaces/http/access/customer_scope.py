@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 from fastapi import Request
 
-from patron.govern.access import customer_scope
+from patron.govern.access.customer_scope import refuse_hidden
 from patron.govern.access.visible_customers import VisibleCustomers, visible_customers
 from patron.schema.access.access_rights import Actor
 
@@ -45,4 +45,4 @@ def require_visible_customers(request: Request) -> None:
 
 def require_visible(request: Request, customer_ids: Iterable[str]) -> None:
     """Refuse customers whom the reader does not see. Raises NotFound, as for customers whom nobody knows."""
-    customer_scope.require_visible(visible_of(request), customer_ids)
+    refuse_hidden(visible_of(request), customer_ids)

@@ -26,7 +26,7 @@ def test_a_reason_filters_and_what_there_is_not_is_refused(made_shop):
     with pytest.raises(BadQuery, match="holdout"):
         decisions(made_shop, reason="holdot")
     for run_id in ("2011-01-01", "x' or '1' = '1"):
-        with pytest.raises(NotFound, match="The newest runs are 2017-"):
+        with pytest.raises(NotFound, match="The newest runs with decisions are 2017-"):
             decisions(made_shop, run_id=run_id)
         with pytest.raises(NotFound, match="has decided anything"):
             decision_of(made_shop, ["x"], run_id=run_id)

@@ -23,6 +23,12 @@ from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
 NO_SUCH_REASON = Sentence("no_such_reason", "no decision of the run has the reason {name!r}")
+NEWEST_DECIDING_RUNS = Sentence("newest_deciding_runs", "The newest runs with decisions are {runs}.")
+NO_RUN_DECIDED = Sentence("no_run_decided", "No run has decided anything yet.")
+NO_DECISION = Sentence("no_decision", "no decision has this id, and none is about a customer with it")
+NO_DECISION_IN_RUN = Sentence(
+    "no_decision_in_run", "no decision of the run {run} has this id, and none is about a customer with it"
+)
 SEE_DECISIONS = Sentence(
     "see_decisions", "See `patron decisions list`; only customers who are considered for an offer have decisions."
 )
@@ -227,9 +233,8 @@ from decisions d join wanted w on w.id = d.decision_id or w.id = d.customer_id
 where true{in_run} order by d.as_of desc, d.decision_id limit 1"""
     rows = records(view.query(sql, **tables))
     if not rows:
-        within = f" in the run {run_id}" if run_id else ""
         raise NotFound(
-            f"there is no decision of this id, nor for a customer of it{within}",
+            NO_DECISION_IN_RUN(run=run_id) if run_id else NO_DECISION,
             todo=SEE_DECISIONS,
         )
     [row] = rows
@@ -252,6 +257,6 @@ def _view(shop: Shop, run_id: str) -> tuple[Snapshot, dict[str, datetime]]:
     rows = view.query("select run_id, max(as_of) as as_of from decisions group by run_id order by 2 desc, 1")
     runs = dict(zip(rows["run_id"].to_pylist(), rows["as_of"].to_pylist(), strict=True))
     if run_id and run_id not in runs:
-        known = f"The newest runs are {', '.join(list(runs)[:MAX_NAMED])}." if runs else "No run has decided anything."
-        raise NotFound(NO_DECIDING_RUN(run=run_id), where=RUN, todo=known)
+        todo = NEWEST_DECIDING_RUNS(runs=", ".join(list(runs)[:MAX_NAMED])) if runs else NO_RUN_DECIDED
+        raise NotFound(NO_DECIDING_RUN(run=run_id), where=RUN, todo=todo)
     return view, runs

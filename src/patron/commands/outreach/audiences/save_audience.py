@@ -12,6 +12,9 @@ from patron.storage.outreach.versioned_drafts import SavedVersion, lock_campaign
 from patron.storage.segments.segment_definitions import definitions
 
 SAVE_SEGMENT_FIRST = Sentence("save_segment_first", "Save it first: `patron segment save --example` prints one.")
+OTHER_NAME_OR_WITHDRAW = Sentence(
+    "other_name_or_withdraw", 'Use another name. To end this audience: patron audience withdraw "{name}", then sync.'
+)
 DESTINATION_MEMBERS = Sentence("destination_members", "its destination still has members")
 
 EXAMPLE = """\
@@ -47,7 +50,7 @@ def save_audience(context: RequestContext, audience: Audience) -> SavedVersion[A
         lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
         before = next((one for one in AUDIENCE.all_saved(connection) if one.name == audience.name), None)
         if before and _place(before.content) != _place(audience) and count_members(connection, audience.name):
-            todo = f'Use another name; to end this one: patron audience withdraw "{audience.name}", then sync.'
+            todo = OTHER_NAME_OR_WITHDRAW(name=audience.name)
             raise BadAudience(DESTINATION_MEMBERS, where="destination", todo=todo)
         return campaign_steps.save(context, connection, AUDIENCE, audience)
 

@@ -30,7 +30,7 @@ from patron.schema.common_sentences import RELOAD_PAGE
 from patron.schema.errors import BadRequest, NotFound, PatronError
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence
-from patron.storage.outreach.versioned_drafts import VersionedDrafts
+from patron.storage.outreach.versioned_drafts import NO_VERSION, VersionedDrafts
 from patron.storage.shop import Shop
 
 SENT_OR_NOT = Sentence("sent_or_not", "is neither sent nor not_sent")
@@ -288,7 +288,7 @@ def chosen_version(request: Request, drafts: VersionedDrafts[Any], name: str) ->
     version = bounded_integer(request.query_params.get("version", ""), 1, MAX_COUNT) or versions[0].version
     chosen = next((one for one in versions if one.version == version), None)
     if chosen is None:
-        raise NotFound(f"no version {version} of the {drafts.kind} {name!r}", where="version")
+        raise NotFound(NO_VERSION(version=version, kind=drafts.kind, name=name), where="version")
     return chosen.content
 
 

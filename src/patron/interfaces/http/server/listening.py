@@ -9,6 +9,17 @@ from patron.schema.errors import SettingsError
 from patron.schema.sentences import Sentence
 from patron.storage.shop import SETTINGS_FILE, Shop
 
+SET_UP_FIRST = Sentence(
+    "set_up_first", "Start on 127.0.0.1, open the set-up link and create an account. Then listen elsewhere."
+)
+SET_PUBLIC_URL = Sentence(
+    "set_public_url", 'Set public_url = "https://..." in [access] of patron.toml: other names are refused. {docs}'
+)
+CERTIFICATE_OR_PROXY = Sentence(
+    "certificate_or_proxy",
+    "Pass --certificate and --certificate-key, or put a proxy with TLS in front and name its address in proxies of "
+    "[collect]. {docs}",
+)
 LEAVE_DEMO_OUT = Sentence("leave_demo_out", "Leave --demo out; for simulated customers set is_demo = true in {path}.")
 DEMO_ONLY_HERE = Sentence("demo_only_here", "a demo answers without a sign-in, and only on this machine")
 NOT_A_DEMO = Sentence("not_a_demo", "this workspace is not a demo's: its customers may be real")
@@ -67,14 +78,8 @@ def _require_demo(shop: Shop, host: str) -> None:
 def _require_team(shop: Shop, host: str, certificate: Certificate | None) -> None:
     where = f"--host {host}"
     if not any(user.state == "active" for user in people(shop)):
-        todo = "Start on 127.0.0.1, open the set-up link and create an account. Then listen elsewhere."
-        raise SettingsError(NO_USER_YET, where=where, todo=todo)
+        raise SettingsError(NO_USER_YET, where=where, todo=SET_UP_FIRST)
     if not shop.settings.access.public_url:
-        todo = 'Set public_url = "https://..." in [access] of patron.toml: other names are refused. ' + DOCS
-        raise SettingsError(CONSOLE_NAME_UNKNOWN, where=where, todo=todo)
+        raise SettingsError(CONSOLE_NAME_UNKNOWN, where=where, todo=SET_PUBLIC_URL(docs=DOCS))
     if certificate is None and not shop.settings.collect.proxies:
-        todo = (
-            "Pass --certificate and --certificate-key, or put a proxy with TLS in front and name its address in "
-            f"proxies of [collect]. {DOCS}"
-        )
-        raise SettingsError(WITHOUT_TLS, where=where, todo=todo)
+        raise SettingsError(WITHOUT_TLS, where=where, todo=CERTIFICATE_OR_PROXY(docs=DOCS))

@@ -293,7 +293,7 @@ def test_a_worker_that_is_killed_is_started_again(shop, served):
     served.accept(messages("d")).result(10)
     assert in_lake_in_time(shop, 4, wake=served.compaction.wake) == 4
     assert trouble_in_time(served, "")
-    assert any("ended (-9)" in one for one in reports)
+    assert any("ended (exit status -9)" in one for one in reports)
 
 
 def test_a_worker_that_dies_with_unread_input_is_reported_as_ended(shop, monkeypatch):
@@ -315,7 +315,7 @@ def test_a_worker_that_dies_with_unread_input_is_reported_as_ended(shop, monkeyp
             compaction.wake()
         time.sleep(0.05)
     compaction.stop()
-    assert "ended (-9)" in reports[1]
+    assert "ended (exit status -9)" in reports[1]
 
 
 def test_what_waits_is_moved_when_the_collector_ends(shop):
@@ -361,10 +361,9 @@ def test_a_worker_that_prints_something_odd_or_cannot_be_started_is_started_agai
     while not any("reported b'hello" in str(report) for report in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.process.kill()
-    while not any("ended (-9)" in str(report) for report in reports) and time.monotonic() < until:
+    while not any("ended (exit status -9)" in str(report) for report in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.stop()
-    report_counts = [
-        " ".join(map(str, reports)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")
-    ]
+    texts, said = ("cannot be started", "reported b'hello", "ended (exit status -9)"), " ".join(map(str, reports))
+    report_counts = [said.count(text) for text in texts]
     assert min(report_counts) >= 1

@@ -23,7 +23,7 @@ BETWEEN = "days_from_first_to_last_order"
 
 
 @dataclass(frozen=True)
-class FittedOrderProbability(Saved, file="order_probability.json"):
+class FittedOrderProbability(Saved, file="order_chance.json"):
     """Buying history, and what is asked of it."""
 
     models: OrdersAndSpend

@@ -49,9 +49,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from patron.schema.common_sentences import AT_PLACE
+from patron.schema.common_sentences import AT_PLACE, HINTED
 from patron.schema.sentences import Sentence, Text, plain_values
-from patron.schema.spelling import HINTED
 
 
 class PatronError(Exception):

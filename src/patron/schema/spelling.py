@@ -4,12 +4,12 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from patron.schema.common_sentences import HINTED
 from patron.schema.sentences import Sentence
 
 DID_YOU_MEAN = Sentence("did_you_mean", "Did you mean {name}?")
 KNOWN_ARE = Sentence("known_are", "Known are {names}")
 TWO_TEXTS = Sentence("two_texts", "{first} {second}")
-HINTED = Sentence("hinted", "{problem}. {hint}")
 
 MIN_PART_LENGTH = 4
 """Letters from which on a name that is part of another one is probably meant for it."""

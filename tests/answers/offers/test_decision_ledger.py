@@ -44,5 +44,5 @@ def test_a_decision_is_that_of_its_id_or_the_newest_of_a_customer_with_its_alter
     ]
     offered = [one for one in rows_of_last("alternatives") if one["decision_id"] == row.decision_id]
     assert [alternative.cost_cents for alternative in detail.alternatives] == [one["cost_cents"] for one in offered]
-    with pytest.raises(NotFound, match="no decision of this id"):
+    with pytest.raises(NotFound, match="no decision has this id"):
         decision_of(made_shop, ["x' or '1' = '1"])

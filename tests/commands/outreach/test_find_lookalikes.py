@@ -207,7 +207,7 @@ def test_who_may_be_contacted_is_shown_and_nobody_is_dropped_for_it(segmented_sh
         (Segment(stage="lapsed"), NotEnoughData, "10 members of the segment are too few"),
         (Segment(user_ids=("u1", "u2")), NotEnoughData, "2 members"),
         (Segment(persona_id=7), NotFound, "no customer is in persona 7"),
-        (Segment(stage="sleepy"), NotFound, "This run has active, lapsed"),
+        (Segment(stage="sleepy"), NotFound, "The run has active, lapsed"),
     ],
 )
 def test_a_segment_that_is_too_small_or_not_there_is_refused(segmented_shop, segment, error, what):

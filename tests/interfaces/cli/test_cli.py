@@ -88,7 +88,7 @@ def test_the_commands_that_programs_rely_on_are_there():
 def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
     assert patron("nonsense").code == 2
     assert patron("run", "--as-of", "yesterday", "--workspace", ".").code in {1, 2}
-    assert re.fullmatch(r"\d+\.\d+\.\d+\n", patron("--version").out)
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev0)?\n", patron("--version").out)
 
 
 def test_an_invalid_date_is_wrong_usage(patron, home):

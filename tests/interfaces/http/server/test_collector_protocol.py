@@ -25,11 +25,12 @@ from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.commands.access.manage_keys import create_key, list_keys, revoke_key
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.http import server_routes
-from patron.interfaces.http.data import quality_routes
-from patron.interfaces.http.insight import overview_routes
+from patron.interfaces.http.data import data_routes
+from patron.interfaces.http.insight import insight_routes
 from patron.interfaces.http.models import model_routes
-from patron.interfaces.http.offers import decision_routes
+from patron.interfaces.http.offers import offer_routes
 from patron.interfaces.http.server.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
+from patron.schema.access.access_rights import KEY_RIGHTS
 from patron.schema.tables import EVENTS
 from patron.service.collector import BATCH, HISTORY, SENSORS, Collector
 from patron.storage.shop import Shop
@@ -483,14 +484,15 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
 
 REFUSAL = {"type", "title", "status", "detail", "instance", "error", "what", "where", "todo"}
 REFUSAL |= {"code", "values", "todo_code", "todo_values"}
+OPEN_TO_ANY_KEY = {"/health", "/metrics", "/version"}
 READ = [
-    route.path.format(customer_id="x", decision_id="x")
-    for module in (server_routes, overview_routes, model_routes, quality_routes, decision_routes)
+    route.path.format(decision_id="x")
+    for module in (server_routes, insight_routes, model_routes, data_routes, offer_routes)
     for route in module.router.routes
-    if "GET" in route.methods
+    if "GET" in route.methods and (route.path in OPEN_TO_ANY_KEY or route.right in KEY_RIGHTS["read"])
+    if "{" not in route.path.replace("{decision_id}", "")
 ]
 LOOKUPS = ["/api/customers/lookup", "/api/decisions/lookup"]
-OPEN_TO_ANY_KEY = {"/health", "/metrics", "/version"}
 
 
 def status_of(server, path, header):

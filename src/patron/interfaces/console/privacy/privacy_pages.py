@@ -93,15 +93,15 @@ def new_request(request: Request) -> Response:
 @needs(Action.ACT, Area.PRIVACY)
 def enter_request(request: Request) -> Response:
     """Enter a request, and look for its person."""
-    shop, form = _console(request).answers.shop, form_of(request)
+    context, form = context_of(request), form_of(request)
     try:
         request_id = desk.open_request(
-            context_of(request),
+            context,
             form.get("kind", ""),
             form.get("identifier", ""),
             words=form.get("words", ""),
             source=form.get("source", ""),
-            received_at=_received_at(shop, form.get("received", "")),
+            received_at=_received_at(context, form.get("received", "")),
         )
     except BadPrivacyRequest as error:
         return _new_request(request, dict(form), problem=error)
@@ -311,9 +311,9 @@ def _new_request(request: Request, values: dict[str, Any], problem: PatronError 
     )
 
 
-def _received_at(shop: Shop, text: str) -> datetime:
+def _received_at(context: RequestContext, text: str) -> datetime:
     """The day on which a request was received, by the shop's clock; today's is now. Raises BadPrivacyRequest."""
-    now, zone = datetime.now(UTC), ZoneInfo(shop.settings.shop.time_zone)
+    now, zone = context.now, ZoneInfo(context.shop.settings.shop.time_zone)
     try:
         day = date.fromisoformat(text) if text else now.astimezone(zone).date()
     except ValueError:

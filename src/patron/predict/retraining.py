@@ -114,7 +114,7 @@ class _History:
     alarmed: frozenset[tuple[str, str]]
     """Questions and runs with an alarm about calibration."""
     proven: frozenset[tuple[str, str]]
-    """Questions and runs with a backtest."""
+    """Each question that has a backtest, with the run that made it."""
 
 
 def _read_history(view: StageView) -> _History:

@@ -18,7 +18,7 @@ SCREEN = LightGBM(rounds=100, leaves=8, learning_rate=0.1, share_of_features=0.5
 QUANTILE = 0.5
 
 
-def _telling_columns(
+def _informative_columns(
     matrix: Numbers, label: Numbers, sources: Sequence[str], *, rng: np.random.Generator
 ) -> frozenset[str]:
     """Columns of the table on which boosted trees gain more than the median shuffled column brings them.
@@ -71,7 +71,7 @@ def encode(columns: Columns, label: Numbers, split: Split, *, seed: int, groups:
     every = Encoding.of(rows, outcome)
     if not every.sources:
         raise BadComparison("no column varies in the training rows", todo="Cut the table elsewhere, or add columns.")
-    kept = _telling_columns(every.training_matrix(rows, outcome, units, rng=rng), outcome, every.sources, rng=rng)
+    kept = _informative_columns(every.training_matrix(rows, outcome, units, rng=rng), outcome, every.sources, rng=rng)
     rows, judged = rows.select(kept), columns.take(split.judged).select(kept)
     encoding = Encoding.of(rows, outcome)
     training = encoding.training_matrix(rows, outcome, units, rng=rng)

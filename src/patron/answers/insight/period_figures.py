@@ -21,7 +21,7 @@ from patron.answers.insight.periods import (
     Span,
     add_months,
     other_span,
-    period_query,
+    parse_period_query,
     span_of,
 )
 from patron.answers.insight.revenue import (
@@ -147,7 +147,7 @@ def show_period(  # noqa: PLR0913, PLR0917 - one argument for each parameter
 ) -> PeriodOverview:
     """The last run with the key figures of a period, next to those of another one."""
     named = {"period": period, "month": month, "from": first_day, "to": last_day, "compare": compare}
-    return PeriodOverview(show_overview(cache, visible=visible), period_at_last_run(cache, period_query(named)))
+    return PeriodOverview(show_overview(cache, visible=visible), period_at_last_run(cache, parse_period_query(named)))
 
 
 def _days(span: Span, view: Snapshot) -> tuple[str, str]:

@@ -42,7 +42,7 @@ class PeriodQuery:
     compare: Compare = "previous"
 
 
-def period_query(parameters: Mapping[str, str]) -> PeriodQuery:
+def parse_period_query(parameters: Mapping[str, str]) -> PeriodQuery:
     """The period that an address names. Raises BadQuery."""
     default = PeriodQuery()
     return PeriodQuery(

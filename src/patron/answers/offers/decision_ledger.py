@@ -157,7 +157,7 @@ def _place_of(row: DecisionRow) -> Place:
 
 @operation(READ_OFFERS, "GET /api/decisions/{decision_id}")
 def show_decision(shop: Shop, decision_id: str, run: RunName = "", *, only: pa.Table | None = None) -> DecisionDetail:
-    """One decision, or the newest for a customer's opaque id: what else was possible, and which rule forbade it."""
+    """One decision by its id, or the newest one about a customer: what else was possible, and what forbade it."""
     return decision_of(shop, [decision_id], run_id=run, only=only)
 
 

@@ -101,7 +101,7 @@ def masked_ids(shop: Shop, tokens: Sequence[str]) -> dict[str, str]:
 def show_contacts_in_clear(
     context: RequestContext, customer_id: str, reason: ReasonCode = "", note: ReasonNote = ""
 ) -> CustomerContacts:
-    """The same in clear; the audit log records who sees it, and why."""
+    """Name, addresses, numbers and ids of a customer in clear; the audit log records who sees them, and why."""
     why = RevealReason(reason, note)
     return reveal_contacts(context.shop, customer_id, actor=context.actor, reason=why, now=context.now)
 

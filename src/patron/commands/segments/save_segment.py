@@ -88,7 +88,7 @@ def _unknown(key: str) -> str:
 
 
 def save_segment(context: RequestContext, content: object, *, where: str = "segment") -> SavedVersion:
-    """Save a segment from the content of a file or request: a new version, or none where nothing changed.
+    """Save a segment from the content of a file or request; there is a new version only where something changed.
 
     Raises BadSegment with everything that is wrong.
     """
@@ -119,7 +119,7 @@ def save_segment(context: RequestContext, content: object, *, where: str = "segm
 def save_segment_rule(
     context: RequestContext, name: str, rule: RuleContent, folder: SegmentText = "", note: SegmentText = ""
 ) -> SavedVersion:
-    """Save a segment: a new version, or none where nothing changed."""
+    """Save a segment; there is a new version only where something changed."""
     content = {"name": name, "folder": folder, "note": note, "rule": rule}
     return save_segment(context, content, where=name)
 

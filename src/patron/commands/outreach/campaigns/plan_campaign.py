@@ -161,13 +161,7 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     )
     treated = int((~is_holdout).sum())
     counts = {"treated": treated, "holdout": len(chosen) - treated}
-    known = detectable(
-        counts,
-        expected.margin_cents / treated,
-        deviation,
-        saving,
-        settings.currency,
-    )
+    known = detectable(counts, expected.margin_cents / treated, deviation, saving, settings.currency)
     first, last = _ends(send_at[~is_holdout])
     plan = CampaignPlan(
         campaign=draft.saved.name,

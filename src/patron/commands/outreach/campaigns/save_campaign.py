@@ -65,7 +65,7 @@ subject = "{subject}"
 
 @operation(ACT_ON_CAMPAIGNS, "POST /api/campaigns", audit=AuditAction.CAMPAIGN_SAVED, name_field="by")
 def save_campaign_content(context: RequestContext, campaign: dict[str, object]) -> VersionState:
-    """Save a campaign as a draft: a new version, or none where nothing changed."""
+    """Save a campaign as a draft; there is a new version only where something changed."""
     content = Campaign.of(campaign, where="campaign")
     return VersionState.from_version(save_campaign(context, content))
 

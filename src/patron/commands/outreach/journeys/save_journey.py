@@ -39,7 +39,7 @@ Name = tuple[str, str]
 
 @operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/journeys", audit=AuditAction.JOURNEY_SAVED, name_field="by")
 def save_journey_content(context: RequestContext, journey: dict[str, object]) -> VersionState:
-    """Save a journey as a draft: a new version, or none where nothing changed."""
+    """Save a journey as a draft; there is a new version only where something changed."""
     content = Journey.of(journey, where="journey")
     return VersionState.from_version(save_journey(context, content))
 

@@ -10,7 +10,7 @@ from patron.answers.customers.customer_list import CustomerQuery
 from patron.answers.insight.brief import show_brief
 from patron.answers.insight.overview import show_overview
 from patron.answers.insight.period_figures import PeriodFigure, PeriodFigures, period_at_last_run
-from patron.answers.insight.periods import COMPARISONS, Period, PeriodQuery, period_query
+from patron.answers.insight.periods import COMPARISONS, Period, PeriodQuery, parse_period_query
 from patron.answers.models.models import show_models
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import OverviewCharts, overview_charts
@@ -41,7 +41,7 @@ def overview(request: Request) -> Response:
     console: Console = request.app.state.console
     parameters = request.query_params
     require_known(parameters, (*PERIOD_PARAMETERS, "view", *FRAME_PARAMETERS))
-    query, view = period_query(parameters), parameters.get("view", "")
+    query, view = parse_period_query(parameters), parameters.get("view", "")
     view = view if view in VIEWS else VIEWS[0]
     answers, texts = console.answers, console.words(request)
     formats, facts = console.formats(texts), show_overview(answers, visible=visible_of(request))

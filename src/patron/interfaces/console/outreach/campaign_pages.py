@@ -23,7 +23,7 @@ from patron.commands.outreach.messages.sample_message import sample_message
 from patron.interfaces.console.outreach.engagement_pages import (
     TONES,
     DraftPages,
-    add_pages,
+    add_draft_pages,
     approval_obstacle,
     engagement_texts,
     message_page,
@@ -208,4 +208,4 @@ PAGES = DraftPages(
     fragments={"sending": "outreach/_sending.html"},
     recipients=_recipients,
 )
-add_pages(router, PAGES)
+add_draft_pages(router, PAGES)

@@ -157,7 +157,7 @@ class DraftPages:
         return framing(self.show(request, name, f"{self.kind}_approval", "overview", error, change=change))
 
 
-def add_pages(router: APIRouter, pages: DraftPages) -> None:
+def add_draft_pages(router: APIRouter, pages: DraftPages) -> None:
     """Add the pages of one campaign or journey, and the forms of the steps that people take with it."""
     drafts, path = pages.drafts, f"/{pages.kind}s/{{name}}"
 
@@ -207,6 +207,13 @@ def add_pages(router: APIRouter, pages: DraftPages) -> None:
         steps = list(version_steps(versions, pages.changes(request)))
         return pages.show(request, name, "campaign_history", "history", versions=steps)
 
+    _add_life_pages(router, pages)
+
+
+def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
+    """Add the forms of the steps that people take with one; a refusal is shown on its page."""
+    drafts, path = pages.drafts, f"/{pages.kind}s/{{name}}"
+
     @router.post(f"{path}/plan")
     @needs(Action.ACT, Area.CAMPAIGNS)
     def plan(request: Request, name: str) -> Response:
@@ -216,13 +223,6 @@ def add_pages(router: APIRouter, pages: DraftPages) -> None:
         except PatronError as error:
             return pages.overview(request, name, error)
         return after(drafts, name, "planned")
-
-    _add_life_pages(router, pages)
-
-
-def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
-    """Add the forms of the steps that people take with a planned one; a refusal is shown on its page."""
-    drafts, path = pages.drafts, f"/{pages.kind}s/{{name}}"
 
     @router.post(f"{path}/approve")
     @needs(Action.APPROVE, Area.CAMPAIGNS)

@@ -18,7 +18,7 @@ from patron.interfaces.console.outreach.campaign_pages import campaign_texts
 from patron.interfaces.console.outreach.engagement_pages import (
     TONES,
     DraftPages,
-    add_pages,
+    add_draft_pages,
     approval_obstacle,
     engagement_texts,
     message_page,
@@ -159,4 +159,4 @@ PAGES = DraftPages(
     measure=measure_journey,
     fragments={"journey-steps": "outreach/_journey_steps.html"},
 )
-add_pages(router, PAGES)
+add_draft_pages(router, PAGES)

@@ -52,6 +52,24 @@ def test_every_operation_with_an_address_is_served_under_its_right(tmp_path, mon
     assert {address: served.get(address) for address in wanted} == wanted
 
 
+UNAUDITED = {
+    "PUT /api/segments/{name}",
+    "POST /api/webhooks/{endpoint_id}/test",
+    "POST /api/webhooks/{endpoint_id}/deliveries/{message_id}/resend",
+}
+"""Who changed a segment stands with its versions, and what was sent to a webhook in its own log."""
+
+
+def test_every_operation_that_changes_something_says_what_the_audit_log_calls_it():
+    changing = {
+        address: one
+        for address, one in declared().items()
+        if not address.startswith("GET ") and one.right.action is not Action.READ
+    }
+    assert len(changing) > 20
+    assert {address for address, one in changing.items() if one.audit is None} == UNAUDITED
+
+
 class Choice(BaseModel):
     color: str = "red"
 

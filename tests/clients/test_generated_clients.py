@@ -28,7 +28,7 @@ from patron_client import InvalidWebhook, Refusal, async_pages, connect, pages, 
 from patron_client.rest.api.customers import get_customer, list_customers
 from patron_client.rest.api.runs import list_runs
 from patron_client.rest.api.segments import save_segment
-from patron_client.rest.models import SegmentBody
+from patron_client.rest.models import SaveSegmentRuleBody
 
 patron = connect(*sys.argv[1:3])
 webhook = json.loads(sys.argv[3])
@@ -41,7 +41,7 @@ try:
     status = "none"
 except Refusal as refusal:
     status = [refusal.status, refusal.error]
-body = SegmentBody.from_dict({"rule": {"field": "value_decile", "op": ">=", "value": 8}})
+body = SaveSegmentRuleBody.from_dict({"rule": {"field": "value_decile", "op": ">=", "value": 8}})
 version = save_segment.sync("made by the python client", client=patron, body=body).version
 event = verify_webhook(webhook["secret"], webhook["headers"], webhook["body"].encode())
 try:
